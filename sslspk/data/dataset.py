@@ -1,0 +1,147 @@
+"""Training batches. Everything random is keyed by (seed, step, position), so worker count, rank count and resume change nothing.
+
+A batch is a dictionary:
+    crops   one dictionary per Crop of the method, each array starting (V, B, ...):
+            wave road: wave int16 (V,B,S), and with augmentation noise int16 (V,B,S), snr_db (V,B), rir int16 (V,B,L),
+                       has_rir (V,B), eq_db (V,B,P);      feats road: feats float32 (V,B,T,F)
+            masks int32 (V,B,n,3) when SpecAugment is on
+    label   (B,) int64, -1 without labels      unit (B,) int64: position of the recording in the index
+    failed  list of "utterance: reason" for recordings that could not be read and were replaced
+"""
+import numpy as np
+import torch
+
+from sslspk.data.config import Crop, DataConfig
+from sslspk.data.index import UtteranceIndex
+from sslspk.errors import InputError
+from sslspk.io import ark, audio
+
+DRAWS = 8  # how many recordings are tried for one place in the batch before giving up
+
+
+class BatchDataset(torch.utils.data.Dataset):
+    """`dataset[step]` is this rank's whole batch of that micro-step; the epoch's order is a permutation keyed by the epoch."""
+
+    def __init__(self, index: UtteranceIndex, config: DataConfig, crops: tuple[Crop, ...], *, seed: int, rate: float,
+                 accumulate: int = 1, rank: int = 0, world: int = 1, augment=None, spec_augment=None):
+        """rate: samples (wave) or frames (feats) per second. augment: NoiseBank or None. spec_augment: callable
+        (rng, T) -> int32 (n, 3) or None, asked once per view on the feats road and per crop length on the wave road."""
+        self.index, self.config, self.crops, self.seed = index, config, crops, seed
+        self.accumulate, self.rank, self.world = accumulate, rank, world
+        self.augment, self.spec_augment = augment, spec_augment
+        self.sizes = [round(crop.seconds * rate) for crop in crops]
+        self.units = self._usable(rate)
+        self.steps_per_epoch = self._steps_per_epoch()
+        self._epoch, self._order = -1, None
+
+    def _usable(self, rate: float) -> np.ndarray:
+        length = self.index.unit_length()
+        shortest = max(self.sizes) if self.config.short == "drop" else 1
+        units = np.flatnonzero(length >= max(shortest, self.config.min_seconds * rate))
+        self.dropped = len(length) - len(units)
+        return units.astype(np.int64)
+
+    def _steps_per_epoch(self) -> int:
+        batch, share = self.config.batch_size, self.accumulate * self.world
+        if batch % share:
+            raise InputError(f"data.batch_size {batch} cannot be shared by {self.world} ranks x {self.accumulate} "
+                             f"accumulation steps; use a multiple of {share}.")
+        if len(self.units) < batch:
+            raise InputError(f"the training set has {len(self.units)} usable recordings ({self.dropped} too short) and "
+                             f"data.batch_size is {batch}; lower it with --set data.batch_size=N, or add data.")
+        return len(self.units) * self.config.draws_per_epoch // batch
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The recordings of an epoch in the order in which they are drawn."""
+        if epoch != self._epoch:
+            rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, epoch, 1]))
+            draws = [rng.permutation(self.units) for _ in range(self.config.draws_per_epoch)]
+            self._epoch, self._order = epoch, np.concatenate(draws)
+        return self._order
+
+    def units_of(self, micro_step: int) -> tuple[np.ndarray, int]:
+        """(the recordings of all ranks in this micro-step, position of this rank's first one in the step's batch)."""
+        step, part = divmod(micro_step, self.accumulate)
+        epoch, within = divmod(step, self.steps_per_epoch)
+        size = self.config.batch_size // self.accumulate
+        start = within * self.config.batch_size + part * size
+        return self.order(epoch)[start:start + size], part * size
+
+    def __getitem__(self, micro_step: int) -> dict:
+        units, position = self.units_of(micro_step)
+        mine = len(units) // self.world
+        sizes = self._crop_sizes(units)
+        step = micro_step // self.accumulate
+        failed: list[str] = []
+        items = [self._item(int(units[i]), step, position + i, sizes, failed)
+                 for i in range(self.rank * mine, (self.rank + 1) * mine)]
+        chosen = [unit for unit, _, _ in items]
+        labels = [label for _, label, _ in items]
+        crops = [_stack([views[c] for _, _, views in items]) for c in range(len(self.crops))]
+        return {"crops": crops, "label": torch.tensor(labels), "unit": torch.tensor(chosen), "failed": failed}
+
+    def _crop_sizes(self, units: np.ndarray) -> list[int]:
+        """Crop lengths of this batch; with short: whole they depend on the whole batch, so every rank agrees."""
+        if self.config.short != "whole":
+            return self.sizes
+        shortest = int(min(self.index.length[self.index.unit(u)].min() for u in units))
+        return [min(size, shortest) for size in self.sizes]
+
+    def _item(self, unit: int, step: int, position: int, sizes: list[int], failed: list[str]) -> tuple:
+        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, position, step, 0]))
+        for _ in range(DRAWS):
+            try:
+                views, utt = self._views(unit, sizes, rng)
+                return unit, int(self.index.label[utt]), views
+            except (InputError, OSError) as err:
+                failed.append(f"{self.index.keys[int(self.index.unit(unit)[0])]}: {err}")
+                unit = int(rng.choice(self.units))
+        raise InputError(f"{DRAWS} recordings in a row could not be read; the last one: {failed[-1]}")
+
+    def _views(self, unit: int, sizes: list[int], rng: np.random.Generator) -> tuple[list, int]:
+        members = self.index.unit(unit)
+        out = []
+        for c, (crop, size) in enumerate(zip(self.crops, sizes, strict=True)):
+            utts = rng.choice(members, crop.count)
+            starts = self._starts(self.index.length[utts], size, rng, spread=c == 0)
+            out.append([self._view(int(u), int(s), size, rng) for u, s in zip(utts, starts, strict=True)])
+        return out, int(members[0])
+
+    def _starts(self, lengths: np.ndarray, size: int, rng: np.random.Generator, spread: bool) -> np.ndarray:
+        """Where the crops begin: uniform, or (reduce_overlap_prob) the two extremes of five draws for a pair of long crops."""
+        free = np.maximum(lengths - size, 0)
+        starts = rng.integers(0, free + 1)
+        if spread and len(starts) == 2 and rng.random() < self.config.reduce_overlap_prob:
+            five = rng.integers(0, free.min() + 1, 5)
+            starts = rng.permutation([five.min(), five.max()])
+        return starts
+
+    def _view(self, utt: int, start: int, size: int, rng: np.random.Generator) -> dict:
+        count = min(size, int(self.index.length[utt]))
+        if self.config.road == "wave":
+            x = audio.read_segment(self.index.spec(utt), start, count)
+            out = {"wave": fill(x, size)}
+            if self.augment is not None:
+                out.update(self.augment.pick(rng, size)._asdict())
+        else:
+            x = ark.load_rows(self.index.spec(utt), start, count)
+            out = {"feats": fill(x, size)}
+        if len(x) < count:
+            raise InputError(f"{self.index.keys[utt]}: {len(x)} of {count} were read; the file is shorter than its index says.")
+        if self.spec_augment is not None:
+            out["masks"] = self.spec_augment(rng, size)
+        return out
+
+
+def fill(x: np.ndarray, size: int) -> np.ndarray:
+    """x repeated from its start until it has `size` rows (a copy is made only when it is short)."""
+    if len(x) >= size or not len(x):
+        return x[:size]
+    return np.resize(x, (size, *x.shape[1:]))
+
+
+def _stack(items: list[list[dict]]) -> dict[str, torch.Tensor]:
+    """[B][V] dictionaries of arrays -> one dictionary of (V, B, ...) tensors."""
+    views = len(items[0])
+    return {key: torch.from_numpy(np.stack([np.stack([item[v][key] for item in items]) for v in range(views)]))
+            for key in items[0][0]}

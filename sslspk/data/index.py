@@ -1,0 +1,103 @@
+"""The utterance index: a data directory as packed arrays, shared by all loader processes without a Python object per utterance."""
+from pathlib import Path
+
+import numpy as np
+
+from sslspk.errors import InputError
+from sslspk.io import table
+
+
+class Strings:
+    """An immutable list of strings in two arrays (bytes, offsets): 10 million keys in a few hundred megabytes."""
+
+    def __init__(self, items):
+        encoded = [item.encode() for item in items]
+        self.bytes = np.frombuffer(b"".join(encoded), np.uint8)
+        self.ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, i: int) -> str:
+        start = self.ends[i - 1] if i else 0
+        return self.bytes[start:self.ends[i]].tobytes().decode()
+
+
+class UtteranceIndex:
+    """Where every utterance of a training set lies.
+
+    keys     utterance ids
+    paths    the files that hold them (a packed archive once, however many utterances it holds)
+    path_of  (N,) int32     offset (N,) int64, -1 for a file of its own     length (N,) int64: samples (wave) or frames (feats)
+    label    (N,) int32: index into `speakers` in sorted order, all -1 when labels were not asked for
+    unit_of  (N,) int32: recordings; noisy copies of one recording (utt2uniq) form one unit, else every utterance is its own
+    """
+
+    def __init__(self, data_dir: str | Path, road: str, labels: bool = False):
+        data = Path(data_dir)
+        scp, lengths = ("wav.scp", "utt2num_samples") if road == "wave" else ("feats.scp", "utt2num_frames")
+        specs = table.read(data / scp)
+        sizes = table.read(data / lengths)
+        _same_keys(specs, sizes, data / scp, data / lengths)
+        self.keys = Strings(specs)
+        self.path_of, self.offset, self.paths = _locate(specs.values())
+        self.length = np.fromiter(map(int, sizes.values()), np.int64, len(sizes))
+        self.speakers: list[str] = []
+        self.label = np.full(len(specs), -1, np.int32)
+        if labels:
+            utt2spk = table.read(data / "utt2spk")
+            _same_keys(specs, utt2spk, data / scp, data / "utt2spk")
+            self.speakers = sorted(set(utt2spk.values()))
+            self.label = _codes(utt2spk.values(), self.speakers)
+        self._group(data, specs)
+
+    def _group(self, data: Path, specs: dict) -> None:
+        if not (data / "utt2uniq").exists():
+            self.members = np.arange(len(specs), dtype=np.int32)
+            self.unit_start = np.arange(len(specs) + 1, dtype=np.int64)
+            return
+        uniq = table.read(data / "utt2uniq")
+        _same_keys(specs, uniq, data / "feats.scp", data / "utt2uniq")
+        unit_of = _codes(uniq.values(), sorted(set(uniq.values())))
+        self.members = np.argsort(unit_of, kind="stable").astype(np.int32)
+        self.unit_start = np.concatenate([[0], np.cumsum(np.bincount(unit_of))])
+
+    @property
+    def num_units(self) -> int:
+        """How many recordings there are (copies of one recording count once)."""
+        return len(self.unit_start) - 1
+
+    def unit(self, i: int) -> np.ndarray:
+        """The utterances (positions in `keys`) of recording i."""
+        return self.members[self.unit_start[i]:self.unit_start[i + 1]]
+
+    def unit_length(self) -> np.ndarray:
+        """(units,) the length of each recording's shortest copy."""
+        return np.minimum.reduceat(self.length[self.members], self.unit_start[:-1])
+
+    def spec(self, i: int) -> str:
+        """What sslspk.io needs to read utterance i: PATH, or PATH:OFFSET."""
+        path = self.paths[self.path_of[i]]
+        return path if self.offset[i] < 0 else f"{path}:{self.offset[i]}"
+
+
+def _locate(specs) -> tuple[np.ndarray, np.ndarray, Strings]:
+    seen: dict[str, int] = {}
+    path_of, offsets = [], []
+    for spec in specs:
+        path, sep, offset = spec.rpartition(":")
+        packed = bool(sep) and offset.isdigit()
+        path_of.append(seen.setdefault(path if packed else spec, len(seen)))
+        offsets.append(int(offset) if packed else -1)
+    return np.array(path_of, np.int32), np.array(offsets, np.int64), Strings(seen)
+
+
+def _codes(values, names: list[str]) -> np.ndarray:
+    code = {name: i for i, name in enumerate(names)}
+    return np.fromiter((code[v] for v in values), np.int32)
+
+
+def _same_keys(a: dict, b: dict, path_a: Path, path_b: Path) -> None:
+    if a.keys() != b.keys():
+        odd = next(iter(a.keys() ^ b.keys()))
+        raise InputError(f"{odd}: stands in only one of {path_a} and {path_b}; run utils/fix_data_dir.sh {path_a.parent}.")

@@ -1,0 +1,171 @@
+"""Kaldi archives of matrices and vectors (ark and scp), read with one seek, written whole or not at all."""
+import contextlib
+import io
+import os
+import struct
+from typing import NamedTuple
+
+import kaldiio
+import numpy as np
+
+from sslspk.errors import InputError
+from sslspk.io import files, table
+
+HEAD_BYTES = 32
+AUTOMATIC = 1  # Kaldi's --compress=true: speech-feature format, or two bytes for 8 rows and fewer
+DTYPES = {b"FM": "<f4", b"FV": "<f4", b"DM": "<f8", b"DV": "<f8"}
+
+
+class _Head(NamedTuple):
+    """What the header of an entry says; `start` is where the numbers begin, `length` their bytes."""
+
+    kind: bytes
+    rows: int
+    cols: int
+    start: int
+    length: int
+
+
+class Writer:
+    """Write matrices (T, F) and vectors (D,) as float32; ark and scp appear when both are whole.
+
+    >>> with Writer("feats.1.ark", "feats.1.scp", compress=True) as ark:
+    ...     ark.write("utt1", feats)
+
+    compress: matrices in one byte per value as Kaldi's --compress=true does; vectors and empty matrices are not.
+    """
+
+    def __init__(self, ark_path: str, scp_path: str, compress: bool = False):
+        self._ark_path, self._scp_path = os.fspath(ark_path), os.fspath(scp_path)
+        self._compress = compress
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Writer":
+        # Left in reverse order: the scp appears after the archive that it points into.
+        self._scp = self._stack.enter_context(files.atomic_write(self._scp_path))
+        self._ark = self._stack.enter_context(files.atomic_write(self._ark_path, "wb"))
+        return self
+
+    def __exit__(self, *problem) -> None:
+        self._stack.__exit__(*problem)
+
+    def write(self, key: str, array: np.ndarray) -> None:
+        """Append an array. Keys must come in C byte order for the scp to be sorted.
+
+        Raises InputError naming the key when the array holds NaN or infinity.
+        """
+        array = np.ascontiguousarray(array, dtype=np.float32)
+        if array.ndim not in (1, 2):
+            raise ValueError(f"{key}: a matrix or a vector expected, not shape {array.shape}")
+        if not np.isfinite(array).all():
+            raise InputError(f"{key} has NaN or infinite values and was not written; look at its audio and options.")
+        self._ark.write(key.encode() + b" ")
+        self._scp.write(f"{key} {self._ark_path}:{self._ark.tell()}\n")
+        packed = self._compress and array.ndim == 2 and array.size > 0
+        kaldiio.matio.write_array(self._ark, array, compression_method=AUTOMATIC if packed else None)
+
+
+def read_scp(path: str | os.PathLike) -> dict[str, str]:
+    """key -> "file.ark:offset", checked as `table.read` does."""
+    return table.read(path)
+
+
+def load(spec: str) -> np.ndarray:
+    """The matrix (T, F) or vector (D,) at "file.ark:offset", float32 (float64 when it was stored so).
+
+    Raises InputError naming the entry: missing file, not a matrix, truncated archive.
+    """
+    path, offset = _place(spec)
+    archive = files.shared(path)
+    if archive.pread(2, offset) != b"\0B":
+        return _load_text(path, offset, spec)
+    head = _head(archive, offset, spec)
+    if head.kind not in DTYPES:
+        entry = archive.pread(head.start - offset + head.length, offset)
+        _check_length(len(entry) - (head.start - offset), head, spec)
+        return np.array(kaldiio.matio.read_kaldi(io.BytesIO(entry)), dtype=np.float32)
+    numbers = _numbers(archive, head, 0, head.length, spec)
+    return numbers if head.kind.endswith(b"V") else numbers.reshape(head.rows, head.cols)
+
+
+def load_rows(spec: str, start: int, count: int) -> np.ndarray:
+    """Rows `start` to `start + count` of a matrix: (count, F). Uncompressed, only their bytes are read.
+
+    Raises InputError as `load` does, and when the matrix has not so many rows.
+    """
+    path, offset = _place(spec)
+    archive = files.shared(path)
+    head = _head(archive, offset, spec)
+    if start < 0 or start + count > head.rows:
+        raise InputError(f"{spec} has {head.rows} rows, but {start} to {start + count} were asked for; "
+                         "make utt2num_frames again.")
+    if head.kind not in (b"FM", b"DM"):
+        return load(spec)[start:start + count]
+    width = head.cols * np.dtype(DTYPES[head.kind]).itemsize
+    return _numbers(archive, head, start * width, count * width, spec).reshape(count, head.cols)
+
+
+def shape(spec: str) -> tuple[int, ...]:
+    """(T, F) of a matrix or (D,) of a vector, from its header."""
+    path, offset = _place(spec)
+    head = _head(files.shared(path), offset, spec)
+    return (head.rows,) if head.kind.endswith(b"V") else (head.rows, head.cols)
+
+
+def check_whole(scp: dict[str, str]) -> None:
+    """Refuse a table one of whose archives ends before its last entry does (a cut copy, a full disk)."""
+    last: dict[str, tuple[int, str]] = {}
+    for spec in scp.values():
+        path, offset = _place(spec)
+        last[path] = max(last.get(path, (-1, "")), (offset, spec))
+    for path, (offset, spec) in last.items():
+        head = _head(files.shared(path), offset, spec)
+        _check_length(files.size(path) - head.start, head, spec)
+
+
+def _place(spec: str) -> tuple[str, int]:
+    if files.is_pipe(spec):
+        raise InputError(f"{spec} is a shell command, which a data directory may not run; write an archive first.")
+    path, offset = files.split_spec(spec)
+    return path, offset or 0
+
+
+def _head(archive: files.SharedFile, offset: int, spec: str) -> _Head:
+    data = archive.pread(HEAD_BYTES, offset)
+    kind = data[2:].split(b" ", 1)[0]
+    start = 3 + len(kind)
+    if data[:2] == b"\0B" and kind in DTYPES and len(data) >= start + 10 - 5 * kind.endswith(b"V"):
+        rows, = struct.unpack_from("<i", data, start + 1)
+        if kind.endswith(b"V"):
+            return _Head(kind, rows, 1, offset + start + 5, rows * np.dtype(DTYPES[kind]).itemsize)
+        cols, = struct.unpack_from("<i", data, start + 6)
+        return _Head(kind, rows, cols, offset + start + 10, rows * cols * np.dtype(DTYPES[kind]).itemsize)
+    if data[:2] == b"\0B" and kind in (b"CM", b"CM2", b"CM3") and len(data) >= start + 16:
+        rows, cols = struct.unpack_from("<ii", data, start + 8)
+        length = {b"CM": rows * cols + 8 * cols, b"CM2": 2 * rows * cols, b"CM3": rows * cols}[kind]
+        return _Head(kind, rows, cols, offset + start + 16, length)
+    raise InputError(f"{spec} is not a whole matrix or vector of Kaldi's (file cut short, or a wrong offset); "
+                     "run the step that wrote it again.")
+
+
+def _numbers(archive: files.SharedFile, head: _Head, start: int, length: int, spec: str) -> np.ndarray:
+    data = archive.pread(length, head.start + start)
+    _check_length(len(data) + head.length - length, head, spec)
+    return np.frombuffer(data, DTYPES[head.kind]).copy()  # torch wants to own what it is given
+
+
+def _check_length(found: int, head: _Head, spec: str) -> None:
+    if found < head.length:
+        raise InputError(f"{spec} is truncated ({max(found, 0)} of {head.length} bytes); "
+                         "run the step that wrote it again.")
+
+
+def _load_text(path: str, offset: int, spec: str) -> np.ndarray:
+    """Kaldi's text form, which nobody meets in bulk: kaldiio reads it."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return np.array(kaldiio.matio.read_ascii_mat(file), dtype=np.float32)
+    except (ValueError, AssertionError, RuntimeError) as err:
+        raise InputError(f"{spec} is not a whole matrix or vector of Kaldi's (file cut short, or a wrong offset); "
+                         "run the step that wrote it again.") from err

@@ -1,0 +1,182 @@
+"""Audio in and out, always 16-bit integers of the first channel (Kaldi's scale): files, packed archives, segments.
+
+A packed archive is Kaldi's: "utt " and a wav file, again and again, an scp entry pointing at a wav's first byte.
+For flac it is "utt AUDIO", the length, and a flac file, as kaldiio writes it.
+"""
+import contextlib
+import io
+import math
+import os
+import subprocess
+
+import numpy as np
+import soundfile
+
+from sslspk.errors import InputError
+from sslspk.io import decode, files, riff
+
+
+def read(spec: str, allow_pipes: bool = False) -> tuple[np.ndarray, int]:
+    """Read a whole recording: int16 samples (S,) of the first channel, and the rate in Hz.
+
+    spec: a .wav, .flac, .ogg or .m4a file, "packed.ark:offset", or, if allowed, a shell command ending in "|".
+    Raises InputError naming the file: missing, 0 bytes, truncated, undecodable, without samples, or a pipe.
+    """
+    if files.is_pipe(spec):
+        return _whole(*decode.sound(_run_pipe(spec, allow_pipes), spec), spec)
+    path, offset = files.split_spec(spec)
+    if offset is not None:
+        return _whole(*decode.sound(_packed_bytes(path, offset, spec), spec), spec)
+    size = _check_file(path)
+    if path.lower().endswith((".m4a", ".mp4", ".aac")):
+        samples, rate, _ = decode.m4a(path)
+        return _whole(samples, rate, spec)
+    result = decode.sound(path, path)
+    if path.lower().endswith((".ogg", ".oga", ".opus")):
+        decode.check_ogg(path, size)
+    return _whole(*result, spec)
+
+
+def info(spec: str) -> tuple[int, int, int]:
+    """(number of samples, rate, channels) from the header; an .m4a is decoded, as only that tells its true length.
+
+    Raises InputError as `read` does, except for what only decoding shows.
+    """
+    if files.is_pipe(spec):
+        raise InputError(f"the length of a pipe is unknown ({spec}); write the audio to files first.")
+    path, offset = files.split_spec(spec)
+    if offset is not None:
+        return decode.sound_info(_packed_bytes(path, offset, spec), spec)
+    _check_file(path)
+    if path.lower().endswith((".m4a", ".mp4", ".aac")):
+        samples, rate, channels = decode.m4a(path)
+        return len(samples), rate, channels
+    return decode.sound_info(path, path)
+
+
+def read_segment(spec: str, start: int, count: int) -> np.ndarray:
+    """`count` samples from `start` on: int16 (count,), at the recording's own rate.
+
+    From a packed pcm archive this is one positioned read; the caller must stay within utt2num_samples, since the
+    utterance's own header is not read again. Raises InputError naming the file when there is less than asked for.
+    """
+    path, offset = files.split_spec(spec)
+    if offset is None:
+        if path.lower().endswith((".m4a", ".mp4", ".aac")):
+            return _slice(read(spec)[0], start, count, spec)
+        return decode.sound(path, path, start, count)[0]
+    archive = files.shared(path)
+    if (archive.kind or _set_kind(archive, offset)) == "pcm":
+        data = archive.pread(2 * count, offset + riff.HEADER_BYTES + 2 * start)
+        if len(data) != 2 * count:
+            raise decode.truncated(spec, f"{len(data) // 2} of {count} samples from sample {start}")
+        return np.frombuffer(data, "<i2").copy()  # torch wants to own what it is given
+    return decode.sound(_packed_bytes(path, offset, spec), spec, start, count)[0]
+
+
+def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
+    """Polyphase resampling of int16 (S,) to int16 (ceil(S * to / from),), rounded and clipped."""
+    if from_rate == to_rate:
+        return samples
+    from scipy.signal import resample_poly  # a third of a second to import, and seldom needed
+    common = math.gcd(from_rate, to_rate)
+    wave = resample_poly(samples.astype(np.float32), to_rate // common, from_rate // common)
+    return np.clip(np.rint(wave), -32768, 32767).astype(np.int16)
+
+
+class PackWriter:
+    """Write recordings into one archive; archive and scp appear when both are whole.
+
+    >>> with PackWriter("wav.1.ark", "wav.1.scp") as pack:
+    ...     pack.write("utt1", samples, 16000)
+    """
+
+    def __init__(self, ark_path: str, scp_path: str, fmt: str = "pcm"):
+        if fmt not in ("pcm", "flac"):
+            raise InputError(f"the packing format {fmt!r} is unknown; choose pcm or flac.")
+        self._ark_path, self._scp_path, self._fmt = os.fspath(ark_path), os.fspath(scp_path), fmt
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "PackWriter":
+        # Left in reverse order: the scp appears after the archive that it points into.
+        self._scp = self._stack.enter_context(files.atomic_write(self._scp_path))
+        self._ark = self._stack.enter_context(files.atomic_write(self._ark_path, "wb"))
+        return self
+
+    def __exit__(self, *problem) -> None:
+        self._stack.__exit__(*problem)
+
+    def write(self, utt: str, samples: np.ndarray, rate: int) -> None:
+        """Append int16 samples (S,). Keys must come in C byte order for the scp to be sorted."""
+        if samples.dtype != np.int16 or samples.ndim != 1:
+            raise ValueError(f"{utt}: int16 samples (S,) expected, not {samples.dtype} {samples.shape}")
+        self._ark.write(utt.encode() + b" ")
+        self._scp.write(f"{utt} {self._ark_path}:{self._ark.tell()}\n")
+        if self._fmt == "pcm":
+            self._ark.write(riff.build(len(samples), rate))
+            self._ark.write(samples.astype("<i2", copy=False).tobytes())
+            return
+        buffer = io.BytesIO()
+        soundfile.write(buffer, samples, rate, format="FLAC", subtype="PCM_16")
+        blob = buffer.getvalue()
+        length = len(blob).to_bytes((len(blob).bit_length() + 7) // 8, "little")
+        self._ark.write(b"AUDIO" + bytes([len(length)]) + length + blob)
+
+
+def _whole(samples: np.ndarray, rate: int, spec: str) -> tuple[np.ndarray, int]:
+    if not len(samples):
+        raise InputError(f"{spec} holds no samples; record or download it again, or leave it out.")
+    return samples, rate
+
+
+def _slice(samples: np.ndarray, start: int, count: int, spec: str) -> np.ndarray:
+    if start + count > len(samples):
+        raise InputError(f"{spec} holds {len(samples)} samples, but {start} to {start + count} were asked for; "
+                         "make utt2num_samples again.")
+    return samples[start:start + count]
+
+
+def _check_file(path: str) -> int:
+    """Size of a file that is there, is not empty, and is as long as its wav header says."""
+    size = files.size(path)
+    if size == 0:
+        raise InputError(f"{path} is 0 bytes long; copy or download it again, or leave it out.")
+    head = files.part(path, decode.HEADER_READ) if path.lower().endswith(".wav") else b""
+    decode.check_wav(head, size, path)
+    return size
+
+
+def _run_pipe(spec: str, allow_pipes: bool) -> bytes:
+    if not allow_pipes:
+        raise InputError(f"{spec} is a shell command, which a data directory may not run; write the audio to files, "
+                         "or give --allow-pipes true if you trust it.")
+    done = subprocess.run(spec.strip().strip("|"), shell=True, stdout=subprocess.PIPE, check=False)
+    if done.returncode or not done.stdout:
+        raise InputError(f"the command {spec} ended with status {done.returncode} and {len(done.stdout)} bytes of "
+                         "audio; run it by hand to see why.")
+    return done.stdout
+
+
+def _set_kind(archive: files.SharedFile, offset: int) -> str:
+    """How an archive holds its audio; all entries of an archive are alike, so this is looked up once."""
+    header = riff.parse(archive.pread(riff.HEADER_BYTES, offset))
+    archive.kind = "pcm" if header is not None and header.canonical else "other"
+    return archive.kind
+
+
+def _packed_bytes(path: str, offset: int, spec: str) -> bytes:
+    """The wav or flac file that lies at an offset of an archive."""
+    archive = files.shared(path)
+    head = archive.pread(1024, offset)
+    if head[:5] == b"AUDIO" and len(head) > 6:
+        width = head[5]
+        start, length = offset + 6 + width, int.from_bytes(head[6:6 + width], "little")
+    else:
+        header = riff.parse(head)
+        if header is None:
+            raise InputError(f"{spec} does not point at packed audio; run steps/pack_audio.sh again.")
+        start, length = offset, header.start + header.data_bytes
+    data = archive.pread(length, start)
+    if len(data) != length:
+        raise decode.truncated(spec, f"{len(data)} of {length} bytes")
+    return data

@@ -1,0 +1,111 @@
+"""Decoders: bytes or files of wav, flac, ogg (soundfile) and m4a (av) to 16-bit samples of the first channel."""
+import io
+
+import numpy as np
+import soundfile
+
+from sslspk.errors import InputError
+from sslspk.io import files, riff
+
+HEADER_READ = 1 << 16
+OGG_PAGE = 65307
+OGG_LAST = 4
+AAC_SLACK = 4 * 1024
+SCALED = {"FLOAT", "DOUBLE", "VORBIS", "OPUS", "MPEG_LAYER_III"}
+
+
+def to_int16(samples: np.ndarray, where: str) -> np.ndarray:
+    """Floats with full scale 1 to int16, rounded and clipped. Raises InputError for NaN or infinity."""
+    if not np.isfinite(samples).all():
+        raise InputError(f"{where} holds NaN or infinite samples; make the file again, or leave it out.")
+    return np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
+
+
+def sound(source: str | bytes, where: str, start: int = 0, count: int = -1) -> tuple[np.ndarray, int]:
+    """First channel of a wav, flac or ogg given as path or bytes: int16 samples (S,) from `start` on, and the rate.
+
+    Raises InputError naming `where` when the file is undecodable, or holds less than its header or `count` says.
+    """
+    try:
+        with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
+            promised = file.frames
+            if start + max(count, 0) > promised:
+                raise InputError(f"{where} holds {promised} samples, but {start} to {start + count} were asked for; "
+                                 "make utt2num_samples again.")
+            if start:
+                file.seek(start)
+            form = "float32" if file.subtype in SCALED else "int16"
+            samples = file.read(count, dtype=form, always_2d=True)[:, 0]
+            rate = file.samplerate
+    except (soundfile.LibsndfileError, RuntimeError) as err:
+        raise undecodable(where, err) from err
+    if len(samples) != (promised - start if count < 0 else count):
+        raise truncated(where, f"{start + len(samples)} of {promised} samples")
+    return to_int16(samples, where) if form == "float32" else np.ascontiguousarray(samples), rate
+
+
+def sound_info(source: str | bytes, where: str) -> tuple[int, int, int]:
+    """(samples, rate, channels) from the header of a wav, flac or ogg."""
+    try:
+        with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
+            return file.frames, file.samplerate, file.channels
+    except (soundfile.LibsndfileError, RuntimeError) as err:
+        raise undecodable(where, err) from err
+
+
+def m4a(path: str) -> tuple[np.ndarray, int, int]:
+    """AAC in an mp4 box: int16 samples (S,) of the first channel, rate, channels. Raises InputError naming the file."""
+    import av  # here alone, so that other formats work where av is not installed
+    try:
+        with av.open(path) as container:
+            if not container.streams.audio:
+                raise InputError(f"{path} holds no audio; download it again, or leave it out.")
+            stream = container.streams.audio[0]
+            rate, channels = stream.rate, stream.channels
+            blocks = [_first_channel(frame.to_ndarray(), channels, frame.format.is_planar, path)
+                      for frame in container.decode(stream)]
+            promised = int(stream.duration * stream.time_base * rate) if stream.duration else 0
+    except av.FFmpegError as err:
+        raise undecodable(path, err) from err
+    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.int16)
+    # The duration counts the encoder's padding, which decoding drops: a few frames short is whole.
+    if len(samples) + AAC_SLACK < promised:
+        raise truncated(path, f"{len(samples)} of {promised} samples")
+    return samples, rate, channels
+
+
+def check_wav(head: bytes, size: int, where: str) -> None:
+    """Refuse a wav whose header (first bytes `head` of `size`) promises more samples than are there."""
+    header = riff.parse(head)
+    if header is None or header.data_bytes >= riff.UNKNOWN_LENGTH:
+        return
+    if header.start + header.data_bytes > size:
+        raise truncated(where, f"{max(size - header.start, 0)} of {header.data_bytes} bytes of samples")
+
+
+def check_ogg(path: str, size: int) -> None:
+    """Refuse an ogg whose last page is cut or is not marked as the last: libsndfile plays what there is."""
+    tail = files.part(path, OGG_PAGE + 1, max(0, size - OGG_PAGE - 1))
+    page = tail.rfind(b"OggS")
+    if page < 0 or len(tail) < page + 27:
+        raise truncated(path, "a cut last page")
+    lengths = tail[page + 27:page + 27 + tail[page + 26]]
+    if page + 27 + tail[page + 26] + sum(lengths) > len(tail) or not tail[page + 5] & OGG_LAST:
+        raise truncated(path, "no end of stream")
+
+
+def truncated(where: str, found: str) -> InputError:
+    """The error for a recording that ends early."""
+    return InputError(f"{where} is truncated ({found}); copy or download it again, or leave it out.")
+
+
+def undecodable(where: str, err: Exception) -> InputError:
+    """The error for a recording that no decoder takes."""
+    reason = getattr(err, "error_string", None) or getattr(err, "strerror", None) or str(err)
+    return InputError(f"{where} cannot be decoded ({reason.rstrip('. ')}); copy or download it again, or leave it out.")
+
+
+def _first_channel(block: np.ndarray, channels: int, planar: bool, where: str) -> np.ndarray:
+    """av gives (channels, n) for planar and (1, n * channels) for interleaved frames."""
+    samples = block[0] if planar else block[0][::channels]
+    return samples.astype(np.int16) if samples.dtype == np.int16 else to_int16(samples.astype(np.float32), where)

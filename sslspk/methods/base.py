@@ -1,0 +1,45 @@
+"""The contract of a method: it owns encoder, heads, teacher and queue, and everything that must survive a resume is state."""
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from sslspk.data.config import Crop
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands: optimizer steps done so far, out of `total`, `per_epoch` of them an epoch."""
+
+    step: int
+    total: int
+    per_epoch: int
+    log: bool = False  # this step is logged: figures that cost time may be computed
+
+    @property
+    def epochs(self) -> float:
+        """Epochs done so far, as a fraction."""
+        return self.step / self.per_epoch
+
+
+class Method(nn.Module):
+    """One self-supervised or supervised system.
+
+    crops      what the loader must yield
+    labels     whether it reads speaker labels (every result of such a system is marked)
+    forward(views, labels, progress) -> {"loss": scalar, ...scalars to log}; views[c] is (V, B, T, F), labels (B,)
+    encoders() -> the encoders that extraction may use, by name; `evaluate` names the one it uses unless told otherwise
+    """
+
+    crops: tuple[Crop, ...]
+    labels = False
+    evaluate: str
+
+    def encoders(self) -> dict[str, nn.Module]:
+        raise NotImplementedError
+
+    def before_epoch(self, embed_all: Callable[[], Tensor], progress: Progress) -> None:
+        """Called before each epoch; embed_all() gives the embeddings of all training recordings (units, D)."""
+
+    def after_step(self, progress: Progress) -> None:
+        """Called after each optimizer step: moving averages, queues."""

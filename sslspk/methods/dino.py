@@ -1,0 +1,107 @@
+"""DINO for utterances (Caron et al. 2021; Cho et al. 2022; Zhang & Yu 2022): self-distillation without labels.
+
+A student sees every crop of a recording, a teacher only the long ones. The student learns to give each crop the distribution
+over K prototypes that the teacher gives the other crops; the teacher is a moving average of the student. Centring and a
+sharper teacher keep the two from agreeing on one answer for everything.
+"""
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sslspk.encoders.base import Encoder
+from sslspk.losses.dino import dino_loss, updated_centre
+from sslspk.methods.base import Method, Progress
+from sslspk.methods.config import DinoConfig
+from sslspk.nn import comm
+from sslspk.nn.schedules import cosine_ramp, linear_ramp
+
+
+class DinoHead(nn.Module):
+    """MLP -> L2 normalisation -> weight-normed linear layer without bias whose gain stays 1: (N, D) -> (N, K)."""
+
+    def __init__(self, embed_dim: int, config: DinoConfig):
+        super().__init__()
+        dims = [embed_dim] + [config.hidden_dim] * (config.head_layers - 1) + [config.bottleneck_dim]
+        layers: list[nn.Module] = []
+        for i, (a, b) in enumerate(zip(dims, dims[1:], strict=False)):
+            layers.append(nn.Linear(a, b))
+            if i < len(dims) - 2:
+                layers += [nn.BatchNorm1d(b), nn.GELU()] if config.head_batch_norm else [nn.GELU()]
+        self.mlp = nn.Sequential(*layers)
+        self.prototypes = nn.Parameter(torch.empty(config.out_dim, config.bottleneck_dim))
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        nn.init.trunc_normal_(self.prototypes, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(self.mlp(x), dim=-1) @ F.normalize(self.prototypes, dim=-1).T
+
+
+class Dino(Method):
+    """Student, teacher and centre. The teacher has BatchNorm statistics of its own (it runs in training mode)."""
+
+    def __init__(self, config: DinoConfig, new_encoder: Callable[[], Encoder], num_speakers: int):
+        super().__init__()
+        self.config, self.crops, self.evaluate = config, config.crops, config.evaluate
+        self.student = nn.ModuleDict({"encoder": new_encoder(), "head": None})
+        self.student["head"] = DinoHead(self.student["encoder"].embed_dim, config)
+        self.teacher = nn.ModuleDict({"encoder": new_encoder(), "head": None})
+        self.teacher["head"] = DinoHead(self.teacher["encoder"].embed_dim, config)
+        self.teacher.load_state_dict(self.student.state_dict())
+        self.teacher.requires_grad_(False)
+        centre = torch.zeros(config.out_dim)
+        if config.centre_init == "random":
+            nn.init.normal_(centre, std=0.1)  # the logits are cosines; a tenth of their range
+        self.register_buffer("centre", centre)
+        self.register_buffer("centre_sum", torch.zeros(config.out_dim), persistent=False)
+        self.register_buffer("centre_count", torch.zeros(()), persistent=False)
+        self.register_buffer("prototype_gradient", torch.ones(()), persistent=False)
+        self.student["head"].prototypes.register_hook(lambda grad: grad * self.prototype_gradient)
+
+    def encoders(self) -> dict[str, nn.Module]:
+        return {"teacher": self.teacher["encoder"], "student": self.student["encoder"]}
+
+    def teacher_temp(self, progress: Progress) -> float:
+        cfg = self.config
+        return linear_ramp(progress.epochs, cfg.teacher_temp_start, cfg.teacher_temp, cfg.teacher_temp_warmup_epochs)
+
+    def forward(self, views: list[Tensor], labels: Tensor, progress: Progress) -> dict[str, Tensor]:
+        cfg = self.config
+        self.prototype_gradient.fill_(float(progress.epochs >= cfg.freeze_last_layer_epochs))
+        embeddings, logits = self._logits(self.student, views)
+        with torch.no_grad():
+            _, targets = self._logits(self.teacher, views[:1])
+        out = dino_loss(logits, targets, self.centre, cfg.student_temp, self.teacher_temp(progress))
+        self.centre_sum += targets.float().mean((0, 1))
+        self.centre_count += 1
+        if progress.log:
+            out["effective_rank"] = effective_rank(embeddings.detach())
+        return out
+
+    def _logits(self, network: nn.ModuleDict, views: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """One encoder call per crop length: embeddings of the first crop (V*B, D) and logits of all (V, B, K)."""
+        embeddings = [network["encoder"](x.flatten(0, 1)) for x in views]
+        logits = network["head"](torch.cat(embeddings))
+        return embeddings[0], logits.unflatten(0, (-1, views[0].shape[1]))
+
+    @torch.no_grad()
+    def after_step(self, progress: Progress) -> None:
+        """Teacher: moving average of the parameters, momentum rising to its end value by a cosine. Centre: after the loss."""
+        cfg = self.config
+        mean = comm.mean_over_ranks(self.centre_sum / self.centre_count)
+        self.centre.copy_(updated_centre(self.centre, mean, cfg.centre_momentum))
+        self.centre_sum.zero_()
+        self.centre_count.zero_()
+        momentum = cosine_ramp(progress.step, cfg.teacher_momentum, cfg.teacher_momentum_end, progress.total)
+        torch._foreach_lerp_(list(self.teacher.parameters()), list(self.student.parameters()), 1 - momentum)
+
+
+def effective_rank(x: Tensor) -> Tensor:
+    """exp of the entropy of the normalised singular values of the centred embeddings (N, D) (Roy & Vetterli 2007)."""
+    values = torch.linalg.svdvals((x.float() - x.float().mean(0)))
+    share = values / values.sum().clamp_min(1e-12)
+    return torch.exp(-(share * torch.log(share.clamp_min(1e-12))).sum())

@@ -1,0 +1,76 @@
+"""Checkpoints: written whole or not at all, found again after a crash, averaged into final.pt, loaded without running code.
+
+    exp/SYS/ckpt/step-00000120.pt   everything a resume needs       exp/SYS/final.pt   what extraction and fine-tuning need
+"""
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+
+from sslspk.errors import InputError
+from sslspk.io.files import atomic_write
+
+UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile)
+
+
+def save(path: Path, content: dict) -> None:
+    """torch.save to a temporary name, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path, "wb") as f:
+        torch.save(content, f)
+
+
+def load(path: Path, device: str | torch.device = "cpu") -> dict:
+    """Read and verify a file that `save` wrote; InputError when it is missing, damaged or not ours."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise zipfile.BadZipFile(f"checksum of {damaged}")
+        return torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such model; train it first, or check the name.") from None
+    except UNREADABLE as err:
+        raise InputError(f"{path}: not a readable model ({err}); the file is damaged or not one of this toolkit.") from None
+
+
+def checkpoints(exp: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    return sorted((exp / "ckpt").glob("step-*.pt"))
+
+
+def load_newest(exp: Path, say=print) -> dict | None:
+    """The newest checkpoint that can be read (None: there is none); a damaged one is named and passed over."""
+    paths = checkpoints(exp)
+    for path in reversed(paths):
+        try:
+            return load(path)
+        except InputError as err:
+            say(f"warning: {err} Falling back to the checkpoint before it.")
+    if paths:
+        raise InputError(f"{exp}/ckpt: none of the {len(paths)} checkpoints can be read; remove them to start afresh.")
+    return None
+
+
+def save_step(exp: Path, step: int, content: dict, keep: int) -> None:
+    """Save a checkpoint and remove those older than the last `keep`."""
+    save(exp / "ckpt" / f"step-{step:08d}.pt", content)
+    for old in checkpoints(exp)[:-keep]:
+        old.unlink()
+
+
+def average(states: list[dict]) -> dict:
+    """The mean of several state dictionaries; what is not floating point (counters) comes from the last one."""
+    mean = {}
+    for key, last in states[-1].items():
+        if last.is_floating_point():
+            mean[key] = torch.stack([state[key].double() for state in states]).mean(0).to(last.dtype)
+        else:
+            mean[key] = last
+    return mean
+
+
+def part(state: dict, prefix: str) -> dict:
+    """The entries of a state dictionary below `prefix.`, without it."""
+    return {key[len(prefix) + 1:]: value for key, value in state.items() if key.startswith(prefix + ".")}

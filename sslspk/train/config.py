@@ -1,0 +1,78 @@
+"""The configuration of a whole system: one YAML per row of a paper's table (torch-free)."""
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from sslspk.config import Config
+from sslspk.data.config import DataConfig
+from sslspk.data.config_augment import AugmentConfig
+from sslspk.encoders.config import EncoderConfig
+from sslspk.features.config import CmvnOptions, FeatureOptions
+from sslspk.methods.config import MethodConfig
+
+
+class TrainConfig(Config):
+    """Optimizer, schedule and bookkeeping of the training loop. Epochs may be fractions; `steps` beats `epochs`."""
+
+    epochs: PositiveFloat = 70.0
+    steps: PositiveInt | None = Field(None, description="train for this many optimizer steps instead of `epochs`")
+    optimizer: Literal["sgd", "adam", "adamw"] = "adam"
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD")
+    nesterov: bool = False
+    betas: tuple[float, float] = (0.9, 0.999)
+    amsgrad: bool = False
+    weight_decay: NonNegativeFloat = Field(1e-4, description="not applied to biases and other one-dimensional parameters")
+    lr: PositiveFloat = 0.005
+    lr_batch: PositiveInt | None = Field(256, description="`lr` holds for this batch size and is scaled linearly; null: as it is")
+    schedule: Literal["cosine", "exponential", "constant"] = "cosine"
+    warmup_epochs: NonNegativeFloat = 10.0
+    hold_epochs: NonNegativeFloat = Field(0.0, description="exponential: epochs at the peak after the warm-up")
+    halve_epochs: PositiveFloat = Field(10.0, description="exponential: epochs in which the rate halves")
+    final_lr: NonNegativeFloat = 1e-6
+    clip_norm: NonNegativeFloat = Field(0.0, description="largest norm of the gradient; 0 leaves it alone")
+    accumulate: PositiveInt = Field(1, description="forward passes per optimizer step; each takes its share of the batch")
+    precision: Literal["float32", "bf16"] = "float32"
+    compile: bool = Field(False, description="torch.compile the encoders")
+    log_every: PositiveInt = 10
+    save_every: PositiveInt | None = Field(None, description="steps between checkpoints; null: once an epoch")
+    keep: PositiveInt = Field(3, description="how many checkpoints stay on disk")
+    average: PositiveInt = Field(1, description="final.pt is the mean of this many last checkpoints")
+    timeout_seconds: PositiveInt = Field(60, description="a rank that waits longer for another one ends the job")
+    stop_on_collapse: bool = False
+
+
+class SystemConfig(Config):
+    """Everything that defines a run; exp/SYS/config.yaml holds exactly this and reproduces it."""
+
+    reproduces: str = Field("", description="what table row this stands for, and what is our own choice")
+    seed: int = Field(0, ge=0)
+    vad: bool = Field(False, description="cut silence out of the audio when it is packed (training and test alike)")
+    features: FeatureOptions = FeatureOptions()
+    cmvn: CmvnOptions = CmvnOptions()
+    augment: AugmentConfig = AugmentConfig()
+    data: DataConfig = DataConfig()
+    encoder: EncoderConfig
+    method: MethodConfig
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _roads(self):
+        if self.data.road == "feats" and self.augment.dir:
+            raise ValueError("augment.dir mixes noise into waveforms, but data.road is feats; make noisy copies with "
+                             "steps/augment_data.sh, or use data.road=wave")
+        return self
+
+
+# what may differ between two starts of one run: it changes the speed or the bookkeeping, never the result
+FREE = {"data": {"workers"}, "train": {"log_every", "save_every", "keep", "timeout_seconds", "stop_on_collapse", "compile"}}
+
+
+def differences(old: SystemConfig, new: SystemConfig) -> list[str]:
+    """'key = old, asked for new' for each key that matters and differs."""
+    def leaves(tree: dict, prefix: str = "") -> dict:
+        flat = {}
+        for key, value in tree.items():
+            flat.update(leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
+        return flat
+    a, b = leaves(old.model_dump(mode="json", exclude=FREE)), leaves(new.model_dump(mode="json", exclude=FREE))
+    return [f"{key} = {a.get(key)}, asked for {b.get(key)}" for key in {**a, **b} if a.get(key) != b.get(key)]

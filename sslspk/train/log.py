@@ -1,0 +1,61 @@
+"""What a training run tells: a line every few steps, the same figures as JSON lines and for tensorboard, a progress bar on a terminal."""
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+
+class TrainLog:
+    """Averages figures on the device and reads them back only when a line is due. Silent on ranks other than 0."""
+
+    def __init__(self, exp: Path, rank: int, start: int, total: int, out_dim: int | None):
+        self.rank, self.out_dim, self.sums, self.count = rank, out_dim, {}, 0
+        self.waited, self.utterances, self.since = 0.0, 0, time.perf_counter()
+        self.board = self.lines = None
+        self.bar = tqdm(total=total, initial=start, unit="step", disable=rank != 0 or not sys.stderr.isatty(), leave=False)
+        if rank == 0:
+            from torch.utils.tensorboard import SummaryWriter
+            self.board = SummaryWriter(str(exp / "tensorboard"), purge_step=start)
+            self.lines = (exp / "progress.jsonl").open("a")
+
+    def say(self, text: str) -> None:
+        if self.rank == 0:
+            self.bar.clear()
+            print(time.strftime("%H:%M:%S"), text, flush=True)
+
+    def add(self, figures: dict[str, Tensor], utterances: int, waited: float) -> None:
+        """Take up one step's figures (device scalars, not read here)."""
+        for key, value in figures.items():
+            value = value.detach().float()
+            self.sums[key] = (self.sums[key][0] + value, self.sums[key][1] + 1) if key in self.sums else (value, 1)
+        self.count, self.utterances, self.waited = self.count + 1, self.utterances + utterances, self.waited + waited
+        self.bar.update(1)
+
+    def line(self, step: int, epochs: float, lr: float) -> dict[str, float]:
+        """Write the line for the steps since the last one and return its figures."""
+        if not self.sums:
+            return {}
+        values = torch.stack([total / n for total, n in self.sums.values()]).tolist()
+        figures = dict(zip(self.sums, values, strict=True))
+        elapsed = max(time.perf_counter() - self.since, 1e-9)
+        extra = {"lr": lr, "utterances_per_second": self.utterances / elapsed, "data_wait_percent": 100 * self.waited / elapsed}
+        if self.rank == 0:
+            shown = {**figures, **({"ln_K": math.log(self.out_dim)} if self.out_dim else {}), **extra}
+            self.say(f"step {step} epoch {epochs:.2f} " + " ".join(f"{k} {v:.4g}" for k, v in shown.items()))
+            self.lines.write(json.dumps({"step": step, "epoch": epochs, **shown}) + "\n")
+            self.lines.flush()
+            for key, value in shown.items():
+                self.board.add_scalar(key, value, step)
+        self.sums, self.utterances, self.waited, self.since = {}, 0, 0.0, time.perf_counter()
+        return {**figures, **extra}
+
+    def close(self) -> None:
+        self.bar.close()
+        if self.rank == 0:
+            self.board.close()
+            self.lines.close()

@@ -1,0 +1,165 @@
+"""The training loop, the only one: every method runs through it, top to bottom."""
+import contextlib
+import math
+import signal
+import time
+
+import torch
+
+from sslspk.data.loader import make_loader
+from sslspk.errors import InputError
+from sslspk.methods.base import Progress
+from sslspk.nn import comm
+from sslspk.train import checkpoint, model
+from sslspk.train.job import Job
+from sslspk.train.log import TrainLog
+from sslspk.train.optim import learning_rate
+from sslspk.train.watch import CollapseWatch
+
+REQUEUE = 99  # exit status of a run that was asked to stop and saved: Grid Engine starts such a job again
+MAX_BAD = 0.01  # share of the recordings that may be unreadable
+
+
+def train(job: Job) -> int:
+    """Run to the end, or until SIGTERM / SIGUSR1; returns the exit status (0, or REQUEUE when stopped early)."""
+    cfg, per_epoch = job.config.train, job.dataset.steps_per_epoch
+    save_every = cfg.save_every or per_epoch
+    out_dim = getattr(job.config.method, "out_dim", None)
+    log, watch, stop = TrainLog(job.exp, comm.rank(), job.step, job.total, out_dim), CollapseWatch(out_dim), _stop_flag()
+    log.say(f"{job.total} steps of {job.config.data.batch_size} recordings, {per_epoch} an epoch, from step {job.step}, "
+            f"{comm.world_size()} rank(s) on {job.device.type}")
+    batches = iter(make_loader(job.dataset, job.step * cfg.accumulate, job.total * cfg.accumulate,
+                               job.config.data.workers, job.device.type == "cuda"))
+    job.model.train()
+    while job.step < job.total:
+        last = job.step + 1 == job.total
+        progress = Progress(job.step, job.total, per_epoch, log=(job.step + 1) % cfg.log_every == 0 or last)
+        lr = learning_rate(job.config, job.step, job.total, per_epoch)
+        for group in job.optimizer.param_groups:
+            group["lr"] = lr
+        torch.manual_seed(hash((job.config.seed, job.step, comm.rank())) % 2 ** 63)  # dropout: a function of the step
+        figures, waited = _gradients(job, batches, progress, log)
+        if cfg.clip_norm:
+            figures["gradient_norm"] = torch.nn.utils.clip_grad_norm_(job.method.parameters(), cfg.clip_norm, foreach=True)
+        job.optimizer.step()
+        job.optimizer.zero_grad(set_to_none=True)
+        job.method.after_step(progress)
+        job.step += 1
+        log.add(figures, job.config.data.batch_size, waited)
+        stopping = _agreed(stop, progress, job)
+        if progress.log or stopping:
+            _judge(job, log, watch, log.line(job.step, job.step / per_epoch, lr))
+        if job.step % save_every == 0 or last or stopping:
+            save(job)
+        if stopping and not last:
+            log.say(f"asked to stop: saved step {job.step}; the same command goes on from there")
+            return REQUEUE
+    log.close()
+    finish(job)
+    return 0
+
+
+def _gradients(job: Job, batches, progress: Progress, log: TrainLog) -> tuple[dict, float]:
+    """Forward and backward over the step's micro-batches; the figures are their means. Stops before a bad update."""
+    parts, total, waited = job.config.train.accumulate, {}, 0.0
+    for part in range(parts):
+        begin = time.perf_counter()
+        batch = next(batches)
+        waited += time.perf_counter() - begin
+        _count_bad(job, batch["failed"], log)
+        last = part + 1 == parts
+        hold = contextlib.nullcontext() if last or job.model is job.method else job.model.no_sync()
+        with hold:
+            crops = [{k: v.to(job.device, non_blocking=True) for k, v in crop.items()} for crop in batch["crops"]]
+            labels = batch["label"].to(job.device, non_blocking=True)
+            views = [job.front_end(crop) for crop in crops]
+            with torch.autocast(job.device.type, torch.bfloat16, enabled=job.config.train.precision == "bf16"):
+                figures = job.model(views, labels, progress)
+            loss, ready = _to_host(figures["loss"])
+            (figures["loss"] / parts).backward()
+        _require_finite(job, loss, ready, batch)
+        for key, value in figures.items():
+            total[key] = total.get(key, 0) + value.detach() / parts
+    return total, waited
+
+
+def _to_host(loss: torch.Tensor):
+    """Start copying the loss to the host. It is waited for only after backward has been queued, so the GPU never idles."""
+    if not loss.is_cuda:
+        return loss.detach(), None
+    copy = loss.detach().to("cpu", non_blocking=True)
+    ready = torch.cuda.Event()
+    ready.record()
+    return copy, ready
+
+
+def _require_finite(job: Job, loss: torch.Tensor, ready, batch: dict) -> None:
+    if ready is not None:
+        ready.synchronize()
+    if not math.isfinite(float(loss)):
+        names = [job.dataset.index.keys[int(job.dataset.index.unit(u)[0])] for u in batch["unit"].tolist()[:8]]
+        raise InputError(f"{job.exp}: the loss is {float(loss)} at step {job.step} (recordings {', '.join(names)}, ...); the weights "
+                         "were left as they were; lower train.lr, set train.clip_norm, or look at these recordings.")
+
+
+def _count_bad(job: Job, failed: list[str], log: TrainLog) -> None:
+    for text in failed:
+        utt = text.partition(":")[0]
+        if utt not in job.bad:
+            job.bad.add(utt)
+            log.say(f"warning: skipped a recording that cannot be read: {text}")
+    if len(job.bad) > MAX_BAD * job.dataset.index.num_units:
+        raise InputError(f"{len(job.bad)} of {job.dataset.index.num_units} recordings cannot be read, more than 1 %; the last one: "
+                         f"{failed[-1]}; mend the data, then run the same command again: it goes on from the last checkpoint.")
+
+
+def _stop_flag() -> dict:
+    """SIGTERM and SIGUSR1 ask for an orderly stop after the step at hand."""
+    flag = {"stop": False}
+
+    def ask(signum, frame):
+        flag["stop"] = True
+
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, ask)
+    return flag
+
+
+def _agreed(stop: dict, progress: Progress, job: Job) -> bool:
+    """Whether to stop now. Several ranks ask each other only on logged steps, where the host waits anyway."""
+    if comm.world_size() == 1:
+        return stop["stop"]
+    return progress.log and comm.max_over_ranks(float(stop["stop"]), job.device) > 0
+
+
+def _judge(job: Job, log: TrainLog, watch: CollapseWatch, figures: dict) -> None:
+    if not all(math.isfinite(v) for v in figures.values()):
+        raise InputError(f"{job.exp}: a figure is not finite at step {job.step} ({figures}); run the same command again to go on from "
+                         "the last checkpoint, with a lower train.lr in another directory if it comes back.")
+    warning = watch.look(figures, job.step / job.dataset.steps_per_epoch) if figures else None
+    if warning:
+        log.say(f"WARNING: {warning}")
+        if job.config.train.stop_on_collapse:
+            raise InputError(f"{job.exp}: stopped at step {job.step}: {warning}")
+
+
+def save(job: Job) -> None:
+    """Checkpoint by rank 0, which holds all that the others hold."""
+    if comm.rank() == 0:
+        keep = max(job.config.train.keep, job.config.train.average)
+        checkpoint.save_step(job.exp, job.step, job.state(), keep)
+    comm.barrier()
+
+
+def finish(job: Job) -> None:
+    """Write final.pt: the encoders, averaged over the last checkpoints if so configured."""
+    if comm.rank() == 0:
+        paths = checkpoint.checkpoints(job.exp)[-job.config.train.average:]
+        states = [checkpoint.load(path)["method"] for path in paths]
+        names = {id(module): name for name, module in job.method.named_modules(remove_duplicate=False)}
+        mean = checkpoint.average(states)
+        encoders = {name: checkpoint.part(mean, names[id(encoder)]) for name, encoder in job.method.encoders().items()}
+        info = {"step": job.step, "data": job.data_id, "labels": "speaker" if job.method.labels else "none",
+                "averaged": len(paths), "bad_recordings": len(job.bad)}
+        model.write(job.exp / "final.pt", job.config, job.num_features, encoders, job.method.evaluate, info)
+    comm.barrier()

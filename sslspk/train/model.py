@@ -1,0 +1,51 @@
+"""A trained model file (final.pt): the encoders' weights together with the configuration that made them."""
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sslspk.config import check
+from sslspk.encoders import build as build_encoder
+from sslspk.encoders.base import Encoder
+from sslspk.errors import InputError
+from sslspk.train import checkpoint
+from sslspk.train.config import SystemConfig
+from sslspk.train.frontend import FrontEnd
+
+
+@dataclass
+class Model:
+    """front_end.whole(wave) -> features, encoder(features) -> embedding; `info` is the file without the weights."""
+
+    config: SystemConfig
+    front_end: FrontEnd
+    encoder: Encoder
+    info: dict
+
+
+def write(path: Path, config: SystemConfig, num_features: int, encoders: dict[str, dict], evaluate: str, info: dict) -> None:
+    """Save encoder weights ({name: state_dict}); `evaluate` names the one that is used unless another is asked for."""
+    checkpoint.save(path, {"format": 1, "config": config.model_dump(mode="json"), "num_features": num_features,
+                           "encoders": encoders, "evaluate": evaluate, "info": info})
+
+
+def read_encoder_state(path: str | Path, weights: str | None = None) -> tuple[dict, dict]:
+    """(state of the encoder called `weights`, or of the model's own choice; the whole file) for --init-from."""
+    content = checkpoint.load(Path(path))
+    name = weights or content["evaluate"]
+    if name not in content["encoders"]:
+        raise InputError(f"{path}: there are no weights called {name}; it holds {', '.join(content['encoders'])}.")
+    return content["encoders"][name], content
+
+
+def load(path: str | Path, weights: str | None = None, device: str | torch.device = "cpu", untrained: bool = False) -> Model:
+    """A model ready for extraction: eval mode, on `device`. untrained: same architecture, freshly initialised from the seed."""
+    state, content = read_encoder_state(path, weights)
+    config = check(SystemConfig, content["config"], str(path))
+    torch.manual_seed(config.seed)
+    encoder = build_encoder(config.encoder, content["num_features"])
+    if not untrained:
+        encoder.load_state_dict(state)
+    front_end = FrontEnd(config.features, config.cmvn)
+    info = {k: v for k, v in content.items() if k not in ("encoders", "config")}
+    return Model(config, front_end.to(device).eval(), encoder.to(device).eval(), info)

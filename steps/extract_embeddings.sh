@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Extracts one embedding per utterance: reads a data directory and EXP/final.pt, writes OUTDIR/xvector.{scp,N.ark}.
+set -euo pipefail
+cmd=utils/run.pl
+nj=4
+ngpu=0             # 0: on the CPU; else the jobs are shared by this many GPUs
+weights=           # which encoder of the model (DINO: teacher, student); empty: the model's own choice
+untrained=false    # true: the same architecture with its initial weights, a baseline
+help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--untrained true|false] DATA EXP OUTDIR"
+[ -f ./path.sh ] && . ./path.sh
+. utils/parse_options.sh
+. utils/done.sh
+[ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
+data=$1 model=$2/final.pt out=$3
+
+[ -s "$model" ] || { echo "$0: there is no $model; train it with steps/train.sh" >&2; exit 1; }
+scp=$data/wav.scp
+[ -f "$scp" ] || scp=$data/feats.scp
+[ -s "$scp" ] || { echo "$0: $data has neither wav.scp nor feats.scp" >&2; exit 1; }
+key="extract_embeddings $weights $untrained"
+if done_skip "$out" "$key" "$scp" "$model"; then echo "$0: $out is up to date, skipped"; exit 0; fi
+
+total=$(wc -l < "$scp")
+[ "$nj" -le "$total" ] || nj=$total
+utils/split_data.sh "$data" "$nj"
+options=()
+[ -z "$weights" ] || options+=(--weights "$weights")
+[ "$untrained" = false ] || options+=(--untrained)
+mkdir -p "$out/log"
+gpu=-1
+# shellcheck disable=SC2016  # the job itself computes which GPU is its own
+[ "$ngpu" -eq 0 ] || gpu="\$((JOB % $ngpu))"
+$cmd JOB=1:"$nj" "$out/log/extract.JOB.log" \
+  OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_embeddings "${options[@]}" --gpu "$gpu" \
+  "$data/split$nj/JOB" "$model" "$out/xvector.JOB.ark" "$out/xvector.JOB.scp"
+for n in $(seq "$nj"); do cat "$out/xvector.$n.scp"; done | LC_ALL=C sort > "$out/xvector.scp.tmp"
+got=$(wc -l < "$out/xvector.scp.tmp")
+[ "$got" -eq "$total" ] || { echo "$0: $got of $total embeddings came out; see $out/log" >&2; exit 1; }
+mv "$out/xvector.scp.tmp" "$out/xvector.scp"
+done_mark "$out" "$key" "$scp" "$model"
+echo "$0: wrote $got embeddings to $out/xvector.scp"

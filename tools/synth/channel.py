@@ -1,0 +1,81 @@
+"""Where and how a session was recorded: equaliser, band limit, room, background noise, level. Also rooms and sounds on their own."""
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
+
+RATE = 16000
+POINTS = np.log(np.geomspace(60, 8000, 7))  # where an equaliser is set, log Hz
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The recording conditions of one session."""
+
+    gains_db: np.ndarray  # (7,) at POINTS
+    low: float  # Hz, band limits
+    high: float
+    room: np.ndarray | None  # impulse response (L,)
+    snr_db: float
+    tilt: float  # power of the noise falls by 6 * tilt dB an octave
+    level: float  # peak, of full scale
+
+
+def draw(rng: np.random.Generator) -> Channel:
+    """New recording conditions."""
+    room = rir(rng.uniform(0.15, 0.6), rng.uniform(1.0, 5.0), 0.25, rng) if rng.random() < 0.3 else None
+    return Channel(
+        gains_db=rng.normal(0, 3.5, len(POINTS)),
+        low=float(rng.uniform(50, 200)),
+        high=float(rng.uniform(4500, 7800)),
+        room=room,
+        snr_db=float(rng.uniform(15, 32)),
+        tilt=float(rng.uniform(0, 1.2)),
+        level=float(np.exp(rng.uniform(np.log(0.1), np.log(0.8)))),
+    )
+
+
+def record(voice: np.ndarray, channel: Channel, rng: np.random.Generator) -> np.ndarray:
+    """Speech (S,) as it arrives on disk through `channel`: (S,) float32 within one. The noise is new, its colour is the session's."""
+    tail = 0 if channel.room is None else len(channel.room)
+    size = next_fast_len(len(voice) + tail + RATE // 8, real=True)
+    hertz = np.maximum(np.fft.rfftfreq(size, 1 / RATE), 1.0)
+    gain = 10 ** (np.interp(np.log(hertz), POINTS, channel.gains_db) / 20)
+    gain /= (1 + (channel.low / hertz) ** 4) * (1 + (hertz / channel.high) ** 12)
+    spectrum = rfft(voice, size) * gain.astype(np.float32)
+    if channel.room is not None:
+        spectrum *= rfft(channel.room.astype(np.float32), size)
+    wave = irfft(spectrum, size)[: len(voice)]
+    noise = coloured(len(voice), channel.tilt, rng)
+    snr_db = channel.snr_db + rng.normal(0, 2.0)
+    wave = wave + noise * (wave.std() / noise.std() * 10 ** (-snr_db / 20))
+    return wave * (channel.level * rng.uniform(0.7, 1.0) / np.abs(wave).max())
+
+
+def coloured(samples: int, tilt: float, rng: np.random.Generator) -> np.ndarray:
+    """Stationary noise (S,) float32 whose amplitude falls with frequency to the power of -tilt."""
+    size = next_fast_len(samples, real=True)
+    hertz = np.maximum(np.fft.rfftfreq(size, 1 / RATE), 60.0)
+    shape = (hertz ** -tilt).astype(np.float32)
+    return irfft(rfft(rng.standard_normal(size, dtype=np.float32)) * shape, size)[:samples]
+
+
+def rir(rt60: float, distance: float, absorption: float, rng: np.random.Generator) -> np.ndarray:
+    """A made-up room impulse response (L,) float32, L = rt60 seconds and at most one.
+
+    The direct sound comes after distance / 340 m/s; twelve or so early reflections follow, then noise that has decayed by 60 dB
+    at `rt60` seconds, sooner at high frequencies. The further the source, the stronger what is reflected.
+    """
+    length = int(min(rt60, 1.0) * RATE)
+    direct = int(distance / 340 * RATE)
+    time = np.arange(length) / RATE
+    bright, dull = rng.normal(0, 1, (2, length))
+    dull = np.convolve(dull, np.hanning(9) / 2, mode="same")
+    tail = bright * 10 ** (-3 * time / (0.6 * rt60)) + dull * 10 ** (-3 * time / rt60)
+    onset = direct + 48
+    wave = np.where(np.arange(length) > onset, tail, 0.0) * (0.035 * distance * (1 - absorption))
+    early = direct + 1 + rng.integers(15, int(0.05 * RATE), 12)
+    early = early[early < length]
+    wave[early] += rng.choice([-1, 1], len(early)) * (1 - absorption) * direct / early * 0.6
+    wave[direct] = 1.0
+    return wave.astype(np.float32)
