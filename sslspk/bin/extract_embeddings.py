@@ -15,7 +15,7 @@ def main() -> int:
     parser.add_argument("model", type=Path, metavar="MODEL", help="final.pt of a training run")
     parser.add_argument("ark", type=Path)
     parser.add_argument("scp", type=Path)
-    parser.add_argument("--weights", help="which of the model's encoders (DINO: teacher or student); default: the model's own choice")
+    parser.add_argument("--weights", help="one of the model's encoders (DINO: teacher, student); default: its own choice")
     parser.add_argument("--untrained", action="store_true", help="the same architecture with its initial weights: a baseline")
     parser.add_argument("--gpu", type=int, default=-1, help="GPU number, -1: CPU")
     args = parser.parse_args()

@@ -2,8 +2,7 @@
 
 A batch is a dictionary:
     crops   one dictionary per Crop of the method, each array starting (V, B, ...):
-            wave road: wave int16 (V,B,S), and with augmentation noise int16 (V,B,S), snr_db (V,B), rir int16 (V,B,L),
-                       has_rir (V,B), eq_db (V,B,P);      feats road: feats float32 (V,B,T,F)
+            wave road: wave int16 (V,B,S), and with augmentation the fields of noise.Draw;   feats road: feats float32 (V,B,T,F)
             masks int32 (V,B,n,3) when SpecAugment is on
     label   (B,) int64, -1 without labels      unit (B,) int64: position of the recording in the index
     failed  list of "utterance: reason" for recordings that could not be read and were replaced
@@ -11,6 +10,7 @@ A batch is a dictionary:
 import numpy as np
 import torch
 
+from sslspk.data import speed
 from sslspk.data.config import Crop, DataConfig
 from sslspk.data.index import UtteranceIndex
 from sslspk.errors import InputError
@@ -23,12 +23,12 @@ class BatchDataset(torch.utils.data.Dataset):
     """`dataset[step]` is this rank's whole batch of that micro-step; the epoch's order is a permutation keyed by the epoch."""
 
     def __init__(self, index: UtteranceIndex, config: DataConfig, crops: tuple[Crop, ...], *, seed: int, rate: float,
-                 accumulate: int = 1, rank: int = 0, world: int = 1, augment=None, spec_augment=None):
+                 accumulate: int = 1, rank: int = 0, world: int = 1, augment=None, spec_augment=None, speeds: tuple[float, ...] = ()):
         """rate: samples (wave) or frames (feats) per second. augment: NoiseBank or None. spec_augment: callable
-        (rng, T) -> int32 (n, 3) or None, asked once per view on the feats road and per crop length on the wave road."""
+        (rng, crop size) -> int32 (n, 3) or None. speeds: factors of speed perturbation, one drawn for all views of a recording."""
         self.index, self.config, self.crops, self.seed = index, config, crops, seed
         self.accumulate, self.rank, self.world = accumulate, rank, world
-        self.augment, self.spec_augment = augment, spec_augment
+        self.augment, self.spec_augment, self.speeds = augment, spec_augment, speeds
         self.sizes = [round(crop.seconds * rate) for crop in crops]
         self.units = self._usable(rate)
         self.steps_per_epoch = self._steps_per_epoch()
@@ -100,11 +100,13 @@ class BatchDataset(torch.utils.data.Dataset):
 
     def _views(self, unit: int, sizes: list[int], rng: np.random.Generator) -> tuple[list, int]:
         members = self.index.unit(unit)
+        factor = speed.draw(rng, self.speeds)
         out = []
         for c, (crop, size) in enumerate(zip(self.crops, sizes, strict=True)):
             utts = rng.choice(members, crop.count)
-            starts = self._starts(self.index.length[utts], size, rng, spread=c == 0)
-            out.append([self._view(int(u), int(s), size, rng) for u, s in zip(utts, starts, strict=True)])
+            needed = speed.source_length(size, factor)
+            starts = self._starts(self.index.length[utts], needed, rng, spread=c == 0)
+            out.append([self._view(int(u), int(s), needed, size, factor, rng) for u, s in zip(utts, starts, strict=True)])
         return out, int(members[0])
 
     def _starts(self, lengths: np.ndarray, size: int, rng: np.random.Generator, spread: bool) -> np.ndarray:
@@ -116,18 +118,17 @@ class BatchDataset(torch.utils.data.Dataset):
             starts = rng.permutation([five.min(), five.max()])
         return starts
 
-    def _view(self, utt: int, start: int, size: int, rng: np.random.Generator) -> dict:
-        count = min(size, int(self.index.length[utt]))
+    def _view(self, utt: int, start: int, needed: int, size: int, factor: float, rng: np.random.Generator) -> dict:
+        """One view of `size`, made of `needed` samples (or frames) of the utterance; whole and repeated where it is shorter."""
+        count = min(needed, int(self.index.length[utt]))
         if self.config.road == "wave":
             x = audio.read_segment(self.index.spec(utt), start, count)
-            out = {"wave": fill(x, size)}
+            out = {"wave": speed.change(fill(x, needed), factor)[:size]}
             if self.augment is not None:
                 out.update(self.augment.pick(rng, size)._asdict())
         else:
             x = ark.load_rows(self.index.spec(utt), start, count)
             out = {"feats": fill(x, size)}
-        if len(x) < count:
-            raise InputError(f"{self.index.keys[utt]}: {len(x)} of {count} were read; the file is shorter than its index says.")
         if self.spec_augment is not None:
             out["masks"] = self.spec_augment(rng, size)
         return out

@@ -1,0 +1,17 @@
+"""The encoders. A new one is a file here, a config model in config.py, and a line in `build`."""
+
+
+def build(config, num_features: int):
+    """The freshly initialised Encoder that `config.name` names, for frames of `num_features` features."""
+    from sslspk.encoders.ecapa import Ecapa
+    from sslspk.encoders.lresnet34 import LResNet34
+    from sslspk.encoders.resnetse34l import ResNetSE34L
+    from sslspk.encoders.tdnn import Tdnn
+
+    encoders = {
+        "ecapa": Ecapa,
+        "lresnet34": LResNet34,
+        "resnetse34l": ResNetSE34L,
+        "tdnn": Tdnn,
+    }
+    return encoders[config.name](config, num_features)

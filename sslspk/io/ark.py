@@ -54,11 +54,14 @@ class Writer:
 
         Raises InputError naming the key when the array holds NaN or infinity.
         """
+        table.check_key(key, self._ark_path)
         array = np.ascontiguousarray(array, dtype=np.float32)
         if array.ndim not in (1, 2):
             raise ValueError(f"{key}: a matrix or a vector expected, not shape {array.shape}")
         if not np.isfinite(array).all():
             raise InputError(f"{key} has NaN or infinite values and was not written; look at its audio and options.")
+        if array.ndim == 2 and not array.size:
+            array = np.zeros((0, 0), np.float32)  # Kaldi's empty matrix has neither rows nor columns
         self._ark.write(key.encode() + b" ")
         self._scp.write(f"{key} {self._ark_path}:{self._ark.tell()}\n")
         packed = self._compress and array.ndim == 2 and array.size > 0

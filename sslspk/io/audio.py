@@ -8,33 +8,52 @@ import io
 import math
 import os
 import subprocess
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
 
 from sslspk.errors import InputError
-from sslspk.io import decode, files, riff
+from sslspk.io import decode, files, riff, table
+
+FRAMES_PER_SECOND = 100
+VAD_SLACK = 10
+AAC = (".m4a", ".mp4", ".aac")
+OGG = (".ogg", ".oga", ".opus")
+
+
+class Recording(NamedTuple):
+    """A whole recording: int16 samples (S,) of the first channel, rate in Hz, and how many channels there were."""
+
+    samples: np.ndarray
+    rate: int
+    channels: int
 
 
 def read(spec: str, allow_pipes: bool = False) -> tuple[np.ndarray, int]:
-    """Read a whole recording: int16 samples (S,) of the first channel, and the rate in Hz.
+    """Read a whole recording: int16 samples (S,) of the first channel, and the rate in Hz. See `load`."""
+    return load(spec, allow_pipes)[:2]
+
+
+def load(spec: str, allow_pipes: bool = False) -> Recording:
+    """Read a whole recording and say how many channels it had.
 
     spec: a .wav, .flac, .ogg or .m4a file, "packed.ark:offset", or, if allowed, a shell command ending in "|".
     Raises InputError naming the file: missing, 0 bytes, truncated, undecodable, without samples, or a pipe.
     """
-    if files.is_pipe(spec):
-        return _whole(*decode.sound(_run_pipe(spec, allow_pipes), spec), spec)
     path, offset = files.split_spec(spec)
-    if offset is not None:
-        return _whole(*decode.sound(_packed_bytes(path, offset, spec), spec), spec)
-    size = _check_file(path)
-    if path.lower().endswith((".m4a", ".mp4", ".aac")):
-        samples, rate, _ = decode.m4a(path)
-        return _whole(samples, rate, spec)
-    result = decode.sound(path, path)
-    if path.lower().endswith((".ogg", ".oga", ".opus")):
-        decode.check_ogg(path, size)
-    return _whole(*result, spec)
+    if files.is_pipe(spec):
+        recording = decode.sound(_run_pipe(spec, allow_pipes), spec)
+    elif offset is not None:
+        recording = decode.sound(_packed_bytes(path, offset, spec), spec)
+    else:
+        size = _check_file(path)
+        recording = decode.m4a(path) if path.lower().endswith(AAC) else decode.sound(path, path)
+        if path.lower().endswith(OGG):
+            decode.check_ogg(path, size)
+    if not len(recording[0]):
+        raise InputError(f"{spec} holds no samples; record or download it again, or leave it out.")
+    return Recording(*recording)
 
 
 def info(spec: str) -> tuple[int, int, int]:
@@ -48,7 +67,7 @@ def info(spec: str) -> tuple[int, int, int]:
     if offset is not None:
         return decode.sound_info(_packed_bytes(path, offset, spec), spec)
     _check_file(path)
-    if path.lower().endswith((".m4a", ".mp4", ".aac")):
+    if path.lower().endswith(AAC):
         samples, rate, channels = decode.m4a(path)
         return len(samples), rate, channels
     return decode.sound_info(path, path)
@@ -62,7 +81,7 @@ def read_segment(spec: str, start: int, count: int) -> np.ndarray:
     """
     path, offset = files.split_spec(spec)
     if offset is None:
-        if path.lower().endswith((".m4a", ".mp4", ".aac")):
+        if path.lower().endswith(AAC):
             return _slice(read(spec)[0], start, count, spec)
         return decode.sound(path, path, start, count)[0]
     archive = files.shared(path)
@@ -82,6 +101,19 @@ def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     common = math.gcd(from_rate, to_rate)
     wave = resample_poly(samples.astype(np.float32), to_rate // common, from_rate // common)
     return np.clip(np.rint(wave), -32768, 32767).astype(np.int16)
+
+
+def keep_voiced(samples: np.ndarray, voiced: np.ndarray, rate: int) -> np.ndarray:
+    """The samples (S,) of the frames marked in `voiced` (T,), 10 ms each; what follows the last frame goes with it.
+
+    Raises InputError when the marks are not of this audio: their length differs by more than ten frames.
+    """
+    edges = np.arange(len(voiced) + 1) * rate // FRAMES_PER_SECOND
+    if abs(len(samples) - int(edges[-1])) * FRAMES_PER_SECOND > VAD_SLACK * rate:
+        raise InputError(f"the VAD covers {len(voiced)} frames of 10 ms but the audio {len(samples) / rate:.2f} s; "
+                         "compute the VAD of this audio again.")
+    edges[-1] = max(edges[-1], len(samples))
+    return samples[np.repeat(np.asarray(voiced) > 0, np.diff(edges))[:len(samples)]]
 
 
 class PackWriter:
@@ -110,6 +142,7 @@ class PackWriter:
         """Append int16 samples (S,). Keys must come in C byte order for the scp to be sorted."""
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError(f"{utt}: int16 samples (S,) expected, not {samples.dtype} {samples.shape}")
+        table.check_key(utt, self._ark_path)
         self._ark.write(utt.encode() + b" ")
         self._scp.write(f"{utt} {self._ark_path}:{self._ark.tell()}\n")
         if self._fmt == "pcm":
@@ -121,12 +154,6 @@ class PackWriter:
         blob = buffer.getvalue()
         length = len(blob).to_bytes((len(blob).bit_length() + 7) // 8, "little")
         self._ark.write(b"AUDIO" + bytes([len(length)]) + length + blob)
-
-
-def _whole(samples: np.ndarray, rate: int, spec: str) -> tuple[np.ndarray, int]:
-    if not len(samples):
-        raise InputError(f"{spec} holds no samples; record or download it again, or leave it out.")
-    return samples, rate
 
 
 def _slice(samples: np.ndarray, start: int, count: int, spec: str) -> np.ndarray:

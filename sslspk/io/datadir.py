@@ -1,4 +1,6 @@
 """Kaldi data directories: tables about the same utterances, keyed by utterance or by speaker, that must agree."""
+import bisect
+import itertools
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -126,9 +128,11 @@ def fix(folder: str) -> dict[str, int]:
     return {name: len(content) - len(keep) for name, content in tables.items() if is_utterance_table(name)}
 
 
-def split(folder: str, n: int) -> list[str]:
+def split(folder: str, n: int, per_utt: bool = False) -> list[str]:
     """Cut a directory into `n` runs of utterances of nearly equal number: folder/split{n}/{1..n}; returns their names.
 
+    Speakers stay whole where that leaves no part empty or a quarter longer than the average.
+    per_utt: never mind the speakers; the parts are folder/split{n}utt/{1..n}, as Kaldi names them.
     Raises InputError when there are fewer utterances than parts.
     """
     tables = read(folder)
@@ -138,9 +142,12 @@ def split(folder: str, n: int) -> list[str]:
     if not 1 <= n <= len(utts):
         raise InputError(f"{folder} has {len(utts)} utterances, which cannot be split into {n} parts; "
                          f"give --nj between 1 and {len(utts)}.")
-    parts = [os.path.join(folder, f"split{n}", str(part + 1)) for part in range(n)]
-    for part, name in enumerate(parts):
-        _write_part(name, tables, utts[part * len(utts) // n:(part + 1) * len(utts) // n])
+    bounds = [part * len(utts) // n for part in range(n + 1)]
+    if not per_utt:
+        bounds = _speaker_bounds(list(tables["utt2spk"].values()), bounds)
+    parts = [os.path.join(folder, f"split{n}utt" if per_utt else f"split{n}", str(part + 1)) for part in range(n)]
+    for name, (first, last) in zip(parts, itertools.pairwise(bounds), strict=True):
+        _write_part(name, tables, utts[first:last])
     return parts
 
 
@@ -173,7 +180,7 @@ def combine(out: str, *folders: str) -> int:
     merged: dict[str, dict[str, str]] = {name: {} for name in sorted(common)}
     for folder, part in zip(folders, parts, strict=True):
         for name, content in merged.items():
-            for key in content.keys() & part[name].keys():
+            for key in sorted(content.keys() & part[name].keys()):
                 if is_utterance_table(name) or content[key] != part[name][key]:
                     raise InputError(f"{folder}/{name}: {key} is in another directory too; "
                                      "give the copies a prefix, or leave one directory out.")
@@ -194,6 +201,17 @@ def _write_part(out: str, tables: Mapping[str, Mapping[str, str]], keep: Iterabl
             keys = keep if is_utterance_table(name) else speakers
             table.write(os.path.join(out, name), {key: content[key] for key in keys})
     table.write(os.path.join(out, "spk2utt"), invert({utt: tables["utt2spk"][utt] for utt in keep}))
+
+
+def _speaker_bounds(speakers: list[str], bounds: list[int]) -> list[int]:
+    """Move each bound to the nearest change of speaker, unless the parts would become too unequal."""
+    changes = [0, *(i for i, (a, b) in enumerate(itertools.pairwise(speakers), 1) if a != b), len(speakers)]
+    moved = []
+    for bound in bounds:
+        place = bisect.bisect_left(changes, bound)
+        moved.append(min(changes[max(place - 1, 0):place + 1], key=lambda change, bound=bound: abs(change - bound)))
+    sizes = [last - first for first, last in itertools.pairwise(moved)]
+    return moved if min(sizes) > 0 and max(sizes) * (len(bounds) - 1) <= 1.25 * len(speakers) else bounds
 
 
 def _same_keys(name: str, content: Mapping[str, object], other: str, expected: Mapping[str, object]) -> None:

@@ -21,8 +21,8 @@ def to_int16(samples: np.ndarray, where: str) -> np.ndarray:
     return np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
 
 
-def sound(source: str | bytes, where: str, start: int = 0, count: int = -1) -> tuple[np.ndarray, int]:
-    """First channel of a wav, flac or ogg given as path or bytes: int16 samples (S,) from `start` on, and the rate.
+def sound(source: str | bytes, where: str, start: int = 0, count: int = -1) -> tuple[np.ndarray, int, int]:
+    """A wav, flac or ogg, as path or bytes: int16 samples (S,) of the first channel from `start` on, rate, channels.
 
     Raises InputError naming `where` when the file is undecodable, or holds less than its header or `count` says.
     """
@@ -36,12 +36,13 @@ def sound(source: str | bytes, where: str, start: int = 0, count: int = -1) -> t
                 file.seek(start)
             form = "float32" if file.subtype in SCALED else "int16"
             samples = file.read(count, dtype=form, always_2d=True)[:, 0]
-            rate = file.samplerate
+            rate, channels = file.samplerate, file.channels
     except (soundfile.LibsndfileError, RuntimeError) as err:
         raise undecodable(where, err) from err
     if len(samples) != (promised - start if count < 0 else count):
         raise truncated(where, f"{start + len(samples)} of {promised} samples")
-    return to_int16(samples, where) if form == "float32" else np.ascontiguousarray(samples), rate
+    samples = to_int16(samples, where) if form == "float32" else np.ascontiguousarray(samples)
+    return samples, rate, channels
 
 
 def sound_info(source: str | bytes, where: str) -> tuple[int, int, int]:
@@ -61,9 +62,11 @@ def m4a(path: str) -> tuple[np.ndarray, int, int]:
             if not container.streams.audio:
                 raise InputError(f"{path} holds no audio; download it again, or leave it out.")
             stream = container.streams.audio[0]
-            rate, channels = stream.rate, stream.channels
-            blocks = [_first_channel(frame.to_ndarray(), channels, frame.format.is_planar, path)
-                      for frame in container.decode(stream)]
+            blocks, rate, channels = [], stream.codec_context.sample_rate, 1
+            for frame in container.decode(stream):
+                # The frame knows better than the header: AAC may say half its rate there.
+                rate, channels = frame.sample_rate, len(frame.layout.channels)
+                blocks.append(_first_channel(frame.to_ndarray(), channels, frame.format.is_planar, path))
             promised = int(stream.duration * stream.time_base * rate) if stream.duration else 0
     except av.FFmpegError as err:
         raise undecodable(path, err) from err

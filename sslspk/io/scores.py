@@ -69,8 +69,10 @@ def align(trials: Trials, scores: Scores) -> np.ndarray:
     missing = np.flatnonzero(given_sorted[place] != wanted)
     if len(missing):
         _refuse(trials, missing[0], "is a trial without a score; score this list again")
-    unknown = np.flatnonzero(~np.isin(given, wanted))
-    if len(unknown):
+    used = np.zeros(len(given_sorted), bool)
+    used[place] = True
+    if used.sum() < 1 + np.count_nonzero(np.diff(given_sorted)):
+        unknown = np.flatnonzero(~np.isin(given, wanted))
         _refuse(scores, unknown[0], "has a score but is not in the trial list; use the list that was scored")
     return score_sorted[place]
 

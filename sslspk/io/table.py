@@ -50,14 +50,19 @@ def write(path: str | os.PathLike, mapping: Mapping[str, object]) -> None:
     lines = []
     for key in sorted(mapping):
         value = str(mapping[key]).strip()
-        if len(key.split()) != 1 or key != key.strip():
-            raise InputError(f"{os.fspath(path)}: the id {key!r} is empty or holds a blank; rename it.")
+        check_key(key, path)
         if not value or "\n" in value or "\r" in value:
             raise InputError(f"{os.fspath(path)}: the value of {key} is empty or spans lines; "
                              "give it one line of text.")
         lines.append(f"{key} {value}\n")
     with files.atomic_write(path) as file:
         file.writelines(lines)
+
+
+def check_key(key: str, path: str | os.PathLike) -> None:
+    """Refuse an id that could not be read back from a table or an archive."""
+    if key.split() != [key]:
+        raise InputError(f"{os.fspath(path)}: the id {key!r} is empty or holds a blank; rename it.")
 
 
 def _lines(path: str) -> list[str]:

@@ -1,8 +1,8 @@
 """The contract of a method: it owns encoder, heads, teacher and queue, and everything that must survive a resume is state."""
-from collections.abc import Callable
+import abc
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from sslspk.data.config import Crop
 
@@ -22,24 +22,22 @@ class Progress:
         return self.step / self.per_epoch
 
 
-class Method(nn.Module):
+class Method(nn.Module, abc.ABC):
     """One self-supervised or supervised system.
 
     crops      what the loader must yield
     labels     whether it reads speaker labels (every result of such a system is marked)
     forward(views, labels, progress) -> {"loss": scalar, ...scalars to log}; views[c] is (V, B, T, F), labels (B,)
-    encoders() -> the encoders that extraction may use, by name; `evaluate` names the one it uses unless told otherwise
+    evaluate   the name of the encoder that extraction uses unless told otherwise
     """
 
     crops: tuple[Crop, ...]
     labels = False
     evaluate: str
 
+    @abc.abstractmethod
     def encoders(self) -> dict[str, nn.Module]:
-        raise NotImplementedError
-
-    def before_epoch(self, embed_all: Callable[[], Tensor], progress: Progress) -> None:
-        """Called before each epoch; embed_all() gives the embeddings of all training recordings (units, D)."""
+        """The encoders that extraction may use, by name."""
 
     def after_step(self, progress: Progress) -> None:
         """Called after each optimizer step: moving averages, queues."""

@@ -4,6 +4,7 @@ A student sees every crop of a recording, a teacher only the long ones. The stud
 over K prototypes that the teacher gives the other crops; the teacher is a moving average of the student. Centring and a
 sharper teacher keep the two from agreeing on one answer for everything.
 """
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -25,7 +26,7 @@ class DinoHead(nn.Module):
         super().__init__()
         dims = [embed_dim] + [config.hidden_dim] * (config.head_layers - 1) + [config.bottleneck_dim]
         layers: list[nn.Module] = []
-        for i, (a, b) in enumerate(zip(dims, dims[1:], strict=False)):
+        for i, (a, b) in enumerate(itertools.pairwise(dims)):
             layers.append(nn.Linear(a, b))
             if i < len(dims) - 2:
                 layers += [nn.BatchNorm1d(b), nn.GELU()] if config.head_batch_norm else [nn.GELU()]
@@ -102,6 +103,6 @@ class Dino(Method):
 
 def effective_rank(x: Tensor) -> Tensor:
     """exp of the entropy of the normalised singular values of the centred embeddings (N, D) (Roy & Vetterli 2007)."""
-    values = torch.linalg.svdvals((x.float() - x.float().mean(0)))
+    values = torch.linalg.svdvals(x.float() - x.float().mean(0))
     share = values / values.sum().clamp_min(1e-12)
     return torch.exp(-(share * torch.log(share.clamp_min(1e-12))).sum())

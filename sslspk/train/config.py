@@ -60,6 +60,8 @@ class SystemConfig(Config):
         if self.data.road == "feats" and self.augment.dir:
             raise ValueError("augment.dir mixes noise into waveforms, but data.road is feats; make noisy copies with "
                              "steps/augment_data.sh, or use data.road=wave")
+        if self.data.road == "feats" and self.augment.speed_perturb:
+            raise ValueError("augment.speed_perturb changes waveforms, but data.road is feats; remove it, or use data.road=wave")
         return self
 
 

@@ -5,35 +5,34 @@ from torch import Tensor, nn
 from sslspk.features import cmvn, specaug
 from sslspk.features.augment import WaveAugment
 from sslspk.features.config import CmvnOptions, FeatureOptions
+from sslspk.features.config_specaug import SpecAugmentConfig
 from sslspk.features.fbank import Extractor
 
 
 class FrontEnd(nn.Module):
-    """forward(crop) -> (V, B, T, F) float32; whole(wave) -> (1, T, F) for one recording, the same features without noise."""
+    """forward(crop) -> (V, B, T, F) float32 for training; whole(wave) -> (1, T, F) of one recording, the same without noise."""
 
-    def __init__(self, features: FeatureOptions, normalise: CmvnOptions, augment: nn.Module | None = None,
-                 masks: "specaug.SpecAugmentConfig | None" = None):
+    def __init__(self, features: FeatureOptions, normalise: CmvnOptions, masks: SpecAugmentConfig | None = None):
         super().__init__()
-        self.extractor, self.normalise, self.augment, self.masks = Extractor(features), normalise, augment, masks
+        self.extractor, self.augment, self.normalise, self.masks = Extractor(features), WaveAugment(), normalise, masks
 
     @torch.no_grad()
     def forward(self, crop: dict[str, Tensor]) -> Tensor:
-        if "feats" in crop:
-            lead, x = crop["feats"].shape[:2], crop["feats"].flatten(0, 1)
-        else:
-            lead, x = crop["wave"].shape[:2], crop["wave"].flatten(0, 1).float()
-            if self.augment is not None and "snr_db" in crop:
-                x = self.augment(x, **{k: v.flatten(0, 1) for k, v in crop.items() if k not in ("wave", "masks")})
-            x = self.extractor(x)
+        """crop: one entry of a batch's `crops` (sslspk.data.dataset), on this module's device."""
+        views, batch = next(iter(crop.values())).shape[:2]
+        crop = {key: value.flatten(0, 1) for key, value in crop.items()}
+        positions = crop.pop("masks", None)
+        x = crop["feats"] if "feats" in crop else self.extractor(self._waves(crop))
         x = cmvn.apply(x, self.normalise)
-        if "masks" in crop:
-            x = specaug.apply(x, crop["masks"].flatten(0, 1))
-        return x.unflatten(0, lead)
+        if positions is not None:
+            x = specaug.apply(x, positions, self.masks.fill)
+        return x.unflatten(0, (views, batch))
+
+    def _waves(self, crop: dict[str, Tensor]) -> Tensor:
+        wave = crop.pop("wave").float()
+        return self.augment(wave, **crop) if crop else wave
 
     @torch.no_grad()
     def whole(self, wave: Tensor) -> Tensor:
         """Features of one whole recording: (S,) samples on the int16 scale -> (1, T, F)."""
         return cmvn.apply(self.extractor(wave[None].float()), self.normalise)
-
-
-__all__ = ["FrontEnd", "WaveAugment"]

@@ -14,7 +14,7 @@ from sslspk.data.index import UtteranceIndex
 from sslspk.data.noise import NoiseBank
 from sslspk.errors import InputError
 from sslspk.features import specaug
-from sslspk.features.augment import WaveAugment
+from sslspk.features.fbank import Extractor
 from sslspk.io.files import atomic_write
 from sslspk.io.provenance import git_commit
 from sslspk.methods import build as build_method
@@ -24,6 +24,7 @@ from sslspk.train.config import SystemConfig, differences
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.model import read_encoder_state
 from sslspk.train.optim import build_optimizer
+
 
 @dataclass
 class Job:
@@ -72,7 +73,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     if config.train.compile:
         for encoder in method.encoders().values():
             encoder.compile()
-    front_end = FrontEnd(config.features, config.cmvn, WaveAugment(config.augment) if config.augment.dir else None).to(device)
+    front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug).to(device)
     total = config.train.steps or round(config.train.epochs * dataset.steps_per_epoch)
     job = Job(config, exp, device, dataset, front_end, method, method, optimizer, total, num_features, _data_id(dataset))
     state = checkpoint.load_newest(exp, say)
@@ -88,10 +89,13 @@ def _dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
     options = config.features
     rate = options.sample_frequency if config.data.road == "wave" else 1000.0 / options.frame_shift
     bank = NoiseBank(config.augment.dir, config.augment) if config.augment.dir else None
-    masks = specaug.drawer(config.augment.specaug, config) if config.augment.specaug else None
+    masks = None
+    if config.augment.specaug:
+        to_frames = Extractor(options).num_frames if config.data.road == "wave" else int
+        masks = specaug.drawer(config.augment.specaug, options.num_features, to_frames)
     return BatchDataset(index, config.data, config.method.crops, seed=config.seed, rate=rate,
                         accumulate=config.train.accumulate, rank=comm.rank(), world=comm.world_size(),
-                        augment=bank, spec_augment=masks)
+                        augment=bank, spec_augment=masks, speeds=config.augment.speed_perturb)
 
 
 def _num_features(config: SystemConfig, index: UtteranceIndex) -> int:

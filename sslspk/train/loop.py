@@ -8,6 +8,7 @@ import torch
 
 from sslspk.data.loader import make_loader
 from sslspk.errors import InputError
+from sslspk.io.provenance import git_commit
 from sslspk.methods.base import Progress
 from sslspk.nn import comm
 from sslspk.train import checkpoint, model
@@ -160,6 +161,6 @@ def finish(job: Job) -> None:
         mean = checkpoint.average(states)
         encoders = {name: checkpoint.part(mean, names[id(encoder)]) for name, encoder in job.method.encoders().items()}
         info = {"step": job.step, "data": job.data_id, "labels": "speaker" if job.method.labels else "none",
-                "averaged": len(paths), "bad_recordings": len(job.bad)}
+                "averaged": len(paths), "bad_recordings": len(job.bad), "commit": git_commit()}
         model.write(job.exp / "final.pt", job.config, job.num_features, encoders, job.method.evaluate, info)
     comm.barrier()

@@ -2,7 +2,7 @@
 import torch
 from torch import nn
 
-from sslspk.nn.schedules import cosine_with_warmup, exponential_with_hold, linear_ramp
+from sslspk.nn.schedules import constant_with_warmup, cosine_with_warmup, exponential_with_hold
 from sslspk.train.config import SystemConfig
 
 
@@ -29,4 +29,4 @@ def learning_rate(config: SystemConfig, step: int, total: int, per_epoch: int) -
     if cfg.schedule == "exponential":
         hold, halve = round(cfg.hold_epochs * per_epoch), max(1, round(cfg.halve_epochs * per_epoch))
         return exponential_with_hold(step, peak, cfg.final_lr, warmup, hold, halve)
-    return linear_ramp(step, peak / max(warmup, 1), peak, warmup)
+    return constant_with_warmup(step, peak, warmup)

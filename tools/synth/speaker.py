@@ -34,19 +34,19 @@ class Speaker:
 def draw(gender: str, rng: np.random.Generator) -> Speaker:
     """A new speaker, gender "m" or "f"."""
     female = gender == "f"
-    pitch = rng.normal(np.log(200 if female else 118), 0.14)
-    tract = (0.15 if female else 0.0) + rng.normal(0, 0.055)  # a shorter vocal tract raises all formants
+    pitch = rng.normal(np.log(200 if female else 118), 0.17)
+    tract = (0.15 if female else 0.0) + rng.normal(0, 0.07)  # a shorter vocal tract raises all formants
     return Speaker(
         gender=gender,
         pitch=float(np.exp(pitch)),
         pitch_range=float(rng.uniform(1.5, 6.0)),
         declination=float(rng.uniform(0.3, 2.0)),
         formants=_formants(tract, rng),
-        bandwidths=BANDWIDTHS * np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.2, FORMANTS)),
+        bandwidths=BANDWIDTHS * np.exp(rng.normal(0, 0.3) + rng.normal(0, 0.2, FORMANTS)),
         centres=np.array([p.centre for p in PHONES]) * np.exp(0.5 * tract + rng.normal(0, 0.08, len(PHONES))),
         open_quotient=float(rng.uniform(0.45, 0.8)),
         corner=float(np.exp(rng.uniform(np.log(900), np.log(3500)))),
-        breath=float(np.exp(rng.uniform(np.log(0.02), np.log(0.2)))),
+        breath=float(np.exp(rng.uniform(np.log(0.015), np.log(0.25)))),
         jitter=float(np.exp(rng.uniform(np.log(0.003), np.log(0.02)))),
         shimmer=float(np.exp(rng.uniform(np.log(0.02), np.log(0.12)))),
         rate=float(np.exp(rng.normal(0, 0.12))),
@@ -60,8 +60,8 @@ def _formants(tract: float, rng: np.random.Generator) -> np.ndarray:
     centre = target[: len(VOWELS)].mean(0)
     stretch = np.exp(rng.normal(0, 0.15, FORMANTS))
     habit = np.zeros_like(target)
-    habit[:, :3] = rng.normal(0, 0.05, (len(PHONES), 3))
-    return centre + (target - centre) * stretch + habit + tract + rng.normal(0, 0.04, FORMANTS)
+    habit[:, :3] = rng.normal(0, 0.06, (len(PHONES), 3))
+    return centre + (target - centre) * stretch + habit + tract + rng.normal(0, 0.05, FORMANTS)
 
 
 def glottal_cycle(speaker: Speaker, pitch: float, effort: float) -> np.ndarray:

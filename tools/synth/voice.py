@@ -21,11 +21,11 @@ VOICE, BREATH, FRICTION, OCTAVES = (
 
 def utterance(speaker: Speaker, seconds: float, rng: np.random.Generator) -> np.ndarray:
     """A new utterance of `speaker`: (S,) float32, no particular level, S = seconds * 16000."""
-    phones, lengths = sequence(seconds, speaker.rate * np.exp(rng.normal(0, 0.06)), rng)
+    phones, lengths = sequence(seconds, speaker.rate * np.exp(rng.normal(0, 0.04)), rng)
     track = np.repeat(phones, lengths)
     samples = round(seconds * RATE)
     padded = (len(track) + 1) * HOP
-    effort = rng.normal(0, 0.25)
+    effort = rng.normal(0, 0.15)
     loud = np.repeat(rng.normal(0, 0.2, len(phones)), lengths) + rng.normal(0, 0.3) * np.linspace(-1, 1, len(track))
     loud = np.exp(gaussian_filter1d(loud, 2.0))
     voiced = _glottal(speaker, _pitch(speaker, phones, lengths, rng), effort, padded, rng)
@@ -46,7 +46,7 @@ def _pitch(speaker: Speaker, phones: np.ndarray, lengths: np.ndarray, rng: np.ra
     """Fundamental frequency of every frame, (T,) Hz: a register, phrases that decline, accents on vowels and a slow drift."""
     total = lengths.sum()
     start = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    semitones = np.full(total, rng.normal(0, 0.7))
+    semitones = np.full(total, rng.normal(0, 0.4))
     pauses = start[phones == len(PHONES) - 1]
     since = np.arange(total) - pauses[np.searchsorted(pauses, np.arange(total), side="right") - 1]
     semitones += 1.0 - speaker.declination * since * FRAME

@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# From wav to EER on VoxCeleb: trains one system and scores it beside its untrained self and plain statistics.
+#   ./run.sh --mini true                      the same stages on a corpus that is synthesised here (two minutes, no download)
+#   ./run.sh --system dino_ecapa --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --ngpu 4 --nj 32
+# Stages: 0 prepare, 1 features and packed audio, 2 augmentation, 3 train, 4 embeddings, 5 scores, 6 plot and RESULTS.md
+set -euo pipefail
+system=dino_ecapa   # a conf/NAME.yaml; with --mini true a conf/mini/NAME.yaml
+stage=0             # first stage to run
+stop_stage=6        # last stage to run
+ngpu=0              # GPUs for training and extraction; 0: CPU
+nj=2                # parallel jobs for everything else
+cmd=                # where jobs run; empty: as cmd.sh says
+voxceleb1=          # folder with dev/ test/ vox1_meta.csv veri_test2.txt
+voxceleb2=          # folder with dev/ vox2_meta.csv; makes VoxCeleb2 dev the training set
+musan=              # folder with noise/ speech/ music/; without it no noise is added
+rirs=               # folder RIRS_NOISES; without it no reverberation is added
+train=              # voxceleb1 | voxceleb2; empty: VoxCeleb2 when given, else VoxCeleb1
+road=wave           # wave: crops of audio, features on the device | feats: Kaldi's archives and noisy copies on disk
+lists="veri_test2"  # trial lists, without extension, e.g. "veri_test2 list_test_all2 list_test_hard2"
+mini=false          # true: synthesise the corpora, small models
+tag=                # suffix of the experiment's name, for variants of a system
+set=()              # overrides of the configuration, e.g. --set train.epochs=20 (repeatable)
+help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
+. ./path.sh
+. ./cmd.sh
+. utils/parse_options.sh
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
+
+conf=conf/$system.yaml data=data exps=exp
+if [ "$mini" = true ]; then
+  conf=conf/mini/$system.yaml data=data_mini exps=exp_mini
+  : "${voxceleb1:=$data/corpora/VoxCeleb1}" "${musan:=$data/corpora/musan}" "${rirs:=$data/corpora/RIRS_NOISES}"
+fi
+[ -f "$conf" ] || { echo "$0: there is no $conf; --system is one of:" conf/dino*.yaml conf/mini/*.yaml >&2; exit 1; }
+: "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
+if [ "$train" = voxceleb1 ] && [[ $lists == *list_test* ]]; then
+  echo "$0: --lists \"$lists\" holds trials between VoxCeleb1's training speakers; train on VoxCeleb2 for lists E and H" >&2; exit 1
+fi
+overrides=(--set "data.road=$road")
+for item in "${set[@]}"; do overrides+=(--set "$item"); done
+config() { python3 -m sslspk.bin.show_config --conf "$conf" "${overrides[@]}" "$1"; }
+vad=$(config vad)
+exp=$exps/$system${tag:+_$tag}
+train_data=$data/${train}_dev
+tests=()   # the data directories whose utterances the lists name
+for list in $lists; do
+  dir=$data/voxceleb1_test; [[ $list != list_test* ]] || dir=$data/voxceleb1
+  [[ " ${tests[*]} " == *" $dir "* ]] || tests+=("$dir")
+done
+
+if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+  [ "$mini" = false ] || [ -f $data/corpora/.done ] || python3 tools/make_synth_corpus.py $data/corpora --nj "$nj" --voxceleb2 false
+  [ -n "$voxceleb1" ] || { echo "$0: --voxceleb1 names no folder; give VoxCeleb1's, or try --mini true" >&2; exit 1; }
+  local/prepare_voxceleb1.py --nj "$nj" "$voxceleb1" $data
+  [ -z "$voxceleb2" ] || local/prepare_voxceleb2.py --nj "$nj" "$voxceleb2" $data
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data
+  [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
+fi
+
+if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+  for dir in "${tests[@]}"; do
+    steps/make_feats.sh --cmd "$train_cmd" --nj "$nj" --conf conf/fbank.yaml "$dir"
+    steps/compute_vad.sh --cmd "$train_cmd" --nj "$nj" "$dir"
+    [ "$vad" = false ] || steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" --vad true "$dir" "${dir}_vad"
+  done
+  [ "$vad" = false ] || steps/compute_vad.sh --cmd "$train_cmd" --nj "$nj" "$train_data"
+  steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" --vad "$vad" "$train_data" "${train_data}_packed"
+fi
+
+if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+  steps/make_augment_lists.sh --cmd "$train_cmd" --nj "$nj" $data $data/augment
+  if [ "$road" = feats ]; then
+    config features > $data/features_$system.yaml
+    steps/augment_data.sh --cmd "$train_cmd" --nj "$nj" "${train_data}_packed" $data/augment "${train_data}_noisy"
+    steps/make_feats.sh --cmd "$train_cmd" --nj "$nj" --conf $data/features_$system.yaml "${train_data}_noisy"
+  fi
+fi
+if [ "$road" = feats ]; then from=${train_data}_noisy; else
+  from=${train_data}_packed
+  [ ! -f $data/augment/.done ] || overrides+=(--set "augment.dir=$data/augment")
+fi
+
+if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
+  steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$conf" "${overrides[@]}" "$from" "$exp"
+fi
+
+variants="trained untrained"
+[ "$(config method.name)" != dino ] || variants="teacher student untrained"
+if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
+  for dir in "${tests[@]}"; do
+    steps/extract_statistics.sh --cmd "$train_cmd" "$dir" "${train_data}_packed" "$exps/statistics/$(basename "$dir")"
+    [ "$vad" = false ] || dir=${dir}_vad
+    for variant in $variants; do
+      case $variant in trained) which=();; untrained) which=(--untrained true);; *) which=(--weights "$variant");; esac
+      steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "${which[@]}" "$dir" "$exp" \
+        "$exp/emb_$variant/$(basename "${dir%_vad}")"
+    done
+  done
+fi
+
+if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+  for list in $lists; do
+    dir=voxceleb1_test; [[ $list != list_test* ]] || dir=voxceleb1
+    trials=$data/$dir/trials_$list
+    score=(steps/score.sh --cmd "$train_cmd" --spk2gender "$data/$dir/spk2gender")
+    for variant in $variants; do
+      python3 -m sslspk.bin.provenance --system "$(basename "$exp")" --model "$exp/final.pt" --weights "${variant#trained}" \
+        --train "$train" "$exp/scores_$variant/provenance.json"
+      "${score[@]}" --provenance "$exp/scores_$variant/provenance.json" "$trials" "$exp/emb_$variant/$dir" \
+        "$exp/emb_$variant/$dir" "$exp/scores_$variant"
+    done
+    for variant in raw standardised deviation; do
+      out=$exps/statistics/scores_$variant
+      python3 -m sslspk.bin.provenance --system "statistics" --weights "$variant" "$out/provenance.json"
+      "${score[@]}" --provenance "$out/provenance.json" "$trials" "$exps/statistics/$dir/$variant" "$exps/statistics/$dir/$variant" "$out"
+    done
+  done
+fi
+
+if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
+  python3 local/show_table.py --paper conf/paper.yaml --out "$exps/RESULTS.md" --det "$exps/det" --data $data "$exps"
+fi

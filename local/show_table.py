@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Make RESULTS.md from the result files of an experiment folder, the papers' figures beside ours, and a DET plot of its systems.
+
+usage: show_table.py [--paper conf/paper.yaml] [--det PREFIX --data DATA] --out RESULTS.md EXPS
+"""
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from sslspk.errors import InputError, entry
+from sslspk.io.files import atomic_write
+
+HEAD = ("| system | weights | trained on | labels used | EER % (95 % interval) | same gender | minDCF .01 | minDCF .05 "
+        "| paper EER % | steps | seed | config | commit |")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("exps", type=Path, metavar="EXPS", help="folder whose */scores_*/result_*.json are collected")
+    parser.add_argument("--paper", type=Path, help="YAML list of published figures")
+    parser.add_argument("--out", type=Path, required=True, help="Markdown file to write")
+    parser.add_argument("--det", type=Path, help="write a DET plot of each list to PREFIX_LIST.png")
+    parser.add_argument("--data", type=Path, help="where the trial lists lie (DATA/*/trials_LIST), for --det")
+    args = parser.parse_args()
+    rows = sorted((read(path) for path in args.exps.glob("*/scores_*/result_*.json")), key=lambda r: (r["list"], r["eer_percent"]))
+    if not rows:
+        raise InputError(f"{args.exps}: holds no scores_*/result_*.json; run steps/score.sh (stage 5) first.")
+    paper = yaml.safe_load(args.paper.read_text()) if args.paper else []
+    text = ["# Results", "", "Made by local/show_table.py from the result files; do not edit. A row whose *labels used* is "
+            "not `none` saw speaker labels in training.", ""]
+    for name in sorted({row["list"] for row in rows}):
+        these = [row for row in rows if row["list"] == name]
+        text += section(name, these, paper)
+        if args.det:
+            text += ["", f"![DET curves]({plot(args, name, these)})"]
+        text.append("")
+    with atomic_write(args.out) as f:
+        f.write("\n".join(text))
+    print(f"{args.out}: {len(rows)} rows")
+    print("\n".join(line for line in text if line.startswith(("|", "##"))))
+    return 0
+
+
+def read(path: Path) -> dict:
+    row = json.loads(path.read_text())
+    row["list"] = path.stem.removeprefix("result_").removeprefix("trials_")
+    row["scores"] = path.with_name(path.stem.replace("result_", "scores_"))
+    return row
+
+
+def section(name: str, rows: list[dict], paper: list[dict]) -> list[str]:
+    """The table of one trial list, best system first."""
+    first = rows[0]
+    lines = [f"## {name}", "",
+             f"{first['targets'] + first['nontargets']} trials ({first['targets']} target), md5 {first['trials_md5']}. "
+             f"Intervals: bootstrap over speakers, {first['bootstrap']} replicates. "
+             "Cosine scoring unless the row says otherwise.",
+             "", HEAD, "|" + "---|" * (HEAD.count("|") - 1)]
+    return lines + [line(row, paper) for row in rows]
+
+
+def line(row: dict, paper: list[dict]) -> str:
+    published = [p for p in paper if (p["system"], p["train"], p["list"]) == (row["system"], row["trained_on"], row["list"])]
+    figure = f"{published[0]['eer_percent']} ({published[0]['source']})" if published and row["weights"] != "untrained" else ""
+    cells = [row["system"], row["weights"], row["trained_on"] if row["weights"] != "untrained" else "none", row["labels"],
+             f"{row['eer_percent']:.2f} ({row['eer_percent_low']:.2f}-{row['eer_percent_high']:.2f})",
+             f"{row['eer_percent_same_gender']:.2f}" if "eer_percent_same_gender" in row else "",
+             f"{row['min_dcf_0.01']:.3f}", f"{row['min_dcf_0.05']:.3f}", figure, row.get("steps", ""), row.get("seed", ""),
+             row.get("config_hash", ""), row["commit"]]
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def plot(args: argparse.Namespace, name: str, rows: list[dict]) -> str:
+    """Draw the DET curves of the best rows of each system; returns the picture's name relative to RESULTS.md."""
+    trials = next(args.data.glob(f"*/trials_{name}"))
+    picture = args.det.with_name(f"{args.det.name}_{name}.png")
+    best: dict[str, dict] = {}
+    for row in rows:
+        best.setdefault(row["system"] + (" (untrained)" if row["weights"] == "untrained" else ""), row)
+    command = [sys.executable, "-m", "sslspk.bin.plot_det", "--trials", str(trials), "--out", str(picture)]
+    subprocess.run(command + [f"{label}={row['scores']}" for label, row in list(best.items())[:8]], check=True)
+    return picture.relative_to(args.out.parent).as_posix()
+
+
+if __name__ == "__main__":
+    entry(main)

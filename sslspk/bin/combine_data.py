@@ -1,0 +1,20 @@
+"""Joins Kaldi data directories."""
+import argparse
+
+from sslspk.errors import entry
+
+
+def main() -> None:
+    """OUT DIR1 DIR2 ...: the union of the directories, with the tables that all of them have."""
+    parser = argparse.ArgumentParser(description="Joins Kaldi data directories into OUT, with the tables that all of "
+                                                 "them have. An utterance in two of them is an error.")
+    parser.add_argument("out", metavar="OUT")
+    parser.add_argument("dirs", metavar="DIR", nargs="+")
+    args = parser.parse_args()
+    from sslspk.io import datadir
+    count = datadir.combine(args.out, *args.dirs)
+    print(f"combine_data.sh: {args.out} has {count} utterances of {len(args.dirs)} directories")
+
+
+if __name__ == "__main__":
+    entry(main)

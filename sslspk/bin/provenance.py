@@ -1,0 +1,46 @@
+"""Where a score comes from, as JSON for steps/score.sh: `python3 -m sslspk.bin.provenance --system NAME [--model M] OUT.json`.
+
+Says which labels were used where: self-supervised means that nothing here saw a speaker label or a session name.
+"""
+import argparse
+import json
+from pathlib import Path
+
+from sslspk.errors import entry
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, metavar="OUT.json")
+    parser.add_argument("--system", required=True, help="name of the row")
+    parser.add_argument("--model", type=Path, help="final.pt that the embeddings come from; none: no model was trained")
+    parser.add_argument("--weights", default="", help="which of the model's encoders, or `untrained`")
+    parser.add_argument("--train", default="none", help="name of the training set")
+    args = parser.parse_args()
+
+    from sslspk.io.files import atomic_write
+    from sslspk.io.provenance import git_commit
+    row = {"system": args.system, "weights": args.weights, "trained_on": args.train, "labels": "none", "commit": git_commit()}
+    if args.model:
+        row.update(_of_model(args.model, args.weights))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(args.out) as f:
+        json.dump(row, f, indent=1)
+    return 0
+
+
+def _of_model(path: Path, weights: str) -> dict:
+    from sslspk.config import check, digest
+    from sslspk.train import checkpoint
+    from sslspk.train.config import SystemConfig
+    content = checkpoint.load(path)
+    config = check(SystemConfig, content["config"], str(path))
+    trained = weights != "untrained"
+    return {"weights": weights or content["evaluate"], "method": config.method.name, "encoder": config.encoder.name,
+            "config_hash": digest(config), "seed": config.seed, "steps": content["info"]["step"] if trained else 0,
+            "labels": content["info"]["labels"] if trained else "none", "training_data": content["info"]["data"],
+            "road": config.data.road, "commit": content["info"]["commit"]}
+
+
+if __name__ == "__main__":
+    entry(main)

@@ -1,0 +1,86 @@
+"""What is done to the audio of a crop, how often and how strongly (torch-free).
+
+The defaults are Cho et al.'s 2022 DINO recipe. Other papers' values:
+    clovaai (and the systems that start from it): either a room (25 %) or a noise
+        mode: either
+        reverb_prob: 0.25
+        noise_prob: 1.0
+        noise_weights: {noise: 1, music: 1, babble: 0, speech: 1}
+        snr_db: {noise: [0, 15], music: [5, 15], speech: [13, 20]}
+    JHU's second recipe, teacher's views: reverb_prob 0.3, rir_weights {small: 1, medium: 0, large: 0, real: 0},
+        snr_db: {noise: [10, 28], music: [13, 28], babble: [13, 28]}
+"""
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from sslspk.config import Config
+from sslspk.features.config_specaug import SpecAugmentConfig
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Speed = Annotated[float, Field(ge=0.5, le=2)]
+
+
+def _ordered(span: tuple[float, float]) -> tuple[float, float]:
+    if span[0] > span[1]:
+        raise ValueError(f"the range {list(span)} runs backwards; give the lower value first")
+    return span
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+
+
+class RirWeights(Config):
+    """How often each kind of room is drawn, relative to the others."""
+
+    small: NonNegativeFloat = 1.0
+    medium: NonNegativeFloat = 1.0
+    large: NonNegativeFloat = 0.0
+    real: NonNegativeFloat = 1.0
+
+
+class NoiseWeights(Config):
+    """How often each kind of noise is drawn, relative to the others. Babble: several speakers; speech: one."""
+
+    noise: NonNegativeFloat = 1.0
+    music: NonNegativeFloat = 1.0
+    babble: NonNegativeFloat = 1.0
+    speech: NonNegativeFloat = 0.0
+
+
+class SnrRanges(Config):
+    """Lowest and highest SNR in dB of each kind of noise; drawn uniformly."""
+
+    noise: Range = (0.0, 18.0)
+    music: Range = (3.0, 18.0)
+    babble: Range = (3.0, 18.0)
+    speech: Range = (13.0, 20.0)
+
+
+class AugmentConfig(Config):
+    """Augmentation of a crop. Kinds of noises and rooms that are missing below `dir` are left out of the draw."""
+
+    dir: str | None = Field(None, description="what steps/make_augment_lists.sh wrote; null: the audio stays as it is")
+    mode: Literal["both", "either"] = Field("both", description="both: room and noise are drawn independently; either: "
+                                            "a noise only where there is no room")
+    reverb_prob: Probability = 0.45
+    rir_weights: RirWeights = RirWeights()
+    rir_seconds: PositiveFloat = Field(0.5, description="longer impulse responses are cut here")
+    noise_prob: Probability = 0.7
+    noise_weights: NoiseWeights = NoiseWeights()
+    snr_db: SnrRanges = SnrRanges()
+    eq_prob: Probability = Field(0.0, description="chance of a random equaliser; where one recording is one channel, the "
+                                 "channel is a shortcut that this closes")
+    eq_db: NonNegativeFloat = Field(10.0, description="gains of its points are uniform in +- this")
+    eq_points: PositiveInt = Field(8, ge=2, description="points, evenly spaced on the mel scale")
+    gain_db: Range = Field((0.0, 0.0), description="change of level; without effect on log energies less their mean")
+    speed_perturb: tuple[Speed, ...] = Field((), description="speed factors, one drawn for all crops of a recording, such "
+                                             "as [0.9, 1.0, 1.1]; empty: off. Wave road only")
+    specaug: SpecAugmentConfig | None = Field(None, description="SpecAugment masks; null: none")
+
+    @model_validator(mode="after")
+    def _something_to_draw(self):
+        for prob, weights in (("noise_prob", "noise_weights"), ("reverb_prob", "rir_weights")):
+            if getattr(self, prob) > 0 and not any(getattr(self, weights).model_dump().values()):
+                raise ValueError(f"{prob} is above 0 but all of {weights} are 0; set {prob} to 0 or give a weight")
+        return self

@@ -1,0 +1,51 @@
+"""The contract of an encoder: features in, frame-level maps or one embedding per utterance out."""
+import torch
+from torch import Tensor, nn
+
+from sslspk.errors import InputError
+
+
+class Encoder(nn.Module):
+    """One encoder of features (B, T, F). Features arrive normalised (CMN); an encoder has no normalisation of its own.
+
+    frames(x) -> (B, T', C)   what is pooled; T' <= T
+    forward(x) -> (B, D)      the embedding, without length normalisation
+    embed_dim D, num_features F, input "feats"; min_frames: the least T for which T' >= 1.
+
+    Fewer frames than min_frames are padded by repeating the first and the last frame (half each), so that a very short
+    recording has an embedding. InputError for no frames at all and for another number of features.
+    In eval mode the result does not depend on the rest of the batch.
+    """
+
+    input = "feats"
+    min_frames = 1
+
+    def __init__(self, num_features: int, embed_dim: int):
+        super().__init__()
+        self.num_features, self.embed_dim = num_features, embed_dim
+
+    def frames(self, x: Tensor) -> Tensor:
+        return self._maps(self._checked(x)).transpose(1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._embed(self._maps(self._checked(x)))
+
+    def _maps(self, x: Tensor) -> Tensor:
+        """(B, T, F) -> (B, C, T'), the layout of the convolutions."""
+        raise NotImplementedError
+
+    def _embed(self, maps: Tensor) -> Tensor:
+        """(B, C, T') -> (B, D)."""
+        raise NotImplementedError
+
+    def _checked(self, x: Tensor) -> Tensor:
+        if x.ndim != 3 or x.shape[2] != self.num_features:
+            raise InputError(f"the encoder was built for frames of {self.num_features} features and was given an array of shape "
+                             f"{tuple(x.shape)}; use the feature configuration that it was trained with.")
+        if x.shape[1] == 0:
+            raise InputError("an utterance without any frame has no embedding; leave it out of the data directory.")
+        missing = self.min_frames - x.shape[1]
+        if missing <= 0:
+            return x
+        position = torch.arange(self.min_frames, device=x.device) - missing // 2
+        return x[:, position.clamp(0, x.shape[1] - 1)]

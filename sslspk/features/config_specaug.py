@@ -1,0 +1,20 @@
+"""SpecAugment's parameters (torch-free)."""
+from typing import Literal
+
+from pydantic import NonNegativeInt
+
+from sslspk.config import Config
+
+
+class SpecAugmentConfig(Config):
+    """How many blocks are masked and how large they may be; widths are drawn uniformly from 0 to the largest.
+
+    The defaults are JHU's second DINO recipe's: one time mask of at most 5 frames, one mel mask of at most 8 bins, filled
+    with the mean.
+    """
+
+    num_time_masks: NonNegativeInt = 1
+    max_time: NonNegativeInt = 5       # frames
+    num_freq_masks: NonNegativeInt = 1
+    max_freq: NonNegativeInt = 8       # bins
+    fill: Literal["mean", "zero"] = "mean"

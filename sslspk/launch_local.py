@@ -1,0 +1,227 @@
+"""Runs the jobs of a request on this machine: utils/run.pl. Standard library only.
+
+Each job is one line of bash in a session of its own. One that fails does not stop its siblings. SIGINT, SIGTERM or
+SIGHUP ends them all: SIGTERM first, so that a training can save, SIGKILL after GRACE seconds or at the second signal.
+When this program is itself killed with -9, a small forked watchdog kills its jobs, so that none goes on unseen.
+"""
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+from sslspk.errors import entry
+from sslspk.launch import Request, log_path, parse, read_status, report, shell_line, write_footer, write_header
+
+GRACE = 30.0  # seconds
+USAGE = """usage: {name} [options] [JOB=1:n] LOG COMMAND [ARGUMENT...]
+
+Runs COMMAND with its output in LOG; with JOB=1:n it runs n of them with JOB replaced by the number in LOG and COMMAND.
+  --max-jobs-run N   at most N at a time (default: as many as there are cores)
+  --gpu N            each job gets N of this machine's GPUs for itself (CUDA_VISIBLE_DEVICES)
+  --num-threads N    noted in the log
+  --pick WHICH       all | failed (failed and unfinished ones again) | incomplete (only the unfinished ones)
+  --mem, --time, --config, -l, -q, -pe ... and other options of batch systems are read and have no effect here."""
+
+
+class _Stopped(Exception):
+    """A signal asked for the end."""
+
+
+@dataclass
+class Job:
+    """One running job."""
+    number: int
+    log: str
+    process: subprocess.Popen
+    gpus: list[str]
+    started: float = field(default_factory=time.time)
+
+
+class Local:
+    """All jobs of one request. `failed` maps the number of each failed job to its status (128 + signal when killed)."""
+
+    def __init__(self, request: Request):
+        self.request = request
+        self.failed: dict[int, int] = {}
+        self.running: dict[int, Job] = {}  # by process id, which is also that of its session
+        self.caught = 0                    # the first signal that asked for the end
+        self.waiting = False
+        self.threads = request.options.get("num_threads", "1")
+        self.per_job = int(request.options.get("gpu", 0))
+        self.free_gpus = visible_gpus() if self.per_job else []
+        self.at_once = self._limit()
+        self.watchdog = _start_watchdog()
+
+    def _limit(self) -> int:
+        jobs = self.request.last - self.request.first + 1
+        limit = int(self.request.options.get("max_jobs_run", 0))
+        if self.per_job:
+            slots = len(self.free_gpus) // self.per_job
+            if not slots:
+                print(f"{self.request.program}: warning: --gpu {self.per_job} but this machine has "
+                      f"{len(self.free_gpus)} GPUs; the jobs run one at a time.", file=sys.stderr)
+            return min(limit or jobs, max(slots, 1))
+        cores = len(os.sched_getaffinity(0))
+        # A few jobs more than cores run together rather than leave a last one to run alone.
+        return limit or (jobs if jobs < 1.4 * cores else cores)
+
+    def run(self) -> dict[int, int]:
+        """Run everything; returns `failed`. Raises SystemExit(128 + signal) when told to stop."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup and `&` in a script ask not to be disturbed
+                signal.signal(number, self._on_signal)
+        try:
+            for number in range(self.request.first, self.request.last + 1):
+                if not self._picked(number):
+                    continue
+                while len(self.running) >= self.at_once:
+                    self._wait_for_one()
+                self._start(number)
+            while self.running:
+                self._wait_for_one()
+        except _Stopped:
+            self._stop()
+            print(f"{self.request.program}: stopped by {signal.Signals(self.caught).name}, and its jobs with it; "
+                  f"log is in {self.request.log}", file=sys.stderr)
+            raise SystemExit(128 + self.caught) from None
+        return self.failed
+
+    def _picked(self, number: int) -> bool:
+        pick = self.request.options.get("pick", "all")
+        status = None if pick == "all" else read_status(log_path(self.request, number))
+        if status and pick == "incomplete":
+            self.failed[number] = status
+        return status is None or bool(status and pick == "failed")
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if self.caught:
+            self._signal_all(signal.SIGKILL)  # asked twice: no more time to save
+        self.caught = self.caught or number
+        if self.waiting:
+            self.waiting = False
+            raise _Stopped
+
+    def _start(self, number: int) -> None:
+        if self.caught:
+            raise _Stopped
+        line, path = shell_line(self.request, number), log_path(self.request, number)
+        gpus = [self.free_gpus.pop(0) for _ in range(min(self.per_job, len(self.free_gpus)))]
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else None
+        write_header(path, line)
+        with open(path, "a") as log:
+            # The line goes in by stdin, which has no limit of length, and leaves the command's own stdin at its end.
+            process = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment,
+                                       start_new_session=True)
+        self.running[process.pid] = Job(number, path, process, gpus)
+        os.write(self.watchdog, b"+%d\n" % process.pid)
+        try:
+            process.stdin.write(f"( {line} )\n".encode(errors="surrogateescape"))
+            process.stdin.close()
+        except BrokenPipeError:  # killed before it could read: its status will tell
+            process.stdin = None
+
+    def _wait_for_one(self) -> None:
+        self.waiting = True  # from here on the signal handler itself raises
+        if self.caught:
+            raise _Stopped
+        pid, status = os.wait()
+        self.waiting = False
+        job = self.running.pop(pid, None)
+        if job is None:
+            return
+        code = job.process.returncode = os.waitstatus_to_exitcode(status)
+        os.write(self.watchdog, b"-%d\n" % pid)
+        self.free_gpus += job.gpus
+        write_footer(job.log, code, job.started, self.threads)
+        if code:
+            self.failed[job.number] = code if code > 0 else 128 - code
+
+    def _signal_all(self, number: int) -> None:
+        """Signal every process of every running job."""
+        for pid in self.running:
+            _signal_group(pid, number)
+
+    def _stop(self) -> None:
+        """SIGTERM, time to save, SIGKILL; the logs say that the jobs were ended."""
+        self.waiting = False
+        self._signal_all(signal.SIGTERM)
+        end = time.monotonic() + GRACE
+        while time.monotonic() < end and _alive(set(self.running)):
+            time.sleep(0.05)
+        self._signal_all(signal.SIGKILL)
+        for job in self.running.values():
+            write_footer(job.log, job.process.wait(), job.started, self.threads)
+
+
+def visible_gpus() -> list[str]:
+    """Ids of the GPUs that jobs may use: CUDA_VISIBLE_DEVICES when it is set, else what nvidia-smi lists."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return [gpu for gpu in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if gpu]
+    try:
+        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return []
+    return [str(i) for i, _ in enumerate(line for line in listing.splitlines() if line.startswith("GPU "))]
+
+
+def _start_watchdog() -> int:
+    """Fork a process that kills the jobs should this one die without doing so; it ends with this one.
+
+    Returns the descriptor by which it is told: "+PID" started, "-PID" ended.
+    """
+    read_end, write_end = os.pipe()
+    if os.fork():
+        os.close(read_end)
+        return write_end
+    os.setsid()
+    os.close(write_end)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    alive: set[int] = set()
+    with open(read_end) as messages:
+        for message in messages:
+            (alive.add if message[0] == "+" else alive.discard)(int(message[1:]))
+    for pid in alive:
+        _signal_group(pid, signal.SIGKILL)
+    os._exit(0)
+
+
+def _signal_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return  # it has ended in the meantime
+
+
+def _alive(groups: set[int]) -> bool:
+    """Whether any process of these process groups runs. A zombie that nobody has buried yet does not count."""
+    for name in os.listdir("/proc"):
+        if not name.isdecimal():
+            continue
+        try:
+            with open(f"/proc/{name}/stat") as file:
+                state, _, group = file.read().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we were looking
+        if int(group) in groups and state != "Z":
+            return True
+    return False
+
+
+def main() -> int:
+    """utils/run.pl: 0 when every job ended with 0, else 1."""
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        print(USAGE.format(name=os.path.basename(sys.argv[0])))
+        return 0
+    request = parse(sys.argv)
+    failed = Local(request).run()
+    if failed:
+        report(request, failed)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    entry(main)

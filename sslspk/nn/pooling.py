@@ -1,0 +1,105 @@
+"""From frames to one vector: (B, C, T) -> (B, out_dim). Batches are rectangular: every frame counts.
+
+Sums are in float32 also under autocast. Standard deviations are sqrt(variance + EPSILON): finite gradient where input is constant.
+"""
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+EPSILON = 1e-7  # added to variances; a standard deviation is never below 3.2e-4
+
+
+def mean_and_std(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and (biased) standard deviation over the last dimension, float32: (B, C, T) -> (B, C), (B, C)."""
+    x = x.float()
+    mean = x.mean(-1)
+    # d var / d mean = 0, so that the mean needs no gradient inside the variance
+    var = (x - mean.detach().unsqueeze(-1)).square().mean(-1)
+    return mean, torch.sqrt(var + EPSILON)
+
+
+class Statistics(nn.Module):
+    """Mean and standard deviation over time (Snyder et al. 2018): (B, C, T) -> (B, 2C)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.out_dim = 2 * channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat(mean_and_std(x), dim=1)
+
+
+class SelfAttentive(nn.Module):
+    """Weighted mean over time, one weight per frame (Cai et al. 2018, eq. 1-3): (B, C, T) -> (B, C).
+
+    h_t = tanh(W x_t + b), w = softmax_t(u . h_t), output sum_t w_t x_t. Parameters: C^2 + 2C.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.out_dim = channels
+        self.hidden = nn.Conv1d(channels, channels, 1)
+        self.context = nn.Parameter(torch.empty(channels, 1))
+        nn.init.xavier_normal_(self.context)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores = (torch.tanh(self.hidden(x)) * self.context).sum(1, keepdim=True)
+        return (torch.softmax(scores.float(), -1) * x.float()).sum(-1)
+
+
+class AttentiveStatistics(nn.Module):
+    """Weighted mean and deviation, one weight per channel and frame (Okabe et al. 2018; Desplanques et al. 2020, eq. 3-5).
+
+    e_t = V tanh(W x_t + b), a = softmax_t(e); mean = sum_t a_t x_t, std^2 = sum_t a_t (x_t - mean)^2: (B, C, T) -> (B, 2C).
+    With `global_context` W reads [x_t; mean_T x; std_T x]. V has no bias: the same number added to all frames of a channel
+    drops out of the softmax. Parameters: C R (1, or 3 with context) + R + R C, with R the bottleneck.
+    """
+
+    def __init__(self, channels: int, bottleneck: int = 128, global_context: bool = True):
+        super().__init__()
+        self.out_dim = 2 * channels
+        self.hidden = nn.Conv1d(channels, bottleneck, 1)
+        # W's two blocks for mean and std: computed once per utterance instead of repeated for every frame
+        self.context = nn.Linear(2 * channels, bottleneck, bias=False) if global_context else None
+        self.scores = nn.Conv1d(bottleneck, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.hidden(x)
+        if self.context is not None:
+            hidden = hidden + self.context(torch.cat(mean_and_std(x), dim=1)).unsqueeze(-1)
+        weights = torch.softmax(self.scores(torch.tanh(hidden)).float(), dim=-1)
+        x = x.float()
+        mean = (weights * x).sum(-1)
+        # as the weights sum to one, d var / d mean = 0 here too
+        var = (weights * (x - mean.detach().unsqueeze(-1)).square()).sum(-1)
+        return torch.cat([mean, torch.sqrt(var + EPSILON)], dim=1)
+
+
+class BandMeans(nn.Module):
+    """Mean over time and over each of `bands` parts of the frequency axis: (B, C * F, T) -> (B, C * bands).
+
+    Rows are ordered channel by channel, as a map (B, C, F, T) flattened. Parts are those of adaptive average pooling:
+    part i covers rows floor(i F / bands) to ceil((i + 1) F / bands), which overlap where F is no multiple of `bands`.
+    """
+
+    def __init__(self, channels: int, bins: int, bands: int):
+        super().__init__()
+        self.channels, self.bins, self.bands = channels, bins, bands
+        self.out_dim = channels * bands
+
+    def forward(self, x: Tensor) -> Tensor:
+        spectrum = x.float().mean(-1).view(-1, self.channels, self.bins)
+        return F.adaptive_avg_pool1d(spectrum, self.bands).flatten(1)
+
+
+def build_pooling(name: str, channels: int, bottleneck: int) -> nn.Module:
+    """The pooling layer that a configuration names; `bottleneck` is that of the attentive one."""
+    if name == "statistics":
+        return Statistics(channels)
+    if name == "self_attentive":
+        return SelfAttentive(channels)
+    if name == "attentive":
+        return AttentiveStatistics(channels, bottleneck, global_context=False)
+    if name == "attentive_context":
+        return AttentiveStatistics(channels, bottleneck, global_context=True)
+    raise ValueError(f"there is no pooling called {name}")

@@ -1,0 +1,123 @@
+"""BatchNorm over the batches of all ranks, on CPU (gloo) as on GPU (nccl). torch's own SyncBatchNorm refuses CPU tensors.
+
+    model = sync_batchnorm.convert(model)
+
+In training with several ranks the mean and variance are those of all ranks' batches together, and gradients flow through them,
+so that two ranks equal one rank with the whole batch. On one rank, and in evaluation, the layers are torch's own code.
+Ranks may hold batches of different sizes. Names of parameters and buffers do not change.
+"""
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.autograd.function import once_differentiable
+
+from sslspk.nn import comm
+
+
+class SyncBatchNorm1d(nn.BatchNorm1d):
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or comm.world_size() == 1:
+            return super().forward(x)
+        self._check_input_dim(x)
+        return _train_forward(self, x)
+
+
+class SyncBatchNorm2d(nn.BatchNorm2d):
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or comm.world_size() == 1:
+            return super().forward(x)
+        self._check_input_dim(x)
+        return _train_forward(self, x)
+
+
+SYNCHRONISED = {nn.BatchNorm1d: SyncBatchNorm1d, nn.BatchNorm2d: SyncBatchNorm2d}
+
+
+def convert(module: nn.Module) -> nn.Module:
+    """Replace every BatchNorm1d and BatchNorm2d below `module` (in place; parameters and buffers are the same objects).
+
+    Returns the module, or its replacement when it is itself a BatchNorm.
+    """
+    done: dict[nn.Module, nn.Module] = {}
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if type(child) in SYNCHRONISED:
+                if child not in done:
+                    done[child] = _replacement(child)
+                setattr(parent, name, done[child])
+    return _replacement(module) if type(module) in SYNCHRONISED else module
+
+
+def _replacement(old: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
+    new = SYNCHRONISED[type(old)](old.num_features, old.eps, old.momentum, old.affine, old.track_running_stats)
+    new.weight, new.bias = old.weight, old.bias
+    for name, buffer in old.named_buffers():
+        setattr(new, name, buffer)
+    return new.train(old.training)
+
+
+@torch.compiler.disable
+def _train_forward(layer: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
+    y, mean, var, count = _Normalise.apply(x, layer.weight, layer.bias, layer.eps)
+    if layer.track_running_stats:
+        layer.num_batches_tracked += 1
+        share = 1.0 / float(layer.num_batches_tracked) if layer.momentum is None else layer.momentum
+        layer.running_mean.lerp_(mean, share)
+        layer.running_var.lerp_(var * (count / (count - 1)).float(), share)  # torch keeps the unbiased estimate
+    return y
+
+
+def _moments_of_all_ranks(x: Tensor, dims: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (C,), biased variance (C,) and number of values per channel () over all ranks; one exchange.
+
+    Each rank sends its mean and its sum of squared deviations from it, which are put together without cancellation
+    (Chan, Golub and LeVeque 1979): M = sum_r M_r + n_r (mean_r - mean)^2.
+    """
+    mean = x.mean(dims, keepdim=True)
+    squares = (x - mean).square().sum(dims).double()
+    count = torch.full_like(squares[:1], x.numel() // x.shape[1])
+    mine = torch.cat([mean.flatten().double(), squares, count])
+    ranks = [torch.empty_like(mine) for _ in range(comm.world_size())]
+    dist.all_gather(ranks, mine)
+    means, squares, counts = torch.stack(ranks).split([x.shape[1], x.shape[1], 1], dim=1)
+    total = counts.sum()
+    mean = (counts * means).sum(0) / total
+    var = (squares + counts * (means - mean).square()).sum(0) / total
+    return mean.float(), var.float(), total
+
+
+class _Normalise(torch.autograd.Function):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias over all ranks (Ioffe and Szegedy 2015, algorithm 1 and its gradient)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, ...]:
+        dims = [d for d in range(x.ndim) if d != 1]
+        mean, var, count = _moments_of_all_ranks(x.float(), dims)
+        scale = torch.rsqrt(var + eps)
+        ctx.save_for_backward(x, weight, mean, scale, count)
+        ctx.dims = dims
+        gain = scale if weight is None else scale * weight
+        offset = -mean * gain if bias is None else bias - mean * gain
+        y = torch.addcmul(_channel(offset, x), x.float(), _channel(gain, x)).to(x.dtype)
+        ctx.mark_non_differentiable(mean, var, count)
+        return y, mean, var, count
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_y: Tensor, *_) -> tuple[Tensor | None, ...]:
+        x, weight, mean, scale, count = ctx.saved_tensors
+        grad = grad_y.float()
+        normal = (x.float() - _channel(mean, x)).mul_(_channel(scale, x))
+        grad_bias, grad_weight = grad.sum(ctx.dims), (grad * normal).sum(ctx.dims)
+        sums = torch.stack([grad_bias, grad_weight])
+        dist.all_reduce(sums)  # every rank's loss depends on every rank's input through mean and var
+        mean_grad, mean_product = (sums / count).float()
+        gain = scale if weight is None else scale * weight
+        normal.mul_(_channel(mean_product, x)).add_(_channel(mean_grad, x))
+        grad_x = (grad - normal).mul_(_channel(gain, x)).to(x.dtype)
+        return grad_x, None if weight is None else grad_weight, None if weight is None else grad_bias, None
+
+
+def _channel(values: Tensor, x: Tensor) -> Tensor:
+    """(C,) shaped so that it broadcasts along dimension 1 of x."""
+    return values.view(1, -1, *[1] * (x.ndim - 2))

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Packs audio into a few archives with random access: reads data directory DATA, writes a whole data directory OUT.
+set -euo pipefail
+cmd=utils/run.pl
+nj=4               # number of parallel jobs, and of archives
+format=pcm         # pcm: a crop is one read; flac: half the space, but decoded at each read
+rate=16000         # samples per second in the archives; other rates are resampled
+vad=false          # true: cut out the frames that DATA/vad.scp marks as unvoiced
+allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
+help_message="usage: $0 [options] DATA OUT
+Packs the first channel of every recording of DATA. OUT gets wav.scp (archive:offset), utt2num_samples, utt2dur and
+copies of the other tables; with --vad true not those about frames (feats.scp, vad.scp, utt2num_frames).
+example: $0 --nj 8 data/voxceleb1_dev data/voxceleb1_dev_packed"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+. utils/done.sh
+[ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
+data=$1 out=$2
+
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ "$format" = pcm ] || [ "$format" = flac ] || die "--format takes pcm or flac, not '$format'."
+[ -d "$data" ] || die "there is no data directory $data; run the stage that prepares it."
+mkdir -p "$out"
+[ "$(readlink -f "$data")" != "$(readlink -f "$out")" ] || die "OUT is DATA itself ($data); give another directory."
+[ ! -f "$out/wav.scp" ] || [ -d "$out/ark" ] ||
+  die "$out is a data directory that this step did not make; give another OUT, or remove that one."
+[ "$vad" = false ] || [ -f "$data/vad.scp" ] || die "$data/vad.scp is missing; run steps/compute_vad.sh $data first."
+key="pack_audio format=$format rate=$rate vad=$vad"
+inputs=("$data/wav.scp" "$data/utt2spk")
+[ "$vad" = false ] || inputs+=("$data/vad.scp")
+
+copy_tables() {  # what DATA knows about the same utterances, as it is now
+  local table
+  for table in "$data"/{utt2*,spk2*,text,feats.scp,vad.scp,trials*}; do
+    case $vad:${table##*/} in
+      *:utt2num_samples|*:utt2dur|true:feats.scp|true:vad.scp|true:utt2num_frames) continue ;;
+    esac
+    if [ ! -f "$table" ] || cmp -s "$table" "$out/${table##*/}"; then continue; fi
+    cp "$table" "$out/.${table##*/}.tmp"
+    mv "$out/.${table##*/}.tmp" "$out/${table##*/}"
+  done
+}
+if done_skip "$out" "$key" "${inputs[@]}"; then
+  copy_tables
+  echo "$0: $out is up to date, skipped"
+  exit 0
+fi
+
+utils/validate_data_dir.sh --no-feats --allow-pipes "$allow_pipes" "$data"
+total=$(grep -c "" "$data/wav.scp")
+jobs=$nj
+[ "$jobs" -le "$total" ] || jobs=$total
+utils/split_data.sh "$data" "$jobs"
+ark=$(readlink -f "$out")/ark log=$out/log
+mkdir -p "$ark" "$log"
+# Tables of an earlier run would point into archives that are about to change.
+find "$out" -maxdepth 1 -type f \( -name '*.scp' -o -name 'utt2*' -o -name 'spk2*' -o -name text \) -delete
+find "$ark" -maxdepth 1 -type f -name 'wav.*' -delete
+$cmd JOB=1:"$jobs" "$log/pack_audio.JOB.log" \
+  OMP_NUM_THREADS=1 python3 -m sslspk.bin.pack_audio --format "$format" --rate "$rate" --vad "$vad" \
+  --allow-pipes "$allow_pipes" "$data/split$jobs/JOB" "$ark/wav.JOB.ark" "$ark/wav.JOB.scp"
+
+merge() {  # suffix of the jobs' tables, name in OUT
+  local n
+  for n in $(seq "$jobs"); do cat "$ark/wav.$n.scp$1"; done | LC_ALL=C sort > "$out/.$2.tmp"
+  [ "$(wc -l < "$out/.$2.tmp")" -eq "$total" ] ||
+    die "$(wc -l < "$out/.$2.tmp") of $total utterances came out in $2; see $log"
+  mv "$out/.$2.tmp" "$out/$2"
+}
+copy_tables
+merge .utt2num_samples utt2num_samples
+merge .utt2dur utt2dur
+merge "" wav.scp
+utils/validate_data_dir.sh --no-feats "$out"
+
+for n in $(seq "$jobs"); do cat "$ark/wav.$n.scp.counts"; done | awk -v step="$0" -v out="$out" '
+  { count[$1] += $2 }
+  END {
+    printf "%s: packed %d utterances into %s; %d resampled, ", step, count["utterances"], out, count["resampled"]
+    printf "%d reduced to their first channel, %.1f s of silence cut", count["channels_dropped"], count["seconds_cut"]
+    if (count["without_voice"]) printf ", %d kept whole for want of a voiced frame", count["without_voice"]
+    print ""
+  }'
+done_mark "$out" "$key" "${inputs[@]}"

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# DET plot of several systems: reads a trial list and a score file for each system, writes one picture.
+set -euo pipefail
+trials=          # the list that all systems scored
+title=           # above the plot; empty: the list's file name
+p_target=0.05    # prior of the minDCF that the diamonds mark
+help_message="usage: $0 --trials TRIALS [options] OUT.png|OUT.svg|OUT.pdf NAME=SCORES ...
+SCORES is a score file, or the directory that steps/score.sh wrote it to."
+[ -f ./path.sh ] && . ./path.sh
+. utils/parse_options.sh
+[ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }
+[ -n "$trials" ] || { echo "$0: --trials is needed; name the list that these systems scored" >&2; exit 1; }
+[ -s "$trials" ] || { echo "$0: there is no $trials, or it is empty; check --trials" >&2; exit 1; }
+out=$1
+shift
+
+python3 -m sslspk.bin.plot_det --trials "$trials" ${title:+--title "$title"} --p-target "$p_target" --out "$out" "$@"
+[ -s "$out" ] || { echo "$0: $out did not come out" >&2; exit 1; }
+echo "$0: wrote $out"

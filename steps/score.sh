@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Scores a trial list: reads ENROL_DIR/xvector.scp and TEST_DIR/xvector.scp, writes OUT/scores_NAME and OUT/result_NAME.json.
+set -euo pipefail
+cmd=utils/run.pl
+backend=cosine   # how two embeddings are compared
+mean=            # directory of embeddings whose mean is subtracted first; empty: none
+provenance=      # JSON file whose keys go to the result (system, config hash, git commit, seed, labels used)
+utt2spk=         # who speaks in each utterance, for the interval; empty: what stands before the first hyphen of an id
+spk2gender=      # adds the figures of the trials within one gender
+bootstrap=       # replicates of the bootstrap over speakers, 0: none; empty: 200 where the speakers are known
+help_message="usage: $0 [--backend cosine] [--mean DIR] [--provenance JSON_FILE] TRIALS ENROL_DIR TEST_DIR OUT
+NAME is the file name of TRIALS, without .txt."
+[ -f ./path.sh ] && . ./path.sh
+. utils/parse_options.sh
+. utils/done.sh
+[ $# -eq 4 ] || { echo "$help_message" >&2; exit 1; }
+trials=$1 enrol=$2 test=$3 out=$4
+
+name=$(basename "$trials" .txt)
+inputs=("$trials" "$enrol/xvector.scp" "$test/xvector.scp")
+[ -z "$mean" ] || inputs+=("$mean/xvector.scp")
+for file in "$provenance" "$utt2spk" "$spk2gender"; do [ -z "$file" ] || inputs+=("$file"); done
+for file in "${inputs[@]}"; do
+  [ -s "$file" ] || { echo "$0: there is no $file, or it is empty; run the stage that makes it" >&2; exit 1; }
+done
+key="score $backend $mean $provenance $utt2spk $spk2gender $bootstrap"
+stamp=$out/.score_$name
+if [ -s "$out/scores_$name" ] && [ -s "$out/result_$name.json" ] && done_skip "$stamp" "$key" "${inputs[@]}"; then
+  echo "$0: $out/scores_$name is up to date, skipped"
+  exit 0
+fi
+
+options=(--backend "$backend")
+for option in mean provenance utt2spk spk2gender bootstrap; do [ -z "${!option}" ] || options+=("--$option" "${!option}"); done
+mkdir -p "$out/log"
+log=$out/log/score_$name.log
+$cmd "$log" python3 -m sslspk.bin.score "${options[@]}" "$trials" "$enrol" "$test" "$out"
+total=$(grep -c "[^[:space:]]" "$trials")
+got=$(wc -l < "$out/scores_$name")
+[ "$got" -ge "$total" ] || { echo "$0: $got of $total scores came out; see $log" >&2; exit 1; }
+done_mark "$stamp" "$key" "${inputs[@]}"
+grep -E '^(EER|minDCF)' "$log"
+echo "$0: wrote $out/scores_$name and $out/result_$name.json"

@@ -1,0 +1,167 @@
+"""The loader's promise: what is drawn depends on seed, step and place alone."""
+import numpy as np
+import pytest
+
+from sslspk.data.config import Crop, DataConfig
+from sslspk.data.dataset import BatchDataset, fill
+from sslspk.data.index import Strings, UtteranceIndex
+from sslspk.data.loader import make_loader
+from sslspk.errors import InputError
+from sslspk.io import ark, audio, datadir, table
+
+RATE = 1000
+CROPS = (Crop(count=2, seconds=1.0), Crop(count=3, seconds=0.5))
+
+
+def make_dir(folder, lengths):
+    """A packed data directory whose utterance i holds the ramp 1000 i, 1000 i + 1, ... and belongs to speaker i // 2."""
+    folder.mkdir()
+    with audio.PackWriter(folder / "wav.ark", folder / "pack.scp") as pack:
+        for i, n in enumerate(lengths):
+            pack.write(f"s{i // 2}-u{i:02d}", (1000 * i + np.arange(n) % 1000).astype(np.int16), RATE)
+    wav = table.read(folder / "pack.scp")
+    datadir.write(folder, wav=wav, utt2spk={u: u.split("-")[0] for u in wav},
+                  utt2num_samples=dict(zip(wav, lengths, strict=True)))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_dir(tmp_path / "data", [1500, 2000, 800, 3000, 1200, 1000, 400, 2500])
+
+
+def dataset(folder, *, seed=3, labels=False, **kw):
+    config = {k: kw.pop(k) for k in list(kw) if k in DataConfig.model_fields}
+    return BatchDataset(UtteranceIndex(folder, "wave", labels), DataConfig(**{"batch_size": 4, "workers": 0, **config}), CROPS,
+                        seed=seed, rate=RATE, **kw)
+
+
+def equal(a, b):
+    return all((x[k] == y[k]).all() for x, y in zip(a["crops"], b["crops"], strict=True) for k in x) and (a["unit"] == b["unit"]).all()
+
+
+def test_shapes_and_content(folder):
+    batch = dataset(folder, labels=True)[0]
+    assert [tuple(c["wave"].shape) for c in batch["crops"]] == [(2, 4, 1000), (3, 4, 500)]
+    for b, unit in enumerate(batch["unit"].tolist()):
+        assert batch["label"][b] == unit // 2
+        for crop in batch["crops"]:
+            assert (crop["wave"][:, b] // 1000 == unit).all(), "every view comes from its own recording"
+
+
+def test_two_calls_agree_and_steps_differ(folder):
+    data = dataset(folder)
+    assert equal(data[1], dataset(folder)[1])
+    assert not equal(data[0], data[1])
+    assert not equal(data[0], dataset(folder, seed=4)[0])
+
+
+def test_an_epoch_draws_each_recording_once(folder):
+    data = dataset(folder)
+    assert data.steps_per_epoch == 2
+    first = np.concatenate([data[i]["unit"].numpy() for i in (0, 1)])
+    second = np.concatenate([data[i]["unit"].numpy() for i in (2, 3)])
+    assert sorted(first) == sorted(second) == list(range(8)) and list(first) != list(second)
+
+
+@pytest.mark.parametrize(("world", "accumulate"), [(2, 1), (4, 1), (1, 2), (2, 2)])
+def test_ranks_and_accumulation_share_one_batch(folder, world, accumulate):
+    whole = dataset(folder)[1]
+    parts = [dataset(folder, rank=r, world=world, accumulate=accumulate)[accumulate + a]
+             for a in range(accumulate) for r in range(world)]
+    for c in range(len(CROPS)):
+        together = np.concatenate([p["crops"][c]["wave"] for p in parts], axis=1)
+        assert (together == whole["crops"][c]["wave"].numpy()).all()
+
+
+def test_worker_count_changes_nothing(folder):
+    data = dataset(folder)
+    for workers in (0, 1, 2):
+        for step, batch in enumerate(make_loader(data, 1, 4, workers, False), 1):
+            assert equal(batch, data[step])
+
+
+@pytest.mark.parametrize(("short", "usable", "long", "brief"), [("repeat", 8, 1000, 500), ("drop", 6, 1000, 500), ("whole", 8, 400, 400)])
+def test_short_recordings(folder, short, usable, long, brief):
+    data = dataset(folder, short=short)
+    assert len(data.units) == usable
+    sizes = {tuple(c["wave"].shape[-1] for c in data[s]["crops"]) for s in range(data.steps_per_epoch)}
+    assert (long, brief) in sizes
+
+
+def test_min_seconds(folder):
+    assert len(dataset(folder, min_seconds=1.2).units) == 5
+
+
+def test_fill_repeats_from_the_start():
+    assert fill(np.array([1, 2, 3]), 8).tolist() == [1, 2, 3, 1, 2, 3, 1, 2]
+
+
+def test_reduced_overlap_moves_long_crops_apart(folder):
+    """Over 1500 free positions two uniform draws lie 500 apart on average, the extremes of five draws 1000."""
+    def distance(prob):
+        data, rng = dataset(folder, reduce_overlap_prob=prob), np.random.default_rng(0)
+        return np.mean([abs(np.diff(data._starts(np.array([2500, 2500]), 1000, rng, spread=True))) for _ in range(2000)])
+    assert distance(0.0) == pytest.approx(500, rel=0.05)
+    assert distance(1.0) == pytest.approx(1000, rel=0.05)
+
+
+def test_fewer_recordings_than_a_batch(folder):
+    with pytest.raises(InputError, match=r"8 usable recordings .*batch_size is 16; lower it"):
+        dataset(folder, batch_size=16)
+
+
+def test_batch_not_divisible_by_ranks(folder):
+    with pytest.raises(InputError, match="multiple of 3"):
+        dataset(folder, world=3)
+
+
+def test_unreadable_recording_is_replaced_and_named(folder):
+    specs = table.read(folder / "wav.scp")
+    specs["s1-u03"] = str(folder / "gone.wav")
+    table.write(folder / "wav.scp", specs)
+    data = dataset(folder)
+    failed = [text for step in range(2) for text in data[step]["failed"]]
+    assert len(failed) == 1 and failed[0].startswith("s1-u03: ") and "gone.wav" in failed[0]
+    assert all(3 not in data[step]["unit"] for step in range(2))
+
+
+def test_feats_road_draws_copies_of_one_recording(tmp_path):
+    folder = tmp_path / "feats"
+    folder.mkdir()
+    names = ["a", "a-noise", "b", "b-noise", "c", "c-noise"]
+    with ark.Writer(folder / "f.ark", folder / "feats.scp") as writer:
+        for i, name in enumerate(names):
+            writer.write(name, np.full((150, 2), i, np.float32))
+    table.write(folder / "utt2num_frames", dict.fromkeys(names, 150))
+    table.write(folder / "utt2uniq", {n: n[0] for n in names})
+    index = UtteranceIndex(folder, "feats")
+    assert index.num_units == 3 and index.unit_length().tolist() == [150] * 3
+    data = BatchDataset(index, DataConfig(road="feats", batch_size=3), CROPS, seed=0, rate=100)
+    batches = [data[s]["crops"][0]["feats"] for s in range(20)]
+    assert tuple(batches[0].shape) == (2, 3, 100, 2)
+    pairs = {tuple(b[:, i, 0, 0].int().tolist()) for b in batches for i in range(3)}
+    assert all(x // 2 == y // 2 for x, y in pairs), "both views show one recording"
+    assert any(x != y for x, y in pairs), "and may show different copies of it"
+
+
+def test_index_refuses_tables_that_disagree(folder):
+    sizes = table.read(folder / "utt2num_samples")
+    sizes.pop("s1-u03")
+    table.write(folder / "utt2num_samples", sizes)
+    with pytest.raises(InputError, match="s1-u03: stands in only one"):
+        UtteranceIndex(folder, "wave")
+
+
+def test_strings_pack_any_text():
+    items = ["", "a", "Ünïcödé", "id1-x"]
+    packed = Strings(items)
+    assert [packed[i] for i in range(len(packed))] == items
+
+
+def test_ten_million_utterances_fit_in_a_gigabyte(folder):
+    """Bytes per utterance of the arrays, for VoxCeleb-like keys in packed archives."""
+    index = UtteranceIndex(folder, "wave")
+    fixed = sum(a.dtype.itemsize for a in (index.path_of, index.offset, index.length, index.label, index.members, index.unit_start,
+                                           index.keys.ends))
+    assert (fixed + len("id10001-1zcIwhmdeo4-00001")) * 10 ** 7 < 10 ** 9

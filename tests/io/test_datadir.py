@@ -1,0 +1,186 @@
+"""Kaldi data directories."""
+import os
+import random
+
+import pytest
+
+from sslspk.errors import InputError
+from sslspk.io import datadir, table
+
+
+def contents(folder):
+    return {name: table.read(os.path.join(folder, name)) for name in sorted(os.listdir(folder))
+            if not name.startswith(".") and os.path.isfile(os.path.join(folder, name))}
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Three speakers with 2, 3 and 4 utterances, given in random order."""
+    utts = [f"s{spk}-u{n}" for spk in range(3) for n in range(spk + 2)]
+    random.Random(0).shuffle(utts)
+    folder = str(tmp_path / "data")
+    datadir.write(folder, wav={utt: f"/audio/{utt}.wav" for utt in utts}, utt2spk={utt: utt[:2] for utt in utts},
+                  utt2dur=dict.fromkeys(utts, 1.5), utt2num_frames=dict.fromkeys(utts, 148),
+                  feats={utt: f"f.ark:{i}" for i, utt in enumerate(utts)},
+                  spk2gender={"s0": "f", "s1": "m", "s2": "f"})
+    return folder
+
+
+def test_what_is_written_is_valid(data):
+    tables = datadir.validate(data, need=("wav.scp", "feats.scp"))
+    assert sorted(tables) == ["feats.scp", "spk2gender", "spk2utt", "utt2dur", "utt2num_frames", "utt2spk", "wav.scp"]
+    assert tables["spk2utt"] == {"s0": "s0-u0 s0-u1", "s1": "s1-u0 s1-u1 s1-u2", "s2": "s2-u0 s2-u1 s2-u2 s2-u3"}
+    assert list(tables["wav.scp"]) == sorted(tables["wav.scp"])
+    assert tables["utt2dur"]["s0-u0"] == "1.5"
+
+
+def test_write_removes_tables_of_an_earlier_time(data):
+    datadir.write(data, wav={"a": "a.wav"}, utt2spk={"a": "a"})
+    assert sorted(contents(data)) == ["spk2utt", "utt2spk", "wav.scp"]
+
+
+def test_write_refuses_tables_that_disagree_before_it_writes(tmp_path):
+    folder = str(tmp_path / "new")
+    with pytest.raises(InputError, match="utt2dur lacks b"):
+        datadir.write(folder, wav={"a": "x", "b": "y"}, utt2spk={"a": "s", "b": "s"}, utt2dur={"a": 1})
+    with pytest.raises(InputError, match="no utterance"):
+        datadir.write(folder, wav={}, utt2spk={})
+    assert not os.path.exists(folder)
+
+
+@pytest.mark.parametrize(("name", "old", "new", "message"), [
+    ("wav.scp", "s0-u1 /audio/s0-u1.wav\n", "", "wav.scp lacks s0-u1, which"),
+    ("utt2spk", "s0-u1 s0\n", "", "has s0-u1, which"),
+    ("feats.scp", "s0-u1 ", "s0-u2 ", "feats.scp lacks s0-u1"),
+    ("utt2dur", "s0-u1 1.5\n", "", "utt2dur lacks s0-u1"),
+    ("spk2utt", "s0-u0 s0-u1", "s0-u0", "the utterances of s0"),
+    ("spk2utt", "s0 s0-u0 s0-u1\n", "", "spk2utt lacks s0"),
+    ("spk2gender", "s0 f\n", "", "spk2gender lacks s0"),
+    ("wav.scp", "/audio/s0-u1.wav", "sox a.wav -t wav - |", "wav.scp:2: s0-u1 is a shell command"),
+    ("feats.scp", "s0-u1 ", "s0-u1 copy-feats |", "feats.scp:2: s0-u1 is a shell command"),
+    ("utt2dur", "s0-u1 1.5", "s0-u1 long", "utt2dur:2: the value of s0-u1 is 'long'"),
+    ("utt2dur", "s0-u1 1.5", "s0-u1 nan", "utt2dur:2: the value of s0-u1 is 'nan'"),
+    ("utt2num_frames", "s0-u1 148", "s0-u1 14.8", "utt2num_frames:2: the value of s0-u1 is '14.8'"),
+    ("wav.scp", "s0-u1", "s0-u0", "wav.scp:2: s0-u0 is there twice"),
+    ("utt2spk", "s1-u0 s1\n", "\n", "utt2spk:3: a blank line"),
+])
+def test_each_bad_entry_is_named(data, name, old, new, message):
+    path = os.path.join(data, name)
+    with open(path) as file:
+        text = file.read()
+    assert old in text
+    with open(path, "w") as file:
+        # what stood behind a replaced feats.scp key stays behind the pipe, where it does not matter
+        file.write(text.replace(old, new, 1) if "copy-feats" not in new else f"{text.splitlines()[0]}\ns0-u1 copy-feats |\n"
+                   + "".join(line + "\n" for line in text.splitlines()[2:]))
+    with pytest.raises(InputError) as caught:
+        datadir.validate(data)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["utt2spk", "spk2utt", "wav.scp"])
+def test_missing_tables_are_named(data, name):
+    os.unlink(os.path.join(data, name))
+    with pytest.raises(InputError, match=f"{name} is missing"):
+        datadir.validate(data)
+
+
+def test_missing_directory_segments_and_vad(data):
+    with pytest.raises(InputError, match="nowhere is not a data directory"):
+        datadir.validate("/nowhere")
+    with pytest.raises(InputError, match=r"vad\.scp is missing"):
+        datadir.validate(data, need=("vad.scp",))
+    table.write(os.path.join(data, "segments"), {"a": "b 0 1"})
+    with pytest.raises(InputError, match="segments is not supported"):
+        datadir.validate(data)
+
+
+def test_pipes_and_files(tmp_path):
+    folder, wav = str(tmp_path / "d"), tmp_path / "a.wav"
+    datadir.write(folder, wav={"a": f"{wav}:44", "b": "cat x |"}, utt2spk={"a": "a", "b": "b"})
+    with pytest.raises(InputError, match="shell command"):
+        datadir.validate(folder)
+    datadir.validate(folder, allow_pipes=True)
+    with pytest.raises(InputError, match=r"wav\.scp:1: a names .*a\.wav, which is not there"):
+        datadir.validate(folder, allow_pipes=True, check_files=True)
+    wav.write_bytes(b"x")
+    datadir.validate(folder, allow_pipes=True, check_files=True)
+
+
+def test_fix_repairs_what_can_be_repaired(data):
+    with open(os.path.join(data, "wav.scp")) as file:
+        lines = file.readlines()
+    with open(os.path.join(data, "wav.scp"), "w") as file:
+        file.writelines([*lines[3:], "\n", lines[0], lines[0], "s2-u3\n"])
+    os.unlink(os.path.join(data, "spk2utt"))
+    lost = datadir.fix(data)
+    tables = datadir.validate(data)
+    kept = ["s0-u0", "s1-u1", "s1-u2", "s2-u0", "s2-u1", "s2-u2", "s2-u3"]
+    assert list(tables["wav.scp"]) == list(tables["utt2dur"]) == kept
+    assert lost["wav.scp"] == 0 and lost["utt2dur"] == 2
+    assert os.path.exists(os.path.join(data, ".backup", "wav.scp"))
+
+
+def test_fix_drops_speakers_without_an_entry(data):
+    table.write(os.path.join(data, "spk2gender"), {"s0": "f", "s9": "m"})
+    datadir.fix(data)
+    tables = datadir.validate(data)
+    assert tables["spk2gender"] == {"s0": "f"}
+    assert list(tables["utt2spk"]) == ["s0-u0", "s0-u1"]
+    table.write(os.path.join(data, "utt2dur"), {"zz": 1})
+    with pytest.raises(InputError, match="no utterance is in all of"):
+        datadir.fix(data)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 9])
+@pytest.mark.parametrize("per_utt", [False, True])
+def test_split_covers_everything_once(data, n, per_utt):
+    whole = contents(data)
+    parts = datadir.split(data, n, per_utt)
+    assert parts == [f"{data}/split{n}{'utt' if per_utt else ''}/{part}" for part in range(1, n + 1)]
+    merged = {}
+    for part in parts:
+        for name, content in datadir.validate(part).items():
+            if name != "spk2utt":
+                merged.setdefault(name, {}).update(content)
+    assert merged == {name: content for name, content in whole.items() if name != "spk2utt"}
+    sizes = [len(table.read(f"{part}/wav.scp")) for part in parts]
+    assert min(sizes) > 0
+    assert max(sizes) - min(sizes) <= 1 or (not per_utt and max(sizes) * n <= 1.25 * sum(sizes))
+
+
+def test_split_keeps_speakers_whole_when_that_is_even(tmp_path):
+    utts = [f"s{i}-u{j}" for i in range(4) for j in range(5)]
+    folder = str(tmp_path / "d")
+    datadir.write(folder, wav=dict.fromkeys(utts, "x.wav"), utt2spk={utt: utt[:2] for utt in utts})
+    for part in datadir.split(folder, 4):
+        assert len(table.read(f"{part}/spk2utt")) == 1
+    with pytest.raises(InputError, match="has 20 utterances, which cannot be split into 21 parts"):
+        datadir.split(folder, 21)
+
+
+def test_subset(data, tmp_path):
+    out = str(tmp_path / "out")
+    assert datadir.subset(data, out, utts=["s2-u1", "s0-u0"]) == 2
+    assert list(datadir.validate(out)["wav.scp"]) == ["s0-u0", "s2-u1"]
+    assert list(table.read(f"{out}/spk2gender")) == ["s0", "s2"]
+    assert datadir.subset(data, out, speakers=["s1"]) == 3
+    assert datadir.validate(out)["spk2utt"] == {"s1": "s1-u0 s1-u1 s1-u2"}
+    for wrong in ({"utts": ["zz"]}, {"speakers": ["zz"]}):
+        with pytest.raises(InputError, match="zz"):
+            datadir.subset(data, out, **wrong)
+    with pytest.raises(InputError, match="is empty"):
+        datadir.subset(data, out, utts=[])
+
+
+def test_combine(data, tmp_path):
+    one, two, out = (str(tmp_path / name) for name in ("one", "two", "out"))
+    datadir.subset(data, one, utts=["s0-u0", "s1-u0"])
+    datadir.subset(data, two, utts=["s1-u1", "s2-u0"])
+    os.unlink(f"{two}/feats.scp")
+    assert datadir.combine(out, one, two) == 4
+    tables = datadir.validate(out)
+    assert tables["spk2utt"] == {"s0": "s0-u0", "s1": "s1-u0 s1-u1", "s2": "s2-u0"}
+    assert "feats.scp" not in tables and list(tables["spk2gender"]) == ["s0", "s1", "s2"]
+    with pytest.raises(InputError, match="s0-u0 is in another directory too"):
+        datadir.combine(out, one, data)

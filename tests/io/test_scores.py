@@ -1,0 +1,102 @@
+"""Score files and bringing them into the order of a trial list."""
+import time
+
+import numpy as np
+import pytest
+
+from sslspk.errors import InputError
+from sslspk.io import scores
+from sslspk.io.scores import Scores
+from sslspk.io.trials import Trials
+
+
+def make_trials(pairs):
+    return Trials(*(np.array(column) for column in zip(*pairs, strict=True)), np.ones(len(pairs), bool))
+
+
+def make_scores(pairs, score):
+    return Scores(*(np.array(column) for column in zip(*pairs, strict=True)), np.array(score, float))
+
+
+def test_single_precision_survives(tmp_path):
+    score = np.random.default_rng(0).standard_normal(1000).astype(np.float32) * 10.0 ** np.arange(-10, 10).repeat(50)
+    score = score.astype(np.float32)
+    names = [f"u{i}" for i in range(1000)]
+    scores.write(tmp_path / "s", names, names[::-1], score)
+    read = scores.read(tmp_path / "s")
+    np.testing.assert_array_equal(read.score.astype(np.float32), score)
+    assert read.enrol.tolist() == names
+    assert read.test.tolist() == names[::-1]
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("a b 1.0\na c nan\n", "s:2: the score is 'nan'"),
+    ("a b -inf\n", "s:1: the score is '-inf'"),
+    ("a b 1.0\na c x1\na d nan\n", "s:2: the score is 'x1'"),
+    ("a b 1.0\na c\n", "s:2: 2 fields"),
+    ("a b 1.0 2.0\n", "s:1: 4 fields"),
+    ("", "is empty"),
+])
+def test_bad_lines_are_named(tmp_path, text, message):
+    (tmp_path / "s").write_text(text)
+    with pytest.raises(InputError) as caught:
+        scores.read(tmp_path / "s")
+    assert message in str(caught.value)
+
+
+def test_nan_is_not_written(tmp_path):
+    with pytest.raises(InputError, match=r"the score of b d \(line 2\) is nan"):
+        scores.write(tmp_path / "s", ["a", "b"], ["c", "d"], [1.0, np.nan])
+    assert not (tmp_path / "s").exists()
+
+
+def test_align_against_a_dictionary():
+    rng = np.random.default_rng(1)
+    pairs = [(f"e{i}", f"t{j}") for i in range(20) for j in range(30)]
+    trials = make_trials(pairs)
+    value = dict(zip(pairs, rng.standard_normal(len(pairs)), strict=True))
+    shuffled = [pairs[i] for i in rng.permutation(len(pairs))]
+    aligned = scores.align(trials, make_scores(shuffled, [value[pair] for pair in shuffled]))
+    assert aligned.tolist() == [value[pair] for pair in pairs]
+
+
+def test_enrol_and_test_are_not_exchanged():
+    trials = make_trials([("a", "b"), ("b", "a")])
+    assert scores.align(trials, make_scores([("b", "a"), ("a", "b")], [1, 2])).tolist() == [2, 1]
+
+
+def test_a_trial_listed_twice_gets_its_score_twice():
+    trials = make_trials([("a", "b"), ("c", "d"), ("a", "b")])
+    assert scores.align(trials, make_scores([("c", "d"), ("a", "b")], [1, 2])).tolist() == [2, 1, 2]
+    twice = make_scores([("c", "d"), ("a", "b"), ("a", "b"), ("a", "b")], [1, 2, 2, 2])
+    assert scores.align(trials, twice).tolist() == [2, 1, 2]
+
+
+@pytest.mark.parametrize(("pairs", "values", "message"), [
+    ([("a", "b")], [1], "line 2: the pair c d is a trial without a score"),
+    ([("c", "d"), ("a", "b"), ("a", "d")], [1, 2, 3], "line 3: the pair a d has a score but is not in the trial list"),
+    ([("c", "d"), ("x", "y"), ("a", "b")], [1, 2, 3], "line 2: the pair x y has a score but"),
+    ([("c", "d"), ("a", "b"), ("c", "d")], [1, 2, 3], "line 3: the pair c d has two different scores"),
+])
+def test_lists_that_do_not_belong_together(pairs, values, message):
+    with pytest.raises(InputError) as caught:
+        scores.align(make_trials([("a", "b"), ("c", "d")]), make_scores(pairs, values))
+    assert message in str(caught.value)
+
+
+def test_voxceleb_sized_files_are_fast(tmp_path):
+    n = 580000
+    names = np.array([f"id{i:05d}-abcdefghijk-{i % 100:05d}" for i in range(5000)])
+    pair = np.random.default_rng(2).permutation(5000 * 1000)[:n]
+    enrol, test, score = names[pair // 1000], names[pair % 1000], np.linspace(-1, 1, n)
+    begin = time.process_time()
+    scores.write(tmp_path / "s", enrol, test, score)
+    written = time.process_time()
+    read = scores.read(tmp_path / "s")
+    assert max(written - begin, time.process_time() - written) < 4  # each well under a second on an idle core
+    np.testing.assert_allclose(read.score, score, rtol=1e-8)
+    order = np.random.default_rng(3).permutation(n)
+    begin = time.process_time()
+    aligned = scores.align(Trials(enrol, test, score > 0), Scores(enrol[order], test[order], score[order]))
+    assert time.process_time() - begin < 8
+    np.testing.assert_array_equal(aligned, score)

@@ -1,0 +1,63 @@
+"""Kaldi's tables."""
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sslspk.errors import InputError
+from sslspk.io import table
+
+WORD = st.text(st.characters(blacklist_categories=("Zs", "Zl", "Zp", "Cc", "Cs")), min_size=1, max_size=8)
+
+
+@given(st.dictionaries(WORD, st.lists(WORD, min_size=1, max_size=3).map(" ".join), min_size=1))
+def test_what_is_written_is_read(tmp_path_factory, mapping):
+    path = tmp_path_factory.mktemp("table") / "t"
+    table.write(path, mapping)
+    assert table.read(path) == mapping
+    keys = [line.split(b" ", 1)[0] for line in path.read_bytes().splitlines()]
+    assert keys == sorted(keys)  # bytes compare as LC_ALL=C sort does
+
+
+def test_values_keep_their_inner_blanks(tmp_path):
+    (tmp_path / "t").write_text("a  x  y \nb\tz")
+    assert table.read(tmp_path / "t") == {"a": "x  y", "b": "z"}
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (b"", "is empty"),
+    (b"a 1\n\nb 2\n", "t:2: a blank line"),
+    (b"\n", "t:1: a blank line"),
+    (b"a 1\nb\nc 3\n", "t:2: b has no value"),
+    (b"a 1\nb \n", "t:2: b has no value"),
+    (b"a 1\n b 2\n", "t:2: the line starts with a blank"),
+    (b"a 1\nb 2\nb 3\n", "t:3: b is there twice"),
+    (b"b 1\na 2\nb 3\n", "t:3: b is there twice"),
+    (b"a 1\nc 2\nb 3\n", "t:3: b comes after c"),
+    (b"a 1\nB 2\n", "t:2: B comes after a"),
+    (b"a 1\nb \xff\n", "t:2: not UTF-8"),
+])
+def test_bad_lines_are_named(tmp_path, content, message):
+    (tmp_path / "t").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        table.read(tmp_path / "t")
+    assert message in str(caught.value)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"wav\.scp cannot be read"):
+        table.read(tmp_path / "wav.scp")
+
+
+@pytest.mark.parametrize("mapping", [{"a b": "x"}, {"": "x"}, {"a": ""}, {"a": "x\ny"}, {" a": "x"}])
+def test_unwritable_entries(tmp_path, mapping):
+    with pytest.raises(InputError):
+        table.write(tmp_path / "t", mapping)
+    assert not list(tmp_path.iterdir())
+
+
+def test_read_loose_saves_what_it_can(tmp_path):
+    (tmp_path / "t").write_text("b 2\n\na 1\nc\nb 2\n")
+    assert table.read_loose(tmp_path / "t") == {"a": "1", "b": "2"}
+    (tmp_path / "t").write_text("b 2\nb 3\n")
+    with pytest.raises(InputError, match="t:2: b has two different values"):
+        table.read_loose(tmp_path / "t")

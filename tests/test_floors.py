@@ -1,0 +1,189 @@
+"""The rules of the house, as tests: floors, torch-free floors, sizes, one step - one program, fast --help."""
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "sslspk"
+FLOORS = (  # from the ground up; a module imports from its own package and from lower floors
+    {"config", "launch", "launch_local", "errors", "versions"}, {"io"}, {"backend", "metrics"}, {"features"}, {"data"},
+    {"losses", "nn"}, {"encoders"}, {"methods"}, {"train"}, {"bin"})
+HEAVY = {"torch", "torchaudio", "scipy", "sklearn", "matplotlib"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+OWN_CODE = sorted([*MODULES, *(ROOT / "local").rglob("*.py"), *(ROOT / "tools").rglob("*.py")])
+SCRIPTS = sorted(path for folder in ("steps", "utils", "local", "tools", "egs") for path in (ROOT / folder).rglob("*.sh")
+                 if not path.is_symlink() and not any(part.is_symlink() for part in path.parents))
+PROGRAMS = [path for path in sorted((PACKAGE / "bin").glob("*.py")) if path.name != "__init__.py"]
+STEPS = sorted((ROOT / "steps").glob("*.sh"))
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def each(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", paths, ids=relative)
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imports(tree: ast.AST, top_only: bool = False) -> set[str]:
+    """Dotted names of what is imported; with top_only, of what importing the module itself imports."""
+    found = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the floor"
+            # Of `from sslspk import config` the name matters, of `from sslspk.io import ark` the module does already.
+            found |= {f"sslspk.{alias.name}" for alias in node.names} if node.module == "sslspk" else {node.module}
+        elif not (top_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)):
+            found |= imports(node, top_only)
+    return found
+
+
+def floor_of(name: str) -> int:
+    found = [level for level, names in enumerate(FLOORS) if name in names]
+    assert found, f"sslspk/{name} stands on no floor; add it to the plan (README.md, Architecture) and here"
+    return found[0]
+
+
+def package_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@each([path for path in MODULES if path != PACKAGE / "__init__.py"])
+def test_imports_go_down(path):
+    own = package_of(path)
+    for name in imports(parse(path)):
+        if name.startswith("sslspk."):
+            other = name.split(".")[1]
+            assert other == own or floor_of(other) < floor_of(own) or floor_of(own) == 0 == floor_of(other), \
+                f"{relative(path)} imports {name}, which is not below it"
+
+
+@each(MODULES)
+def test_torch_stays_where_it_belongs(path):
+    """Never below the features; where the rest must start fast (configs, registries, programs) not at the top level."""
+    tree, own = parse(path), package_of(path)
+    anywhere = {name.split(".")[0] for name in imports(tree)}
+    at_import = {name.split(".")[0] for name in imports(tree, top_only=True)}
+    if own in ("io", "metrics", "backend") or path.parent == PACKAGE:
+        assert not anywhere & {"torch", "torchaudio"}
+    if own == "bin" or path.parent == PACKAGE or path.name == "__init__.py" or path.name.startswith("config"):
+        assert not at_import & HEAVY
+    if own == "io":
+        allowed = {"numpy", "scipy", "kaldiio", "soundfile", "av", "sslspk"}
+        assert anywhere - sys.stdlib_module_names <= allowed
+
+
+def test_torchaudio_is_imported_in_one_feature_file_and_one_encoder_file():
+    users = [path for path in MODULES if any(name.split(".")[0] == "torchaudio" for name in imports(parse(path)))]
+    folders = [package_of(path) for path in users]
+    assert set(folders) <= {"features", "encoders"}, [relative(path) for path in users]
+    assert len(folders) == len(set(folders)), [relative(path) for path in users]
+
+
+@each(OWN_CODE)
+def test_files_and_functions_are_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno < 40, f"{relative(path)}: {node.name} is longer than 40 lines"
+
+
+@each(OWN_CODE)
+def test_nothing_is_caught_blindly_and_no_name_is_made_at_run_time(path):
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.ExceptHandler):
+            caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            for kind in caught:
+                assert kind is not None, f"{relative(path)}:{node.lineno}: a bare except"
+                assert not (isinstance(kind, ast.Name) and kind.id in ("Exception", "BaseException")), \
+                    f"{relative(path)}:{node.lineno}: except {kind.id}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in ("eval", "exec", "globals", "__import__"), f"{relative(path)}:{node.lineno}"
+
+
+def test_classes_have_two_levels_at_most():
+    """A contract and its implementations, above whatever a library gives; config models likewise."""
+    bases: dict[str, set[str]] = {}
+    for path in MODULES:
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.ClassDef):
+                names = {base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases}
+                bases.setdefault(node.name, set()).update(names - {"Config", node.name})
+
+    def level(name: str) -> int:
+        return 1 + max((level(base) for base in bases[name] if base in bases), default=0)
+
+    assert {name: level(name) for name in bases if level(name) > 2} == {}
+
+
+@each(sorted((ROOT / "egs").glob("*/run.sh")))
+def test_a_recipe_is_a_page(path):
+    assert len(path.read_text().splitlines()) <= 130
+
+
+@each(STEPS)
+def test_every_step_has_its_program(path):
+    assert (PACKAGE / "bin" / f"{path.stem}.py").is_file()
+    assert os.access(path, os.X_OK), "chmod +x"
+
+
+@each(SCRIPTS)
+def test_shell_hides_no_failure(path):
+    text = path.read_text()
+    assert not re.search(r"\|\|\s*(true|:)(\s|;|$)", text)
+    if text.startswith("#!"):
+        assert "\nset -euo pipefail\n" in text
+        assert os.access(path, os.X_OK), "chmod +x"
+
+
+@each([*OWN_CODE, *SCRIPTS])
+def test_nothing_is_left_for_later(path):
+    assert not re.search(r"\b(TODO|FIXME|XXX)\b", path.read_text(encoding="utf-8"))
+
+
+def help_of(*words: str, cwd: Path) -> subprocess.CompletedProcess:
+    """Run with --help; every Python in it writes what it imports to stderr."""
+    environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1", "PYTHONPATH": str(ROOT),
+                   "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
+    return subprocess.run([*words, "--help"], cwd=cwd, env=environment, text=True, capture_output=True, timeout=60)
+
+
+def check_help(result: subprocess.CompletedProcess) -> None:
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "usage:" in result.stdout.lower()
+    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in result.stderr.splitlines() if "import time" in line}
+    assert not loaded & HEAVY
+
+
+@each(PROGRAMS)
+def test_help_of_a_program_is_quick(path, tmp_path):
+    check_help(help_of(sys.executable, "-m", f"sslspk.bin.{path.stem}", cwd=tmp_path))
+
+
+@each(STEPS)
+def test_help_of_a_step_is_quick(path):
+    check_help(help_of(f"steps/{path.name}", cwd=ROOT / "egs/voxceleb"))
+
+
+@each(sorted((ROOT / "local").glob("*.py")))
+def test_help_of_a_corpus_program_is_quick(path, tmp_path):
+    check_help(help_of(sys.executable, str(path), cwd=tmp_path))
+
+
+def test_importtime_would_tell_torch(tmp_path):
+    """The probe of the tests above sees a heavy import when there is one."""
+    (tmp_path / "torch.py").write_text("")
+    (tmp_path / "late.py").write_text("import torch; print('usage:')\n")
+    with pytest.raises(AssertionError):
+        check_help(help_of(sys.executable, "late.py", cwd=tmp_path))

@@ -1,0 +1,59 @@
+"""tools/setup_env.sh on a small copy of the repository, whose setup.py asks for what is quick to satisfy."""
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SETUP = 'from setuptools import setup\nsetup(name="x", install_requires=[{}], extras_require={{"dev": []}})\n'
+
+
+@pytest.fixture
+def copy(tmp_path):
+    for name in ("tools/setup_env.sh", "sslspk/__init__.py", "sslspk/errors.py", "sslspk/versions.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "setup.py").write_text(SETUP.format(""))
+    (tmp_path / "tool.sh").write_text("set -euo pipefail\n. tools/setup_env.sh\n"
+                                      "python3 -c 'import sys, sslspk; print(sys.prefix, sslspk.__file__)'\n")
+    return tmp_path
+
+
+def use(folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    clean = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    return subprocess.run(["bash", "tool.sh"], cwd=folder, text=True, capture_output=True, timeout=120,
+                          env={**clean, **environment})
+
+
+def test_environment_is_made_once(copy):
+    first = use(copy)
+    assert first.returncode == 0, first.stderr
+    assert "making the virtual environment" in first.stderr
+    assert first.stdout == f"{copy}/.venv {copy}/sslspk/__init__.py\n"
+    stamp = copy / ".venv/.setup-hash"
+    before = stamp.stat().st_mtime_ns
+    second = use(copy)
+    assert (second.stdout, second.stderr) == (first.stdout, "")
+    assert stamp.stat().st_mtime_ns == before
+    (copy / "setup.py").write_text(SETUP.format('"pip>=1"'))
+    assert use(copy).returncode == 0
+    assert stamp.stat().st_mtime_ns > before
+
+
+def test_active_environment_is_used_when_it_satisfies(copy):
+    (copy / "setup.py").write_text(SETUP.format('"torch>=2.6,<2.12"'))
+    active = use(copy, VIRTUAL_ENV=sys.prefix)
+    assert active.returncode == 0, active.stderr
+    assert active.stdout.split()[0] == sys.prefix
+    assert not (copy / ".venv").exists()
+
+
+def test_failed_installation_leaves_no_stamp(copy):
+    (copy / "setup.py").write_text(SETUP.format('"sslspk-no-such-package>=9"'))
+    result = use(copy, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(copy))
+    assert result.returncode != 0
+    assert result.stdout == ""
+    assert not (copy / ".venv/.setup-hash").exists()

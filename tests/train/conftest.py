@@ -1,0 +1,66 @@
+"""A tiny packed corpus and a tiny DINO, so that a run of a few steps takes about a second."""
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sslspk.config import check
+from sslspk.io import audio, datadir, table
+from sslspk.train.config import SystemConfig
+
+RATE = 16000
+TINY = {
+    "features": {"num_mel_bins": 20}, "cmvn": {"cmn": "utterance"},
+    "data": {"batch_size": 4, "workers": 0},
+    "encoder": {"name": "tdnn", "channels": 8, "pooled_channels": 12, "embed_dim": 6, "segment_layers": 1},
+    "method": {"name": "dino", "out_dim": 16, "hidden_dim": 8, "bottleneck_dim": 4, "crops": [
+        {"count": 2, "seconds": 0.4}, {"count": 2, "seconds": 0.3}]},
+    "train": {"steps": 6, "optimizer": "adamw", "lr": 0.01, "lr_batch": None, "warmup_epochs": 0, "log_every": 2, "save_every": 2},
+}
+
+
+def merged(**changes):
+    """TINY with dotted changes, e.g. merged(**{"train.steps": 8})."""
+    tree = json.loads(json.dumps(TINY))
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        part = tree
+        for name in parents:
+            part = part.setdefault(name, {})
+        part[last] = value
+    return tree
+
+
+def tiny(**changes) -> SystemConfig:
+    return check(SystemConfig, merged(**changes), "the test")
+
+
+def make_data(folder, count=12):
+    """`count` noisy tones of 0.5 to 0.9 s; a pair of neighbours is one speaker."""
+    folder.mkdir()
+    rng = np.random.default_rng(7)
+    lengths = {}
+    with audio.PackWriter(folder / "wav.ark", folder / "pack.scp") as pack:
+        for i in range(count):
+            utt, n = f"s{i // 2:02d}-u{i:02d}", int(rng.integers(8000, 14400))
+            tone = np.sin(2 * np.pi * (150 + 40 * (i // 2)) * np.arange(n) / RATE) + 0.3 * rng.normal(size=n)
+            pack.write(utt, (3000 * tone).astype(np.int16), RATE)
+            lengths[utt] = n
+    wav = table.read(folder / "pack.scp")
+    datadir.write(folder, wav=wav, utt2spk={u: u.split("-")[0] for u in wav}, utt2num_samples=lengths)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("train") / "data")
+
+
+def command(*args):
+    return [sys.executable, "-m", "sslspk.bin.train", *map(str, args)]
+
+
+def run(*args, **kw):
+    return subprocess.run(command(*args), capture_output=True, text=True, check=False, **kw)

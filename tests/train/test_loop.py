@@ -1,0 +1,231 @@
+"""The loop: learns, logs, saves, resumes to the bit, stops before harm."""
+import json
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+import yaml
+from conftest import command, make_data, merged, run, tiny
+
+from sslspk.errors import InputError
+from sslspk.io import table
+from sslspk.methods.base import Method
+from sslspk.train import checkpoint, loop, model
+from sslspk.train.job import prepare
+
+CPU = torch.device("cpu")
+
+
+def train_here(config, data, exp, init_from=None):
+    job = prepare(config, data, exp, CPU, init_from, print)
+    assert loop.train(job) == 0
+    return job
+
+
+def final_weights(exp):
+    return checkpoint.load(exp / "final.pt")["encoders"]
+
+
+def same(a, b):
+    return all(torch.equal(a[name][key], b[name][key]) for name in a for key in a[name])
+
+
+def conf_file(folder, **changes):
+    path = folder / "conf.yaml"
+    path.write_text(yaml.safe_dump(merged(**changes)))
+    return path
+
+
+def test_a_run_writes_config_log_and_model(data, tmp_path, capsys):
+    exp = tmp_path / "exp"
+    job = train_here(tiny(), data, exp)
+    lines = [json.loads(line) for line in (exp / "progress.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert {"loss", "teacher_entropy", "student_entropy", "ln_K", "lr", "utterances_per_second", "data_wait_percent",
+            "effective_rank"} <= lines[-1].keys()
+    assert [p.name for p in checkpoint.checkpoints(exp)] == ["step-00000002.pt", "step-00000004.pt", "step-00000006.pt"]
+    loaded = model.load(exp / "final.pt")
+    assert loaded.config == tiny() and loaded.info["labels"] == "none"
+    weights = job.method.encoders()["teacher"].state_dict()
+    assert all(torch.equal(value, weights[key]) for key, value in loaded.encoder.state_dict().items())
+    assert "step 6" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("steps", [20])
+def test_supervised_loss_falls(data, tmp_path, steps):
+    crops = [{"count": 1, "seconds": 0.4}]
+    config = tiny(**{"method": {"name": "supervised", "crops": crops, "scale": 10.0, "margin": 0.1}, "train.steps": steps,
+                     "train.log_every": 5, "train.save_every": 50})
+    train_here(config, data, tmp_path / "exp")
+    lines = [json.loads(line)["loss"] for line in (tmp_path / "exp" / "progress.jsonl").read_text().splitlines()]
+    assert lines[-1] < 0.9 * lines[0]
+    assert model.load(tmp_path / "exp" / "final.pt").info["labels"] == "speaker"
+
+
+def test_stop_and_resume_equals_an_uninterrupted_run(data, tmp_path):
+    config = tiny(**{"train.steps": 8, "train.save_every": 3})
+    train_here(config, data, tmp_path / "whole")
+    signal_after(prepare(config, data, tmp_path / "parts", CPU, None, print), 5)
+    second = prepare(config, data, tmp_path / "parts", CPU, None, print)
+    assert second.step == 5
+    assert loop.train(second) == 0
+    assert same(final_weights(tmp_path / "whole"), final_weights(tmp_path / "parts"))
+
+
+def signal_after(job, steps):
+    """Run the job and ask it to stop, as a scheduler would, when it has done `steps` steps."""
+    after = job.method.after_step
+
+    def ask(progress):
+        after(progress)
+        if progress.step + 1 == steps:
+            signal.raise_signal(signal.SIGTERM)
+
+    job.method.after_step = ask
+    assert loop.train(job) == loop.REQUEUE
+
+
+def test_damaged_checkpoint_falls_back(data, tmp_path):
+    config = tiny()
+    train_here(config, data, tmp_path / "whole")
+    train_here(config, data, tmp_path / "hurt")
+    (tmp_path / "hurt" / "final.pt").unlink()
+    newest = checkpoint.checkpoints(tmp_path / "hurt")[-1]
+    newest.write_bytes(newest.read_bytes()[:-200])
+    said = []
+    job = prepare(config, data, tmp_path / "hurt", CPU, None, said.append)
+    assert job.step == 4 and "step-00000006.pt" in said[0]
+    loop.train(job)
+    assert same(final_weights(tmp_path / "whole"), final_weights(tmp_path / "hurt"))
+
+
+def test_all_checkpoints_damaged(data, tmp_path):
+    train_here(tiny(), data, tmp_path / "exp")
+    for path in checkpoint.checkpoints(tmp_path / "exp"):
+        path.write_bytes(b"not a model")
+    with pytest.raises(InputError, match="none of the 3 checkpoints can be read"):
+        prepare(tiny(), data, tmp_path / "exp", CPU, None, print)
+
+
+def test_another_configuration_is_refused(data, tmp_path):
+    train_here(tiny(), data, tmp_path / "exp")
+    with pytest.raises(InputError, match=r"train.lr = 0.01, asked for 0.02"):
+        prepare(tiny(**{"train.lr": 0.02}), data, tmp_path / "exp", CPU, None, print)
+    prepare(tiny(**{"train.log_every": 5, "data.workers": 1}), data, tmp_path / "exp", CPU, None, print)
+
+
+def test_other_data_are_refused(data, tmp_path):
+    train_here(tiny(), data, tmp_path / "exp")
+    with pytest.raises(InputError, match="other data"):
+        prepare(tiny(), make_data(tmp_path / "data", 8), tmp_path / "exp", CPU, None, print)
+
+
+def test_loss_not_finite_leaves_the_last_checkpoint(data, tmp_path):
+    config = tiny(**{"train.lr": 1e30, "train.optimizer": "sgd", "train.save_every": 1, "train.steps": 6, "train.log_every": 1})
+    job = prepare(config, data, tmp_path / "exp", CPU, None, print)
+    with pytest.raises(InputError, match=r"(loss|figure) is (nan|not finite).* at step|not finite at step"):
+        loop.train(job)
+
+
+def test_collapse_is_told_with_the_knob_to_turn(data, tmp_path, capsys):
+    config = tiny(**{"method.teacher_temp": 50.0, "method.teacher_temp_start": 50.0, "method.student_temp": 60.0, "train.steps": 8})
+    train_here(config, data, tmp_path / "exp")
+    out = capsys.readouterr().out
+    assert out.count("WARNING: collapse") == 1 and "lower method.teacher_temp" in out
+
+
+def test_too_many_unreadable_recordings_stop_the_run(tmp_path):
+    data = make_data(tmp_path / "data")
+    specs = table.read(data / "wav.scp")
+    table.write(data / "wav.scp", {**specs, "s01-u03": str(tmp_path / "gone.wav")})
+    with pytest.raises(InputError, match=r"1 of 12 recordings cannot be read, more than 1 %.*gone.wav"):
+        train_here(tiny(), data, tmp_path / "exp")
+
+
+def test_init_from_takes_the_encoder_and_nothing_else(data, tmp_path):
+    train_here(tiny(), data, tmp_path / "one")
+    job = prepare(tiny(), data, tmp_path / "two", CPU, str(tmp_path / "one" / "final.pt"), print)
+    wanted = final_weights(tmp_path / "one")["teacher"]
+    for encoder in job.method.encoders().values():
+        assert all(torch.equal(value, wanted[key]) for key, value in encoder.state_dict().items())
+    with pytest.raises(InputError, match="not this one's shape"):
+        prepare(tiny(**{"encoder.channels": 16}), data, tmp_path / "three", CPU, str(tmp_path / "one" / "final.pt"), print)
+
+
+def test_average_of_checkpoints(data, tmp_path):
+    train_here(tiny(**{"train.average": 2}), data, tmp_path / "exp")
+    states = [checkpoint.load(p)["method"] for p in checkpoint.checkpoints(tmp_path / "exp")[-2:]]
+    for key, value in final_weights(tmp_path / "exp")["student"].items():
+        if value.is_floating_point():
+            mean = (states[0]["student.encoder." + key].double() + states[1]["student.encoder." + key].double()) / 2
+            assert torch.allclose(value.double(), mean)
+
+
+class Linear(Method):
+    """A method without BatchNorm: the mean squared output of one linear layer."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.crops, self.evaluate, self.net = inner.crops, "net", torch.nn.Linear(20, 3)
+
+    def encoders(self):
+        return {"net": self.net}
+
+    def forward(self, views, labels, progress):
+        return {"loss": self.net(torch.cat([v.flatten(0, 2) for v in views])).square().mean()}
+
+
+def test_accumulated_gradients_equal_those_of_the_whole_batch(data, tmp_path):
+    weights = []
+    for parts in (1, 2, 4):
+        job = prepare(tiny(**{"train.accumulate": parts, "train.optimizer": "sgd"}), data, tmp_path / f"exp{parts}", CPU, None, print)
+        torch.manual_seed(0)
+        job.method = job.model = Linear(job.method)
+        job.optimizer = torch.optim.SGD(job.method.parameters(), lr=0.01)
+        loop.train(job)
+        weights.append(job.method.net.weight.detach())
+    assert torch.allclose(weights[0], weights[1], rtol=1e-5) and torch.allclose(weights[0], weights[2], rtol=1e-5)
+
+
+def test_a_finished_run_is_left_alone(data, tmp_path):
+    conf = conf_file(tmp_path)
+    assert run("--conf", conf, data, tmp_path / "exp").returncode == 0
+    again = run("--conf", conf, data, tmp_path / "exp")
+    assert again.returncode == 0 and "nothing to do" in again.stdout
+    other = run("--conf", conf, "--set", "seed=1", data, tmp_path / "exp")
+    assert other.returncode == 1 and "seed = 0, asked for 1" in other.stderr
+
+
+@pytest.mark.parametrize(("option", "said"), [
+    ("train.lrr=1", "unknown key train.lrr"), ("train.steps=many", "train.steps"), ("data.batch_size=64", "12 usable recordings"),
+    ("method.teacher_temp=0.2", "the teacher must be sharper")])
+def test_bad_options_are_one_sentence(data, tmp_path, option, said):
+    result = run("--conf", conf_file(tmp_path), "--set", option, data, tmp_path / "exp")
+    assert result.returncode == 1 and said in result.stderr and result.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_killed_ten_times_ends_with_the_same_weights(data, tmp_path):
+    """kill -9 at random moments, start again: the final weights are those of the run left alone, bit for bit."""
+    conf = conf_file(tmp_path, **{"train.steps": 1500, "train.save_every": 10, "train.log_every": 20})
+    assert run("--conf", conf, data, tmp_path / "whole").returncode == 0
+    rng, exp = random.Random(0), tmp_path / "killed"
+    for _ in range(10):
+        before = newest(exp)
+        process = subprocess.Popen(command("--conf", conf, data, exp), stdout=subprocess.DEVNULL)
+        while newest(exp) == before and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.2))
+        assert process.poll() is None, "the run is too short to be killed ten times"
+        process.kill()
+        process.wait()
+    assert run("--conf", conf, data, exp).returncode == 0
+    assert same(final_weights(tmp_path / "whole"), final_weights(exp))
+
+
+def newest(exp):
+    paths = checkpoint.checkpoints(exp)
+    return paths[-1].name if paths else None

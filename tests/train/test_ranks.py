@@ -1,0 +1,41 @@
+"""Two gloo ranks equal one rank with the same total batch: loss and weights to 1e-5 after 20 steps (float32, no dropout)."""
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from conftest import merged
+
+from sslspk.train import checkpoint
+
+ENCODERS = {
+    "tdnn": {"name": "tdnn", "channels": 8, "pooled_channels": 12, "embed_dim": 6},
+    "ecapa": {"name": "ecapa", "channels": 16, "mfa_channels": 24, "scale": 4, "se_channels": 8, "attention_channels": 8, "embed_dim": 6},
+}
+
+
+def train_with(ranks, conf, data, exp):
+    program = [sys.executable, "-m"] + (["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"] if ranks > 1 else [])
+    done = subprocess.run([*program, "sslspk.bin.train", "--conf", str(conf), str(data), str(exp)], capture_output=True, text=True,
+                          env={**os.environ, "OMP_NUM_THREADS": "1", "SSLSPK_DEVICE": "cpu"}, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    losses = [json.loads(line)["loss"] for line in (exp / "progress.jsonl").read_text().splitlines()]
+    return losses, checkpoint.load(exp / "final.pt")["encoders"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_two_ranks_equal_one(data, tmp_path, encoder):
+    conf = tmp_path / "conf.yaml"
+    conf.write_text(yaml.safe_dump(merged(**{"train.steps": 20, "train.log_every": 5, "train.save_every": 20, "train.optimizer": "sgd",
+                                             "train.lr": 0.05, "method.head_batch_norm": True, "encoder": ENCODERS[encoder]})))
+    one_loss, one = train_with(1, conf, data, tmp_path / "one")
+    two_loss, two = train_with(2, conf, data, tmp_path / "two")
+    assert two_loss == pytest.approx(one_loss, rel=1e-5)
+    for name in one:
+        a = torch.cat([v.flatten() for v in one[name].values() if v.is_floating_point()])
+        b = torch.cat([v.flatten() for v in two[name].values() if v.is_floating_point()])
+        assert (a - b).norm() <= 1e-5 * a.norm()
