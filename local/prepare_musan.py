@@ -9,20 +9,22 @@ import os
 
 from sslspk.errors import InputError, entry
 from sslspk.io import prepare
+from sslspk.io.survey import Source
 
+SITE = "OpenSLR (resource 17)"
 KINDS = ("noise", "music", "speech")
 
 
 def main() -> None:
-    parser = prepare.command_line(__doc__, "musan")
+    parser = prepare.command_line(__doc__, "musan", SITE)
     parser.add_argument("--parts", default=",".join(KINDS), help="some of noise,music,speech (default: all)")
     args = parser.parse_args()
     opts = prepare.options(args)
     parts = {f"musan_{kind}": scan(args.corpus, kind) for kind in prepare.parse_parts(args.parts, KINDS)}
-    prepare.run(args.data, parts, opts, lambda sources: {})
+    prepare.run(args.data, parts, opts, lambda sources: {}, "classes")
 
 
-def scan(corpus: str, kind: str) -> list[prepare.Source]:
+def scan(corpus: str, kind: str) -> list[Source]:
     """The recordings of a kind, whatever folders its classes have."""
     root = os.path.abspath(os.path.join(corpus, kind))
     found = []
@@ -30,10 +32,10 @@ def scan(corpus: str, kind: str) -> list[prepare.Source]:
         place, stem = os.path.split(os.path.splitext(os.path.relpath(path, root))[0])
         kind_and_class = "-".join([kind, *filter(None, place.split(os.sep))])
         utt = stem if stem.startswith(f"{kind_and_class}-") else f"{kind_and_class}-{stem}"
-        found.append(prepare.Source(utt, kind_and_class, path, os.path.join(kind, place, stem)))
+        found.append(Source(utt, kind_and_class, path, os.path.join(kind, place, stem)))
     if not found:
-        raise InputError(f"MUSAN's {kind} was looked for in {root}/<class>/*.wav, and no recording was found; get musan.tar.gz from "
-                         "OpenSLR (resource 17) and unpack it there, or choose other --parts.")
+        raise InputError(f"MUSAN's {kind} was looked for in {root}/<class>/*.wav, and no recording was found; get "
+                         f"musan.tar.gz from {SITE} and unpack it there, or choose other --parts.")
     return found
 
 

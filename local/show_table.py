@@ -57,7 +57,7 @@ def section(name: str, rows: list[dict], paper: list[dict]) -> list[str]:
     first = rows[0]
     lines = [f"## {name}", "",
              f"{first['targets'] + first['nontargets']} trials ({first['targets']} target), md5 {first['trials_md5']}. "
-             f"Intervals: bootstrap over speakers, {first['bootstrap']} replicates. "
+             f"Intervals: bootstrap over {first.get('speakers', 'no')} speakers, {first.get('bootstrap_replicates', 0)} replicates. "
              "Cosine scoring unless the row says otherwise.",
              "", HEAD, "|" + "---|" * (HEAD.count("|") - 1)]
     return lines + [line(row, paper) for row in rows]
@@ -67,7 +67,8 @@ def line(row: dict, paper: list[dict]) -> str:
     published = [p for p in paper if (p["system"], p["train"], p["list"]) == (row["system"], row["trained_on"], row["list"])]
     figure = f"{published[0]['eer_percent']} ({published[0]['source']})" if published and row["weights"] != "untrained" else ""
     cells = [row["system"], row["weights"], row["trained_on"] if row["weights"] != "untrained" else "none", row["labels"],
-             f"{row['eer_percent']:.2f} ({row['eer_percent_low']:.2f}-{row['eer_percent_high']:.2f})",
+             f"{row['eer_percent']:.2f}" + (f" ({row['eer_percent_low']:.2f}-{row['eer_percent_high']:.2f})"
+                                             if "eer_percent_low" in row else ""),
              f"{row['eer_percent_same_gender']:.2f}" if "eer_percent_same_gender" in row else "",
              f"{row['min_dcf_0.01']:.3f}", f"{row['min_dcf_0.05']:.3f}", figure, row.get("steps", ""), row.get("seed", ""),
              row.get("config_hash", ""), row["commit"]]

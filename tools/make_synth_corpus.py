@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Synthesise a small speech corpus in the layouts of VoxCeleb1, VoxCeleb2, MUSAN and RIRS_NOISES.
 
-Speakers differ in vocal tract, formant habits, glottal source, pitch and rate; utterances in what is said and how; the sessions
-("videos") of a speaker in channel, room and noise, so that averages over time tell recordings apart rather than people. The
-files depend on the options alone: neither on --nj nor on what was there before. A corpus that is there already, made by the
-same program with the same options, is left alone.
+Speakers differ in vocal tract, formant habits, glottal source, pitch and rate; utterances in what is said and how;
+the sessions ("videos") of a speaker in channel, room and noise, so that averages over time tell recordings apart rather
+than people. The files depend on the options alone, not on --nj. A corpus that is there already, made by the same
+program with the same options, is left alone.
 """
 import argparse
 import hashlib
@@ -56,7 +56,7 @@ def check(args: argparse.Namespace) -> None:
     if not 0.5 <= low <= high <= 60:
         raise InputError(f"--seconds is {low:g} {high:g}, give two lengths from 0.5 to 60 s, the shorter one first.")
     if args.speakers + args.test_speakers > 89999:
-        raise InputError("--speakers and --test-speakers are more than VoxCeleb1's ids can number, give fewer than 90000.")
+        raise InputError("--speakers and --test-speakers are more than the ids can number, give fewer than 90000.")
 
 
 def stamp(args: argparse.Namespace) -> str:

@@ -23,9 +23,10 @@ def main() -> int:
     row = {"system": args.system, "weights": args.weights, "trained_on": args.train, "labels": "none", "commit": git_commit()}
     if args.model:
         row.update(_of_model(args.model, args.weights))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(args.out) as f:
-        json.dump(row, f, indent=1)
+    text = json.dumps(row, indent=1)
+    if not args.out.exists() or args.out.read_text() != text:  # an unchanged file keeps its time, so that scoring is skipped
+        with atomic_write(args.out) as f:
+            f.write(text)
     return 0
 
 

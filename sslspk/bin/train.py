@@ -24,11 +24,11 @@ def main() -> int:
     if (args.exp / "final.pt").exists():
         return _already_done(args.exp, config)
 
+    from sslspk.versions import check_torch_pair
+    check_torch_pair()
     from sslspk.train import distributed
     from sslspk.train.job import prepare
     from sslspk.train.loop import train
-    from sslspk.versions import require_matching_torch
-    require_matching_torch()
     device = distributed.init(config.train.timeout_seconds)
     try:
         job = prepare(config, args.data, args.exp, device, args.init_from, print)

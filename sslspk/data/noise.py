@@ -80,7 +80,7 @@ class NoiseBank:
         for _ in range(TRIES):
             which = int(rng.integers(len(index.length)))
             noise = _slice(rng, index, which, len(silence))
-            if _rms(noise) >= SILENT_RMS:
+            if rms(noise) >= SILENT_RMS:
                 return noise, snr
         return silence, np.nan
 
@@ -99,9 +99,10 @@ def _slice(rng: np.random.Generator, index: UtteranceIndex, which: int, size: in
     return np.resize(np.roll(whole, int(rng.integers(length))), size)
 
 
-def _rms(samples: np.ndarray) -> float:
+def rms(samples: np.ndarray) -> float:
+    """Root mean square of (S,), 0 when there are no samples."""
     wave = samples.astype(np.float32)
-    return float(np.sqrt(wave.dot(wave) / len(wave)))
+    return float(np.sqrt(wave.dot(wave) / max(len(wave), 1)))
 
 
 def _find(folder: str | Path, prefix: str, weights: dict[str, float]) -> dict[str, UtteranceIndex]:

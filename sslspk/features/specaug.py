@@ -2,6 +2,7 @@
 
 Where the masks fall is drawn by the loader (counter-based, so a resume draws the same); here they are only applied.
 """
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -25,10 +26,16 @@ def draw(rng: np.random.Generator, frames: int, bins: int, config: SpecAugmentCo
 
 
 def drawer(config: SpecAugmentConfig, bins: int, num_frames: Callable[[int], int]) -> Callable:
-    """(rng, size) -> masks int32 (n, 3). num_frames turns a crop's size into T: samples to frames, or the identity."""
-    def masks(rng: np.random.Generator, size: int) -> np.ndarray:
-        return draw(rng, num_frames(size), bins, config)
-    return masks
+    """(rng, size) -> masks int32 (n, 3). num_frames turns a crop's size into T: samples to frames, or `int` for frames.
+
+    It can be pickled when num_frames can, for loaders whose workers are spawned.
+    """
+    return functools.partial(_draw_sized, config=config, bins=bins, num_frames=num_frames)
+
+
+def _draw_sized(rng: np.random.Generator, size: int, *, config: SpecAugmentConfig, bins: int,
+                num_frames: Callable[[int], int]) -> np.ndarray:
+    return draw(rng, num_frames(size), bins, config)
 
 
 def apply(x: Tensor, positions: Tensor, fill: str = "mean") -> Tensor:

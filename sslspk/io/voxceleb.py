@@ -2,7 +2,7 @@
 import collections
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from sslspk.errors import InputError
 from sslspk.io import files, trials
-from sslspk.io.prepare import FORMATS, Source
+from sslspk.io.survey import FORMATS, Source
 
 SITE = "the VoxCeleb page of the Visual Geometry Group, University of Oxford"
 SPEAKER = re.compile(r"id\d{5}")
@@ -54,7 +54,8 @@ def read_metadata(path: str, corpus: str) -> dict[str, Speaker]:
     content, or says something else than m / f and dev / test.
     """
     if not os.path.isfile(path):
-        raise InputError(f"{corpus}'s metadata were looked for as {path}, which is not there; get {os.path.basename(path)} from {SITE}.")
+        raise InputError(f"{corpus}'s metadata were looked for as {path}, which is not there; "
+                         f"get {os.path.basename(path)} from {SITE}.")
     try:
         lines = files.read_bytes(path).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as err:
@@ -70,13 +71,15 @@ def read_metadata(path: str, corpus: str) -> dict[str, Speaker]:
             continue
         fields = [field.strip() for field in line.split(separator)]
         if len(fields) < len(names):
-            raise InputError(f"{path}:{number}: {len(fields)} fields where the header has {len(names)}; correct the line.")
+            raise InputError(f"{path}:{number}: {len(fields)} fields where the header has {len(names)}; "
+                             "correct the line.")
         row = Speaker(fields[names.index("gender")].lower(), fields[names.index("set")].lower())
         if row.gender not in ("m", "f") or row.part not in PARTS:
-            raise InputError(f"{path}:{number}: gender {row.gender!r} and set {row.part!r} where m or f and dev or test "
-                             "are expected; correct the line.")
+            raise InputError(f"{path}:{number}: gender {row.gender!r} and set {row.part!r} where m or f and dev or "
+                             "test are expected; correct the line.")
         if found.setdefault(fields[0], row) != row:
-            raise InputError(f"{path}:{number}: {fields[0]} is there twice with different values; remove the wrong line.")
+            raise InputError(f"{path}:{number}: {fields[0]} is there twice with different values; "
+                             "remove the wrong line.")
     return found
 
 
@@ -91,8 +94,9 @@ def spk2gender(sources: Iterable[Source], speakers: Mapping[str, Speaker], path:
 def scan(corpus: str, part: str, speakers: Mapping[str, Speaker], meta: str, nj: int) -> list[Source]:
     """The recordings of a part ("dev" or "test"), sorted by id; empty when there is none.
 
-    corpus: folder with part/wav/idNNNNN/<video>/NNNNN.wav (or flac, or aac with .m4a; also without the folder between),
-    or with wav/idNNNNN/... where both archives were unpacked and the column Set of the metadata tells who is where.
+    corpus: folder with part/wav/idNNNNN/<video>/NNNNN.wav (or flac, or aac with .m4a; also without this folder), or
+    with wav/idNNNNN/... where both archives were unpacked and the column Set of the metadata tells who is where.
+    A recording that is there in several formats counts once, as wav rather than flac rather than m4a.
     """
     folders = []
     for root in (*(os.path.join(corpus, part, kind) for kind in KINDS), os.path.join(corpus, part)):
@@ -113,9 +117,9 @@ def missing_part(corpus: str, part: str, number: int, meta: str) -> InputError:
     """The error for a part of VoxCeleb `number` of which nothing was found."""
     kind = KINDS[0] if number == 1 else KINDS[2]
     return InputError(
-        f"VoxCeleb{number}'s {part} part was looked for in {corpus}/{part}/{kind}/idNNNNN/<video>/ (wav, flac or m4a) and in "
-        f"{corpus}/{kind}/ (there for the speakers of set {part} in {os.path.basename(meta)}), and no recording was found; get "
-        f"vox{number}_{part}_{kind} from {SITE} and unpack it there, or choose other --parts.")
+        f"VoxCeleb{number}'s {part} part was looked for in {corpus}/{part}/{kind}/idNNNNN/<video>/ (wav, flac or m4a) "
+        f"and in {corpus}/{kind}/ (there for the speakers of set {part} in {os.path.basename(meta)}), and no recording "
+        f"was found; get vox{number}_{part}_{kind} from {SITE} and unpack it there, or choose other --parts.")
 
 
 def sessions(sources: Iterable[Source]) -> dict[str, str]:
@@ -131,14 +135,15 @@ def find_lists(folder: str) -> list[str]:
         paths += [path for path in places if os.path.isfile(path)][:1]
     if not paths:
         names = ", ".join(f"{name}.txt" for name in (*LISTS_TEST, *LISTS_ALL))
-        raise InputError(f"none of VoxCeleb1's trial lists ({names}) is in {folder}; get at least veri_test2.txt from {SITE}, "
-                         "or say with --lists where they are.")
+        raise InputError(f"none of VoxCeleb1's trial lists ({names}) is in {folder}; get at least veri_test2.txt "
+                         f"from {SITE}, or say with --lists where they are.")
     return paths
 
 
 def read_list(path: str, known: Collection[str], where: str) -> TrialList:
-    """Read a list "1 idA/video/NNNNN.wav idB/video/NNNNN.wav" (or Kaldi's form); `known` are all utterances there ever were.
+    """Read a list of lines "1 idA/video/NNNNN.wav idB/video/NNNNN.wav", or of Kaldi's form.
 
+    known: the utterances of the corpus, bad ones as well; where: what they are, for the message.
     Raises InputError naming the line of a bad trial or of an utterance that is not known.
     """
     given = trials.read(path)
@@ -148,8 +153,8 @@ def read_list(path: str, known: Collection[str], where: str) -> TrialList:
         for line, pair in enumerate(zip(given.enrol.tolist(), given.test.tolist(), strict=True), 1):
             for name in pair:
                 if name in unknown:
-                    raise InputError(f"{path}:{line}: {name} is not among the recordings of {where} ({len(unknown)} such names); "
-                                     "unpack the missing recordings, or use the list that belongs to this corpus.")
+                    raise InputError(f"{path}:{line}: {name} is not among the recordings of {where} ({len(unknown)} "
+                                     "such names); unpack what is missing, or use this corpus's own list.")
     enrol, test = ([ids[name] for name in column.tolist()] for column in (given.enrol, given.test))
     name = os.path.splitext(os.path.basename(path))[0]
     return TrialList(path, name, trials.Trials(np.array(enrol), np.array(test), given.target))
@@ -172,7 +177,7 @@ def write_list(trial_list: TrialList, good: Collection[str], folder: str) -> Non
     counts = collections.Counter(content.target.tolist())
     print(f"{path}: {len(content.target)} trials, {counts[True]} target and {counts[False]} nontarget")
     if not keep.all():
-        print(f"  {len(keep) - keep.sum()} of {len(keep)} trials dropped, since they name recordings that were left out as bad")
+        print(f"  {len(keep) - keep.sum()} of {len(keep)} trials dropped, since they name bad recordings")
 
 
 def _says(path: str, content: trials.Trials) -> bool:
@@ -184,8 +189,8 @@ def _says(path: str, content: trials.Trials) -> bool:
 
 def _row(speakers: Mapping[str, Speaker], speaker: str, path: str) -> Speaker:
     if speaker not in speakers:
-        raise InputError(f"{path} has no line for {speaker}, who has recordings; get the whole file from {SITE}, or remove "
-                         "the folder.")
+        raise InputError(f"{path} has no line for {speaker}, who has recordings; get the whole file from {SITE}, "
+                         "or remove the speaker's folder.")
     return speakers[speaker]
 
 
@@ -193,19 +198,17 @@ def _speakers(root: str) -> list[str]:
     """Names of the speaker folders in a folder that need not be there."""
     if not os.path.isdir(root):
         return []
-    return sorted(name for name in os.listdir(root) if SPEAKER.fullmatch(name))
+    return sorted(entry.name for entry in os.scandir(root) if SPEAKER.fullmatch(entry.name) and entry.is_dir())
 
 
 def _recordings(folder: str) -> list[tuple[str, str, str, str, str]]:
     """(speaker, video, stem, extension, path) of the recordings in folder/<video>/; hidden files are none."""
-    return list(_walk(os.path.abspath(folder)))
-
-
-def _walk(folder: str) -> Iterator[tuple[str, str, str, str, str]]:
-    for video in os.scandir(folder):
+    found = []
+    for video in os.scandir(os.path.abspath(folder)):
         if video.name.startswith(".") or not video.is_dir():
             continue
         for entry in os.scandir(video.path):
             stem, extension = os.path.splitext(entry.name)
             if extension.lower() in FORMATS and not entry.name.startswith("."):
-                yield os.path.basename(folder), video.name, stem, extension, entry.path
+                found.append((os.path.basename(folder), video.name, stem, extension, entry.path))
+    return found

@@ -103,6 +103,7 @@ class Dino(Method):
 
 def effective_rank(x: Tensor) -> Tensor:
     """exp of the entropy of the normalised singular values of the centred embeddings (N, D) (Roy & Vetterli 2007)."""
-    values = torch.linalg.svdvals(x.float() - x.float().mean(0))
+    x = x.float().nan_to_num(0.0, 0.0, 0.0)  # a loss that is not finite is the loop's to report
+    values = torch.linalg.svdvals(x - x.mean(0))
     share = values / values.sum().clamp_min(1e-12)
     return torch.exp(-(share * torch.log(share.clamp_min(1e-12))).sum())

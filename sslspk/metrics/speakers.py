@@ -1,5 +1,7 @@
 """Who speaks in a trial: what the bootstrap and the same-gender subset need to know besides the labels."""
+from collections import defaultdict
 from collections.abc import Mapping
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -24,13 +26,13 @@ def of_trials(trials: Trials, utt2spk: Mapping[str, str] | None = None) -> Trial
     made of letters and digits only is a speaker.
     Raises InputError naming an id without speaker, or a trial whose label contradicts the speakers.
     """
-    sides = trials.enrol.tolist(), trials.test.tolist()
-    names = sorted(set(sides[0]).union(sides[1]))
+    number = defaultdict(count().__next__)  # of each id, in the order in which they appear
+    sides = [np.fromiter(map(number.__getitem__, ids.tolist()), np.int32, len(ids)) for ids in (trials.enrol, trials.test)]
+    names = list(number)
     speaker = _from_table(names, utt2spk) if utt2spk else _from_ids(names)
-    speakers = sorted(set(speaker.values()))
+    speakers = sorted(set(speaker))
     row = dict(zip(speakers, range(len(speakers)), strict=True))
-    code = {name: row[speaker[name]] for name in names}
-    enrol, test = (np.fromiter(map(code.__getitem__, side), np.int32, len(side)) for side in sides)
+    enrol, test = np.array([row[name] for name in speaker], np.int32)[np.array(sides)]
     wrong = np.flatnonzero((enrol == test) != trials.target)
     if len(wrong):
         _refuse(trials, int(wrong[0]), speakers[enrol[wrong[0]]], speakers[test[wrong[0]]])
@@ -48,20 +50,19 @@ def same_gender(speakers: TrialSpeakers, spk2gender: Mapping[str, str]) -> np.nd
     return gender[speakers.enrol] == gender[speakers.test]
 
 
-def _from_table(names: list[str], utt2spk: Mapping[str, str]) -> dict[str, str]:
+def _from_table(names: list[str], utt2spk: Mapping[str, str]) -> list[str]:
     known = set(utt2spk.values())
-    speaker = {name: utt2spk.get(name, name if name in known else "") for name in names}
-    unknown = [name for name in names if not speaker[name]]
-    if unknown:
-        raise InputError(f"the trials name {unknown[0]}, which is not in utt2spk ({len(unknown)} of {len(names)} ids); "
-                         "give the utt2spk that belongs to this list.")
+    speaker = [utt2spk.get(name, name if name in known else "") for name in names]
+    if "" in speaker:
+        raise InputError(f"the trials name {names[speaker.index('')]}, which is not in utt2spk ({speaker.count('')} of "
+                         f"{len(names)} ids); give the utt2spk that belongs to this list.")
     return speaker
 
 
-def _from_ids(names: list[str]) -> dict[str, str]:
-    speaker = {name: name.partition("-")[0] for name in names}
-    for name in names:
-        if not speaker[name].isalnum():
+def _from_ids(names: list[str]) -> list[str]:
+    speaker = [name.partition("-")[0] for name in names]
+    for name, before in zip(names, speaker, strict=True):
+        if not before.isalnum():
             raise InputError(f"the id {name} does not begin with its speaker and a hyphen; say with utt2spk who speaks.")
     return speaker
 

@@ -62,7 +62,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     _claim(config, exp)
     labels = config.method.name == "supervised"
     index = UtteranceIndex(data_dir, config.data.road, labels)
-    dataset = _dataset(config, index)
+    dataset = make_dataset(config, index)
     num_features = _num_features(config, index)
     torch.manual_seed(config.seed)
     method = build_method(config.method, config.encoder, num_features, len(index.speakers))
@@ -85,10 +85,15 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     return job
 
 
-def _dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
+def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
+    """The batches of this rank, as the configuration draws and augments them."""
     options = config.features
     rate = options.sample_frequency if config.data.road == "wave" else 1000.0 / options.frame_shift
-    bank = NoiseBank(config.augment.dir, config.augment) if config.augment.dir else None
+    augment = config.augment
+    if not augment.dir:  # without noises and rooms the equaliser may still be wanted
+        augment = augment.model_copy(update={"noise_prob": 0.0, "reverb_prob": 0.0})
+    wanted = config.data.road == "wave" and (augment.dir or augment.eq_prob > 0 or any(augment.gain_db))
+    bank = NoiseBank(augment.dir, augment, int(options.sample_frequency)) if wanted else None
     masks = None
     if config.augment.specaug:
         to_frames = Extractor(options).num_frames if config.data.road == "wave" else int

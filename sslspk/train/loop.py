@@ -39,7 +39,7 @@ def train(job: Job) -> int:
         for group in job.optimizer.param_groups:
             group["lr"] = lr
         torch.manual_seed(hash((job.config.seed, job.step, comm.rank())) % 2 ** 63)  # dropout: a function of the step
-        figures, waited = _gradients(job, batches, progress, log)
+        figures, waited = gradients(job, batches, progress, log)
         if cfg.clip_norm:
             figures["gradient_norm"] = torch.nn.utils.clip_grad_norm_(job.method.parameters(), cfg.clip_norm, foreach=True)
         job.optimizer.step()
@@ -60,7 +60,7 @@ def train(job: Job) -> int:
     return 0
 
 
-def _gradients(job: Job, batches, progress: Progress, log: TrainLog) -> tuple[dict, float]:
+def gradients(job: Job, batches, progress: Progress, log: TrainLog) -> tuple[dict, float]:
     """Forward and backward over the step's micro-batches; the figures are their means. Stops before a bad update."""
     parts, total, waited = job.config.train.accumulate, {}, 0.0
     for part in range(parts):

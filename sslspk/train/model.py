@@ -15,7 +15,7 @@ from sslspk.train.frontend import FrontEnd
 
 @dataclass
 class Model:
-    """front_end.whole(wave) -> features, encoder(features) -> embedding; `info` is the file without the weights."""
+    """front_end.whole(wave) -> features, encoder(features) -> embedding; `info` says how it was trained (labels, steps, data)."""
 
     config: SystemConfig
     front_end: FrontEnd
@@ -47,5 +47,4 @@ def load(path: str | Path, weights: str | None = None, device: str | torch.devic
     if not untrained:
         encoder.load_state_dict(state)
     front_end = FrontEnd(config.features, config.cmvn)
-    info = {k: v for k, v in content.items() if k not in ("encoders", "config")}
-    return Model(config, front_end.to(device).eval(), encoder.to(device).eval(), info)
+    return Model(config, front_end.to(device).eval(), encoder.to(device).eval(), content["info"])

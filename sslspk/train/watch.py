@@ -15,7 +15,7 @@ class CollapseWatch:
         self.out_dim, self.said = out_dim, set()
 
     def look(self, figures: dict[str, float], epochs: float) -> str | None:
-        if self.out_dim is None or epochs < 1:
+        if self.out_dim is None or "teacher_entropy" not in figures or epochs < 1:
             return None
         top, entropy = math.log(self.out_dim), figures["teacher_entropy"]
         if entropy > (1 - EDGE) * top:

@@ -61,15 +61,15 @@ def load(folder):
 def test_step_scores_measures_and_skips(recipe):
     done = step(recipe, "--mean", "other", "--provenance", "prov.json", "trials_x.txt", "emb", "emb", "out")
     assert done.returncode == 0, done.stderr + done.stdout
-    os.chdir(recipe)
+    out = recipe / "out"
     vectors, mean = load(recipe / "emb"), np.mean(list(load(recipe / "other").values()), axis=0)
-    trials, got = trial_list.read("trials_x.txt"), score_file.read("out/scores_trials_x")
+    trials, got = trial_list.read(recipe / "trials_x.txt"), score_file.read(out / "scores_trials_x")
     for enrol, test, score in zip(*got, strict=True):
         a, b = vectors[enrol] - mean, vectors[test] - mean
         assert score == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-8)
-    figures = json.loads(Path("out/result_trials_x.json").read_text())
+    figures = json.loads((out / "result_trials_x.json").read_text())
     assert figures["eer_percent"] == pytest.approx(report.report(trials, score_file.align(trials, got))["eer_percent"])
-    expected = {"system": "toy", "labels": "none", "trials": "trials_x.txt", "trials_md5": files.md5("trials_x.txt"),
+    expected = {"system": "toy", "labels": "none", "trials": "trials_x.txt", "trials_md5": files.md5(recipe / "trials_x.txt"),
                 "backend": "cosine", "backend_mean": "other", "p_target": [0.01, 0.05], "targets": 60, "nontargets": 375}
     assert {key: figures[key] for key in expected} == expected
     assert figures["eer_percent_low"] <= figures["eer_percent"] <= figures["eer_percent_high"]
@@ -78,7 +78,7 @@ def test_step_scores_measures_and_skips(recipe):
     assert again.returncode == 0 and "skipped" in again.stdout
     other = step(recipe, "trials_x.txt", "emb", "emb", "out")
     assert other.returncode == 0 and "skipped" not in other.stdout
-    assert json.loads(Path("out/result_trials_x.json").read_text())["backend_mean"] is None
+    assert json.loads((out / "result_trials_x.json").read_text())["backend_mean"] is None
 
 
 def test_unknown_utterance_is_named_and_nothing_is_written(recipe):

@@ -1,6 +1,8 @@
 """The DET plot: a picture comes out, its axes hold the curves, and mistakes are sentences."""
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from sslspk.errors import InputError
 from sslspk.io import scores as score_file
 from sslspk.io import trials as trial_list
 from sslspk.metrics import verification
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -37,6 +41,19 @@ def test_pictures(systems):
     first = (systems / "det.svg").read_bytes()
     run(systems, "--out", "det.svg", "DINO=good", "chance=chance")
     assert (systems / "det.svg").read_bytes() == first
+
+
+def test_step(systems):
+    (systems / "utils").symlink_to(ROOT / "utils")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    step = ["bash", str(ROOT / "steps/plot_det.sh")]
+    done = subprocess.run([*step, "--trials", "trials_a.txt", "--title", "two words", "det.png", "DINO ECAPA=good"],
+                          cwd=systems, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (systems / "det.png").stat().st_size > 10000
+    done = subprocess.run([*step, "det.png", "DINO=good"], cwd=systems, env=environment, capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 1 and "--trials is needed" in done.stderr
 
 
 @pytest.mark.parametrize(("words", "named"), [

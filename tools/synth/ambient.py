@@ -59,12 +59,12 @@ def musan(folder: Path, count: int, seed: int) -> list[partial]:
             notes.append(f"{name} {extra}\n")
         (place / "ANNOTATIONS").write_text("".join(notes))
         (place / "LICENSE").write_text(LICENSE)
-    (folder / "README").write_text("A stand-in for MUSAN (Snyder, Chen, Povey 2015): the same folders, synthesised sounds.\n")
+    (folder / "README").write_text("In the layout of MUSAN (Snyder, Chen, Povey 2015): synthesised sounds.\n")
     return jobs
 
 
 def rirs(folder: Path, rooms: int, per_room: int, seed: int) -> list[partial]:
-    """Lay out `rooms` rooms of each size, `per_room` responses each, and a few "real" ones; returns the jobs that write them."""
+    """Lay out `rooms` rooms of each size, `per_room` responses each, and a few "real" ones; returns the writing jobs."""
     jobs: list[partial] = []
     for size in SIZES:
         place, lines = folder / "simulated_rirs" / size, []
@@ -99,18 +99,20 @@ def write_room(folder: Path, names: list[str], size: str, seed: int) -> float:
 def _real(folder: Path, count: int, seed: int) -> partial:
     place = folder / "real_rirs_isotropic_noises"
     place.mkdir(parents=True)
-    names = [f"RVB2014_type1_rir_{('small', 'medium', 'large')[i % 3]}room{i // 3 + 1}_near_anglA" for i in range(count)]
-    lines = [_rir_line("anglA", name.split("_")[3], f"real_rirs_isotropic_noises/{name}.wav") for name in names]
-    (place / "rir_list").write_text("".join(lines))
-    noise = [f"RVB2014_type1_noise_{name.split('_')[3]}_1" for name in names]
+    rooms = [f"{('small', 'medium', 'large')[i % 3]}room{i // 3 + 1}" for i in range(count)]
+    names = [f"RVB2014_type1_rir_{room}_near_anglA" for room in rooms]
+    noise = [f"RVB2014_type1_noise_{room}_1" for room in rooms]
+    where = "real_rirs_isotropic_noises"
+    pairs = list(zip(rooms, names, strict=True))
+    (place / "rir_list").write_text("".join(_rir_line("anglA", room, f"{where}/{name}.wav") for room, name in pairs))
     (place / "noise_list").write_text("".join(
-        f"--noise-id {n} --noise-type isotropic --room-linkage {n.split('_')[3]} "
-        f"RIRS_NOISES/real_rirs_isotropic_noises/{n}.wav\n" for n in noise))
+        f"--noise-id {name} --noise-type isotropic --room-linkage {room} RIRS_NOISES/{where}/{name}.wav\n"
+        for room, name in zip(rooms, noise, strict=True)))
     return partial(write_real, place, names, noise, seed)
 
 
 def write_real(folder: Path, names: list[str], noise: list[str], seed: int) -> float:
-    """Responses and isotropic noises of "real" rooms, eight channels each as the originals have; returns the seconds."""
+    """Responses and isotropic noises of "real" rooms, of eight channels as the originals'; returns the seconds."""
     total = 0.0
     for name, back in zip(names, noise, strict=True):
         rng = generator(seed, name)

@@ -1,11 +1,13 @@
-"""Where and how a session was recorded: equaliser, band limit, room, background noise, level. Also rooms and sounds on their own."""
+"""Where and how a session was recorded: equaliser, band limit, room, background noise, level."""
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
+from scipy.signal import fftconvolve
 
 RATE = 16000
 POINTS = np.log(np.geomspace(60, 8000, 7))  # where an equaliser is set, log Hz
+FLOOR_DB = 50.0  # how far the recorder's own noise is below the sound
 
 
 @dataclass(frozen=True)
@@ -29,26 +31,28 @@ def draw(rng: np.random.Generator) -> Channel:
         low=float(rng.uniform(50, 200)),
         high=float(rng.uniform(4500, 7800)),
         room=room,
-        snr_db=float(rng.uniform(15, 32)),
+        snr_db=float(rng.uniform(15, 35)),
         tilt=float(rng.uniform(0, 1.2)),
         level=float(np.exp(rng.uniform(np.log(0.1), np.log(0.8)))),
     )
 
 
 def record(voice: np.ndarray, channel: Channel, rng: np.random.Generator) -> np.ndarray:
-    """Speech (S,) as it arrives on disk through `channel`: (S,) float32 within one. The noise is new, its colour is the session's."""
-    tail = 0 if channel.room is None else len(channel.room)
-    size = next_fast_len(len(voice) + tail + RATE // 8, real=True)
+    """Speech (S,) as it arrives on disk through `channel`: (S,) float32 within one.
+
+    The noise of the place passes the equaliser too; it is new each time, its colour is the session's.
+    """
+    snr_db = channel.snr_db + rng.normal(0, 2.0)
+    if channel.room is not None:
+        voice = fftconvolve(voice, channel.room)[: len(voice)]
+    ambient = coloured(len(voice), channel.tilt, rng)
+    wave = voice + ambient * (voice.std() / ambient.std() * 10 ** (-snr_db / 20))
+    size = next_fast_len(len(wave) + RATE // 8, real=True)
     hertz = np.maximum(np.fft.rfftfreq(size, 1 / RATE), 1.0)
     gain = 10 ** (np.interp(np.log(hertz), POINTS, channel.gains_db) / 20)
     gain /= (1 + (channel.low / hertz) ** 4) * (1 + (hertz / channel.high) ** 12)
-    spectrum = rfft(voice, size) * gain.astype(np.float32)
-    if channel.room is not None:
-        spectrum *= rfft(channel.room.astype(np.float32), size)
-    wave = irfft(spectrum, size)[: len(voice)]
-    noise = coloured(len(voice), channel.tilt, rng)
-    snr_db = channel.snr_db + rng.normal(0, 2.0)
-    wave = wave + noise * (wave.std() / noise.std() * 10 ** (-snr_db / 20))
+    wave = irfft(rfft(wave, size) * gain.astype(np.float32), size)[: len(voice)]
+    wave += rng.standard_normal(len(voice), dtype=np.float32) * (wave.std() * 10 ** (-FLOOR_DB / 20))
     return wave * (channel.level * rng.uniform(0.7, 1.0) / np.abs(wave).max())
 
 
@@ -63,8 +67,8 @@ def coloured(samples: int, tilt: float, rng: np.random.Generator) -> np.ndarray:
 def rir(rt60: float, distance: float, absorption: float, rng: np.random.Generator) -> np.ndarray:
     """A made-up room impulse response (L,) float32, L = rt60 seconds and at most one.
 
-    The direct sound comes after distance / 340 m/s; twelve or so early reflections follow, then noise that has decayed by 60 dB
-    at `rt60` seconds, sooner at high frequencies. The further the source, the stronger what is reflected.
+    The direct sound comes after distance / 340 m/s; a dozen early reflections follow, then noise that has decayed by
+    60 dB at `rt60` seconds, sooner at high frequencies. The further the source, the stronger what is reflected.
     """
     length = int(min(rt60, 1.0) * RATE)
     direct = int(distance / 340 * RATE)

@@ -34,7 +34,7 @@ class Session:
 
 
 def generator(seed: int, *key: object) -> np.random.Generator:
-    """The generator of whatever `key` names: the same for the same seed, in whichever process and order it is asked for."""
+    """The generator of whatever `key` names: the same for the same seed, in any process and order."""
     return np.random.default_rng([seed, zlib.crc32("/".join(map(str, key)).encode())])
 
 
@@ -84,7 +84,8 @@ def write_m4a(path: Path, wave: np.ndarray) -> None:
 
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as box:
         stream = box.add_stream("aac", rate=RATE, layout="mono", bit_rate=64000)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave[None], dtype=np.float32), format="fltp", layout="mono")
+        samples = np.ascontiguousarray(wave[None], dtype=np.float32)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
         frame.sample_rate = RATE
         for piece in (frame, None):
             box.mux(stream.encode(piece))
@@ -109,8 +110,8 @@ def vox2_meta(sessions: list[Session]) -> str:
 def trials(sessions: list[Session], most: int, seed: int) -> str:
     """veri_test2.txt: lines `label enrol test`, no newline after the last.
 
-    Target pairs come from two sessions of a speaker, at most `most` / 3 of them; there are twice as many non-target pairs as
-    far as the files allow, half of them of one gender.
+    Target pairs come from two sessions of a speaker, at most `most` / 3 of them; there are twice as many non-target
+    pairs as far as the files allow, half of them of one gender.
     """
     rng = generator(seed, "trials")
     test = [s for s in sessions if s.split == "test"]

@@ -1,7 +1,7 @@
 """The phone inventory, shared by all speakers, and the random phone sequence of an utterance.
 
-Formants are textbook values of an adult male (Peterson and Barney 1952 for the vowels, usual loci for the consonants); a speaker
-scales and shifts them. Stops are a closure followed by a burst.
+Formants are textbook values of an adult male (Peterson and Barney 1952 for the vowels, usual loci for the consonants);
+a speaker scales and shifts them. Stops are a closure followed by a burst.
 """
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ FRAME = 0.008  # seconds from one frame of the tracks to the next
 
 @dataclass(frozen=True)
 class Phone:
-    """One sound: formants in Hz, mean length in seconds, amplitudes of voicing, aspiration and friction, friction's band."""
+    """One sound: formants in Hz, mean length in seconds, amplitudes of three sources, the band of its friction."""
 
     name: str
     formants: tuple[int, int, int]

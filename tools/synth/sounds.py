@@ -15,7 +15,7 @@ def noise(kind: str, samples: int, rng: np.random.Generator) -> np.ndarray:
         wave = coloured(samples, rng.uniform(0.3, 1.2), rng)
     elif kind == "hum":
         wave = sum(np.sin(2 * np.pi * 50 * k * time + rng.uniform(0, 6)) * rng.uniform(0, 1) / k for k in range(1, 16))
-        wave = wave + 0.1 * coloured(samples, 0.5, rng) / 1.0
+        wave = wave + 0.1 * coloured(samples, 0.5, rng)
     elif kind == "rain":
         wave = np.where(rng.random(samples) < 0.004, rng.normal(0, 1, samples), 0)
         wave = lfilter([1, -0.5], [1, -1.2, 0.7], wave) + 0.02 * rng.normal(0, 1, samples)
@@ -37,7 +37,8 @@ def _clatter(samples: int, rng: np.random.Generator) -> np.ndarray:
     for start in rng.integers(0, samples, max(1, int(3 * samples / RATE))):
         time = np.arange(min(RATE // 4, samples - start)) / RATE
         for hertz in rng.uniform(400, 6000, 4):
-            wave[start : start + len(time)] += rng.uniform(0.1, 1) * np.sin(2 * np.pi * hertz * time) * np.exp(-30 * time)
+            tone = np.sin(2 * np.pi * hertz * time) * np.exp(-30 * time)
+            wave[start : start + len(time)] += rng.uniform(0.1, 1) * tone
     return wave
 
 

@@ -55,7 +55,7 @@ def draw(gender: str, rng: np.random.Generator) -> Speaker:
 
 
 def _formants(tract: float, rng: np.random.Generator) -> np.ndarray:
-    """(P, 7) log Hz: the inventory, its vowel space stretched about its middle, scaled by the tract, with habits of the speaker's own."""
+    """(P, 7) log Hz: the inventory stretched about the middle of its vowels, scaled by the tract, with habits added."""
     target = np.log([[*p.formants, *UPPER] for p in PHONES])
     centre = target[: len(VOWELS)].mean(0)
     stretch = np.exp(rng.normal(0, 0.15, FORMANTS))
@@ -65,9 +65,9 @@ def _formants(tract: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def glottal_cycle(speaker: Speaker, pitch: float, effort: float) -> np.ndarray:
-    """One period of the derivative of the glottal flow (Rosenberg 1971, pulse B), band-limited for `pitch` Hz, rms 1: (TABLE,) float32.
+    """One period of the derivative of the glottal flow (Rosenberg 1971, pulse B), of rms 1: (TABLE,) float32.
 
-    `effort` moves the corner of the spectral tilt by that many octaves.
+    It is band-limited for `pitch` Hz; `effort` moves the corner of the spectral tilt by that many octaves.
     """
     phase = np.arange(TABLE) / TABLE
     rise, fall = 0.66 * speaker.open_quotient, 0.34 * speaker.open_quotient

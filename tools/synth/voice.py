@@ -1,7 +1,7 @@
-"""Speech from a speaker and a phone sequence: a glottal wave and noise, filtered frame by frame by an all-pole vocal tract.
+"""Speech from a speaker and a phone sequence: a glottal wave and noise through an all-pole vocal tract.
 
-The source-filter model of Fant (1960) in the cascade form of Klatt (1980), except that the filter of each 16 ms frame is applied in
-the frequency domain, so that numpy does a whole utterance at once.
+The source-filter model of Fant (1960) in the cascade form of Klatt (1980), except that the filter of each 16 ms frame is
+applied in the frequency domain, so that numpy does a whole utterance at once.
 """
 import numpy as np
 from scipy.fft import irfft, rfft
@@ -43,7 +43,7 @@ def _column(track: np.ndarray) -> np.ndarray:
 
 
 def _pitch(speaker: Speaker, phones: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Fundamental frequency of every frame, (T,) Hz: a register, phrases that decline, accents on vowels and a slow drift."""
+    """Pitch of every frame, (T,) Hz: a register, phrases that decline, accents on vowels and a slow drift."""
     total = lengths.sum()
     start = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     semitones = np.full(total, rng.normal(0, 0.4))
@@ -61,7 +61,7 @@ def _pitch(speaker: Speaker, phones: np.ndarray, lengths: np.ndarray, rng: np.ra
 def _glottal(
     speaker: Speaker, pitch: np.ndarray, effort: float, samples: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """The glottal wave, (samples,) float32: a table of one cycle read at a phase that follows `pitch` (T,), with jitter and shimmer."""
+    """The glottal wave, (samples,) float32: one cycle read at the phase of `pitch` (T,), with jitter and shimmer."""
     hertz = np.interp(np.arange(samples) / HOP, np.arange(len(pitch)), pitch)
     phase = np.cumsum(hertz) / RATE
     cycles = np.arange(int(phase[-1]) + 2)
@@ -69,7 +69,8 @@ def _glottal(
     phase += np.interp(phase, cycles, speaker.jitter * rng.standard_normal(len(cycles)))
     whole = np.floor(phase)
     place = ((phase - whole) * TABLE).astype(np.int32)
-    return glottal_cycle(speaker, float(pitch.mean()), effort)[place] * shimmer[whole.astype(np.int32).clip(0, len(cycles) - 1)]
+    cycle = whole.astype(np.int32).clip(0, len(cycles) - 1)
+    return glottal_cycle(speaker, float(pitch.mean()), effort)[place] * shimmer[cycle]
 
 
 def _spectra(wave: np.ndarray) -> np.ndarray:

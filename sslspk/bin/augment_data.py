@@ -1,0 +1,116 @@
+"""Makes noisy copies of a data directory on disk: `copy` augments one job's part, `merge` writes the new directory."""
+import argparse
+import hashlib
+
+from sslspk.errors import InputError, entry
+
+RATE = 16000
+LEFT_OUT = ("feats.scp", "utt2num_frames", "wav.scp", "spk2utt")   # features are made again, the rest is made here
+COPY_STREAM = 4   # last word of the random counter: no other use of the seed shares it
+
+
+def options() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Makes noisy copies of the utterances of a data directory.")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="copy|merge")
+    copy = actions.add_parser("copy", help="augment the utterances of DIR into one archive")
+    copy.add_argument("--conf", help="YAML file with the keys of `augment` (see conf/augment.yaml)")
+    copy.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key; may be repeated")
+    copy.add_argument("--seed", type=int, default=0, help="another seed gives other noises (default: 0)")
+    copy.add_argument("dir", metavar="DIR")
+    copy.add_argument("lists", metavar="AUGDIR", help="what steps/make_augment_lists.sh wrote")
+    copy.add_argument("ark", metavar="ARK")
+    copy.add_argument("scp", metavar="SCP")
+    merge = actions.add_parser("merge", help="write OUT from DATA and the tables of all jobs")
+    merge.add_argument("data", metavar="DATA")
+    merge.add_argument("out", metavar="OUT")
+    merge.add_argument("scps", metavar="SCP", nargs="+")
+    for sub in (copy, merge):
+        sub.add_argument("--copies", type=int, choices=range(1, 10), default=1, metavar="N",
+                         help="noisy copies of each utterance, 1 to 9 (default: 1)")
+    return parser
+
+
+def names(utt: str, copies: int) -> list[str]:
+    """Ids of the copies of one utterance; they sort after it and keep its speaker as prefix."""
+    return [f"{utt}-noise{number}" for number in range(1, copies + 1)]
+
+
+def generator(utt: str, number: int, seed: int):
+    """Random numbers of one copy: they depend on the id, the copy and the seed, not on the job that makes it."""
+    import numpy as np
+    digest = hashlib.md5(utt.encode(), usedforsecurity=False).digest()
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, number, int.from_bytes(digest[:8], "big"), COPY_STREAM]))
+
+
+def noisy(samples, bank, augment, rng):
+    """One augmented copy of a whole utterance: int16 (S,) -> int16 (S,)."""
+    import numpy as np
+    import torch
+    draw = {name: torch.from_numpy(np.asarray(value)[None]) for name, value in
+            bank.pick(rng, len(samples))._asdict().items()}
+    wave = augment(torch.from_numpy(samples)[None], **draw)[0].numpy()
+    return np.clip(np.rint(wave), -32768, 32767).astype(np.int16)
+
+
+def copy(args: argparse.Namespace) -> None:
+    """Write the copies of all utterances of DIR, sorted by id."""
+    from tqdm import tqdm
+
+    from sslspk.config import load
+    from sslspk.data.config_augment import AugmentConfig
+    config = load(AugmentConfig, args.conf, args.set)
+    if config.speed_perturb:
+        raise InputError(f"{args.conf or '--set'}: speed_perturb belongs to the wave road, where all crops of a recording "
+                         "share one speed; remove it here.")
+    from sslspk.data.noise import NoiseBank
+    from sslspk.features.augment import WaveAugment
+    from sslspk.io import audio, table
+    bank, augment = NoiseBank(args.lists, config, RATE), WaveAugment()
+    print(f"augment_data: {bank.describe()}")
+    wav = table.read(f"{args.dir}/wav.scp")
+    todo = sorted((name, utt, number) for utt in wav for number, name in enumerate(names(utt, args.copies)))
+    with audio.PackWriter(args.ark, args.scp) as archive:
+        for name, utt, number in tqdm(todo, desc="augmenting", unit="utt", disable=None):
+            samples, rate = audio.read(wav[utt])
+            if rate != RATE:
+                raise InputError(f"{utt}: {rate} samples per second where the noises have {RATE}; run steps/pack_audio.sh, "
+                                 "which resamples, and use its output.")
+            archive.write(name, noisy(samples, bank, augment, generator(utt, number, args.seed)), rate)
+
+
+def merge(args: argparse.Namespace) -> None:
+    """OUT: the utterances of DATA and their copies; utt2uniq maps each to the utterance it was made from."""
+    from sslspk.io import datadir, table
+    tables = datadir.validate(args.data)
+    wav = dict(tables["wav.scp"])
+    originals = list(wav)
+    clash = next((name for utt in originals for name in names(utt, args.copies) if name in tables["wav.scp"]), None)
+    if clash:
+        raise InputError(f"{args.data} already holds {clash}; start from the directory without noisy copies.")
+    for scp in args.scps:
+        wav.update(table.read(scp))
+    missing = next((name for utt in originals for name in names(utt, args.copies) if name not in wav), None)
+    if missing or len(wav) != len(originals) * (1 + args.copies):
+        raise InputError(f"{args.out}: {len(wav) - len(originals)} of {len(originals) * args.copies} copies came out"
+                         f"{f', {missing} is missing' if missing else ''}; see the logs of the jobs.")
+    tables.setdefault("utt2uniq", {utt: utt for utt in originals})
+    kept = {name: content for name, content in tables.items() if name not in LEFT_OUT}
+    for name, content in kept.items():
+        if datadir.is_utterance_table(name):
+            kept[name] = {new: value for utt, value in content.items() for new in (utt, *names(utt, args.copies))}
+    kept = {name.removesuffix(".scp"): content for name, content in kept.items()}   # vad: copies are not delayed
+    datadir.write(args.out, wav=wav, **kept)
+    print(f"augment_data: {args.out}: {len(originals)} utterances and {len(wav) - len(originals)} noisy copies")
+
+
+def main() -> None:
+    """copy or merge."""
+    args = options().parse_args()
+    if args.action == "copy" and args.seed < 0:
+        raise InputError(f"--seed {args.seed} is negative; give a whole number from 0 on.")
+    (copy if args.action == "copy" else merge)(args)
+
+
+if __name__ == "__main__":
+    entry(main)

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Makes noisy copies of a data directory for training on features from disk: reads DATA and AUGDIR, writes OUT (clean + noisy).
+set -euo pipefail
+cmd=utils/run.pl
+nj=4                     # number of parallel jobs, and of archives
+conf=conf/augment.yaml   # what is done to a copy: the keys of `augment` in a system's configuration
+copies=1                 # noisy copies of each utterance
+seed=0                   # another seed gives other noises
+set=()                   # KEY=VALUE, overrides the conf; may be repeated
+help_message="usage: $0 [options] DATA AUGDIR OUT
+AUGDIR is what steps/make_augment_lists.sh wrote. OUT holds the utterances of DATA and their copies ID-noise1, ID-noise2 ...;
+utt2uniq maps each copy to the utterance it was made from. Features are not carried over: run steps/make_feats.sh on OUT.
+example: $0 --copies 2 data/voxceleb1_dev_packed data/augment data/voxceleb1_dev_noisy"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+. utils/done.sh
+[ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
+data=$1 lists=$2 out=$3
+
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ -d "$data" ] || die "there is no data directory $data; run the stage that prepares it."
+[ -d "$lists" ] || die "there is no folder $lists; run steps/make_augment_lists.sh first."
+[ -z "$conf" ] || [ -f "$conf" ] || die "there is no configuration $conf; check --conf, or give --conf \"\" for the defaults."
+[[ $copies =~ ^[1-9]$ ]] || die "--copies takes a number from 1 to 9, not '$copies'."
+[[ $seed =~ ^[0-9]+$ ]] || die "--seed takes a whole number from 0 on, not '$seed'."
+mkdir -p "$out"
+[ "$(readlink -f "$data")" != "$(readlink -f "$out")" ] || die "OUT is DATA itself ($data); give another directory."
+[ ! -f "$out/wav.scp" ] || [ -d "$out/ark" ] || die "$out is a data directory that this step did not make; give another OUT."
+key="augment_data conf=$conf copies=$copies seed=$seed set=${set[*]-}"
+inputs=("$data/wav.scp" "$data/utt2spk")
+for scp in "$lists"/*/wav.scp; do [ ! -f "$scp" ] || inputs+=("$scp"); done
+[ -z "$conf" ] || inputs+=("$conf")
+if done_skip "$out" "$key" "${inputs[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
+
+utils/validate_data_dir.sh --no-feats "$data"
+total=$(grep -c "" "$data/wav.scp")
+jobs=$nj
+[ "$jobs" -le "$total" ] || jobs=$total
+utils/split_data.sh "$data" "$jobs"
+overrides=()
+for item in ${set[@]+"${set[@]}"}; do overrides+=(--set "$item"); done
+[ -z "$conf" ] || overrides+=(--conf "$conf")
+ark=$(readlink -f "$out")/ark log=$out/log
+mkdir -p "$ark" "$log"
+# Tables of an earlier run would point into archives that are about to change.
+find "$out" -maxdepth 1 -type f \( -name '*.scp' -o -name 'utt2*' -o -name 'spk2*' -o -name text \) -delete
+find "$ark" -maxdepth 1 -type f -name 'wav.*' -delete
+$cmd JOB=1:"$jobs" "$log/augment_data.JOB.log" \
+  OMP_NUM_THREADS=1 python3 -m sslspk.bin.augment_data copy ${overrides[@]+"${overrides[@]}"} --copies "$copies" \
+  --seed "$seed" "$data/split$jobs/JOB" "$lists" "$ark/wav.JOB.ark" "$ark/wav.JOB.scp"
+scps=()
+for n in $(seq "$jobs"); do scps+=("$ark/wav.$n.scp"); done
+python3 -m sslspk.bin.augment_data merge --copies "$copies" "$data" "$out" "${scps[@]}"
+utils/validate_data_dir.sh --no-feats "$out"
+done_mark "$out" "$key" "${inputs[@]}"

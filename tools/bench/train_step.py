@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""A training step through the whole pipeline against the same int16 crops held in memory, in one run.
+
+usage: train_step.py [--conf YAML] [--set k=v] [--steps N] PACKED_DATA
+
+Both sides augment, compute features and train; the one reads its batches from disk through the loader's workers, the other
+takes batches that were read before. Rounds of the two alternate, so that both see the same machine. The figure is the
+pipeline's speed as a share of the other's: what reading costs. Target: at least 90 %.
+"""
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from sslspk.errors import entry
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="PACKED_DATA", help="what steps/pack_audio.sh wrote")
+    parser.add_argument("--conf", default="conf/mini/dino_tdnn.yaml")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--steps", type=int, default=20, help="steps of a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+
+    from sslspk.config import load
+    from sslspk.data.loader import make_loader
+    from sslspk.train import distributed
+    from sslspk.train.config import SystemConfig
+    from sslspk.train.job import prepare
+    device = distributed.init(60)
+    config = load(SystemConfig, args.conf, [*args.set, "train.steps=1000000"])
+    with tempfile.TemporaryDirectory() as exp:
+        job = prepare(config, args.data, Path(exp), device, None, print)
+        held = [job.dataset[i] for i in range(4)]
+        loader = iter(make_loader(job.dataset, 0, 1000000, config.data.workers, device.type == "cuda"))
+        run(job, loader, 3)
+        pipeline, memory = [], []
+        for _ in range(args.rounds):
+            pipeline.append(run(job, loader, args.steps))
+            memory.append(run(job, (held[i % 4] for i in range(args.steps)), args.steps))
+    size = config.data.batch_size
+    a, b = min(pipeline), min(memory)
+    print(f"{'pipeline':<12}{a:8.3f} s a step {size / a:8.1f} recordings/s")
+    print(f"{'in memory':<12}{b:8.3f} s a step {size / b:8.1f} recordings/s")
+    print(f"share of the in-memory speed: {100 * b / a:.1f} % (target 90 %), {config.data.workers} workers on {device.type}")
+    return 0
+
+
+def run(job, batches, steps: int) -> float:
+    """Seconds a step over `steps` steps of the loop's own functions."""
+    import torch
+
+    from sslspk.methods.base import Progress
+    from sslspk.train.loop import gradients
+    from sslspk.train.log import TrainLog
+    with tempfile.TemporaryDirectory() as folder:
+        log = TrainLog(Path(folder), 1, 0, steps, None)
+        job.model.train()
+        begin = time.perf_counter()
+        for step in range(steps):
+            progress = Progress(step, job.total, job.dataset.steps_per_epoch)
+            gradients(job, iter(batches), progress, log)
+            job.optimizer.step()
+            job.optimizer.zero_grad(set_to_none=True)
+            job.method.after_step(progress)
+        if job.device.type == "cuda":
+            torch.cuda.synchronize()
+        return (time.perf_counter() - begin) / steps
+
+
+if __name__ == "__main__":
+    entry(main)
