@@ -7,7 +7,7 @@ ngpu=0             # 0: on the CPU; else the jobs are shared by this many GPUs
 weights=           # which encoder of the model (DINO: teacher, student); empty: the model's own choice
 untrained=false    # true: the same architecture with its initial weights, a baseline
 help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--untrained true|false] DATA EXP OUTDIR"
-[ -f ./path.sh ] && . ./path.sh
+if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 . utils/done.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }

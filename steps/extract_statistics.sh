@@ -4,14 +4,14 @@ set -euo pipefail
 cmd=utils/run.pl
 conf=conf/fbank.yaml   # how DATA/feats.scp was made
 help_message="usage: $0 [--cmd C] [--conf conf/fbank.yaml] DATA TRAIN_DATA OUT"
-[ -f ./path.sh ] && . ./path.sh
+if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 . utils/done.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 reference=$2 out=$3
 
 [ -s "$data/feats.scp" ] || { echo "$0: $data has no feats.scp; run steps/make_feats.sh on it" >&2; exit 1; }
-key="extract_statistics $(cat "$conf")"
+key="extract_statistics $(done_conf "$conf")"
 inputs=("$data/feats.scp" "$reference/wav.scp")
 if done_skip "$out" "$key" "${inputs[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 mkdir -p "$out/log"

@@ -6,7 +6,7 @@ title=           # above the plot; empty: the list's file name
 p_target=0.05    # prior of the minDCF that the diamonds mark
 help_message="usage: $0 --trials TRIALS [options] OUT.png|OUT.svg|OUT.pdf NAME=SCORES ...
 SCORES is a score file, or the directory that steps/score.sh wrote it to."
-[ -f ./path.sh ] && . ./path.sh
+if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 [ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }
 [ -n "$trials" ] || { echo "$0: --trials is needed; name the list that these systems scored" >&2; exit 1; }

@@ -10,7 +10,7 @@ spk2gender=      # adds the figures of the trials within one gender
 bootstrap=       # replicates of the bootstrap over speakers, 0: none; empty: 200 where the speakers are known
 help_message="usage: $0 [--backend cosine] [--mean DIR] [--provenance JSON_FILE] TRIALS ENROL_DIR TEST_DIR OUT
 NAME is the file name of TRIALS, without .txt."
-[ -f ./path.sh ] && . ./path.sh
+if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 . utils/done.sh
 [ $# -eq 4 ] || { echo "$help_message" >&2; exit 1; }

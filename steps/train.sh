@@ -8,7 +8,7 @@ conf=
 set=()           # overrides, e.g. --set train.lr=0.1 --set method.out_dim=10000
 init_from=       # final.pt whose encoder the training starts from
 help_message="usage: $0 [--cmd C] [--ngpu N] [--conf conf/X.yaml] [--set k=v]... [--init-from M] DATA EXP"
-[ -f ./path.sh ] && . ./path.sh
+if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2

@@ -47,3 +47,12 @@ done_mark() {  # STAMP_DIR OPTIONS INPUT...: call it last, when every output is 
   _done_md5 "${@:2}" > "$1/.done.$$"
   mv -f "$1/.done.$$" "$1/.done"
 }
+
+done_conf() {  # YAML...: the text of configuration files and of those that their `base:` names, for an option string
+  local file base
+  for file in "$@"; do
+    cat "$file"
+    base=$(sed -n 's/^base: *\([^ #]*\).*/\1/p' "$file")
+    if [ -n "$base" ]; then done_conf "$(dirname "$file")/$base"; fi
+  done
+}

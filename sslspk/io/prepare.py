@@ -65,8 +65,8 @@ def find_audio(root: str) -> list[str]:
 def options(args: argparse.Namespace) -> Options:
     """What the shared options say. Raises InputError when the corpus is no folder."""
     if not os.path.isdir(args.corpus):
-        raise InputError(f"{args.corpus_name} was looked for in {args.corpus}, which is not a folder; give the place where "
-                         f"it is unpacked, or get it from {args.site}.")
+        raise InputError(f"{args.corpus_name} was looked for in {args.corpus}, which is not a folder; give the place "
+                         f"where it is unpacked, or get it from {args.site}.")
     copies = args.out_wav or os.path.join(args.data, f"{args.corpus_name}_wav")
     return Options(os.path.abspath(copies), args.format, args.check == "full", args.nj)
 

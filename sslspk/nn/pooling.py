@@ -9,9 +9,14 @@ from torch.nn import functional as F
 EPSILON = 1e-7  # added to variances; a standard deviation is never below 3.2e-4
 
 
+def _exact(x: Tensor) -> Tensor:
+    """x in float32, or in float64 if it is."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def mean_and_std(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and (biased) standard deviation over the last dimension, float32: (B, C, T) -> (B, C), (B, C)."""
-    x = x.float()
+    """Mean and (biased) standard deviation over the last dimension: (B, C, T) -> (B, C), (B, C)."""
+    x = _exact(x)
     mean = x.mean(-1)
     # d var / d mean = 0, so that the mean needs no gradient inside the variance
     var = (x - mean.detach().unsqueeze(-1)).square().mean(-1)
@@ -44,7 +49,7 @@ class SelfAttentive(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         scores = (torch.tanh(self.hidden(x)) * self.context).sum(1, keepdim=True)
-        return (torch.softmax(scores.float(), -1) * x.float()).sum(-1)
+        return (torch.softmax(_exact(scores), -1) * _exact(x)).sum(-1)
 
 
 class AttentiveStatistics(nn.Module):
@@ -67,8 +72,8 @@ class AttentiveStatistics(nn.Module):
         hidden = self.hidden(x)
         if self.context is not None:
             hidden = hidden + self.context(torch.cat(mean_and_std(x), dim=1)).unsqueeze(-1)
-        weights = torch.softmax(self.scores(torch.tanh(hidden)).float(), dim=-1)
-        x = x.float()
+        weights = torch.softmax(_exact(self.scores(torch.tanh(hidden))), dim=-1)
+        x = _exact(x)
         mean = (weights * x).sum(-1)
         # as the weights sum to one, d var / d mean = 0 here too
         var = (weights * (x - mean.detach().unsqueeze(-1)).square()).sum(-1)
@@ -88,7 +93,7 @@ class BandMeans(nn.Module):
         self.out_dim = channels * bands
 
     def forward(self, x: Tensor) -> Tensor:
-        spectrum = x.float().mean(-1).view(-1, self.channels, self.bins)
+        spectrum = _exact(x).mean(-1).view(-1, self.channels, self.bins)
         return F.adaptive_avg_pool1d(spectrum, self.bands).flatten(1)
 
 

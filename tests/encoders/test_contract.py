@@ -1,0 +1,159 @@
+"""What every encoder promises. A new encoder is one line in CONFIGS."""
+import pytest
+import torch
+
+from sslspk.encoders import build
+from sslspk.encoders.base import Encoder
+from sslspk.encoders.config import EcapaConfig, LResNet34Config, ResNetSE34LConfig, TdnnConfig
+from sslspk.errors import InputError
+
+F = 20
+NARROW = (8, 8, 12, 16)
+CONFIGS = {
+    "tdnn": TdnnConfig(channels=24, pooled_channels=40, embed_dim=12),
+    "tdnn-attentive": TdnnConfig(channels=24, pooled_channels=40, embed_dim=12, segment_layers=1, pooling="attentive_context"),
+    "ecapa": EcapaConfig(channels=32, mfa_channels=48, se_channels=8, attention_channels=8, embed_dim=12),
+    "ecapa-local": EcapaConfig(channels=32, mfa_channels=48, scale=4, global_context=False, embed_dim=12),
+    "resnetse34l": ResNetSE34LConfig(widths=NARROW, se_reduction=2, embed_dim=12),
+    "resnetse34l-channels-last": ResNetSE34LConfig(widths=NARROW, se_reduction=2, embed_dim=12, channels_last=True),
+    "lresnet34-pooled": LResNet34Config(widths=NARROW),
+    "lresnet34-pooled-attentive": LResNet34Config(widths=NARROW, pooling="attentive", attention_channels=8),
+    "lresnet34-affine": LResNet34Config(widths=NARROW, embedding="affine", embed_dim=12),
+    "lresnet34-image": LResNet34Config(widths=NARROW, embedding="image", embed_dim=12, channels_last=True),
+}
+every_encoder = pytest.mark.parametrize("name", CONFIGS)
+
+
+def encoder_of(name: str) -> Encoder:
+    torch.manual_seed(5)
+    return build(CONFIGS[name], F)
+
+
+def features(batch: int, frames: int, seed: int = 6) -> torch.Tensor:
+    return torch.randn(batch, frames, F, generator=torch.Generator().manual_seed(seed))
+
+
+def settled(name: str) -> Encoder:
+    """In eval mode, after a few training batches, so that BatchNorm's statistics are not the initial ones."""
+    encoder = encoder_of(name)
+    with torch.no_grad():
+        for seed in range(3):
+            encoder(features(8, 40, seed))
+    return encoder.eval()
+
+
+@every_encoder
+@pytest.mark.parametrize("batch, frames", [(2, 40), (3, 57), (5, 101)])
+def test_shapes(name, batch, frames):
+    encoder = encoder_of(name)
+    assert encoder.num_features == F and encoder.input == "feats"
+    x = features(batch, frames)
+    maps, embedding = encoder.frames(x), encoder(x)
+    assert embedding.shape == (batch, encoder.embed_dim) and embedding.dtype == torch.float32
+    assert maps.ndim == 3 and maps.shape[0] == batch and 1 <= maps.shape[1] <= frames
+    assert embedding.isfinite().all() and maps.isfinite().all()
+
+
+@every_encoder
+def test_eval_is_deterministic_and_leaves_no_trace(name):
+    encoder, x = settled(name), features(3, 50)
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    kept = x.clone()
+    assert torch.equal(encoder(x), encoder(x))
+    assert torch.equal(x, kept), "the input was written to"
+    assert all(torch.equal(before[key], value) for key, value in encoder.state_dict().items())
+
+
+@every_encoder
+def test_eval_does_not_depend_on_batch_mates(name):
+    encoder, x = settled(name), features(6, 50)
+    x[1:] *= 30
+    with torch.no_grad():
+        alone, together = encoder(x[:1]), encoder(x)[:1]
+    torch.testing.assert_close(alone, together, rtol=1e-5, atol=1e-5)
+
+
+@every_encoder
+def test_gradient_reaches_every_parameter(name):
+    encoder = encoder_of(name)
+    embedding = encoder(features(12, 60))
+    (embedding * torch.randn_like(embedding)).sum().backward()
+    for key, parameter in encoder.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), key
+        assert parameter.grad.abs().max() > 1e-7, key
+
+
+@every_encoder
+def test_gradient_of_the_input_equals_a_finite_difference(name):
+    encoder = settled(name).double()
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(False)
+    x = features(2, 30).double().requires_grad_(True)
+    direction = torch.randn(2, encoder.embed_dim, generator=torch.Generator().manual_seed(7)).double()
+    (encoder(x) * direction).sum().backward()
+    along = torch.randn(x.shape, generator=torch.Generator().manual_seed(8)).double()
+    with torch.no_grad():
+        slope = ((encoder(x + 1e-4 * along) - encoder(x - 1e-4 * along)) * direction).sum() / 2e-4
+    assert float((x.grad * along).sum()) == pytest.approx(float(slope), rel=0.02)
+
+
+@every_encoder
+def test_state_dict_round_trip(name, tmp_path):
+    encoder, x = settled(name), features(2, 50)
+    torch.save(encoder.state_dict(), tmp_path / "state.pt")
+    torch.manual_seed(99)
+    other = build(CONFIGS[name], F).eval()
+    assert not torch.equal(other(x), encoder(x))
+    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert torch.equal(other(x), encoder(x))
+
+
+@every_encoder
+def test_bf16_autocast_trains(name):
+    encoder, x = encoder_of(name), features(8, 60)
+    exact = encoder(x).detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        embedding = encoder(x)
+    embedding.float().square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in encoder.parameters())
+    assert torch.nn.functional.cosine_similarity(embedding.detach().float(), exact).min() > 0.97
+
+
+@every_encoder
+def test_same_seed_same_weights(name):
+    first, second = encoder_of(name).state_dict(), encoder_of(name).state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@every_encoder
+@pytest.mark.parametrize("frames", [1, 2, 9])
+def test_a_very_short_utterance_has_an_embedding(name, frames):
+    encoder = settled(name)
+    x = features(2, frames)
+    embedding = encoder(x)
+    assert embedding.shape == (2, encoder.embed_dim) and embedding.isfinite().all()
+    assert encoder.frames(x).shape[1] >= 1
+    if frames < encoder.min_frames:
+        missing = encoder.min_frames - frames
+        padded = torch.cat([x[:, :1]] * (missing // 2) + [x] + [x[:, -1:]] * (missing - missing // 2), dim=1)
+        assert torch.equal(embedding, encoder(padded))
+
+
+@every_encoder
+def test_a_short_batch_trains(name):
+    encoder = encoder_of(name)
+    encoder(features(4, 16)).sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in encoder.parameters())
+
+
+@every_encoder
+@pytest.mark.parametrize("shape", [(2, 30, F + 1), (30, F), (2, F, 30)])
+def test_a_wrong_shape_is_named(name, shape):
+    with pytest.raises(InputError, match=f"frames of {F} features"):
+        encoder_of(name)(torch.zeros(shape))
+
+
+@every_encoder
+def test_no_frame_at_all_is_refused(name):
+    with pytest.raises(InputError, match="without any frame"):
+        encoder_of(name)(torch.zeros(2, 0, F))
