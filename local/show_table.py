@@ -15,7 +15,7 @@ from sslspk.errors import InputError, entry
 from sslspk.io.files import atomic_write
 
 HEAD = ("| system | weights | trained on | labels used | EER % (95 % interval) | same gender | minDCF .01 | minDCF .05 "
-        "| paper EER % | steps | seed | config | commit |")
+        "| paper: EER %, minDCF .01 | steps | seed | config | commit |")
 
 
 def main() -> int:
@@ -48,7 +48,10 @@ def main() -> int:
 def read(path: Path) -> dict:
     row = json.loads(path.read_text())
     row["list"] = path.stem.removeprefix("result_").removeprefix("trials_")
-    row["scores"] = path.with_name(path.stem.replace("result_", "scores_"))
+    row["scores"] = path.with_name(path.stem.replace("result_", "scores_", 1))
+    missing = [key for key in ("system", "weights", "trained_on", "labels", "commit") if key not in row]
+    if missing:
+        raise InputError(f"{path}: has no {missing[0]}; score again with --provenance, which steps/score.sh reads.")
     return row
 
 
@@ -65,7 +68,10 @@ def section(name: str, rows: list[dict], paper: list[dict]) -> list[str]:
 
 def line(row: dict, paper: list[dict]) -> str:
     published = [p for p in paper if (p["system"], p["train"], p["list"]) == (row["system"], row["trained_on"], row["list"])]
-    figure = f"{published[0]['eer_percent']} ({published[0]['source']})" if published and row["weights"] != "untrained" else ""
+    figure = ""
+    if published and row["weights"] != "untrained":
+        figure = ", ".join(str(published[0][key]) for key in ("eer_percent", "min_dcf_0.01") if key in published[0])
+        figure += f" ({published[0]['source']})"
     cells = [row["system"], row["weights"], row["trained_on"] if row["weights"] != "untrained" else "none", row["labels"],
              f"{row['eer_percent']:.2f}" + (f" ({row['eer_percent_low']:.2f}-{row['eer_percent_high']:.2f})"
                                              if "eer_percent_low" in row else ""),
@@ -77,13 +83,17 @@ def line(row: dict, paper: list[dict]) -> str:
 
 def plot(args: argparse.Namespace, name: str, rows: list[dict]) -> str:
     """Draw the DET curves of the best rows of each system; returns the picture's name relative to RESULTS.md."""
-    trials = next(args.data.glob(f"*/trials_{name}"))
+    trials = next(args.data.glob(f"*/trials_{name}"), None) if args.data else None
+    if trials is None:
+        raise InputError(f"{args.data}: there is no */trials_{name} for the DET plot; --data names the folder of data directories.")
     picture = args.det.with_name(f"{args.det.name}_{name}.png")
     best: dict[str, dict] = {}
     for row in rows:
         best.setdefault(row["system"] + (" (untrained)" if row["weights"] == "untrained" else ""), row)
     command = [sys.executable, "-m", "sslspk.bin.plot_det", "--trials", str(trials), "--out", str(picture)]
-    subprocess.run(command + [f"{label}={row['scores']}" for label, row in list(best.items())[:8]], check=True)
+    done = subprocess.run(command + [f"{label}={row['scores']}" for label, row in list(best.items())[:8]], check=False)
+    if done.returncode:
+        raise InputError(f"{picture}: was not drawn, see above; run stage 5 again if a score file is missing.")
     return picture.relative_to(args.out.parent).as_posix()
 
 

@@ -26,10 +26,9 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 mkdir -p "$out"
 [ "$(readlink -f "$data")" != "$(readlink -f "$out")" ] || die "OUT is DATA itself ($data); give another directory."
 [ ! -f "$out/wav.scp" ] || [ -d "$out/ark" ] || die "$out is a data directory that this step did not make; give another OUT."
-key="augment_data conf=$conf copies=$copies seed=$seed set=${set[*]-}"
+key="augment_data copies=$copies seed=$seed set=${set[*]-} $([ -z "$conf" ] || done_conf "$conf")"
 inputs=("$data/wav.scp" "$data/utt2spk")
 for scp in "$lists"/*/wav.scp; do [ ! -f "$scp" ] || inputs+=("$scp"); done
-[ -z "$conf" ] || inputs+=("$conf")
 if done_skip "$out" "$key" "${inputs[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
 utils/validate_data_dir.sh --no-feats "$data"

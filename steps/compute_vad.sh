@@ -1,44 +1,59 @@
 #!/usr/bin/env bash
-# Energy-based voice activity detection as Kaldi's: reads DATA/wav.scp, writes DATA/vad.scp (0 or 1 for each frame).
+# Kaldi's energy-based voice activity detection: reads DATA/wav.scp, writes DATA/vad.scp and utt2dur.
 set -euo pipefail
 cmd=utils/run.pl
-nj=4                       # number of parallel jobs
-conf=conf/vad.yaml         # VAD options
-feats_conf=conf/mfcc.yaml  # features whose first column is the energy
-set=()                     # overrides of VAD options
-allow_pipes=false          # true: run the entries of DATA/wav.scp that are commands
-help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/vad.yaml] [--set k=v] DATA [LOGDIR [ARKDIR]]"
+nj=4                        # number of parallel jobs, and of archives
+conf=conf/vad.yaml          # Kaldi's VAD options, with underscores; "": Kaldi's own defaults
+set=()                      # KEY=VALUE, overrides the conf; may be repeated
+feats_conf=conf/mfcc.yaml   # the features whose first column is the energy, whatever DATA/feats.scp holds
+allow_pipes=false           # true: run the entries of DATA/wav.scp that are commands
+help_message="usage: $0 [options] DATA [LOGDIR [ARKDIR]]
+The energy is computed from the audio, so the result does not depend on DATA/feats.scp; there are as many frames as --feats-conf
+gives (conf/mfcc.yaml: snip_edges false). utt2num_frames is written only where there is no feats.scp. Archives go to ARKDIR
+(default DATA/data), logs to LOGDIR (default DATA/log). Any bad recording stops the step.
+example: $0 --nj 8 --set vad_energy_threshold=5.0 data/voxceleb1_test"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 . utils/done.sh
 [ $# -ge 1 ] && [ $# -le 3 ] || { echo "$help_message" >&2; exit 1; }
-data=$1 log=${2:-$1/log} ark=${3:-$1/ark}
+data=$1 log=${2:-$1/log} arkdir=${3:-$1/data}
 
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ -d "$data" ] || die "there is no data directory $data; run the stage that prepares it."
-for file in "$conf" "$feats_conf"; do [ -s "$file" ] || die "there is no $file; see --conf and --feats-conf."; done
-key="compute_vad ark=$ark ${set[*]} $(done_conf "$conf" "$feats_conf")"
-stamp=$data/.compute_vad
-if [ -s "$data/vad.scp" ] && done_skip "$stamp" "$key" "$data/wav.scp"; then
+[ -z "$conf" ] || [ -f "$conf" ] || die "there is no configuration $conf; check --conf, or give --conf \"\" for the defaults."
+[ -f "$feats_conf" ] || die "there is no configuration $feats_conf; check --feats-conf."
+options=(--feats-conf "$feats_conf")
+[ -z "$conf" ] || options+=(--conf "$conf")
+for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
+key=$(python3 -m sslspk.bin.compute_vad options "${options[@]}")
+mkdir -p "$arkdir" "$log"
+ark=$(readlink -f "$arkdir") base=vad_$(basename "$(readlink -f "$data")")
+key="compute_vad ark=$ark $key" stamp=$data/.compute_vad
+archives() {  # what an earlier run made for this DATA (another one of the same ARKDIR may be called NAME.1)
+  local path
+  for path in "$ark/$base".*.ark; do
+    if [[ ${path#"$ark/$base."} =~ ^[0-9]+\.ark$ ]]; then echo "$path"; fi
+  done
+}
+mapfile -t made < <(archives)
+if done_skip "$stamp" "$key" "$data"/{wav.scp,utt2spk,vad.scp} ${made[@]+"${made[@]}"}; then
   echo "$0: $data/vad.scp is up to date, skipped"
   exit 0
 fi
 
-rm -f "$data/vad.scp"
 utils/validate_data_dir.sh --no-feats --allow-pipes "$allow_pipes" "$data"
 total=$(grep -c "" "$data/wav.scp")
-[ "$nj" -le "$total" ] || nj=$total
-utils/split_data.sh "$data" "$nj"
-mkdir -p "$log" "$ark"
-ark=$(readlink -f "$ark")
-options=(--conf "$conf" --feats-conf "$feats_conf" --allow-pipes "$allow_pipes")
-for item in "${set[@]}"; do options+=(--set "$item"); done
-$cmd JOB=1:"$nj" "$log/compute_vad.JOB.log" \
-  OMP_NUM_THREADS=1 python3 -m sslspk.bin.compute_vad "${options[@]}" "$data/split$nj/JOB" "$ark/vad.JOB.ark" "$ark/vad.JOB.scp"
-for n in $(seq "$nj"); do cat "$ark/vad.$n.scp"; done | LC_ALL=C sort > "$data/vad.scp.tmp"
-got=$(grep -c "" "$data/vad.scp.tmp")
-[ "$got" -eq "$total" ] || die "$got of $total utterances came out; see $log"
-mv "$data/vad.scp.tmp" "$data/vad.scp"
-utils/validate_data_dir.sh --no-feats --allow-pipes "$allow_pipes" "$data"
-done_mark "$stamp" "$key" "$data/wav.scp"
-echo "$0: wrote VAD decisions of $total utterances to $data/vad.scp"
+jobs=$nj
+[ "$jobs" -le "$total" ] || jobs=$total
+# A table of an earlier run would point into archives that are about to change.
+rm -f "$data/vad.scp"
+rm -f ${made[@]+"${made[@]}"} ${made[@]+"${made[@]/%ark/scp}"}
+utils/split_data.sh "$data" "$jobs"
+$cmd JOB=1:"$jobs" "$log/compute_vad.JOB.log" \
+  OMP_NUM_THREADS=1 python3 -m sslspk.bin.compute_vad extract "${options[@]}" --allow-pipes "$allow_pipes" \
+  "$data/split$jobs/JOB" "$ark/$base.JOB.ark" "$ark/$base.JOB.scp"
+scps=()
+for n in $(seq "$jobs"); do scps+=("$ark/$base.$n.scp"); done
+python3 -m sslspk.bin.compute_vad merge "$data" "${scps[@]}"
+mapfile -t made < <(archives)
+done_mark "$stamp" "$key" "$data"/{wav.scp,utt2spk,vad.scp} "${made[@]}"

@@ -13,13 +13,16 @@ if [ -f ./path.sh ]; then . ./path.sh; fi
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 model=$2/final.pt out=$3
 
-[ -s "$model" ] || { echo "$0: there is no $model; train it with steps/train.sh" >&2; exit 1; }
+[ -s "$model" ] || { echo "$0: error: there is no $model; train it with steps/train.sh" >&2; exit 1; }
 scp=$data/wav.scp
 [ -f "$scp" ] || scp=$data/feats.scp
-[ -s "$scp" ] || { echo "$0: $data has neither wav.scp nor feats.scp" >&2; exit 1; }
+[ -f "$scp" ] || { echo "$0: error: $data has neither wav.scp nor feats.scp; run the stage that prepares it" >&2; exit 1; }
 key="extract_embeddings $weights $untrained"
 if done_skip "$out" "$key" "$scp" "$model"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
+utils/validate_data_dir.sh --no-feats --no-wav "$data"
+# An earlier run's table would point into archives that are about to change.
+rm -f "$out"/xvector.*
 total=$(wc -l < "$scp")
 [ "$nj" -le "$total" ] || nj=$total
 utils/split_data.sh "$data" "$nj"

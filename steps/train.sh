@@ -19,6 +19,10 @@ data=$1 exp=$2
 options=(--conf "$conf")
 for item in "${set[@]}"; do options+=(--set "$item"); done
 [ -z "$init_from" ] || options+=(--init-from "$init_from")
+if [ -s "$exp/final.pt" ]; then   # nothing to do, unless the options are others: then one sentence says so
+  exec python3 -m sslspk.bin.train "${options[@]}" "$data" "$exp"
+fi
+utils/validate_data_dir.sh --no-feats --no-wav "$data"
 program=(python3 -m sslspk.bin.train)
 [ "$ranks" -eq 1 ] || program=(torchrun --standalone --nproc-per-node "$ranks" -m sslspk.bin.train)
 [ "$ngpu" -gt 0 ] || export SSLSPK_DEVICE=cpu

@@ -18,39 +18,46 @@ train=              # voxceleb1 | voxceleb2; empty: VoxCeleb2 when given, else V
 road=wave           # wave: crops of audio, features on the device | feats: Kaldi's archives and noisy copies on disk
 lists="veri_test2"  # trial lists, without extension, e.g. "veri_test2 list_test_all2 list_test_hard2"
 mini=false          # true: synthesise the corpora, small models
+synth=              # for the synthesiser, e.g. --synth="--speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
 tag=                # suffix of the experiment's name, for variants of a system
 set=()              # overrides of the configuration, e.g. --set train.epochs=20 (repeatable)
 help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
 . ./path.sh
 . ./cmd.sh
 . utils/parse_options.sh
+[ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
 
 conf=conf/$system.yaml data=data exps=exp
 if [ "$mini" = true ]; then
-  conf=conf/mini/$system.yaml data=data_mini exps=exp_mini
-  : "${voxceleb1:=$data/corpora/VoxCeleb1}" "${musan:=$data/corpora/musan}" "${rirs:=$data/corpora/RIRS_NOISES}"
+  conf=conf/mini/$system.yaml data=data_mini exps=exp_mini corpora=data_mini/corpora
+  : "${voxceleb1:=$corpora/VoxCeleb1}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
+  if [ "$train" = voxceleb2 ]; then : "${voxceleb2:=$corpora/VoxCeleb2}"; fi
 fi
-[ -f "$conf" ] || { echo "$0: there is no $conf; --system is one of:" conf/dino*.yaml conf/mini/*.yaml >&2; exit 1; }
+systems=$(basename -s .yaml "${conf%/*}"/{dino,supervised}*.yaml | tr '\n' ' ')
+[ -f "$conf" ] || { echo "$0: error: there is no $conf; --system takes one of: $systems" >&2; exit 1; }
 : "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
-if [ "$train" = voxceleb1 ] && [[ $lists == *list_test* ]]; then
-  echo "$0: --lists \"$lists\" holds trials between VoxCeleb1's training speakers; train on VoxCeleb2 for lists E and H" >&2; exit 1
-fi
+[[ $train = voxceleb[12] ]] || { echo "$0: error: --train takes voxceleb1 or voxceleb2, not '$train'" >&2; exit 1; }
+home() { case $1 in list_test*|voxsrc*) echo voxceleb1 ;; *) echo voxceleb1_test ;; esac; }   # where a list's utterances are
+tests=()
+for list in $lists; do
+  if [ "$train" = voxceleb1 ] && [ "$(home "$list")" = voxceleb1 ]; then
+    echo "$0: error: --lists $list holds trials between VoxCeleb1's training speakers; train on VoxCeleb2 (--voxceleb2) for it" >&2; exit 1
+  fi
+  [[ " ${tests[*]} " == *" $data/$(home "$list") "* ]] || tests+=("$data/$(home "$list")")
+done
 overrides=(--set "data.road=$road")
 for item in "${set[@]}"; do overrides+=(--set "$item"); done
 config() { python3 -m sslspk.bin.show_config --conf "$conf" "${overrides[@]}" "$1"; }
 vad=$(config vad)
-exp=$exps/$system${tag:+_$tag}
-train_data=$data/${train}_dev
-tests=()   # the data directories whose utterances the lists name
-for list in $lists; do
-  dir=$data/voxceleb1_test; [[ $list != list_test* ]] || dir=$data/voxceleb1
-  [[ " ${tests[*]} " == *" $dir "* ]] || tests+=("$dir")
-done
+exp=$exps/$system${tag:+_$tag} train_data=$data/${train}_dev
+packed=${train_data}_packed; [ "$vad" = false ] || packed=${train_data}_vad
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
-  [ "$mini" = false ] || [ -f $data/corpora/.done ] || python3 tools/make_synth_corpus.py $data/corpora --nj "$nj" --voxceleb2 false
-  [ -n "$voxceleb1" ] || { echo "$0: --voxceleb1 names no folder; give VoxCeleb1's, or try --mini true" >&2; exit 1; }
+  # shellcheck disable=SC2086  # --synth holds several words
+  [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" \
+    --voxceleb2 "$([ "$train" = voxceleb2 ] && echo true || echo false)" $synth $corpora
+  [ -n "$voxceleb1" ] || { echo "$0: error: --voxceleb1 names no folder; give VoxCeleb1's, or try --mini true" >&2; exit 1; }
   local/prepare_voxceleb1.py --nj "$nj" "$voxceleb1" $data
   [ -z "$voxceleb2" ] || local/prepare_voxceleb2.py --nj "$nj" "$voxceleb2" $data
   [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data
@@ -64,19 +71,20 @@ if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
     [ "$vad" = false ] || steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" --vad true "$dir" "${dir}_vad"
   done
   [ "$vad" = false ] || steps/compute_vad.sh --cmd "$train_cmd" --nj "$nj" "$train_data"
-  steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" --vad "$vad" "$train_data" "${train_data}_packed"
+  steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" --vad "$vad" "$train_data" "$packed"
 fi
 
 if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   steps/make_augment_lists.sh --cmd "$train_cmd" --nj "$nj" $data $data/augment
   if [ "$road" = feats ]; then
-    config features > $data/features_$system.yaml
-    steps/augment_data.sh --cmd "$train_cmd" --nj "$nj" "${train_data}_packed" $data/augment "${train_data}_noisy"
-    steps/make_feats.sh --cmd "$train_cmd" --nj "$nj" --conf $data/features_$system.yaml "${train_data}_noisy"
+    config augment > "$data/augment_$system.yaml"
+    config features > "$data/features_$system.yaml"
+    steps/augment_data.sh --cmd "$train_cmd" --nj "$nj" --conf "$data/augment_$system.yaml" "$packed" $data/augment "${packed}_noisy"
+    steps/make_feats.sh --cmd "$train_cmd" --nj "$nj" --conf "$data/features_$system.yaml" "${packed}_noisy"
   fi
 fi
-if [ "$road" = feats ]; then from=${train_data}_noisy; else
-  from=${train_data}_packed
+if [ "$road" = feats ]; then from=${packed}_noisy; else
+  from=$packed
   [ ! -f $data/augment/.done ] || overrides+=(--set "augment.dir=$data/augment")
 fi
 
@@ -88,7 +96,7 @@ variants="trained untrained"
 [ "$(config method.name)" != dino ] || variants="teacher student untrained"
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
   for dir in "${tests[@]}"; do
-    steps/extract_statistics.sh --cmd "$train_cmd" "$dir" "${train_data}_packed" "$exps/statistics/$(basename "$dir")"
+    steps/extract_statistics.sh --cmd "$train_cmd" "$dir" "$train_data" "$exps/statistics/$(basename "$dir")"
     [ "$vad" = false ] || dir=${dir}_vad
     for variant in $variants; do
       case $variant in trained) which=();; untrained) which=(--untrained true);; *) which=(--weights "$variant");; esac
@@ -100,7 +108,7 @@ fi
 
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
   for list in $lists; do
-    dir=voxceleb1_test; [[ $list != list_test* ]] || dir=voxceleb1
+    dir=$(home "$list")
     trials=$data/$dir/trials_$list
     score=(steps/score.sh --cmd "$train_cmd" --spk2gender "$data/$dir/spk2gender")
     for variant in $variants; do

@@ -1,43 +1,51 @@
-"""Energy VAD of every recording of a data directory: `python3 -m sslspk.bin.compute_vad --conf conf/vad.yaml DIR ARK SCP`.
-
-The energy is the first coefficient of MFCC features with energy, computed from the audio with --feats-conf, so the decisions
-are Kaldi's whatever features stand on disk. A vector of 0 and 1 for each utterance, one value a frame.
-"""
+"""Energy-based voice activity detection: `extract` one job's part, `merge` the jobs' tables, `options` checks the confs."""
 import argparse
 
 from sslspk.errors import InputError, entry
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--conf", help="VAD options (YAML); without it Kaldi's defaults")
-    parser.add_argument("--feats-conf", help="feature options whose first column is an energy (YAML)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override of a VAD option (repeatable)")
-    parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help="run the entries of wav.scp that are commands")
-    parser.add_argument("dir", metavar="DIR")
-    parser.add_argument("ark", metavar="ARK", help="archive to write")
-    parser.add_argument("scp", metavar="SCP", help="table to write")
-    args = parser.parse_args()
+def options() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Kaldi's energy-based voice activity detection of a data directory.")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="options|extract|merge")
+    show = actions.add_parser("options", help="check the configurations and print all of them as one line")
+    extract = actions.add_parser("extract", help="the VAD of the recordings of DIR/wav.scp into one archive")
+    for sub in (show, extract):
+        sub.add_argument("--conf", help="YAML file with Kaldi's VAD options (see conf/vad.yaml); default: Kaldi's own")
+        sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a VAD key; may be repeated")
+        sub.add_argument("--feats-conf", required=True, help="features whose first column is the energy (see conf/mfcc.yaml)")
+    extract.add_argument("--allow-pipes", choices=("true", "false"), default="false",
+                         help="run the entries of wav.scp that are commands (default: false)")
+    extract.add_argument("dir", metavar="DIR")
+    extract.add_argument("ark", metavar="ARK", help="archive to write")
+    extract.add_argument("scp", metavar="SCP", help="table to write; SCP.utt2num_frames and SCP.utt2dur appear beside it")
+    merge = actions.add_parser("merge", help="write DATA/vad.scp and utt2dur from the tables of all jobs")
+    merge.add_argument("data", metavar="DATA")
+    merge.add_argument("scps", metavar="SCP", nargs="+")
+    return parser
 
+
+def main() -> None:
+    """One of the three actions."""
+    args = options().parse_args()
+    if args.action == "merge":
+        from sslspk.features import extract
+        print(f"compute_vad: wrote {extract.merge(args.data, 'vad.scp', args.scps)} utterances to {args.data}/vad.scp")
+        return
     from sslspk.config import load
     from sslspk.features.config import FeatureOptions, VadOptions
-    options, feature_options = load(VadOptions, args.conf, args.set), load(FeatureOptions, args.feats_conf)
-    if feature_options.feature_type == "fbank" and not feature_options.use_energy:
-        raise InputError(f"{args.feats_conf}: the first of these features is no energy; use conf/mfcc.yaml, or set use_energy: true.")
-
-    from tqdm import tqdm
-
-    from sslspk.bin.make_feats import features
+    vad_options, features = load(VadOptions, args.conf, args.set), load(FeatureOptions, args.feats_conf)
+    if features.feature_type == "fbank" and not features.use_energy:
+        raise InputError(f"{args.feats_conf}: the first column of these features is no energy; give MFCCs (conf/mfcc.yaml) "
+                         "or use_energy: true.")
+    if args.action == "options":
+        print(vad_options.model_dump_json(), features.model_dump_json())
+        return
+    from sslspk.features import extract, vad
     from sslspk.features.fbank import Extractor
-    from sslspk.features.vad import compute_vad
-    from sslspk.io import ark, table
-    extractor, voiced, total = Extractor(feature_options), 0.0, 0
-    with ark.Writer(args.ark, args.scp) as writer:
-        for utt, spec in tqdm(table.read(f"{args.dir}/wav.scp").items(), desc="vad", unit="utt", disable=None):
-            decisions = compute_vad(features(extractor, utt, spec, args.allow_pipes == "true")[0][:, 0], options)
-            writer.write(utt, decisions)
-            voiced, total = voiced + float(decisions.sum()), total + len(decisions)
-    print(f"compute_vad: {total} frames, {100 * voiced / total:.1f} % voiced")
+    count = extract.write(args.dir, Extractor(features), args.ark, args.scp,
+                          lambda feats: vad.compute_vad(feats[:, 0], vad_options), allow_pipes=args.allow_pipes == "true")
+    print(f"compute_vad: {count} utterances in {args.ark}")
 
 
 if __name__ == "__main__":

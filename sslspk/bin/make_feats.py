@@ -1,59 +1,49 @@
-"""Features of every recording of a data directory: `python3 -m sslspk.bin.make_feats --conf conf/fbank.yaml DIR ARK SCP`.
-
-Writes ARK and SCP in Kaldi's form, SCP.utt2num_frames and SCP.utt2dur. Any recording that cannot be read, has another rate,
-or is shorter than one frame stops the job and is named.
-"""
+"""Computes fbank or MFCC features: `extract` one job's part, `merge` the jobs' tables, `options` checks and prints the conf."""
 import argparse
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import entry
+
+
+def options() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Computes Kaldi's fbank or MFCC features of the recordings of a data directory.")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="options|extract|merge")
+    show = actions.add_parser("options", help="check the configuration and print all of it as one line")
+    extract = actions.add_parser("extract", help="features of the recordings of DIR/wav.scp into one archive")
+    for sub in (show, extract):
+        sub.add_argument("--conf", help="YAML file with Kaldi's options (see conf/fbank.yaml); default: Kaldi's own, 80 bins")
+        sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key; may be repeated")
+    extract.add_argument("--compress", choices=("true", "false"), default="false",
+                         help="one byte per value, as Kaldi's --compress (default: false)")
+    extract.add_argument("--allow-pipes", choices=("true", "false"), default="false",
+                         help="run the entries of wav.scp that are commands (default: false)")
+    extract.add_argument("dir", metavar="DIR")
+    extract.add_argument("ark", metavar="ARK", help="archive to write")
+    extract.add_argument("scp", metavar="SCP", help="table to write; SCP.utt2num_frames and SCP.utt2dur appear beside it")
+    merge = actions.add_parser("merge", help="write DATA/feats.scp, utt2num_frames and utt2dur from the tables of all jobs")
+    merge.add_argument("data", metavar="DATA")
+    merge.add_argument("scps", metavar="SCP", nargs="+")
+    return parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--conf", help="feature options (YAML); without it Kaldi's defaults at 80 bins")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. num_mel_bins=40 (repeatable)")
-    parser.add_argument("--compress", choices=("true", "false"), default="true", help="one byte per value, as Kaldi's --compress=true")
-    parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help="run the entries of wav.scp that are commands")
-    parser.add_argument("dir", metavar="DIR")
-    parser.add_argument("ark", metavar="ARK", help="archive to write")
-    parser.add_argument("scp", metavar="SCP", help="table to write")
-    args = parser.parse_args()
-
+    """One of the three actions."""
+    args = options().parse_args()
+    if args.action == "merge":
+        from sslspk.features import extract
+        print(f"make_feats: wrote {extract.merge(args.data, 'feats.scp', args.scps)} utterances to {args.data}/feats.scp")
+        return
     from sslspk.config import load
     from sslspk.features.config import FeatureOptions
-    options = load(FeatureOptions, args.conf, args.set)
-
-    from tqdm import tqdm
-
+    features = load(FeatureOptions, args.conf, args.set)
+    if args.action == "options":
+        print(features.model_dump_json())
+        return
+    from sslspk.features import extract
     from sslspk.features.fbank import Extractor
-    from sslspk.io import ark, table
-    extractor, frames, seconds = Extractor(options), {}, {}
-    specs = table.read(f"{args.dir}/wav.scp")
-    with ark.Writer(args.ark, args.scp, args.compress == "true") as writer:
-        for utt, spec in tqdm(specs.items(), desc="features", unit="utt", disable=None):
-            feats, seconds[utt] = features(extractor, utt, spec, args.allow_pipes == "true")
-            writer.write(utt, feats)
-            frames[utt] = len(feats)
-    table.write(f"{args.scp}.utt2num_frames", frames)
-    table.write(f"{args.scp}.utt2dur", {utt: f"{value:.4f}" for utt, value in seconds.items()})
-    print(f"make_feats: {len(frames)} utterances, {sum(frames.values())} frames")
-
-
-def features(extractor, utt: str, spec: str, allow_pipes: bool):
-    """(T, F) float32 and the duration in seconds; InputError names the utterance."""
-    import torch
-
-    from sslspk.io import audio
-    try:
-        samples, rate = audio.read(spec, allow_pipes)
-    except InputError as err:
-        raise InputError(f"{utt}: {err}") from err
-    if rate != extractor.options.sample_frequency:
-        raise InputError(f"{utt}: {spec} has {rate} Hz and the features are for {extractor.options.sample_frequency:g} Hz; "
-                         "resample with steps/pack_audio.sh, or set sample_frequency.")
-    if not extractor.num_frames(len(samples)):
-        raise InputError(f"{utt}: {spec} has {len(samples)} samples, less than one frame; leave it out (utils/subset_data_dir.sh).")
-    return extractor(torch.from_numpy(samples)[None])[0].numpy(), len(samples) / rate
+    count = extract.write(args.dir, Extractor(features), args.ark, args.scp, lambda feats: feats,
+                          compress=args.compress == "true", allow_pipes=args.allow_pipes == "true")
+    print(f"make_feats: {count} utterances in {args.ark}")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,9 @@ class FeatureOptions(Config):
 
     @model_validator(mode="after")
     def _possible(self):
+        if self.window_samples < 2 or self.shift_samples < 1:
+            raise ValueError(f"a frame of {self.frame_length:g} ms every {self.frame_shift:g} ms is shorter than a sample; "
+                             "frame_length and frame_shift are milliseconds")
         if self.feature_type == "mfcc" and self.num_ceps > self.num_mel_bins:
             raise ValueError(f"num_ceps {self.num_ceps} is above num_mel_bins {self.num_mel_bins}; lower num_ceps")
         if not self.low_freq < self.top_freq <= self.sample_frequency / 2:

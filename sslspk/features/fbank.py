@@ -1,8 +1,8 @@
 """Log-mel filterbank and MFCC features as Kaldi computes them, for batches of waveforms on any device.
 
 One implementation serves feature extraction on disk and the training device. Per frame: remove the mean, pre-emphasise,
-window, power spectrum, mel bank, logarithm (, DCT and lifter). Mean removal, pre-emphasis and window are linear, so they are
-folded with the window into as few passes over the frames as possible; the mel bank is one matrix product.
+window, power spectrum, mel bank, logarithm (, DCT and lifter). Frames are computed in blocks: the memory for an hour of audio
+is that of its result, and on a CPU a block's spectra stay in the cache.
 """
 import math
 
@@ -10,16 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sslspk.errors import InputError
 from sslspk.features.config import FeatureOptions
 
 EPSILON = float(np.finfo(np.float32).eps)  # Kaldi's floor of energies before the logarithm
-BLOCK_FRAMES = 2048                         # frames computed at a time: bounded memory, spectra that stay in the cache
+CPU_BLOCK = 512         # frames computed at a time: their spectra stay in the cache
+DEVICE_BLOCK = 1 << 16  # enough to fill a GPU, and about half a gigabyte
 
 
 class Extractor(nn.Module):
-    """forward(wave (B,S) on the int16 scale) -> (B,T,F) float32; T = num_frames(S), which may be 0.
+    """forward(wave (B,S) on the int16 scale, any dtype) -> (B,T,F) float32; T = num_frames(S), which may be 0.
 
     It has no parameters and needs no gradient; autocast does not touch it.
+    Raises InputError when there are more mel bins than the spectrum can fill.
     """
 
     def __init__(self, options: FeatureOptions):
@@ -42,54 +45,51 @@ class Extractor(nn.Module):
     @torch.no_grad()
     def forward(self, wave: Tensor) -> Tensor:
         count = self.num_frames(wave.shape[1])
-        if count == 0:
-            return wave.new_zeros(len(wave), 0, self.options.num_features, dtype=torch.float32)
+        out = wave.new_empty(len(wave), count, self.options.num_features, dtype=torch.float32)
+        rows = max(1, (CPU_BLOCK if wave.device.type == "cpu" else DEVICE_BLOCK) // max(1, len(wave)))
         with torch.autocast(wave.device.type, enabled=False):
-            frames = self._frames(wave.float(), count)
-            rows = max(1, BLOCK_FRAMES // len(wave)) if wave.device.type == "cpu" else count
-            blocks = [self._block(part) for part in frames.split(rows, dim=1)]
-        return torch.cat(blocks, 1) if len(blocks) > 1 else blocks[0]
+            for first in range(0, count, rows):
+                last = min(first + rows, count)
+                out[:, first:last] = self._features(self._frames(wave, first, last))
+        return out
 
-    def _frames(self, wave: Tensor, count: int) -> Tensor:
-        """(B,S) -> (B,T,N) views of the (padded) waveform."""
-        o = self.options
-        if not o.snip_edges:
-            wave = _reflect(wave, o.shift_samples // 2 - o.window_samples // 2, count, o)
-        return wave.unfold(1, o.window_samples, o.shift_samples)[:, :count]
+    def _frames(self, wave: Tensor, first: int, last: int) -> Tensor:
+        """Frames `first` to `last` of the waveform, (B,last-first,N) float32: views of one stretch of samples."""
+        o, size = self.options, wave.shape[1]
+        begin = first * o.shift_samples + (0 if o.snip_edges else o.shift_samples // 2 - o.window_samples // 2)
+        end = begin + (last - first - 1) * o.shift_samples + o.window_samples
+        if begin >= 0 and end <= size:
+            samples = wave[:, begin:end]
+        else:  # snip_edges false: reflected at both ends, as often as it takes
+            place = torch.arange(begin, end, device=wave.device).remainder(2 * size)
+            samples = wave[:, torch.minimum(place, 2 * size - 1 - place)]
+        return samples.float().unfold(1, o.window_samples, o.shift_samples)
 
-    def _block(self, frames: Tensor) -> Tensor:
+    def _features(self, frames: Tensor) -> Tensor:
+        """(B,T,N) -> (B,T,F)."""
         o = self.options
         if o.remove_dc_offset:
             frames = frames - frames.mean(-1, keepdim=True)
-        raw = _log_energy(frames, o) if o.use_energy and o.raw_energy else None
-        c = o.preemphasis_coefficient
+        energy = _log_energy(frames, o) if o.use_energy and o.raw_energy else None
         x = frames * self.window
-        if c:  # x[0] -= c x[0], x[i] -= c x[i - 1], then the window
-            x[..., 1:] -= (c * self.window[1:]) * frames[..., :-1]
-            x[..., 0] *= 1 - c
-        energy = _log_energy(x, o) if o.use_energy and not o.raw_energy else raw
-        spectrum = torch.fft.rfft(x, self.fft_length)
-        power = torch.view_as_real(spectrum).square_().sum(-1)
-        mel = torch.log((power @ self.mel).clamp_(min=EPSILON))
+        x[..., 1:] -= (o.preemphasis_coefficient * self.window[1:]) * frames[..., :-1]
+        x[..., 0] *= 1 - o.preemphasis_coefficient  # the sample before the first one counts as equal to it
+        if o.use_energy and not o.raw_energy:
+            energy = _log_energy(x, o)
+        squares = torch.view_as_real(torch.fft.rfft(x, self.fft_length)).square_()
+        power = squares[..., 0] + squares[..., 1]  # a sum over an axis of two takes longer than the Fourier transform
+        feats = (power @ self.mel).clamp_(min=EPSILON).log_()
         if o.feature_type == "mfcc":
-            mel = mel @ self.dct
+            feats = feats @ self.dct
             if energy is not None:
-                mel[..., 0] = energy
-            return mel
-        return mel if energy is None else torch.cat([energy[..., None], mel], -1)
+                feats[..., 0] = energy
+        elif energy is not None:
+            feats = torch.cat([energy[..., None], feats], -1)
+        return feats
 
 
 def _log_energy(frames: Tensor, options: FeatureOptions) -> Tensor:
-    energy = torch.log(frames.square().sum(-1).clamp(min=EPSILON))
-    return energy.clamp(min=math.log(options.energy_floor)) if options.energy_floor > 0 else energy
-
-
-def _reflect(wave: Tensor, start: int, count: int, options: FeatureOptions) -> Tensor:
-    """The samples start .. needed by `count` frames, reflected at both ends as often as it takes (snip_edges false)."""
-    size = wave.shape[1]
-    place = torch.arange(start, start + (count - 1) * options.shift_samples + options.window_samples, device=wave.device)
-    place = place.remainder(2 * size)
-    return wave[:, torch.minimum(place, 2 * size - 1 - place)]
+    return frames.square().sum(-1).clamp_(min=max(EPSILON, options.energy_floor)).log_()
 
 
 def window(options: FeatureOptions) -> np.ndarray:
@@ -102,7 +102,10 @@ def window(options: FeatureOptions) -> np.ndarray:
 
 
 def mel_bank(options: FeatureOptions, fft_length: int) -> np.ndarray:
-    """(fft_length / 2 + 1, bins): triangles evenly spaced on mel(f) = 1127 ln(1 + f / 700); the bin at half the rate is unused."""
+    """(fft_length / 2 + 1, bins): triangles evenly spaced on mel(f) = 1127 ln(1 + f / 700); half the rate itself is unused.
+
+    Raises InputError when a bin would be empty.
+    """
     def to_mel(f):
         return 1127.0 * np.log1p(np.asarray(f) / 700.0)
     edges = np.linspace(to_mel(options.low_freq), to_mel(options.top_freq), options.num_mel_bins + 2)
@@ -110,7 +113,11 @@ def mel_bank(options: FeatureOptions, fft_length: int) -> np.ndarray:
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     bank = np.minimum((mel - left) / (centre - left), (right - mel) / (right - centre))
     bank[fft_length // 2] = 0.0
-    return np.maximum(bank, 0.0)
+    bank = np.maximum(bank, 0.0)
+    if not bank.any(0).all():
+        raise InputError(f"num_mel_bins {options.num_mel_bins}: mel bin {bank.any(0).argmin()} lies between two lines of a "
+                         f"spectrum of {fft_length} points; lower num_mel_bins.")
+    return bank
 
 
 def cepstral_matrix(options: FeatureOptions) -> np.ndarray:

@@ -58,10 +58,11 @@ def m4a(path: str) -> tuple[np.ndarray, int, int]:
     """AAC in an mp4 box: int16 samples (S,) of the first channel, rate, channels. Raises InputError naming the file."""
     import av  # here alone, so that other formats work where av is not installed
     try:
-        with av.open(path) as container:
-            if not container.streams.audio:
-                raise InputError(f"{path} holds no audio; download it again, or leave it out.")
-            stream = container.streams.audio[0]
+        # Tags that are no UTF-8 are no reason to refuse the audio.
+        with av.open(path, metadata_errors="replace") as container:
+            stream = next(iter(container.streams.audio), None)
+            if stream is None or stream.codec_context is None:
+                raise InputError(f"{path} holds no audio that can be decoded; download it again, or leave it out.")
             blocks, rate, channels = [], stream.codec_context.sample_rate, 1
             for frame in container.decode(stream):
                 # The frame knows better than the header: AAC may say half its rate there.

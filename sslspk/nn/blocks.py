@@ -23,12 +23,17 @@ class ConvReluNorm(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Scales each channel by a gate computed from all channels' means (Hu et al. 2018): (B, C, ...) -> the same shape."""
+    """Scales each channel by a gate computed from all channels' means (Hu et al. 2018): (B, C, ...) -> the same shape.
+
+    The hidden bias starts at zero: after BatchNorm the means are near zero, so that a random bias would decide alone which
+    hidden units are dead, and with two of them (16 channels, reduction 8) all are in one layer of four.
+    """
 
     def __init__(self, channels: int, bottleneck: int):
         super().__init__()
         self.squeeze = nn.Linear(channels, bottleneck)
         self.excite = nn.Linear(bottleneck, channels)
+        nn.init.zeros_(self.squeeze.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         dims = list(range(2, x.ndim))

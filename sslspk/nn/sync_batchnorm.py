@@ -63,7 +63,7 @@ def _train_forward(layer: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
         layer.num_batches_tracked += 1
         share = 1.0 / float(layer.num_batches_tracked) if layer.momentum is None else layer.momentum
         layer.running_mean.lerp_(mean, share)
-        layer.running_var.lerp_(var * (count / (count - 1)).float(), share)  # torch keeps the unbiased estimate
+        layer.running_var.lerp_(var * (count / (count - 1)).to(var.dtype), share)  # torch keeps the unbiased estimate
     return y
 
 
@@ -83,7 +83,7 @@ def _moments_of_all_ranks(x: Tensor, dims: list[int]) -> tuple[Tensor, Tensor, T
     total = counts.sum()
     mean = (counts * means).sum(0) / total
     var = (squares + counts * (means - mean).square()).sum(0) / total
-    return mean.float(), var.float(), total
+    return mean.to(x.dtype), var.to(x.dtype), total
 
 
 class _Normalise(torch.autograd.Function):
@@ -92,13 +92,14 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, ...]:
         dims = [d for d in range(x.ndim) if d != 1]
-        mean, var, count = _moments_of_all_ranks(x.float(), dims)
+        wide = _exact(x)
+        mean, var, count = _moments_of_all_ranks(wide, dims)
         scale = torch.rsqrt(var + eps)
         ctx.save_for_backward(x, weight, mean, scale, count)
         ctx.dims = dims
         gain = scale if weight is None else scale * weight
         offset = -mean * gain if bias is None else bias - mean * gain
-        y = torch.addcmul(_channel(offset, x), x.float(), _channel(gain, x)).to(x.dtype)
+        y = torch.addcmul(_channel(offset, x), wide, _channel(gain, x)).to(x.dtype)
         ctx.mark_non_differentiable(mean, var, count)
         return y, mean, var, count
 
@@ -106,16 +107,24 @@ class _Normalise(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_y: Tensor, *_) -> tuple[Tensor | None, ...]:
         x, weight, mean, scale, count = ctx.saved_tensors
-        grad = grad_y.float()
-        normal = (x.float() - _channel(mean, x)).mul_(_channel(scale, x))
-        grad_bias, grad_weight = grad.sum(ctx.dims), (grad * normal).sum(ctx.dims)
+        grad, wide = _exact(grad_y), _exact(x)
+        product = (wide - _channel(mean, x)).mul_(grad)
+        grad_bias, grad_weight = grad.sum(ctx.dims), product.sum(ctx.dims) * scale
         sums = torch.stack([grad_bias, grad_weight])
         dist.all_reduce(sums)  # every rank's loss depends on every rank's input through mean and var
-        mean_grad, mean_product = (sums / count).float()
+        mean_grad, mean_product = (sums / count).to(wide.dtype)
+        # grad_x = gain * (grad - mean_grad - normalised x * mean_product), as offset + x * slope + grad * gain
         gain = scale if weight is None else scale * weight
-        normal.mul_(_channel(mean_product, x)).add_(_channel(mean_grad, x))
-        grad_x = (grad - normal).mul_(_channel(gain, x)).to(x.dtype)
+        slope = -gain * scale * mean_product
+        offset = -gain * mean_grad - slope * mean
+        grad_x = torch.addcmul(_channel(offset, x), wide, _channel(slope, x), out=product)
+        grad_x = grad_x.addcmul_(grad, _channel(gain, x)).to(x.dtype)
         return grad_x, None if weight is None else grad_weight, None if weight is None else grad_bias, None
+
+
+def _exact(x: Tensor) -> Tensor:
+    """x in float32, or in float64 if it is."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def _channel(values: Tensor, x: Tensor) -> Tensor:

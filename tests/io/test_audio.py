@@ -251,3 +251,41 @@ def test_no_archive_appears_when_packing_fails(tmp_path):
     assert os.listdir(tmp_path) == []
     with pytest.raises(InputError, match="mp3"):
         audio.PackWriter(tmp_path / "a.ark", tmp_path / "a.scp", "mp3")
+
+
+@pytest.mark.parametrize("options", [None, {"movflags": "faststart"}], ids=["moov_last", "moov_first"])
+def test_a_damaged_m4a_is_read_or_refused(tmp_path, options):
+    """Bytes overwritten anywhere, most of them in the boxes that describe the audio: never another error."""
+    whole, path = tmp_path / "whole.m4a", tmp_path / "damaged.m4a"
+    write_m4a(whole, tone(0.5), options=options)
+    good, refused = np.fromfile(whole, np.uint8), 0
+    boxes = whole.read_bytes().find(b"moov")
+    for seed in range(50):
+        rng, bad = np.random.default_rng(seed), good.copy()
+        first, last = (boxes, min(boxes + 700, len(bad))) if seed % 4 else (0, len(bad))
+        bad[rng.integers(first, last, rng.choice([1, 4, 30]))] ^= rng.integers(1, 256, dtype=np.uint8)
+        bad.tofile(path)
+        try:
+            assert len(audio.read(str(path))[0]) > 0
+        except InputError as err:
+            assert str(path) in str(err)
+            refused += 1
+    assert 15 < refused < 50
+
+
+def test_an_m4a_whose_codec_is_unknown_is_refused(tmp_path):
+    path = tmp_path / "a.m4a"
+    write_m4a(path, tone(0.5))
+    path.write_bytes(path.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"zzzz"))
+    with pytest.raises(InputError, match=r"a\.m4a (holds no audio that can be decoded|cannot be decoded)"):
+        audio.read(str(path))
+
+
+def test_tags_that_are_no_text_do_not_matter(tmp_path):
+    path = tmp_path / "a.m4a"
+    write_m4a(path, tone(0.5))
+    data = path.read_bytes()
+    place = data.find(b"Lavf")
+    assert place > 0
+    path.write_bytes(data[:place] + b"\xff\xfe\x80\xff" + data[place + 4:])
+    assert audio.read(str(path))[1] == RATE

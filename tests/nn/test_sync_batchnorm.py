@@ -1,5 +1,6 @@
 """BatchNorm over ranks: two gloo ranks equal one rank with both batches; one rank is torch's own layer, bit for bit."""
 import copy
+from datetime import timedelta
 
 import pytest
 import torch
@@ -47,7 +48,8 @@ def run(net, inputs):
 
 
 def worker(rank, folder, shape, affine, momentum):
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2,
+                            timeout=timedelta(seconds=60))
     net = sync_batchnorm.convert(network(shape, affine, momentum))
     rows = slice(0, SPLIT) if rank == 0 else slice(SPLIT, None)
     tensors = run(net, [x[rows] for x in batches(shape)])

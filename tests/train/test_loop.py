@@ -210,7 +210,7 @@ def test_bad_options_are_one_sentence(data, tmp_path, option, said):
 @pytest.mark.slow
 def test_killed_ten_times_ends_with_the_same_weights(data, tmp_path):
     """kill -9 at random moments, start again: the final weights are those of the run left alone, bit for bit."""
-    conf = conf_file(tmp_path, **{"train.steps": 1500, "train.save_every": 10, "train.log_every": 20})
+    conf = conf_file(tmp_path, **{"train.steps": 500, "train.save_every": 5, "train.log_every": 20})
     assert run("--conf", conf, data, tmp_path / "whole").returncode == 0
     rng, exp = random.Random(0), tmp_path / "killed"
     for _ in range(10):
@@ -218,7 +218,7 @@ def test_killed_ten_times_ends_with_the_same_weights(data, tmp_path):
         process = subprocess.Popen(command("--conf", conf, data, exp), stdout=subprocess.DEVNULL)
         while newest(exp) == before and process.poll() is None:
             time.sleep(0.005)
-        time.sleep(rng.uniform(0, 0.2))
+        time.sleep(rng.uniform(0, 0.1))
         assert process.poll() is None, "the run is too short to be killed ten times"
         process.kill()
         process.wait()

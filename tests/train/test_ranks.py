@@ -18,7 +18,8 @@ ENCODERS = {
 
 
 def train_with(ranks, conf, data, exp):
-    program = [sys.executable, "-m"] + (["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"] if ranks > 1 else [])
+    several = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
+    program = [sys.executable, "-m", *(several if ranks > 1 else [])]
     done = subprocess.run([*program, "sslspk.bin.train", "--conf", str(conf), str(data), str(exp)], capture_output=True, text=True,
                           env={**os.environ, "OMP_NUM_THREADS": "1", "SSLSPK_DEVICE": "cpu"}, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -53,8 +53,8 @@ def run(job, batches, steps: int) -> float:
     import torch
 
     from sslspk.methods.base import Progress
-    from sslspk.train.loop import gradients
     from sslspk.train.log import TrainLog
+    from sslspk.train.loop import gradients
     with tempfile.TemporaryDirectory() as folder:
         log = TrainLog(Path(folder), 1, 0, steps, None)
         job.model.train()

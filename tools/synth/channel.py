@@ -25,9 +25,9 @@ class Channel:
 
 def draw(rng: np.random.Generator) -> Channel:
     """New recording conditions."""
-    room = rir(rng.uniform(0.15, 0.6), rng.uniform(1.0, 5.0), 0.25, rng) if rng.random() < 0.3 else None
+    room = rir(rng.uniform(0.15, 0.5), rng.uniform(1.0, 4.0), 0.25, rng) if rng.random() < 0.25 else None
     return Channel(
-        gains_db=rng.normal(0, 3.5, len(POINTS)),
+        gains_db=rng.normal(0, 5.0, len(POINTS)),
         low=float(rng.uniform(50, 200)),
         high=float(rng.uniform(4500, 7800)),
         room=room,
@@ -45,7 +45,7 @@ def record(voice: np.ndarray, channel: Channel, rng: np.random.Generator) -> np.
     snr_db = channel.snr_db + rng.normal(0, 2.0)
     if channel.room is not None:
         voice = fftconvolve(voice, channel.room)[: len(voice)]
-    ambient = coloured(len(voice), channel.tilt, rng)
+    ambient = coloured(len(voice), channel.tilt, rng) * _swell(len(voice), rng)
     wave = voice + ambient * (voice.std() / ambient.std() * 10 ** (-snr_db / 20))
     size = next_fast_len(len(wave) + RATE // 8, real=True)
     hertz = np.maximum(np.fft.rfftfreq(size, 1 / RATE), 1.0)
@@ -54,6 +54,13 @@ def record(voice: np.ndarray, channel: Channel, rng: np.random.Generator) -> np.
     wave = irfft(rfft(wave, size) * gain.astype(np.float32), size)[: len(voice)]
     wave += rng.standard_normal(len(voice), dtype=np.float32) * (wave.std() * 10 ** (-FLOOR_DB / 20))
     return wave * (channel.level * rng.uniform(0.7, 1.0) / np.abs(wave).max())
+
+
+def _swell(samples: int, rng: np.random.Generator) -> np.ndarray:
+    """How background noise comes and goes: (S,) float32, a new level every half second, 4 dB about one."""
+    levels = rng.normal(0, 4.0, samples // (RATE // 2) + 2)
+    decibel = np.interp(np.arange(samples) / (RATE // 2), np.arange(len(levels)), levels)
+    return (10 ** (decibel / 20)).astype(np.float32)
 
 
 def coloured(samples: int, tilt: float, rng: np.random.Generator) -> np.ndarray:

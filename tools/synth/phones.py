@@ -86,16 +86,16 @@ def sequence(seconds: float, rate: float, rng: np.random.Generator) -> tuple[np.
 
     Returns the phone numbers (N,) and their lengths in frames (N,), at least one each; together they fill the time.
     """
-    names, frames, total = [PAUSE.name], [int(rng.integers(6, 25))], 0
+    names, frames = [PAUSE.name], [int(rng.integers(6, 25))]
     goal = int(np.ceil(seconds / FRAME)) + 2
-    total = frames[0]
+    total, halting = frames[0], rng.lognormal(0, 0.5)  # some talk with longer pauses today
     while total < goal:
         phrase = [p for _ in range(rng.integers(3, 10)) for p in _syllable(rng)]
         mean = np.array([SECONDS[INDEX[p]] for p in phrase]) / rate
         length = np.maximum(1, np.rint(mean * rng.lognormal(0, 0.22, len(phrase)) / FRAME)).astype(int)
         length[-2:] = np.rint(length[-2:] * 1.3)  # a phrase slows down at its end
         names += [*phrase, PAUSE.name]
-        frames += [*length.tolist(), int(rng.uniform(0.08, 0.45) / FRAME)]
+        frames += [*length.tolist(), 1 + int(rng.uniform(0.08, 0.4) * halting / FRAME)]
         total = sum(frames)
     frames = np.array(frames)
     keep = np.searchsorted(np.cumsum(frames), goal) + 1

@@ -34,8 +34,8 @@ class Speaker:
 def draw(gender: str, rng: np.random.Generator) -> Speaker:
     """A new speaker, gender "m" or "f"."""
     female = gender == "f"
-    pitch = rng.normal(np.log(200 if female else 118), 0.17)
-    tract = (0.15 if female else 0.0) + rng.normal(0, 0.07)  # a shorter vocal tract raises all formants
+    pitch = rng.normal(np.log(195 if female else 122), 0.19)
+    tract = (0.13 if female else 0.0) + rng.normal(0, 0.07)  # a shorter vocal tract raises all formants
     return Speaker(
         gender=gender,
         pitch=float(np.exp(pitch)),

@@ -1,0 +1,146 @@
+"""steps/make_feats.sh and steps/compute_vad.sh as a recipe calls them: Kaldi's values on disk, skipping, and every bad recording."""
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import kaldiio
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from sslspk.config import load
+from sslspk.features.config import CmvnOptions, FeatureOptions
+from sslspk.io import ark, audio, datadir, table
+from sslspk.train.frontend import FrontEnd
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests/golden/feats"
+KALDI = np.load(GOLDEN / "kaldi.npz")
+WAVES = {"spk2-u2": "spk2-u2.flac", "spk3-u3": "spk3-u3.wav", "spk4-u4": "edge-400.wav"}
+
+
+def run(folder, *words):
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "LC_ALL": "C"}
+    return subprocess.run([str(word) for word in words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def make_recipe(folder, waves):
+    """A recipe directory with the confs of egs/voxceleb and data/x of these recordings (utterance: path or command)."""
+    for name in ("steps", "utils"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "conf").mkdir()
+    for name in ("fbank", "fbank_jhu", "mfcc", "vad"):
+        shutil.copy(ROOT / f"egs/voxceleb/conf/{name}.yaml", folder / "conf")
+    datadir.write(folder / "data/x", wav={utt: str(spec) for utt, spec in waves.items()},
+                  utt2spk={utt: utt.split("-")[0] for utt in waves})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """Three recordings, their uncompressed features by two jobs, and their VAD."""
+    folder = make_recipe(tmp_path_factory.mktemp("recipe"), {utt: GOLDEN / name for utt, name in WAVES.items()})
+    done = run(folder, "steps/make_feats.sh", "--nj", 2, "--compress", "false", "data/x")
+    assert done.returncode == 0, done.stderr
+    done = run(folder, "steps/compute_vad.sh", "--nj", 1, "data/x")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_kaldis_own_reader_finds_kaldis_values(recipe):
+    feats = kaldiio.load_scp(str(recipe / "data/x/feats.scp"))
+    assert list(feats) == list(WAVES)
+    for key, found in (("fbank80/spk3-u3", feats["spk3-u3"]), ("fbank80_every5/spk2-u2", feats["spk2-u2"][::5])):
+        difference = found - KALDI[key]
+        assert np.sqrt(np.mean(difference ** 2)) < 1e-4 and np.abs(difference).max() < 0.02
+    assert table.read(recipe / "data/x/utt2num_frames") == {utt: str(len(feats[utt])) for utt in WAVES}
+    assert table.read(recipe / "data/x/utt2num_frames") == {"spk2-u2": "664", "spk3-u3": "135", "spk4-u4": "1"}
+    assert table.read(recipe / "data/x/utt2dur") == {"spk2-u2": "6.6550", "spk3-u3": "1.3699", "spk4-u4": "0.0250"}
+    datadir.validate(recipe / "data/x", need=("wav.scp", "feats.scp", "vad.scp", "utt2num_frames", "utt2dur"))
+
+
+def test_vad_on_disk_is_kaldis(recipe):
+    decisions = kaldiio.load_scp(str(recipe / "data/x/vad.scp"))
+    for utt in ("spk2-u2", "spk3-u3"):
+        np.testing.assert_array_equal(decisions[utt], KALDI[f"vad_v2/{utt}"])
+
+
+@pytest.mark.parametrize("cmn", ["none", "utterance", "sliding"])
+def test_training_computes_the_same_features(recipe, cmn):
+    """What the encoder reads from audio, in training without noise and at extraction, is what it would read from disk."""
+    front = FrontEnd(load(FeatureOptions, recipe / "conf/fbank.yaml"), CmvnOptions(cmn=cmn))
+    stored = {utt: torch.from_numpy(ark.load(spec)) for utt, spec in table.read(recipe / "data/x/feats.scp").items()}
+    for utt, feats in stored.items():
+        wave, expected = torch.from_numpy(audio.read(str(GOLDEN / WAVES[utt]))[0]), front({"feats": feats[None, None]})[0]
+        torch.testing.assert_close(front.whole(wave), expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(front({"wave": wave[None, None]})[0], expected, rtol=0, atol=1e-5)
+    crops = torch.from_numpy(audio.read(str(GOLDEN / WAVES["spk2-u2"]))[0])[:2 * 3 * 16000].view(2, 3, 16000)
+    first = FrontEnd(load(FeatureOptions, recipe / "conf/fbank.yaml"), CmvnOptions(cmn="none"))({"wave": crops})[0, 0]
+    torch.testing.assert_close(first, stored["spk2-u2"][:98], rtol=0, atol=1e-5)
+
+
+def test_a_step_runs_again_only_when_something_changed(tmp_path):
+    recipe = make_recipe(tmp_path, {"spk4-u4": GOLDEN / "edge-400.wav"})
+    step = ["steps/make_feats.sh", "--nj", 1, "--conf", "conf/fbank_jhu.yaml", "data/x"]
+
+    def columns():
+        done = run(recipe, *step)
+        assert done.returncode == 0, done.stderr
+        return "skipped" in done.stdout, ark.load(table.read(recipe / "data/x/feats.scp")["spk4-u4"]).shape
+
+    assert columns() == (False, (3, 80))
+    assert columns() == (True, (3, 80))
+    with (recipe / "conf/fbank.yaml").open("a") as file:  # the file that fbank_jhu.yaml names as its base
+        file.write("use_energy: true\n")
+    assert columns() == (False, (3, 30))
+    with (recipe / "conf/fbank_jhu.yaml").open("a") as file:
+        file.write("num_mel_bins: 24\n")
+    assert columns() == (False, (3, 24))
+    assert columns() == (True, (3, 24))
+    step[1:1] = ["--set", "num_mel_bins=20"]
+    assert columns() == (False, (3, 20))
+
+
+def test_compressed_features_are_close_and_small(tmp_path):
+    recipe = make_recipe(tmp_path, {"spk3-u3": GOLDEN / "spk3-u3.wav"})
+    assert run(recipe, "steps/make_feats.sh", "data/x", "logs", "arks").returncode == 0
+    assert (recipe / "logs/make_feats.1.log").is_file() and sum(path.stat().st_size for path in (recipe / "arks").glob("*.ark")) < 135 * 80 * 1.1
+    found = ark.load(table.read(recipe / "data/x/feats.scp")["spk3-u3"])
+    assert np.abs(found - KALDI["fbank80/spk3-u3"]).mean() < 0.05
+
+
+def cut_wav(path):
+    path.write_bytes((GOLDEN / "spk3-u3.wav").read_bytes()[:30000])
+    return path
+
+
+def other_rate(path):
+    soundfile.write(path, np.zeros(8000, np.int16), 8000)
+    return path
+
+
+BAD = {
+    "missing": (lambda folder: folder / "gone.wav", "gone.wav"),
+    "cut": (lambda folder: cut_wav(folder / "cut.wav"), "cut.wav is truncated"),
+    "pipe": (lambda folder: f"cat {GOLDEN / 'spk3-u3.wav'} |", "--allow-pipes true"),
+    "rate": (lambda folder: other_rate(folder / "slow.wav"), "slow.wav has 8000"),
+    "short": (lambda folder: GOLDEN / "edge-399.wav", "399 samples"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_recording_stops_the_step_and_is_named(tmp_path, kind):
+    make, message = BAD[kind]
+    waves = {"spk3-u3": GOLDEN / "spk3-u3.wav", "spk5-bad": make(tmp_path), "spk6-u6": GOLDEN / "edge-400.wav"}
+    recipe = make_recipe(tmp_path, waves)
+    done = run(recipe, "steps/make_feats.sh", "--nj", 1, "data/x")
+    assert done.returncode == 1
+    sentences = [line for line in done.stderr.splitlines() if "error:" in line]
+    assert len(sentences) == 1 and "spk5-bad" in sentences[0] and message in sentences[0], done.stderr
+    assert "Traceback" not in done.stderr
+    left = [path.name for path in recipe.rglob("*") if path.is_file()]
+    assert not [name for name in left if "feats" in name and not name.endswith(".log")], left
+    assert not {"utt2num_frames", "utt2dur", ".done"} & set(left)

@@ -1,0 +1,132 @@
+"""The loop's parts by themselves: checkpoints, model files, learning rate, collapse watch, front end."""
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny
+
+from sslspk.errors import InputError
+from sslspk.features.augment import WaveAugment
+from sslspk.features.fbank import Extractor
+from sslspk.train import checkpoint, model
+from sslspk.train.config import differences
+from sslspk.train.frontend import FrontEnd
+from sslspk.train.optim import build_optimizer, learning_rate
+from sslspk.train.watch import CollapseWatch
+
+
+def test_checkpoint_round_trip_and_pruning(tmp_path):
+    for step in (5, 10, 15):
+        checkpoint.save_step(tmp_path, step, {"step": step, "x": torch.arange(3.0)}, keep=2)
+    assert [p.name for p in checkpoint.checkpoints(tmp_path)] == ["step-00000010.pt", "step-00000015.pt"]
+    assert checkpoint.load_newest(tmp_path)["step"] == 15
+    assert checkpoint.load_newest(tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_a_flipped_byte_is_found(tmp_path, place):
+    path = tmp_path / "x.pt"
+    checkpoint.save(path, {"x": torch.arange(5000.0)})
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 0xFF
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match="x.pt: not a readable model"):
+        checkpoint.load(path)
+
+
+def test_a_pickle_with_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (print, ("run",))
+    torch.save({"x": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(InputError, match="not a readable model"):
+        checkpoint.load(tmp_path / "evil.pt")
+
+
+def test_average_keeps_types():
+    states = [{"w": torch.tensor([0.0, 2.0]), "n": torch.tensor(1)}, {"w": torch.tensor([1.0, 4.0]), "n": torch.tensor(7)}]
+    mean = checkpoint.average(states)
+    assert mean["w"].tolist() == [0.5, 3.0] and mean["w"].dtype == torch.float32 and mean["n"] == 7
+
+
+def test_model_file_carries_its_features(tmp_path):
+    config = tiny()
+    job_encoder = model.build_encoder(config.encoder, 20)
+    model.write(tmp_path / "final.pt", config, 20, {"teacher": job_encoder.state_dict()}, "teacher", {"labels": "none"})
+    loaded = model.load(tmp_path / "final.pt")
+    wave = torch.from_numpy(np.random.default_rng(0).normal(0, 1000, 8000).astype(np.int16))
+    x = loaded.front_end.whole(wave)
+    assert x.shape == (1, Extractor(config.features).num_frames(8000), 20)
+    assert torch.allclose(loaded.encoder(x), job_encoder.eval()(x))
+    with pytest.raises(InputError, match="no weights called student; it holds teacher"):
+        model.load(tmp_path / "final.pt", "student")
+
+
+def test_untrained_is_the_seeds_encoder(tmp_path):
+    config = tiny(seed=5)
+    encoder = model.build_encoder(config.encoder, 20)
+    model.write(tmp_path / "final.pt", config, 20, {"teacher": encoder.state_dict()}, "teacher", {})
+    a, b = (model.load(tmp_path / "final.pt", untrained=True).encoder.state_dict() for _ in range(2))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert any(not torch.equal(a[k], v) for k, v in encoder.state_dict().items())
+
+
+def test_learning_rate_scales_with_the_batch():
+    config = tiny(**{"train.lr": 0.5, "train.lr_batch": 8, "train.warmup_epochs": 2.0, "train.schedule": "cosine", "train.final_lr": 0.0})
+    rates = [learning_rate(config, step, 20, 2) for step in range(20)]
+    peak = 0.5 * 4 / 8
+    assert rates[:4] == pytest.approx([peak / 4, peak / 2, 3 * peak / 4, peak])
+    assert rates[4] == pytest.approx(peak) and rates[12] == pytest.approx(peak * (1 + math.cos(math.pi * 0.5)) / 2)
+
+
+def test_exponential_schedule_holds_then_halves():
+    config = tiny(**{"train.lr": 1.0, "train.schedule": "exponential", "train.warmup_epochs": 1, "train.hold_epochs": 1,
+                     "train.halve_epochs": 2, "train.final_lr": 0.2})
+    rates = [learning_rate(config, step, 100, 10) for step in (19, 40, 60, 99)]
+    assert rates == pytest.approx([1.0, 0.5, 0.25, 0.2])
+
+
+def test_no_weight_decay_on_vectors():
+    net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3))
+    groups = build_optimizer(net, tiny(**{"train.weight_decay": 0.1})).param_groups
+    assert [len(g["params"]) for g in groups] == [1, 3] and [g["weight_decay"] for g in groups] == [0.1, 0.0]
+
+
+TOP = math.log(1024)
+
+
+@pytest.mark.parametrize(("figures", "epochs", "said"), [
+    ({"teacher_entropy": 0.999 * TOP}, 2.0, "lower method.teacher_temp"),
+    ({"teacher_entropy": 0.001 * TOP}, 2.0, "raise method.teacher_temp"),
+    ({"teacher_entropy": 0.5 * TOP, "effective_rank": 1.2}, 2.0, "effective rank 1.2"),
+    ({"teacher_entropy": 0.5 * TOP, "effective_rank": 40.0}, 2.0, None),
+    ({"teacher_entropy": 0.999 * TOP}, 0.5, None),
+])
+def test_collapse_watch(figures, epochs, said):
+    watch = CollapseWatch(1024)
+    warning = watch.look(figures, epochs)
+    assert (warning is None) if said is None else (said in warning)
+    assert watch.look(figures, epochs) is None, "each warning once"
+
+
+def test_differences_ignore_bookkeeping():
+    assert differences(tiny(), tiny(**{"data.workers": 3, "train.keep": 9})) == []
+    assert differences(tiny(), tiny(**{"method.out_dim": 32})) == ["method.out_dim = 16, asked for 32"]
+
+
+def test_front_end_equals_its_parts():
+    config = tiny(**{"augment.specaug": {"num_time_masks": 1, "max_time": 5, "num_freq_masks": 0, "fill": "zero"}})
+    front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug)
+    rng = np.random.default_rng(0)
+    wave = torch.from_numpy(rng.normal(0, 1000, (2, 3, 4800)).astype(np.int16))
+    noise = torch.from_numpy(rng.normal(0, 1000, (2, 3, 4800)).astype(np.int16))
+    snr = torch.full((2, 3), 10.0)
+    masks = torch.zeros(2, 3, 1, 3, dtype=torch.int32)
+    masks[..., 1], masks[..., 2] = 4, 3
+    out = front_end({"wave": wave, "noise": noise, "snr_db": snr, "masks": masks})
+    noisy = WaveAugment()(wave[1, 2][None].float(), noise[1, 2][None], snr[1, 2][None])
+    x = Extractor(config.features)(noisy)[0]
+    x = x - x.mean(0)
+    x[4:7] = 0
+    assert out.shape[:2] == (2, 3) and torch.allclose(out[1, 2], x, atol=1e-4)
