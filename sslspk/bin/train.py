@@ -26,12 +26,14 @@ def main() -> int:
 
     from sslspk.versions import check_torch_pair
     check_torch_pair()
+    from sslspk.nn import comm
     from sslspk.train import distributed
     from sslspk.train.job import prepare
     from sslspk.train.loop import train
     device = distributed.init(config.train.timeout_seconds)
     try:
-        job = prepare(config, args.data, args.exp, device, args.init_from, print)
+        say = print if comm.rank() == 0 else lambda text: None
+        job = prepare(config, args.data, args.exp, device, args.init_from, say)
         return train(job)
     finally:
         distributed.finish()

@@ -27,11 +27,11 @@ def recording(extractor: "Extractor", utt: str, spec: str, allow_pipes: bool = F
         raise InputError(f"{utt}: {err}") from err
     options = extractor.options
     if rate != options.sample_frequency:
-        raise InputError(f"{utt}: {spec} has {rate} samples a second, and the configuration says "
-                         f"{options.sample_frequency:g}; resample it with steps/pack_audio.sh, or change sample_frequency.")
+        raise InputError(f"{utt}: {spec} has {rate} Hz and the features are for {options.sample_frequency:g} Hz; resample it "
+                         "with steps/pack_audio.sh, or set sample_frequency.")
     feats = extractor(torch.from_numpy(samples)[None])[0].numpy()
     if not len(feats):
-        raise InputError(f"{utt}: {spec} holds {len(samples)} samples, which is less than one frame; leave it out with "
+        raise InputError(f"{utt}: {spec} has {len(samples)} samples, less than one frame; leave it out with "
                          "utils/subset_data_dir.sh.")
     return feats, len(samples) / rate
 

@@ -1,5 +1,6 @@
 """Decoders: bytes or files of wav, flac, ogg (soundfile) and m4a (av) to 16-bit samples of the first channel."""
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
@@ -7,10 +8,15 @@ import soundfile
 from sslspk.errors import InputError
 from sslspk.io import files, riff
 
+if TYPE_CHECKING:
+    import av
+
 HEADER_READ = 1 << 16
 OGG_PAGE = 65307
 OGG_LAST = 4
 AAC_SLACK = 4 * 1024
+AV_TYPES = {"s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}  # sample formats of av
+AV_CHANNELS = 8
 SCALED = {"FLOAT", "DOUBLE", "VORBIS", "OPUS", "MPEG_LAYER_III"}
 
 
@@ -67,7 +73,7 @@ def m4a(path: str) -> tuple[np.ndarray, int, int]:
             for frame in container.decode(stream):
                 # The frame knows better than the header: AAC may say half its rate there.
                 rate, channels = frame.sample_rate, len(frame.layout.channels)
-                blocks.append(_first_channel(frame.to_ndarray(), channels, frame.format.is_planar, path))
+                blocks.append(_first_channel(frame, channels, path))
             promised = int(stream.duration * stream.time_base * rate) if stream.duration else 0
     except av.FFmpegError as err:
         raise undecodable(path, err) from err
@@ -109,7 +115,16 @@ def undecodable(where: str, err: Exception) -> InputError:
     return InputError(f"{where} cannot be decoded ({reason.rstrip('. ')}); copy or download it again, or leave it out.")
 
 
-def _first_channel(block: np.ndarray, channels: int, planar: bool, where: str) -> np.ndarray:
-    """av gives (channels, n) for planar and (1, n * channels) for interleaved frames."""
-    samples = block[0] if planar else block[0][::channels]
-    return samples.astype(np.int16) if samples.dtype == np.int16 else to_int16(samples.astype(np.float32), where)
+def _first_channel(frame: "av.AudioFrame", channels: int, where: str) -> np.ndarray:
+    """int16 (n,) of a decoded frame. Only its first plane is touched: to_ndarray of av reads beyond those of 8 channels."""
+    kind = frame.format.packed.name
+    if kind not in AV_TYPES or channels > AV_CHANNELS:
+        raise InputError(f"{where} is said to hold {channels} channels of {kind} samples, which no recording of speech does; "
+                         "download it again, or leave it out.")
+    if not frame.samples:
+        return np.zeros(0, np.int16)
+    step = 1 if frame.format.is_planar else channels
+    samples = np.frombuffer(frame.planes[0], AV_TYPES[kind], frame.samples * step)[::step]
+    if kind == "s16":
+        return samples.copy()
+    return (samples >> 16).astype(np.int16) if kind == "s32" else to_int16(samples.astype(np.float32), where)

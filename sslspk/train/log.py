@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from sslspk.nn import comm
+
 
 class TrainLog:
     """Averages figures on the device and reads them back only when a line is due. Silent on ranks other than 0."""
@@ -37,10 +39,10 @@ class TrainLog:
         self.bar.update(1)
 
     def line(self, step: int, epochs: float, lr: float) -> dict[str, float]:
-        """Write the line for the steps since the last one and return its figures."""
+        """Write the line for the steps since the last one and return its figures, means over the ranks (all of them must call it)."""
         if not self.sums:
             return {}
-        values = torch.stack([total / n for total, n in self.sums.values()]).tolist()
+        values = comm.mean_over_ranks(torch.stack([total / n for total, n in self.sums.values()])).tolist()
         figures = dict(zip(self.sums, values, strict=True))
         elapsed = max(time.perf_counter() - self.since, 1e-9)
         extra = {"lr": lr, "utterances_per_second": self.utterances / elapsed, "data_wait_percent": 100 * self.waited / elapsed}

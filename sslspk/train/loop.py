@@ -88,7 +88,7 @@ def _to_host(loss: torch.Tensor):
     """Start copying the loss to the host. It is waited for only after backward has been queued, so the GPU never idles."""
     if not loss.is_cuda:
         return loss.detach(), None
-    copy = loss.detach().to("cpu", non_blocking=True)
+    copy = torch.empty((), dtype=loss.dtype, pin_memory=True).copy_(loss.detach(), non_blocking=True)
     ready = torch.cuda.Event()
     ready.record()
     return copy, ready

@@ -89,25 +89,24 @@ def test_a_step_runs_again_only_when_something_changed(tmp_path):
     def columns():
         done = run(recipe, *step)
         assert done.returncode == 0, done.stderr
-        return "skipped" in done.stdout, ark.load(table.read(recipe / "data/x/feats.scp")["spk4-u4"]).shape
+        return "skipped" in done.stdout, kaldiio.load_scp(str(recipe / "data/x/feats.scp"))["spk4-u4"].shape
 
     assert columns() == (False, (3, 80))
     assert columns() == (True, (3, 80))
     with (recipe / "conf/fbank.yaml").open("a") as file:  # the file that fbank_jhu.yaml names as its base
         file.write("use_energy: true\n")
-    assert columns() == (False, (3, 30))
+    assert columns() == (False, (3, 81))
     with (recipe / "conf/fbank_jhu.yaml").open("a") as file:
         file.write("num_mel_bins: 24\n")
-    assert columns() == (False, (3, 24))
-    assert columns() == (True, (3, 24))
-    step[1:1] = ["--set", "num_mel_bins=20"]
-    assert columns() == (False, (3, 20))
+    assert columns() == (False, (3, 25))
+    assert columns() == (True, (3, 25))
 
 
 def test_compressed_features_are_close_and_small(tmp_path):
     recipe = make_recipe(tmp_path, {"spk3-u3": GOLDEN / "spk3-u3.wav"})
     assert run(recipe, "steps/make_feats.sh", "data/x", "logs", "arks").returncode == 0
-    assert (recipe / "logs/make_feats.1.log").is_file() and sum(path.stat().st_size for path in (recipe / "arks").glob("*.ark")) < 135 * 80 * 1.1
+    assert (recipe / "logs/make_feats.1.log").is_file()
+    assert sum(path.stat().st_size for path in (recipe / "arks").glob("*.ark")) < 135 * 80 * 1.1
     found = ark.load(table.read(recipe / "data/x/feats.scp")["spk3-u3"])
     assert np.abs(found - KALDI["fbank80/spk3-u3"]).mean() < 0.05
 
@@ -131,16 +130,16 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("kind", BAD)
-def test_a_bad_recording_stops_the_step_and_is_named(tmp_path, kind):
+@pytest.mark.parametrize("step, kind", [*(("make_feats", kind) for kind in BAD), ("compute_vad", "cut")])
+def test_a_bad_recording_stops_the_step_and_is_named(tmp_path, step, kind):
     make, message = BAD[kind]
     waves = {"spk3-u3": GOLDEN / "spk3-u3.wav", "spk5-bad": make(tmp_path), "spk6-u6": GOLDEN / "edge-400.wav"}
     recipe = make_recipe(tmp_path, waves)
-    done = run(recipe, "steps/make_feats.sh", "--nj", 1, "data/x")
+    done = run(recipe, f"steps/{step}.sh", "--nj", 1, "data/x")
     assert done.returncode == 1
     sentences = [line for line in done.stderr.splitlines() if "error:" in line]
     assert len(sentences) == 1 and "spk5-bad" in sentences[0] and message in sentences[0], done.stderr
     assert "Traceback" not in done.stderr
     left = [path.name for path in recipe.rglob("*") if path.is_file()]
-    assert not [name for name in left if "feats" in name and not name.endswith(".log")], left
+    assert not [name for name in left if name.startswith(("feats", "vad_", "vad.scp"))], left
     assert not {"utt2num_frames", "utt2dur", ".done"} & set(left)

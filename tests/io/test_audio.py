@@ -273,6 +273,36 @@ def test_a_damaged_m4a_is_read_or_refused(tmp_path, options):
     assert 15 < refused < 50
 
 
+@pytest.mark.parametrize("layout, count", [("5.1", 6), ("7.1", 8)])
+def test_an_m4a_of_many_channels(tmp_path, layout, count):
+    """The eight planes of a frame fill the decoder's table to its end, where a reader must stop."""
+    path = str(tmp_path / "a.m4a")
+    samples = np.stack([tone(), *np.zeros((count - 1, RATE), np.int16)]).T
+    with av.open(path, "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=RATE, layout=layout)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples).reshape(1, -1), format="s16", layout=layout)
+        frame.sample_rate, frame.pts = RATE, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    found, rate, channels = audio.load(path)
+    assert (rate, channels) == (RATE, count)
+    assert np.corrcoef(found[:16000], tone())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("form, subtype", [("s16p", "s16"), ("s32p", "s32")])
+def test_a_lossless_m4a_is_read_exactly(tmp_path, form, subtype):
+    path = str(tmp_path / "a.m4a")
+    with av.open(path, "w", format="mp4") as container:
+        stream = container.add_stream("alac", rate=RATE, layout="mono")
+        stream.codec_context.format = form
+        samples = tone()[None] if subtype == "s16" else tone()[None].astype(np.int32) << 16
+        frame = av.AudioFrame.from_ndarray(samples, format=form, layout="mono")
+        frame.sample_rate, frame.pts = RATE, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    np.testing.assert_array_equal(audio.read(path)[0], tone())
+
+
 def test_an_m4a_whose_codec_is_unknown_is_refused(tmp_path):
     path = tmp_path / "a.m4a"
     write_m4a(path, tone(0.5))

@@ -69,7 +69,7 @@ def read(folder: Path, minutes: float) -> list:
     waves, room = [], minutes * 60 * RATE
     for path in sorted(folder.rglob("*.wav")):
         wave, rate = audio.read(str(path))
-        if rate == RATE and room > 0:
+        if rate == RATE and room > 0 and len(wave) >= 400:  # torchaudio refuses less than one frame
             waves.append(wave)
             room -= len(wave)
     if not waves:

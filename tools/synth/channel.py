@@ -25,14 +25,14 @@ class Channel:
 
 def draw(rng: np.random.Generator) -> Channel:
     """New recording conditions."""
-    room = rir(rng.uniform(0.15, 0.5), rng.uniform(1.0, 4.0), 0.25, rng) if rng.random() < 0.25 else None
+    room = rir(rng.uniform(0.15, 0.5), rng.uniform(1.0, 4.0), 0.25, rng) if rng.random() < 0.3 else None
     return Channel(
         gains_db=rng.normal(0, 5.0, len(POINTS)),
         low=float(rng.uniform(50, 200)),
         high=float(rng.uniform(4500, 7800)),
         room=room,
-        snr_db=float(rng.uniform(15, 35)),
-        tilt=float(rng.uniform(0, 1.2)),
+        snr_db=float(rng.uniform(11, 33)),
+        tilt=float(rng.uniform(-0.2, 1.4)),
         level=float(np.exp(rng.uniform(np.log(0.1), np.log(0.8)))),
     )
 
