@@ -155,7 +155,7 @@ def slow_cepstra(mels, o):
     {}, {"window_type": "hamming"}, {"window_type": "hanning"}, {"window_type": "rectangular"}, {"window_type": "blackman"},
     {"window_type": "blackman", "blackman_coeff": 0.4}, {"remove_dc_offset": False}, {"preemphasis_coefficient": 0},
     {"use_energy": True}, {"use_energy": True, "raw_energy": False}, {"use_energy": True, "remove_dc_offset": False},
-    {"use_energy": True, "energy_floor": 1e9}, {"sample_frequency": 8000, "num_mel_bins": 40},
+    {"use_energy": True, "energy_floor": 1.4e10}, {"sample_frequency": 8000, "num_mel_bins": 40},
     {"sample_frequency": 8000, "num_mel_bins": 23, "high_freq": -200, "snip_edges": False},
     {"low_freq": 125, "high_freq": -400}, {"low_freq": 0, "high_freq": 7600, "num_mel_bins": 24},
     {"round_to_power_of_two": False, "num_mel_bins": 40}, {"frame_length": 32.1, "frame_shift": 12.5, "snip_edges": False},

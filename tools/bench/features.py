@@ -68,8 +68,10 @@ def read(folder: Path, minutes: float) -> list:
     from sslspk.io import audio
     waves, room = [], minutes * 60 * RATE
     for path in sorted(folder.rglob("*.wav")):
+        if room <= 0:
+            break
         wave, rate = audio.read(str(path))
-        if rate == RATE and room > 0 and len(wave) >= 400:  # torchaudio refuses less than one frame
+        if rate == RATE and len(wave) >= 400:  # torchaudio refuses less than one frame
             waves.append(wave)
             room -= len(wave)
     if not waves:
