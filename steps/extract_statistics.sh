@@ -15,7 +15,7 @@ key="extract_statistics $(done_conf "$conf")"
 inputs=("$data/feats.scp" "$reference/wav.scp")
 for file in "$conf" "${inputs[@]}"; do [ -f "$file" ] || { echo "$0: error: there is no $file" >&2; exit 1; }; done
 if done_skip "$out" "$key" "${inputs[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
-utils/validate_data_dir.sh "$data"
+utils/validate_data_dir.sh --no-wav "$data"
 mkdir -p "$out/log"
 $cmd "$out/log/statistics.log" python3 -m sslspk.bin.extract_statistics --conf "$conf" --reference "$reference" "$data" "$out"
 total=$(wc -l < "$data/feats.scp")

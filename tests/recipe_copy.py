@@ -51,5 +51,9 @@ def overrides(*items: str) -> list[str]:
 
 def snapshot(folder: Path) -> dict[str, str]:
     """md5 of every visible file below a folder that is no log, by path."""
+    def counts(path: Path) -> bool:
+        parts = path.relative_to(folder).parts
+        return path.is_file() and not {"log", "tensorboard"} & set(parts) and not any(part.startswith(".") for part in parts)
+
     return {str(path.relative_to(folder)): hashlib.md5(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*")) if path.is_file() and "log" not in path.parts and "tensorboard" not in path.parts}
+            for path in sorted(folder.rglob("*")) if counts(path)}

@@ -1,5 +1,6 @@
 """The loop: learns, logs, saves, resumes to the bit, stops before harm."""
 import json
+import os
 import random
 import signal
 import subprocess
@@ -73,6 +74,25 @@ def test_stop_and_resume_equals_an_uninterrupted_run(data, tmp_path):
     assert second.step == 5
     assert loop.train(second) == 0
     assert same(final_weights(tmp_path / "whole"), final_weights(tmp_path / "parts"))
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_whole_job_saves_and_leaves(data, tmp_path):
+    """A scheduler signals every process of the job, the loader's workers too; the run must still save and go on later."""
+    changes = {"train.steps": 200, "train.save_every": 150, "train.log_every": 10, "data.workers": 2}
+    conf, exp = conf_file(tmp_path, **changes), tmp_path / "exp"
+    process = subprocess.Popen(command("--conf", conf, data, exp), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               start_new_session=True)
+    while process.poll() is None and not (exp / "progress.jsonl").exists():
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == loop.REQUEUE, err.decode()[-2000:]
+    assert len(checkpoint.checkpoints(exp)) == 1
+    assert run("--conf", conf, data, exp).returncode == 0
+    assert run("--conf", conf, data, tmp_path / "whole").returncode == 0
+    assert same(final_weights(exp), final_weights(tmp_path / "whole"))
 
 
 def signal_after(job, steps):
