@@ -29,7 +29,7 @@ def main() -> int:
     rows = sorted((read(path) for path in args.exps.glob("*/scores_*/result_*.json")), key=lambda r: (r["list"], r["eer_percent"]))
     if not rows:
         raise InputError(f"{args.exps}: holds no scores_*/result_*.json; run steps/score.sh (stage 5) first.")
-    paper = yaml.safe_load(args.paper.read_text()) if args.paper else []
+    paper = (yaml.safe_load(args.paper.read_text()) if args.paper else None) or []
     text = ["# Results", "", "Made by local/show_table.py from the result files; do not edit. A row whose *labels used* is "
             "not `none` saw speaker labels in training.", ""]
     for name in sorted({row["list"] for row in rows}):

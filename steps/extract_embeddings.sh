@@ -30,10 +30,9 @@ options=()
 [ -z "$weights" ] || options+=(--weights "$weights")
 [ "$untrained" = false ] || options+=(--untrained)
 mkdir -p "$out/log"
-gpu=-1
-# shellcheck disable=SC2016  # the job itself computes which GPU is its own
-[ "$ngpu" -eq 0 ] || gpu="\$((JOB % $ngpu))"
-$cmd JOB=1:"$nj" "$out/log/extract.JOB.log" \
+gpus=(--gpu 0) gpu=-1
+[ "$ngpu" -eq 0 ] || gpus=(--gpu 1 --max-jobs-run "$ngpu") gpu=0   # each job sees one GPU, its own
+$cmd "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_embeddings "${options[@]}" --gpu "$gpu" \
   "$data/split$nj/JOB" "$model" "$out/xvector.JOB.ark" "$out/xvector.JOB.scp"
 for n in $(seq "$nj"); do cat "$out/xvector.$n.scp"; done | LC_ALL=C sort > "$out/xvector.scp.tmp"

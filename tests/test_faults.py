@@ -187,7 +187,7 @@ def test_a_truncated_archive_is_named(recipe):
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text"])
 def test_a_corrupt_model_is_named(recipe, damage):
-    bad = recipe / f"exp/{damage}/final.pt"
+    bad = recipe / f"exp/bad_{damage}/final.pt"
     bad.parent.mkdir()
     shutil.copy(recipe / "exp/tiny/final.pt", bad)
     if damage == "cut":
@@ -195,11 +195,11 @@ def test_a_corrupt_model_is_named(recipe, damage):
     else:
         bad.write_bytes({"empty": b"", "text": b"no model\n"}[damage])
     refused(sh(recipe, "steps/extract_embeddings.sh", "--nj", "1", "data/good", bad.parent.relative_to(recipe), f"exp/emb_{damage}"),
-            f"exp/{damage}/final.pt")
+            f"exp/bad_{damage}/final.pt")
     assert not (recipe / f"exp/emb_{damage}/xvector.scp").exists()
     if damage == "cut":
         refused(sh(recipe, "steps/train.sh", "--conf", "conf/tiny.yaml", "--init-from", bad, "data/good", "exp/from_bad"),
-                "exp/cut/final.pt")
+                "exp/bad_cut/final.pt")
 
 
 def test_lists_and_scores_that_do_not_fit(recipe):

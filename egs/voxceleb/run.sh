@@ -28,9 +28,9 @@ help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] 
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
 
-conf=conf/$system.yaml data=data exps=exp
+conf=conf/$system.yaml data=data exps=exp paper=conf/paper.yaml
 if [ "$mini" = true ]; then
-  conf=conf/mini/$system.yaml data=data_mini exps=exp_mini corpora=data_mini/corpora
+  conf=conf/mini/$system.yaml data=data_mini exps=exp_mini corpora=data_mini/corpora paper=/dev/null
   : "${voxceleb1:=$corpora/VoxCeleb1}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
   if [ "$train" = voxceleb2 ]; then : "${voxceleb2:=$corpora/VoxCeleb2}"; fi
 fi
@@ -126,5 +126,5 @@ if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
 fi
 
 if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
-  python3 local/show_table.py --paper conf/paper.yaml --out "$exps/RESULTS.md" --det "$exps/det" --data $data "$exps"
+  python3 local/show_table.py --paper $paper --out "$exps/RESULTS.md" --det "$exps/det" --data $data "$exps"
 fi

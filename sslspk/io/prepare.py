@@ -110,7 +110,9 @@ def write(folder: str, pairs: Iterable[Pair], tables: Tables) -> None:
         **tables,
     }
     wav = {source.utt: outcome.path for source, outcome in pairs}
-    if not _says(folder, {"wav.scp": wav, "spk2utt": datadir.invert(content["utt2spk"]), **content}):
+    said = {"wav.scp": wav, "spk2utt": datadir.invert(content["utt2spk"]), **content}
+    del said["utt2dur"]   # steps/make_feats.sh writes it too, with other digits; utt2num_samples says the same exactly
+    if not _says(folder, said):
         datadir.write(folder, wav=wav, **content)
     datadir.validate(folder, need=("wav.scp", *content))
 
