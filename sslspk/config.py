@@ -83,9 +83,10 @@ def merge(under: dict, over: dict) -> dict:
     return out
 
 
-def digest(config: Config) -> str:
-    """Twelve hexadecimal digits that identify the configuration (its JSON with sorted keys)."""
-    return hashlib.sha256(json.dumps(config.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:12]
+def digest(config: Config, exclude: dict | None = None) -> str:
+    """Twelve hexadecimal digits that identify the configuration (its JSON with sorted keys), less the keys in `exclude`."""
+    text = json.dumps(config.model_dump(mode="json", exclude=exclude), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def to_yaml(config: Config) -> str:

@@ -26,6 +26,7 @@ utils/validate_data_dir.sh --no-feats --no-wav "$data"
 program=(python3 -m sslspk.bin.train)
 [ "$ranks" -eq 1 ] || program=(torchrun --standalone --nproc-per-node "$ranks" -m sslspk.bin.train)
 [ "$ngpu" -gt 0 ] || export SSLSPK_DEVICE=cpu
+export TORCHELASTIC_SIGNALS_TO_HANDLE=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1   # torchrun passes these on to the ranks
 
 mkdir -p "$exp/log"
 log=$exp/log/train.log
@@ -33,6 +34,7 @@ log=$exp/log/train.log
 echo "$0: training into $exp (log: $log)"
 status=0
 $cmd --gpu "$ngpu" "$log" "${program[@]}" "${options[@]}" "$data" "$exp" || status=$?
+[ "$status" -eq 0 ] || [ ! -f "$exp/.stopped" ] || status=99   # stopped on request, saved: Grid Engine starts such a job again
 [ "$status" -eq 0 ] || exit "$status"
 [ -s "$exp/final.pt" ] || { echo "$0: $exp/final.pt was not written; see $log" >&2; exit 1; }
 echo "$0: wrote $exp/final.pt"

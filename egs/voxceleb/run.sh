@@ -113,7 +113,7 @@ if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
     score=(steps/score.sh --cmd "$train_cmd" --spk2gender "$data/$dir/spk2gender")
     for variant in $variants; do
       python3 -m sslspk.bin.provenance --system "$(basename "$exp")" --model "$exp/final.pt" --weights "${variant#trained}" \
-        --train "$train" "$exp/scores_$variant/provenance.json"
+        "$exp/scores_$variant/provenance.json"
       "${score[@]}" --provenance "$exp/scores_$variant/provenance.json" "$trials" "$exp/emb_$variant/$dir" \
         "$exp/emb_$variant/$dir" "$exp/scores_$variant"
     done

@@ -15,12 +15,11 @@ def main() -> int:
     parser.add_argument("--system", required=True, help="name of the row")
     parser.add_argument("--model", type=Path, help="final.pt that the embeddings come from; none: no model was trained")
     parser.add_argument("--weights", default="", help="which of the model's encoders, or `untrained`")
-    parser.add_argument("--train", default="none", help="name of the training set")
     args = parser.parse_args()
 
     from sslspk.io.files import atomic_write
     from sslspk.io.provenance import git_commit
-    row = {"system": args.system, "weights": args.weights, "trained_on": args.train, "labels": "none", "commit": git_commit()}
+    row = {"system": args.system, "weights": args.weights, "trained_on": "none", "labels": "none", "commit": git_commit()}
     if args.model:
         row.update(_of_model(args.model, args.weights))
     text = json.dumps(row, indent=1)
@@ -31,16 +30,17 @@ def main() -> int:
 
 
 def _of_model(path: Path, weights: str) -> dict:
-    from sslspk.config import check, digest
+    from sslspk.config import check
     from sslspk.train import checkpoint
-    from sslspk.train.config import SystemConfig
+    from sslspk.train.config import SystemConfig, config_hash
     content = checkpoint.load(path)
     config = check(SystemConfig, content["config"], str(path))
-    trained = weights != "untrained"
-    return {"weights": weights or content["evaluate"], "method": config.method.name, "encoder": config.encoder.name,
-            "config_hash": digest(config), "seed": config.seed, "steps": content["info"]["step"] if trained else 0,
-            "labels": content["info"]["labels"] if trained else "none", "training_data": content["info"]["data"],
-            "road": config.data.road, "commit": content["info"]["commit"]}
+    trained, info = weights != "untrained", content["info"]
+    return {"trained_on": info["trained_on"].split("_")[0], "training_data": info["data"],
+            "weights": weights or content["evaluate"], "method": config.method.name, "encoder": config.encoder.name,
+            "config_hash": config_hash(config), "seed": config.seed, "steps": info["step"] if trained else 0,
+            "labels": info["labels"] if trained else "none",
+            "road": config.data.road, "commit": info["commit"]}
 
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ def main() -> int:
 
     from sslspk.config import load
     from sslspk.train.config import SystemConfig
-    config = load(SystemConfig, args.conf, args.set)
+    chosen = [f"train.init_from={args.init_from}"] if args.init_from else []
+    config = load(SystemConfig, args.conf, args.set + chosen)
     if (args.exp / "final.pt").exists():
-        return _already_done(args.exp, config)
+        return _already_done(args.exp, config, args.data)
 
     from sslspk.versions import check_torch_pair
     check_torch_pair()
@@ -33,19 +34,23 @@ def main() -> int:
     device = distributed.init(config.train.timeout_seconds)
     try:
         say = print if comm.rank() == 0 else lambda text: None
-        job = prepare(config, args.data, args.exp, device, args.init_from, say)
+        job = prepare(config, args.data, args.exp, device, say)
         return train(job)
     finally:
         distributed.finish()
 
 
-def _already_done(exp: Path, config) -> int:
-    from sslspk.config import load
+def _already_done(exp: Path, config, data: Path) -> int:
+    """A finished run is left alone, but only when it is the run that was asked for."""
+    from sslspk.data.index import UtteranceIndex
     from sslspk.errors import InputError
-    from sslspk.train.config import SystemConfig, differences
-    changed = differences(load(SystemConfig, exp / "config.yaml"), config)
-    if changed:
-        raise InputError(f"{exp}: the finished run there has {changed[0]}; train into another directory or remove it.")
+    from sslspk.train import checkpoint
+    from sslspk.train.job import require_same
+    require_same(exp, config)
+    trained, now = checkpoint.load(exp / "final.pt")["info"]["data"], UtteranceIndex(data, config.data.road).fingerprint()
+    if trained != now:
+        raise InputError(f"{exp}: the finished run there was trained on other data ({trained}, now {now}); train into another "
+                         "directory (run.sh: --tag), or remove it.")
     print(f"{exp}/final.pt is finished; nothing to do.")
     return 0
 

@@ -68,6 +68,13 @@ class BatchDataset(torch.utils.data.Dataset):
         return self.order(epoch)[start:start + size], part * size
 
     def __getitem__(self, micro_step: int) -> dict:
+        """This rank's batch, or {"error": sentence}: an exception would come out of a worker process as a traceback."""
+        try:
+            return self.batch(micro_step)
+        except InputError as err:
+            return {"error": str(err)}
+
+    def batch(self, micro_step: int) -> dict:
         units, position = self.units_of(micro_step)
         mine = len(units) // self.world
         sizes = self._crop_sizes(units)

@@ -1,10 +1,11 @@
 """The utterance index: a data directory as packed arrays, shared by all loader processes without a Python object per utterance."""
+import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from sslspk.errors import InputError
-from sslspk.io import table
+from sslspk.io import audio, table
 
 
 class Strings:
@@ -74,6 +75,23 @@ class UtteranceIndex:
     def unit_length(self) -> np.ndarray:
         """(units,) the length of each recording's shortest copy."""
         return np.minimum.reduceat(self.length[self.members], self.unit_start[:-1])
+
+    def fingerprint(self) -> str:
+        """What tells these data from others: how many utterances, and a digest of their ids and lengths."""
+        digest = hashlib.md5(self.keys.bytes.tobytes() + self.length.tobytes()).hexdigest()[:12]
+        return f"{len(self.keys)} utterances, digest {digest}"
+
+    def require_rate(self, rate: float, count: int = 16) -> None:
+        """Look at the first recording of up to `count` of the files; InputError names one that has another sampling rate."""
+        first = np.unique(self.path_of, return_index=True)[1]
+        for i in first[np.linspace(0, len(first) - 1, min(count, len(first))).astype(int)]:
+            try:
+                found = audio.info(self.spec(int(i)))[1]
+            except InputError:
+                continue  # what cannot be read is skipped and counted when its turn comes
+            if found != rate:
+                raise InputError(f"{self.keys[int(i)]}: {self.spec(int(i))} has {found} Hz and the configuration says {rate:g}; "
+                                 "resample with steps/pack_audio.sh --rate, or set features.sample_frequency.")
 
     def spec(self, i: int) -> str:
         """What sslspk.io needs to read utterance i: PATH, or PATH:OFFSET."""

@@ -39,5 +39,8 @@ class Method(nn.Module, abc.ABC):
     def encoders(self) -> dict[str, nn.Module]:
         """The encoders that extraction may use, by name."""
 
+    def after_backward(self, progress: Progress) -> None:
+        """Called when the step's gradients are there, before they are clipped and used: freezing."""
+
     def after_step(self, progress: Progress) -> None:
         """Called after each optimizer step: moving averages, queues."""

@@ -39,7 +39,9 @@ class DinoHead(nn.Module):
         nn.init.trunc_normal_(self.prototypes, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(self.mlp(x), dim=-1) @ F.normalize(self.prototypes, dim=-1).T
+        x = self.mlp(x)
+        with torch.autocast(x.device.type, enabled=False):  # cosines are divided by 0.04 later: bfloat16 would be too coarse
+            return F.normalize(x.float(), dim=-1) @ F.normalize(self.prototypes, dim=-1).T
 
 
 class Dino(Method):
@@ -60,8 +62,6 @@ class Dino(Method):
         self.register_buffer("centre", centre)
         self.register_buffer("centre_sum", torch.zeros(config.out_dim), persistent=False)
         self.register_buffer("centre_count", torch.zeros(()), persistent=False)
-        self.register_buffer("prototype_gradient", torch.ones(()), persistent=False)
-        self.student["head"].prototypes.register_hook(lambda grad: grad * self.prototype_gradient)
 
     def encoders(self) -> dict[str, nn.Module]:
         return {"teacher": self.teacher["encoder"], "student": self.student["encoder"]}
@@ -72,7 +72,6 @@ class Dino(Method):
 
     def forward(self, views: list[Tensor], labels: Tensor, progress: Progress) -> dict[str, Tensor]:
         cfg = self.config
-        self.prototype_gradient.fill_(float(progress.epochs >= cfg.freeze_last_layer_epochs))
         embeddings, logits = self._logits(self.student, views)
         with torch.no_grad():
             _, targets = self._logits(self.teacher, views[:1])
@@ -88,6 +87,11 @@ class Dino(Method):
         embeddings = [network["encoder"](x.flatten(0, 1)) for x in views]
         logits = network["head"](torch.cat(embeddings))
         return embeddings[0], logits.unflatten(0, (-1, views[0].shape[1]))
+
+    def after_backward(self, progress: Progress) -> None:
+        """The last layer rests for the first epochs: no gradient at all, since weight decay would move it even with a zero one."""
+        if progress.epochs < self.config.freeze_last_layer_epochs:
+            self.student["head"].prototypes.grad = None
 
     @torch.no_grad()
     def after_step(self, progress: Progress) -> None:

@@ -30,6 +30,15 @@ def max_over_ranks(x: float, device: torch.device) -> float:
     return float(t)
 
 
+def union_over_ranks(items: set) -> set:
+    """All that any rank has in its set (waits for all of them)."""
+    if world_size() == 1:
+        return items
+    parts: list[set] = [set()] * world_size()
+    dist.all_gather_object(parts, items)
+    return set().union(*parts)
+
+
 def barrier() -> None:
     if world_size() > 1:
         dist.barrier()

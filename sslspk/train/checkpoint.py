@@ -53,11 +53,20 @@ def load_newest(exp: Path, say=print) -> dict | None:
     return None
 
 
-def save_step(exp: Path, step: int, content: dict, keep: int) -> None:
-    """Save a checkpoint and remove those older than the last `keep`."""
-    save(exp / "ckpt" / f"step-{step:08d}.pt", content)
-    for old in checkpoints(exp)[:-keep]:
-        old.unlink()
+def regular(exp: Path, every: int, total: int) -> list[Path]:
+    """The checkpoints of planned steps, oldest first; those that a signal asked for in between do not count in averages."""
+    steps = {path: int(path.stem.removeprefix("step-")) for path in checkpoints(exp)}
+    return [path for path, step in steps.items() if step % every == 0 or step == total]
+
+
+def save_step(exp: Path, step: int, content: dict, keep: int, every: int, total: int) -> None:
+    """Save a checkpoint; keep it and the last `keep` of planned steps."""
+    newest = exp / "ckpt" / f"step-{step:08d}.pt"
+    save(newest, content)
+    kept = {newest, *regular(exp, every, total)[-keep:]}
+    for old in checkpoints(exp):
+        if old not in kept:
+            old.unlink()
 
 
 def average(states: list[dict]) -> dict:

@@ -3,7 +3,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from sslspk.config import Config
+from sslspk.config import Config, digest
 from sslspk.data.config import DataConfig
 from sslspk.data.config_augment import AugmentConfig
 from sslspk.encoders.config import EncoderConfig
@@ -37,8 +37,9 @@ class TrainConfig(Config):
     save_every: PositiveInt | None = Field(None, description="steps between checkpoints; null: once an epoch")
     keep: PositiveInt = Field(3, description="how many checkpoints stay on disk")
     average: PositiveInt = Field(1, description="final.pt is the mean of this many last checkpoints")
-    timeout_seconds: PositiveInt = Field(60, description="a rank that waits longer for another one ends the job")
+    timeout_seconds: PositiveInt = Field(300, description="how long a rank waits for a silent one; a dead one ends the job at once")
     stop_on_collapse: bool = False
+    init_from: str | None = Field(None, description="final.pt whose encoder the training starts from")
 
 
 class SystemConfig(Config):
@@ -66,7 +67,12 @@ class SystemConfig(Config):
 
 
 # what may differ between two starts of one run: it changes the speed or the bookkeeping, never the result
-FREE = {"data": {"workers"}, "train": {"log_every", "save_every", "keep", "timeout_seconds", "stop_on_collapse", "compile"}}
+FREE = {"reproduces": True, "data": {"workers"}, "train": {"log_every", "keep", "timeout_seconds", "stop_on_collapse"}}
+
+
+def config_hash(config: SystemConfig) -> str:
+    """Twelve digits that two runs share when their results must be the same."""
+    return digest(config, FREE)
 
 
 def differences(old: SystemConfig, new: SystemConfig) -> list[str]:

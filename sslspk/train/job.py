@@ -1,6 +1,5 @@
 """Everything a run needs before its first step: data, model, optimizer, and the place where it stopped last time."""
 import fcntl
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,48 +39,54 @@ class Job:
     optimizer: torch.optim.Optimizer
     total: int
     num_features: int
-    data_id: str
+    info: dict  # what final.pt says of how it came about: data, training set, labels, commit
     step: int = 0
     bad: set = field(default_factory=set)
 
     def state(self) -> dict:
-        return {"step": self.step, "data": self.data_id, "method": self.method.state_dict(),
-                "optimizer": self.optimizer.state_dict(), "commit": git_commit()}
+        return {"step": self.step, "data": self.info["data"], "method": self.method.state_dict(),
+                "optimizer": self.optimizer.state_dict(), "bad": sorted(self.bad)}
 
     def restore(self, state: dict) -> None:
-        if state["data"] != self.data_id:
-            raise InputError(f"{self.exp}: this run was started on other data ({state['data']}, now {self.data_id}); "
+        if state["data"] != self.info["data"]:
+            raise InputError(f"{self.exp}: this run was started on other data ({state['data']}, now {self.info['data']}); "
                              "train into another directory, or give back the data.")
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+        self.step, self.bad = state["step"], set(state["bad"])
 
 
-def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.device, init_from: str | None, say) -> Job:
+def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.device, say) -> Job:
     """Build the job and restore its newest checkpoint. Raises InputError for whatever makes the run impossible."""
     _claim(config, exp)
-    labels = config.method.name == "supervised"
-    index = UtteranceIndex(data_dir, config.data.road, labels)
+    index = UtteranceIndex(data_dir, config.data.road, labels=config.method.name == "supervised")
     dataset = make_dataset(config, index)
+    total = config.train.steps or round(config.train.epochs * dataset.steps_per_epoch)
+    if not total:
+        raise InputError(f"train.epochs {config.train.epochs:g} is less than one step of {config.data.batch_size}; raise it.")
+    say(f"{dataset.index.num_units} recordings, {dataset.dropped} of them too short and left out; augmentation: "
+        + (dataset.augment.describe() if dataset.augment else "none"))
     num_features = _num_features(config, index)
     torch.manual_seed(config.seed)
     method = build_method(config.method, config.encoder, num_features, len(index.speakers))
-    if init_from:
-        _init_encoders(method, init_from)
+    state = checkpoint.load_newest(exp, say)
+    labels = _init_encoders(method, config.train.init_from, load=state is None)
     method = sync_batchnorm.convert(method).to(device)
-    optimizer = build_optimizer(method, config)
+    front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug).to(device)
+    info = {"data": index.fingerprint(), "trained_on": data_dir.resolve().name, "commit": git_commit(),
+            "labels": "speaker" if method.labels else labels}
+    job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features, info)
+    if state:
+        job.restore(state)
     if config.train.compile:
         for encoder in method.encoders().values():
             encoder.compile()
-    front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug).to(device)
-    total = config.train.steps or round(config.train.epochs * dataset.steps_per_epoch)
-    job = Job(config, exp, device, dataset, front_end, method, method, optimizer, total, num_features, _data_id(dataset))
-    state = checkpoint.load_newest(exp, say)
-    if state:
-        job.restore(state)
     if comm.world_size() > 1:
         job.model = DistributedDataParallel(method, broadcast_buffers=False,
                                             device_ids=[device.index] if device.type == "cuda" else None)
+    if comm.rank() == 0:
+        with atomic_write(exp / "config.yaml") as f:
+            f.write(to_yaml(config))
     return job
 
 
@@ -92,6 +97,8 @@ def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
     augment = config.augment
     if not augment.dir:  # without noises and rooms the equaliser may still be wanted
         augment = augment.model_copy(update={"noise_prob": 0.0, "reverb_prob": 0.0})
+    if config.data.road == "wave":
+        index.require_rate(options.sample_frequency)
     wanted = config.data.road == "wave" and (augment.dir or augment.eq_prob > 0 or any(augment.gain_db))
     bank = NoiseBank(augment.dir, augment, int(options.sample_frequency)) if wanted else None
     masks = None
@@ -115,36 +122,39 @@ def _num_features(config: SystemConfig, index: UtteranceIndex) -> int:
     return expected
 
 
-def _init_encoders(method: nn.Module, init_from: str) -> None:
-    state, _ = read_encoder_state(init_from)
+def _init_encoders(method: nn.Module, init_from: str | None, load: bool) -> str:
+    """Give every encoder the weights of train.init_from (unless a checkpoint will); returns the labels that those had seen."""
+    if init_from is None:
+        return "none"
+    state, content = read_encoder_state(init_from)
     for name, encoder in method.encoders().items():
         try:
-            encoder.load_state_dict(state)
+            if load:
+                encoder.load_state_dict(state)
         except RuntimeError as err:
             raise InputError(f"--init-from {init_from}: its encoder is not this one's shape ({name}: "
                              f"{str(err).splitlines()[-1].strip()}); use the same `encoder:` section.") from None
+    return content["info"]["labels"]
 
 
 def _claim(config: SystemConfig, exp: Path) -> None:
-    """Lock the directory, refuse another configuration's run, and write config.yaml before anything else (rank 0)."""
+    """Lock the directory (rank 0) and refuse to go on with a run of another configuration."""
     if comm.rank() == 0:
         exp.mkdir(parents=True, exist_ok=True)
-        _claim.lock = (exp / ".lock").open("w")  # held until this process ends, however it ends
+        _claim.lock = (exp / ".lock").open("w")  # held until this process ends, however it ends; not passed on to workers
         try:
-            fcntl.flock(_claim.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(_claim.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(f"{exp}: another training process is at work there; wait for it or choose another directory.") from None
-        path = exp / "config.yaml"
-        if path.exists():
-            changed = differences(check(SystemConfig, read_yaml(path), str(path)), config)
-            if changed:
-                raise InputError(f"{path}: the run there has {changed[0]}; train into another directory, remove {exp}, or "
-                                 "give the same options again.")
-        with atomic_write(path) as f:
-            f.write(to_yaml(config))
+        if checkpoint.checkpoints(exp):
+            require_same(exp, config)
     comm.barrier()
 
 
-def _data_id(dataset: BatchDataset) -> str:
-    keys = hashlib.md5(dataset.index.keys.bytes.tobytes()).hexdigest()[:12]
-    return f"{len(dataset.units)} recordings, keys {keys}"
+def require_same(exp: Path, config: SystemConfig) -> None:
+    """InputError when the run in `exp` was made with another configuration."""
+    path = exp / "config.yaml"
+    changed = differences(check(SystemConfig, read_yaml(path), str(path)), config)
+    if changed:
+        raise InputError(f"{path}: the run there has {changed[0]}; train into another directory, remove {exp}, or "
+                         "give the same options again.")

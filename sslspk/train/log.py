@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from sslspk.io.files import atomic_write
 from sslspk.nn import comm
 
 
@@ -16,13 +17,14 @@ class TrainLog:
     """Averages figures on the device and reads them back only when a line is due. Silent on ranks other than 0."""
 
     def __init__(self, exp: Path, rank: int, start: int, total: int, out_dim: int | None):
-        self.rank, self.out_dim, self.sums, self.count = rank, out_dim, {}, 0
+        self.rank, self.out_dim, self.sums = rank, out_dim, {}
         self.waited, self.utterances, self.since = 0.0, 0, time.perf_counter()
         self.board = self.lines = None
         self.bar = tqdm(total=total, initial=start, unit="step", disable=rank != 0 or not sys.stderr.isatty(), leave=False)
         if rank == 0:
             from torch.utils.tensorboard import SummaryWriter
             self.board = SummaryWriter(str(exp / "tensorboard"), purge_step=start)
+            _forget_after(exp / "progress.jsonl", start)
             self.lines = (exp / "progress.jsonl").open("a")
 
     def say(self, text: str) -> None:
@@ -35,7 +37,7 @@ class TrainLog:
         for key, value in figures.items():
             value = value.detach().float()
             self.sums[key] = (self.sums[key][0] + value, self.sums[key][1] + 1) if key in self.sums else (value, 1)
-        self.count, self.utterances, self.waited = self.count + 1, self.utterances + utterances, self.waited + waited
+        self.utterances, self.waited = self.utterances + utterances, self.waited + waited
         self.bar.update(1)
 
     def line(self, step: int, epochs: float, lr: float) -> dict[str, float]:
@@ -61,3 +63,11 @@ class TrainLog:
         if self.rank == 0:
             self.board.close()
             self.lines.close()
+
+
+def _forget_after(path: Path, step: int) -> None:
+    """Remove the lines of steps that a killed run had done after its last checkpoint: they are about to be done again."""
+    if path.exists():
+        lines = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
+        with atomic_write(path) as f:
+            f.writelines(line + "\n" for line in lines)

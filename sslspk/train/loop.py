@@ -8,7 +8,6 @@ import torch
 
 from sslspk.data.loader import make_loader
 from sslspk.errors import InputError
-from sslspk.io.provenance import git_commit
 from sslspk.methods.base import Progress
 from sslspk.nn import comm
 from sslspk.train import checkpoint, model
@@ -18,6 +17,7 @@ from sslspk.train.optim import learning_rate
 from sslspk.train.watch import CollapseWatch
 
 REQUEUE = 99  # exit status of a run that was asked to stop and saved: Grid Engine starts such a job again
+STOPPED = ".stopped"  # a file in EXP that says so too: torchrun keeps the ranks' exit status to itself
 MAX_BAD = 0.01  # share of the recordings that may be unreadable
 
 
@@ -31,6 +31,7 @@ def train(job: Job) -> int:
             f"{comm.world_size()} rank(s) on {job.device.type}")
     batches = iter(make_loader(job.dataset, job.step * cfg.accumulate, job.total * cfg.accumulate,
                                job.config.data.workers, job.device.type == "cuda"))
+    (job.exp / STOPPED).unlink(missing_ok=True)
     job.model.train()
     while job.step < job.total:
         last = job.step + 1 == job.total
@@ -39,7 +40,8 @@ def train(job: Job) -> int:
         for group in job.optimizer.param_groups:
             group["lr"] = lr
         torch.manual_seed(hash((job.config.seed, job.step, comm.rank())) % 2 ** 63)  # dropout: a function of the step
-        figures, waited = gradients(job, batches, progress, log)
+        figures, waited = gradients(job, batches, progress)
+        job.method.after_backward(progress)
         if cfg.clip_norm:
             figures["gradient_norm"] = torch.nn.utils.clip_grad_norm_(job.method.parameters(), cfg.clip_norm, foreach=True)
         job.optimizer.step()
@@ -51,23 +53,26 @@ def train(job: Job) -> int:
         if progress.log or stopping:
             _judge(job, log, watch, log.line(job.step, job.step / per_epoch, lr))
         if job.step % save_every == 0 or last or stopping:
-            save(job)
+            save(job, save_every)
         if stopping and not last:
             log.say(f"asked to stop: saved step {job.step}; the same command goes on from there")
+            (job.exp / STOPPED).touch()
             return REQUEUE
     log.close()
-    finish(job)
+    finish(job, save_every)
     return 0
 
 
-def gradients(job: Job, batches, progress: Progress, log: TrainLog) -> tuple[dict, float]:
+def gradients(job: Job, batches, progress: Progress) -> tuple[dict, float]:
     """Forward and backward over the step's micro-batches; the figures are their means. Stops before a bad update."""
     parts, total, waited = job.config.train.accumulate, {}, 0.0
     for part in range(parts):
         begin = time.perf_counter()
         batch = next(batches)
         waited += time.perf_counter() - begin
-        _count_bad(job, batch["failed"], log)
+        if "error" in batch:
+            raise InputError(batch["error"])
+        _count_bad(job, batch["failed"], progress)
         last = part + 1 == parts
         hold = contextlib.nullcontext() if last or job.model is job.method else job.model.no_sync()
         with hold:
@@ -103,15 +108,19 @@ def _require_finite(job: Job, loss: torch.Tensor, ready, batch: dict) -> None:
                          "were left as they were; lower train.lr, set train.clip_norm, or look at these recordings.")
 
 
-def _count_bad(job: Job, failed: list[str], log: TrainLog) -> None:
+def _count_bad(job: Job, failed: list[str], progress: Progress) -> None:
+    """Every rank names what it could not read; on logged steps they count together."""
     for text in failed:
         utt = text.partition(":")[0]
         if utt not in job.bad:
             job.bad.add(utt)
-            log.say(f"warning: skipped a recording that cannot be read: {text}")
+            print(f"warning: skipped a recording that cannot be read: {text}", flush=True)
+    if progress.log:
+        job.bad = comm.union_over_ranks(job.bad)
     if len(job.bad) > MAX_BAD * job.dataset.index.num_units:
-        raise InputError(f"{len(job.bad)} of {job.dataset.index.num_units} recordings cannot be read, more than 1 %; the last one: "
-                         f"{failed[-1]}; mend the data, then run the same command again: it goes on from the last checkpoint.")
+        raise InputError(f"{len(job.bad)} of {job.dataset.index.num_units} recordings cannot be read, more than 1 %; one of them: "
+                         f"{failed[-1] if failed else min(job.bad)}; mend the data, then run the same command again: it goes on "
+                         "from the last checkpoint.")
 
 
 def _stop_flag() -> dict:
@@ -127,10 +136,10 @@ def _stop_flag() -> dict:
 
 
 def _agreed(stop: dict, progress: Progress, job: Job) -> bool:
-    """Whether to stop now. Several ranks ask each other only on logged steps, where the host waits anyway."""
+    """Whether to stop now. Ranks on GPUs ask each other only on logged steps, where the host waits anyway."""
     if comm.world_size() == 1:
         return stop["stop"]
-    return progress.log and comm.max_over_ranks(float(stop["stop"]), job.device) > 0
+    return (progress.log or job.device.type == "cpu") and comm.max_over_ranks(float(stop["stop"]), job.device) > 0
 
 
 def _judge(job: Job, log: TrainLog, watch: CollapseWatch, figures: dict) -> None:
@@ -144,23 +153,23 @@ def _judge(job: Job, log: TrainLog, watch: CollapseWatch, figures: dict) -> None
             raise InputError(f"{job.exp}: stopped at step {job.step}: {warning}")
 
 
-def save(job: Job) -> None:
-    """Checkpoint by rank 0, which holds all that the others hold."""
+def save(job: Job, every: int) -> None:
+    """Checkpoint by rank 0, which holds all that the others hold; weights that are not finite never reach the disk."""
     if comm.rank() == 0:
+        if not all(bool(value.isfinite().all()) for value in job.method.parameters()):
+            raise InputError(f"{job.exp}: a weight is not finite at step {job.step}; run the same command again to go on from the last "
+                             "checkpoint, with a lower train.lr or train.clip_norm in another directory if it comes back.")
         keep = max(job.config.train.keep, job.config.train.average)
-        checkpoint.save_step(job.exp, job.step, job.state(), keep)
-    comm.barrier()
+        checkpoint.save_step(job.exp, job.step, job.state(), keep, every, job.total)
 
 
-def finish(job: Job) -> None:
-    """Write final.pt: the encoders, averaged over the last checkpoints if so configured."""
-    if comm.rank() == 0:
-        paths = checkpoint.checkpoints(job.exp)[-job.config.train.average:]
-        states = [checkpoint.load(path)["method"] for path in paths]
-        names = {id(module): name for name, module in job.method.named_modules(remove_duplicate=False)}
-        mean = checkpoint.average(states)
-        encoders = {name: checkpoint.part(mean, names[id(encoder)]) for name, encoder in job.method.encoders().items()}
-        info = {"step": job.step, "data": job.data_id, "labels": "speaker" if job.method.labels else "none",
-                "averaged": len(paths), "bad_recordings": len(job.bad), "commit": git_commit()}
-        model.write(job.exp / "final.pt", job.config, job.num_features, encoders, job.method.evaluate, info)
-    comm.barrier()
+def finish(job: Job, every: int) -> None:
+    """Write final.pt: the encoders, averaged over the last checkpoints if so configured (rank 0)."""
+    if comm.rank() != 0:
+        return
+    paths = checkpoint.regular(job.exp, every, job.total)[-job.config.train.average:]
+    mean = checkpoint.average([checkpoint.load(path)["method"] for path in paths])
+    names = {id(module): name for name, module in job.method.named_modules(remove_duplicate=False)}
+    encoders = {name: checkpoint.part(mean, names[id(encoder)]) for name, encoder in job.method.encoders().items()}
+    info = {**job.info, "step": job.step, "averaged": len(paths), "bad_recordings": len(job.bad)}
+    model.write(job.exp / "final.pt", job.config, job.num_features, encoders, job.method.evaluate, info)

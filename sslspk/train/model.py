@@ -32,6 +32,8 @@ def write(path: Path, config: SystemConfig, num_features: int, encoders: dict[st
 def read_encoder_state(path: str | Path, weights: str | None = None) -> tuple[dict, dict]:
     """(state of the encoder called `weights`, or of the model's own choice; the whole file) for --init-from."""
     content = checkpoint.load(Path(path))
+    if content.get("format") != 1:
+        raise InputError(f"{path}: a checkpoint or another program's file, not a model; give the run's final.pt.")
     name = weights or content["evaluate"]
     if name not in content["encoders"]:
         raise InputError(f"{path}: there are no weights called {name}; it holds {', '.join(content['encoders'])}.")

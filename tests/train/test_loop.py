@@ -20,8 +20,8 @@ from sslspk.train.job import prepare
 CPU = torch.device("cpu")
 
 
-def train_here(config, data, exp, init_from=None):
-    job = prepare(config, data, exp, CPU, init_from, print)
+def train_here(config, data, exp):
+    job = prepare(config, data, exp, CPU, print)
     assert loop.train(job) == 0
     return job
 
@@ -69,11 +69,67 @@ def test_supervised_loss_falls(data, tmp_path, steps):
 def test_stop_and_resume_equals_an_uninterrupted_run(data, tmp_path):
     config = tiny(**{"train.steps": 8, "train.save_every": 3})
     train_here(config, data, tmp_path / "whole")
-    signal_after(prepare(config, data, tmp_path / "parts", CPU, None, print), 5)
-    second = prepare(config, data, tmp_path / "parts", CPU, None, print)
+    signal_after(prepare(config, data, tmp_path / "parts", CPU, print), 5)
+    second = prepare(config, data, tmp_path / "parts", CPU, print)
     assert second.step == 5
     assert loop.train(second) == 0
     assert same(final_weights(tmp_path / "whole"), final_weights(tmp_path / "parts"))
+
+
+def test_averages_do_not_see_the_checkpoint_of_a_signal(data, tmp_path):
+    """Stopped at step 5 and resumed, the mean is still that of the planned checkpoints 6 and 8."""
+    config = tiny(**{"train.steps": 8, "train.average": 2, "train.keep": 1})
+    train_here(config, data, tmp_path / "whole")
+    signal_after(prepare(config, data, tmp_path / "parts", CPU, print), 7)
+    assert [p.stem for p in checkpoint.checkpoints(tmp_path / "parts")] == ["step-00000004", "step-00000006", "step-00000007"]
+    train_here(config, data, tmp_path / "parts")
+    assert same(final_weights(tmp_path / "whole"), final_weights(tmp_path / "parts"))
+
+
+def test_labels_of_the_initial_model_are_passed_on(data, tmp_path):
+    crops = [{"count": 1, "seconds": 0.4}]
+    train_here(tiny(**{"method": {"name": "supervised", "crops": crops}}), data, tmp_path / "one")
+    train_here(tiny(**{"train.init_from": str(tmp_path / "one" / "final.pt")}), data, tmp_path / "two")
+    assert model.load(tmp_path / "two" / "final.pt").info["labels"] == "speaker"
+    with pytest.raises(InputError, match="init_from"):
+        prepare(tiny(), data, tmp_path / "two", CPU, print)
+
+
+def test_another_sampling_rate_is_refused(data, tmp_path):
+    with pytest.raises(InputError, match=r"s00-u00: .*wav.ark.* has 16000 Hz and the configuration says 8000"):
+        prepare(tiny(**{"features.sample_frequency": 8000}), data, tmp_path / "exp", CPU, print)
+
+
+def test_a_checkpoint_is_no_model(data, tmp_path):
+    train_here(tiny(), data, tmp_path / "one")
+    step = checkpoint.checkpoints(tmp_path / "one")[-1]
+    with pytest.raises(InputError, match=r"give the run's final.pt"):
+        prepare(tiny(**{"train.init_from": str(step)}), data, tmp_path / "two", CPU, print)
+
+
+def test_weights_that_are_not_finite_are_not_saved(data, tmp_path):
+    job = prepare(tiny(), data, tmp_path / "exp", CPU, print)
+    with torch.no_grad():
+        next(job.method.parameters()).view(-1)[0] = float("nan")
+    with pytest.raises(InputError, match="a weight is not finite"):
+        loop.save(job, 2)
+    assert not checkpoint.checkpoints(tmp_path / "exp")
+
+
+def test_options_that_never_ran_do_not_block_the_directory(data, tmp_path):
+    with pytest.raises(InputError, match="lower it"):
+        prepare(tiny(**{"data.batch_size": 64}), data, tmp_path / "exp", CPU, print)
+    train_here(tiny(), data, tmp_path / "exp")
+
+
+def test_progress_is_told_once_for_each_step(data, tmp_path):
+    config = tiny(**{"train.steps": 8, "train.save_every": 4, "train.log_every": 1})
+    train_here(config, data, tmp_path / "exp")
+    (tmp_path / "exp" / "final.pt").unlink()
+    checkpoint.checkpoints(tmp_path / "exp")[-1].unlink()
+    train_here(config, data, tmp_path / "exp")
+    lines = (tmp_path / "exp" / "progress.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 9))
 
 
 @pytest.mark.slow
@@ -116,8 +172,8 @@ def test_damaged_checkpoint_falls_back(data, tmp_path):
     newest = checkpoint.checkpoints(tmp_path / "hurt")[-1]
     newest.write_bytes(newest.read_bytes()[:-200])
     said = []
-    job = prepare(config, data, tmp_path / "hurt", CPU, None, said.append)
-    assert job.step == 4 and "step-00000006.pt" in said[0]
+    job = prepare(config, data, tmp_path / "hurt", CPU, said.append)
+    assert job.step == 4 and any("step-00000006.pt" in text for text in said)
     loop.train(job)
     assert same(final_weights(tmp_path / "whole"), final_weights(tmp_path / "hurt"))
 
@@ -127,25 +183,25 @@ def test_all_checkpoints_damaged(data, tmp_path):
     for path in checkpoint.checkpoints(tmp_path / "exp"):
         path.write_bytes(b"not a model")
     with pytest.raises(InputError, match="none of the 3 checkpoints can be read"):
-        prepare(tiny(), data, tmp_path / "exp", CPU, None, print)
+        prepare(tiny(), data, tmp_path / "exp", CPU, print)
 
 
 def test_another_configuration_is_refused(data, tmp_path):
     train_here(tiny(), data, tmp_path / "exp")
     with pytest.raises(InputError, match=r"train.lr = 0.01, asked for 0.02"):
-        prepare(tiny(**{"train.lr": 0.02}), data, tmp_path / "exp", CPU, None, print)
-    prepare(tiny(**{"train.log_every": 5, "data.workers": 1}), data, tmp_path / "exp", CPU, None, print)
+        prepare(tiny(**{"train.lr": 0.02}), data, tmp_path / "exp", CPU, print)
+    prepare(tiny(**{"train.log_every": 5, "data.workers": 1}), data, tmp_path / "exp", CPU, print)
 
 
 def test_other_data_are_refused(data, tmp_path):
     train_here(tiny(), data, tmp_path / "exp")
     with pytest.raises(InputError, match="other data"):
-        prepare(tiny(), make_data(tmp_path / "data", 8), tmp_path / "exp", CPU, None, print)
+        prepare(tiny(), make_data(tmp_path / "data", 8), tmp_path / "exp", CPU, print)
 
 
 def test_loss_not_finite_leaves_the_last_checkpoint(data, tmp_path):
     config = tiny(**{"train.lr": 1e30, "train.optimizer": "sgd", "train.save_every": 1, "train.steps": 6, "train.log_every": 1})
-    job = prepare(config, data, tmp_path / "exp", CPU, None, print)
+    job = prepare(config, data, tmp_path / "exp", CPU, print)
     with pytest.raises(InputError, match=r"(loss|figure) is (nan|not finite).* at step|not finite at step"):
         loop.train(job)
 
@@ -167,12 +223,13 @@ def test_too_many_unreadable_recordings_stop_the_run(tmp_path):
 
 def test_init_from_takes_the_encoder_and_nothing_else(data, tmp_path):
     train_here(tiny(), data, tmp_path / "one")
-    job = prepare(tiny(), data, tmp_path / "two", CPU, str(tmp_path / "one" / "final.pt"), print)
+    one = str(tmp_path / "one" / "final.pt")
+    job = prepare(tiny(**{"train.init_from": one}), data, tmp_path / "two", CPU, print)
     wanted = final_weights(tmp_path / "one")["teacher"]
     for encoder in job.method.encoders().values():
         assert all(torch.equal(value, wanted[key]) for key, value in encoder.state_dict().items())
     with pytest.raises(InputError, match="not this one's shape"):
-        prepare(tiny(**{"encoder.channels": 16}), data, tmp_path / "three", CPU, str(tmp_path / "one" / "final.pt"), print)
+        prepare(tiny(**{"encoder.channels": 16, "train.init_from": one}), data, tmp_path / "three", CPU, print)
 
 
 def test_average_of_checkpoints(data, tmp_path):
@@ -201,7 +258,7 @@ class Linear(Method):
 def test_accumulated_gradients_equal_those_of_the_whole_batch(data, tmp_path):
     weights = []
     for parts in (1, 2, 4):
-        job = prepare(tiny(**{"train.accumulate": parts, "train.optimizer": "sgd"}), data, tmp_path / f"exp{parts}", CPU, None, print)
+        job = prepare(tiny(**{"train.accumulate": parts, "train.optimizer": "sgd"}), data, tmp_path / f"exp{parts}", CPU, print)
         torch.manual_seed(0)
         job.method = job.model = Linear(job.method)
         job.optimizer = torch.optim.SGD(job.method.parameters(), lr=0.01)
@@ -215,6 +272,8 @@ def test_a_finished_run_is_left_alone(data, tmp_path):
     assert run("--conf", conf, data, tmp_path / "exp").returncode == 0
     again = run("--conf", conf, data, tmp_path / "exp")
     assert again.returncode == 0 and "nothing to do" in again.stdout
+    elsewhere = run("--conf", conf, make_data(tmp_path / "data", 8), tmp_path / "exp")
+    assert elsewhere.returncode == 1 and "trained on other data" in elsewhere.stderr
     other = run("--conf", conf, "--set", "seed=1", data, tmp_path / "exp")
     assert other.returncode == 1 and "seed = 0, asked for 1" in other.stderr
 
@@ -230,7 +289,7 @@ def test_bad_options_are_one_sentence(data, tmp_path, option, said):
 @pytest.mark.slow
 def test_killed_ten_times_ends_with_the_same_weights(data, tmp_path):
     """kill -9 at random moments, start again: the final weights are those of the run left alone, bit for bit."""
-    conf = conf_file(tmp_path, **{"train.steps": 500, "train.save_every": 5, "train.log_every": 20})
+    conf = conf_file(tmp_path, **{"train.steps": 500, "train.save_every": 5, "train.log_every": 20, "data.workers": 1})
     assert run("--conf", conf, data, tmp_path / "whole").returncode == 0
     rng, exp = random.Random(0), tmp_path / "killed"
     for _ in range(10):

@@ -18,7 +18,7 @@ from sslspk.train.watch import CollapseWatch
 
 def test_checkpoint_round_trip_and_pruning(tmp_path):
     for step in (5, 10, 15):
-        checkpoint.save_step(tmp_path, step, {"step": step, "x": torch.arange(3.0)}, keep=2)
+        checkpoint.save_step(tmp_path, step, {"step": step, "x": torch.arange(3.0)}, keep=2, every=5, total=20)
     assert [p.name for p in checkpoint.checkpoints(tmp_path)] == ["step-00000010.pt", "step-00000015.pt"]
     assert checkpoint.load_newest(tmp_path)["step"] == 15
     assert checkpoint.load_newest(tmp_path / "nothing") is None
@@ -31,7 +31,7 @@ def test_a_flipped_byte_is_found(tmp_path, place):
     content = bytearray(path.read_bytes())
     content[int(place * len(content))] ^= 0xFF
     path.write_bytes(bytes(content))
-    with pytest.raises(InputError, match="x.pt: not a readable model"):
+    with pytest.raises(InputError, match=r"x\.pt: not a readable model"):
         checkpoint.load(path)
 
 

@@ -32,12 +32,13 @@ def main() -> int:
     device = distributed.init(60)
     config = load(SystemConfig, args.conf, [*args.set, "train.steps=1000000"])
     with tempfile.TemporaryDirectory() as exp:
-        job = prepare(config, args.data, Path(exp), device, None, print)
+        job = prepare(config, args.data, Path(exp), device, print)
         held = [job.dataset[i] for i in range(4)]
         loader = iter(make_loader(job.dataset, 0, 1000000, config.data.workers, device.type == "cuda"))
         run(job, loader, 3)
         pipeline, memory = [], []
         for _ in range(args.rounds):
+            run(job, loader, 4 * config.data.workers + 1)  # what was read ahead meanwhile
             pipeline.append(run(job, loader, args.steps))
             memory.append(run(job, (held[i % 4] for i in range(args.steps)), args.steps))
     size = config.data.batch_size
@@ -53,21 +54,18 @@ def run(job, batches, steps: int) -> float:
     import torch
 
     from sslspk.methods.base import Progress
-    from sslspk.train.log import TrainLog
     from sslspk.train.loop import gradients
-    with tempfile.TemporaryDirectory() as folder:
-        log = TrainLog(Path(folder), 1, 0, steps, None)
-        job.model.train()
-        begin = time.perf_counter()
-        for step in range(steps):
-            progress = Progress(step, job.total, job.dataset.steps_per_epoch)
-            gradients(job, iter(batches), progress, log)
-            job.optimizer.step()
-            job.optimizer.zero_grad(set_to_none=True)
-            job.method.after_step(progress)
-        if job.device.type == "cuda":
-            torch.cuda.synchronize()
-        return (time.perf_counter() - begin) / steps
+    job.model.train()
+    begin = time.perf_counter()
+    for step in range(steps):
+        progress = Progress(step, job.total, job.dataset.steps_per_epoch)
+        gradients(job, iter(batches), progress)
+        job.optimizer.step()
+        job.optimizer.zero_grad(set_to_none=True)
+        job.method.after_step(progress)
+    if job.device.type == "cuda":
+        torch.cuda.synchronize()
+    return (time.perf_counter() - begin) / steps
 
 
 if __name__ == "__main__":
