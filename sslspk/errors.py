@@ -18,7 +18,7 @@ def entry(main: Callable[[], int | None]) -> None:
         print(f"{name}: error: {err}", file=sys.stderr)
         sys.exit(1)
     except OSError as err:
-        if err.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if err.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
             raise
         where = f" ({err.filename})" if err.filename else ""
         print(f"{name}: error: cannot write{where}: {err.strerror}; free some space or choose another place, "

@@ -15,6 +15,7 @@ from sslspk.errors import entry
 from sslspk.launch import Request, log_path, parse, read_status, report, shell_line, write_footer, write_header
 
 GRACE = 30.0  # seconds
+REQUEUE = 99  # a job's way to say "saved, start me again": Grid Engine's, and passed on when no job failed otherwise
 USAGE = """usage: {name} [options] [JOB=1:n] LOG COMMAND [ARGUMENT...]
 
 Runs COMMAND with its output in LOG; with JOB=1:n it runs n of them with JOB replaced by the number in LOG and COMMAND.
@@ -212,7 +213,7 @@ def _alive(groups: set[int]) -> bool:
 
 
 def main() -> int:
-    """utils/run.pl: 0 when every job ended with 0, else 1."""
+    """utils/run.pl: 0 when every job ended with 0; REQUEUE when those that did not all ended with it; else 1."""
     if sys.argv[1:] in (["--help"], ["-h"]):
         print(USAGE.format(name=os.path.basename(sys.argv[0])))
         return 0
@@ -220,7 +221,9 @@ def main() -> int:
     failed = Local(request).run()
     if failed:
         report(request, failed)
-    return 1 if failed else 0
+    if not failed:
+        return 0
+    return REQUEUE if set(failed.values()) == {REQUEUE} else 1
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ scp=$data/wav.scp
 [ -f "$scp" ] || scp=$data/feats.scp
 [ -f "$scp" ] || { echo "$0: error: $data has neither wav.scp nor feats.scp; run the stage that prepares it" >&2; exit 1; }
 key="extract_embeddings $weights $untrained"
-if done_skip "$out" "$key" "$scp" "$model"; then echo "$0: $out is up to date, skipped"; exit 0; fi
+if done_skip "$out" "$key" "$scp" "$model" -- "$out/xvector.scp"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
 utils/validate_data_dir.sh --no-feats --no-wav "$data"
 # An earlier run's table would point into archives that are about to change.

@@ -14,7 +14,7 @@ data=$1 reference=$2 out=$3
 key="extract_statistics $(done_conf "$conf")"
 inputs=("$data/feats.scp" "$reference/wav.scp")
 for file in "$conf" "${inputs[@]}"; do [ -f "$file" ] || { echo "$0: error: there is no $file" >&2; exit 1; }; done
-if done_skip "$out" "$key" "${inputs[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
+if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{raw,standardised,deviation}/xvector.scp; then echo "$0: $out is up to date, skipped"; exit 0; fi
 utils/validate_data_dir.sh --no-wav "$data"
 mkdir -p "$out/log"
 $cmd "$out/log/statistics.log" python3 -m sslspk.bin.extract_statistics --conf "$conf" --reference "$reference" "$data" "$out"

@@ -31,7 +31,7 @@ if [ ${#found[@]} -eq 0 ]; then
   exit 0
 fi
 [ ${#missing[@]} -eq 0 ] || echo "$0: not in $root and left out: ${missing[*]}"
-key="make_augment_lists nj=$nj rir=$rir_seconds babble=$num_babble,$babble_seconds seed=$seed missing=${missing[*]-}"
+key="make_augment_lists rir=$rir_seconds babble=$num_babble,$babble_seconds seed=$seed missing=${missing[*]-}"
 if done_skip "$out" "$key" "${found[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
 for scp in "${found[@]}"; do utils/validate_data_dir.sh --no-feats "$(dirname "$scp")"; done

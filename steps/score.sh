@@ -25,7 +25,7 @@ for file in "${inputs[@]}"; do
 done
 key="score $backend $mean $provenance $utt2spk $spk2gender $bootstrap"
 stamp=$out/.score_$name
-if [ -s "$out/scores_$name" ] && [ -s "$out/result_$name.json" ] && done_skip "$stamp" "$key" "${inputs[@]}"; then
+if done_skip "$stamp" "$key" "${inputs[@]}" -- "$out/scores_$name" "$out/result_$name.json"; then
   echo "$0: $out/scores_$name is up to date, skipped"
   exit 0
 fi

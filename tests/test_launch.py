@@ -125,6 +125,11 @@ def test_a_failing_job_is_reported_and_the_others_run(tmp_path):
     assert body(tmp_path / "log/f.2.log").endswith("line30")
 
 
+def test_a_wish_to_be_started_again_is_passed_on(tmp_path):
+    assert run(tmp_path, "JOB=1:2", "x.JOB.log", "exit", "$((99*(JOB-1)))").returncode == 99
+    assert run(tmp_path, "JOB=1:2", "y.JOB.log", "exit", "$((98+JOB))").returncode == 1
+
+
 def test_single_failure_and_a_forgotten_range(tmp_path):
     result = run(tmp_path, "x.JOB.log", "false")
     assert result.returncode == 1

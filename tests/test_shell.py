@@ -167,6 +167,15 @@ def test_a_step_that_failed_with_new_options_is_not_done_with_the_old(stamped, t
     assert stamped().stdout == "work\n"
 
 
+@pytest.mark.parametrize("change", [lambda out: out.unlink(), lambda out: out.write_text("")])
+def test_a_lost_output_is_made_again(stamped, tmp_path, change):
+    out = tmp_path / "xvector.scp"
+    out.write_text("a x.ark:2\n")
+    assert [stamped("nj=4", "wav.scp", "--", "xvector.scp").stdout for _ in range(2)] == ["work\n", "skip\n"]
+    change(out)
+    assert stamped("nj=4", "wav.scp", "--", "xvector.scp").stdout == "work\n"
+
+
 def test_a_missing_input_cannot_be_marked(stamped):
     result = stamped("nj=4", "wav.scp", "gone.scp")
     assert result.returncode == 1

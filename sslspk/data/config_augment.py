@@ -65,7 +65,8 @@ class AugmentConfig(Config):
                                             "a noise only where there is no room")
     reverb_prob: Probability = 0.45
     rir_weights: RirWeights = RirWeights()
-    rir_seconds: PositiveFloat = Field(0.5, description="longer impulse responses are cut here")
+    rir_seconds: PositiveFloat = Field(0.5, description="longer impulse responses are cut here; a crop starts dry, what "
+                                      "came before it does not ring into it")
     noise_prob: Probability = 0.7
     noise_weights: NoiseWeights = NoiseWeights()
     snr_db: SnrRanges = SnrRanges()
