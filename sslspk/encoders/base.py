@@ -1,11 +1,13 @@
 """The contract of an encoder: features in, frame-level maps or one embedding per utterance out."""
+import abc
+
 import torch
 from torch import Tensor, nn
 
 from sslspk.errors import InputError
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, abc.ABC):
     """One encoder of features (B, T, F). Features arrive normalised (CMN); an encoder has no normalisation of its own.
 
     frames(x) -> (B, T', C)   what is pooled; T' <= T
@@ -30,13 +32,13 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self._embed(self._maps(self._checked(x)))
 
+    @abc.abstractmethod
     def _maps(self, x: Tensor) -> Tensor:
         """(B, T, F) -> (B, C, T'), the layout of the convolutions."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _embed(self, maps: Tensor) -> Tensor:
         """(B, C, T') -> (B, D)."""
-        raise NotImplementedError
 
     def _checked(self, x: Tensor) -> Tensor:
         if x.ndim != 3 or x.shape[2] != self.num_features:
