@@ -87,9 +87,11 @@ def test_rerun_skips_and_the_number_of_jobs_changes_nothing(recipe, tmp_path):
     assert "skipped" in run(recipe, *words, "2", "data", "data/augment").stdout
     one = str(tmp_path / "one")
     for jobs in ("2", "1"):   # what the first run leaves must not show in the second
+        (tmp_path / "one/.done").unlink(missing_ok=True)
         done = run(recipe, *words, jobs, "data", one)
         assert done.returncode == 0 and "skipped" not in done.stdout
         assert "left out: musan_music rirs_medium rirs_large" in done.stdout and "1 silent" in done.stdout
+    assert "skipped" in run(recipe, *words, "2", "data", one).stdout, "the number of jobs is no reason to start again"
     for kind in ("babble", "rir_real", "noise"):
         before, after = read_all(recipe / "data/augment" / kind), read_all(tmp_path / "one" / kind)
         assert after.keys() == before.keys() and all(np.array_equal(after[u], before[u]) for u in after)

@@ -51,7 +51,7 @@ for item in "${set[@]}"; do overrides+=(--set "$item"); done
 config() { python3 -m sslspk.bin.show_config --conf "$conf" "${overrides[@]}" "$1"; }
 vad=$(config vad)
 exp=$exps/$system${tag:+_$tag} train_data=$data/${train}_dev
-packed=${train_data}_packed; [ "$vad" = false ] || packed=${train_data}_vad
+packed=${train_data}_packed; [ "$vad" = false ] || packed=${train_data}_vad; own=${packed}_$(basename "$exp")
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
@@ -76,14 +76,15 @@ fi
 
 if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   steps/make_augment_lists.sh --cmd "$train_cmd" --nj "$nj" $data $data/augment
-  if [ "$road" = feats ]; then
-    config augment > "$data/augment_$system.yaml"
-    config features > "$data/features_$system.yaml"
-    steps/augment_data.sh --cmd "$train_cmd" --nj "$nj" --conf "$data/augment_$system.yaml" "$packed" $data/augment "${packed}_noisy"
-    steps/make_feats.sh --cmd "$train_cmd" --nj "$nj" --conf "$data/features_$system.yaml" "${packed}_noisy"
+  if [ "$road" = feats ]; then   # a system's features and noisy copies are its own
+    config augment > "$own.augment.yaml"; config features > "$own.features.yaml"
+    if [ -f $data/augment/.done ]; then
+      steps/augment_data.sh --cmd "$train_cmd" --nj "$nj" --conf "$own.augment.yaml" "$packed" $data/augment "$own"
+    else utils/combine_data.sh "$own" "$packed"; fi
+    steps/make_feats.sh --cmd "$train_cmd" --nj "$nj" --conf "$own.features.yaml" "$own"
   fi
 fi
-if [ "$road" = feats ]; then from=${packed}_noisy; else
+if [ "$road" = feats ]; then from=$own; else
   from=$packed
   [ ! -f $data/augment/.done ] || overrides+=(--set "augment.dir=$data/augment")
 fi
@@ -112,8 +113,7 @@ if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
     trials=$data/$dir/trials_$list
     score=(steps/score.sh --cmd "$train_cmd" --spk2gender "$data/$dir/spk2gender")
     for variant in $variants; do
-      python3 -m sslspk.bin.provenance --system "$(basename "$exp")" --model "$exp/final.pt" --weights "${variant#trained}" \
-        "$exp/scores_$variant/provenance.json"
+      python3 -m sslspk.bin.provenance --system "$(basename "$exp")" --model "$exp/final.pt" --weights "${variant#trained}" "$exp/scores_$variant/provenance.json"
       "${score[@]}" --provenance "$exp/scores_$variant/provenance.json" "$trials" "$exp/emb_$variant/$dir" \
         "$exp/emb_$variant/$dir" "$exp/scores_$variant"
     done
