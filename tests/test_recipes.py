@@ -116,7 +116,7 @@ def check_extraction(recipe):
     whole = vectors(recipe / "exp_mini/dino_tdnn/emb_teacher/voxceleb1_test")
     few = sorted(whole)[3:6]
     datadir.subset(str(recipe / "data_mini/voxceleb1_test"), str(recipe / "data_mini/few"), utts=few)
-    for name, options in (("emb_1", ("--nj", "1")), ("emb_3", ("--nj", "3", "--weights", "teacher"))):
+    for name, options in (("emb_1", ("--nj", "1", "--weights", "teacher")), ("emb_3", ("--nj", "3", "--weights", "teacher"))):
         found = embeddings(recipe, "data_mini/few", "dino_tdnn", name, *options)
         assert sorted(found) == few and all(np.array_equal(found[utt], whole[utt]) for utt in few)
     wrong = sh(recipe, "steps/extract_embeddings.sh", "--weights", "mentor", "data_mini/few", "exp_mini/dino_tdnn", "emb_no")
