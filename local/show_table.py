@@ -5,12 +5,11 @@ usage: show_table.py [--paper conf/paper.yaml] [--det PREFIX --data DATA] --out 
 """
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import yaml
 
+from sslspk.bin import plot_det
 from sslspk.errors import InputError, entry
 from sslspk.io.files import atomic_write
 
@@ -90,10 +89,7 @@ def plot(args: argparse.Namespace, name: str, rows: list[dict]) -> str:
     best: dict[str, dict] = {}
     for row in rows:
         best.setdefault(row["system"] + (" (untrained)" if row["weights"] == "untrained" else ""), row)
-    command = [sys.executable, "-m", "sslspk.bin.plot_det", "--trials", str(trials), "--out", str(picture)]
-    done = subprocess.run(command + [f"{label}={row['scores']}" for label, row in list(best.items())[:8]], check=False)
-    if done.returncode:
-        raise InputError(f"{picture}: was not drawn, see above; run stage 5 again if a score file is missing.")
+    plot_det.plot(str(trials), str(picture), {label: str(row["scores"]) for label, row in list(best.items())[:8]})
     return picture.relative_to(args.out.parent).as_posix()
 
 

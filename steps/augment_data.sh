@@ -11,6 +11,7 @@ help_message="usage: $0 [options] DATA AUGDIR OUT
 AUGDIR is what steps/make_augment_lists.sh wrote. OUT holds the utterances of DATA and their copies ID-noise1, ID-noise2 ...;
 utt2uniq maps each copy to the utterance it was made from. Features are not carried over: run steps/make_feats.sh on OUT.
 example: $0 --copies 2 data/voxceleb1_dev_packed data/augment data/voxceleb1_dev_noisy"
+echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 . utils/done.sh

@@ -12,9 +12,11 @@ The energy is computed from the audio, so the result does not depend on DATA/fea
 gives (conf/mfcc.yaml: snip_edges false). utt2num_frames is written only where there is no feats.scp. Archives go to ARKDIR
 (default DATA/data), logs to LOGDIR (default DATA/log). Any bad recording stops the step.
 example: $0 --nj 8 --set vad_energy_threshold=5.0 data/voxceleb1_test"
+echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 . utils/done.sh
+. utils/archives.sh
 [ $# -ge 1 ] && [ $# -le 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 log=${2:-$1/log} arkdir=${3:-$1/data}
 
@@ -25,35 +27,12 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 options=(--feats-conf "$feats_conf")
 [ -z "$conf" ] || options+=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
-key=$(python3 -m sslspk.bin.compute_vad options "${options[@]}")
-mkdir -p "$arkdir" "$log"
-ark=$(readlink -f "$arkdir") base=vad_$(basename "$(readlink -f "$data")")
-key="compute_vad ark=$ark $key" stamp=$data/.compute_vad
-archives() {  # what an earlier run made for this DATA (another one of the same ARKDIR may be called NAME.1)
-  local path
-  for path in "$ark/$base".*.ark; do
-    if [[ ${path#"$ark/$base."} =~ ^[0-9]+\.ark$ ]]; then echo "$path"; fi
-  done
-}
-mapfile -t made < <(archives)
-if done_skip "$stamp" "$key" "$data"/{wav.scp,utt2spk,vad.scp} ${made[@]+"${made[@]}"}; then
-  echo "$0: $data/vad.scp is up to date, skipped"
-  exit 0
-fi
+known=$(python3 -m sslspk.bin.compute_vad options "${options[@]}")
+archives_begin compute_vad vad "$known"
 
-utils/validate_data_dir.sh --no-feats --allow-pipes "$allow_pipes" "$data"
-total=$(grep -c "" "$data/wav.scp")
-jobs=$nj
-[ "$jobs" -le "$total" ] || jobs=$total
-# A table of an earlier run would point into archives that are about to change.
-rm -f "$data/vad.scp"
-rm -f ${made[@]+"${made[@]}"} ${made[@]+"${made[@]/%ark/scp}"}
-utils/split_data.sh "$data" "$jobs"
 $cmd JOB=1:"$jobs" "$log/compute_vad.JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.compute_vad extract "${options[@]}" --allow-pipes "$allow_pipes" \
-  "$data/split$jobs/JOB" "$ark/$base.JOB.ark" "$ark/$base.JOB.scp"
-scps=()
-for n in $(seq "$jobs"); do scps+=("$ark/$base.$n.scp"); done
-python3 -m sslspk.bin.compute_vad merge "$data" "${scps[@]}"
-mapfile -t made < <(archives)
-done_mark "$stamp" "$key" "$data"/{wav.scp,utt2spk,vad.scp} "${made[@]}"
+  "$data/split$jobs/JOB" "$ark.JOB.ark" "$ark.JOB.scp"
+tables=(utt2dur)
+[ -f "$data/feats.scp" ] || tables+=(utt2num_frames)   # which counts the frames of the features where there are any
+archives_end "${tables[@]}"

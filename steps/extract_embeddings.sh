@@ -2,11 +2,13 @@
 # Extracts one embedding per utterance: reads a data directory and EXP/final.pt, writes OUTDIR/xvector.{scp,N.ark}.
 set -euo pipefail
 cmd=utils/run.pl
-nj=4
+nj=4               # number of parallel jobs, and of archives
 ngpu=0             # 0: on the CPU; else the jobs are shared by this many GPUs
 weights=           # which encoder of the model (DINO: teacher, student); empty: the model's own choice
 untrained=false    # true: the same architecture with its initial weights, a baseline
-help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--untrained true|false] DATA EXP OUTDIR"
+allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
+help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--untrained true|false] [--allow-pipes true] DATA EXP OUTDIR"
+echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 . utils/done.sh
@@ -20,13 +22,13 @@ scp=$data/wav.scp
 key="extract_embeddings $weights $untrained"
 if done_skip "$out" "$key" "$scp" "$model" -- "$out/xvector.scp"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
-utils/validate_data_dir.sh --no-feats --no-wav "$data"
+utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
 # An earlier run's table would point into archives that are about to change.
 rm -f "$out"/xvector.*
 total=$(wc -l < "$scp")
 [ "$nj" -le "$total" ] || nj=$total
 utils/split_data.sh "$data" "$nj"
-options=()
+options=(--allow-pipes "$allow_pipes")
 [ -z "$weights" ] || options+=(--weights "$weights")
 [ "$untrained" = false ] || options+=(--untrained)
 mkdir -p "$out/log"
@@ -35,9 +37,5 @@ gpus=(--gpu 0) gpu=-1
 $cmd "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_embeddings "${options[@]}" --gpu "$gpu" \
   "$data/split$nj/JOB" "$model" "$out/xvector.JOB.ark" "$out/xvector.JOB.scp"
-for n in $(seq "$nj"); do cat "$out/xvector.$n.scp"; done | LC_ALL=C sort > "$out/xvector.scp.tmp"
-got=$(wc -l < "$out/xvector.scp.tmp")
-[ "$got" -eq "$total" ] || { echo "$0: $got of $total embeddings came out; see $out/log" >&2; exit 1; }
-mv "$out/xvector.scp.tmp" "$out/xvector.scp"
+python3 -m sslspk.bin.merge_tables --jobs "$nj" --ids "$scp" --logs "$out/log" "$out/xvector.JOB.scp" "$out/xvector.scp"
 done_mark "$out" "$key" "$scp" "$model"
-echo "$0: wrote $got embeddings to $out/xvector.scp"

@@ -3,25 +3,30 @@
 set -euo pipefail
 cmd=utils/run.pl
 conf=conf/fbank.yaml   # how DATA/feats.scp was made
-help_message="usage: $0 [--cmd C] [--conf conf/fbank.yaml] DATA TRAIN_DATA OUT"
+allow_pipes=false      # true: run the entries of wav.scp that are commands
+help_message="usage: $0 [--cmd C] [--conf conf/fbank.yaml] [--allow-pipes true] DATA TRAIN_DATA OUT"
+echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 . utils/done.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 reference=$2 out=$3
 
-[ -f "$data/feats.scp" ] || { echo "$0: error: $data has no feats.scp; run steps/make_feats.sh on it" >&2; exit 1; }
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ -f "$data/feats.scp" ] || die "$data has no feats.scp; run steps/make_feats.sh on it."
+[ -f "$reference/wav.scp" ] || die "$reference has no wav.scp; run the stage that prepares it."
+[ -f "$conf" ] || die "there is no configuration $conf; check --conf."
 key="extract_statistics $(done_conf "$conf")"
 inputs=("$data/feats.scp" "$reference/wav.scp")
-for file in "$conf" "${inputs[@]}"; do [ -f "$file" ] || { echo "$0: error: there is no $file" >&2; exit 1; }; done
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{raw,standardised,deviation}/xvector.scp; then echo "$0: $out is up to date, skipped"; exit 0; fi
-utils/validate_data_dir.sh --no-wav "$data"
+utils/validate_data_dir.sh --no-wav --allow-pipes "$allow_pipes" "$data"
 mkdir -p "$out/log"
-$cmd "$out/log/statistics.log" python3 -m sslspk.bin.extract_statistics --conf "$conf" --reference "$reference" "$data" "$out"
+$cmd "$out/log/statistics.log" python3 -m sslspk.bin.extract_statistics --conf "$conf" --reference "$reference" \
+  --allow-pipes "$allow_pipes" "$data" "$out"
 total=$(wc -l < "$data/feats.scp")
 for variant in raw standardised deviation; do
   got=$(wc -l < "$out/$variant/xvector.scp")
-  [ "$got" -eq "$total" ] || { echo "$0: $got of $total vectors in $out/$variant; see $out/log" >&2; exit 1; }
+  [ "$got" -eq "$total" ] || die "$got of $total vectors came out in $out/$variant; see $out/log, then run the step again."
 done
 done_mark "$out" "$key" "${inputs[@]}"
 echo "$0: wrote $total vectors of each kind to $out"

@@ -12,6 +12,7 @@ Reads those of DATA_ROOT/musan_{noise,music,speech} and rirs_{small,medium,large
 packed data directory: noise, music, speech, babble (sums of 3-10 random recordings of speech at equal level),
 rir_{small,medium,large,real} (cut from their peak). Without any of them it says so and writes nothing.
 example: $0 --nj 8 data data/augment"
+echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 . utils/done.sh

@@ -10,9 +10,11 @@ allow_pipes=false      # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [options] DATA [LOGDIR [ARKDIR]]
 Archives go to ARKDIR (default DATA/data), logs to LOGDIR (default DATA/log). Any bad recording stops the step.
 example: $0 --nj 8 --conf conf/fbank.yaml --set num_mel_bins=40 data/voxceleb1_test"
+echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 . utils/done.sh
+. utils/archives.sh
 [ $# -ge 1 ] && [ $# -le 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 log=${2:-$1/log} arkdir=${3:-$1/data}
 
@@ -22,35 +24,11 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 options=()
 [ -z "$conf" ] || options+=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
-key=$(python3 -m sslspk.bin.make_feats options ${options[@]+"${options[@]}"})
-mkdir -p "$arkdir" "$log"
-ark=$(readlink -f "$arkdir") base=feats_$(basename "$(readlink -f "$data")")
-key="make_feats compress=$compress ark=$ark $key" stamp=$data/.make_feats
-archives() {  # what an earlier run made for this DATA (another one of the same ARKDIR may be called NAME.1)
-  local path
-  for path in "$ark/$base".*.ark; do
-    if [[ ${path#"$ark/$base."} =~ ^[0-9]+\.ark$ ]]; then echo "$path"; fi
-  done
-}
-mapfile -t made < <(archives)
-if done_skip "$stamp" "$key" "$data"/{wav.scp,utt2spk,feats.scp} ${made[@]+"${made[@]}"}; then
-  echo "$0: $data/feats.scp is up to date, skipped"
-  exit 0
-fi
+known=$(python3 -m sslspk.bin.make_feats options ${options[@]+"${options[@]}"})
+archives_begin make_feats feats "$known" "compress=$compress"
+rm -f "$data/utt2num_frames"   # it counts the frames of the old features
 
-utils/validate_data_dir.sh --no-feats --allow-pipes "$allow_pipes" "$data"
-total=$(grep -c "" "$data/wav.scp")
-jobs=$nj
-[ "$jobs" -le "$total" ] || jobs=$total
-# Tables of an earlier run would point into archives that are about to change.
-rm -f "$data/feats.scp" "$data/utt2num_frames"
-rm -f ${made[@]+"${made[@]}"} ${made[@]+"${made[@]/%ark/scp}"}
-utils/split_data.sh "$data" "$jobs"
 $cmd JOB=1:"$jobs" "$log/make_feats.JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.make_feats extract ${options[@]+"${options[@]}"} --compress "$compress" \
-  --allow-pipes "$allow_pipes" "$data/split$jobs/JOB" "$ark/$base.JOB.ark" "$ark/$base.JOB.scp"
-scps=()
-for n in $(seq "$jobs"); do scps+=("$ark/$base.$n.scp"); done
-python3 -m sslspk.bin.make_feats merge "$data" "${scps[@]}"
-mapfile -t made < <(archives)
-done_mark "$stamp" "$key" "$data"/{wav.scp,utt2spk,feats.scp} "${made[@]}"
+  --allow-pipes "$allow_pipes" "$data/split$jobs/JOB" "$ark.JOB.ark" "$ark.JOB.scp"
+archives_end utt2dur utt2num_frames

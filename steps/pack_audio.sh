@@ -11,6 +11,7 @@ help_message="usage: $0 [options] DATA OUT
 Packs the first channel of every recording of DATA. OUT gets wav.scp (archive:offset), utt2num_samples, utt2dur and
 copies of the other tables; with --vad true not those about frames (feats.scp, vad.scp, utt2num_frames).
 example: $0 --nj 8 data/voxceleb1_dev data/voxceleb1_dev_packed"
+echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 . utils/done.sh
@@ -59,18 +60,10 @@ find "$ark" -maxdepth 1 -type f -name 'wav.*' -delete
 $cmd JOB=1:"$jobs" "$log/pack_audio.JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.pack_audio --format "$format" --rate "$rate" --vad "$vad" \
   --allow-pipes "$allow_pipes" "$data/split$jobs/JOB" "$ark/wav.JOB.ark" "$ark/wav.JOB.scp"
-
-merge() {  # suffix of the jobs' tables, name in OUT
-  local n
-  for n in $(seq "$jobs"); do cat "$ark/wav.$n.scp$1"; done | LC_ALL=C sort > "$out/.$2.tmp"
-  [ "$(wc -l < "$out/.$2.tmp")" -eq "$total" ] ||
-    die "$(wc -l < "$out/.$2.tmp") of $total utterances came out in $2; see $log"
-  mv "$out/.$2.tmp" "$out/$2"
-}
 copy_tables
-merge .utt2num_samples utt2num_samples
-merge .utt2dur utt2dur
-merge "" wav.scp
+python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$data/utt2spk" --logs "$log" \
+  "$ark/wav.JOB.scp.utt2num_samples" "$out/utt2num_samples" "$ark/wav.JOB.scp.utt2dur" "$out/utt2dur" \
+  "$ark/wav.JOB.scp" "$out/wav.scp"
 utils/validate_data_dir.sh --no-feats "$out"
 
 for n in $(seq "$jobs"); do cat "$ark/wav.$n.scp.counts"; done | awk -v step="$0" -v out="$out" '

@@ -6,14 +6,16 @@ title=           # above the plot; empty: the list's file name
 p_target=0.05    # prior of the minDCF that the diamonds mark
 help_message="usage: $0 --trials TRIALS [options] OUT.png|OUT.svg|OUT.pdf NAME=SCORES ...
 SCORES is a score file, or the directory that steps/score.sh wrote it to."
+echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 [ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }
-[ -n "$trials" ] || { echo "$0: --trials is needed; name the list that these systems scored" >&2; exit 1; }
-[ -s "$trials" ] || { echo "$0: there is no $trials, or it is empty; check --trials" >&2; exit 1; }
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ -n "$trials" ] || die "--trials is needed; name the list that these systems scored."
+[ -s "$trials" ] || die "there is no $trials, or it is empty; check --trials."
 out=$1
 shift
 
 python3 -m sslspk.bin.plot_det --trials "$trials" ${title:+--title "$title"} --p-target "$p_target" --out "$out" "$@"
-[ -s "$out" ] || { echo "$0: $out did not come out" >&2; exit 1; }
+[ -s "$out" ] || die "$out did not come out; the reason stands above."
 echo "$0: wrote $out"

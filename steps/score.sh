@@ -10,18 +10,20 @@ spk2gender=      # adds the figures of the trials within one gender
 bootstrap=       # replicates of the bootstrap over speakers, 0: none; empty: 200 where the speakers are known
 help_message="usage: $0 [--backend cosine] [--mean DIR] [--provenance JSON_FILE] TRIALS ENROL_DIR TEST_DIR OUT
 NAME is the file name of TRIALS, without .txt."
+echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 . utils/done.sh
 [ $# -eq 4 ] || { echo "$help_message" >&2; exit 1; }
 trials=$1 enrol=$2 test=$3 out=$4
 
+die() { echo "$0: error: $*" >&2; exit 1; }
 name=$(basename "$trials" .txt)
 inputs=("$trials" "$enrol/xvector.scp" "$test/xvector.scp")
 [ -z "$mean" ] || inputs+=("$mean/xvector.scp")
 for file in "$provenance" "$utt2spk" "$spk2gender"; do [ -z "$file" ] || inputs+=("$file"); done
 for file in "${inputs[@]}"; do
-  [ -s "$file" ] || { echo "$0: there is no $file, or it is empty; run the stage that makes it" >&2; exit 1; }
+  [ -s "$file" ] || die "there is no $file, or it is empty; run the stage that makes it."
 done
 key="score $backend $mean $provenance $utt2spk $spk2gender $bootstrap"
 stamp=$out/.score_$name
@@ -37,7 +39,7 @@ log=$out/log/score_$name.log
 $cmd "$log" python3 -m sslspk.bin.score "${options[@]}" "$trials" "$enrol" "$test" "$out"
 total=$(grep -c "[^[:space:]]" "$trials")
 got=$(wc -l < "$out/scores_$name")
-[ "$got" -ge "$total" ] || { echo "$0: $got of $total scores came out; see $log" >&2; exit 1; }
+[ "$got" -ge "$total" ] || die "$got of $total scores came out; see $log, then run the step again."
 done_mark "$stamp" "$key" "${inputs[@]}"
 grep -E '^(EER|minDCF)' "$log"
 echo "$0: wrote $out/scores_$name and $out/result_$name.json"

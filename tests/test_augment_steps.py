@@ -149,6 +149,7 @@ def test_noisy_copies(recipe, tmp_path):
     (["data/train", "data/nothing", "OUT"], "make_augment_lists.sh"),
     (["--set", "noise_probb=1", "data/train", "data/augment", "OUT"], "did you mean noise_prob"),
     (["--set", "speed_perturb=[0.9]", "data/train", "data/augment", "OUT"], "wave road"),
+    (["--set", "grow={epochs: 3}", "data/train", "data/augment", "OUT"], "grow counts epochs"),
     (["--conf", "conf/none.yaml", "data/train", "data/augment", "OUT"], "conf/none.yaml"),
     (["data/train", "data/augment", "data/train"], "OUT is DATA"),
     (["data/train", "data/augment"], "usage"),

@@ -9,7 +9,7 @@ import recipe_copy
 import soundfile
 from recipe_copy import overrides, run, sh, snapshot
 
-from sslspk.io import datadir, table
+from sslspk.io import ark, datadir, table
 
 CONF = """
 features: {num_mel_bins: 20}
@@ -183,6 +183,23 @@ def test_a_truncated_archive_is_named(recipe):
     cut(recipe / "exp/emb_cut/xvector.1.ark")
     refused(sh(recipe, "steps/score.sh", "data/trials_x", "exp/emb_cut", "exp/emb_cut", "exp/scores_cut"), "exp/emb_cut/xvector.1.ark")
     assert not list((recipe / "exp/scores_cut").glob("*trials_x*"))
+
+
+def test_pipes_run_when_they_are_allowed(recipe):
+    """Refused by default; allowed, the embeddings of the same audio through a pipe are the same, and so are the statistics."""
+    data = copy(recipe, "pipes", "plain")
+    lines(data / "wav.scp", lambda x: [f"{line.split()[0]} cat {line.split()[1]} |\n" for line in x])
+    for words_ in ((*words("extract", "pipes"),), ("steps/make_feats.sh", "--nj", "1", "data/pipes")):
+        refused(sh(recipe, *words_), "s0-u0", "--allow-pipes true")
+        run(recipe, words_[0], "--allow-pipes", "true", *words_[1:])
+    piped, packed = (ark.read_scp(recipe / f"exp/tiny/{name}/xvector.scp") for name in ("emb_pipes", "emb"))
+    assert all(np.array_equal(ark.load(str(recipe / piped[utt])), ark.load(str(recipe / spec))) for utt, spec in packed.items())
+    feats = recipe / "data/pipes_ref"
+    shutil.copytree(data, feats)
+    (feats / "feats.scp").unlink()
+    step = ("steps/extract_statistics.sh", "--allow-pipes", "true", "data/pipes", "data/pipes_ref", "exp/pipes_statistics")
+    refused(sh(recipe, step[0], *step[3:]), "--allow-pipes true")
+    run(recipe, *step)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text"])

@@ -63,6 +63,8 @@ def copy(args: argparse.Namespace) -> None:
     if config.speed_perturb:
         raise InputError(f"{args.conf or '--set'}: speed_perturb belongs to the wave road, where all crops of a recording "
                          "share one speed; remove it here.")
+    if config.grow:
+        raise InputError(f"{args.conf or '--set'}: grow counts epochs, and copies are made before any; remove it here.")
     from sslspk.data.noise import NoiseBank
     from sslspk.features.augment import WaveAugment
     from sslspk.io import audio, table
@@ -72,28 +74,21 @@ def copy(args: argparse.Namespace) -> None:
     todo = sorted((name, utt, number) for utt in wav for number, name in enumerate(names(utt, args.copies)))
     with audio.PackWriter(args.ark, args.scp) as archive:
         for name, utt, number in tqdm(todo, desc="augmenting", unit="utt", disable=None):
-            samples, rate = audio.read(wav[utt])
-            if rate != RATE:
-                raise InputError(f"{utt}: {rate} samples per second where the noises have {RATE}; run steps/pack_audio.sh, "
-                                 "which resamples, and use its output.")
-            archive.write(name, noisy(samples, bank, augment, generator(utt, number, args.seed)), rate)
+            samples = audio.utterance(utt, wav[utt], RATE)   # the rate of the noises
+            archive.write(name, noisy(samples, bank, augment, generator(utt, number, args.seed)), RATE)
 
 
-def merge(args: argparse.Namespace) -> None:
+def join(args: argparse.Namespace) -> None:
     """OUT: the utterances of DATA and their copies; utt2uniq maps each to the utterance it was made from."""
-    from sslspk.io import datadir, table
+    from sslspk.io import datadir, merge
     tables = datadir.validate(args.data)
     wav = dict(tables["wav.scp"])
     originals = list(wav)
     clash = next((name for utt in originals for name in names(utt, args.copies) if name in tables["wav.scp"]), None)
     if clash:
         raise InputError(f"{args.data} already holds {clash}; start from the directory without noisy copies.")
-    for scp in args.scps:
-        wav.update(table.read(scp))
-    missing = next((name for utt in originals for name in names(utt, args.copies) if name not in wav), None)
-    if missing or len(wav) != len(originals) * (1 + args.copies):
-        raise InputError(f"{args.out}: {len(wav) - len(originals)} of {len(originals) * args.copies} copies came out"
-                         f"{f', {missing} is missing' if missing else ''}; see the logs of the jobs.")
+    wav |= merge.gather(args.scps, f"{args.out}/wav.scp", [name for utt in originals for name in names(utt, args.copies)],
+                        f"{args.out}/log")
     tables.setdefault("utt2uniq", {utt: utt for utt in originals})
     kept = {name: content for name, content in tables.items() if name not in LEFT_OUT}
     for name, content in kept.items():
@@ -109,7 +104,7 @@ def main() -> None:
     args = options().parse_args()
     if args.action == "copy" and args.seed < 0:
         raise InputError(f"--seed {args.seed} is negative; give a whole number from 0 on.")
-    (copy if args.action == "copy" else merge)(args)
+    (copy if args.action == "copy" else join)(args)
 
 
 if __name__ == "__main__":

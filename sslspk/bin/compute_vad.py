@@ -1,4 +1,4 @@
-"""Energy-based voice activity detection: `extract` one job's part, `merge` the jobs' tables, `options` checks the confs."""
+"""Energy-based voice activity detection: `extract` one job's part, `options` checks the confs."""
 import argparse
 
 from sslspk.errors import InputError, entry
@@ -7,7 +7,7 @@ from sslspk.errors import InputError, entry
 def options() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description="Kaldi's energy-based voice activity detection of a data directory.")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="options|extract|merge")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="options|extract")
     show = actions.add_parser("options", help="check the configurations and print all of them as one line")
     extract = actions.add_parser("extract", help="the VAD of the recordings of DIR/wav.scp into one archive")
     for sub in (show, extract):
@@ -19,19 +19,12 @@ def options() -> argparse.ArgumentParser:
     extract.add_argument("dir", metavar="DIR")
     extract.add_argument("ark", metavar="ARK", help="archive to write")
     extract.add_argument("scp", metavar="SCP", help="table to write; SCP.utt2num_frames and SCP.utt2dur appear beside it")
-    merge = actions.add_parser("merge", help="write DATA/vad.scp and utt2dur from the tables of all jobs")
-    merge.add_argument("data", metavar="DATA")
-    merge.add_argument("scps", metavar="SCP", nargs="+")
     return parser
 
 
 def main() -> None:
-    """One of the three actions."""
+    """One of the two actions."""
     args = options().parse_args()
-    if args.action == "merge":
-        from sslspk.features import extract
-        print(f"compute_vad: wrote {extract.merge(args.data, 'vad.scp', args.scps)} utterances to {args.data}/vad.scp")
-        return
     from sslspk.config import load
     from sslspk.features.config import FeatureOptions, VadOptions
     vad_options, features = load(VadOptions, args.conf, args.set), load(FeatureOptions, args.feats_conf)

@@ -17,6 +17,8 @@ def main() -> int:
     parser.add_argument("scp", type=Path)
     parser.add_argument("--weights", help="one of the model's encoders (DINO: teacher, student); default: its own choice")
     parser.add_argument("--untrained", action="store_true", help="the same architecture with its initial weights: a baseline")
+    parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
+                        help="run the entries of wav.scp that are commands (default: false)")
     parser.add_argument("--gpu", type=int, default=-1, help="GPU number, -1: CPU")
     args = parser.parse_args()
 
@@ -33,27 +35,22 @@ def main() -> int:
     specs = table.read(args.data / ("wav.scp" if from_audio else "feats.scp"))
     with ark.Writer(args.ark, args.scp) as writer, torch.inference_mode():
         for utt, spec in tqdm(specs.items(), unit="utt", mininterval=1):
-            x = features(model, utt, spec, from_audio, device)
+            x = features(model, utt, spec, from_audio, args.allow_pipes == "true", device)
             embedding = model.encoder(x)[0].float().cpu().numpy()
             writer.write(utt, embedding)
     return 0
 
 
-def features(model, utt: str, spec: str, from_audio: bool, device):
+def features(model, utt: str, spec: str, from_audio: bool, allow_pipes: bool, device):
     """(1, T, F) for one utterance; InputError names the utterance when it cannot be read or has no frame."""
     import torch
 
-    from sslspk.features import cmvn
-    from sslspk.io import ark, audio
-    options = model.config.features
+    from sslspk.features import cmvn, extract
+    from sslspk.io import ark
     if from_audio:
-        samples, rate = audio.read(spec)
-        if rate != options.sample_frequency:
-            raise InputError(f"{utt}: {rate} Hz, and the model was trained at {options.sample_frequency:g}; resample with "
-                             "steps/pack_audio.sh.")
-        x = model.front_end.whole(torch.from_numpy(samples).to(device))
-    else:
-        x = cmvn.apply(torch.from_numpy(ark.load(spec))[None].to(device), model.config.cmvn)
+        return extract.recording(lambda wave: model.front_end.whole(wave.to(device)), model.config.features.sample_frequency,
+                                 utt, spec, allow_pipes)[0]
+    x = cmvn.apply(torch.from_numpy(ark.load(spec))[None].to(device), model.config.cmvn)
     if not x.shape[1]:
         raise InputError(f"{utt}: shorter than one frame; leave it out with utils/subset_data_dir.sh.")
     return x

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import entry
 
 SAMPLE = 2000  # utterances of TRAIN_DATA that are enough for a mean and a deviation
 
@@ -21,13 +21,16 @@ def main() -> int:
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--reference", type=Path, required=True, metavar="TRAIN_DATA", help="what `standardised` is measured on")
     parser.add_argument("--conf", help="feature options for TRAIN_DATA where it holds only audio (as for DATA/feats.scp)")
+    parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
+                        help="run the entries of TRAIN_DATA/wav.scp that are commands (default: false)")
     args = parser.parse_args()
 
     from tqdm import tqdm
 
     from sslspk.io import ark, table
     rows = {utt: statistics(ark.load(spec)) for utt, spec in tqdm(table.read(args.data / "feats.scp").items(), unit="utt")}
-    reference = np.stack([statistics(x) for x in tqdm(_sample(args.reference, args.conf), unit="utt")])
+    sample = _sample(args.reference, args.conf, args.allow_pipes == "true")
+    reference = np.stack([statistics(x) for x in tqdm(sample, unit="utt")])
     mean, deviation = reference.mean(0), np.maximum(reference.std(0), 1e-6)
     variants = {"raw": lambda v: v, "standardised": lambda v: (v - mean) / deviation, "deviation": lambda v: v[len(v) // 2:]}
     for name, change in variants.items():
@@ -44,27 +47,24 @@ def statistics(feats: np.ndarray) -> np.ndarray:
     return np.concatenate([x.mean(0), x.std(0)])
 
 
-def _sample(data: Path, conf: str | None):
+def _sample(data: Path, conf: str | None, allow_pipes: bool):
     """Features of up to SAMPLE utterances of a data directory, spread evenly over it."""
     from sslspk.io import ark, table
     from_feats = (data / "feats.scp").exists()
-    specs = list(table.read(data / ("feats.scp" if from_feats else "wav.scp")).values())
+    specs = list(table.read(data / ("feats.scp" if from_feats else "wav.scp")).items())
     chosen = [specs[i] for i in np.unique(np.linspace(0, len(specs) - 1, min(SAMPLE, len(specs))).astype(int))]
     if from_feats:
-        yield from map(ark.load, chosen)
+        yield from (ark.load(spec) for _, spec in chosen)
         return
-    import torch
-
     from sslspk.config import load
+    from sslspk.features import extract
     from sslspk.features.config import FeatureOptions
     from sslspk.features.fbank import Extractor
-    from sslspk.io import audio
-    extractor = Extractor(load(FeatureOptions, conf))
-    for spec in chosen:
-        samples, rate = audio.read(spec)
-        if rate != extractor.options.sample_frequency:
-            raise InputError(f"{spec}: {rate} Hz, and the features are for {extractor.options.sample_frequency:g} Hz.")
-        yield extractor(torch.from_numpy(samples)[None].float())[0].numpy()
+    options = load(FeatureOptions, conf)
+    extractor = Extractor(options)
+    for utt, spec in chosen:
+        feats, _ = extract.recording(lambda wave: extractor(wave[None]), options.sample_frequency, utt, spec, allow_pipes)
+        yield feats[0].numpy()
 
 
 if __name__ == "__main__":

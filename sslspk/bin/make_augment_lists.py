@@ -127,33 +127,24 @@ def pack(args: argparse.Namespace) -> None:
         print(f"{kind}: {len(lengths)} recordings")
 
 
-def merge(args: argparse.Namespace) -> None:
+def join(args: argparse.Namespace) -> None:
     """OUT/KIND becomes a data directory."""
-    from sslspk.io import datadir
+    from sslspk.io import datadir, merge
     for kind, source in kinds(args.data_root).items():
         folder = Path(args.out, kind)
-        scp, lengths = ({utt: value for job in range(1, args.jobs + 1) for utt, value in _lines(folder, job, suffix)}
-                        for suffix in ("scp", "lengths"))
-        if not scp or scp.keys() != lengths.keys():
-            raise InputError(f"{folder}/ark: {len(scp)} entries and {len(lengths)} lengths came of {source}; see the logs of "
-                             "the jobs, then run the step again.")
+        scps = [str(folder / "ark" / f"wav.{job}.scp") for job in range(1, args.jobs + 1)]
+        scp = merge.gather(scps, f"{folder}/wav.scp", logs=f"{args.out}/log")
+        lengths = merge.gather([f"{name.removesuffix('.scp')}.lengths" for name in scps], f"{folder}/utt2num_samples", scp,
+                               logs=f"{args.out}/log")
         datadir.write(str(folder), wav=scp, utt2spk={utt: utt for utt in scp}, utt2num_samples=lengths)
         print(f"make_augment_lists: {folder}: {len(scp)} recordings from {source}")
-
-
-def _lines(folder: Path, job: int, suffix: str):
-    path = folder / "ark" / f"wav.{job}.{suffix}"
-    try:
-        return [line.split(None, 1) for line in path.read_text().splitlines()]
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; see the log of job {job}, then run the step again.") from None
 
 
 def main() -> None:
     """pack or merge."""
     args = options().parse_args()
     if args.action == "merge":
-        merge(args)
+        join(args)
         return
     if not 1 <= args.job <= args.jobs:
         raise InputError(f"--job {args.job} is not between 1 and --jobs {args.jobs}; correct one of them.")

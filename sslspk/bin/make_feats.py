@@ -1,4 +1,4 @@
-"""Computes fbank or MFCC features: `extract` one job's part, `merge` the jobs' tables, `options` checks and prints the conf."""
+"""Computes fbank or MFCC features: `extract` one job's part, `options` checks and prints the conf."""
 import argparse
 
 from sslspk.errors import entry
@@ -7,7 +7,7 @@ from sslspk.errors import entry
 def options() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description="Computes Kaldi's fbank or MFCC features of the recordings of a data directory.")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="options|extract|merge")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="options|extract")
     show = actions.add_parser("options", help="check the configuration and print all of it as one line")
     extract = actions.add_parser("extract", help="features of the recordings of DIR/wav.scp into one archive")
     for sub in (show, extract):
@@ -20,19 +20,12 @@ def options() -> argparse.ArgumentParser:
     extract.add_argument("dir", metavar="DIR")
     extract.add_argument("ark", metavar="ARK", help="archive to write")
     extract.add_argument("scp", metavar="SCP", help="table to write; SCP.utt2num_frames and SCP.utt2dur appear beside it")
-    merge = actions.add_parser("merge", help="write DATA/feats.scp, utt2num_frames and utt2dur from the tables of all jobs")
-    merge.add_argument("data", metavar="DATA")
-    merge.add_argument("scps", metavar="SCP", nargs="+")
     return parser
 
 
 def main() -> None:
-    """One of the three actions."""
+    """One of the two actions."""
     args = options().parse_args()
-    if args.action == "merge":
-        from sslspk.features import extract
-        print(f"make_feats: wrote {extract.merge(args.data, 'feats.scp', args.scps)} utterances to {args.data}/feats.scp")
-        return
     from sslspk.config import load
     from sslspk.features.config import FeatureOptions
     features = load(FeatureOptions, args.conf, args.set)

@@ -25,21 +25,31 @@ def main() -> None:
     parser.add_argument("--p-target", type=float, default=0.05, metavar="P", help="prior of minDCF (default 0.05)")
     parser.add_argument("systems", nargs="+", metavar="NAME=SCORES", help="what the legend says = score file or its directory")
     args = parser.parse_args()
-    kind = os.path.splitext(args.out)[1][1:].lower()
-    if kind not in FORMATS:
-        raise InputError(f"--out {args.out} has no ending that says what to draw; end it in .{', .'.join(FORMATS)}.")
-    name = os.path.basename(args.trials).removesuffix(".txt")
-    paths = system_paths(args.systems, f"scores_{name}")
+    plot(args.trials, args.out, system_paths(args.systems, f"scores_{list_name(args.trials)}"), args.title, args.p_target)
 
+
+def list_name(trials: str) -> str:
+    """What a list is called in the names of its files."""
+    return os.path.basename(trials).removesuffix(".txt")
+
+
+def plot(trials: str, out: str, systems: dict[str, str], title: str | None = None, p_target: float = 0.05) -> None:
+    """Draw the DET curves of score files (legend -> path) on one list into the picture `out`, whole or not at all.
+
+    Raises InputError: an unknown kind of picture, a list or a score file that cannot be read, scores that are not the list's.
+    """
+    kind = os.path.splitext(out)[1][1:].lower()
+    if kind not in FORMATS:
+        raise InputError(f"--out {out} has no ending that says what to draw; end it in .{', .'.join(FORMATS)}.")
     from sslspk.io import files
     from sslspk.io import scores as score_file
     from sslspk.io import trials as trial_list
     from sslspk.metrics import verification
-    trials = trial_list.read(args.trials)
-    curves = {system: verification.det_curve(score_file.align(trials, score_file.read(path)), trials.target)
-              for system, path in paths.items()}
-    figure = draw(curves, name if args.title is None else args.title, args.p_target)
-    with files.atomic_write(args.out, "wb") as file:
+    pairs = trial_list.read(trials)
+    curves = {system: verification.det_curve(score_file.align(pairs, score_file.read(path), path), pairs.target)
+              for system, path in systems.items()}
+    figure = draw(curves, list_name(trials) if title is None else title, p_target)
+    with files.atomic_write(out, "wb") as file:
         # No date inside: the same scores give the same bytes.
         figure.savefig(file, format=kind, dpi=160, metadata={"png": {}, "svg": {"Date": None},
                                                              "pdf": {"CreationDate": None}}[kind])

@@ -1,5 +1,6 @@
 """Copies part of a Kaldi data directory."""
 import argparse
+import os
 import random
 
 from sslspk.errors import InputError, entry
@@ -10,16 +11,20 @@ def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Copies part of a Kaldi data directory. Without an option: N utterances at even distances.",
         usage="subset_data_dir.sh [--first | --last | --speakers | --per-spk] DIR N OUT\n"
-              "       subset_data_dir.sh (--utt-list FILE | --spk-list FILE) DIR OUT")
+              "       subset_data_dir.sh (--num-speakers N | --hours H | --utt-list FILE | --spk-list FILE) DIR OUT")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--first", action="store_true", help="the first N utterances")
     which.add_argument("--last", action="store_true", help="the last N utterances")
     which.add_argument("--speakers", action="store_true", help="whole speakers in random order (see --seed) until they "
                                                                "have N utterances or more")
     which.add_argument("--per-spk", action="store_true", help="N utterances of each speaker, or all that it has")
+    which.add_argument("--num-speakers", type=int, metavar="N", help="N whole speakers at random (see --seed); a larger N with "
+                                                                     "the same seed holds all of a smaller one")
+    which.add_argument("--hours", type=float, metavar="H", help="random utterances (see --seed) until they last H hours, by utt2dur "
+                                                                "or utt2num_samples; a larger H holds all of a smaller one")
     which.add_argument("--utt-list", metavar="FILE", help="the utterances that begin the lines of FILE")
     which.add_argument("--spk-list", metavar="FILE", help="the speakers that begin the lines of FILE")
-    parser.add_argument("--seed", type=int, default=777, help="of --speakers (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=777, help="of --speakers, --num-speakers and --hours (default: %(default)s)")
     parser.add_argument("args", nargs="+", metavar="DIR [N] OUT", help="source, number, destination")
     return parser
 
@@ -51,6 +56,50 @@ def choose(args: argparse.Namespace, utt2spk: dict[str, str], count: int) -> lis
     return spread(utts, count)
 
 
+def random_speakers(source: str, utt2spk: dict[str, str], count: int, seed: int) -> list[str]:
+    """The first `count` of the speakers in an order that depends on the seed alone."""
+    speakers = sorted(set(utt2spk.values()))
+    if not 0 < count <= len(speakers):
+        raise InputError(f"{source} has {len(speakers)} speakers and --num-speakers is {count}; give a number from 1 to {len(speakers)}.")
+    random.Random(seed).shuffle(speakers)
+    return speakers[:count]
+
+
+def random_hours(source: str, hours: float, seed: int) -> list[str]:
+    """Utterances in an order that depends on the seed alone, up to the one with which they last `hours`."""
+    seconds = durations(source)
+    total = sum(seconds.values()) / 3600
+    if not 0 < hours <= total:
+        raise InputError(f"{source} lasts {total:.4g} hours and --hours is {hours:g}; give a number above 0 and up to that.")
+    order, kept, had = list(seconds), [], 0.0
+    random.Random(seed).shuffle(order)
+    for utt in order:
+        if had >= hours * 3600:
+            break
+        kept.append(utt)
+        had += seconds[utt]
+    return kept
+
+
+def durations(source: str) -> dict[str, float]:
+    """Seconds of each utterance: utt2dur, or utt2num_samples at the rate of the first recording."""
+    from sslspk.io import audio, table
+    for name in ("utt2dur", "utt2num_samples"):
+        path = f"{source}/{name}"
+        if not os.path.exists(path):
+            continue
+        rate = 1 if name == "utt2dur" else audio.info(next(iter(table.read(f"{source}/wav.scp").values())))[1]
+        found = {}
+        for line, (utt, text) in enumerate(table.read(path).items(), 1):
+            try:
+                found[utt] = float(text) / rate
+            except ValueError:
+                raise InputError(f"{path}:{line}: the value of {utt} is {text!r}, not a length; make the table again.") from None
+        return found
+    raise InputError(f"{source}/utt2dur is missing, and so is utt2num_samples, so --hours cannot be counted; run steps/pack_audio.sh or "
+                     "steps/make_feats.sh, which write it.")
+
+
 def read_list(path: str) -> list[str]:
     """First words of the lines of a list. Raises InputError when it cannot be read or has a blank line."""
     try:
@@ -65,20 +114,25 @@ def read_list(path: str) -> list[str]:
 
 
 def main() -> None:
-    """DIR N OUT, or a list and DIR OUT."""
+    """DIR N OUT, or DIR OUT where an option says which."""
     parser = options()
     args = parser.parse_args()
-    listed = args.utt_list or args.spk_list
-    if len(args.args) != (2 if listed else 3):
-        parser.error("DIR and OUT are needed with a list" if listed else "DIR, N and OUT are needed")
+    told = args.utt_list or args.spk_list or args.num_speakers is not None or args.hours is not None
+    if len(args.args) != (2 if told else 3):
+        parser.error("DIR and OUT are needed with this option" if told else "DIR, N and OUT are needed")
     source, out = args.args[0], args.args[-1]
-    if not listed and not (args.args[1].isdecimal() and int(args.args[1]) > 0):
+    if not told and not (args.args[1].isdecimal() and int(args.args[1]) > 0):
         raise InputError(f"the number of utterances must be a whole number from 1 on, not '{args.args[1]}'.")
     from sslspk.io import datadir, table
     if args.spk_list:
         count = datadir.subset(source, out, speakers=read_list(args.spk_list))
     elif args.utt_list:
         count = datadir.subset(source, out, utts=read_list(args.utt_list))
+    elif args.hours is not None:
+        count = datadir.subset(source, out, utts=random_hours(source, args.hours, args.seed))
+    elif args.num_speakers is not None:
+        utt2spk = table.read(f"{source}/utt2spk")
+        count = datadir.subset(source, out, speakers=random_speakers(source, utt2spk, args.num_speakers, args.seed))
     else:
         utts = choose(args, table.read(f"{source}/utt2spk"), int(args.args[1]))
         count = datadir.subset(source, out, utts=utts)

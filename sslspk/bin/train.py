@@ -27,17 +27,21 @@ def main() -> int:
 
     from sslspk.versions import check_torch_pair
     check_torch_pair()
-    from sslspk.nn import comm
     from sslspk.train import distributed
-    from sslspk.train.job import prepare
-    from sslspk.train.loop import train
     device = distributed.init(config.train.timeout_seconds)
     try:
-        say = print if comm.rank() == 0 else lambda text: None
-        job = prepare(config, args.data, args.exp, device, say)
-        return train(job)
+        return _run(config, args.data, args.exp, device)
     finally:
         distributed.finish()
+
+
+def _run(config, data: Path, exp: Path, device) -> int:
+    """Train; the job and its model are gone when this returns."""
+    from sslspk.nn import comm
+    from sslspk.train.job import prepare
+    from sslspk.train.loop import train
+    say = print if comm.rank() == 0 else lambda text: None
+    return train(prepare(config, data, exp, device, say))
 
 
 def _already_done(exp: Path, config, data: Path) -> int:

@@ -1,16 +1,44 @@
 """What the training data look like: road, crops, and what happens to recordings shorter than a crop (torch-free)."""
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from sslspk.config import Config
 
 
 class Crop(Config):
-    """`count` views of `seconds` each, drawn independently from one recording and augmented independently."""
+    """`count` views of `seconds` each, drawn from one recording.
+
+    layout: where the views lie in the recording, and what is done to each.
+        independent  each is drawn and augmented for itself; where a recording has noisy copies, each may come from another one
+        disjoint     parts of one utterance that do not overlap, in random order, each augmented for itself (Huh et al. 2020).
+                     An utterance shorter than count * seconds is too short for that: its views are spread evenly from its
+                     start to its end, and overlap no more than they must
+        triplet      (segment 1, augmentation A), (segment 2, A), (segment 2, B): disjoint segments for augmentation adversarial
+                     training (Huh et al. 2020, arXiv 2007.12085). A is one noise slice, SNR, room, equaliser, gain and mask
+    """
 
     count: PositiveInt
     seconds: PositiveFloat
+    layout: Literal["independent", "disjoint", "triplet"] = "independent"
+
+    @model_validator(mode="after")
+    def _three(self):
+        if self.layout == "triplet" and self.count != 3:
+            raise ValueError(f"layout triplet is three views, not {self.count}; set count to 3")
+        return self
+
+
+class GrowConfig(Config):
+    """A training set that grows (Heo et al. 2022, arXiv 2203.14525): at first only a share of it is drawn from.
+
+    The share at the start of an epoch counts for the whole epoch. An epoch has as many steps as without this.
+    """
+
+    start_share: float = Field(0.25, gt=0, le=1, description="share of the recordings or speakers in the first epoch")
+    epochs: PositiveFloat = Field(description="the share has risen linearly to 1 after this many")
+    by: Literal["recording", "speaker"] = Field("recording", description="what is added in random order: recordings, or speakers "
+                                                "with all of theirs, which reads speaker labels")
 
 
 class DataConfig(Config):
@@ -27,5 +55,12 @@ class DataConfig(Config):
     min_seconds: float = Field(0.0, ge=0, description="recordings shorter than this are left out")
     batch_size: PositiveInt = Field(128, description="recordings per optimizer step, over all ranks")
     draws_per_epoch: PositiveInt = Field(1, description="how often a recording is drawn in an epoch")
-    reduce_overlap_prob: float = Field(0.0, ge=0, le=1, description="chance that the first crops are placed far apart")
+    reduce_overlap_prob: float = Field(0.0, ge=0, le=1, description="chance that the first crops are placed far apart; layout "
+                                       "independent only")
+    grow: GrowConfig | None = Field(None, description="a curriculum: the training set grows; null: all of it from the start")
     workers: int = Field(2, ge=0, description="loader processes per rank; 0 reads in the training process")
+
+    @property
+    def reads_speakers(self) -> bool:
+        """Whether drawing the data needs speaker labels, so that no result of it is label-free."""
+        return self.grow is not None and self.grow.by == "speaker"

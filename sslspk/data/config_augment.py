@@ -57,6 +57,13 @@ class SnrRanges(Config):
     speech: Range = (13.0, 20.0)
 
 
+class GrowShare(Config):
+    """A share that rises linearly to 1 (Heo et al. 2022, arXiv 2203.14525)."""
+
+    start_share: Probability = Field(0.0, description="in the first step")
+    epochs: PositiveFloat = Field(description="it has risen to 1 after this many; fractions of an epoch count")
+
+
 class AugmentConfig(Config):
     """Augmentation of a crop. Kinds of noises and rooms that are missing below `dir` are left out of the draw."""
 
@@ -78,6 +85,8 @@ class AugmentConfig(Config):
     speed_perturb: tuple[Speed, ...] = Field((), description="speed factors, one drawn for all crops of a recording, such "
                                              "as [0.9, 1.0, 1.1]; empty: off. Wave road only")
     specaug: SpecAugmentConfig | None = Field(None, description="SpecAugment masks; null: none")
+    grow: GrowShare | None = Field(None, description="a curriculum: the share of a batch's recordings whose views get noise, room, "
+                                   "equaliser and gain (each recording is drawn for itself); null: all. Wave road only")
 
     @model_validator(mode="after")
     def _something_to_draw(self):

@@ -10,11 +10,11 @@ A batch is a dictionary:
 import numpy as np
 import torch
 
-from sslspk.data import speed
+from sslspk.data import curriculum, speed
 from sslspk.data.config import Crop, DataConfig
 from sslspk.data.index import UtteranceIndex
+from sslspk.data.views import Unreadable, disjoint, read, stack
 from sslspk.errors import InputError
-from sslspk.io import ark, audio
 
 DRAWS = 8  # how many recordings are tried for one place in the batch before giving up
 
@@ -32,6 +32,7 @@ class BatchDataset(torch.utils.data.Dataset):
         self.sizes = [round(crop.seconds * rate) for crop in crops]
         self.units = self._usable(rate)
         self.steps_per_epoch = self._steps_per_epoch()
+        self._growth = self._make_growth()
         self._epoch, self._order = -1, None
 
     def _usable(self, rate: float) -> np.ndarray:
@@ -51,12 +52,38 @@ class BatchDataset(torch.utils.data.Dataset):
                              f"data.batch_size is {batch}; lower it with --set data.batch_size=N, or add data.")
         return len(self.units) * self.config.draws_per_epoch // batch
 
+    def _make_growth(self) -> curriculum.Growth | None:
+        grow, batch = self.config.grow, self.config.batch_size
+        if grow is None:
+            return None
+        speakers = self.index.label[self.index.members[self.index.unit_start[self.units]]]
+        growth = curriculum.Growth(self.units, speakers, grow, self.seed)
+        first = len(growth.units(0))
+        if first < batch:
+            raise InputError(f"data.grow.start_share {grow.start_share:g} opens {first} of {len(self.units)} recordings and "
+                             f"data.batch_size is {batch}; raise the share or lower the batch size.")
+        return growth
+
+    def pool(self, epoch: int) -> np.ndarray:
+        """The recordings that may be drawn in an epoch: all that are usable, or with data.grow its share of them."""
+        if self._growth is None or curriculum.share(self.config.grow, epoch) == 1:
+            return self.units
+        return self._growth.units(epoch)
+
     def order(self, epoch: int) -> np.ndarray:
-        """The recordings of an epoch in the order in which they are drawn."""
+        """The recordings of an epoch in the order in which they are drawn.
+
+        A pool that has not yet grown whole is drawn again and again in new orders, each cut to whole batches, so that no
+        batch holds a recording twice.
+        """
         if epoch != self._epoch:
             rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, epoch, 1]))
-            draws = [rng.permutation(self.units) for _ in range(self.config.draws_per_epoch)]
-            self._epoch, self._order = epoch, np.concatenate(draws)
+            pool, batch = self.pool(epoch), self.config.batch_size
+            size, times = len(pool), self.config.draws_per_epoch
+            if size < len(self.units):
+                size -= size % batch
+                times = -(-self.steps_per_epoch * batch // size)
+            self._epoch, self._order = epoch, np.concatenate([rng.permutation(pool)[:size] for _ in range(times)])
         return self._order
 
     def units_of(self, micro_step: int) -> tuple[np.ndarray, int]:
@@ -84,7 +111,7 @@ class BatchDataset(torch.utils.data.Dataset):
                  for i in range(self.rank * mine, (self.rank + 1) * mine)]
         chosen = [unit for unit, _, _ in items]
         labels = [label for _, label, _ in items]
-        crops = [_stack([views[c] for _, _, views in items]) for c in range(len(self.crops))]
+        crops = [stack([views[c] for _, _, views in items]) for c in range(len(self.crops))]
         return {"crops": crops, "label": torch.tensor(labels), "unit": torch.tensor(chosen), "failed": failed}
 
     def _crop_sizes(self, units: np.ndarray) -> list[int]:
@@ -96,25 +123,45 @@ class BatchDataset(torch.utils.data.Dataset):
 
     def _item(self, unit: int, step: int, position: int, sizes: list[int], failed: list[str]) -> tuple:
         rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, position, step, 0]))
+        grow = self.augment.config.grow if self.augment else None
+        augmented = grow is None or rng.random() < curriculum.share(grow, step / self.steps_per_epoch)
         for _ in range(DRAWS):
             try:
-                views, utt = self._views(unit, sizes, rng)
+                views, utt = self._views(unit, sizes, rng, augmented)
                 return unit, int(self.index.label[utt]), views
-            except (InputError, OSError) as err:
+            except Unreadable as err:
                 failed.append(f"{self.index.keys[int(self.index.unit(unit)[0])]}: {err}")
-                unit = int(rng.choice(self.units))
+                unit = int(rng.choice(self.pool(step // self.steps_per_epoch)))
         raise InputError(f"{DRAWS} recordings in a row could not be read; the last one: {failed[-1]}")
 
-    def _views(self, unit: int, sizes: list[int], rng: np.random.Generator) -> tuple[list, int]:
+    def _views(self, unit: int, sizes: list[int], rng: np.random.Generator, augmented: bool) -> tuple[list, int]:
         members = self.index.unit(unit)
         factor = speed.draw(rng, self.speeds)
         out = []
         for c, (crop, size) in enumerate(zip(self.crops, sizes, strict=True)):
-            utts = rng.choice(members, crop.count)
             needed = speed.source_length(size, factor)
-            starts = self._starts(self.index.length[utts], needed, rng, spread=c == 0)
-            out.append([self._view(int(u), int(s), needed, size, factor, rng) for u, s in zip(utts, starts, strict=True)])
+            utts, starts = self._places(crop, members, needed, rng, spread=c == 0)
+            views, effects, last = [], {}, None
+            for place in zip(utts, starts, strict=True):
+                if place != last:
+                    x = read(self.index, self.config.road, int(place[0]), int(place[1]), needed)
+                    x, last = speed.change(x, factor)[:size], place
+                if crop.layout != "triplet" or len(views) != 1:  # the second of a triplet shares the first one's
+                    effects = self._effects(size, rng, augmented)
+                views.append({self.config.road: x, **effects})
+            out.append(views)
         return out, int(members[0])
+
+    def _places(self, crop: Crop, members: np.ndarray, size: int, rng: np.random.Generator, spread: bool) -> tuple:
+        """(utterances, starts) of the views (V,) of one crop. spread: reduce_overlap_prob applies."""
+        if crop.layout == "independent":
+            utts = rng.choice(members, crop.count)
+            return utts, self._starts(self.index.length[utts], size, rng, spread)
+        utt = int(rng.choice(members))
+        count = 2 if crop.layout == "triplet" else crop.count
+        starts = disjoint(int(self.index.length[utt]), size, count, rng)
+        starts = starts[[0, 1, 1]] if crop.layout == "triplet" else starts
+        return [utt] * crop.count, starts
 
     def _starts(self, lengths: np.ndarray, size: int, rng: np.random.Generator, spread: bool) -> np.ndarray:
         """Where the crops begin: uniform, or (reduce_overlap_prob) the two extremes of five draws for a pair of long crops."""
@@ -125,31 +172,11 @@ class BatchDataset(torch.utils.data.Dataset):
             starts = rng.permutation([five.min(), five.max()])
         return starts
 
-    def _view(self, utt: int, start: int, needed: int, size: int, factor: float, rng: np.random.Generator) -> dict:
-        """One view of `size`, made of `needed` samples (or frames) of the utterance; whole and repeated where it is shorter."""
-        count = min(needed, int(self.index.length[utt]))
-        if self.config.road == "wave":
-            x = audio.read_segment(self.index.spec(utt), start, count)
-            out = {"wave": speed.change(fill(x, needed), factor)[:size]}
-            if self.augment is not None:
-                out.update(self.augment.pick(rng, size)._asdict())
-        else:
-            x = ark.load_rows(self.index.spec(utt), start, count)
-            out = {"feats": fill(x, size)}
+    def _effects(self, size: int, rng: np.random.Generator, augmented: bool) -> dict:
+        """What is drawn for one view beside its samples: the fields of noise.Draw, and SpecAugment's masks."""
+        out = {}
+        if self.config.road == "wave" and self.augment is not None:
+            out.update((self.augment.pick(rng, size) if augmented else self.augment.nothing(size))._asdict())
         if self.spec_augment is not None:
             out["masks"] = self.spec_augment(rng, size)
         return out
-
-
-def fill(x: np.ndarray, size: int) -> np.ndarray:
-    """x repeated from its start until it has `size` rows (a copy is made only when it is short)."""
-    if len(x) >= size or not len(x):
-        return x[:size]
-    return np.resize(x, (size, *x.shape[1:]))
-
-
-def _stack(items: list[list[dict]]) -> dict[str, torch.Tensor]:
-    """[B][V] dictionaries of arrays -> one dictionary of (V, B, ...) tensors."""
-    views = len(items[0])
-    return {key: torch.from_numpy(np.stack([np.stack([item[v][key] for item in items]) for v in range(views)]))
-            for key in items[0][0]}

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from sslspk.errors import InputError
-from sslspk.io import audio, table
+from sslspk.io import audio, files, table
 
 
 class Strings:
@@ -103,10 +103,9 @@ def _locate(specs) -> tuple[np.ndarray, np.ndarray, Strings]:
     seen: dict[str, int] = {}
     path_of, offsets = [], []
     for spec in specs:
-        path, sep, offset = spec.rpartition(":")
-        packed = bool(sep) and offset.isdigit()
-        path_of.append(seen.setdefault(path if packed else spec, len(seen)))
-        offsets.append(int(offset) if packed else -1)
+        path, offset = files.split_spec(spec)
+        path_of.append(seen.setdefault(path, len(seen)))
+        offsets.append(-1 if offset is None else offset)
     return np.array(path_of, np.int32), np.array(offsets, np.int64), Strings(seen)
 
 

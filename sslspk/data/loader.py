@@ -7,11 +7,12 @@ import signal
 
 import torch
 
-from sslspk.data.dataset import BatchDataset
 
+def make_loader(dataset: torch.utils.data.Dataset, start: int, stop: int, workers: int, pin: bool) -> torch.utils.data.DataLoader:
+    """Items start .. stop-1 of a dataset of whole batches: micro-steps of BatchDataset, or PlainCrops.
 
-def make_loader(dataset: BatchDataset, start: int, stop: int, workers: int, pin: bool) -> torch.utils.data.DataLoader:
-    """Batches of micro-steps start .. stop-1. `dataset` must not hold open files: each worker opens its own."""
+    `dataset` must not hold open files: each worker opens its own.
+    """
     start_worker = None
     if workers:
         ending = multiprocessing.Event()

@@ -53,7 +53,7 @@ class NoiseBank:
         return ", ".join(f"{kind} {len(index.length)}" for kind, index in kinds.items()) or "no noises, no rooms"
 
     def pick(self, rng: np.random.Generator, num_samples: int) -> Draw:
-        """Draw everything that happens to one crop of `num_samples`. Raises InputError for audio that cannot be read."""
+        """Draw everything that happens to one crop of `num_samples`. Raises InputError naming a noise or room that cannot be read."""
         config = self.config
         reverb = bool(self.rooms) and rng.random() < config.reverb_prob
         noisy = bool(self.noises) and rng.random() < config.noise_prob and not (reverb and config.mode == "either")
@@ -66,11 +66,16 @@ class NoiseBank:
         return Draw(noise, np.float32(snr), rir, np.bool_(reverb), self._draw_eq(rng),
                     np.float32(rng.uniform(*config.gain_db)))
 
+    def nothing(self, num_samples: int) -> Draw:
+        """The draw, in the shapes of `pick`, after which a crop of `num_samples` is what it was."""
+        return Draw(np.zeros(num_samples if self.noises else 0, np.int16), np.float32(np.nan), np.zeros(self._rir_length, np.int16),
+                    np.bool_(False), np.zeros(self._eq_points, np.float32), np.float32(0))
+
     def _read_rir(self, rng: np.random.Generator, out: np.ndarray) -> None:
         index = self.rooms[rng.choice(list(self.rooms), p=self._room_odds)]
         which = int(rng.integers(len(index.length)))
         count = min(len(out), int(index.length[which]))
-        out[:count] = audio.read_segment(index.spec(which), 0, count)
+        out[:count] = _read(index, which, 0, count)
 
     def _draw_noise(self, rng: np.random.Generator, silence: np.ndarray) -> tuple[np.ndarray, float]:
         """(a slice that is not silent, its SNR); (`silence`, NaN) when all tries were silent."""
@@ -94,9 +99,18 @@ def _slice(rng: np.random.Generator, index: UtteranceIndex, which: int, size: in
     """`size` samples of a recording from a random place; a shorter recording is played again and again."""
     length = int(index.length[which])
     if length >= size:
-        return audio.read_segment(index.spec(which), int(rng.integers(length - size + 1)), size)
-    whole = audio.read_segment(index.spec(which), 0, length)
+        return _read(index, which, int(rng.integers(length - size + 1)), size)
+    whole = _read(index, which, 0, length)
     return np.resize(np.roll(whole, int(rng.integers(length))), size)
+
+
+def _read(index: UtteranceIndex, which: int, start: int, count: int) -> np.ndarray:
+    """Samples of a noise or a room. What cannot be read is a fault of the set-up, not of the recording that it was meant for."""
+    try:
+        return audio.read_segment(index.spec(which), start, count)
+    except (InputError, OSError) as err:
+        raise InputError(f"the augmentation recording {index.keys[which]} cannot be read ({err}); make the lists again with "
+                         "steps/make_augment_lists.sh.") from err
 
 
 def rms(samples: np.ndarray) -> float:

@@ -8,6 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from sslspk.io import audio
+
 
 def draw(rng: np.random.Generator, factors: tuple[float, ...]) -> float:
     """One of the factors; 1.0 when there are none."""
@@ -22,11 +24,7 @@ def source_length(size: int, factor: float) -> int:
 def change(samples: np.ndarray, factor: float) -> np.ndarray:
     """int16 (S,) played `factor` times as fast: int16 (ceil(S / factor),), rounded and clipped."""
     ratio = _fraction(factor)
-    if ratio == 1:
-        return samples
-    from scipy.signal import resample_poly  # a third of a second to import, and seldom needed
-    wave = resample_poly(samples.astype(np.float32), ratio.denominator, ratio.numerator)
-    return np.clip(np.rint(wave), -32768, 32767).astype(np.int16)
+    return audio.resample(samples, ratio.numerator, ratio.denominator)
 
 
 def _fraction(factor: float) -> Fraction:

@@ -93,6 +93,28 @@ def read_segment(spec: str, start: int, count: int) -> np.ndarray:
     return decode.sound(_packed_bytes(path, offset, spec), spec, start, count)[0]
 
 
+def packed_end(spec: str) -> int:
+    """The byte of the archive at which packed audio ends, as its header says. Raises InputError when there is no audio."""
+    path, offset = files.split_spec(spec)
+    start, length = _packed_place(files.shared(path), offset, spec)
+    return start + length
+
+
+def utterance(utt: str, spec: str, rate: float, allow_pipes: bool = False) -> np.ndarray:
+    """The samples of an utterance of a data directory, int16 (S,), which must have `rate` samples per second.
+
+    Raises InputError naming the utterance: what `read` refuses, and another rate.
+    """
+    try:
+        samples, found = read(spec, allow_pipes)
+    except InputError as err:
+        raise InputError(f"{utt}: {err}") from err
+    if found != rate:
+        raise InputError(f"{utt}: {spec} has {found} Hz where {rate:g} Hz are needed; resample it with "
+                         f"steps/pack_audio.sh --rate {rate:g}.")
+    return samples
+
+
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     """Polyphase resampling of int16 (S,) to int16 (ceil(S * to / from),), rounded and clipped."""
     if from_rate == to_rate:
@@ -191,18 +213,22 @@ def _set_kind(archive: files.SharedFile, offset: int) -> str:
     return archive.kind
 
 
-def _packed_bytes(path: str, offset: int, spec: str) -> bytes:
-    """The wav or flac file that lies at an offset of an archive."""
-    archive = files.shared(path)
+def _packed_place(archive: files.SharedFile, offset: int, spec: str) -> tuple[int, int]:
+    """First byte and number of bytes of the wav or flac file at an offset of an archive."""
     head = archive.pread(1024, offset)
     if head[:5] == b"AUDIO" and len(head) > 6:
         width = head[5]
-        start, length = offset + 6 + width, int.from_bytes(head[6:6 + width], "little")
-    else:
-        header = riff.parse(head)
-        if header is None:
-            raise InputError(f"{spec} does not point at packed audio; run steps/pack_audio.sh again.")
-        start, length = offset, header.start + header.data_bytes
+        return offset + 6 + width, int.from_bytes(head[6:6 + width], "little")
+    header = riff.parse(head)
+    if header is None:
+        raise InputError(f"{spec} does not point at packed audio; run steps/pack_audio.sh again.")
+    return offset, header.start + header.data_bytes
+
+
+def _packed_bytes(path: str, offset: int, spec: str) -> bytes:
+    """The wav or flac file that lies at an offset of an archive."""
+    archive = files.shared(path)
+    start, length = _packed_place(archive, offset, spec)
     data = archive.pread(length, start)
     if len(data) != length:
         raise decode.truncated(spec, f"{len(data)} of {length} bytes")

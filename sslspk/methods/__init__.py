@@ -1,17 +1,29 @@
 """The methods. A new one is a file here, a config model in config.py, and a line in `build`."""
 
 
-def build(config, encoder_config, num_features: int, num_speakers: int):
+def build(config, encoder_config, num_features: int, corpus):
     """The Method that `config.name` names, with freshly initialised encoders for `num_features` features a frame.
 
-    num_speakers counts the training labels (0 when there are none); only methods that read labels use it.
+    corpus: methods.base.Corpus, the size of what it will learn from.
     """
     from sslspk.encoders import build as build_encoder
+    from sslspk.methods.angular import Angular
     from sslspk.methods.dino import Dino
+    from sslspk.methods.in_batch import InBatch
+    from sslspk.methods.moco import Moco
+    from sslspk.methods.moco_dino import MocoDino
+    from sslspk.methods.siamese import Siamese
     from sslspk.methods.supervised import Supervised
 
     methods = {
+        "angular": Angular,
         "dino": Dino,
+        "gcl": InBatch,
+        "moco": Moco,
+        "moco+dino": MocoDino,
+        "siamese": Siamese,
+        "simclr": InBatch,
+        "supcon": InBatch,
         "supervised": Supervised,
     }
-    return methods[config.name](config, lambda: build_encoder(encoder_config, num_features), num_speakers)
+    return methods[config.name](config, lambda: build_encoder(encoder_config, num_features), corpus)

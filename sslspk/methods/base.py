@@ -1,10 +1,44 @@
 """The contract of a method: it owns encoder, heads, teacher and queue, and everything that must survive a resume is state."""
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from sslspk.data.config import Crop
+from sslspk.errors import InputError
+
+
+class Batch(NamedTuple):
+    """What one forward pass sees: features of the views, and who they are.
+
+    views    one tensor (V, B, T, F) for each Crop of the method
+    labels   (B,) int64 speakers, -1 where the method does not read labels or a recording has none
+    units    (B,) int64 recordings, as positions in the training set's index
+    watched  (B,) int64 speakers for monitors alone (train.analyse), or None: no loss may depend on them
+    """
+
+    views: list[Tensor]
+    labels: Tensor
+    units: Tensor
+    watched: Tensor | None = None
+
+
+class Plain(NamedTuple):
+    """This rank's share of the training set, embedded without augmentation: (N, D), (N,) recordings, (N,) speakers for monitors."""
+
+    embeddings: Tensor
+    units: Tensor
+    watched: Tensor | None = None
+
+
+class Corpus(NamedTuple):
+    """How much there is to learn from: recordings, and speakers (0 when labels are not read)."""
+
+    recordings: int
+    speakers: int
 
 
 @dataclass(frozen=True)
@@ -25,22 +59,58 @@ class Progress:
 class Method(nn.Module, abc.ABC):
     """One self-supervised or supervised system.
 
-    crops      what the loader must yield
-    labels     whether it reads speaker labels (every result of such a system is marked)
-    forward(views, labels, progress) -> {"loss": scalar, ...scalars to log}; views[c] is (V, B, T, F), labels (B,)
-    evaluate   the name of the encoder that extraction uses unless told otherwise
+    crops       what the loader must yield
+    labels      which speaker labels it learns from, as every result of it will say: none, speaker, speaker (15 %)
+    forward(batch, progress) -> {"loss": scalar, ...scalars to log}
+    evaluate    the name of the encoder that extraction uses unless told otherwise
     """
 
     crops: tuple[Crop, ...]
-    labels = False
+    labels = "none"
     evaluate: str
 
     @abc.abstractmethod
     def encoders(self) -> dict[str, nn.Module]:
         """The encoders that extraction may use, by name."""
 
+    def backbones(self) -> list[nn.Module]:
+        """The bare encoders that train.init_from fills: student and teacher, query and key."""
+        return list(self.encoders().values())
+
+    def before_epoch(self, embed_all: Callable[[nn.Module], Plain], progress: Progress) -> dict[str, Tensor]:
+        """Called before the first step of each epoch; embed_all(encoder) embeds the whole training set. Returns figures to log."""
+        return {}
+
     def after_backward(self, progress: Progress) -> None:
         """Called when the step's gradients are there, before they are clipped and used: freezing."""
 
     def after_step(self, progress: Progress) -> None:
         """Called after each optimizer step: moving averages, queues."""
+
+
+class LabelledSpeakers(nn.Module):
+    """The speakers whose labels a method may use: forward(labels (B,)) -> labels with -1 in the place of all others.
+
+    share: of the corpus's speakers, drawn at random from the run's seed. The draw is part of the state.
+    """
+
+    def __init__(self, share: float, corpus: Corpus, who: str):
+        super().__init__()
+        self.share, count = share, round(share * corpus.speakers)
+        if share > 0 and count < 2:
+            raise InputError(f"{who} with labels of {100 * share:g} % of the speakers needs at least 2 of them, and utt2spk holds "
+                             f"{corpus.speakers}; raise method.labelled_share, or add data.")
+        chosen = torch.zeros(corpus.speakers, dtype=torch.bool)
+        chosen[torch.randperm(corpus.speakers)[:count]] = True
+        self.register_buffer("chosen", chosen)
+
+    def describe(self) -> str:
+        """What a result says of the labels used."""
+        if not self.share:
+            return "none"
+        return "speaker" if self.share == 1 else f"speaker ({100 * self.share:g} %)"
+
+    def forward(self, labels: Tensor) -> Tensor:
+        if not self.share:
+            return torch.full_like(labels, -1)
+        return labels.where((labels >= 0) & self.chosen[labels.clamp_min(0)], -1)

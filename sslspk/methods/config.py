@@ -1,10 +1,16 @@
-"""Configuration of the methods (torch-free). Each model's `name` chooses the class in sslspk.methods.build."""
-from typing import Annotated, Literal
+"""Configuration of the methods (torch-free). Each model's `name` chooses the class in sslspk.methods.build.
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+`weights` of each model lists the encoders that a recipe evaluates, as Method.encoders() names them.
+"""
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from sslspk.config import Config
 from sslspk.data.config import Crop
+from sslspk.methods.config_moco import MocoConfig, ProjectionConfig, require_two_views
+
+PAIR = (Crop(count=2, seconds=4.0),)
 
 
 class DinoConfig(Config):
@@ -13,6 +19,7 @@ class DinoConfig(Config):
     The first entry of `crops` holds the long (global) views that teacher and student see, the others only the student sees.
     """
 
+    weights: ClassVar[tuple[str, ...]] = ("teacher", "student")
     name: Literal["dino"] = "dino"
     crops: tuple[Crop, ...] = (Crop(count=2, seconds=4.0), Crop(count=4, seconds=2.0))
     out_dim: PositiveInt = Field(65536, description="K, the number of prototypes")
@@ -44,6 +51,7 @@ class DinoConfig(Config):
 class SupervisedConfig(Config):
     """Speaker classification with additive angular margin softmax (Deng et al. 2019); margin 0 is a cosine softmax."""
 
+    weights: ClassVar[tuple[str, ...]] = ("encoder",)
     name: Literal["supervised"] = "supervised"
     crops: tuple[Crop, ...] = (Crop(count=1, seconds=2.0),)
     scale: PositiveFloat = 30.0
@@ -52,4 +60,129 @@ class SupervisedConfig(Config):
     evaluate: Literal["encoder"] = "encoder"
 
 
-MethodConfig = Annotated[DinoConfig | SupervisedConfig, Field(discriminator="name")]
+class _InBatch(Config):
+    """Contrast within the batch of all ranks: which pairs attract each other is what the methods differ in.
+
+    labelled_share  share of the training speakers whose labels are used (0: none; the draw of speakers is keyed by the seed)
+    learn_scale     logits w * cosine + b, learnt from 1 / temperature and scale_bias on, instead of cosine / temperature
+    """
+
+    weights: ClassVar[tuple[str, ...]] = ("encoder", "projected")
+    crops: tuple[Crop, ...] = PAIR
+    projection: ProjectionConfig | None = None
+    temperature: PositiveFloat = 0.07
+    learn_scale: bool = False
+    scale_bias: float = Field(-5.0, description="b at the start, where w and b are learnt")
+    evaluate: Literal["encoder", "projected"] = "encoder"
+
+    @model_validator(mode="after")
+    def _pairs(self):
+        require_two_views(self, "in-batch contrast")
+        return self
+
+
+class SimclrConfig(_InBatch):
+    """SimCLR (Chen et al. 2020): two views of a recording attract each other, all else in the batch repels (NT-Xent)."""
+
+    name: Literal["simclr"] = "simclr"
+
+
+class SupconConfig(_InBatch):
+    """SupCon (Khosla et al. 2020): all views of a speaker attract each other; recordings without a label, their own views."""
+
+    name: Literal["supcon"] = "supcon"
+    labelled_share: float = Field(1.0, gt=0, le=1)
+
+
+class GclConfig(_InBatch):
+    """Generalised contrastive loss (Inoue & Goto 2020): the affinity of a pair says how much it attracts, labelled or not."""
+
+    name: Literal["gcl"] = "gcl"
+    labelled_share: float = Field(0.15, ge=0, le=1)
+    learn_scale: bool = True
+    temperature: PositiveFloat = 0.1
+    same_recording: NonNegativeFloat = Field(1.0, description="affinity of two views of one recording")
+    same_speaker: NonNegativeFloat = Field(1.0, description="affinity of two recordings that labels give one speaker")
+
+
+class AngularConfig(Config):
+    """Angular prototypical loss, with adversarial > 0 augmentation adversarial training (Huh et al. 2020, arXiv 2007.12085)."""
+
+    weights: ClassVar[tuple[str, ...]] = ("encoder",)
+    name: Literal["angular"] = "angular"
+    crops: tuple[Crop, ...] = (Crop(count=2, seconds=1.8, layout="disjoint"),)
+    scale: PositiveFloat = Field(10.0, description="w at the start")
+    bias: float = Field(-5.0, description="b at the start")
+    adversarial: NonNegativeFloat = Field(0.0, description="alpha, weight of the reversed gradient of the augmentation discriminator")
+    hidden_dim: PositiveInt = Field(512, description="of the discriminator")
+    evaluate: Literal["encoder"] = "encoder"
+
+    @model_validator(mode="after")
+    def _layout(self):
+        wanted = ("triplet", 3) if self.adversarial else ("disjoint", 2)
+        first = self.crops[0] if self.crops else None
+        if first is None or len(self.crops) > 1 or first.count != wanted[1] or (first.layout == "triplet") != bool(self.adversarial):
+            raise ValueError(f"adversarial {self.adversarial:g} needs crops [{{count: {wanted[1]}, seconds: 1.8, layout: {wanted[0]}}}]")
+        return self
+
+
+class SiameseConfig(Config):
+    """Simple Siamese network (Chen & He 2021) with the positive-pair regulariser SSReg (Sang et al. 2021); weight 0: without it."""
+
+    weights: ClassVar[tuple[str, ...]] = ("encoder", "projected")
+    name: Literal["siamese"] = "siamese"
+    crops: tuple[Crop, ...] = PAIR
+    hidden_dim: PositiveInt = 2048
+    out_dim: PositiveInt = 512
+    predictor_dim: PositiveInt = 512
+    regulariser: NonNegativeFloat = Field(0.0, description="weight of SSReg")
+    evaluate: Literal["encoder", "projected"] = "encoder"
+
+    @model_validator(mode="after")
+    def _pairs(self):
+        require_two_views(self, "a Siamese network")
+        return self
+
+
+class MocoDinoConfig(Config):
+    """Multi-task C3-DINO (Zhang & Yu 2022, Table 2, system 5): one encoder under both losses. The crops are DINO's."""
+
+    weights: ClassVar[tuple[str, ...]] = ("student", "teacher", "projected")
+    name: Literal["moco+dino"] = "moco+dino"
+    moco: MocoConfig = MocoConfig()
+    dino: DinoConfig = DinoConfig()
+    moco_weight: PositiveFloat = 1.0
+    dino_weight: PositiveFloat = 1.0
+    evaluate: Literal["teacher", "student", "projected"] = "teacher"
+
+    @property
+    def crops(self) -> tuple[Crop, ...]:
+        return self.dino.crops
+
+    @property
+    def out_dim(self) -> int:
+        return self.dino.out_dim
+
+    @model_validator(mode="after")
+    def _long_pair(self):
+        if self.dino.crops[0].count != 2:
+            raise ValueError("moco+dino contrasts the two long views; give dino.crops whose first entry has count 2")
+        return self
+
+
+MethodConfig = Annotated[
+    DinoConfig | SupervisedConfig | SimclrConfig | SupconConfig | GclConfig | AngularConfig | SiameseConfig | MocoConfig | MocoDinoConfig,
+    Field(discriminator="name")]
+
+
+def reads_labels(config: Config) -> bool:
+    """Whether the method learns from speaker labels, so that the index must hold them."""
+    share = config.moco.labelled_share if config.name == "moco+dino" else getattr(config, "labelled_share", 0.0)
+    return config.name == "supervised" or share > 0
+
+
+def weights(config: Config) -> tuple[str, ...]:
+    """The encoders that a recipe evaluates, the method's own choice first; none with a projection that is not there."""
+    projection = config.moco.projection if config.name == "moco+dino" else getattr(config, "projection", True)
+    names = [name for name in config.weights if projection or name != "projected"]
+    return tuple(sorted(names, key=lambda name: name != config.evaluate))

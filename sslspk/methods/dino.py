@@ -13,9 +13,10 @@ from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.losses.dino import dino_loss, updated_centre
-from sslspk.methods.base import Method, Progress
+from sslspk.methods.base import Batch, Corpus, Method, Progress
 from sslspk.methods.config import DinoConfig
 from sslspk.nn import comm
+from sslspk.nn.monitors import effective_rank
 from sslspk.nn.schedules import cosine_ramp, linear_ramp
 
 
@@ -47,7 +48,7 @@ class DinoHead(nn.Module):
 class Dino(Method):
     """Student, teacher and centre. The teacher has BatchNorm statistics of its own (it runs in training mode)."""
 
-    def __init__(self, config: DinoConfig, new_encoder: Callable[[], Encoder], num_speakers: int):
+    def __init__(self, config: DinoConfig, new_encoder: Callable[[], Encoder], corpus: Corpus):
         super().__init__()
         self.config, self.crops, self.evaluate = config, config.crops, config.evaluate
         self.student = nn.ModuleDict({"encoder": new_encoder(), "head": None})
@@ -70,23 +71,25 @@ class Dino(Method):
         cfg = self.config
         return linear_ramp(progress.epochs, cfg.teacher_temp_start, cfg.teacher_temp, cfg.teacher_temp_warmup_epochs)
 
-    def forward(self, views: list[Tensor], labels: Tensor, progress: Progress) -> dict[str, Tensor]:
-        cfg = self.config
-        embeddings, logits = self._logits(self.student, views)
+    def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        return self.loss(self.embed(self.student, batch.views), batch, progress)
+
+    def embed(self, network: nn.ModuleDict, views: list[Tensor]) -> list[Tensor]:
+        """One encoder call per crop length: for each, its embeddings (V*B, D), view by view."""
+        return [network["encoder"](x.flatten(0, 1)) for x in views]
+
+    def loss(self, embeddings: list[Tensor], batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        """DINO's loss of the student's embeddings (as `embed` gives them); the teacher's are computed here."""
+        cfg, size = self.config, batch.views[0].shape[1]
+        logits = self.student["head"](torch.cat(embeddings)).unflatten(0, (-1, size))
         with torch.no_grad():
-            _, targets = self._logits(self.teacher, views[:1])
+            targets = self.teacher["head"](self.embed(self.teacher, batch.views[:1])[0]).unflatten(0, (-1, size))
         out = dino_loss(logits, targets, self.centre, cfg.student_temp, self.teacher_temp(progress))
         self.centre_sum += targets.float().mean((0, 1))
         self.centre_count += 1
         if progress.log:
-            out["effective_rank"] = effective_rank(embeddings.detach())
+            out["effective_rank"] = effective_rank(embeddings[0].detach())
         return out
-
-    def _logits(self, network: nn.ModuleDict, views: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """One encoder call per crop length: embeddings of the first crop (V*B, D) and logits of all (V, B, K)."""
-        embeddings = [network["encoder"](x.flatten(0, 1)) for x in views]
-        logits = network["head"](torch.cat(embeddings))
-        return embeddings[0], logits.unflatten(0, (-1, views[0].shape[1]))
 
     def after_backward(self, progress: Progress) -> None:
         """The last layer rests for the first epochs: no gradient at all, since weight decay would move it even with a zero one."""
@@ -103,11 +106,3 @@ class Dino(Method):
         self.centre_count.zero_()
         momentum = cosine_ramp(progress.step, cfg.teacher_momentum, cfg.teacher_momentum_end, progress.total)
         torch._foreach_lerp_(list(self.teacher.parameters()), list(self.student.parameters()), 1 - momentum)
-
-
-def effective_rank(x: Tensor) -> Tensor:
-    """exp of the entropy of the normalised singular values of the centred embeddings (N, D) (Roy & Vetterli 2007)."""
-    x = x.float().nan_to_num(0.0, 0.0, 0.0)  # a loss that is not finite is the loop's to report
-    values = torch.linalg.svdvals(x - x.mean(0))
-    share = values / values.sum().clamp_min(1e-12)
-    return torch.exp(-(share * torch.log(share.clamp_min(1e-12))).sum())

@@ -7,30 +7,30 @@ from torch import Tensor, nn
 from sslspk.encoders.base import Encoder
 from sslspk.errors import InputError
 from sslspk.losses.aam import aam_loss
-from sslspk.methods.base import Method, Progress
+from sslspk.methods.base import Batch, Corpus, Method, Progress
 from sslspk.methods.config import SupervisedConfig
 from sslspk.nn.schedules import linear_ramp
 
 
 class Supervised(Method):
-    labels = True
+    labels = "speaker"
 
-    def __init__(self, config: SupervisedConfig, new_encoder: Callable[[], Encoder], num_speakers: int):
+    def __init__(self, config: SupervisedConfig, new_encoder: Callable[[], Encoder], corpus: Corpus):
         super().__init__()
-        if num_speakers < 2:
-            raise InputError(f"supervised training needs at least 2 speakers in utt2spk and found {num_speakers}.")
+        if corpus.speakers < 2:
+            raise InputError(f"supervised training needs at least 2 speakers in utt2spk and found {corpus.speakers}.")
         self.config, self.crops, self.evaluate = config, config.crops, config.evaluate
         self.encoder = new_encoder()
-        self.weight = nn.Parameter(torch.empty(num_speakers, self.encoder.embed_dim))
+        self.weight = nn.Parameter(torch.empty(corpus.speakers, self.encoder.embed_dim))
         nn.init.xavier_normal_(self.weight)
 
     def encoders(self) -> dict[str, nn.Module]:
         return {"encoder": self.encoder}
 
-    def forward(self, views: list[Tensor], labels: Tensor, progress: Progress) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         cfg = self.config
         margin = linear_ramp(progress.epochs, 0.0, cfg.margin, cfg.margin_warmup_epochs)
-        embeddings = torch.cat([self.encoder(x.flatten(0, 1)) for x in views])
-        every = labels.repeat(embeddings.shape[0] // len(labels))
+        embeddings = torch.cat([self.encoder(x.flatten(0, 1)) for x in batch.views])
+        every = batch.labels.repeat(embeddings.shape[0] // len(batch.labels))
         loss, accuracy = aam_loss(embeddings, self.weight, every, cfg.scale, margin)
         return {"loss": loss, "accuracy": accuracy}

@@ -21,13 +21,13 @@ def mean_over_ranks(x: Tensor) -> Tensor:
     return x / world_size()
 
 
-def max_over_ranks(x: float, device: torch.device) -> float:
-    """The largest of the ranks' numbers (waits for all of them)."""
+def max_over_ranks(x: Tensor) -> Tensor:
+    """Element by element the largest of the ranks' values."""
     if world_size() == 1:
         return x
-    t = torch.tensor(x, device=device)
-    dist.all_reduce(t, dist.ReduceOp.MAX)
-    return float(t)
+    x = x.clone()
+    dist.all_reduce(x, dist.ReduceOp.MAX)
+    return x
 
 
 def union_over_ranks(items: set) -> set:
@@ -42,3 +42,67 @@ def union_over_ranks(items: set) -> set:
 def barrier() -> None:
     if world_size() > 1:
         dist.barrier()
+
+
+def gather(x: Tensor) -> Tensor:
+    """Every rank's x (n, ...) in rank order, (W n, ...), without gradient; ranks hold equally many rows."""
+    if world_size() == 1:
+        return x.detach()
+    parts = [torch.empty_like(x) for _ in range(world_size())]
+    dist.all_gather(parts, x.detach().contiguous())
+    return torch.cat(parts)
+
+
+def gather_with_gradient(x: Tensor) -> Tensor:
+    """`gather` through which gradients flow back to the rank that x came from: each rank's loss may depend on all rows."""
+    return x if world_size() == 1 else _Gather.apply(x)
+
+
+def rows_of_this_rank(n: int) -> slice:
+    """Where this rank's n rows lie in what `gather` gives."""
+    return slice(rank() * n, (rank() + 1) * n)
+
+
+class _Gather(torch.autograd.Function):
+    """Backward: the sum over ranks of the gradients with respect to this rank's rows. DDP then divides by the ranks, so that the
+    mean of the ranks' losses is what is differentiated."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.n = x.shape[0]
+        return gather(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        grad = grad.contiguous()
+        dist.all_reduce(grad)
+        return grad[rows_of_this_rank(ctx.n)]
+
+
+def sum_over_ranks(x: Tensor) -> Tensor:
+    """The sum of x over ranks (no gradient)."""
+    if world_size() == 1:
+        return x
+    x = x.clone()
+    dist.all_reduce(x)
+    return x
+
+
+def from_first_rank(x: Tensor) -> Tensor:
+    """What the first rank has in place of x; shapes agree."""
+    if world_size() == 1:
+        return x
+    x = x.clone()
+    dist.broadcast(x, 0)
+    return x
+
+
+def gather_rows(x: Tensor) -> Tensor:
+    """As `gather`, for ranks that may hold different numbers of rows, none too."""
+    if world_size() == 1:
+        return x.detach()
+    counts = gather(torch.tensor([len(x)], device=x.device)).tolist()
+    padded = x.new_zeros(max(*counts, 1), *x.shape[1:])
+    padded[:len(x)] = x.detach()
+    parts = gather(padded).split(len(padded))
+    return torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)])

@@ -38,18 +38,23 @@ def convert(module: nn.Module) -> nn.Module:
 
     Returns the module, or its replacement when it is itself a BatchNorm.
     """
+    return replace_norms(module, SYNCHRONISED)
+
+
+def replace_norms(module: nn.Module, kinds: dict[type, type]) -> nn.Module:
+    """`convert` for any table of layer types and what takes their place."""
     done: dict[nn.Module, nn.Module] = {}
     for parent in list(module.modules()):
         for name, child in parent.named_children():
-            if type(child) in SYNCHRONISED:
+            if type(child) in kinds:
                 if child not in done:
-                    done[child] = _replacement(child)
+                    done[child] = _replacement(child, kinds)
                 setattr(parent, name, done[child])
-    return _replacement(module) if type(module) in SYNCHRONISED else module
+    return _replacement(module, kinds) if type(module) in kinds else module
 
 
-def _replacement(old: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
-    new = SYNCHRONISED[type(old)](old.num_features, old.eps, old.momentum, old.affine, old.track_running_stats)
+def _replacement(old: nn.BatchNorm1d | nn.BatchNorm2d, kinds: dict[type, type]) -> nn.Module:
+    new = kinds[type(old)](old.num_features, old.eps, old.momentum, old.affine, old.track_running_stats)
     new.weight, new.bias = old.weight, old.bias
     for name, buffer in old.named_buffers():
         setattr(new, name, buffer)

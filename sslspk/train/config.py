@@ -39,13 +39,17 @@ class TrainConfig(Config):
     average: PositiveInt = Field(1, description="final.pt is the mean of this many last checkpoints")
     timeout_seconds: PositiveInt = Field(300, description="how long a rank waits for a silent one; a dead one ends the job at once")
     stop_on_collapse: bool = False
+    analyse: bool = Field(False, description="read speaker labels for monitors alone (purity, quality of false-negative flags)")
     init_from: str | None = Field(None, description="final.pt whose encoder the training starts from")
+    init_part: Literal["encoder", "everything"] = Field("encoder", description="everything: also what else of that run fits "
+                                                                               "(queue, key encoder, projection)")
 
 
 class SystemConfig(Config):
     """Everything that defines a run; exp/SYS/config.yaml holds exactly this and reproduces it."""
 
     reproduces: str = Field("", description="what table row this stands for, and what is our own choice")
+    after: str | None = Field(None, description="the system whose result this one starts from; run.sh trains it first")
     seed: int = Field(0, ge=0)
     vad: bool = Field(False, description="cut silence out of the audio when it is packed (training and test alike)")
     features: FeatureOptions = FeatureOptions()
@@ -63,11 +67,16 @@ class SystemConfig(Config):
                              "steps/augment_data.sh, or use data.road=wave")
         if self.data.road == "feats" and self.augment.speed_perturb:
             raise ValueError("augment.speed_perturb changes waveforms, but data.road is feats; remove it, or use data.road=wave")
+        if self.data.road == "feats" and self.augment.grow:
+            raise ValueError("augment.grow says how many waveforms get noise, but data.road is feats; remove it, or use data.road=wave")
+        if self.data.road == "feats" and any(crop.layout == "triplet" for crop in self.method.crops):
+            raise ValueError("crops of layout triplet are augmented as waveforms, but data.road is feats; use data.road=wave")
         return self
 
 
 # what may differ between two starts of one run: it changes the speed or the bookkeeping, never the result
-FREE = {"reproduces": True, "data": {"workers"}, "train": {"log_every", "keep", "timeout_seconds", "stop_on_collapse"}}
+FREE = {"reproduces": True, "after": True, "data": {"workers"},
+        "train": {"log_every", "keep", "timeout_seconds", "stop_on_collapse", "analyse"}}
 
 
 def config_hash(config: SystemConfig) -> str:

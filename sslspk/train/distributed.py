@@ -1,6 +1,9 @@
 """Ranks: set-up under torchrun (or alone), one device per local rank, and an orderly end."""
 import datetime
+import gc
 import os
+import sys
+import traceback
 
 import torch
 from torch import distributed as dist
@@ -26,5 +29,14 @@ def init(timeout_seconds: int) -> torch.device:
 
 
 def finish() -> None:
+    """Leave the job. Call it when nobody holds the model any more, or while the error that ended the run is on its way up.
+
+    DistributedDataParallel holds the process group. Were it the last to let go of it, gloo's threads would be joined while
+    Python's lock is held, which they may be waiting for: the process would hang on its way out (seen with torch 2.11).
+    """
     if dist.is_available() and dist.is_initialized():
+        error = sys.exc_info()[1]
+        if error is not None:
+            traceback.clear_frames(error.__traceback__)
+        gc.collect()
         dist.destroy_process_group()

@@ -17,11 +17,13 @@ from sslspk.features.fbank import Extractor
 from sslspk.io.files import atomic_write
 from sslspk.io.provenance import git_commit
 from sslspk.methods import build as build_method
+from sslspk.methods.base import Corpus
+from sslspk.methods.config import reads_labels
 from sslspk.nn import comm, sync_batchnorm
 from sslspk.train import checkpoint
 from sslspk.train.config import SystemConfig, differences
 from sslspk.train.frontend import FrontEnd
-from sslspk.train.model import read_encoder_state
+from sslspk.train.initialise import initialise, labels_used
 from sslspk.train.optim import build_optimizer
 
 
@@ -59,7 +61,8 @@ class Job:
 def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.device, say) -> Job:
     """Build the job and restore its newest checkpoint. Raises InputError for whatever makes the run impossible."""
     _claim(config, exp)
-    index = UtteranceIndex(data_dir, config.data.road, labels=config.method.name == "supervised")
+    learns = reads_labels(config.method)
+    index = UtteranceIndex(data_dir, config.data.road, labels=learns or config.data.reads_speakers or config.train.analyse)
     dataset = make_dataset(config, index)
     total = config.train.steps or round(config.train.epochs * dataset.steps_per_epoch)
     if not total:
@@ -68,13 +71,14 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
         + (dataset.augment.describe() if dataset.augment else "none"))
     num_features = _num_features(config, index)
     torch.manual_seed(config.seed)
-    method = build_method(config.method, config.encoder, num_features, len(index.speakers))
+    corpus = Corpus(index.num_units, len(index.speakers) if learns else 0)
+    method = build_method(config.method, config.encoder, num_features, corpus)
     state = checkpoint.load_newest(exp, say)
-    labels = _init_encoders(method, config.train.init_from, load=state is None)
+    inherited = initialise(method, config.train, state is None, say)
     method = sync_batchnorm.convert(method).to(device)
     front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug).to(device)
     info = {"data": index.fingerprint(), "trained_on": data_dir.resolve().name, "commit": git_commit(),
-            "labels": "speaker" if method.labels else labels}
+            "labels": labels_used(method.labels, "speaker (curriculum)" if config.data.reads_speakers else "none", inherited)}
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features, info)
     if state:
         job.restore(state)
@@ -120,21 +124,6 @@ def _num_features(config: SystemConfig, index: UtteranceIndex) -> int:
             raise InputError(f"{index.keys[0]}: the archive holds {found} features a frame and the configuration says "
                              f"{expected}; use the conf that steps/make_feats.sh was run with.")
     return expected
-
-
-def _init_encoders(method: nn.Module, init_from: str | None, load: bool) -> str:
-    """Give every encoder the weights of train.init_from (unless a checkpoint will); returns the labels that those had seen."""
-    if init_from is None:
-        return "none"
-    state, content = read_encoder_state(init_from)
-    for name, encoder in method.encoders().items():
-        try:
-            if load:
-                encoder.load_state_dict(state)
-        except RuntimeError as err:
-            raise InputError(f"--init-from {init_from}: its encoder is not this one's shape ({name}: "
-                             f"{str(err).splitlines()[-1].strip()}); use the same `encoder:` section.") from None
-    return content["info"]["labels"]
 
 
 def _claim(config: SystemConfig, exp: Path) -> None:

@@ -32,6 +32,11 @@ class TrainLog:
             self.bar.clear()
             print(time.strftime("%H:%M:%S"), text, flush=True)
 
+    def note(self, figures: dict[str, Tensor]) -> None:
+        """Figures that belong to no single step (of a clustering): they appear in the next line."""
+        for key, value in figures.items():
+            self.sums[key] = (value.detach().float(), 1)
+
     def add(self, figures: dict[str, Tensor], utterances: int, waited: float) -> None:
         """Take up one step's figures (device scalars, not read here)."""
         for key, value in figures.items():

@@ -1,5 +1,7 @@
 """The training loop, the only one: every method runs through it, top to bottom."""
 import contextlib
+import dataclasses
+import functools
 import math
 import signal
 import time
@@ -7,8 +9,10 @@ import time
 import torch
 
 from sslspk.data.loader import make_loader
+from sslspk.data.plain import PlainCrops
+from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
-from sslspk.methods.base import Progress
+from sslspk.methods.base import Batch, Plain, Progress
 from sslspk.nn import comm
 from sslspk.train import checkpoint, model
 from sslspk.train.job import Job
@@ -36,18 +40,9 @@ def train(job: Job) -> int:
     while job.step < job.total:
         last = job.step + 1 == job.total
         progress = Progress(job.step, job.total, per_epoch, log=(job.step + 1) % cfg.log_every == 0 or last)
-        lr = learning_rate(job.config, job.step, job.total, per_epoch)
-        for group in job.optimizer.param_groups:
-            group["lr"] = lr
-        torch.manual_seed(hash((job.config.seed, job.step, comm.rank())) % 2 ** 63)  # dropout: a function of the step
-        figures, waited = gradients(job, batches, progress)
-        job.method.after_backward(progress)
-        if cfg.clip_norm:
-            figures["gradient_norm"] = torch.nn.utils.clip_grad_norm_(job.method.parameters(), cfg.clip_norm, foreach=True)
-        job.optimizer.step()
-        job.optimizer.zero_grad(set_to_none=True)
-        job.method.after_step(progress)
-        job.step += 1
+        if job.step % per_epoch == 0:
+            log.note(job.method.before_epoch(functools.partial(embed_all, job, progress), progress))
+        lr, figures, waited = optimizer_step(job, batches, progress)
         log.add(figures, job.config.data.batch_size, waited)
         stopping = _agreed(stop, progress, job)
         if progress.log or stopping:
@@ -61,6 +56,23 @@ def train(job: Job) -> int:
     log.close()
     finish(job, save_every)
     return 0
+
+
+def optimizer_step(job: Job, batches, progress: Progress) -> tuple[float, dict, float]:
+    """One step, whole: learning rate, gradients, clipping, update, and what the method does after it. (rate, figures, seconds waited)"""
+    lr = learning_rate(job.config, job.step, job.total, progress.per_epoch)
+    for group in job.optimizer.param_groups:
+        group["lr"] = lr
+    torch.manual_seed(hash((job.config.seed, job.step, comm.rank())) % 2 ** 63)  # dropout: a function of the step
+    figures, waited = gradients(job, batches, progress)
+    job.method.after_backward(progress)
+    if job.config.train.clip_norm:
+        figures["gradient_norm"] = torch.nn.utils.clip_grad_norm_(job.method.parameters(), job.config.train.clip_norm, foreach=True)
+    job.optimizer.step()
+    job.optimizer.zero_grad(set_to_none=True)
+    job.method.after_step(progress)
+    job.step += 1
+    return lr, figures, waited
 
 
 def gradients(job: Job, batches, progress: Progress) -> tuple[dict, float]:
@@ -77,16 +89,45 @@ def gradients(job: Job, batches, progress: Progress) -> tuple[dict, float]:
         hold = contextlib.nullcontext() if last or job.model is job.method else job.model.no_sync()
         with hold:
             crops = [{k: v.to(job.device, non_blocking=True) for k, v in crop.items()} for crop in batch["crops"]]
-            labels = batch["label"].to(job.device, non_blocking=True)
             views = [job.front_end(crop) for crop in crops]
             with torch.autocast(job.device.type, torch.bfloat16, enabled=job.config.train.precision == "bf16"):
-                figures = job.model(views, labels, progress)
+                figures = job.model(Batch(views, *identities(job, batch)), progress)
             loss, ready = _to_host(figures["loss"])
             (figures["loss"] / parts).backward()
         _require_finite(job, loss, ready, batch)
         for key, value in figures.items():
             total[key] = total.get(key, 0) + value.detach() / parts
     return total, waited
+
+
+def identities(job: Job, batch: dict) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """(labels to learn from, recordings, labels to watch) of a batch, on the device; what the method must not see is -1 or None."""
+    units, labels = (batch[key].to(job.device, torch.int64, non_blocking=True) for key in ("unit", "label"))
+    learns = job.method.labels != "none"
+    return labels if learns else torch.full_like(labels, -1), units, labels if job.config.train.analyse else None
+
+
+@torch.no_grad()
+def embed_all(job: Job, progress: Progress, encoder: torch.nn.Module) -> Plain:
+    """This rank's share of the training set through `encoder` in eval mode: the centre of each recording, nothing mixed in."""
+    data = job.dataset
+    plain = PlainCrops(data.index, data.units, data.sizes[0], job.config.data.road, max(1, job.config.data.batch_size // data.world),
+                       data.rank, data.world)
+    parts, units = [], []
+    alone = dataclasses.replace(progress, log=False)  # ranks have different numbers of batches: no messages between them here
+    encoder.eval()
+    for batch in make_loader(plain, 0, len(plain), job.config.data.workers, job.device.type == "cuda"):
+        if "error" in batch:
+            raise InputError(batch["error"])
+        _count_bad(job, batch["failed"], alone)
+        crop = {k: v.to(job.device, non_blocking=True) for k, v in batch["crops"][0].items()}
+        with torch.autocast(job.device.type, torch.bfloat16, enabled=job.config.train.precision == "bf16"):
+            parts.append(encoder(job.front_end(crop)[0]).float())
+        units.append(batch["unit"].to(job.device))
+    encoder.train()
+    units = torch.cat(units)
+    label = torch.from_numpy(data.index.label[data.index.members[data.index.unit_start[:-1]]]).to(job.device, torch.int64)
+    return Plain(torch.cat(parts), units, label[units] if job.config.train.analyse else None)
 
 
 def _to_host(loss: torch.Tensor):
@@ -139,7 +180,7 @@ def _agreed(stop: dict, progress: Progress, job: Job) -> bool:
     """Whether to stop now. Ranks on GPUs ask each other only on logged steps, where the host waits anyway."""
     if comm.world_size() == 1:
         return stop["stop"]
-    return (progress.log or job.device.type == "cpu") and comm.max_over_ranks(float(stop["stop"]), job.device) > 0
+    return (progress.log or job.device.type == "cpu") and bool(comm.max_over_ranks(torch.tensor(stop["stop"], device=job.device)))
 
 
 def _judge(job: Job, log: TrainLog, watch: CollapseWatch, figures: dict) -> None:
@@ -172,4 +213,6 @@ def finish(job: Job, every: int) -> None:
     names = {id(module): name for name, module in job.method.named_modules(remove_duplicate=False)}
     encoders = {name: checkpoint.part(mean, names[id(encoder)]) for name, encoder in job.method.encoders().items()}
     info = {**job.info, "step": job.step, "averaged": len(paths), "bad_recordings": len(job.bad)}
-    model.write(job.exp / "final.pt", job.config, job.num_features, encoders, job.method.evaluate, info)
+    projections = {name: {"dims": list(encoder.dims), "batch_norm": encoder.batch_norm}
+                   for name, encoder in job.method.encoders().items() if isinstance(encoder, Projected)}
+    model.write(job.exp / "final.pt", job.config, job.num_features, encoders, job.method.evaluate, info, projections)

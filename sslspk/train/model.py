@@ -7,6 +7,7 @@ import torch
 from sslspk.config import check
 from sslspk.encoders import build as build_encoder
 from sslspk.encoders.base import Encoder
+from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
 from sslspk.train import checkpoint
 from sslspk.train.config import SystemConfig
@@ -19,25 +20,32 @@ class Model:
 
     config: SystemConfig
     front_end: FrontEnd
-    encoder: Encoder
+    encoder: Encoder | Projected
     info: dict
 
 
-def write(path: Path, config: SystemConfig, num_features: int, encoders: dict[str, dict], evaluate: str, info: dict) -> None:
-    """Save encoder weights ({name: state_dict}); `evaluate` names the one that is used unless another is asked for."""
+def write(path: Path, config: SystemConfig, num_features: int, encoders: dict[str, dict], evaluate: str, info: dict,
+          projections: dict[str, dict] | None = None) -> None:
+    """Save encoder weights ({name: state_dict}); `evaluate` names the one that is used unless another is asked for.
+
+    projections: {name: {"dims", "batch_norm"}} of those that are a Projected encoder.
+    """
     checkpoint.save(path, {"format": 1, "config": config.model_dump(mode="json"), "num_features": num_features,
-                           "encoders": encoders, "evaluate": evaluate, "info": info})
+                           "encoders": encoders, "evaluate": evaluate, "info": info, "projections": projections or {}})
 
 
-def read_encoder_state(path: str | Path, weights: str | None = None) -> tuple[dict, dict]:
-    """(state of the encoder called `weights`, or of the model's own choice; the whole file) for --init-from."""
+def read_encoder_state(path: str | Path, weights: str | None = None, bare: bool = False) -> tuple[dict, dict]:
+    """(state of the encoder called `weights`, or of the model's own choice; the whole file). bare: without a projection on it."""
     content = checkpoint.load(Path(path))
     if content.get("format") != 1:
         raise InputError(f"{path}: a checkpoint or another program's file, not a model; give the run's final.pt.")
     name = weights or content["evaluate"]
     if name not in content["encoders"]:
         raise InputError(f"{path}: there are no weights called {name}; it holds {', '.join(content['encoders'])}.")
-    return content["encoders"][name], content
+    state = content["encoders"][name]
+    if bare and name in content.get("projections", {}):
+        state = checkpoint.part(state, "encoder")
+    return state, content
 
 
 def load(path: str | Path, weights: str | None = None, device: str | torch.device = "cpu", untrained: bool = False) -> Model:
@@ -46,6 +54,9 @@ def load(path: str | Path, weights: str | None = None, device: str | torch.devic
     config = check(SystemConfig, content["config"], str(path))
     torch.manual_seed(config.seed)
     encoder = build_encoder(config.encoder, content["num_features"])
+    projection = content.get("projections", {}).get(weights or content["evaluate"])
+    if projection:
+        encoder = Projected(encoder, tuple(projection["dims"]), projection["batch_norm"])
     if not untrained:
         encoder.load_state_dict(state)
     front_end = FrontEnd(config.features, config.cmvn)

@@ -1,43 +1,20 @@
 """The loader's promise: what is drawn depends on seed, step and place alone."""
 import numpy as np
 import pytest
+from packed_ramps import CROPS, dataset, equal, make_dir, unreadable
 
-from sslspk.data.config import Crop, DataConfig
-from sslspk.data.dataset import BatchDataset, fill
+from sslspk.data.config import DataConfig
+from sslspk.data.dataset import BatchDataset
 from sslspk.data.index import Strings, UtteranceIndex
 from sslspk.data.loader import make_loader
+from sslspk.data.views import fill
 from sslspk.errors import InputError
-from sslspk.io import ark, audio, datadir, table
-
-RATE = 1000
-CROPS = (Crop(count=2, seconds=1.0), Crop(count=3, seconds=0.5))
-
-
-def make_dir(folder, lengths):
-    """A packed data directory whose utterance i holds the ramp 1000 i, 1000 i + 1, ... and belongs to speaker i // 2."""
-    folder.mkdir()
-    with audio.PackWriter(folder / "wav.ark", folder / "pack.scp") as pack:
-        for i, n in enumerate(lengths):
-            pack.write(f"s{i // 2}-u{i:02d}", (1000 * i + np.arange(n) % 1000).astype(np.int16), RATE)
-    wav = table.read(folder / "pack.scp")
-    datadir.write(folder, wav=wav, utt2spk={u: u.split("-")[0] for u in wav},
-                  utt2num_samples=dict(zip(wav, lengths, strict=True)))
-    return folder
+from sslspk.io import ark, table
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return make_dir(tmp_path / "data", [1500, 2000, 800, 3000, 1200, 1000, 400, 2500])
-
-
-def dataset(folder, *, seed=3, labels=False, **kw):
-    config = {k: kw.pop(k) for k in list(kw) if k in DataConfig.model_fields}
-    return BatchDataset(UtteranceIndex(folder, "wave", labels), DataConfig(**{"batch_size": 4, "workers": 0, **config}), CROPS,
-                        seed=seed, rate=RATE, **kw)
-
-
-def equal(a, b):
-    return all((x[k] == y[k]).all() for x, y in zip(a["crops"], b["crops"], strict=True) for k in x) and (a["unit"] == b["unit"]).all()
+    return make_dir(tmp_path / "data")
 
 
 def test_shapes_and_content(folder):
@@ -117,9 +94,7 @@ def test_batch_not_divisible_by_ranks(folder):
 
 
 def test_unreadable_recording_is_replaced_and_named(folder):
-    specs = table.read(folder / "wav.scp")
-    specs["s1-u03"] = str(folder / "gone.wav")
-    table.write(folder / "wav.scp", specs)
+    unreadable(folder, "s1-u03")
     data = dataset(folder)
     failed = [text for step in range(2) for text in data[step]["failed"]]
     assert len(failed) == 1 and failed[0].startswith("s1-u03: ") and "gone.wav" in failed[0]

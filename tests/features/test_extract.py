@@ -1,4 +1,4 @@
-"""What the jobs of make_feats.sh and compute_vad.sh share: merging their tables, and the steps' ways with archives and confs."""
+"""What the jobs of make_feats.sh and compute_vad.sh share: features of a recording, and the steps' ways with tables and archives."""
 import os
 import subprocess
 import sys
@@ -40,41 +40,28 @@ def write(folder, part, finish=lambda feats: feats, **changes):
     return folder / f"f.{part}.scp"
 
 
-def test_the_tables_of_all_jobs_become_those_of_the_directory(jobs):
-    scps = [write(jobs, part, num_mel_bins=20) for part in "12"]
-    assert extract.merge(jobs / "data", "feats.scp", scps) == 3
-    tables = datadir.validate(jobs / "data", need=("wav.scp", "feats.scp", "utt2num_frames", "utt2dur"))
-    assert tables["utt2num_frames"] == {"s0-u": "8", "s1-u": "18", "s2-u": "28"}
-    assert tables["utt2dur"] == {"s0-u": "0.1000", "s1-u": "0.2000", "s2-u": "0.3000"}
-    assert [ark.load(spec).shape for spec in tables["feats.scp"].values()] == [(8, 20), (18, 20), (28, 20)]
-    assert not list(jobs.glob("*.utt2*"))
+def test_a_job_writes_tables_beside_its_archive(jobs):
+    scp = write(jobs, "1", num_mel_bins=20)
+    assert [ark.load(spec).shape for spec in table.read(scp).values()] == [(8, 20), (18, 20)]
+    assert table.read(f"{scp}.utt2num_frames") == {"s0-u": "8", "s1-u": "18"}
+    assert table.read(f"{scp}.utt2dur") == {"s0-u": "0.1000", "s1-u": "0.2000"}
 
 
-def test_vad_counts_frames_only_where_there_are_no_features(jobs):
-    scps = [write(jobs, part, lambda feats: feats[:, 0], snip_edges=False) for part in "12"]
-    extract.merge(jobs / "data", "vad.scp", scps)
-    assert table.read(jobs / "data/utt2num_frames")["s0-u"] == "10"
-    scps = [write(jobs, part) for part in "12"]
-    extract.merge(jobs / "data", "feats.scp", scps)
-    scps = [write(jobs, part, lambda feats: feats[:, 0], snip_edges=False) for part in "12"]
-    extract.merge(jobs / "data", "vad.scp", scps)
-    assert table.read(jobs / "data/utt2num_frames")["s0-u"] == "8"
-
-
-def test_a_missing_utterance_or_a_cut_archive_stops_the_merge(jobs):
-    scps = [write(jobs, part) for part in "12"]
-    before = sorted(os.listdir(jobs / "data"))
-    with pytest.raises(InputError, match=r"2 of 3 utterances came out for .*feats\.scp \(s2-u is missing\)"):
-        extract.merge(jobs / "data", "feats.scp", scps[:1])
-    whole = (jobs / "f.2.ark").read_bytes()
-    (jobs / "f.2.ark").write_bytes(whole[:-100])
-    with pytest.raises(InputError, match=r"f\.2\.ark:5 is truncated"):
-        extract.merge(jobs / "data", "feats.scp", scps)
-    assert sorted(os.listdir(jobs / "data")) == before
+def test_a_recording_is_named_when_it_cannot_be_used(jobs):
+    spec = table.read(jobs / "data/wav.scp")["s0-u"]
+    extractor = Extractor(FeatureOptions())
+    feats, seconds = extract.recording(lambda wave: extractor(wave[None]), 16000, "s0-u", spec)
+    assert feats.shape == (1, 8, 80) and seconds == 0.1
+    for compute, rate, where, message in (
+            (lambda wave: extractor(wave[None]), 8000, spec, r"s0-u: .* has 16000 Hz where 8000 Hz .*pack_audio\.sh --rate 8000"),
+            (lambda wave: extractor(wave[None, :399]), 16000, spec, r"s0-u: .* less than one frame; leave it out"),
+            (extractor, 16000, f"{jobs}/gone.wav", r"s0-u: .*gone\.wav"), (extractor, 16000, "cat x |", r"s0-u: .*--allow-pipes")):
+        with pytest.raises(InputError, match=message):
+            extract.recording(compute, rate, "s0-u", where)
 
 
 def test_a_failed_job_leaves_nothing(jobs):
-    with pytest.raises(InputError, match=r"s0-u: .* has 16000 Hz and the features are for 8000 Hz"):
+    with pytest.raises(InputError, match=r"s0-u: .* has 16000 Hz where 8000 Hz are needed"):
         write(jobs, "1", sample_frequency=8000)
     assert not list(jobs.glob("f.*"))
 
@@ -90,6 +77,27 @@ def recipe(jobs):
         (jobs / name).symlink_to(ROOT / name)
     (jobs / "conf").symlink_to(ROOT / "egs/voxceleb/conf")
     return jobs
+
+
+def test_the_tables_of_all_jobs_become_those_of_the_directory(recipe):
+    done = step(recipe, "make_feats", "--nj", "2", "data")
+    assert done.returncode == 0 and done.stdout.startswith("steps/make_feats.sh --nj 2 data\n"), done.stderr
+    tables = datadir.validate(recipe / "data", need=("wav.scp", "feats.scp", "utt2num_frames", "utt2dur"))
+    assert tables["utt2num_frames"] == {"s0-u": "8", "s1-u": "18", "s2-u": "28"}
+    assert tables["utt2dur"] == {"s0-u": "0.1000", "s1-u": "0.2000", "s2-u": "0.3000"}
+    left = sorted(path.name for path in (recipe / "data/data").iterdir())
+    assert left == [f"feats_data.{n}.{end}" for n in "12" for end in ("ark", "scp")]
+
+
+def test_vad_counts_frames_only_where_there_are_no_features(recipe):
+    assert step(recipe, "compute_vad", "--nj", "2", "data").returncode == 0
+    assert table.read(recipe / "data/utt2num_frames") == {"s0-u": "10", "s1-u": "20", "s2-u": "30"}
+    assert not list((recipe / "data/data").glob("*.utt2*"))
+    assert step(recipe, "make_feats", "--nj", "2", "data").returncode == 0
+    done = step(recipe, "compute_vad", "--nj", "1", "--set", "vad_energy_threshold=5", "data")
+    assert done.returncode == 0 and "skipped" not in done.stdout
+    assert table.read(recipe / "data/utt2num_frames")["s0-u"] == "8"
+    assert not list((recipe / "data/data").glob("*.utt2*"))
 
 
 def test_directories_may_share_an_archive_folder(recipe):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sslspk.errors import InputError
-from sslspk.io import ark
+from sslspk.io import ark, merge
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "ark"
 KEY = "spk3-u3"
@@ -112,12 +112,12 @@ def test_ids_that_could_not_be_read_back(tmp_path, key):
 def test_a_cut_archive_is_noticed(tmp_path, compress, cut):
     matrix = np.random.default_rng(4).standard_normal((40, 4))
     scp = write(tmp_path, {"a": matrix, "b": matrix[::-1]}, compress)
-    ark.check_whole(scp)
+    merge.check_whole(scp)
     content = (tmp_path / "x.ark").read_bytes()
     (tmp_path / "cut.ark").write_bytes(content[:-cut])
     cut_scp = {key: spec.replace("x.ark", "cut.ark") for key, spec in scp.items()}
     np.testing.assert_array_equal(ark.load(cut_scp["a"]), ark.load(scp["a"]))
-    for read in (lambda: ark.load(cut_scp["b"]), lambda: ark.check_whole(cut_scp), lambda: ark.load_rows(cut_scp["b"], 30, 10)):
+    for read in (lambda: ark.load(cut_scp["b"]), lambda: merge.check_whole(cut_scp), lambda: ark.load_rows(cut_scp["b"], 30, 10)):
         with pytest.raises(InputError, match=r"cut\.ark"):
             read()
 

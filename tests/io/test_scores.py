@@ -65,6 +65,31 @@ def test_enrol_and_test_are_not_exchanged():
     assert scores.align(trials, make_scores([("b", "a"), ("a", "b")], [1, 2])).tolist() == [2, 1]
 
 
+def test_both_ways_of_aligning_agree_whatever_the_lists():
+    """A shuffled list with repeated pairs, ids of all lengths and letters: the quick way says what a dictionary says, or nothing."""
+    rng = np.random.default_rng(4)
+    names = ["a", "ab", "b", "ba", "aa", "\u00e9", "a\u00e9-long-id-\U0001f600", "x" * 30]
+    for _ in range(50):
+        pairs = [(names[i], names[j]) for i, j in rng.integers(len(names), size=(20, 2))]
+        value = {pair: rng.integers(1000) for pair in pairs}
+        given = [pairs[i] for i in rng.permutation(20)]
+        trials, scored = make_trials(pairs), make_scores(given, [value[pair] for pair in given])
+        expected = [value[pair] for pair in pairs]
+        digests = scores._digest(trials), scores._digest(scored)
+        assert scores._reordered(trials, scored, *digests).tolist() == scores._matched(trials, scored, "s").tolist() == expected
+
+
+def test_pairs_with_one_digest_are_told_apart():
+    trials, scored = make_trials([("a", "b"), ("c", "d")]), make_scores([("c", "d"), ("a", "b")], [1, 2])
+    same = np.zeros(2, np.uint64)
+    assert scores._reordered(trials, scored, same, same) is None and scores.align(trials, scored).tolist() == [2, 1]
+
+
+def test_a_digest_does_not_depend_on_how_long_other_ids_are():
+    short, long = (scores._digest(make_trials([("a", "b"), *more])) for more in ([], [("x" * 50, "y" * 60)]))
+    assert short[0] == long[0] != long[1]
+
+
 def test_a_trial_listed_twice_gets_its_score_twice():
     trials = make_trials([("a", "b"), ("c", "d"), ("a", "b")])
     assert scores.align(trials, make_scores([("c", "d"), ("a", "b")], [1, 2])).tolist() == [2, 1, 2]
@@ -73,14 +98,14 @@ def test_a_trial_listed_twice_gets_its_score_twice():
 
 
 @pytest.mark.parametrize(("pairs", "values", "message"), [
-    ([("a", "b")], [1], "line 2: the pair c d is a trial without a score"),
-    ([("c", "d"), ("a", "b"), ("a", "d")], [1, 2, 3], "line 3: the pair a d has a score but is not in the trial list"),
-    ([("c", "d"), ("x", "y"), ("a", "b")], [1, 2, 3], "line 2: the pair x y has a score but"),
-    ([("c", "d"), ("a", "b"), ("c", "d")], [1, 2, 3], "line 3: the pair c d has two different scores"),
+    ([("a", "b")], [1], "the_scores: c d, line 2 of the trials, has no score"),
+    ([("c", "d"), ("a", "b"), ("a", "d")], [1, 2, 3], "the_scores:3: the pair a d has a score but is not in the trial list"),
+    ([("c", "d"), ("x", "y"), ("a", "b")], [1, 2, 3], "the_scores:2: the pair x y has a score but"),
+    ([("c", "d"), ("a", "b"), ("c", "d")], [1, 2, 3], "the_scores:3: the pair c d has two different scores"),
 ])
 def test_lists_that_do_not_belong_together(pairs, values, message):
     with pytest.raises(InputError) as caught:
-        scores.align(make_trials([("a", "b"), ("c", "d")]), make_scores(pairs, values))
+        scores.align(make_trials([("a", "b"), ("c", "d")]), make_scores(pairs, values), "the_scores")
     assert message in str(caught.value)
 
 

@@ -52,6 +52,19 @@ def test_hand_worked_case():
     assert out["student_entropy"].item() == pytest.approx(math.log(2))
 
 
+def test_kl_is_the_mean_divergence_over_the_same_pairs():
+    rng = np.random.default_rng(1)
+    student, teacher, centre = rng.uniform(-1, 1, (3, 2, 5)), rng.uniform(-1, 1, (2, 2, 5)), rng.uniform(-0.2, 0.2, 5)
+    wanted = []
+    for i, j, b in ((i, j, b) for i in range(2) for j in range(3) for b in range(2) if i != j):
+        q, p = softmax(list(teacher[i, b] - centre), 0.04), softmax(list(student[j, b]), 0.1)
+        wanted.append(sum(x * math.log(x / y) for x, y in zip(q, p, strict=True)))
+    out = dino_loss(*(torch.tensor(x, dtype=torch.float32) for x in (student, teacher, centre)), 0.1, 0.04)
+    assert out["kl"].item() == pytest.approx(sum(wanted) / len(wanted), rel=1e-5)
+    same = torch.tensor(teacher[:1], dtype=torch.float32).repeat(2, 1, 1)
+    assert dino_loss(same, same[:1], torch.zeros(5), 0.1, 0.1)["kl"].item() == pytest.approx(0.0, abs=1e-6)
+
+
 def test_gradient_reaches_the_student_only_and_matches_finite_differences():
     rng = np.random.default_rng(0)
     student, teacher = rng.uniform(-1, 1, (3, 2, 4)), rng.uniform(-1, 1, (2, 2, 4))

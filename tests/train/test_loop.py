@@ -251,8 +251,8 @@ class Linear(Method):
     def encoders(self):
         return {"net": self.net}
 
-    def forward(self, views, labels, progress):
-        return {"loss": self.net(torch.cat([v.flatten(0, 2) for v in views])).square().mean()}
+    def forward(self, batch, progress):
+        return {"loss": self.net(torch.cat([v.flatten(0, 2) for v in batch.views])).square().mean()}
 
 
 def test_accumulated_gradients_equal_those_of_the_whole_batch(data, tmp_path):

@@ -9,9 +9,10 @@ from conftest import tiny
 from sslspk.errors import InputError
 from sslspk.features.augment import WaveAugment
 from sslspk.features.fbank import Extractor
-from sslspk.train import checkpoint, model
+from sslspk.train import checkpoint, loop, model
 from sslspk.train.config import differences
 from sslspk.train.frontend import FrontEnd
+from sslspk.train.job import prepare
 from sslspk.train.optim import build_optimizer, learning_rate
 from sslspk.train.watch import CollapseWatch
 
@@ -130,3 +131,18 @@ def test_front_end_equals_its_parts():
     x = x - x.mean(0)
     x[4:7] = 0
     assert out.shape[:2] == (2, 3) and torch.allclose(out[1, 2], x, atol=1e-4)
+
+
+def test_a_projection_is_part_of_the_model_file(data, tmp_path):
+    """Extraction gives the projected embedding, and --init-from the bare encoder below it."""
+    pair = [{"count": 2, "seconds": 0.4}]
+    config = tiny(method={"name": "simclr", "crops": pair, "projection": {"hidden_dim": 7, "out_dim": 5}, "evaluate": "projected"})
+    job = prepare(config, data, tmp_path / "exp", torch.device("cpu"), print)
+    assert loop.train(job) == 0
+    path, x = tmp_path / "exp/final.pt", torch.randn(1, 30, 20)
+    method = job.method.eval()
+    assert torch.equal(model.load(path).encoder(x), method.network(x)) and model.load(path).encoder(x).shape == (1, 5)
+    assert torch.equal(model.load(path, "encoder").encoder(x), method.network.encoder(x))
+    assert model.load(path, untrained=True).encoder(x).shape == (1, 5)
+    bare, _ = model.read_encoder_state(path, bare=True)
+    assert all(torch.equal(value, bare[key]) for key, value in method.network.encoder.state_dict().items())

@@ -28,15 +28,31 @@ def train_with(ranks, conf, data, exp):
     return losses, checkpoint.load(exp / "final.pt")["encoders"]
 
 
+PAIR = {"crops": [{"count": 2, "seconds": 0.4}]}
+MOCO = {"name": "moco", **PAIR, "projection": {"hidden_dim": 32, "out_dim": 16}, "queue_size": 20, "momentum": 0.9, "batch_norm_group": 6}
+DINO = {"name": "dino", "out_dim": 64, "hidden_dim": 32, "bottleneck_dim": 32, "head_batch_norm": True,
+        "crops": [{"count": 2, "seconds": 0.4}, {"count": 2, "seconds": 0.3}]}
+METHODS = {
+    "dino": DINO,
+    "simclr": {"name": "simclr", **PAIR, "projection": {"hidden_dim": 32, "out_dim": 16}},
+    "supcon": {"name": "supcon", **PAIR},
+    "gcl": {"name": "gcl", **PAIR, "labelled_share": 0.5},
+    "aat": {"name": "angular", "crops": [{"count": 3, "seconds": 0.2, "layout": "triplet"}], "adversarial": 3.0, "hidden_dim": 16},
+    "siamese": {"name": "siamese", **PAIR, "hidden_dim": 32, "out_dim": 16, "predictor_dim": 16, "regulariser": 1.0},
+    "c3moco": {**MOCO, "symmetric": True, "reweight": {"false_weight": 0.5}, "proto": {"clusters": [3]}},
+    "moco supcon": {**MOCO, "labelled_share": 0.5, "queue_proto": {"max_clusters": 8, "refresh_steps": 2, "neighbours": 3}},
+    "moco+dino": {"name": "moco+dino", "moco": {**MOCO, **PAIR}, "dino": DINO},
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("encoder", ENCODERS)
-def test_two_ranks_equal_one(data, tmp_path, encoder):
+@pytest.mark.parametrize(("encoder", "method"), [("ecapa", "dino"), *(("tdnn", name) for name in METHODS)])
+def test_two_ranks_equal_one(data, tmp_path, encoder, method):
     conf = tmp_path / "conf.yaml"
     # Wide enough and slow enough that rounding does not grow: the first loss agrees to 2e-7 at any size.
     conf.write_text(yaml.safe_dump(merged(**{
         "train.steps": 20, "train.log_every": 5, "train.save_every": 20, "train.optimizer": "sgd", "train.lr": 0.003,
-        "train.clip_norm": 1.0, "data.batch_size": 12, "method.head_batch_norm": True, "method.bottleneck_dim": 32,
-        "method.hidden_dim": 32, "method.out_dim": 64, "encoder": ENCODERS[encoder]})))
+        "train.clip_norm": 1.0, "train.analyse": True, "data.batch_size": 12, "encoder": ENCODERS[encoder], "method": METHODS[method]})))
     one_loss, one = train_with(1, conf, data, tmp_path / "one")
     two_loss, two = train_with(2, conf, data, tmp_path / "two")
     assert two_loss == pytest.approx(one_loss, rel=1e-5)

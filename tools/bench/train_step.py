@@ -54,15 +54,12 @@ def run(job, batches, steps: int) -> float:
     import torch
 
     from sslspk.methods.base import Progress
-    from sslspk.train.loop import gradients
+    from sslspk.train.loop import optimizer_step
     job.model.train()
     begin = time.perf_counter()
-    for step in range(steps):
-        progress = Progress(step, job.total, job.dataset.steps_per_epoch)
-        gradients(job, iter(batches), progress)
-        job.optimizer.step()
-        job.optimizer.zero_grad(set_to_none=True)
-        job.method.after_step(progress)
+    batches = iter(batches)
+    for _ in range(steps):
+        optimizer_step(job, batches, Progress(job.step, job.total, job.dataset.steps_per_epoch))
     if job.device.type == "cuda":
         torch.cuda.synchronize()
     return (time.perf_counter() - begin) / steps

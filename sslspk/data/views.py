@@ -1,0 +1,51 @@
+"""Where the views of a recording lie, and how they are read: what training batches and plain crops share."""
+import numpy as np
+import torch
+
+from sslspk.data.index import UtteranceIndex
+from sslspk.errors import InputError
+from sslspk.io import ark, audio
+
+
+class Unreadable(Exception):
+    """A recording of the training set cannot be read. It is left out and counted, which no other bad input is."""
+
+
+def read(index: UtteranceIndex, road: str, utt: int, start: int, size: int) -> np.ndarray:
+    """`size` samples int16 (S,) or frames float32 (T,F) of an utterance from `start`; a shorter one is played from its start on.
+
+    Raises Unreadable.
+    """
+    count = min(size, int(index.length[utt]))
+    try:
+        x = audio.read_segment(index.spec(utt), start, count) if road == "wave" else ark.load_rows(index.spec(utt), start, count)
+    except (InputError, OSError) as err:
+        raise Unreadable(str(err)) from err
+    return fill(x, size)
+
+
+def fill(x: np.ndarray, size: int) -> np.ndarray:
+    """x repeated from its start until it has `size` rows (a copy is made only when it is short)."""
+    if len(x) >= size or not len(x):
+        return x[:size]
+    return np.resize(x, (size, *x.shape[1:]))
+
+
+def disjoint(length: int, size: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Starts (count,) of `count` parts of `size` that do not overlap, in random order; every such placement is equally likely.
+
+    Where `length` is too short for that they are spread evenly, the first at the start and the last at the end.
+    """
+    free = length - count * size
+    if free < 0:
+        starts = np.rint(np.linspace(0, max(length - size, 0), count)).astype(np.int64)
+    else:  # as if each part were one sample: distinct places in order, moved on by what the parts before them take
+        starts = np.sort(rng.choice(free + count, count, replace=False)) + np.arange(count) * (size - 1)
+    return rng.permutation(starts)
+
+
+def stack(items: list[list[dict]]) -> dict[str, torch.Tensor]:
+    """[B][V] dictionaries of arrays -> one dictionary of (V, B, ...) tensors."""
+    views = len(items[0])
+    return {key: torch.from_numpy(np.stack([np.stack([item[v][key] for item in items]) for v in range(views)]))
+            for key in items[0][0]}

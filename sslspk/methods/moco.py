@@ -1,0 +1,155 @@
+"""MoCo (He et al. 2020) for utterances, and its class-collision corrected form C3-MoCo (Zhang & Yu 2022, Eq. 1-7).
+
+A query encoder learns to find, among a queue of earlier keys, the key that a slowly following encoder gave another view of the
+same recording. Recordings of the same speaker in the queue are false negatives: re-weighting takes suspected ones out, ProtoNCE
+pulls recordings towards the centres of clusters that were found over the whole training set (or in the queue itself, Peng et al. 2022).
+"""
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sslspk.encoders.base import Encoder
+from sslspk.encoders.projected import projected
+from sslspk.losses.contrastive import affinity_contrastive, false_negatives, info_nce, reweighted
+from sslspk.methods.base import Batch, Corpus, LabelledSpeakers, Method, Plain, Progress
+from sslspk.methods.config_moco import MocoConfig, ReweightConfig
+from sslspk.methods.prototypes import PrototypeBank, QueuePrototypes
+from sslspk.nn import comm, group_batch_norm, monitors
+from sslspk.nn.queue import KeyQueue
+
+
+class Moco(Method):
+    """Query and key encoder, queue, prototypes. BatchNorm acts on groups of recordings, and keys are shuffled among the groups."""
+
+    def __init__(self, config: MocoConfig, new_encoder: Callable[[], Encoder], corpus: Corpus):
+        super().__init__()
+        self.config, self.crops, self.evaluate = config, config.crops, config.evaluate
+        self.query = group_batch_norm.convert(projected(new_encoder(), config.projection), config.batch_norm_group)
+        self.key = group_batch_norm.convert(projected(new_encoder(), config.projection), config.batch_norm_group)
+        self.key.load_state_dict(self.query.state_dict())
+        self.key.requires_grad_(False)
+        dim = self.query.embed_dim
+        self.queue = KeyQueue(config.queue_size, dim)
+        self.known = LabelledSpeakers(config.labelled_share, corpus, "MoCo + SupCon")
+        self.labels = self.known.describe()
+        self.banks = nn.ModuleList(PrototypeBank(k, dim, corpus.recordings) for k in (config.proto.clusters if config.proto else ()))
+        self.queue_bank = QueuePrototypes(config.queue_proto.max_clusters, dim) if config.queue_proto else None
+        self._pending: list[tuple[Tensor, ...]] = []
+
+    def encoders(self) -> dict[str, nn.Module]:
+        found = {"query": self.query.encoder, "key": self.key.encoder}
+        return found if self.config.projection is None else {**found, "projected": self.query}
+
+    def backbones(self) -> list[nn.Module]:
+        return [self.query.encoder, self.key.encoder]
+
+    def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        views = batch.views[0]
+        asked = views if self.config.symmetric else views[:1]
+        return self.loss(self.query(asked.flatten(0, 1)), batch, progress)
+
+    def loss(self, queries: Tensor, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        """The losses of projected queries: of view 0 (B, P), or of views 0 and 1 (2B, P) when symmetric."""
+        views = batch.views[0]
+        order = (1, 0) if self.config.symmetric else (1,)
+        keys = torch.cat([self._keys(views[v], batch, progress) for v in order])
+        q = F.normalize(queries.float())
+        units, known = batch.units.repeat(len(order)), self.known(batch.labels).repeat(len(order))
+        positive, negative = (q * keys).sum(1), q @ self.queue.keys.T
+        out = self._contrast(positive, negative, known, progress)
+        out["loss"] = out["loss"] + self._prototypes(q, keys, units, progress, out)
+        if progress.log:
+            out.update(self._figures(q.detach(), keys, positive.detach(), negative.detach(), progress))
+            if batch.watched is not None:
+                out.update(self._flag_quality(positive.detach(), negative.detach(), batch.watched.repeat(len(order))))
+        return out
+
+    @torch.no_grad()
+    def _keys(self, view: Tensor, batch: Batch, progress: Progress) -> Tensor:
+        """Keys (B, P) of this rank's recordings, computed in other company than their queries; all ranks' go to the queue later."""
+        everyone = comm.gather(view)
+        generator = torch.Generator().manual_seed(progress.step)
+        order = torch.randperm(len(everyone), generator=generator).to(view.device)
+        mine = comm.rows_of_this_rank(len(view))
+        shuffled = comm.gather(F.normalize(self.key(everyone[order[mine]]).float()))
+        keys = torch.empty_like(shuffled)
+        keys[order] = shuffled
+        watched = torch.full_like(batch.units, -1) if batch.watched is None else batch.watched
+        ids = comm.gather(torch.stack([batch.units, self.known(batch.labels), watched], 1))
+        self._pending.append((keys, *ids.unbind(1)))
+        return keys[mine]
+
+    def _contrast(self, positive: Tensor, negative: Tensor, known: Tensor, progress: Progress) -> dict[str, Tensor]:
+        """InfoNCE, re-weighted from its epoch on; recordings with a known speaker take SupCon over key and queue instead."""
+        cfg = self.config
+        per_anchor = info_nce(positive, negative, cfg.temperature)
+        out = {"info_nce": per_anchor.detach().mean()}
+        if cfg.labelled_share:
+            labelled = known >= 0
+            logits = torch.cat([positive[:, None], negative], 1) / cfg.temperature
+            friends = (known[:, None] == self.queue.known) & labelled[:, None]
+            affinity = torch.cat([torch.ones_like(labelled)[:, None], friends], 1)
+            supcon = affinity_contrastive(logits, affinity, torch.ones_like(affinity))
+            per_anchor = torch.where(labelled, cfg.supcon_weight * supcon, per_anchor)
+        if cfg.reweight and progress.epochs >= cfg.reweight.start_epoch:
+            flagged = self._flags(positive, negative).any(1)
+            out["loss"] = reweighted(per_anchor, flagged, cfg.reweight.true_weight, cfg.reweight.false_weight)
+        else:
+            out["loss"] = per_anchor.mean()
+        return out
+
+    def _prototypes(self, q: Tensor, keys: Tensor, units: Tensor, progress: Progress, out: dict[str, Tensor]) -> Tensor:
+        """The weighted ProtoNCE terms that have started; 0 before."""
+        cfg, total = self.config, q.new_zeros(())
+        if cfg.proto and progress.epochs >= cfg.proto.start_epoch:
+            out["proto_nce"] = torch.stack([bank.loss(q, units) for bank in self.banks]).mean()
+            total = total + cfg.proto.weight * out["proto_nce"]
+        if cfg.queue_proto and progress.epochs >= cfg.queue_proto.start_epoch:
+            out["queue_proto_nce"] = self.queue_bank.loss(q, keys)
+            out["queue_speakers"] = self.queue_bank.used.float()
+            total = total + cfg.queue_proto.weight * out["queue_proto_nce"]
+        return total
+
+    def _figures(self, q: Tensor, keys: Tensor, positive: Tensor, negative: Tensor, progress: Progress) -> dict[str, Tensor]:
+        return {"false_negative_share": self._flags(positive, negative).any(1).float().mean(), "queue_age": self.queue.age(progress.step),
+                "accuracy": (positive > negative.amax(1)).float().mean(), "alignment": monitors.alignment(q, keys),
+                "uniformity": monitors.uniformity(q), "effective_rank": monitors.effective_rank(q)}
+
+    def _flag_quality(self, positive: Tensor, negative: Tensor, watched: Tensor) -> dict[str, Tensor]:
+        """How well the test for false negatives finds the queue's recordings of the same speaker."""
+        same = (watched[:, None] == self.queue.watched) & (watched >= 0)[:, None]
+        found = monitors.flag_quality(self._flags(positive, negative), same)
+        return {f"false_negative_{key}": value for key, value in found.items()}
+
+    def _flags(self, positive: Tensor, negative: Tensor) -> Tensor:
+        rule = self.config.reweight or ReweightConfig()
+        return false_negatives(positive, negative, rule.ratio, rule.floor)
+
+    def before_epoch(self, embed_all: Callable[[nn.Module], Plain], progress: Progress) -> dict[str, Tensor]:
+        """Cluster the key encoder's view of the whole training set (Li et al. 2021: momentum features without augmentation)."""
+        cfg = self.config.proto
+        if cfg is None or progress.epochs < cfg.start_epoch or round(progress.epochs) % cfg.every_epochs:
+            return {}
+        plain = embed_all(self.key)
+        points, figures = F.normalize(plain.embeddings.float()), {}
+        for i, bank in enumerate(self.banks):
+            assignment = bank.fit(points, plain.units, iterations=cfg.iterations, init=cfg.init, epsilon=cfg.epsilon,
+                                  temperature=self.config.temperature, seed=progress.step + i)
+            if plain.watched is not None:
+                figures[f"purity_{bank.size}"] = monitors.purity(assignment, plain.watched)
+        return figures
+
+    @torch.no_grad()
+    def after_step(self, progress: Progress) -> None:
+        """Key encoder: moving average of the parameters. Queue: the step's keys in the order of the batch."""
+        torch._foreach_lerp_(list(self.key.parameters()), list(self.query.parameters()), 1 - self.config.momentum)
+        group_batch_norm.average(self)
+        for pending in self._pending:
+            self.queue.push(*pending, progress.step)
+        self._pending.clear()
+        cfg = self.config.queue_proto
+        if cfg and progress.epochs >= cfg.start_epoch and progress.step % cfg.refresh_steps == 0:
+            self.queue_bank.refresh(self.queue, sample=cfg.sample, neighbours=cfg.neighbours, iterations=cfg.iterations,
+                                    temperature=self.config.temperature, seed=progress.step)

@@ -1,0 +1,74 @@
+"""BatchNorm over groups of a fixed number of recordings, however large the batch and however many the ranks.
+
+A contrastive method whose queries and keys share a batch can cheat: the statistics of BatchNorm tell which key was computed in
+the company of which query (He et al. 2020, "shuffling BN"). With small groups, and keys dealt to other groups than their queries,
+they do not; and as a group never crosses ranks, two ranks compute what one rank computes.
+
+    group_batch_norm.convert(module, 32)      once, before training
+    group_batch_norm.average(module)          after each step: running statistics are the mean over all ranks' groups
+"""
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sslspk.errors import InputError
+from sslspk.nn import comm
+from sslspk.nn.sync_batchnorm import replace_norms
+
+
+class _GroupBatchNorm(nn.modules.batchnorm._BatchNorm):
+    group = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        if x.shape[0] % self.group:
+            raise InputError(f"a batch of {x.shape[0]} recordings per rank does not fall into groups of {self.group} for BatchNorm; choose "
+                             "data.batch_size as a multiple of ranks x train.accumulate x batch_norm_group, or lower batch_norm_group.")
+        groups, channels = x.shape[0] // self.group, x.shape[1]
+        # the groups become channels: (G g, C, ...) -> (g, G C, ...)
+        y = x.unflatten(0, (groups, self.group)).transpose(0, 1).flatten(1, 2)
+        mean, var = self.running_mean.new_zeros(groups * channels), self.running_var.new_zeros(groups * channels)
+        y = F.batch_norm(y, mean, var, self._each(self.weight, groups), self._each(self.bias, groups), True, 1.0, self.eps)
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean.view(groups, channels).mean(0), self.momentum)
+            self.running_var.lerp_(var.view(groups, channels).mean(0), self.momentum)
+        return y.unflatten(1, (groups, channels)).transpose(0, 1).flatten(0, 1)
+
+    @staticmethod
+    def _each(values: Tensor | None, groups: int) -> Tensor | None:
+        return None if values is None else values.repeat(groups)
+
+
+class GroupBatchNorm1d(_GroupBatchNorm):
+    def _check_input_dim(self, x: Tensor) -> None:
+        nn.BatchNorm1d._check_input_dim(self, x)
+
+
+class GroupBatchNorm2d(_GroupBatchNorm):
+    def _check_input_dim(self, x: Tensor) -> None:
+        nn.BatchNorm2d._check_input_dim(self, x)
+
+
+GROUPED = {nn.BatchNorm1d: GroupBatchNorm1d, nn.BatchNorm2d: GroupBatchNorm2d}
+
+
+def convert(module: nn.Module, group: int) -> nn.Module:
+    """Replace every BatchNorm1d and BatchNorm2d below `module` by one that normalises groups of `group` recordings."""
+    replace_norms(module, GROUPED)
+    for layer in module.modules():
+        if isinstance(layer, _GroupBatchNorm):
+            layer.group = group
+    return module
+
+
+@torch.no_grad()
+def average(module: nn.Module) -> None:
+    """Make the running statistics of all ranks their mean: moving averages are linear, so that equals having seen all groups."""
+    if comm.world_size() == 1:
+        return
+    buffers = [b for layer in module.modules() if isinstance(layer, _GroupBatchNorm) for b in (layer.running_mean, layer.running_var)]
+    flat = comm.mean_over_ranks(torch.cat(buffers))
+    for buffer, mean in zip(buffers, flat.split([len(b) for b in buffers]), strict=True):
+        buffer.copy_(mean)

@@ -1,0 +1,265 @@
+"""K-means (Lloyd's algorithm, k-means++ start) where the points are: on their device and shared out over the ranks.
+
+Two things make the result independent of how the points are cut into blocks and ranks, and of the order in which a GPU adds:
+- Sums over points are exact. What is added is first rounded to a grid that is fine (at 10^6 points 2^-33 of the largest value) and
+  coarse enough for every sum to be a float64 without rounding. So `index_add_` needs no deterministic, slower form.
+- Random numbers come from one generator on the CPU and choose points by their number `index`, not by the place where they lie.
+What is left is the float32 rounding of a distance, which matters only to points that lie between two centroids.
+
+Distances are computed as ||z - mu||^2 = ||z||^2 - 2 z.mu + ||mu||^2 only to find the nearest centroid, after the mean of all points
+was subtracted (else a common offset would eat the digits); the distance to it is then taken from the difference itself.
+"""
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sslspk.errors import InputError
+from sslspk.nn import comm
+
+FLOATS = {"cpu": 2**20, "cuda": 2**26}  # of a block of distances: 4 MiB stay in a CPU's cache, 256 MiB fill a GPU
+SEEDING_POINTS, SEEDING_LEAST = 50, 2**14  # k-means++ looks at so many points for each centroid, and at least at so many in all
+LIMIT = 2.0**50  # coordinates beyond it have squares that float32 cannot sum
+
+
+class Clusters(NamedTuple):
+    """K clusters of the points of all ranks; only `assignment` differs from rank to rank. A cluster may have no member."""
+
+    centroids: Tensor  # (K, D) float32
+    assignment: Tensor  # (N,) int64: the clusters of this rank's points
+    distance_sum: Tensor  # (K,) float64: sum of the members' Euclidean distances || z - mu ||
+    count: Tensor  # (K,) int64: members
+    objective: float  # sum over all points of || z - mu ||^2
+    iterations: int  # how often the centroids were moved
+
+
+@torch.no_grad()
+def kmeans(points: Tensor, k: int, *, index: Tensor | None = None, iterations: int = 20, restarts: int = 1,
+           init: Literal["kmeans++", "random"] = "kmeans++", spherical: bool = False, seed: int = 0, block: int = 65536,
+           tolerance: float = 1e-4) -> Clusters:
+    """The best of `restarts` clusterings of points (N, D), which are this rank's share: N may differ between ranks and be 0.
+
+    index (N,) int64: the points' numbers, all different over all ranks; by them random draws and ties go, so that it does not
+    matter which rank holds which point. Without it they are counted through the ranks in order.
+    spherical: points count by their direction only, and centroids are kept at length 1.
+    block: at most so many points at a time; fewer where `rows_per_block` says so. tolerance: iterations end when the objective
+    falls by a smaller share than that.
+    A cluster found empty moves to the point farthest from its own centroid, several of them to as many points, as far as there
+    are points that lie apart from their centroids: with fewer distinct points than clusters some stay empty (count 0), and keep
+    their place.
+    Raises InputError, on all ranks alike, for k below 1 or above the number of points and for values that are not finite.
+    """
+    if points.ndim != 2 or min(k, iterations, restarts, block) < 1 or init not in ("kmeans++", "random"):
+        raise InputError(f"k-means takes points (N, D), init kmeans++ or random, and k, iterations, restarts and block of at least 1; not "
+                         f"{tuple(points.shape)}, {init}, {k}, {iterations}, {restarts} and {block}.")
+    with torch.autocast(points.device.type, enabled=False):
+        shard = _Shard.of(points, index, rows_per_block(max(k, points.shape[1]), block, points.device.type), spherical)
+        if k > len(shard.numbers):
+            raise InputError(f"k-means: k = {k} clusters are more than there are points, {len(shard.numbers)}; lower k.")
+        generator = torch.Generator().manual_seed(seed)
+        runs = (_lloyd(shard, _start(shard, k, init, generator), iterations, tolerance) for _ in range(restarts))
+        return min(runs, key=lambda run: run.objective)
+
+
+def rows_per_block(columns: int, block: int, device: str) -> int:
+    """How many points' distances to `columns` centroids are held at a time: at most `block`, and as fit into a fixed memory."""
+    return max(1, min(block, FLOATS.get(device, 2**20) // columns))
+
+
+def grid_step(largest: float, terms: int) -> float:
+    """The power of two on whose multiples any sum of up to `terms` numbers of at most `largest` (0 .. 2^120) is exact in float64.
+
+    A sum is then a whole number of steps, at most 2^52; the rest of a bit is for what rounding to the grid adds to each number.
+    """
+    return math.ldexp(1.0, max(math.frexp(max(largest, 2.0**-60) * terms)[1] - 52, -120))
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """This rank's points (N, D), and what all ranks know of all points. Points are seen from `shift`, about their mean."""
+
+    points: Tensor
+    index: Tensor  # (N,) the points' numbers
+    order: Tensor  # (N,) rows in the order of their numbers
+    numbers: Tensor  # of all ranks' points, ascending
+    rows: int  # of a block
+    spherical: bool
+    shift: Tensor  # (D,) float32
+    step: float  # of the grid of their sums
+
+    @staticmethod
+    def of(points: Tensor, index: Tensor | None, rows: int, spherical: bool) -> "_Shard":
+        if index is None:
+            before = comm.gather(torch.tensor([len(points)], device=points.device))[:comm.rank()].sum()
+            index = before + torch.arange(len(points), device=points.device)
+        index = index.to(points.device)
+        numbers = comm.gather_rows(index).sort().values
+        if len(index) != len(points) or bool((numbers[1:] == numbers[:-1]).any()):
+            raise InputError("k-means: index gives no number, or the same number twice, to a point; number all ranks' points differently.")
+        nowhere = torch.zeros(points.shape[1], device=points.device)
+        unmoved = _Shard(points, index, index.argsort(), numbers, rows, spherical, nowhere, 1.0)
+        shift, largest = _survey(unmoved)
+        return replace(unmoved, shift=shift, step=grid_step(2 * largest, len(numbers)))
+
+    def take(self, rows: Tensor | slice) -> Tensor:
+        """The points of these rows, float32, seen from `shift`."""
+        x = self.points[rows].float()
+        return (F.normalize(x, dim=1) if self.spherical else x) - self.shift
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        for start in range(0, len(self.points), self.rows):
+            rows = slice(start, min(start + self.rows, len(self.points)))
+            yield rows, self.take(rows)
+
+    def fetch(self, numbers: Tensor) -> Tensor:
+        """The points (n, D) of these numbers (n,), whichever rank holds them, seen from `shift`."""
+        found = self.shift.new_zeros(len(numbers), len(self.shift))
+        if len(self.index):
+            held = self.index[self.order]
+            at = torch.searchsorted(held, numbers).clamp_(max=len(held) - 1)
+            mine = (held[at] == numbers).nonzero()[:, 0]
+            for part in mine.split(self.rows):
+                found[part] = self.take(self.order[at[part]])
+        return comm.sum_over_ranks(found)  # all but one rank add zeros
+
+    def place(self, x: Tensor) -> Tensor:
+        """Points as `take` gives them, back in their own place, float64."""
+        return x.double() + self.shift.double()
+
+
+def _survey(shard: _Shard) -> tuple[Tensor, float]:
+    """The mean (D,) of all ranks' points, float32, and their largest coordinate. Raises InputError for points that have no place."""
+    total = shard.shift.double()
+    extremes = total.new_zeros(2)  # points without a place, and the largest coordinate of the others
+    for rows, x in shard.blocks():
+        bad = ~(shard.points[rows].abs() < LIMIT).all(1)  # NaN compares false
+        if shard.spherical:
+            bad |= ~x.any(1)
+        x = x.masked_fill(bad[:, None], 0)
+        total = total + x.sum(0, dtype=torch.float64)
+        extremes = torch.stack([extremes[0] + bad.sum(), torch.maximum(extremes[1], x.abs().max())])
+    bad, largest = float(comm.sum_over_ranks(extremes)[0]), float(comm.max_over_ranks(extremes)[1])
+    if bad:
+        raise InputError(f"k-means: {bad:.0f} of {len(shard.numbers)} points are not finite, beyond 1e15"
+                         f"{' or without direction (all zeros)' if shard.spherical else ''}; see where they come from.")
+    return (comm.sum_over_ranks(total) / max(len(shard.numbers), 1)).float(), largest
+
+
+def _start(shard: _Shard, k: int, init: str, generator: torch.Generator) -> Tensor:
+    """First centroids (K, D) float64: k of the points.
+
+    k-means++ chooses among a random SEEDING_POINTS k of the points (all, where there are no more), which every rank gets: its
+    k passes then cost k^2, not N k, and need no messages. The rule is the same on every device, as the result must be.
+    """
+    total = len(shard.numbers)
+    size = k if init == "random" else min(total, max(SEEDING_LEAST, SEEDING_POINTS * k))
+    picked = torch.randperm(total, generator=generator)[:size].sort().values.to(shard.numbers.device)
+    sample = shard.fetch(shard.numbers[picked])
+    if init == "kmeans++":
+        trials = 2 + int(math.log(k))
+        draws = torch.rand(k, trials, generator=generator, dtype=torch.float64).to(sample.device)
+        sample = comm.from_first_rank(sample[plus_plus(sample, draws)])
+    return shard.place(sample)
+
+
+def plus_plus(sample: Tensor, draws: Tensor) -> Tensor:
+    """k-means++ (Arthur & Vassilvitskii 2007) in its greedy form: rows (K,) of sample (M, D) to start from; draws (K, L) in [0, 1).
+
+    Each further centre is the best of L, drawn with probabilities in proportion to the squared distance from the nearest centre
+    so far; best is what leaves the smallest sum of squared distances. Where no point is left apart, draws are uniform.
+    Nothing waits for the device: one pass is a product of (L, D) and (D, M).
+    """
+    size = len(sample)
+    norms = torch.linalg.vector_norm(sample, dim=1).square()  # without a second (M, D)
+    step = grid_step(4 * float(norms.max()), size)
+
+    def squared(rows: Tensor) -> Tensor:
+        """(L, M); what may be rounding only counts as 0, so that a chosen point is not chosen again."""
+        both = norms + norms[rows, None]
+        distance = torch.addmm(both, sample[rows], sample.T, alpha=-2)
+        return distance.masked_fill_(distance < 2e-6 * both, 0)
+
+    chosen = (draws[:, 0] * size).long()
+    nearest = squared(chosen[:1])[0]
+    for i in range(1, len(draws)):
+        mass = (nearest / step).round_().long().cumsum(0)  # integers: the same sum in any order
+        drawn = torch.searchsorted(mass, (draws[i] * mass[-1]).long(), right=True)
+        drawn = torch.where(mass[-1] > 0, drawn.clamp_(max=size - 1), (draws[i] * size).long())
+        trial = torch.minimum(nearest, squared(drawn))
+        best = trial.sum(1, dtype=torch.float64).argmin()[None]
+        chosen[i] = drawn[best]
+        nearest = trial.index_select(0, best)[0]
+    return chosen
+
+
+def _lloyd(shard: _Shard, centroids: Tensor, iterations: int, tolerance: float) -> Clusters:
+    """From these centroids (K, D) float64 until the objective settles or `iterations` are over; assignments fit the last centroids."""
+    objective, comparable = math.inf, False
+    for done in range(iterations + 1):
+        assignment, squared, sums = _assign(shard, centroids)
+        count = comm.sum_over_ranks(torch.bincount(assignment, minlength=len(centroids)))
+        now = float(_sum_of(shard, squared, torch.zeros_like(assignment), 1))
+        if done == iterations or (comparable and objective - now <= tolerance * objective):
+            break
+        centroids, filled = _update(shard, centroids, sums, count, squared)
+        objective, comparable = now, not filled  # a cluster that was put on a far point has yet to settle among its members
+    distance_sum = _sum_of(shard, squared.sqrt(), assignment, len(centroids))
+    return Clusters(centroids.float(), assignment, distance_sum, count, now, done)
+
+
+def _assign(shard: _Shard, centroids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Nearest centroids (N,), squared distances to them (N,) float32, and all ranks' sums of members (K, D) float64 from `shift`."""
+    seen = (centroids - shard.shift).float()
+    bias = -0.5 * seen.square().sum(1)
+    scores = seen.new_empty(min(shard.rows, len(shard.points)), len(seen))
+    assignment = torch.empty(len(shard.points), dtype=torch.int64, device=seen.device)
+    squared = seen.new_empty(len(shard.points))
+    sums = torch.zeros_like(centroids)
+    for rows, x in shard.blocks():
+        own = torch.addmm(bias, x, seen.T, out=scores[:len(x)]).argmax(1)  # z.mu - ||mu||^2 / 2: largest where mu is nearest
+        assignment[rows] = own
+        squared[rows] = (x - seen[own]).square_().sum(1)
+        sums.index_add_(0, own, (x / shard.step).round_().double())
+    return assignment, squared, comm.sum_over_ranks(sums) * shard.step
+
+
+def _sum_of(shard: _Shard, values: Tensor, groups: Tensor, k: int) -> Tensor:
+    """Sums (k,) float64 of all ranks' values (N,) >= 0 by groups (N,): exact but for the grid's rounding."""
+    largest = float(comm.max_over_ranks(values.max() if len(values) else values.new_zeros(())))
+    step = grid_step(largest, len(shard.numbers))
+    sums = values.new_zeros(k, dtype=torch.float64).index_add_(0, groups, (values / step).round_().double())
+    return comm.sum_over_ranks(sums) * step
+
+
+def _update(shard: _Shard, centroids: Tensor, sums: Tensor, count: Tensor, squared: Tensor) -> tuple[Tensor, bool]:
+    """Centroids at their members' means, and empty ones at the farthest points; the second value says whether there were such."""
+    means = shard.place(sums / count.clamp(min=1)[:, None])
+    has_mean = count > 0
+    if shard.spherical:
+        length = means.norm(dim=1)
+        has_mean &= length > 1e-6  # members that cancel have no mean direction: the centroid stays
+        means = means / length.clamp(min=1e-6)[:, None]
+    centroids = torch.where(has_mean[:, None], means, centroids)
+    empty = (count == 0).nonzero()[:, 0]
+    if not len(empty):
+        return centroids, False
+    far = _farthest(shard, squared, len(empty))
+    centroids[empty[:len(far)]] = far
+    return centroids, len(far) > 0
+
+
+def _farthest(shard: _Shard, squared: Tensor, n: int) -> Tensor:
+    """The n points (n, D) float64 of all ranks that are farthest from their centroids, the farthest first; less those that are at
+    them up to rounding (which keeps copies of one point from wandering between clusters)."""
+    rows = shard.order[squared[shard.order].sort(descending=True, stable=True).indices[:n]]
+    numbers, values = comm.gather_rows(shard.index[rows]), comm.gather_rows(squared[rows])
+    order = numbers.argsort()
+    order = order[values[order].sort(descending=True, stable=True).indices[:n]]
+    seen = shard.fetch(numbers[order])
+    far = shard.place(seen)
+    rounding = 1e-12 * (far.square().sum(1) + seen.double().square().sum(1))
+    return far[values[order] > rounding]

@@ -1,0 +1,60 @@
+"""Figures that tell how a training goes, none of which a loss depends on. All are scalars that stay on their device.
+
+A figure that is undefined (a mean of nothing) is 0.
+"""
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def effective_rank(x: Tensor) -> Tensor:
+    """exp of the entropy of the normalised singular values of the centred embeddings (N, D) (Roy & Vetterli 2007)."""
+    x = x.float().nan_to_num(0.0, 0.0, 0.0)  # a loss that is not finite is the loop's to report
+    values = torch.linalg.svdvals(x - x.mean(0))
+    share = values / values.sum().clamp_min(1e-12)
+    return torch.exp(-(share * torch.log(share.clamp_min(1e-12))).sum())
+
+
+@torch.no_grad()
+def alignment(a: Tensor, b: Tensor) -> Tensor:
+    """Mean squared distance of the positive pairs (a_i, b_i) of unit vectors (B, D): 0 to 4, 2 at random (Wang & Isola 2020)."""
+    return (a.float() - b.float()).square().sum(1).mean()
+
+
+@torch.no_grad()
+def uniformity(x: Tensor) -> Tensor:
+    """Log of the mean of exp(-2 d^2) over the pairs i != j of unit vectors (N, D): 0 where all are one (Wang & Isola 2020)."""
+    if x.shape[0] < 2:
+        return x.new_zeros((), dtype=torch.float32)
+    return torch.exp(-2 * torch.pdist(x.float()).square()).mean().log()
+
+
+@torch.no_grad()
+def flag_quality(flag: Tensor, same: Tensor) -> dict[str, Tensor]:
+    """Precision and recall of the suspicion `flag` (B, K) bool that key k is of anchor b's speaker, of which `same` (B, K) knows."""
+    hits = (flag & same).sum()
+    return {"precision": hits / flag.sum().clamp_min(1), "recall": hits / same.sum().clamp_min(1)}
+
+
+@torch.no_grad()
+def purity(assignment: Tensor, labels: Tensor) -> Tensor:
+    """Share of the points (N,) whose label is the most frequent one of their cluster; negative labels and clusters are left out.
+
+    Points are sorted by cluster and label, so that equal pairs form runs; the longest run of each cluster counts. Every shape
+    is known beforehand, so that a device need not wait.
+    """
+    known = (labels >= 0) & (assignment >= 0)
+    names = labels.max().clamp_min(0) + 1
+    pair = torch.where(known, assignment.long() * names + labels, torch.iinfo(torch.int64).max).sort().values
+    cluster = torch.div(pair, names, rounding_mode="floor")
+    run_length = _place_in_run(pair) * (pair != torch.iinfo(torch.int64).max)
+    number = (torch.diff(cluster, prepend=cluster[:1]) != 0).cumsum(0)
+    longest = torch.zeros_like(pair).scatter_reduce(0, number, run_length, "amax")
+    return longest.sum() / known.sum().clamp_min(1)
+
+
+def _place_in_run(x: Tensor) -> Tensor:
+    """1, 2, ... within each run of equal values of the sorted x (N,)."""
+    place = torch.arange(1, x.shape[0] + 1, device=x.device)
+    starts = torch.diff(x, prepend=x[:1] - 1) != 0
+    return place - torch.where(starts, place - 1, 0).cummax(0).values

@@ -1,0 +1,53 @@
+"""Where a run's first weights come from, other than its seed: another run's encoder, or all of its method."""
+from pathlib import Path
+
+from sslspk.errors import InputError
+from sslspk.methods.base import Method
+from sslspk.train import checkpoint
+from sslspk.train.config import TrainConfig
+from sslspk.train.model import read_encoder_state
+
+
+def initialise(method: Method, config: TrainConfig, load: bool, say) -> str:
+    """Fill the method as train.init_from and train.init_part say (unless a checkpoint will: load is False).
+
+    encoder: every bare encoder gets that of the model. everything: whatever of the other run's newest checkpoint has a place of
+    the same name and shape here (queue, key encoder, projection, head). Returns the labels that those weights had seen.
+    """
+    if config.init_from is None:
+        return "none"
+    state, content = read_encoder_state(config.init_from, bare=True)
+    if load and config.init_part == "everything":
+        _take_over(method, Path(config.init_from).parent, say)
+    for encoder in method.backbones():
+        try:
+            if load and config.init_part == "encoder":
+                encoder.load_state_dict(state)
+        except RuntimeError as err:
+            raise InputError(f"--init-from {config.init_from}: its encoder is not this one's shape "
+                             f"({str(err).splitlines()[-1].strip()}); use the same `encoder:` section.") from None
+    return content["info"]["labels"]
+
+
+def _take_over(method: Method, exp: Path, say) -> None:
+    newest = checkpoint.load_newest(exp, say)
+    if newest is None:
+        raise InputError(f"{exp}: holds no checkpoint to take everything from; use --set train.init_part=encoder, or train it again.")
+    mine, theirs = method.state_dict(), newest["method"]
+    fitting = {key: value for key, value in theirs.items() if key in mine and mine[key].shape == value.shape}
+    names = {id(module): name for name, module in method.named_modules(remove_duplicate=False)}
+    needed = [key for encoder in method.backbones() for key in checkpoint.part(mine, names[id(encoder)])]
+    found = {key for encoder in method.backbones() for key in checkpoint.part(fitting, names[id(encoder)])}
+    missing = [key for key in needed if key not in found]
+    if missing:
+        raise InputError(f"{exp}: its method does not hold this one's encoder ({missing[0]} has another name or shape there); use the same "
+                         "`encoder:` section, or --set train.init_part=encoder.")
+    method.load_state_dict(fitting, strict=False)
+    new = sorted({key.split(".")[0] for key in set(mine) - set(fitting)})
+    say(f"took {len(fitting)} of {len(mine)} arrays from {exp}; new: {', '.join(new) or 'none'}")
+
+
+def labels_used(*sources: str) -> str:
+    """What a result says of labels: none, or each kind that the weights have seen once."""
+    seen = dict.fromkeys(part for source in sources for part in source.split(" + ") if part != "none")
+    return " + ".join(seen) or "none"

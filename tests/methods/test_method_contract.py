@@ -1,0 +1,146 @@
+"""What every method keeps to: gradients reach what is trained, all state is saved, monitors and unread labels change nothing."""
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from sslspk.config import check
+from sslspk.encoders.config import TdnnConfig
+from sslspk.methods import build
+from sslspk.methods.base import Batch, Corpus, Progress
+from sslspk.methods.config import reads_labels, weights
+from sslspk.train.config import SystemConfig
+
+PAIR = [{"count": 2, "seconds": 0.3}]
+MOCO = {"name": "moco", "crops": PAIR, "projection": {"hidden_dim": 6, "out_dim": 5}, "queue_size": 10, "momentum": 0.5,
+        "batch_norm_group": 2}
+DINO = {"name": "dino", "crops": [{"count": 2, "seconds": 0.3}, {"count": 1, "seconds": 0.2}], "out_dim": 12, "hidden_dim": 6,
+        "bottleneck_dim": 4, "head_batch_norm": True, "freeze_last_layer_epochs": 0}
+METHODS = {
+    "dino": DINO,
+    "supervised": {"name": "supervised", "crops": PAIR},
+    "simclr": {"name": "simclr", "crops": PAIR},
+    "simclr projected": {"name": "simclr", "crops": PAIR, "projection": {"hidden_dim": 6, "out_dim": 5}, "evaluate": "projected"},
+    "supcon": {"name": "supcon", "crops": PAIR},
+    "gcl": {"name": "gcl", "crops": PAIR, "labelled_share": 0.5},
+    "angular": {"name": "angular", "crops": [{"count": 2, "seconds": 0.2, "layout": "disjoint"}]},
+    "aat": {"name": "angular", "crops": [{"count": 3, "seconds": 0.2, "layout": "triplet"}], "adversarial": 3.0, "hidden_dim": 5},
+    "siamese": {"name": "siamese", "crops": PAIR, "hidden_dim": 6, "out_dim": 5, "predictor_dim": 4, "regulariser": 0.5},
+    "moco": MOCO,
+    "moco without projection": {**MOCO, "projection": None, "evaluate": "query"},
+    "moco symmetric": {**MOCO, "symmetric": True},
+    "c3moco": {**MOCO, "reweight": {"false_weight": 0.5}, "proto": {"clusters": [2, 3]}},
+    "moco queue prototypes": {**MOCO, "queue_proto": {"max_clusters": 4, "refresh_steps": 1, "neighbours": 2}},
+    "moco supcon": {**MOCO, "labelled_share": 0.5},
+    "moco+dino": {"name": "moco+dino", "moco": {**MOCO, "symmetric": True, "proto": {"clusters": [2]}}, "dino": DINO},
+}
+RECORDINGS, BATCH, BINS = 8, 4, 6
+each = pytest.mark.parametrize("name", METHODS)
+
+
+def make(name, seed=0):
+    tree = {"method": METHODS[name], "encoder": {"name": "tdnn", "channels": 8, "pooled_channels": 8, "embed_dim": 6, "segment_layers": 1}}
+    config = check(SystemConfig, tree, "the test").method
+    torch.manual_seed(seed)
+    encoder = TdnnConfig(channels=8, pooled_channels=8, embed_dim=6, segment_layers=1)
+    return build(config, encoder, BINS, Corpus(RECORDINGS, 4 if reads_labels(config) else 0))
+
+
+def batch(method, step, labels=True, watched=None):
+    g = torch.Generator().manual_seed(step)
+    views = [torch.randn(crop.count, BATCH, round(crop.seconds * 100), BINS, generator=g) for crop in method.crops]
+    units = torch.arange(BATCH) + BATCH * (step % 2)
+    return Batch(views, units // 2 if labels else torch.full((BATCH,), -1), units, watched)
+
+
+def embed_all(encoder):
+    """Every recording's features, as the loop would give them, through the encoder."""
+    from sslspk.methods.base import Plain
+    x = torch.randn(RECORDINGS, 20, BINS, generator=torch.Generator().manual_seed(99))
+    encoder.eval()
+    with torch.no_grad():
+        out = encoder(x)
+    encoder.train()
+    return Plain(out, torch.arange(RECORDINGS))
+
+
+def steps(method, first=0, count=3, optimizer=None, log=True, **kw):
+    """A few steps as the loop makes them; the losses."""
+    optimizer, losses = optimizer or torch.optim.SGD([p for p in method.parameters() if p.requires_grad], lr=0.05), []
+    for step in range(first, first + count):
+        progress = Progress(step, 10, 2, log=log)
+        if step % 2 == 0:
+            method.before_epoch(embed_all, progress)
+        out = method(batch(method, step, **kw), progress)
+        out["loss"].backward()
+        method.after_backward(progress)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        method.after_step(progress)
+        losses.append(out["loss"].item())
+    return losses
+
+
+@each
+def test_gradients_reach_all_that_is_trained(name):
+    method = make(name)
+    method.before_epoch(embed_all, Progress(0, 10, 2))
+    out = method(batch(method, 0), Progress(0, 10, 2, log=True))
+    out["loss"].backward()
+    missing = [key for key, p in method.named_parameters() if p.requires_grad and p.grad is None]
+    assert not missing and all(torch.isfinite(value).all() and value.ndim == 0 for value in out.values())
+    dead = [key for key, p in method.named_parameters() if p.requires_grad and key.endswith("weight") and p.ndim > 1 and not p.grad.any()]
+    assert not dead
+
+
+@each
+def test_the_encoder_changes_and_learns(name):
+    method = make(name)
+    before = copy.deepcopy(method.backbones()[0].state_dict())
+    steps(method)
+    after = method.backbones()[0].state_dict()
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+
+
+@each
+def test_everything_that_must_survive_is_state(name):
+    """Saved after three steps and loaded into another method of another seed: the next steps give the same bits."""
+    method, other = make(name), make(name, seed=1)
+    steps(method, count=3)
+    other.load_state_dict(copy.deepcopy(method.state_dict()))
+    assert steps(method, first=3) == steps(other, first=3)
+    for key, value in method.state_dict().items():
+        assert torch.equal(value, other.state_dict()[key]), key
+
+
+@each
+def test_monitors_change_nothing(name):
+    method, watched = make(name), make(name)
+    assert steps(method, log=False) == steps(watched, watched=torch.tensor([0, 0, 1, 1]))
+    for key, value in method.state_dict().items():
+        if "watched" not in key:
+            assert torch.equal(value, watched.state_dict()[key]), key
+
+
+@each
+def test_who_says_it_reads_no_labels_reads_none(name):
+    method = make(name)
+    if method.labels == "none":
+        assert steps(method) == steps(make(name), labels=False)
+    else:
+        assert method.labels.startswith("speaker")
+        assert name == "supervised" or steps(method, count=4) != steps(make(name), count=4, labels=False)
+
+
+@each
+def test_encoders_are_named_and_embed(name):
+    method = make(name)
+    found = method.encoders()
+    assert method.evaluate in found and set(found) == set(weights(method.config))
+    for encoder in found.values():
+        out = encoder.eval()(torch.randn(3, 20, BINS))
+        assert out.shape == (3, encoder.embed_dim)
+    assert all(isinstance(encoder, nn.Module) for encoder in method.backbones())
+    names = {id(module): name for name, module in method.named_modules(remove_duplicate=False)}
+    assert all(id(encoder) in names for encoder in [*found.values(), *method.backbones()]), "final.pt finds them by their place"

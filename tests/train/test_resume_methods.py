@@ -1,0 +1,114 @@
+"""Every kind of state survives: queue, prototypes, curricula, accumulated steps; and what a run takes over from another one."""
+import pytest
+import torch
+from conftest import tiny
+from test_loop import CPU, final_weights, same, train_here
+
+from sslspk.errors import InputError
+from sslspk.train import checkpoint
+from sslspk.train.initialise import labels_used
+from sslspk.train.job import prepare
+
+PAIR = [{"count": 2, "seconds": 0.4}]
+MOCO = {"name": "moco", "crops": PAIR, "projection": {"hidden_dim": 8, "out_dim": 5}, "queue_size": 10, "momentum": 0.9,
+        "batch_norm_group": 2}
+C3MOCO = {**MOCO, "reweight": {"false_weight": 0.5}, "proto": {"clusters": [3]}}
+DINO = {"name": "dino", "out_dim": 16, "hidden_dim": 8, "bottleneck_dim": 4, "crops": PAIR}
+RUNS = {
+    "moco": {"method": MOCO},
+    "c3moco": {"method": C3MOCO},
+    "queue prototypes": {"method": {**MOCO, "queue_proto": {"max_clusters": 4, "refresh_steps": 2, "neighbours": 2}}},
+    "moco in two parts": {"method": {**MOCO, "symmetric": True}, "train.accumulate": 2},
+    "dino in two parts": {"train.accumulate": 2},
+    "curricula": {"data.grow": {"start_share": 0.5, "epochs": 2}, "augment.grow": {"start_share": 0.2, "epochs": 2},
+                  "augment.eq_prob": 1.0, "augment.eq_db": 6.0},
+    "aat": {"method": {"name": "angular", "crops": [{"count": 3, "seconds": 0.2, "layout": "triplet"}], "adversarial": 3.0}},
+    "moco+dino": {"method": {"name": "moco+dino", "moco": C3MOCO, "dino": DINO}},
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_resumed_run_ends_with_the_same_bits(data, tmp_path, name):
+    """Twelve recordings in batches of four: resumed in the middle of the second epoch, and at its end."""
+    config = tiny(**{**RUNS[name], "train.steps": 9, "train.save_every": 1, "train.keep": 9})
+    train_here(config, data, tmp_path / "exp")
+    whole = final_weights(tmp_path / "exp")
+    for stopped in (4, 6):
+        for path in checkpoint.checkpoints(tmp_path / "exp")[stopped:]:
+            path.unlink()
+        (tmp_path / "exp/final.pt").unlink()
+        train_here(config, data, tmp_path / "exp")
+        assert same(final_weights(tmp_path / "exp"), whole)
+
+
+def test_no_correction_is_moco_bit_for_bit(data, tmp_path):
+    """omega 2 = 1 and alpha = 0, with all of the machinery at work."""
+    corrected = {**MOCO, "reweight": {"false_weight": 1.0}, "proto": {"clusters": [3], "weight": 0.0},
+                 "queue_proto": {"max_clusters": 4, "refresh_steps": 1, "neighbours": 2, "weight": 0.0}}
+    for name, method in (("plain", MOCO), ("corrected", corrected)):
+        train_here(tiny(**{"method": method, "train.steps": 8}), data, tmp_path / name)
+    assert same(final_weights(tmp_path / "plain"), final_weights(tmp_path / "corrected"))
+
+
+def test_correction_changes_the_weights(data, tmp_path):
+    """The same runs with the correction on differ, so that the test above can fail."""
+    for name, method in (("plain", MOCO), ("proto", {**MOCO, "proto": {"clusters": [3], "weight": 0.5}}),
+                         ("reweighted", {**MOCO, "reweight": {"false_weight": 0.0, "floor": -1.0, "ratio": 0.01}})):
+        train_here(tiny(**{"method": method, "train.steps": 8}), data, tmp_path / name)
+    plain = final_weights(tmp_path / "plain")
+    assert not same(plain, final_weights(tmp_path / "proto")) and not same(plain, final_weights(tmp_path / "reweighted"))
+
+
+def first_state(config, data, exp, said=None):
+    return prepare(config, data, exp, CPU, (said if said is not None else []).append).method.state_dict()
+
+
+def test_everything_or_the_encoder_alone_is_taken_over(data, tmp_path):
+    train_here(tiny(method=MOCO), data, tmp_path / "moco")
+    model, said = str(tmp_path / "moco/final.pt"), []
+    old = checkpoint.load_newest(tmp_path / "moco")["method"]
+    c3 = first_state(tiny(**{"method": C3MOCO, "train.init_from": model, "train.init_part": "everything"}), data, tmp_path / "c3", said)
+    assert all(torch.equal(c3[key], value) for key, value in old.items())
+    assert set(c3) - set(old) and all(key.startswith("banks.") for key in set(c3) - set(old))
+    assert any("new: banks" in line for line in said)
+    dino = first_state(tiny(**{"method": DINO, "train.init_from": model}), data, tmp_path / "dino")
+    encoder = checkpoint.part(old, "query.encoder")
+    for network in ("student", "teacher"):
+        assert all(torch.equal(dino[f"{network}.encoder.{key}"], value) for key, value in encoder.items())
+    fresh = first_state(tiny(method=DINO), data, tmp_path / "fresh")
+    assert all(torch.equal(dino[key], fresh[key]) for key in dino if ".head." in key or key == "centre")
+    alone = first_state(tiny(**{"method": MOCO, "train.init_from": model}), data, tmp_path / "alone")
+    assert torch.equal(alone["query.encoder.embedding.weight"] if "query.encoder.embedding.weight" in alone else alone[
+        next(key for key in alone if key.startswith("query.encoder"))], old[next(key for key in old if key.startswith("query.encoder"))])
+    assert not torch.equal(alone["queue.keys"], old["queue.keys"])
+
+
+def test_what_cannot_be_taken_over_is_named(data, tmp_path):
+    train_here(tiny(), data, tmp_path / "dino")
+    wanted = tiny(**{"method": MOCO, "train.init_from": str(tmp_path / "dino/final.pt"), "train.init_part": "everything"})
+    with pytest.raises(InputError, match=r"dino: its method does not hold .*init_part=encoder"):
+        prepare(wanted, data, tmp_path / "moco", CPU, print)
+    for path in checkpoint.checkpoints(tmp_path / "dino"):
+        path.unlink()
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        prepare(wanted, data, tmp_path / "moco2", CPU, print)
+
+
+def test_labels_are_never_forgotten(data, tmp_path):
+    """A system that starts from one which saw labels says so, and so do partial labels and a curriculum over speakers."""
+    train_here(tiny(method={**MOCO, "labelled_share": 0.5}), data, tmp_path / "semi")
+    config = tiny(**{"method": DINO, "train.init_from": str(tmp_path / "semi/final.pt"),
+                     "data.grow": {"start_share": 0.5, "epochs": 2, "by": "speaker"}})
+    train_here(config, data, tmp_path / "dino")
+    labels = [checkpoint.load(tmp_path / name / "final.pt")["info"]["labels"] for name in ("semi", "dino")]
+    assert labels == ["speaker (50 %)", "speaker (curriculum) + speaker (50 %)"]
+    assert labels_used("none", "none") == "none" and labels_used("speaker", "none", "speaker") == "speaker"
+
+
+def test_labels_read_for_monitors_change_nothing(data, tmp_path):
+    for name, analyse in (("plain", False), ("watched", True)):
+        train_here(tiny(**{"method": C3MOCO, "train.analyse": analyse}), data, tmp_path / name)
+    assert same(final_weights(tmp_path / "plain"), final_weights(tmp_path / "watched"))
+    figures = [(tmp_path / name / "progress.jsonl").read_text() for name in ("plain", "watched")]
+    assert "purity_3" not in figures[0] and "purity_3" in figures[1] and "false_negative_precision" in figures[1]
+    assert checkpoint.load(tmp_path / "watched/final.pt")["info"]["labels"] == "none"
