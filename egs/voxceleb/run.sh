@@ -19,13 +19,17 @@ road=wave           # wave: crops of audio, features on the device | feats: Kald
 lists="veri_test2"  # trial lists, without extension, e.g. "veri_test2 list_test_all2 list_test_hard2"
 mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
+speakers=           # train on that many speakers only, drawn at random; a larger draw holds the smaller ones
+hours=              # train on that many hours only
 tag=                # suffix of the experiment's name, for variants of a system
 set=()              # overrides of the configuration, e.g. --set train.epochs=20 (repeatable)
 help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
 . ./path.sh
 . ./cmd.sh
 . utils/parse_options.sh
+. utils/done.sh
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
+[ -z "$speakers" ] || [ -z "$hours" ] || { echo "$0: error: --speakers and --hours are two ways to choose a part; give one" >&2; exit 1; }
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
 
 conf=conf/$system.yaml data=data exps=exp paper=conf/paper.yaml
@@ -34,7 +38,7 @@ if [ "$mini" = true ]; then
   : "${voxceleb1:=$corpora/VoxCeleb1}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
   if [ "$train" = voxceleb2 ]; then : "${voxceleb2:=$corpora/VoxCeleb2}"; fi
 fi
-systems=$(basename -s .yaml "${conf%/*}"/{dino,supervised}*.yaml | tr '\n' ' ')
+systems=$(grep -l '^reproduces:' "${conf%/*}"/*.yaml | xargs basename -s .yaml | tr '\n' ' ')
 [ -f "$conf" ] || { echo "$0: error: there is no $conf; --system takes one of: $systems" >&2; exit 1; }
 : "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
 [[ $train = voxceleb[12] ]] || { echo "$0: error: --train takes voxceleb1 or voxceleb2, not '$train'" >&2; exit 1; }
@@ -46,12 +50,14 @@ for list in $lists; do
   fi
   [[ " ${tests[*]} " == *" $data/$(home "$list") "* ]] || tests+=("$data/$(home "$list")")
 done
-overrides=(--set "data.road=$road")
+common=(--set "data.road=$road") overrides=()   # what holds for the whole chain of systems, and for the last one alone
 for item in "${set[@]}"; do overrides+=(--set "$item"); done
-config() { python3 -m sslspk.bin.show_config --conf "$conf" "${overrides[@]}" "$1"; }
-vad=$(config vad)
-exp=$exps/$system${tag:+_$tag} train_data=$data/${train}_dev
-packed=${train_data}_packed; [ "$vad" = false ] || packed=${train_data}_vad; own=${packed}_$(basename "$exp")
+config() { python3 -m sslspk.bin.show_config --conf "$conf" "${common[@]}" "${overrides[@]}" "$1"; }
+vad=$(config vad) chain=$(config --chain) weights=$(config --weights)
+part=${speakers:+_spk$speakers}${hours:+_${hours}h}
+exp=$exps/$system$part${tag:+_$tag} train_data=$data/${train}_dev
+whole=${train_data}_packed; [ "$vad" = false ] || whole=${train_data}_vad
+packed=$whole$part; own=${packed}_$(basename "$exp")
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
@@ -71,7 +77,11 @@ if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
     [ "$vad" = false ] || steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" --vad true "$dir" "${dir}_vad"
   done
   [ "$vad" = false ] || steps/compute_vad.sh --cmd "$train_cmd" --nj "$nj" "$train_data"
-  steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" --vad "$vad" "$train_data" "$packed"
+  steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" --vad "$vad" "$train_data" "$whole"
+  if [ -n "$part" ] && ! done_skip "$packed" "subset $part" "$whole/wav.scp" -- "$packed/wav.scp"; then
+    utils/subset_data_dir.sh ${speakers:+--num-speakers "$speakers"} ${hours:+--hours "$hours"} "$whole" "$packed"
+    done_mark "$packed" "subset $part" "$whole/wav.scp"
+  fi
 fi
 
 if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
@@ -86,42 +96,30 @@ if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
 fi
 if [ "$road" = feats ]; then from=$own; else
   from=$packed
-  [ ! -f $data/augment/.done ] || overrides+=(--set "augment.dir=$data/augment")
+  [ ! -f $data/augment/.done ] || common+=(--set "augment.dir=$data/augment")
 fi
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
-  steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$conf" "${overrides[@]}" "$from" "$exp"
+  from_model=()
+  for earlier in $chain; do   # MoCo before C3-MoCo before C3-DINO: each starts from the one before it
+    steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "${conf%/*}/$earlier.yaml" "${common[@]}" "${from_model[@]}" "$from" "$exps/$earlier$part"
+    from_model=(--init-from "$exps/$earlier$part/final.pt")
+  done
+  steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$conf" "${common[@]}" "${overrides[@]}" "${from_model[@]}" "$from" "$exp"
 fi
 
-variants="trained untrained"
-[ "$(config method.name)" != dino ] || variants="teacher student untrained"
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
   for dir in "${tests[@]}"; do
     steps/extract_statistics.sh --cmd "$train_cmd" "$dir" "$train_data" "$exps/statistics/$(basename "$dir")"
-    [ "$vad" = false ] || dir=${dir}_vad
-    for variant in $variants; do
-      case $variant in trained) which=();; untrained) which=(--untrained true);; *) which=(--weights "$variant");; esac
-      steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "${which[@]}" "$dir" "$exp" \
-        "$exp/emb_$variant/$(basename "${dir%_vad}")"
-    done
+    local/extract_system.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "$weights untrained" --name "$(basename "$dir")" \
+      "$([ "$vad" = false ] && echo "$dir" || echo "${dir}_vad")" "$exp"
   done
 fi
 
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
   for list in $lists; do
-    dir=$(home "$list")
-    trials=$data/$dir/trials_$list
-    score=(steps/score.sh --cmd "$train_cmd" --spk2gender "$data/$dir/spk2gender")
-    for variant in $variants; do
-      python3 -m sslspk.bin.provenance --system "$(basename "$exp")" --model "$exp/final.pt" --weights "${variant#trained}" "$exp/scores_$variant/provenance.json"
-      "${score[@]}" --provenance "$exp/scores_$variant/provenance.json" "$trials" "$exp/emb_$variant/$dir" \
-        "$exp/emb_$variant/$dir" "$exp/scores_$variant"
-    done
-    for variant in raw standardised deviation; do
-      out=$exps/statistics/scores_$variant
-      python3 -m sslspk.bin.provenance --system "statistics" --weights "$variant" "$out/provenance.json"
-      "${score[@]}" --provenance "$out/provenance.json" "$trials" "$exps/statistics/$dir/$variant" "$exps/statistics/$dir/$variant" "$out"
-    done
+    local/score_system.sh --cmd "$train_cmd" --weights "$weights untrained" "$data/$(home "$list")" "$list" "$exp"
+    local/score_system.sh --cmd "$train_cmd" --weights "raw standardised deviation" "$data/$(home "$list")" "$list" "$exps/statistics"
   done
 fi
 

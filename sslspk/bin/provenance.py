@@ -4,6 +4,7 @@ Says which labels were used where: self-supervised means that nothing here saw a
 """
 import argparse
 import json
+import re
 from pathlib import Path
 
 from sslspk.errors import entry
@@ -36,7 +37,9 @@ def _of_model(path: Path, weights: str) -> dict:
     content = checkpoint.load(path)
     config = check(SystemConfig, content["config"], str(path))
     trained, info = weights != "untrained", content["info"]
-    return {"trained_on": info["trained_on"].split("_")[0], "training_data": info["data"],
+    corpus, *rest = info["trained_on"].split("_")
+    part = [word for word in rest if re.fullmatch(r"spk\d+|[\d.]+h", word)]  # of run.sh --speakers, --hours
+    return {"trained_on": "_".join([corpus, *part]), "training_data": info["data"],
             "weights": weights or content["evaluate"], "method": config.method.name, "encoder": config.encoder.name,
             "config_hash": config_hash(config), "seed": config.seed, "steps": info["step"] if trained else 0,
             "labels": info["labels"] if trained else "none",

@@ -1,8 +1,10 @@
 """Print a system's configuration, or one part of it: `python3 -m sslspk.bin.show_config --conf conf/dino_ecapa.yaml features`.
 
 A part that is a group is printed as YAML, a single value as itself; the whole file's defaults and overrides are resolved.
+--weights prints the encoders that a recipe evaluates, --chain the systems that `after` says must be trained first, oldest first.
 """
 import argparse
+from pathlib import Path
 
 from sslspk.errors import InputError, entry
 
@@ -12,13 +14,23 @@ def main() -> int:
     parser.add_argument("key", nargs="?", metavar="KEY", help="e.g. features, or method.name; nothing: the whole configuration")
     parser.add_argument("--conf", required=True, help="YAML of the system")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override (repeatable)")
+    parser.add_argument("--weights", action="store_true", help="print the names of the encoders to evaluate")
+    parser.add_argument("--chain", action="store_true", help="print the systems to be trained before this one")
     args = parser.parse_args()
 
     import yaml
 
     from sslspk.config import load
     from sslspk.train.config import SystemConfig
-    part = load(SystemConfig, args.conf, args.set).model_dump(mode="json")
+    config = load(SystemConfig, args.conf, args.set)
+    if args.weights:
+        from sslspk.methods.config import weights
+        print(*weights(config.method))
+        return 0
+    if args.chain:
+        print(*chain(Path(args.conf), config.after))
+        return 0
+    part = config.model_dump(mode="json")
     for name in args.key.split(".") if args.key else ():
         if not isinstance(part, dict) or name not in part:
             raise InputError(f"{args.conf}: there is no key {args.key}.")
@@ -28,6 +40,19 @@ def main() -> int:
     else:
         print(str(part).lower() if isinstance(part, bool) else part)
     return 0
+
+
+def chain(conf: Path, after: str | None) -> list[str]:
+    """The systems before `conf`, oldest first: `after` names a file beside it, which may name another one."""
+    from sslspk.config import load
+    from sslspk.train.config import SystemConfig
+    names: list[str] = []
+    while after:
+        if after in [conf.stem, *names]:
+            raise InputError(f"{conf}: `after` goes round in a circle through {after}; remove it from one of the files.")
+        names.insert(0, after)
+        after = load(SystemConfig, conf.with_name(f"{after}.yaml")).after
+    return names
 
 
 if __name__ == "__main__":

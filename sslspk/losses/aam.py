@@ -5,6 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sslspk.losses.precision import dots
+
 
 def aam_logits(cosine: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:
     """s cos(theta + m) for the true class and s cos(theta) for the others.
@@ -22,6 +24,6 @@ def aam_logits(cosine: Tensor, labels: Tensor, scale: float, margin: float) -> T
 
 def aam_loss(embedding: Tensor, weight: Tensor, labels: Tensor, scale: float, margin: float) -> tuple[Tensor, Tensor]:
     """(cross-entropy, accuracy without margin) of embeddings (B, D) against class weights (C, D)."""
-    cosine = F.normalize(embedding.float()) @ F.normalize(weight.float()).T
+    cosine = dots(F.normalize(embedding.float()), F.normalize(weight.float()))
     loss = F.cross_entropy(aam_logits(cosine, labels, scale, margin), labels)
     return loss, (cosine.argmax(1) == labels).float().mean()

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslspk.losses.precision import wide
+from sslspk.losses.precision import dots, wide
 
 
 def density(distance_sum: Tensor, count: Tensor, temperature: float, epsilon: float = 10.0) -> Tensor:
@@ -30,8 +30,7 @@ def proto_nce(query: Tensor, centroids: Tensor, phi: Tensor, assignment: Tensor,
     anchor that has none and gives 0. All other prototypes are negatives; PCL and Zhang & Yu (2022) sample them.
     absent (K,) bool: places of a bank that hold no prototype.
     """
-    with torch.autocast(query.device.type, enabled=False):
-        logits = wide(query) @ wide(centroids).T / wide(phi)
-        if absent is not None:
-            logits = logits.masked_fill(absent, torch.finfo(logits.dtype).min)
-        return F.cross_entropy(logits, assignment, ignore_index=-1, reduction="none")
+    logits = dots(query, centroids) / wide(phi)
+    if absent is not None:
+        logits = logits.masked_fill(absent, torch.finfo(logits.dtype).min)
+    return F.cross_entropy(logits, assignment, ignore_index=-1, reduction="none")

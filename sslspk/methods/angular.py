@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.losses.adversarial import reverse_gradient
+from sslspk.losses.precision import dots
 from sslspk.methods.base import Batch, Corpus, Method, Progress
 from sslspk.methods.config import AngularConfig
 from sslspk.nn import comm, monitors
@@ -41,7 +42,7 @@ class Angular(Method):
         anchor, other = F.normalize(embeddings[0], dim=-1), F.normalize(embeddings[-1], dim=-1)
         everyone = comm.gather_with_gradient(other)
         own = torch.arange(len(anchor), device=anchor.device) + comm.rows_of_this_rank(len(anchor)).start
-        logits = self.scale.clamp_min(1e-6) * (anchor @ everyone.T) + self.bias
+        logits = self.scale.clamp_min(1e-6) * dots(anchor, everyone) + self.bias
         loss = F.cross_entropy(logits, own)
         out = {"loss": loss, "angular": loss.detach(), "accuracy": (logits.argmax(1) == own).float().mean()}
         if self.config.adversarial:
@@ -57,7 +58,7 @@ class Angular(Method):
         """Cross-entropy of the discriminator on pairs with the same and with different augmentation; alpha reaches the encoder only."""
         anchor, same, different = reverse_gradient(embeddings, self.config.adversarial)
         pairs = torch.cat([torch.cat([anchor, same], 1), torch.cat([anchor, different], 1)])
-        truth = torch.cat([torch.ones(len(anchor)), torch.zeros(len(anchor))]).long().to(pairs.device)
+        truth = (torch.arange(len(pairs), device=pairs.device) < len(anchor)).long()
         logits = self.discriminator(pairs).float()
         out["discriminator_accuracy"] = (logits.argmax(1) == truth).float().mean()
         loss = F.cross_entropy(logits, truth)

@@ -91,7 +91,8 @@ class Method(nn.Module, abc.ABC):
 class LabelledSpeakers(nn.Module):
     """The speakers whose labels a method may use: forward(labels (B,)) -> labels with -1 in the place of all others.
 
-    share: of the corpus's speakers, drawn at random from the run's seed. The draw is part of the state.
+    share: of the corpus's speakers, drawn at random. The draw depends on the run's seed alone, so that systems that start from each
+    other see the labels of the same speakers (the smaller share is part of the larger), and is part of the state.
     """
 
     def __init__(self, share: float, corpus: Corpus, who: str):
@@ -101,7 +102,7 @@ class LabelledSpeakers(nn.Module):
             raise InputError(f"{who} with labels of {100 * share:g} % of the speakers needs at least 2 of them, and utt2spk holds "
                              f"{corpus.speakers}; raise method.labelled_share, or add data.")
         chosen = torch.zeros(corpus.speakers, dtype=torch.bool)
-        chosen[torch.randperm(corpus.speakers)[:count]] = True
+        chosen[torch.randperm(corpus.speakers, generator=torch.Generator().manual_seed(torch.initial_seed()))[:count]] = True
         self.register_buffer("chosen", chosen)
 
     def describe(self) -> str:

@@ -38,6 +38,11 @@ class DinoConfig(Config):
     freeze_last_layer_epochs: float = Field(1.0, ge=0)
     evaluate: Literal["teacher", "student"] = "teacher"
 
+    @property
+    def prototypes(self) -> int:
+        """K, by which the training log and the collapse watch judge the entropies."""
+        return self.out_dim
+
     @model_validator(mode="after")
     def _two_views(self):
         if not self.crops or sum(crop.count for crop in self.crops) < 2:
@@ -160,13 +165,15 @@ class MocoDinoConfig(Config):
         return self.dino.crops
 
     @property
-    def out_dim(self) -> int:
-        return self.dino.out_dim
+    def prototypes(self) -> int:
+        return self.dino.prototypes
 
     @model_validator(mode="after")
     def _long_pair(self):
         if self.dino.crops[0].count != 2:
             raise ValueError("moco+dino contrasts the two long views; give dino.crops whose first entry has count 2")
+        if self.evaluate == "projected" and self.moco.projection is None:
+            raise ValueError("evaluate is projected, but moco.projection is null; choose teacher or student")
         return self
 
 

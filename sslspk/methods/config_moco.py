@@ -74,7 +74,7 @@ class MocoConfig(Config):
     queue_size: PositiveInt = 10000
     momentum: float = Field(0.999, ge=0, le=1, description="of the key encoder's moving average")
     symmetric: bool = Field(False, description="each view is query once and key once")
-    batch_norm_group: PositiveInt = 32
+    batch_norm_group: int = Field(32, ge=2)
     reweight: ReweightConfig | None = None
     proto: ProtoConfig | None = None
     queue_proto: QueueProtoConfig | None = None

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import projected
 from sslspk.losses.contrastive import affinity_contrastive
+from sslspk.losses.precision import dots
 from sslspk.methods.base import Batch, Corpus, LabelledSpeakers, Method, Progress
 from sslspk.methods.config import GclConfig, SimclrConfig, SupconConfig
 from sslspk.nn import comm, monitors
@@ -44,7 +45,7 @@ class InBatch(Method):
         affinity = self._affinity(recording, speaker, comm.gather(recording), comm.gather(speaker))
         valid = torch.ones_like(affinity, dtype=torch.bool)
         valid[:, comm.rows_of_this_rank(len(z))].fill_diagonal_(False)
-        logits = self._logits(z @ everyone.T)
+        logits = self._logits(dots(z, everyone))
         out = {"loss": affinity_contrastive(logits, affinity, valid).mean()}
         if progress.log:
             out.update(self._figures(z.detach(), logits.detach(), affinity, valid))

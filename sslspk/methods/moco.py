@@ -4,6 +4,7 @@ A query encoder learns to find, among a queue of earlier keys, the key that a sl
 same recording. Recordings of the same speaker in the queue are false negatives: re-weighting takes suspected ones out, ProtoNCE
 pulls recordings towards the centres of clusters that were found over the whole training set (or in the queue itself, Peng et al. 2022).
 """
+import math
 from collections.abc import Callable
 
 import torch
@@ -12,7 +13,9 @@ from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import projected
+from sslspk.errors import InputError
 from sslspk.losses.contrastive import affinity_contrastive, false_negatives, info_nce, reweighted
+from sslspk.losses.precision import dots
 from sslspk.methods.base import Batch, Corpus, LabelledSpeakers, Method, Plain, Progress
 from sslspk.methods.config_moco import MocoConfig, ReweightConfig
 from sslspk.methods.prototypes import PrototypeBank, QueuePrototypes
@@ -34,7 +37,10 @@ class Moco(Method):
         self.queue = KeyQueue(config.queue_size, dim)
         self.known = LabelledSpeakers(config.labelled_share, corpus, "MoCo + SupCon")
         self.labels = self.known.describe()
-        self.banks = nn.ModuleList(PrototypeBank(k, dim, corpus.recordings) for k in (config.proto.clusters if config.proto else ()))
+        clusters = config.proto.clusters if config.proto else ()
+        if max(clusters, default=0) > corpus.recordings:
+            raise InputError(f"proto.clusters asks for {max(clusters)} clusters of {corpus.recordings} recordings; lower it, or add data.")
+        self.banks = nn.ModuleList(PrototypeBank(k, dim, corpus.recordings) for k in clusters)
         self.queue_bank = QueuePrototypes(config.queue_proto.max_clusters, dim) if config.queue_proto else None
         self._pending: list[tuple[Tensor, ...]] = []
 
@@ -57,7 +63,7 @@ class Moco(Method):
         keys = torch.cat([self._keys(views[v], batch, progress) for v in order])
         q = F.normalize(queries.float())
         units, known = batch.units.repeat(len(order)), self.known(batch.labels).repeat(len(order))
-        positive, negative = (q * keys).sum(1), q @ self.queue.keys.T
+        positive, negative = (q * keys).sum(1), dots(q, self.queue.keys)
         out = self._contrast(positive, negative, known, progress)
         out["loss"] = out["loss"] + self._prototypes(q, keys, units, progress, out)
         if progress.log:
@@ -70,8 +76,9 @@ class Moco(Method):
     def _keys(self, view: Tensor, batch: Batch, progress: Progress) -> Tensor:
         """Keys (B, P) of this rank's recordings, computed in other company than their queries; all ranks' go to the queue later."""
         everyone = comm.gather(view)
-        generator = torch.Generator().manual_seed(progress.step)
-        order = torch.randperm(len(everyone), generator=generator).to(view.device)
+        order = torch.randperm(len(everyone), generator=torch.Generator().manual_seed(progress.step))
+        if view.is_cuda:  # a copy from memory that is not pinned would wait for the device
+            order = order.pin_memory().to(view.device, non_blocking=True)
         mine = comm.rows_of_this_rank(len(view))
         shuffled = comm.gather(F.normalize(self.key(everyone[order[mine]]).float()))
         keys = torch.empty_like(shuffled)
@@ -130,7 +137,7 @@ class Moco(Method):
     def before_epoch(self, embed_all: Callable[[nn.Module], Plain], progress: Progress) -> dict[str, Tensor]:
         """Cluster the key encoder's view of the whole training set (Li et al. 2021: momentum features without augmentation)."""
         cfg = self.config.proto
-        if cfg is None or progress.epochs < cfg.start_epoch or round(progress.epochs) % cfg.every_epochs:
+        if cfg is None or progress.epochs < cfg.start_epoch or (round(progress.epochs) - math.ceil(cfg.start_epoch)) % cfg.every_epochs:
             return {}
         plain = embed_all(self.key)
         points, figures = F.normalize(plain.embeddings.float()), {}
@@ -138,7 +145,7 @@ class Moco(Method):
             assignment = bank.fit(points, plain.units, iterations=cfg.iterations, init=cfg.init, epsilon=cfg.epsilon,
                                   temperature=self.config.temperature, seed=progress.step + i)
             if plain.watched is not None:
-                figures[f"purity_{bank.size}"] = monitors.purity(assignment, plain.watched)
+                figures[f"purity_{bank.size}"] = monitors.purity(comm.gather_rows(assignment), comm.gather_rows(plain.watched))
         return figures
 
     @torch.no_grad()

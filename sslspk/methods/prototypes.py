@@ -2,6 +2,7 @@
 import torch
 from torch import Tensor, nn
 
+from sslspk.losses.precision import dots
 from sslspk.losses.prototypes import density, proto_nce
 from sslspk.nn import comm
 from sslspk.nn.kmeans import kmeans
@@ -65,6 +66,6 @@ class QueuePrototypes(nn.Module):
         """ProtoNCE of unit vectors q (B, P), whose own prototype is the one nearest to their keys; 0 before the first refresh."""
         k = len(self.phi)
         absent = torch.arange(k, device=q.device) >= self.used
-        own = (keys @ self.centroids.T).masked_fill(absent, -torch.inf).argmax(1)
+        own = dots(keys, self.centroids).masked_fill(absent, -torch.inf).argmax(1)
         own = own.where(self.used > 0, -1)
         return proto_nce(q, self.centroids, self.phi, own, absent).mean()

@@ -48,8 +48,9 @@ def gather(x: Tensor) -> Tensor:
     """Every rank's x (n, ...) in rank order, (W n, ...), without gradient; ranks hold equally many rows."""
     if world_size() == 1:
         return x.detach()
+    x = x.detach().contiguous()
     parts = [torch.empty_like(x) for _ in range(world_size())]
-    dist.all_gather(parts, x.detach().contiguous())
+    dist.all_gather(parts, x)
     return torch.cat(parts)
 
 

@@ -25,20 +25,15 @@ class _GroupBatchNorm(nn.modules.batchnorm._BatchNorm):
         if x.shape[0] % self.group:
             raise InputError(f"a batch of {x.shape[0]} recordings per rank does not fall into groups of {self.group} for BatchNorm; choose "
                              "data.batch_size as a multiple of ranks x train.accumulate x batch_norm_group, or lower batch_norm_group.")
-        groups, channels = x.shape[0] // self.group, x.shape[1]
-        # the groups become channels: (G g, C, ...) -> (g, G C, ...)
-        y = x.unflatten(0, (groups, self.group)).transpose(0, 1).flatten(1, 2)
-        mean, var = self.running_mean.new_zeros(groups * channels), self.running_var.new_zeros(groups * channels)
-        y = F.batch_norm(y, mean, var, self._each(self.weight, groups), self._each(self.bias, groups), True, 1.0, self.eps)
+        groups = x.split(self.group)
+        means, variances = (statistic.new_zeros(len(groups), x.shape[1]) for statistic in (self.running_mean, self.running_var))
+        y = torch.cat([F.batch_norm(part, mean, var, self.weight, self.bias, True, 1.0, self.eps)  # momentum 1: the group's own statistics
+                       for part, mean, var in zip(groups, means, variances, strict=True)])
         with torch.no_grad():
             self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean.view(groups, channels).mean(0), self.momentum)
-            self.running_var.lerp_(var.view(groups, channels).mean(0), self.momentum)
-        return y.unflatten(1, (groups, channels)).transpose(0, 1).flatten(0, 1)
-
-    @staticmethod
-    def _each(values: Tensor | None, groups: int) -> Tensor | None:
-        return None if values is None else values.repeat(groups)
+            self.running_mean.lerp_(means.mean(0), self.momentum)
+            self.running_var.lerp_(variances.mean(0), self.momentum)
+        return y
 
 
 class GroupBatchNorm1d(_GroupBatchNorm):
@@ -55,8 +50,8 @@ GROUPED = {nn.BatchNorm1d: GroupBatchNorm1d, nn.BatchNorm2d: GroupBatchNorm2d}
 
 
 def convert(module: nn.Module, group: int) -> nn.Module:
-    """Replace every BatchNorm1d and BatchNorm2d below `module` by one that normalises groups of `group` recordings."""
-    replace_norms(module, GROUPED)
+    """Replace every BatchNorm1d and BatchNorm2d of `module` by one that normalises groups of `group` recordings; returns it."""
+    module = replace_norms(module, GROUPED)
     for layer in module.modules():
         if isinstance(layer, _GroupBatchNorm):
             layer.group = group

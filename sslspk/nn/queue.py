@@ -29,5 +29,5 @@ class KeyQueue(nn.Module):
         self.position.copy_((self.position + len(keys)) % size)
 
     def age(self, step: int) -> Tensor:
-        """Mean age of the keys in steps; those that are still random count as old as the run."""
+        """Mean age of the keys in steps; those from before its first step (random, or another run's) count as old as the run."""
         return (step - self.step.clamp_min(0)).float().mean()

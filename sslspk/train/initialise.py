@@ -3,22 +3,27 @@ from pathlib import Path
 
 from sslspk.errors import InputError
 from sslspk.methods.base import Method
+from sslspk.nn.queue import KeyQueue
 from sslspk.train import checkpoint
 from sslspk.train.config import TrainConfig
 from sslspk.train.model import read_encoder_state
 
 
-def initialise(method: Method, config: TrainConfig, load: bool, say) -> str:
+def initialise(method: Method, config: TrainConfig, data: str, load: bool, say) -> str:
     """Fill the method as train.init_from and train.init_part say (unless a checkpoint will: load is False).
 
     encoder: every bare encoder gets that of the model. everything: whatever of the other run's newest checkpoint has a place of
-    the same name and shape here (queue, key encoder, projection, head). Returns the labels that those weights had seen.
+    the same name and shape here (queue, key encoder, projection, head); it must have been trained on the same data, whose
+    fingerprint is `data`. Returns the labels that those weights had seen.
     """
     if config.init_from is None:
+        if config.init_part == "everything":
+            raise InputError("train.init_part is everything, but train.init_from names no model; give --init-from EXP/final.pt of the run "
+                             "to go on from, or --set train.init_part=encoder.")
         return "none"
     state, content = read_encoder_state(config.init_from, bare=True)
     if load and config.init_part == "everything":
-        _take_over(method, Path(config.init_from).parent, say)
+        _take_over(method, Path(config.init_from).parent, data, say)
     for encoder in method.backbones():
         try:
             if load and config.init_part == "encoder":
@@ -29,10 +34,12 @@ def initialise(method: Method, config: TrainConfig, load: bool, say) -> str:
     return content["info"]["labels"]
 
 
-def _take_over(method: Method, exp: Path, say) -> None:
+def _take_over(method: Method, exp: Path, data: str, say) -> None:
     newest = checkpoint.load_newest(exp, say)
     if newest is None:
         raise InputError(f"{exp}: holds no checkpoint to take everything from; use --set train.init_part=encoder, or train it again.")
+    if newest["data"] != data:  # queue and prototypes speak of recordings and speakers by number
+        raise InputError(f"{exp}: was trained on other data ({newest['data']}, now {data}); use --set train.init_part=encoder.")
     mine, theirs = method.state_dict(), newest["method"]
     fitting = {key: value for key, value in theirs.items() if key in mine and mine[key].shape == value.shape}
     names = {id(module): name for name, module in method.named_modules(remove_duplicate=False)}
@@ -43,6 +50,9 @@ def _take_over(method: Method, exp: Path, say) -> None:
         raise InputError(f"{exp}: its method does not hold this one's encoder ({missing[0]} has another name or shape there); use the same "
                          "`encoder:` section, or --set train.init_part=encoder.")
     method.load_state_dict(fitting, strict=False)
+    for module in method.modules():
+        if isinstance(module, KeyQueue):
+            module.step.fill_(-1)  # this run counts its steps anew
     new = sorted({key.split(".")[0] for key in set(mine) - set(fitting)})
     say(f"took {len(fitting)} of {len(mine)} arrays from {exp}; new: {', '.join(new) or 'none'}")
 

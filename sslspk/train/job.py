@@ -73,17 +73,17 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     torch.manual_seed(config.seed)
     corpus = Corpus(index.num_units, len(index.speakers) if learns else 0)
     method = build_method(config.method, config.encoder, num_features, corpus)
-    state = checkpoint.load_newest(exp, say)
-    inherited = initialise(method, config.train, state is None, say)
+    state, data = checkpoint.load_newest(exp, say), index.fingerprint()
+    inherited = initialise(method, config.train, data, state is None, say)
     method = sync_batchnorm.convert(method).to(device)
     front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug).to(device)
-    info = {"data": index.fingerprint(), "trained_on": data_dir.resolve().name, "commit": git_commit(),
+    info = {"data": data, "trained_on": data_dir.resolve().name, "commit": git_commit(),
             "labels": labels_used(method.labels, "speaker (curriculum)" if config.data.reads_speakers else "none", inherited)}
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features, info)
     if state:
         job.restore(state)
     if config.train.compile:
-        for encoder in method.encoders().values():
+        for encoder in method.backbones():
             encoder.compile()
     if comm.world_size() > 1:
         job.model = DistributedDataParallel(method, broadcast_buffers=False,

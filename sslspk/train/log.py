@@ -16,8 +16,9 @@ from sslspk.nn import comm
 class TrainLog:
     """Averages figures on the device and reads them back only when a line is due. Silent on ranks other than 0."""
 
-    def __init__(self, exp: Path, rank: int, start: int, total: int, out_dim: int | None):
-        self.rank, self.out_dim, self.sums = rank, out_dim, {}
+    def __init__(self, exp: Path, rank: int, start: int, total: int, prototypes: int | None):
+        """prototypes: K of a method with entropies, whose largest value ln K the lines show; None: it has none."""
+        self.rank, self.prototypes, self.sums = rank, prototypes, {}
         self.waited, self.utterances, self.since = 0.0, 0, time.perf_counter()
         self.board = self.lines = None
         self.bar = tqdm(total=total, initial=start, unit="step", disable=rank != 0 or not sys.stderr.isatty(), leave=False)
@@ -54,7 +55,7 @@ class TrainLog:
         elapsed = max(time.perf_counter() - self.since, 1e-9)
         extra = {"lr": lr, "utterances_per_second": self.utterances / elapsed, "data_wait_percent": 100 * self.waited / elapsed}
         if self.rank == 0:
-            shown = {**figures, **({"ln_K": math.log(self.out_dim)} if self.out_dim else {}), **extra}
+            shown = {**figures, **({"ln_K": math.log(self.prototypes)} if self.prototypes else {}), **extra}
             self.say(f"step {step} epoch {epochs:.2f} " + " ".join(f"{k} {v:.4g}" for k, v in shown.items()))
             self.lines.write(json.dumps({"step": step, "epoch": epochs, **shown}) + "\n")
             self.lines.flush()

@@ -29,8 +29,8 @@ def train(job: Job) -> int:
     """Run to the end, or until SIGTERM / SIGUSR1; returns the exit status (0, or REQUEUE when stopped early)."""
     cfg, per_epoch = job.config.train, job.dataset.steps_per_epoch
     save_every = cfg.save_every or per_epoch
-    out_dim = getattr(job.config.method, "out_dim", None)
-    log, watch, stop = TrainLog(job.exp, comm.rank(), job.step, job.total, out_dim), CollapseWatch(out_dim), _stop_flag()
+    prototypes = getattr(job.config.method, "prototypes", None)
+    log, watch, stop = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes), CollapseWatch(prototypes), _stop_flag()
     log.say(f"{job.total} steps of {job.config.data.batch_size} recordings, {per_epoch} an epoch, from step {job.step}, "
             f"{comm.world_size()} rank(s) on {job.device.type}")
     batches = iter(make_loader(job.dataset, job.step * cfg.accumulate, job.total * cfg.accumulate,

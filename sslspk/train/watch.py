@@ -1,4 +1,4 @@
-"""The collapse watch: DINO can fail silently, with a loss that looks calm. Say so, and say which knob to turn."""
+"""The collapse watch: a method without negatives can fail silently, with a loss that looks calm. Say so, and which knob to turn."""
 import math
 
 EDGE = 0.02  # of ln K: a mean teacher entropy this close to 0 or to ln K carries no information
@@ -7,30 +7,32 @@ EDGE = 0.02  # of ln K: a mean teacher entropy this close to 0 or to ln K carrie
 class CollapseWatch:
     """Looks at each log line's averages; returns a warning (once per kind) or None.
 
-    out_dim: K (None: the method has no prototypes, nothing is watched). The first epoch is not judged: there a teacher
-    that has learnt nothing yet is to be expected.
+    prototypes: K of a method with a teacher's entropy (None: only the rank of the embeddings is watched). The first epoch is
+    not judged: there a teacher that has learnt nothing yet is to be expected.
     """
 
-    def __init__(self, out_dim: int | None):
-        self.out_dim, self.said = out_dim, set()
+    def __init__(self, prototypes: int | None):
+        self.prototypes, self.said = prototypes, set()
 
     def look(self, figures: dict[str, float], epochs: float) -> str | None:
-        if self.out_dim is None or "teacher_entropy" not in figures or epochs < 1:
-            return None
-        top, entropy = math.log(self.out_dim), figures["teacher_entropy"]
-        if entropy > (1 - EDGE) * top:
-            kind, text = "uniform", ("the teacher gives every recording the uniform distribution "
-                                     f"(entropy {entropy:.2f} of ln K = {top:.2f}): lower method.teacher_temp, check that "
-                                     "train.lr fits the batch size, raise method.centre_momentum")
-        elif entropy < EDGE * top:
-            kind, text = "point", (f"the teacher puts every recording on few prototypes (entropy {entropy:.2f} of ln K = "
-                                   f"{top:.2f}): raise method.teacher_temp, lower method.centre_momentum")
-        elif figures.get("effective_rank", 9.0) < 2.0:
-            kind, text = "rank", (f"the embeddings lie on a line (effective rank {figures['effective_rank']:.1f}): lower "
-                                  "train.lr, freeze the last layer for longer (method.freeze_last_layer_epochs)")
-        else:
-            return None
-        if kind in self.said:
+        kind, text = self._judge(figures) if epochs >= 1 else (None, "")
+        if kind is None or kind in self.said:
             return None
         self.said.add(kind)
         return f"collapse: {text}."
+
+    def _judge(self, figures: dict[str, float]) -> tuple[str | None, str]:
+        """(kind, what it means and what to do about it), or None as the kind."""
+        if self.prototypes and "teacher_entropy" in figures:
+            top, entropy = math.log(self.prototypes), figures["teacher_entropy"]
+            if entropy > (1 - EDGE) * top:
+                return "uniform", ("the teacher gives every recording the uniform distribution "
+                                   f"(entropy {entropy:.2f} of ln K = {top:.2f}): lower method.teacher_temp, check that "
+                                   "train.lr fits the batch size, raise method.centre_momentum")
+            if entropy < EDGE * top:
+                return "point", (f"the teacher puts every recording on few prototypes (entropy {entropy:.2f} of ln K = "
+                                 f"{top:.2f}): raise method.teacher_temp, lower method.centre_momentum")
+        if figures.get("effective_rank", 9.0) < 2.0:
+            knob = "freeze the last layer for longer (method.freeze_last_layer_epochs)" if self.prototypes else "raise data.batch_size"
+            return "rank", f"the embeddings lie on a line (effective rank {figures['effective_rank']:.1f}): lower train.lr, {knob}"
+        return None, ""
