@@ -53,7 +53,9 @@ done
 common=(--set "data.road=$road") overrides=()   # what holds for the whole chain of systems, and for the last one alone
 for item in "${set[@]}"; do overrides+=(--set "$item"); done
 config() { python3 -m sslspk.bin.show_config --conf "$conf" "${common[@]}" "${overrides[@]}" "$1"; }
-vad=$(config vad) chain=$(config --chain) weights=$(config --weights)
+vad=$(config vad)
+chain=$(config --chain)
+weights=$(config --weights)
 part=${speakers:+_spk$speakers}${hours:+_${hours}h}
 exp=$exps/$system$part${tag:+_$tag} train_data=$data/${train}_dev
 whole=${train_data}_packed; [ "$vad" = false ] || whole=${train_data}_vad
