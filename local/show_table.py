@@ -4,13 +4,11 @@
 usage: show_table.py [--paper conf/paper.yaml] [--det PREFIX --data DATA] --out RESULTS.md EXPS
 """
 import argparse
-import json
 from pathlib import Path
-
-import yaml
 
 from sslspk.bin import plot_det
 from sslspk.errors import InputError, entry
+from sslspk.io import results
 from sslspk.io.files import atomic_write
 
 HEAD = ("| system | weights | trained on | labels used | EER % (95 % interval) | same gender | minDCF .01 | minDCF .05 "
@@ -25,10 +23,10 @@ def main() -> int:
     parser.add_argument("--det", type=Path, help="write a DET plot of each list to PREFIX_LIST.png")
     parser.add_argument("--data", type=Path, help="where the trial lists lie (DATA/*/trials_LIST), for --det")
     args = parser.parse_args()
-    rows = sorted((read(path) for path in args.exps.glob("*/scores_*/result_*.json")), key=lambda r: (r["list"], r["eer_percent"]))
+    rows = results.read_all(args.exps)
     if not rows:
         raise InputError(f"{args.exps}: holds no scores_*/result_*.json; run steps/score.sh (stage 5) first.")
-    paper = (yaml.safe_load(args.paper.read_text()) if args.paper else None) or []
+    paper = results.published(args.paper)[1] if args.paper else []
     text = ["# Results", "", "Made by local/show_table.py from the result files; do not edit. A row whose *labels used* is "
             "not `none` saw speaker labels in training.", ""]
     for name in sorted({row["list"] for row in rows}):
@@ -44,16 +42,6 @@ def main() -> int:
     return 0
 
 
-def read(path: Path) -> dict:
-    row = json.loads(path.read_text())
-    row["list"] = path.stem.removeprefix("result_").removeprefix("trials_")
-    row["scores"] = path.with_name(path.stem.replace("result_", "scores_", 1))
-    missing = [key for key in ("system", "weights", "trained_on", "labels", "commit") if key not in row]
-    if missing:
-        raise InputError(f"{path}: has no {missing[0]}; score again with --provenance, which steps/score.sh reads.")
-    return row
-
-
 def section(name: str, rows: list[dict], paper: list[dict]) -> list[str]:
     """The table of one trial list, best system first."""
     first = rows[0]
@@ -66,15 +54,13 @@ def section(name: str, rows: list[dict], paper: list[dict]) -> list[str]:
 
 
 def line(row: dict, paper: list[dict]) -> str:
-    published = [p for p in paper if (p["system"], p["train"], p["list"]) == (row["system"], row["trained_on"], row["list"])]
+    published = [figure for figure in paper if results.stands_for(row, figure) and row["trained_on"] == figure["train"]]
     figure = ""
-    if published and row["weights"] != "untrained":
+    if published:
         figure = ", ".join(str(published[0][key]) for key in ("eer_percent", "min_dcf_0.01") if key in published[0])
         figure += f" ({published[0]['source']})"
     cells = [row["system"], row["weights"], row["trained_on"] if row["weights"] != "untrained" else "none", row["labels"],
-             f"{row['eer_percent']:.2f}" + (f" ({row['eer_percent_low']:.2f}-{row['eer_percent_high']:.2f})"
-                                             if "eer_percent_low" in row else ""),
-             f"{row['eer_percent_same_gender']:.2f}" if "eer_percent_same_gender" in row else "",
+             results.interval(row), f"{row['eer_percent_same_gender']:.2f}" if "eer_percent_same_gender" in row else "",
              f"{row['min_dcf_0.01']:.3f}", f"{row['min_dcf_0.05']:.3f}", figure, row.get("steps", ""), row.get("seed", ""),
              row.get("config_hash", ""), row["commit"]]
     return "| " + " | ".join(map(str, cells)) + " |"

@@ -23,7 +23,7 @@ def make(folder: Path) -> Path:
         (folder / name).symlink_to(ROOT / name)
     for name in LINKS:
         (recipe / name).symlink_to(Path("../..") / name)
-    for name in ("run.sh", "path.sh", "cmd.sh"):
+    for name in (*(path.name for path in VOXCELEB.glob("run*.sh")), "path.sh", "cmd.sh"):
         shutil.copy(VOXCELEB / name, recipe / name)
     shutil.copytree(VOXCELEB / "conf", recipe / "conf")
     return recipe

@@ -5,6 +5,7 @@
 #     compress=true   # true | false                   <- a default of true or false makes the option a boolean
 #     set=()          # KEY=VALUE, may be repeated     <- an array: every use appends
 # --name VALUE and --name=VALUE are the same, and so are hyphens and underscores in a name; `--` ends the options.
+# A script that sets PASS=() gets the options that it does not have there, each with its value, to hand them on.
 # Variables of the environment are no options. Stage numbers and job counts (stage, stop_stage, nj, ngpu) must be integers.
 # A mistake prints one sentence and exits 1; --help prints $help_message and the options and exits 0.
 # shellcheck shell=bash
@@ -77,6 +78,12 @@ _po_check() {  # name, flag as given, value: refuses a value of the wrong kind
   esac
 }
 
+_po_passes() {  # flag as given: true when it is no option here and there is PASS to put it into
+  _po_name=${1#--}
+  _po_name=${_po_name//-/_}
+  _po_is_array PASS && [[ -n $_po_name && " ${_po_names[*]-} " != *" $_po_name "* ]]
+}
+
 _po_find() {  # flag as given -> _po_name; an unknown flag ends the script
   _po_name=${1#--}
   _po_name=${_po_name//-/_}
@@ -98,12 +105,14 @@ while [ $# -gt 0 ]; do
   case $1 in
     --) shift; break ;;
     --help|-h) _po_help; exit 0 ;;
-    --*=*) _po_set "${1%%=*}" "${1#*=}"; shift ;;
+    --*=*)
+      if _po_passes "${1%%=*}"; then PASS+=("$1"); else _po_set "${1%%=*}" "${1#*=}"; fi
+      shift ;;
     --*)
-      _po_find "$1"
+      _po_passes "$1" || _po_find "$1"
       [ $# -ge 2 ] || _po_die "$1 needs a value after it"
       [[ $2 != --* ]] || _po_die "$1 needs a value but is followed by $2 (write $1=$2 when that is the value)"
-      _po_set "$1" "$2"
+      if _po_passes "$1"; then PASS+=("$1" "$2"); else _po_set "$1" "$2"; fi
       shift 2 ;;
     -?*) _po_die "there is no option $1; options begin with two hyphens" ;;
     *)
@@ -115,4 +124,4 @@ while [ $# -gt 0 ]; do
   esac
 done
 unset _po_script _po_names _po_notes _po_quote _po_line _po_name _po_note _po_arg
-unset -f _po_die _po_is_array _po_help _po_check _po_find _po_set
+unset -f _po_die _po_is_array _po_help _po_check _po_passes _po_find _po_set

@@ -38,17 +38,28 @@ def plot(trials: str, out: str, systems: dict[str, str], title: str | None = Non
 
     Raises InputError: an unknown kind of picture, a list or a score file that cannot be read, scores that are not the list's.
     """
-    kind = os.path.splitext(out)[1][1:].lower()
-    if kind not in FORMATS:
-        raise InputError(f"--out {out} has no ending that says what to draw; end it in .{', .'.join(FORMATS)}.")
-    from sslspk.io import files
+    check_ending(out)
     from sslspk.io import scores as score_file
     from sslspk.io import trials as trial_list
     from sslspk.metrics import verification
     pairs = trial_list.read(trials)
     curves = {system: verification.det_curve(score_file.align(pairs, score_file.read(path), path), pairs.target)
               for system, path in systems.items()}
-    figure = draw(curves, list_name(trials) if title is None else title, p_target)
+    save(draw(curves, list_name(trials) if title is None else title, p_target), out)
+
+
+def check_ending(out: str) -> str:
+    """The kind of picture that a file name asks for (InputError: none that can be drawn)."""
+    kind = os.path.splitext(out)[1][1:].lower()
+    if kind not in FORMATS:
+        raise InputError(f"--out {out} has no ending that says what to draw; end it in .{', .'.join(FORMATS)}.")
+    return kind
+
+
+def save(figure, out: str) -> None:
+    """Write a matplotlib figure, whole or not at all, in the format that the ending of `out` names."""
+    from sslspk.io import files
+    kind = check_ending(out)
     with files.atomic_write(out, "wb") as file:
         # No date inside: the same scores give the same bytes.
         figure.savefig(file, format=kind, dpi=160, metadata={"png": {}, "svg": {"Date": None},

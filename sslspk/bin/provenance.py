@@ -37,13 +37,18 @@ def _of_model(path: Path, weights: str) -> dict:
     content = checkpoint.load(path)
     config = check(SystemConfig, content["config"], str(path))
     trained, info = weights != "untrained", content["info"]
-    corpus, *rest = info["trained_on"].split("_")
-    part = [word for word in rest if re.fullmatch(r"spk\d+|[\d.]+h", word)]  # of run.sh --speakers, --hours
-    return {"trained_on": "_".join([corpus, *part]), "training_data": info["data"],
+    return {"trained_on": corpus(info["trained_on"]), "training_data": info["data"],
             "weights": weights or content["evaluate"], "method": config.method.name, "encoder": config.encoder.name,
             "config_hash": config_hash(config), "seed": config.seed, "steps": info["step"] if trained else 0,
             "labels": info["labels"] if trained else "none",
             "road": config.data.road, "commit": info["commit"]}
+
+
+def corpus(data: str) -> str:
+    """The corpus, and the part of it, that the name of a training directory tells (run.sh --speakers, --hours): voxceleb2_spk500."""
+    name, *rest = data.split("_")
+    part = [word for word in rest if re.fullmatch(r"spk\d+|\d[\d.]*h", word)]
+    return "_".join(dict.fromkeys([name, *part]))
 
 
 if __name__ == "__main__":

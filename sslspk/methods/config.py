@@ -58,7 +58,7 @@ class SupervisedConfig(Config):
 
     weights: ClassVar[tuple[str, ...]] = ("encoder",)
     name: Literal["supervised"] = "supervised"
-    crops: tuple[Crop, ...] = (Crop(count=1, seconds=2.0),)
+    crops: tuple[Crop, ...] = Field((Crop(count=1, seconds=2.0),), min_length=1)
     scale: PositiveFloat = 30.0
     margin: float = Field(0.2, ge=0, lt=1.5, description="radians")
     margin_warmup_epochs: float = Field(0.0, ge=0)
@@ -100,7 +100,10 @@ class SupconConfig(_InBatch):
 
 
 class GclConfig(_InBatch):
-    """Generalised contrastive loss (Inoue & Goto 2020): the affinity of a pair says how much it attracts, labelled or not."""
+    """Generalised contrastive loss (Inoue & Goto 2020): the affinity of a pair says how much it attracts, labelled or not.
+
+    As in AP, b cancels in the softmax; it is kept since the papers have it.
+    """
 
     name: Literal["gcl"] = "gcl"
     labelled_share: float = Field(0.15, ge=0, le=1)
@@ -170,8 +173,8 @@ class MocoDinoConfig(Config):
 
     @model_validator(mode="after")
     def _long_pair(self):
-        if self.dino.crops[0].count != 2:
-            raise ValueError("moco+dino contrasts the two long views; give dino.crops whose first entry has count 2")
+        if self.moco.crops != self.dino.crops[:1]:
+            raise ValueError("moco+dino contrasts DINO's two long views; make moco.crops the first entry of dino.crops, with count 2")
         if self.evaluate == "projected" and self.moco.projection is None:
             raise ValueError("evaluate is projected, but moco.projection is null; choose teacher or student")
         return self

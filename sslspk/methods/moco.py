@@ -101,7 +101,7 @@ class Moco(Method):
             supcon = affinity_contrastive(logits, affinity, torch.ones_like(affinity))
             per_anchor = torch.where(labelled, cfg.supcon_weight * supcon, per_anchor)
         if cfg.reweight and progress.epochs >= cfg.reweight.start_epoch:
-            flagged = self._flags(positive, negative).any(1)
+            flagged = self._flags(positive, negative).any(1) & (known < 0)  # where labels tell, nothing is suspected
             out["loss"] = reweighted(per_anchor, flagged, cfg.reweight.true_weight, cfg.reweight.false_weight)
         else:
             out["loss"] = per_anchor.mean()

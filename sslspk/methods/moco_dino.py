@@ -8,10 +8,14 @@ from sslspk.methods.base import Batch, Corpus, Method, Plain, Progress
 from sslspk.methods.config import MocoDinoConfig
 from sslspk.methods.dino import Dino
 from sslspk.methods.moco import Moco
+from sslspk.nn import group_batch_norm
 
 
 class MocoDino(Method):
-    """The sum of two methods whose trained encoder is one. The teacher and the key encoder follow it each at its own pace."""
+    """The sum of two methods whose trained encoder is one. The teacher and the key encoder follow it each at its own pace.
+
+    BatchNorm of all three acts on MoCo's groups of recordings.
+    """
 
     def __init__(self, config: MocoDinoConfig, new_encoder: Callable[[], Encoder], corpus: Corpus):
         super().__init__()
@@ -20,7 +24,8 @@ class MocoDino(Method):
         shared = self.moco.query.encoder
         self.dino = Dino(config.dino, new_encoder, corpus)
         self.dino.student["encoder"] = shared
-        self.dino.teacher["encoder"].load_state_dict(shared.state_dict())
+        teacher = group_batch_norm.convert(self.dino.teacher["encoder"], config.moco.batch_norm_group)  # as the student's
+        teacher.load_state_dict(shared.state_dict())
         self.labels = self.moco.labels
 
     def encoders(self) -> dict[str, nn.Module]:
@@ -47,3 +52,4 @@ class MocoDino(Method):
     def after_step(self, progress: Progress) -> None:
         self.moco.after_step(progress)
         self.dino.after_step(progress)
+        group_batch_norm.average(self.dino.teacher)

@@ -5,31 +5,32 @@ from sslspk.errors import InputError
 from sslspk.methods.base import Method
 from sslspk.nn.queue import KeyQueue
 from sslspk.train import checkpoint
-from sslspk.train.config import TrainConfig
+from sslspk.train.config import SystemConfig
 from sslspk.train.model import read_encoder_state
 
 
-def initialise(method: Method, config: TrainConfig, data: str, load: bool, say) -> str:
-    """Fill the method as train.init_from and train.init_part say (unless a checkpoint will: load is False).
+def initialise(method: Method, config: SystemConfig, data: str, say) -> str:
+    """Fill a new method as train.init_from and train.init_part say; returns the labels that those weights had seen.
 
     encoder: every bare encoder gets that of the model. everything: whatever of the other run's newest checkpoint has a place of
     the same name and shape here (queue, key encoder, projection, head); it must have been trained on the same data, whose
-    fingerprint is `data`. Returns the labels that those weights had seen.
+    fingerprint is `data`.
     """
-    if config.init_from is None:
-        if config.init_part == "everything":
-            raise InputError("train.init_part is everything, but train.init_from names no model; give --init-from EXP/final.pt of the run "
-                             "to go on from, or --set train.init_part=encoder.")
+    model, part = config.train.init_from, config.train.init_part
+    if model is None:
+        if config.after or part == "everything":
+            raise InputError(f"this system starts from {config.after or 'another run (train.init_part: everything)'}, but train.init_from "
+                             "names no model; give --init-from EXP/final.pt as run.sh does, or --set after=null train.init_part=encoder.")
         return "none"
-    state, content = read_encoder_state(config.init_from, bare=True)
-    if load and config.init_part == "everything":
-        _take_over(method, Path(config.init_from).parent, data, say)
+    state, content = read_encoder_state(model, bare=True)
+    if part == "everything":
+        _take_over(method, Path(model).parent, data, say)
+        return content["info"]["labels"]
     for encoder in method.backbones():
         try:
-            if load and config.init_part == "encoder":
-                encoder.load_state_dict(state)
+            encoder.load_state_dict(state)
         except RuntimeError as err:
-            raise InputError(f"--init-from {config.init_from}: its encoder is not this one's shape "
+            raise InputError(f"--init-from {model}: its encoder is not this one's shape "
                              f"({str(err).splitlines()[-1].strip()}); use the same `encoder:` section.") from None
     return content["info"]["labels"]
 
@@ -41,7 +42,8 @@ def _take_over(method: Method, exp: Path, data: str, say) -> None:
     if newest["data"] != data:  # queue and prototypes speak of recordings and speakers by number
         raise InputError(f"{exp}: was trained on other data ({newest['data']}, now {data}); use --set train.init_part=encoder.")
     mine, theirs = method.state_dict(), newest["method"]
-    fitting = {key: value for key, value in theirs.items() if key in mine and mine[key].shape == value.shape}
+    fitting = {key: value for key, value in theirs.items() if key in mine and mine[key].shape == value.shape
+               and not key.endswith("known.chosen")}  # whose labels may be used is this run's to say
     names = {id(module): name for name, module in method.named_modules(remove_duplicate=False)}
     needed = [key for encoder in method.backbones() for key in checkpoint.part(mine, names[id(encoder)])]
     found = {key for encoder in method.backbones() for key in checkpoint.part(fitting, names[id(encoder)])}

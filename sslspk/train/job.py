@@ -46,7 +46,7 @@ class Job:
     bad: set = field(default_factory=set)
 
     def state(self) -> dict:
-        return {"step": self.step, "data": self.info["data"], "method": self.method.state_dict(),
+        return {"step": self.step, "data": self.info["data"], "labels": self.info["labels"], "method": self.method.state_dict(),
                 "optimizer": self.optimizer.state_dict(), "bad": sorted(self.bad)}
 
     def restore(self, state: dict) -> None:
@@ -74,7 +74,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     corpus = Corpus(index.num_units, len(index.speakers) if learns else 0)
     method = build_method(config.method, config.encoder, num_features, corpus)
     state, data = checkpoint.load_newest(exp, say), index.fingerprint()
-    inherited = initialise(method, config.train, data, state is None, say)
+    inherited = state["labels"] if state else initialise(method, config, data, say)
     method = sync_batchnorm.convert(method).to(device)
     front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug).to(device)
     info = {"data": data, "trained_on": data_dir.resolve().name, "commit": git_commit(),
@@ -101,6 +101,9 @@ def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
     augment = config.augment
     if not augment.dir:  # without noises and rooms the equaliser may still be wanted
         augment = augment.model_copy(update={"noise_prob": 0.0, "reverb_prob": 0.0})
+    if augment.grow and not augment.dir and not augment.eq_prob and not any(augment.gain_db):
+        raise InputError("augment.grow is to raise the share of augmented recordings, but there is nothing to augment with; give "
+                         "augment.dir (run.sh: --musan, --rirs) or augment.eq_prob, or leave augment.grow out.")
     if config.data.road == "wave":
         index.require_rate(options.sample_frequency)
     wanted = config.data.road == "wave" and (augment.dir or augment.eq_prob > 0 or any(augment.gain_db))

@@ -7,7 +7,9 @@ from test_dino import Mean, batch
 from torch.nn import functional as F
 
 from sslspk.config import check
+from sslspk.errors import InputError
 from sslspk.methods.base import Batch, Corpus, Plain, Progress
+from sslspk.methods.config import MocoDinoConfig
 from sslspk.methods.config_moco import MocoConfig
 from sslspk.methods.moco import Moco
 from sslspk.methods.prototypes import PrototypeBank, QueuePrototypes
@@ -161,6 +163,16 @@ def test_labelled_recordings_take_supcon_over_key_and_queue():
     assert make(speakers=20, labelled_share=0.15).known.chosen.sum() == 3
 
 
+def test_labelled_recordings_are_not_reweighted():
+    """Their false negatives are known: the flagged key of query 0 may be a positive of SupCon."""
+    method, positive, negative = planted()
+    both = method._contrast(positive, negative, torch.full((4,), -1), START)["loss"].item()
+    first = method._contrast(positive, negative, torch.tensor([3, -1, -1, -1]), START)["loss"].item()
+    row = [0.9, 0.8, 0.2, 0.1]
+    own = -math.log(math.exp(row[0] / 0.2) / sum(math.exp(x / 0.2) for x in row))
+    assert first - both == pytest.approx(0.75 * own / 4, rel=1e-4)
+
+
 def test_proto_nce_of_known_clusters_by_hand():
     """Two clusters on two axes. phi is the temperature for both, as they are alike: -log(e^(1/t) / (e^(1/t) + e^0))."""
     bank = PrototypeBank(2, 2, 4)
@@ -217,3 +229,34 @@ def test_replaced_recordings_may_come_twice():
     method, x = make(), views()
     out = method(Batch(x, torch.full((6,), -1), torch.tensor([0, 1, 1, 2, 3, 4])), START)
     assert math.isfinite(out["loss"].item())
+
+
+def test_clusterings_are_counted_from_the_first_one():
+    """Every second epoch: from the start 0, 2, 4; from the first whole one after 1.5 on 2, 4; from 3 on 3, 5."""
+    def embed_all(network):
+        return Plain(torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), torch.arange(6))
+    for start, wanted in ((0.0, [0, 2, 4]), (1.5, [2, 4]), (3.0, [3, 5])):
+        method = make(proto={"clusters": [2], "start_epoch": start, "every_epochs": 2})
+        found = []
+        for epoch in range(6):
+            before = method.banks[0].assignment.fill_(-1).clone()
+            method.before_epoch(embed_all, Progress(2 * epoch, 12, 2))
+            found += [epoch] * (not torch.equal(method.banks[0].assignment, before))
+        assert found == wanted
+
+
+def test_more_clusters_than_recordings_are_refused_at_once():
+    """Not when the epoch comes at which prototypes start."""
+    with pytest.raises(InputError, match=r"proto\.clusters asks for 7 clusters of 6 recordings; lower it"):
+        make(proto={"clusters": [2, 7], "start_epoch": 60})
+
+
+def test_groups_of_one_have_no_statistics():
+    with pytest.raises(InputError, match=r"batch_norm_group: .*greater than or equal to 2"):
+        make(batch_norm_group=1)
+
+
+def test_multi_task_evaluates_only_what_there_is():
+    tree = {"name": "moco+dino", "moco": {"projection": None, "evaluate": "query"}, "evaluate": "projected"}
+    with pytest.raises(InputError, match=r"moco\.projection is null; choose teacher or student"):
+        check(MocoDinoConfig, tree, "the test")

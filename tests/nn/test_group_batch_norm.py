@@ -60,3 +60,28 @@ def test_a_batch_that_does_not_fall_into_groups_is_refused():
     grouped = group_batch_norm.convert(layer(nn.BatchNorm1d), 4)
     with pytest.raises(InputError, match=r"10 recordings .* groups of 4 .*batch_norm_group"):
         grouped(torch.randn(10, 5, dtype=torch.float64))
+
+
+def test_the_layer_itself_may_be_what_is_converted():
+    grouped = group_batch_norm.convert(nn.BatchNorm1d(5).double(), 4)
+    x = torch.randn(8, 5, dtype=torch.float64)
+    assert torch.equal(grouped(x)[:4], nn.BatchNorm1d(5).double()(x[:4]))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_memory_layout_stays(layout):
+    """The convolutions after it are faster on CPU in the layout that the encoder chose."""
+    grouped, x = group_batch_norm.convert(layer(nn.BatchNorm2d), 4), torch.randn(12, 5, 3, 4, dtype=torch.float64)
+    found = grouped(x.contiguous(memory_format=layout))
+    assert found.is_contiguous(memory_format=layout)
+    torch.testing.assert_close(found, group_batch_norm.convert(layer(nn.BatchNorm2d), 4)(x))
+
+
+def test_statistics_stay_float32_under_half_precision():
+    """Under autocast a layer reads bfloat16 maps: the statistics are those of the maps in float32."""
+    grouped, exact = (group_batch_norm.convert(nn.Sequential(nn.BatchNorm1d(5)), 4) for _ in range(2))
+    x = torch.randn(8, 5, 7).bfloat16()
+    y, wanted = grouped(x), exact(x.float())
+    assert y.dtype == torch.bfloat16 and grouped[0].running_var.dtype == torch.float32
+    torch.testing.assert_close(y.float(), wanted, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(grouped[0].running_var, exact[0].running_var, rtol=1e-5, atol=1e-6)

@@ -1,4 +1,5 @@
 """The loop's parts by themselves: checkpoints, model files, learning rate, collapse watch, front end."""
+import json
 import math
 
 import numpy as np
@@ -109,6 +110,24 @@ def test_collapse_watch(figures, epochs, said):
     warning = watch.look(figures, epochs)
     assert (warning is None) if said is None else (said in warning)
     assert watch.look(figures, epochs) is None, "each warning once"
+
+
+def test_collapse_watch_of_a_method_without_prototypes():
+    """Only the rank is judged; a knob that the method does not have is not named."""
+    watch = CollapseWatch(None)
+    assert watch.look({"teacher_entropy": 0.0, "effective_rank": 9.0}, 2.0) is None and watch.look({"effective_rank": 1.2}, 0.5) is None
+    warning = watch.look({"effective_rank": 1.2}, 2.0)
+    assert "effective rank 1.2" in warning and "data.batch_size" in warning and "last_layer" not in warning
+
+
+@pytest.mark.parametrize(("method", "shown"), [("dino", True), ("siamese", False)])
+def test_ln_k_is_shown_where_there_are_prototypes(data, tmp_path, method, shown):
+    """out_dim of a Siamese network is the width of its projection."""
+    tree = {"name": "siamese", "crops": [{"count": 2, "seconds": 0.4}], "hidden_dim": 8, "out_dim": 16, "predictor_dim": 4}
+    config = tiny(**({"method": tree} if method == "siamese" else {}), **{"train.steps": 2})
+    assert loop.train(prepare(config, data, tmp_path / "exp", torch.device("cpu"), print)) == 0
+    line = json.loads((tmp_path / "exp/progress.jsonl").read_text().splitlines()[-1])
+    assert line.get("ln_K") == (pytest.approx(math.log(16)) if shown else None)
 
 
 def test_differences_ignore_bookkeeping():

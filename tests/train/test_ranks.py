@@ -24,7 +24,8 @@ def train_with(ranks, conf, data, exp):
     done = subprocess.run([*program, "sslspk.bin.train", "--conf", str(conf), str(data), str(exp)], capture_output=True, text=True,
                           env={**os.environ, "OMP_NUM_THREADS": "1", "SSLSPK_DEVICE": "cpu"}, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    losses = [json.loads(line)["loss"] for line in (exp / "progress.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (exp / "progress.jsonl").read_text().splitlines()]
+    losses = [value for line in lines for key, value in line.items() if key == "loss" or "purity" in key]
     return losses, checkpoint.load(exp / "final.pt")["encoders"]
 
 

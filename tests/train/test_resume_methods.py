@@ -1,7 +1,7 @@
 """Every kind of state survives: queue, prototypes, curricula, accumulated steps; and what a run takes over from another one."""
 import pytest
 import torch
-from conftest import tiny
+from conftest import make_data, tiny
 from test_loop import CPU, final_weights, same, train_here
 
 from sslspk.errors import InputError
@@ -68,7 +68,8 @@ def test_everything_or_the_encoder_alone_is_taken_over(data, tmp_path):
     model, said = str(tmp_path / "moco/final.pt"), []
     old = checkpoint.load_newest(tmp_path / "moco")["method"]
     c3 = first_state(tiny(**{"method": C3MOCO, "train.init_from": model, "train.init_part": "everything"}), data, tmp_path / "c3", said)
-    assert all(torch.equal(c3[key], value) for key, value in old.items())
+    assert all(torch.equal(c3[key], value) for key, value in old.items() if key != "queue.step")
+    assert (old["queue.step"] >= 0).all() and (c3["queue.step"] == -1).all(), "this run counts its steps anew: no key comes from its future"
     assert set(c3) - set(old) and all(key.startswith("banks.") for key in set(c3) - set(old))
     assert any("new: banks" in line for line in said)
     dino = first_state(tiny(**{"method": DINO, "train.init_from": model}), data, tmp_path / "dino")
@@ -88,6 +89,11 @@ def test_what_cannot_be_taken_over_is_named(data, tmp_path):
     wanted = tiny(**{"method": MOCO, "train.init_from": str(tmp_path / "dino/final.pt"), "train.init_part": "everything"})
     with pytest.raises(InputError, match=r"dino: its method does not hold .*init_part=encoder"):
         prepare(wanted, data, tmp_path / "moco", CPU, print)
+    other = make_data(tmp_path / "other", count=14)
+    with pytest.raises(InputError, match=r"dino: was trained on other data .*init_part=encoder"):
+        prepare(wanted, other, tmp_path / "moco1", CPU, print)
+    with pytest.raises(InputError, match=r"init_from names no model; give --init-from"):
+        prepare(tiny(**{"train.init_part": "everything"}), data, tmp_path / "moco3", CPU, print)
     for path in checkpoint.checkpoints(tmp_path / "dino"):
         path.unlink()
     with pytest.raises(InputError, match="holds no checkpoint"):
@@ -112,3 +118,26 @@ def test_labels_read_for_monitors_change_nothing(data, tmp_path):
     figures = [(tmp_path / name / "progress.jsonl").read_text() for name in ("plain", "watched")]
     assert "purity_3" not in figures[0] and "purity_3" in figures[1] and "false_negative_precision" in figures[1]
     assert checkpoint.load(tmp_path / "watched/final.pt")["info"]["labels"] == "none"
+
+
+def test_a_system_that_starts_from_another_is_not_started_from_nothing(data, tmp_path):
+    with pytest.raises(InputError, match=r"starts from moco_x.*--init-from"):
+        prepare(tiny(after="moco_x"), data, tmp_path / "exp", CPU, print)
+
+
+def test_a_run_goes_on_without_the_model_that_it_started_from(data, tmp_path):
+    train_here(tiny(method={**MOCO, "labelled_share": 0.5}), data, tmp_path / "semi")
+    model = tmp_path / "semi/final.pt"
+    config = tiny(**{"method": DINO, "train.init_from": str(model), "train.save_every": 1})
+    train_here(config, data, tmp_path / "dino")
+    whole = final_weights(tmp_path / "dino")
+    for path in (model, tmp_path / "dino/final.pt", *checkpoint.checkpoints(tmp_path / "dino")[-2:]):
+        path.unlink()
+    train_here(config, data, tmp_path / "dino")
+    final = checkpoint.load(tmp_path / "dino/final.pt")
+    assert same(final["encoders"], whole) and final["info"]["labels"] == "speaker (50 %)"
+
+
+def test_a_curriculum_needs_something_to_mix_in(data, tmp_path):
+    with pytest.raises(InputError, match="nothing to augment with"):
+        prepare(tiny(**{"augment.grow": {"start_share": 0.2, "epochs": 2}}), data, tmp_path / "exp", CPU, print)

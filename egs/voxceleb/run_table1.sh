@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Table 1 of Zhang & Yu 2022: MoCo and DINO, three encoders, two training sets; prints the paper's figures with ours beside them.
+#   ./run_table1.sh --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --musan ... --rirs ... --ngpu 4 --nj 32
+#   ./run_table1.sh --mini true
+# What was done stays when a system fails or the script is stopped: the same command goes on.
+set -euo pipefail
+methods="moco dino"                # systems are called METHOD_ENCODER
+encoders=                          # empty: "tdnn resnetse34l ecapa", with --mini true "tdnn"
+trainsets="voxceleb1 voxceleb2"    # what to train on, one after the other
+mini=false                         # true: on the synthetic corpus
+PASS=()                            # all other options are those of run.sh
+help_message="usage: $0 [--methods 'M ...'] [--encoders 'E ...'] [--trainsets 'T ...'] [--mini true] [options of run.sh]"
+. ./path.sh
+. utils/parse_options.sh
+[ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
+exps=exp
+: "${encoders:=$([ "$mini" = true ] && echo tdnn || echo tdnn resnetse34l ecapa)}"
+if [ "$mini" = true ]; then exps=exp_mini PASS+=(--mini true); fi
+
+for train in $trainsets; do
+  tag=(); [ "$train" != voxceleb1 ] || tag=(--tag vox1)
+  for method in $methods; do
+    for encoder in $encoders; do
+      ./run.sh --system "${method}_$encoder" --train "$train" "${tag[@]}" "${PASS[@]}" ||
+        { echo "$0: error: ${method}_$encoder on $train failed; see above, then run the same command again" >&2; exit 1; }
+    done
+  done
+done
+local/show_paper_table.py --table 1 --paper conf/paper.yaml --out $exps/TABLE_1.md $exps

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Table 3 of Zhang & Yu 2022: those of its rows that are networks; prints the paper's figures with ours beside them.
+#   ./run_table3.sh --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --musan ... --rirs ... --ngpu 4 --nj 32
+#   ./run_table3.sh --encoder short --voxceleb1 /corpora/small --musan ... --rirs ...    (conf/*_short.yaml: hours, not weeks)
+#   ./run_table3.sh --mini true
+# What was done stays when a system fails or the script is stopped: the same command goes on.
+set -euo pipefail
+encoder=           # systems are called NAME_ENCODER; empty: those of the paper, with --mini true NAME_tdnn
+systems=           # only these of the table's systems; empty: all
+mini=false         # true: on the synthetic corpus
+PASS=()            # all other options are those of run.sh
+help_message="usage: $0 [--encoder NAME] [--systems 'S ...'] [--mini true] [options of run.sh]"
+. ./path.sh
+. utils/parse_options.sh
+[ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
+exps=exp
+if [ "$mini" = true ]; then exps=exp_mini PASS+=(--mini true); : "${encoder:=tdnn}"; fi
+show=(local/show_paper_table.py --table 3 --paper conf/paper.yaml ${encoder:+--encoder "$encoder"})
+[ -n "$systems" ] || systems=$("${show[@]}" --systems true)
+
+for system in $systems; do
+  ./run.sh --system "$system" "${PASS[@]}" ||
+    { echo "$0: error: $system failed; see above, then run the same command again" >&2; exit 1; }
+done
+"${show[@]}" --out $exps/TABLE_3.md $exps

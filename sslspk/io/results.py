@@ -1,0 +1,54 @@
+"""Result files of scored trial lists (steps/score.sh writes them), and the papers' figures that are set beside them.
+
+A row is a result_*.json with `list`, the trial list's name, and `scores`, the score file's path. A figure is one that a paper prints:
+table and source, row and column there, and, where a configuration stands for it, system, tag, train and list.
+"""
+import json
+from pathlib import Path
+
+from sslspk.config import read_yaml
+from sslspk.errors import InputError
+
+KEYS = ("system", "weights", "trained_on", "labels", "commit")
+
+
+def read(path: Path) -> dict:
+    """One result file as a row. Raises InputError when it does not say where its scores come from."""
+    row = json.loads(path.read_text(encoding="utf-8"))
+    row["list"] = path.stem.removeprefix("result_").removeprefix("trials_")
+    row["scores"] = path.with_name(path.stem.replace("result_", "scores_", 1))
+    missing = [key for key in KEYS if key not in row]
+    if missing:
+        raise InputError(f"{path}: has no {missing[0]}; score again with --provenance, which steps/score.sh reads.")
+    return row
+
+
+def read_all(exps: Path) -> list[dict]:
+    """The rows of EXPS/*/scores_*/result_*.json, by list, the best of each list first."""
+    rows = [read(path) for path in exps.glob("*/scores_*/result_*.json")]
+    return sorted(rows, key=lambda row: (row["list"], row["eer_percent"], row["system"], row["weights"]))
+
+
+def is_own_choice(row: dict) -> bool:
+    """Whether the embeddings are those of the encoder that the system's configuration says to evaluate, not the best of several."""
+    return row["weights"] == read_yaml(row["scores"].parent.parent / "config.yaml")["method"]["evaluate"]
+
+
+def published(path: Path) -> tuple[dict[int, dict], list[dict]]:
+    """The tables (number -> title, keys, source, ...) and the figures of a file such as conf/paper.yaml; each figure with its source."""
+    content = read_yaml(path)
+    tables, common = content.get("tables", {}), content.get("common", {})
+    sources = {number: {"source": table["source"]} for number, table in tables.items()}
+    return tables, [{**common, **sources.get(figure.get("table"), {}), **figure} for figure in content.get("figures", [])]
+
+
+def stands_for(row: dict, figure: dict) -> bool:
+    """Whether a row is that system on that list, trained on whatever set; `tag` is the suffix that a table's script gives it."""
+    names = (figure.get("system"), f"{figure.get('system')}_{figure.get('tag')}")
+    return row["weights"] != "untrained" and row["system"] in names and row["list"] == figure.get("list")
+
+
+def interval(row: dict) -> str:
+    """EER in %, with the ends of its interval where there is one."""
+    span = f" ({row['eer_percent_low']:.2f}-{row['eer_percent_high']:.2f})" if "eer_percent_low" in row else ""
+    return f"{row['eer_percent']:.2f}{span}"

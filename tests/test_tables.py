@@ -1,0 +1,268 @@
+"""The papers' tables: their figures and systems in conf/paper.yaml, ours beside them, and the scripts that run a table."""
+import json
+import re
+
+import pytest
+import recipe_copy
+import yaml
+from recipe_copy import SYNTH, VOXCELEB, overrides, run, sh, snapshot
+from test_chain import shrink
+
+from sslspk.bin.provenance import corpus
+from sslspk.bin.show_config import chain
+from sslspk.config import load
+from sslspk.io import results, table
+from sslspk.methods.config import weights
+from sslspk.train.config import SystemConfig
+
+PAPER = VOXCELEB / "conf/paper.yaml"
+TABLES = ("run_table1.sh", "run_table2.sh", "run_table3.sh", "run_table4.sh", "run_k_sweep.sh")
+
+
+def system(name):
+    return VOXCELEB / f"conf/{name}.yaml"
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("moco_ecapa", ()),
+    ("c3moco_ecapa", ("moco_ecapa", "moco_reweighted_ecapa")),
+    ("c3dino_ecapa", ("moco_ecapa", "moco_reweighted_ecapa", "c3moco_ecapa")),
+    ("c3dino_from_moco_ecapa", ("moco_ecapa",)),
+    ("c3dino_from_reweighted_ecapa", ("moco_ecapa", "moco_reweighted_ecapa")),
+    ("c3dino_from_dino_ecapa", ("dino_best_ecapa",)),
+    ("c3dino_multitask_ecapa", ()),
+])
+def test_chains_are_the_papers(name, expected):
+    config = load(SystemConfig, system(name))
+    assert tuple(chain(system(name), config.after)) == expected
+    if expected:
+        assert config.train.init_part == ("encoder" if name.startswith("c3dino") else "everything")
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("moco_ecapa", "projected query key"), ("simclr_ecapa", "encoder"), ("dino_ecapa", "teacher student"),
+    ("supervised_tdnn", "encoder"), ("siamese_resnetse34l", "encoder projected"), ("aat_resnetse34l", "encoder"),
+    ("c3dino_multitask_ecapa", "teacher student projected"),
+])
+def test_encoders_that_are_evaluated(name, expected):
+    assert " ".join(weights(load(SystemConfig, system(name)).method)) == expected
+
+
+def test_what_the_confs_of_a_row_share_and_where_they_differ():
+    """Table 2's systems 6 to 9 are system 4 but for their start; a stage is the one before it but for what the stage adds."""
+    def differing(a, b):
+        one, other = (load(SystemConfig, system(name)).model_dump(exclude={"reproduces", "after"}) for name in (a, b))
+        return {key for key in one if one[key] != other[key]}
+
+    for name in ("c3dino", "c3dino_from_moco", "c3dino_from_reweighted", "c3dino_from_dino"):
+        assert differing("dino_best_ecapa", f"{name}_ecapa") == set()
+    assert differing("moco_ecapa", "moco_reweighted_ecapa") == {"method", "train"} == differing("moco_reweighted_ecapa", "c3moco_ecapa")
+    methods = [load(SystemConfig, system(name)).method for name in ("moco_ecapa", "moco_reweighted_ecapa", "c3moco_ecapa")]
+    assert [(bool(m.reweight), bool(m.proto)) for m in methods] == [(False, False), (True, False), (True, True)]
+    multi, best = load(SystemConfig, system("c3dino_multitask_ecapa")).method, load(SystemConfig, system("dino_best_ecapa")).method
+    assert multi.dino == best and multi.moco.reweight and multi.moco.proto and multi.moco.queue_size == methods[0].queue_size
+
+
+def test_every_figure_of_the_papers_that_is_ours_has_a_configuration():
+    tables, figures = results.published(PAPER)
+    assert [sum(figure.get("table") == number for figure in figures) for number in tables] == [12, 18, 14, 18]
+    for figure in figures:
+        assert figure["source"] and 0 < figure["eer_percent"] < 50
+        assert "table" not in figure or len(figure["row"]) == len(tables[figure["table"]]["keys"])
+        if "system" in figure:
+            assert load(SystemConfig, system(figure["system"])).reproduces
+            assert figure["train"] in ("voxceleb1", "voxceleb2") and figure["list"] in ("veri_test2", "voxsrc2021_val")
+    keys = [(figure.get("table"), *figure.get("row", [figure.get("system")]), figure.get("column")) for figure in figures]
+    assert len(set(keys)) == len(keys)
+
+
+def test_figures_were_copied_rightly():
+    """The sums of the paper's columns, added up by hand."""
+    _, figures = results.published(PAPER)
+
+    def total(number, metric, column):
+        return round(sum(f[metric] for f in figures if f.get("table") == number and f["column"] == column), 2)
+
+    assert [total(1, "eer_percent", c) for c in ("TDNN", "R34L", "E-TDNN")] == [32.6, 30.5, 27.2]
+    assert [total(1, "min_dcf_0.01", c) for c in ("TDNN", "R34L", "E-TDNN")] == [2.66, 2.56, 2.28]
+    assert [total(2, "eer_percent", c) for c in ("Vox1 test", "VoxSRC21 Dev")] == [38.4, 126.5]
+    assert total(3, "eer_percent", "Vox1 test") == 81.4
+    assert [total(4, "eer_percent", c) for c in ("2k", "4k", "6k", "8k", "10k", "12k")] == [20.0, 17.5, 15.9, 14.7, 13.8, 13.3]
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_each_table_has_small_counterparts(tmp_path, number):
+    recipe = recipe_copy.make(tmp_path)
+    for encoder, folder in (("tdnn", "conf/mini"), ("short", "conf")):
+        names = run(recipe, *show(number, "--encoder", encoder, "--systems", "true")).split()
+        assert len(names) == len(set(names)) > 2
+        for name in names:
+            assert (recipe / folder / f"{name}.yaml").exists(), name
+
+
+def show(number, *words):
+    program = ". ./path.sh; exec local/show_paper_table.py \"$@\""
+    return ("bash", "-c", program, "_", "--table", number, "--paper", "conf/paper.yaml", *words)
+
+
+def write_result(recipe, name, weights="teacher", evaluate="teacher", **changes):
+    row = {"system": name, "weights": weights, "trained_on": "voxceleb2", "labels": "none", "commit": "abc", "targets": 3, "nontargets": 7,
+           "trials_md5": "0", "eer_percent": 9.0, "min_dcf_0.01": 0.5, "min_dcf_0.05": 0.4, "steps": 7, "seed": 1} | changes
+    folder = recipe / f"exp/{name}/scores_{weights}"
+    folder.mkdir(parents=True)
+    (folder / f"result_trials_{changes.get('list', 'veri_test2')}.json").write_text(json.dumps(row))
+    (folder.parent / "config.yaml").write_text(yaml.safe_dump({"method": {"evaluate": evaluate}}))
+
+
+def cells(text):
+    """Row by row, without the line below the heads."""
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    return [row for row in rows if set("".join(row)) != {"-"}]
+
+
+def test_table_1_sets_ours_beside_the_papers(tmp_path):
+    recipe = recipe_copy.make(tmp_path)
+    write_result(recipe, "dino_ecapa", eer_percent=4.123, eer_percent_low=3.9, eer_percent_high=4.4)
+    write_result(recipe, "dino_ecapa", weights="student", eer_percent=4.0)      # better, but not what the conf says to evaluate
+    write_result(recipe, "dino_ecapa", weights="untrained", eer_percent=3.0)
+    write_result(recipe, "dino_tdnn_vox1", trained_on="voxceleb1", eer_percent=7.5)
+    write_result(recipe, "moco_tdnn", weights="projected", evaluate="projected", trained_on="voxceleb1", eer_percent=12.0)   # no tag
+    write_result(recipe, "moco_ecapa_k9", weights="projected", evaluate="projected", eer_percent=1.0)           # another variant
+    said = run(recipe, *show(1, "--out", "t.md", "exp"))
+    rows = cells((recipe / "t.md").read_text())
+    assert rows[0] == ["training data", "method", "EER % TDNN", "EER % R34L", "EER % E-TDNN", "minDCF TDNN", "minDCF R34L", "minDCF E-TDNN"]
+    assert rows[1] == ["Vox1", "MoCo", "11.3 / 12.00", "10.8 /", "9.8 /", "0.76 / 0.500", "0.72 /", "0.67 /"]
+    assert rows[2] == ["Vox2", "MoCo", "8.5 /", "8.3 /", "7.3 /", "0.63 /", "0.62 /", "0.61 /"]
+    assert rows[3] == ["Vox1", "DINO", "7.2 / 7.50", "6.8 /", "6.1 /", "0.76 / 0.500", "0.72 /", "0.52 /"]
+    assert rows[4] == ["Vox2", "DINO", "5.6 /", "4.6 /", "4.0 / 4.12 (3.90-4.40)", "0.51 /", "0.50 /", "0.48 / 0.500"]
+    text = (recipe / "t.md").read_text()
+    assert "- dino_ecapa: teacher, trained on voxceleb2, 7 steps, seed 1" in text and "3 systems of ours" in said
+    assert "10 trials" in text and "37611" in text and "no like for like" in text
+
+
+def test_tables_2_and_3_with_other_encoders_labels_and_rows_that_are_not_run(tmp_path):
+    recipe = recipe_copy.make(tmp_path)
+    write_result(recipe, "c3dino_short", trained_on="voxceleb1", eer_percent=20.0)
+    write_result(recipe, "moco_supcon15_short", weights="query", evaluate="query", trained_on="voxceleb1", labels="speaker (15 %)")
+    run(recipe, *show(2, "--encoder", "short", "--out", "t2.md", "exp"))
+    rows = cells((recipe / "t2.md").read_text())
+    assert rows[0] == ["system", "method", "EER % Vox1 test", "EER % VoxSRC21 Dev"] and len(rows) == 10
+    assert rows[8] == ["8", "C3-DINO 2 (sys. 3 initial)", "2.5 / 20.00 [voxceleb1]", "12.2 /"]
+    run(recipe, *show(3, "--encoder", "short", "--out", "t3.md", "exp"))
+    by_method = {row[1]: row[2] for row in cells((recipe / "t3.md").read_text())}
+    assert by_method["i-vector (Huh et al. 2020)"] == "15.3 / not run here"
+    assert by_method["MoCo+SupCon, 15 % label (Xia et al.)"] == "4.3 / 9.00 [speaker (15 %), voxceleb1]"
+    unknown = sh(recipe, *show(7, "--out", "t.md", "exp"))
+    assert unknown.returncode == 1 and "1, 2, 3, 4" in unknown.stderr and unknown.stderr.count("\n") == 1
+
+
+def test_table_4_sorts_ours_by_size(tmp_path):
+    recipe = recipe_copy.make(tmp_path)
+    for part, rate in (("_spk1000", 8.0), ("_spk500", 9.0), ("", 4.0), ("_2.5h", 11.0)):
+        write_result(recipe, "dino_ecapa" + part, trained_on="voxceleb2" + part, eer_percent=rate)
+    write_result(recipe, "supcon_ecapa_spk500", weights="encoder", evaluate="encoder", labels="speaker", eer_percent=7.0)
+    run(recipe, *show(4, "--out", "t.md", "exp"))
+    rows = cells((recipe / "t.md").read_text())
+    assert rows[:2] == [["method", *(f"EER % {n}k" for n in (2, 4, 6, 8, 10, 12))], ["MoCo", "8.5", "7.5", "6.8", "6.3", "5.7", "5.4"]]
+    assert rows[4:] == [["ours: EER %", "2.5 hours", "500 speakers", "1000 speakers", "all"], ["DINO", "11.00", "9.00", "8.00", "4.00"],
+                        ["SupCon", "", "7.00 [speaker]", "", ""]]
+
+
+def test_k_sweep_prints_and_draws(tmp_path):
+    recipe = recipe_copy.make(tmp_path)
+    words = ("bash", "-c", ". ./path.sh; exec local/show_k_sweep.py \"$@\"", "_", "--system", "dino_ecapa", "--out", "exp/k.md", "--plot",
+             "exp/k.png", "exp")
+    none = sh(recipe, *words)
+    assert none.returncode == 1 and "run_k_sweep.sh" in none.stderr and none.stderr.count("\n") == 1
+    write_result(recipe, "dino_ecapa_k65536", eer_percent=3.3, eer_percent_low=3.0, eer_percent_high=3.5)
+    write_result(recipe, "dino_ecapa_k6000", eer_percent=4.5)
+    write_result(recipe, "dino_ecapa_k6000", weights="student", eer_percent=4.4)
+    write_result(recipe, "dino_ecapa", eer_percent=4.0)
+    run(recipe, *words)
+    rows = cells((recipe / "exp/k.md").read_text())
+    assert [row[:3] for row in rows[1:]] == [["6000", "teacher", "4.50"], ["65536", "teacher", "3.30 (3.00-3.50)"]]
+    assert (recipe / "exp/k.png").read_bytes().startswith(b"\x89PNG") and "(k.png)" in (recipe / "exp/k.md").read_text()
+
+
+@pytest.mark.parametrize(("data", "expected"), [
+    ("voxceleb2_dev_packed", "voxceleb2"), ("voxceleb1_dev_vad_spk500", "voxceleb1_spk500"),
+    ("voxceleb2_dev_packed_2.5h", "voxceleb2_2.5h"), ("voxceleb2_dev_packed_spk500_dino_tdnn_spk500_k60", "voxceleb2_spk500"),
+    ("voxceleb1_dev_vad_dino_short", "voxceleb1"),
+])
+def test_a_result_names_the_part_of_the_corpus(data, expected):
+    assert corpus(data) == expected
+
+
+@pytest.mark.parametrize("script", TABLES)
+def test_scripts_explain_themselves_and_hand_mistakes_on(tmp_path, script):
+    recipe = recipe_copy.make(tmp_path)
+    assert "options of run.sh" in run(recipe, f"./{script}", "--help")
+    wrong = sh(recipe, f"./{script}", "--nmu", "3")
+    assert wrong.returncode == 1 and "--nmu" in wrong.stderr and "failed" in wrong.stderr.splitlines()[-1], wrong.stderr
+    stray = sh(recipe, f"./{script}", "moco")
+    assert stray.returncode == 1 and "'moco'" in stray.stderr and stray.stderr.count("\n") == 1
+
+
+def test_part_is_speakers_or_hours(tmp_path):
+    recipe = recipe_copy.make(tmp_path)
+    done = sh(recipe, "./run.sh", "--speakers", "3", "--hours", "1")
+    assert done.returncode == 1 and "two ways" in done.stderr and done.stderr.count("\n") == 1
+    done = sh(recipe, "./run_table4.sh", "--by", "hours")
+    assert done.returncode == 1 and "--sizes" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_scripts_run_a_table_on_the_small_corpus(tmp_path, monkeypatch):
+    """Few systems of each, three steps; one that fails is named, and what was done before it stays."""
+    recipe = recipe_copy.make(tmp_path)
+    monkeypatch.chdir(recipe)
+    shrink(recipe)
+    common = ("--mini", "true", f"--synth={SYNTH}", "--nj", "1")
+    tiny = overrides("train.steps=3", "data.batch_size=8")
+    exps = recipe / "exp_mini"
+
+    broken = sh(recipe, "./run_table2.sh", *common, "--systems", "moco_tdnn c3dino_from_x_tdnn")
+    assert broken.returncode == 1 and "c3dino_from_x_tdnn failed" in broken.stderr.splitlines()[-1]
+    assert (exps / "moco_tdnn/final.pt").exists() and not (exps / "TABLE_2.md").exists()
+    before = snapshot(exps / "moco_tdnn")
+    said = run(recipe, "./run_table2.sh", *common, "--systems", "moco_tdnn c3dino_from_moco_tdnn")
+    assert snapshot(exps / "moco_tdnn") == before and (exps / "table2_det_veri_test2.png").exists()
+    rows = {row[1]: row[2] for row in cells((exps / "TABLE_2.md").read_text())}
+    assert re.fullmatch(r"7\.3 / \S+ \(\S+\) \[voxceleb1\]", rows["MoCo"]) and rows["DINO"] == "3.3 /" and rows["MoCo"] in said
+    assert rows["C3-DINO 2 (sys. 1 initial)"].startswith("2.9 / ")
+
+    run(recipe, "./run_table1.sh", *common, "--methods", "dino", *tiny)
+    ours = {tuple(row[:2]): row[2] for row in cells((exps / "TABLE_1.md").read_text())}
+    assert all(re.fullmatch(r"\S+ / \S+ \(\S+\)", ours[key, "DINO"]) for key in ("Vox1", "Vox2"))
+
+    run(recipe, "./run_table3.sh", *common, "--systems", "supervised_tdnn", *tiny)
+    rows = {row[1]: row[2] for row in cells((exps / "TABLE_3.md").read_text())}
+    assert "[speaker, voxceleb1]" in rows["x-vector (Snyder et al. 2018)"]
+
+    run(recipe, "./run_table4.sh", *common, "--systems", "supcon_tdnn", "--sizes", "3 5", *tiny)
+    assert cells((exps / "TABLE_4.md").read_text())[-2] == ["ours: EER %", "3 speakers", "5 speakers"]
+    speakers = [set(table.read(recipe / f"data_mini/voxceleb1_dev_packed_spk{n}/utt2spk").values()) for n in (3, 5)]
+    assert [len(those) for those in speakers] == [3, 5] and speakers[0] < speakers[1]
+    row = json.loads(next(exps.glob("supcon_tdnn_spk3/scores_encoder/result_*.json")).read_text())
+    assert (row["trained_on"], row["labels"]) == ("voxceleb1_spk3", "speaker") and row["training_data"].startswith("12 utterances")
+
+    run(recipe, "./run_k_sweep.sh", *common, "--sizes", "32 64", *tiny)
+    sizes = cells((exps / "K_SWEEP_dino_tdnn.md").read_text())
+    assert [row[0] for row in sizes[1:]] == ["32", "64"] and (exps / "k_sweep_dino_tdnn.png").exists()
+    assert yaml.safe_load((exps / "dino_tdnn_k64/config.yaml").read_text())["method"]["out_dim"] == 64
+
+
+@pytest.mark.slow
+def test_hours_on_the_feats_road_with_vad_and_a_chain(tmp_path, monkeypatch):
+    """The part is cut out of the packed audio, and its name is on data and experiments, those of the earlier systems too."""
+    recipe = recipe_copy.make(tmp_path)
+    monkeypatch.chdir(recipe)
+    shrink(recipe)
+    run(recipe, "./run.sh", "--mini", "true", f"--synth={SYNTH}", "--nj", "1", "--system", "c3dino_from_moco_tdnn", "--hours", "0.005",
+        "--road", "feats", "--set", "vad=true", "--tag", "x")
+    exps = recipe / "exp_mini"
+    kept = table.read(recipe / "data_mini/voxceleb1_dev_vad_0.005h/utt2dur")
+    assert 18 <= sum(map(float, kept.values())) < 21 and len(kept) < len(table.read(recipe / "data_mini/voxceleb1_dev_vad/utt2dur"))
+    assert (exps / "moco_tdnn_0.005h/final.pt").exists() and (exps / "c3dino_from_moco_tdnn_0.005h_x/final.pt").exists()
+    row = json.loads(next(exps.glob("c3dino_from_moco_tdnn_0.005h_x/scores_teacher/result_*.json")).read_text())
+    assert (row["system"], row["trained_on"], row["road"]) == ("c3dino_from_moco_tdnn_0.005h_x", "voxceleb1_0.005h", "feats")
