@@ -63,7 +63,8 @@ class Moco(Method):
         keys = torch.cat([self._keys(views[v], batch, progress) for v in order])
         q = F.normalize(queries.float())
         units, known = batch.units.repeat(len(order)), self.known(batch.labels).repeat(len(order))
-        positive, negative = (q * keys).sum(1), dots(q, self.queue.keys)
+        # a queue longer than an epoch holds older keys of the recording itself: they are no negatives
+        positive, negative = (q * keys).sum(1), dots(q, self.queue.keys).masked_fill(units[:, None] == self.queue.unit, -torch.inf)
         out = self._contrast(positive, negative, known, progress)
         out["loss"] = out["loss"] + self._prototypes(q, keys, units, progress, out)
         if progress.log:
@@ -98,7 +99,7 @@ class Moco(Method):
             logits = torch.cat([positive[:, None], negative], 1) / cfg.temperature
             friends = (known[:, None] == self.queue.known) & labelled[:, None]
             affinity = torch.cat([torch.ones_like(labelled)[:, None], friends], 1)
-            supcon = affinity_contrastive(logits, affinity, torch.ones_like(affinity))
+            supcon = affinity_contrastive(logits, affinity, logits > -torch.inf)
             per_anchor = torch.where(labelled, cfg.supcon_weight * supcon, per_anchor)
         if cfg.reweight and progress.epochs >= cfg.reweight.start_epoch:
             flagged = self._flags(positive, negative).any(1) & (known < 0)  # where labels tell, nothing is suspected

@@ -69,6 +69,18 @@ def test_symmetric_loss_is_the_mean_of_both_directions():
     assert out == pytest.approx(sum(both) / 2, rel=1e-5)
 
 
+def test_older_keys_of_the_recording_itself_are_no_negatives():
+    method, x = without_batch_norm(), views()
+    q, k = vectors(method, x)
+    method.queue.unit.copy_(torch.tensor([0, 9, 3, -1, -1, -1, -1, -1]))
+    slow = [slow_info_nce(q[i:i + 1], k[i:i + 1], method.queue.keys[method.queue.unit != i], 0.2)[0] for i in range(6)]
+    out = method(batch(x), START)
+    assert out["loss"].item() == pytest.approx(sum(slow) / 6, rel=1e-5)
+    assert all(math.isfinite(value.item()) for value in out.values())
+    out["loss"].backward()
+    assert all(torch.isfinite(p.grad).all() for p in method.query.parameters())
+
+
 def test_keys_enter_the_queue_after_the_step_in_the_order_of_the_batch():
     method, x = without_batch_norm(), views()
     _, k = vectors(method, x)
