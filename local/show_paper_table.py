@@ -100,7 +100,7 @@ def measured(row: dict, train: str) -> str:
 
 
 def study_rows(systems: dict[str, str], rows: list[dict]) -> dict[tuple, dict]:
-    """Our runs on parts of a training set: (method, unit, amount) -> row."""
+    """Our runs on parts of a training set, and on all of it: (method, corpus, unit, amount) -> row."""
     found: dict[tuple, dict] = {}
     for row in rows:
         part = PART.fullmatch(row["system"])
@@ -108,16 +108,17 @@ def study_rows(systems: dict[str, str], rows: list[dict]) -> dict[tuple, dict]:
             continue
         unit = "speakers" if part["speakers"] else "hours" if part["hours"] else "all"
         for method in (method for method, system in systems.items() if system == part["system"]):
-            found.setdefault((method, unit, float(part["speakers"] or part["hours"] or 0)), row)
-    return dict(sorted(found.items(), key=lambda item: (item[0][1] == "all", item[0][1], item[0][2])))
+            found[method, row["trained_on"].partition("_")[0], unit, float(part["speakers"] or part["hours"] or 0)] = row
+    order = list(systems)
+    return dict(sorted(found.items(), key=lambda item: (order.index(item[0][0]), item[0][1], item[0][2] == "all", *item[0][2:])))
 
 
 def study_grid(found: dict[tuple, dict]) -> list[str]:
     """Ours as a table of methods by amounts of data."""
     if not found:
         return ["Ours: not run."]
-    columns = list(dict.fromkeys(key[1:] for key in found))
-    heads = ["all" if unit == "all" else f"{amount:g} {unit}" for unit, amount in columns]
+    columns = sorted({key[1:] for key in found}, key=lambda key: (key[0], key[1] == "all", *key[1:]))
+    heads = [f"{'all' if unit == 'all' else f'{amount:g} {unit}'} of {corpus}" for corpus, unit, amount in columns]
     lines = [line(["ours: EER %", *heads]), line(["---"] * (1 + len(heads)))]
     for method in dict.fromkeys(key[0] for key in found):
         these = [found.get((method, *column)) for column in columns]

@@ -114,6 +114,16 @@ def test_help_shows_message_notes_and_defaults(step):
     assert sum(line.startswith("  --nj ") for line in lines) == 1
 
 
+def test_a_script_may_hand_on_what_it_does_not_know(tmp_path):
+    (tmp_path / "outer.sh").write_text(f"set -euo pipefail\nnj=4\nset=()\nPASS=()\n. {UTILS}/parse_options.sh\n"
+                                       'printf "<%s>" "$nj" "${set[@]}" "|" "${PASS[@]}" "|" "$@"\n')
+    given = sh("bash", "outer.sh", "--ngpu", "2", "--nj=3", "--synth=--utts 2", "--set", "a=b c", "--max-jobs", "-1", "--", "--data",
+               cwd=tmp_path)
+    assert given.stdout == "<3><a=b c><|><--ngpu><2><--synth=--utts 2><--max-jobs><-1><|><--data>"
+    refused(sh("bash", "outer.sh", "--ngpu", cwd=tmp_path), "--ngpu", "needs a value")
+    refused(sh("bash", "outer.sh", "--ngpu", "--nj", "3", cwd=tmp_path), "--ngpu", "needs a value")
+
+
 def test_parser_leaves_nothing_behind_and_works_without_options(tmp_path):
     (tmp_path / "bare.sh").write_text(f"set -euo pipefail\n. {UTILS}/parse_options.sh\n"
                                       "compgen -v _po_ || compgen -A function _po_ || echo \"$@\"\n")
