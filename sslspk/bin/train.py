@@ -4,7 +4,9 @@ Writes EXP/config.yaml before the first step, EXP/ckpt/ while it runs, EXP/final
 interruption, it goes on from the newest checkpoint and ends with the same weights.
 """
 import argparse
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 from sslspk.errors import entry
 
@@ -29,19 +31,11 @@ def main() -> int:
     check_torch_pair()
     from sslspk.train import distributed
     device = distributed.init(config.train.timeout_seconds)
-    try:
-        return _run(config, args.data, args.exp, device)
-    finally:
-        distributed.finish()
-
-
-def _run(config, data: Path, exp: Path, device) -> int:
-    """Train; the job and its model are gone when this returns."""
     from sslspk.nn import comm
     from sslspk.train.job import prepare
     from sslspk.train.loop import train
     say = print if comm.rank() == 0 else lambda text: None
-    return train(prepare(config, data, exp, device, say))
+    return train(prepare(config, args.data, args.exp, device, say))
 
 
 def _already_done(exp: Path, config, data: Path) -> int:
@@ -59,5 +53,12 @@ def _already_done(exp: Path, config, data: Path) -> int:
     return 0
 
 
+def _leave(status: int) -> NoReturn:
+    if "torch" not in sys.modules:
+        sys.exit(status)
+    from sslspk.train import distributed
+    distributed.leave(status)
+
+
 if __name__ == "__main__":
-    entry(main)
+    entry(main, _leave)

@@ -52,6 +52,7 @@ def train(job: Job) -> int:
         if stopping and not last:
             log.say(f"asked to stop: saved step {job.step}; the same command goes on from there")
             (job.exp / STOPPED).touch()
+            log.close()
             return REQUEUE
     log.close()
     finish(job, save_every)
