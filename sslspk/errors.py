@@ -2,7 +2,6 @@
 import errno
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -20,16 +19,12 @@ def entry(main: Callable[[], int | None], leave: Callable[[int], NoReturn] = sys
         print(f"{name}: error: {err}", file=sys.stderr)
         status = 1
     except OSError as err:
-        if err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
-            where = f" ({err.filename})" if err.filename else ""
-            print(f"{name}: error: cannot write{where}: {err.strerror}; free some space or choose another place, "
-                  "then run the same command again.", file=sys.stderr)
-        else:
-            traceback.print_exc()
+        if err.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+            raise
+        where = f" ({err.filename})" if err.filename else ""
+        print(f"{name}: error: cannot write{where}: {err.strerror}; free some space or choose another place, "
+              "then run the same command again.", file=sys.stderr)
         status = 1
     except KeyboardInterrupt:
         status = 130
-    except Exception:
-        traceback.print_exc()
-        status = 1
     leave(status)

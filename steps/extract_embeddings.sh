@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Extracts one embedding per utterance: reads a data directory and EXP/final.pt, writes OUTDIR/xvector.{scp,N.ark}.
+# Extracts one embedding per utterance: reads a data directory and EXP/final.pt, writes OUTDIR/xvector.{scp,N.ark}
+# and OUTDIR/provenance.json, which says what they come from.
 set -euo pipefail
 cmd=utils/run.pl
 nj=4               # number of parallel jobs, and of archives
@@ -20,7 +21,7 @@ scp=$data/wav.scp
 [ -f "$scp" ] || scp=$data/feats.scp
 [ -f "$scp" ] || { echo "$0: error: $data has neither wav.scp nor feats.scp; run the stage that prepares it" >&2; exit 1; }
 key="extract_embeddings $weights $untrained"
-if done_skip "$out" "$key" "$scp" "$model" -- "$out/xvector.scp"; then echo "$0: $out is up to date, skipped"; exit 0; fi
+if done_skip "$out" "$key" "$scp" "$model" -- "$out"/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
 utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
 # An earlier run's table would point into archives that are about to change.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The statistics baseline: reads DATA/feats.scp, writes OUT/{raw,standardised,deviation}/xvector.{ark,scp}.
+# The statistics baseline: reads DATA/feats.scp, writes OUT/{raw,standardised,deviation}/{xvector.{ark,scp},provenance.json}.
 set -euo pipefail
 cmd=utils/run.pl
 conf=conf/fbank.yaml   # how DATA/feats.scp was made
@@ -18,7 +18,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -f "$conf" ] || die "there is no configuration $conf; check --conf."
 key="extract_statistics $(done_conf "$conf")"
 inputs=("$data/feats.scp" "$reference/wav.scp")
-if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{raw,standardised,deviation}/xvector.scp; then echo "$0: $out is up to date, skipped"; exit 0; fi
+if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{raw,standardised,deviation}/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
 utils/validate_data_dir.sh --no-wav --allow-pipes "$allow_pipes" "$data"
 mkdir -p "$out/log"
 $cmd "$out/log/statistics.log" python3 -m sslspk.bin.extract_statistics --conf "$conf" --reference "$reference" \

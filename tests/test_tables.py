@@ -8,10 +8,10 @@ import yaml
 from recipe_copy import SYNTH, VOXCELEB, overrides, run, sh, snapshot
 from test_chain import shrink
 
-from sslspk.bin.provenance import corpus
 from sslspk.bin.show_config import chain
 from sslspk.config import load
 from sslspk.io import results, table
+from sslspk.io.provenance import corpus
 from sslspk.methods.config import weights
 from sslspk.train.config import SystemConfig
 

@@ -1,6 +1,6 @@
 """Embeddings of whole utterances: `python3 -m sslspk.bin.extract_embeddings DATA MODEL OUT.ark OUT.scp`.
 
-One utterance at a time, so that a result depends neither on batch mates nor on how the data were split. The model file
+Also writes provenance.json beside OUT.scp. One utterance at a time, so that a result depends neither on batch mates nor on how the data were split. The model file
 carries the feature configuration. Reads DATA/wav.scp, or DATA/feats.scp where there is no audio.
 """
 import argparse
@@ -25,7 +25,7 @@ def main() -> int:
     import torch
     from tqdm import tqdm
 
-    from sslspk.io import ark, table
+    from sslspk.io import ark, provenance, table
     from sslspk.train import model as models
     device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
     if args.gpu >= torch.cuda.device_count():
@@ -38,6 +38,7 @@ def main() -> int:
             x = features(model, utt, spec, from_audio, args.allow_pipes == "true", device)
             embedding = model.encoder(x)[0].float().cpu().numpy()
             writer.write(utt, embedding)
+    provenance.write(args.scp.parent, **models.provenance(args.model, args.weights, args.untrained))
     return 0
 
 

@@ -1,7 +1,7 @@
 """The statistics baseline: `python3 -m sslspk.bin.extract_statistics --reference TRAIN_DATA DATA OUT`.
 
 Each utterance becomes the mean and the deviation over time of its un-normalised features (DATA/feats.scp). Three variants,
-each a directory with xvector.{ark,scp}: OUT/raw (mean, deviation), OUT/standardised (the same, each dimension centred and
+each a directory with xvector.{ark,scp} and provenance.json: OUT/raw (mean, deviation), OUT/standardised (the same, each dimension centred and
 scaled by its mean and deviation over TRAIN_DATA's utterances) and OUT/deviation (deviation alone). The best of the three by
 EER is what a trained system has to beat. TRAIN_DATA may hold only audio: a sample of it is then read.
 """
@@ -27,7 +27,7 @@ def main() -> int:
 
     from tqdm import tqdm
 
-    from sslspk.io import ark, table
+    from sslspk.io import ark, provenance, table
     rows = {utt: statistics(ark.load(spec)) for utt, spec in tqdm(table.read(args.data / "feats.scp").items(), unit="utt")}
     sample = _sample(args.reference, args.conf, args.allow_pipes == "true")
     reference = np.stack([statistics(x) for x in tqdm(sample, unit="utt")])
@@ -38,6 +38,7 @@ def main() -> int:
         with ark.Writer(args.out / name / "xvector.ark", args.out / name / "xvector.scp") as writer:
             for utt, vector in rows.items():
                 writer.write(utt, change(vector).astype(np.float32))
+        provenance.write(args.out / name, "statistics", name)
     return 0
 
 

@@ -16,11 +16,13 @@ class Crop(Config):
                      start to its end, and overlap no more than they must
         triplet      (segment 1, augmentation A), (segment 2, A), (segment 2, B): disjoint segments for augmentation adversarial
                      training (Huh et al. 2020, arXiv 2007.12085). A is one noise slice, SNR, room, equaliser, gain and mask
+    clean: neither noise, room, equaliser, gain nor masks (a change of speed is the recording's, and stays)
     """
 
     count: PositiveInt
     seconds: PositiveFloat
     layout: Literal["independent", "disjoint", "triplet"] = "independent"
+    clean: bool = False
 
     @model_validator(mode="after")
     def _three(self):

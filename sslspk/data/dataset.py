@@ -3,7 +3,7 @@
 A batch is a dictionary:
     crops   one dictionary per Crop of the method, each array starting (V, B, ...):
             wave road: wave int16 (V,B,S), and with augmentation the fields of noise.Draw;   feats road: feats float32 (V,B,T,F)
-            masks int32 (V,B,n,3) when SpecAugment is on
+            masks int32 (V,B,n,3) when SpecAugment is on; a clean crop has the wave or the features alone
     label   (B,) int64, -1 without labels      unit (B,) int64: position of the recording in the index
     failed  list of "utterance: reason" for recordings that could not be read and were replaced
 """
@@ -147,7 +147,7 @@ class BatchDataset(torch.utils.data.Dataset):
                     x = read(self.index, self.config.road, int(place[0]), int(place[1]), needed)
                     x, last = speed.change(x, factor)[:size], place
                 if crop.layout != "triplet" or len(views) != 1:  # the second of a triplet shares the first one's
-                    effects = self._effects(size, rng, augmented)
+                    effects = {} if crop.clean else self._effects(size, rng, augmented)
                 views.append({self.config.road: x, **effects})
             out.append(views)
         return out, int(members[0])

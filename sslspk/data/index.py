@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from sslspk.errors import InputError
-from sslspk.io import audio, files, table
+from sslspk.io import audio, datadir, files, table
 
 
 class Strings:
@@ -31,11 +31,12 @@ class UtteranceIndex:
     paths    the files that hold them (a packed archive once, however many utterances it holds)
     path_of  (N,) int32     offset (N,) int64, -1 for a file of its own     length (N,) int64: samples (wave) or frames (feats)
     label    (N,) int32: index into `speakers` in sorted order, all -1 when labels were not asked for
+    label_source  what these labels are: "speaker", or "pseudo" and the like where utils/relabel_data_dir.sh made them
     unit_of  (N,) int32: recordings; noisy copies of one recording (utt2uniq) form one unit, else every utterance is its own
     """
 
     def __init__(self, data_dir: str | Path, road: str, labels: bool = False):
-        data = Path(data_dir)
+        self.data = data = Path(data_dir)
         scp, lengths = ("wav.scp", "utt2num_samples") if road == "wave" else ("feats.scp", "utt2num_frames")
         specs = table.read(data / scp)
         sizes = table.read(data / lengths)
@@ -43,7 +44,7 @@ class UtteranceIndex:
         self.keys = Strings(specs)
         self.path_of, self.offset, self.paths = _locate(specs.values())
         self.length = np.fromiter(map(int, sizes.values()), np.int64, len(sizes))
-        self.speakers: list[str] = []
+        self.label_source, self.speakers = datadir.label_source(data), []
         self.label = np.full(len(specs), -1, np.int32)
         if labels:
             utt2spk = table.read(data / "utt2spk")
@@ -77,9 +78,11 @@ class UtteranceIndex:
         return np.minimum.reduceat(self.length[self.members], self.unit_start[:-1])
 
     def fingerprint(self) -> str:
-        """What tells these data from others: how many utterances, and a digest of their ids and lengths."""
-        digest = hashlib.md5(self.keys.bytes.tobytes() + self.length.tobytes()).hexdigest()[:12]
-        return f"{len(self.keys)} utterances, digest {digest}"
+        """What tells these data from others: how many utterances, and a digest of their ids and lengths (and of pseudo-labels)."""
+        digest = hashlib.md5(self.keys.bytes.tobytes() + self.length.tobytes())
+        if self.label_source != "speaker":
+            digest.update((self.data / "utt2spk").read_bytes())
+        return f"{len(self.keys)} utterances, digest {digest.hexdigest()[:12]}"
 
     def require_rate(self, rate: float, count: int = 16) -> None:
         """Look at the first recording of up to `count` of the files; InputError names one that has another sampling rate."""

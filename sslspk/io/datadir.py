@@ -11,6 +11,7 @@ from sslspk.io import files, table
 SCP_TABLES = ("wav.scp", "feats.scp", "vad.scp")
 UTTERANCE_TABLES = (*SCP_TABLES, "text")
 FIX = "run utils/fix_data_dir.sh"
+LABEL_SOURCE = "label_source"
 
 
 def is_utterance_table(name: str) -> bool:
@@ -168,6 +169,31 @@ def subset(folder: str, out: str, utts: Iterable[str] | None = None, speakers: I
     keep = wanted if utts is not None else {utt for utt, spk in utt2spk.items() if spk in wanted}
     _write_part(out, tables, keep)
     return len(keep)
+
+
+def relabel(folder: str, out: str, utt2spk: Mapping[str, str], source: str) -> int:
+    """Write the utterances of a directory that `utt2spk` names, with its speakers in place of their own; returns their number.
+
+    source: what these labels are, as every result of training on them will say; it becomes out/label_source. Tables about the
+    speakers that the directory had are left out. Raises InputError naming an utterance that the directory does not have.
+    """
+    tables = {name: content for name, content in read(folder).items() if not is_speaker_table(name)}
+    unknown = min(utt2spk.keys() - tables["utt2spk"].keys(), default=None)
+    if unknown is not None or not utt2spk:
+        raise InputError(f"{folder} has no utterance {unknown}; cluster the embeddings of this directory." if utt2spk
+                         else f"there is no label for {folder}; cluster its embeddings.")
+    _write_part(out, {**tables, "utt2spk": utt2spk}, utt2spk)
+    with files.atomic_write(os.path.join(out, LABEL_SOURCE)) as file:
+        file.write(f"{source}\n")
+    return len(utt2spk)
+
+
+def label_source(folder: str | os.PathLike) -> str:
+    """What the speakers of a directory's utt2spk are: "speaker" (true labels), or what `relabel` was told."""
+    path = os.path.join(folder, LABEL_SOURCE)
+    if not os.path.exists(path):
+        return "speaker"
+    return files.read_bytes(path).decode().strip()
 
 
 def combine(out: str, *folders: str) -> int:

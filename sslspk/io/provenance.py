@@ -1,6 +1,15 @@
-"""Where a result comes from: the commit of the code that made it."""
+"""Where embeddings, and so results, come from. A directory of embeddings says it in provenance.json.
+
+Its keys go to every result: system, weights, trained_on, labels (which labels were used: self-supervised means that nothing
+saw a speaker label or a session name), commit and, where a model was trained, method, encoder, config_hash, seed, steps.
+"""
+import json
+import os
+import re
 import subprocess
 from pathlib import Path
+
+from sslspk.io.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,3 +25,17 @@ def git_commit() -> str:
     if head.returncode:
         return "unknown"
     return head.stdout.strip() + ("+" if git("status", "--porcelain", "-uno").stdout.strip() else "")
+
+
+def write(folder: str | os.PathLike, system: str, weights: str, **more) -> None:
+    """Write folder/provenance.json; `more` replaces or adds to what holds where nothing was trained."""
+    row = {"system": system, "weights": weights, "trained_on": "none", "labels": "none", "commit": git_commit(), **more}
+    with atomic_write(Path(folder) / "provenance.json") as f:
+        f.write(json.dumps(row, indent=1))
+
+
+def corpus(data: str) -> str:
+    """The corpus, and the part of it, that the name of a training directory tells (run.sh --speakers, --hours): voxceleb2_spk500."""
+    name, *rest = data.split("_")
+    part = [word for word in rest if re.fullmatch(r"spk\d+|\d[\d.]*h", word)]
+    return "_".join(dict.fromkeys([name, *part]))

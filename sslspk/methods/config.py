@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from sslspk.config import Config
 from sslspk.data.config import Crop
 from sslspk.methods.config_moco import MocoConfig, ProjectionConfig, require_two_views
+from sslspk.methods.config_supervised import SupervisedConfig
 
 PAIR = (Crop(count=2, seconds=4.0),)
 
@@ -51,18 +52,6 @@ class DinoConfig(Config):
             raise ValueError(f"the teacher must be sharper than the student, but teacher_temp {self.teacher_temp} >= "
                              f"student_temp {self.student_temp}; lower teacher_temp")
         return self
-
-
-class SupervisedConfig(Config):
-    """Speaker classification with additive angular margin softmax (Deng et al. 2019); margin 0 is a cosine softmax."""
-
-    weights: ClassVar[tuple[str, ...]] = ("encoder",)
-    name: Literal["supervised"] = "supervised"
-    crops: tuple[Crop, ...] = Field((Crop(count=1, seconds=2.0),), min_length=1)
-    scale: PositiveFloat = 30.0
-    margin: float = Field(0.2, ge=0, lt=1.5, description="radians")
-    margin_warmup_epochs: float = Field(0.0, ge=0)
-    evaluate: Literal["encoder"] = "encoder"
 
 
 class _InBatch(Config):

@@ -1,4 +1,4 @@
-"""Speaker classification with labels: what self-supervision is measured against. AAM-softmax on cropped utterances."""
+"""Speaker classification with labels or pseudo-labels: AAM-softmax on cropped utterances, with a gate for labels in doubt."""
 from collections.abc import Callable
 
 import torch
@@ -6,9 +6,11 @@ from torch import Tensor, nn
 
 from sslspk.encoders.base import Encoder
 from sslspk.errors import InputError
-from sslspk.losses.aam import aam_loss
+from sslspk.losses.aam import aam_losses, class_cosines
 from sslspk.methods.base import Batch, Corpus, Method, Progress
-from sslspk.methods.config import SupervisedConfig
+from sslspk.methods.config_supervised import SupervisedConfig
+from sslspk.nn import comm
+from sslspk.nn.loss_gate import LossGate
 from sslspk.nn.schedules import linear_ramp
 
 
@@ -21,16 +23,58 @@ class Supervised(Method):
             raise InputError(f"supervised training needs at least 2 speakers in utt2spk and found {corpus.speakers}.")
         self.config, self.crops, self.evaluate = config, config.crops, config.evaluate
         self.encoder = new_encoder()
-        self.weight = nn.Parameter(torch.empty(corpus.speakers, self.encoder.embed_dim))
+        self.weight = nn.Parameter(torch.empty(corpus.speakers * config.sub_centres, self.encoder.embed_dim))
         nn.init.xavier_normal_(self.weight)
+        self.gate = LossGate(corpus.recordings) if config.gate else None
 
     def encoders(self) -> dict[str, nn.Module]:
         return {"encoder": self.encoder}
 
+    def before_epoch(self, embed_all, progress: Progress) -> dict[str, Tensor]:
+        if self.gate is None or progress.epochs < self.config.gate.start_epochs:
+            return {}
+        if self.config.gate.kind == "fixed":
+            self.gate.fix(self.config.gate.threshold)
+        else:
+            self.gate.fit()
+        return {"gate": self.gate.threshold.clone()} if self.gate.threshold.isfinite() else {}
+
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         cfg = self.config
+        views = batch.views[:-1] if cfg.corrects else batch.views
+        cosine = class_cosines(torch.cat([self.encoder(x.flatten(0, 1)) for x in views]), self.weight, cfg.sub_centres)
+        labels = batch.labels.repeat(cosine.shape[0] // len(batch.labels))
+        losses = self._losses(cosine, labels, progress)
+        figures = {"accuracy": (cosine.argmax(1) == labels).float().mean()}
+        if self.gate is None:
+            return {"loss": losses.mean(), **figures}
+        self.gate.record(losses.unflatten(0, (-1, len(batch.labels))).mean(0), batch.units)
+        believed = losses.detach() < self.gate.threshold
+        figures["believed"] = believed.float().mean()
+        if cfg.corrects and progress.epochs >= cfg.gate.correct_epochs:
+            seen, sure = (x.repeat(len(labels) // len(batch.labels)) for x in self._seen(batch.views[-1].flatten(0, 1)))
+            corrected = ~believed & sure
+            losses = torch.where(corrected, self._losses(cosine, torch.where(corrected, seen, labels), progress), losses)
+            believed = believed | corrected
+            figures["corrected"] = corrected.float().mean()
+        return {"loss": _mean_over_all(losses, believed), **figures}
+
+    def _losses(self, cosine: Tensor, labels: Tensor, progress: Progress) -> Tensor:
+        cfg = self.config
         margin = linear_ramp(progress.epochs, 0.0, cfg.margin, cfg.margin_warmup_epochs)
-        embeddings = torch.cat([self.encoder(x.flatten(0, 1)) for x in batch.views])
-        every = batch.labels.repeat(embeddings.shape[0] // len(batch.labels))
-        loss, accuracy = aam_loss(embeddings, self.weight, every, cfg.scale, margin)
-        return {"loss": loss, "accuracy": accuracy}
+        return aam_losses(cosine, labels, cfg.scale, margin, cfg.inter_margin, cfg.inter_top_k)
+
+    @torch.no_grad()
+    def _seen(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """The class that the network, as it would be used, sees in clean views (B, T, F), and whether it is sure of it: (B,), (B,)."""
+        self.encoder.eval()
+        cosine = class_cosines(self.encoder(clean), self.weight, self.config.sub_centres)
+        self.encoder.train()
+        share, seen = (cosine / self.config.gate.correct_temperature).softmax(1).max(1)
+        return seen, share > self.config.gate.correct_confidence
+
+
+def _mean_over_all(losses: Tensor, chosen: Tensor) -> Tensor:
+    """What the ranks' mean of is the mean of the chosen ones of all ranks' losses (B,); 0 where there are none."""
+    count = comm.sum_over_ranks(chosen.sum().float()).clamp_min(1)
+    return comm.world_size() * losses.where(chosen, 0).sum() / count

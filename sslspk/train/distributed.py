@@ -25,7 +25,13 @@ def init(timeout_seconds: int) -> torch.device:
         torch.cuda.set_device(device)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         dist.init_process_group("nccl" if cuda else "gloo", timeout=datetime.timedelta(seconds=timeout_seconds))
+        sys.excepthook = _tell_and_leave
     return device
+
+
+def _tell_and_leave(*error) -> None:
+    sys.__excepthook__(*error)
+    leave(1)
 
 
 def leave(status: int) -> NoReturn:

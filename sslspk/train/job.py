@@ -78,7 +78,8 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     method = sync_batchnorm.convert(method).to(device)
     front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug).to(device)
     info = {"data": data, "trained_on": data_dir.resolve().name, "commit": git_commit(),
-            "labels": labels_used(method.labels, "speaker (curriculum)" if config.data.reads_speakers else "none", inherited)}
+            "labels": labels_used(*(text.replace("speaker", index.label_source) for text in (
+                method.labels, "speaker (curriculum)" if config.data.reads_speakers else "none")), inherited)}
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features, info)
     if state:
         job.restore(state)

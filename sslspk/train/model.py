@@ -9,8 +9,9 @@ from sslspk.encoders import build as build_encoder
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
+from sslspk.io.provenance import corpus
 from sslspk.train import checkpoint
-from sslspk.train.config import SystemConfig
+from sslspk.train.config import SystemConfig, config_hash
 from sslspk.train.frontend import FrontEnd
 
 
@@ -46,6 +47,17 @@ def read_encoder_state(path: str | Path, weights: str | None = None, bare: bool 
     if bare and name in content.get("projections", {}):
         state = checkpoint.part(state, "encoder")
     return state, content
+
+
+def provenance(path: str | Path, weights: str | None = None, untrained: bool = False) -> dict:
+    """What io.provenance.write says of embeddings by this model (system: the name of the folder that the file lies in)."""
+    _, content = read_encoder_state(path, weights)
+    config, info = check(SystemConfig, content["config"], str(path)), content["info"]
+    return {"system": Path(path).resolve().parent.name, "weights": "untrained" if untrained else weights or content["evaluate"],
+            "trained_on": corpus(info["trained_on"]), "training_data": info["data"], "method": config.method.name,
+            "encoder": config.encoder.name, "config_hash": config_hash(config), "seed": config.seed,
+            "steps": 0 if untrained else info["step"], "labels": "none" if untrained else info["labels"],
+            "road": config.data.road, "commit": info["commit"]}
 
 
 def load(path: str | Path, weights: str | None = None, device: str | torch.device = "cpu", untrained: bool = False) -> Model:

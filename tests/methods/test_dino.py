@@ -8,7 +8,8 @@ from torch import nn
 
 from sslspk.encoders.base import Encoder
 from sslspk.methods.base import Batch, Corpus, Progress
-from sslspk.methods.config import DinoConfig, SupervisedConfig
+from sslspk.methods.config import DinoConfig
+from sslspk.methods.config_supervised import SupervisedConfig
 from sslspk.methods.dino import Dino, DinoHead
 from sslspk.methods.supervised import Supervised
 

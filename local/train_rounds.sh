@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Rounds of training on pseudo-labels: embeds DATA with the newest model, clusters, trains on the clusters, N times over; reads
+# EXP/final.pt, writes EXP_round1 ... EXP_roundN and, with --large-margin, EXP_large_margin. Killed at any moment, goes on there.
+set -euo pipefail
+cmd=utils/run.pl
+cuda_cmd=utils/run.pl
+nj=4
+ngpu=0
+rounds=1           # how many
+conf=conf/rounds/pseudo.yaml   # how a round is trained; laid on EXP/config.yaml
+cluster=conf/cluster.yaml      # how the embeddings are clustered
+gates=             # fixed loss gates of the rounds, e.g. "1 3 3 5 6"; the last one holds for all later rounds
+large_margin=      # conf of a last training with a large margin on the labels of the last round; empty: none
+help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--nj N] [--ngpu N] [--rounds N] [--conf conf/rounds/X.yaml] [--cluster conf/cluster.yaml]
+       [--gates 'G1 G2 ...'] [--large-margin conf/rounds/X.yaml] DATA EXP"
+echo "$0 $*"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+[ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
+data=$1 exp=$2
+
+die() { echo "$0: error: $*" >&2; exit 1; }
+[[ $rounds =~ ^[1-9][0-9]*$ ]] || die "--rounds takes a whole number from 1 on, not '$rounds'."
+for file in "$conf" "$cluster" ${large_margin:+"$large_margin"}; do [ -f "$file" ] || die "there is no configuration $file; check its name."; done
+[ -s "$exp/final.pt" ] || die "there is no $exp/final.pt; train the system first (stage 3 of run.sh)."
+
+train_on_labels() {   # CONF BASE FROM DATA OUT [--set k=v ...]: trains CONF laid on BASE's configuration, from FROM's encoder
+  mkdir -p "$5"
+  python3 -m sslspk.bin.show_config --on "$2/config.yaml" --conf "$1" "${@:6}" > "$5/.conf.yaml"
+  steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$5/.conf.yaml" --init-from "$3/final.pt" "$4" "$5"
+}
+
+before=$exp
+read -ra gate <<< "$gates"
+for round in $(seq "$rounds"); do
+  weights=$(python3 -m sslspk.bin.show_config --conf "$before/config.yaml" --weights)   # the first is the system's own choice
+  now=${exp}_round$round labelled=${data}_$(basename "$exp")_round$round emb=$before/emb_${weights%% *}/$(basename "$data")
+  steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "$data" "$before" "$emb"
+  steps/cluster.sh --cmd "$cmd" --conf "$cluster" --truth "$data/utt2spk" "$emb" "$before/clusters"
+  utils/relabel_data_dir.sh "$data" "$before/clusters" "$labelled"
+  options=()
+  [ ${#gate[@]} -eq 0 ] || options=(--set method.gate.kind=fixed --set "method.gate.threshold=${gate[round <= ${#gate[@]} ? round - 1 : ${#gate[@]} - 1]}")
+  train_on_labels "$conf" "$exp" "$before" "$labelled" "$now" "${options[@]}"
+  before=$now
+done
+[ -z "$large_margin" ] || train_on_labels "$large_margin" "$before" "$before" "$labelled" "${exp}_large_margin"

@@ -1,0 +1,26 @@
+"""Copies a data directory with clusters in place of speakers."""
+import argparse
+import json
+import os
+
+from sslspk.errors import entry
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Copies a Kaldi data directory with the clusters that steps/cluster.sh found in place of its speakers; utterances "
+                    "without a cluster are left out. What is trained on OUT says that it has seen pseudo-labels.",
+        usage="relabel_data_dir.sh DIR CLUSTERS OUT")
+    parser.add_argument("source", metavar="DIR")
+    parser.add_argument("clusters", metavar="CLUSTERS", help="utt2spk and info.json, as steps/cluster.sh writes them")
+    parser.add_argument("out", metavar="OUT")
+    args = parser.parse_args()
+    from sslspk.io import datadir, files, table
+    info = json.loads(files.read_bytes(os.path.join(args.clusters, "info.json")))
+    source = "pseudo" if info["labels"] == "none" else f"pseudo + {info['labels']}"
+    count = datadir.relabel(args.source, args.out, table.read(os.path.join(args.clusters, "utt2spk")), source)
+    print(f"relabel_data_dir.sh: {args.out} has {count} utterances of {args.source} (labels: {source})")
+
+
+if __name__ == "__main__":
+    entry(main)

@@ -1,0 +1,62 @@
+"""Configuration of training with speaker labels or pseudo-labels (torch-free)."""
+from typing import ClassVar, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from sslspk.config import Config
+from sslspk.data.config import Crop
+
+
+class GateConfig(Config):
+    """Which recordings to believe when labels are clusters: those with a loss below a gate.
+
+    kind     fixed: the gate is `threshold` (loss-gated learning, Tao et al. 2022)
+             dynamic: each epoch two Gaussians are fitted to the logarithms of the last epoch's losses, and the gate is where their
+             weighted densities cross between the means (Han et al. 2022, DLG-LC, arXiv 2208.01928); where they do not, all pass
+    correct  from `correct_epochs` on a recording above the gate learns the class that the network sees in its clean view, where it sees one
+             with `correct_confidence` (softmax of the cosines divided by `correct_temperature`). Needs a clean crop: the
+             last of method.crops, {count: 1, seconds: 2.0, clean: true}; null: never
+    """
+
+    kind: Literal["dynamic", "fixed"] = "dynamic"
+    threshold: PositiveFloat = Field(1.0, description="fixed: the largest loss that counts")
+    start_epochs: NonNegativeFloat = Field(5.0, description="before this, all recordings count")
+    correct_epochs: NonNegativeFloat | None = None
+    correct_temperature: PositiveFloat = 0.1
+    correct_confidence: float = Field(0.5, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _in_turn(self):
+        if self.correct_epochs is not None and self.correct_epochs < self.start_epochs:
+            raise ValueError(f"labels are corrected above the gate, but correct_epochs {self.correct_epochs:g} is before start_epochs "
+                             f"{self.start_epochs:g}; raise correct_epochs")
+        return self
+
+
+class SupervisedConfig(Config):
+    """Speaker classification with additive angular margin softmax (Deng et al. 2019); margin 0 is a cosine softmax."""
+
+    weights: ClassVar[tuple[str, ...]] = ("encoder",)
+    name: Literal["supervised"] = "supervised"
+    crops: tuple[Crop, ...] = Field((Crop(count=1, seconds=2.0),), min_length=1)
+    scale: PositiveFloat = 30.0
+    margin: float = Field(0.2, ge=0, lt=1.5, description="radians")
+    margin_warmup_epochs: float = Field(0.0, ge=0)
+    sub_centres: PositiveInt = Field(1, description="centres per class; more leave room for wrong labels (Deng et al. 2020)")
+    inter_margin: float = Field(0.0, ge=0, lt=1.5, description="radians by which the hardest other classes come nearer")
+    inter_top_k: PositiveInt = Field(5, description="how many of them")
+    gate: GateConfig | None = Field(None, description="for pseudo-labels; null: every label counts")
+    evaluate: Literal["encoder"] = "encoder"
+
+    @property
+    def corrects(self) -> bool:
+        """Whether the last crop is a clean view that labels are corrected by."""
+        return self.gate is not None and self.gate.correct_epochs is not None
+
+    @model_validator(mode="after")
+    def _clean_view(self):
+        last = self.crops[-1]
+        if self.corrects and not (len(self.crops) > 1 and last.clean and last.count == 1):
+            raise ValueError("gate.correct_epochs needs a clean view as the last of crops; give for instance "
+                             "[{count: 1, seconds: 2.0}, {count: 1, seconds: 2.0, clean: true}]")
+        return self

@@ -1,0 +1,58 @@
+"""A gate on losses: which recordings of a training set with doubtful labels are believed."""
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sslspk.nn import comm
+
+SMALLEST = 1e-6  # a loss of 0 has no logarithm
+
+
+class LossGate(nn.Module):
+    """Keeps each recording's last loss, and the gate that follows from them; both are state, equal on all ranks.
+
+    threshold () float32: the largest loss that counts, infinite while all do.
+    """
+
+    def __init__(self, recordings: int):
+        super().__init__()
+        self.register_buffer("losses", torch.full((recordings,), math.nan))
+        self.register_buffer("threshold", torch.tensor(math.inf))
+
+    @torch.no_grad()
+    def record(self, losses: Tensor, units: Tensor) -> None:
+        """Remember the losses (B,) of recordings (B,), those of all ranks."""
+        self.losses[comm.gather(units)] = comm.gather(losses.float())
+
+    @torch.no_grad()
+    def fix(self, threshold: float) -> None:
+        """Loss-gated learning (Tao et al. 2022): a threshold that is given."""
+        self.threshold.fill_(threshold)
+
+    @torch.no_grad()
+    def fit(self) -> None:
+        """Dynamic loss-gate (Han et al. 2022): the threshold that the remembered losses give; the first rank's for all."""
+        seen = self.losses[self.losses.isfinite()].double().cpu().numpy()
+        gate = math.exp(crossing(np.log(np.maximum(seen, SMALLEST)))) if len(seen) > 2 else math.inf
+        self.threshold.copy_(comm.from_first_rank(torch.tensor(gate, dtype=torch.float32, device=self.threshold.device)))
+
+
+def crossing(x: np.ndarray) -> float:
+    """Where the two weighted densities of a Gaussian mixture fitted to values (N,) cross between its means; inf where they do not.
+
+    The fit starts from the deciles, so that it depends on nothing but the values.
+    """
+    from sklearn.mixture import GaussianMixture
+    low, high = np.quantile(x, [0.1, 0.9])
+    if not high > low:
+        return math.inf
+    mixture = GaussianMixture(2, means_init=[[low], [high]], random_state=0, max_iter=200).fit(x[:, None])
+    order = np.argsort(mixture.means_[:, 0])
+    (m, n), (s, t), (v, w) = (a[order] for a in (mixture.means_[:, 0], np.sqrt(mixture.covariances_[:, 0, 0]), mixture.weights_))
+    # log v N(x; m, s) - log w N(x; n, t) is a quadratic in x
+    roots = np.roots([0.5 / t ** 2 - 0.5 / s ** 2, m / s ** 2 - n / t ** 2,
+                      0.5 * (n / t) ** 2 - 0.5 * (m / s) ** 2 + math.log(v / s) - math.log(w / t)])
+    between = [r.real for r in roots if abs(r.imag) < 1e-12 and m < r.real < n]
+    return float(between[0]) if between else math.inf
