@@ -42,6 +42,13 @@ def test_base_is_merged_key_by_key(conf):
     assert (cfg.seed, cfg.net.width, cfg.flag) == (4, 7, True)
 
 
+def test_a_file_may_be_laid_on_another(conf):
+    below = conf("seed: 7\nflag: true\nnet: {name: large, depth: 2}\n", "below.yaml")
+    above = conf("seed: 8\nnet: {name: large}\n", "above.yaml")
+    assert load(Whole, above, ["flag=false"], under=below) == Whole(seed=8, net=Large(depth=2))
+    assert load(Whole, conf("net: {name: small}\n"), under=below) == Whole(seed=7, flag=True, net=Small())
+
+
 def test_another_name_replaces_the_whole_part():
     assert merge({"net": {"name": "small", "width": 7}}, {"net": {"name": "large"}}) == {"net": {"name": "large"}}
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from packed_ramps import LENGTHS, RATE, dataset, equal, make_dir, unreadable
+from packed_ramps import LENGTHS, RATE, dataset, equal, make_dir, same, unreadable
 
 from sslspk.config import check
 from sslspk.data import speed
@@ -96,6 +96,18 @@ def test_triplet_shares_segment_and_augmentation_pairwise(folder, lists):
                 assert np.array_equal(views[0][key], views[1][key], equal_nan=key == "snr_db"), "augmentation A twice"
                 differ[key] += not np.array_equal(views[1][key], views[2][key], equal_nan=key == "snr_db")
     assert set(differ) == {*Draw._fields, "masks"} and differ["gain_db"] == 120, "augmentation B is another one"
+
+
+def test_a_clean_crop_is_the_recording_alone(folder, lists):
+    """Beside an augmented crop; the draws of the crops before it stay what they were."""
+    crops = (Crop(count=2, seconds=0.3), Crop(count=1, seconds=0.2, clean=True))
+    both = dataset(folder, crops=crops, augment=bank(lists), spec_augment=MASKS)
+    alone = dataset(folder, crops=crops[:1], augment=bank(lists), spec_augment=MASKS)
+    for step in range(5):
+        noisy, clean = both[step]["crops"]
+        assert set(clean) == {"wave"} and clean["wave"].shape[::2] == (1, 200) and "masks" in noisy and len(noisy) > 2
+        assert (clean["wave"].diff() == 1).all()
+        assert noisy.keys() == alone[step]["crops"][0].keys() and all(same(noisy[key], alone[step]["crops"][0][key]) for key in noisy)
 
 
 def test_triplet_is_three_views_of_waveforms():

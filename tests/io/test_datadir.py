@@ -184,3 +184,18 @@ def test_combine(data, tmp_path):
     assert "feats.scp" not in tables and list(tables["spk2gender"]) == ["s0", "s1", "s2"]
     with pytest.raises(InputError, match="s0-u0 is in another directory too"):
         datadir.combine(out, one, data)
+
+
+def test_relabel(data, tmp_path):
+    """Clusters in place of speakers; utterances without one are left out, and the copy says what its labels are."""
+    out = str(tmp_path / "out")
+    labels = {"s0-u1": "c2", "s1-u0": "c1", "s2-u3": "c2"}
+    assert datadir.label_source(data) == "speaker"
+    assert datadir.relabel(data, out, labels, "pseudo") == 3 and datadir.label_source(out) == "pseudo"
+    tables = datadir.validate(out, need=("wav.scp", "feats.scp"))
+    assert tables["utt2spk"] == labels and tables["spk2utt"] == {"c1": "s1-u0", "c2": "s0-u1 s2-u3"}
+    assert tables["wav.scp"]["s2-u3"] == "/audio/s2-u3.wav" and "spk2gender" not in tables
+    for wrong, named in (({"s9-u0": "c1"}, "no utterance s9-u0"), ({}, "no label")):
+        with pytest.raises(InputError, match=named):
+            datadir.relabel(data, str(tmp_path / "no"), wrong, "pseudo")
+    assert not (tmp_path / "no").exists()

@@ -12,7 +12,7 @@ import yaml
 from conftest import command, make_data, merged, run, tiny
 
 from sslspk.errors import InputError
-from sslspk.io import table
+from sslspk.io import datadir, table
 from sslspk.methods.base import Method
 from sslspk.train import checkpoint, loop, model
 from sslspk.train.job import prepare
@@ -93,6 +93,20 @@ def test_labels_of_the_initial_model_are_passed_on(data, tmp_path):
     assert model.load(tmp_path / "two" / "final.pt").info["labels"] == "speaker"
     with pytest.raises(InputError, match="init_from"):
         prepare(tiny(), data, tmp_path / "two", CPU, print)
+
+
+def test_pseudo_labels_are_told_and_are_part_of_the_data(data, tmp_path):
+    """A result says that it has seen pseudo-labels; other clusters of the same recordings are other data."""
+    config = tiny(**{"method": {"name": "supervised", "crops": [{"count": 1, "seconds": 0.4}]}})
+    utts = list(table.read(data / "utt2spk"))
+    for name, size in (("three", 3), ("four", 4)):
+        datadir.relabel(str(data), str(tmp_path / name), {utt: f"c{i // size}" for i, utt in enumerate(utts)}, "pseudo")
+    train_here(config, tmp_path / "three", tmp_path / "exp")
+    assert model.load(tmp_path / "exp/final.pt").info["labels"] == "pseudo"
+    assert model.provenance(tmp_path / "exp/final.pt")["labels"] == "pseudo"
+    (tmp_path / "exp/final.pt").unlink()
+    with pytest.raises(InputError, match="other data"):
+        prepare(config, tmp_path / "four", tmp_path / "exp", CPU, print)
 
 
 def test_another_sampling_rate_is_refused(data, tmp_path):
