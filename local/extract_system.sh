@@ -1,21 +1,24 @@
 #!/usr/bin/env bash
-# Extracts the embeddings of one data directory with each encoder of one system: reads DATA and EXP/final.pt, writes
-# EXP/emb_VARIANT/NAME, NAME being that of DATA unless --name gives another.
+# Extracts the embeddings of data directories with each encoder of one system: reads EXP/final.pt and the directories, writes
+# EXP/emb_VARIANT/NAME for each.
 set -euo pipefail
-cmd=utils/run.pl
+cuda_cmd=utils/run.pl
 nj=4
 ngpu=0
 weights=           # encoders of the model, e.g. "teacher student untrained"
-name=
-help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] --weights 'W ...' [--name N] DATA EXP"
+vad=false          # true: of each directory DIR the one without silence, DIR_vad, is read
+help_message="usage: $0 [--cuda-cmd C] [--nj N] [--ngpu N] --weights 'W ...' [--vad true] EXP DIR..."
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
-[ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
+[ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }
 [ -n "$weights" ] || { echo "$0: error: --weights names no encoder; see python3 -m sslspk.bin.show_config --weights" >&2; exit 1; }
-data=$1 exp=$2
+exp=$1
+silence=; [ "$vad" = false ] || silence=_vad
 
-for variant in $weights; do
-  which=(--weights "$variant"); [ "$variant" != untrained ] || which=(--untrained true)
-  steps/extract_embeddings.sh --cmd "$cmd" --nj "$nj" --ngpu "$ngpu" "${which[@]}" "$data" "$exp" \
-    "$exp/emb_$variant/${name:-$(basename "$data")}"
+for dir in "${@:2}"; do
+  for variant in $weights; do
+    which=(--weights "$variant"); [ "$variant" != untrained ] || which=(--untrained true)
+    steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "${which[@]}" "$dir$silence" "$exp" \
+      "$exp/emb_$variant/$(basename "$dir")"
+  done
 done

@@ -1,19 +1,25 @@
 #!/usr/bin/env bash
-# Scores one trial list with each encoder of one system: reads EXP/emb_VARIANT/NAME and the list of DATA, writes
+# Scores trial lists with each encoder of one system: reads EXP/emb_VARIANT/NAME and DATA/NAME/trials_LIST, writes
 # EXP/scores_VARIANT/{scores,result}_trials_LIST.
 set -euo pipefail
 cmd=utils/run.pl
 weights=           # encoders of the model, e.g. "teacher student untrained"
-help_message="usage: $0 [--cmd C] --weights 'W ...' DATA LIST EXP"
+lists=veri_test2   # names of the lists
+help_message="usage: $0 [--cmd C] --weights 'W ...' [--lists 'L ...'] DATA EXP"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
-[ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
+[ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 [ -n "$weights" ] || { echo "$0: error: --weights names no encoder; see python3 -m sslspk.bin.show_config --weights" >&2; exit 1; }
-data=$1 list=$2 exp=$3
+data=$1 exp=$2
 
-for variant in $weights; do
-  emb=$exp/emb_$variant/$(basename "$data") out=$exp/scores_$variant
-  [ -d "$emb" ] || emb=$exp/$(basename "$data")/$variant   # statistics
-  steps/score.sh --cmd "$cmd" --spk2gender "$data/spk2gender" --provenance "$emb/provenance.json" \
-    "$data/trials_$list" "$emb" "$emb" "$out"
+for list in $lists; do
+  trials=$(find -L "$data" -maxdepth 2 -name "trials_$list" ! -path "*_vad/*" | head -n 1) test=
+  [ -n "$trials" ] || { echo "$0: error: there is no $data/*/trials_$list; run stage 0, or correct --lists" >&2; exit 1; }
+  test=$(dirname "$trials")
+  for variant in $weights; do
+    emb=$exp/emb_$variant/$(basename "$test")
+    [ -d "$emb" ] || emb=$exp/$(basename "$test")/$variant   # statistics
+    steps/score.sh --cmd "$cmd" --spk2gender "$test/spk2gender" --provenance "$emb/provenance.json" \
+      "$trials" "$emb" "$emb" "$exp/scores_$variant"
+  done
 done

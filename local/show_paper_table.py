@@ -104,7 +104,8 @@ def study_rows(systems: dict[str, str], rows: list[dict]) -> dict[tuple, dict]:
     found: dict[tuple, dict] = {}
     for row in rows:
         part = PART.fullmatch(row["system"])
-        if not part or row["weights"] == "untrained" or part["system"] not in systems.values() or not results.is_own_choice(row):
+        if not part or row["weights"] == "untrained" or results.scoring(row) != "cosine" or part["system"] not in systems.values() \
+                or not results.is_own_choice(row):
             continue
         unit = "speakers" if part["speakers"] else "hours" if part["hours"] else "all"
         for method in (method for method, system in systems.items() if system == part["system"]):

@@ -11,7 +11,7 @@ from sslspk.errors import InputError, entry
 from sslspk.io import results
 from sslspk.io.files import atomic_write
 
-HEAD = ("| system | weights | trained on | labels used | EER % (95 % interval) | same gender | minDCF .01 | minDCF .05 "
+HEAD = ("| system | weights | scoring | trained on | labels used | EER % (95 % interval) | same gender | minDCF .01 | minDCF .05 "
         "| paper: EER %, minDCF .01 | steps | seed | config | commit |")
 
 
@@ -27,8 +27,8 @@ def main() -> int:
     if not rows:
         raise InputError(f"{args.exps}: holds no scores_*/result_*.json; run steps/score.sh (stage 5) first.")
     paper = results.published(args.paper)[1] if args.paper else []
-    text = ["# Results", "", "Made by local/show_table.py from the result files; do not edit. A row whose *labels used* is "
-            "not `none` saw speaker labels in training.", ""]
+    text = ["# Results", "", "Made by local/show_table.py from the result files; do not edit. *Labels used* says what training, "
+            "back-end, cohort and calibration saw: none, pseudo (clusters of embeddings, no true label), speaker.", ""]
     for name in sorted({row["list"] for row in rows}):
         these = [row for row in rows if row["list"] == name]
         text += section(name, these, paper)
@@ -47,8 +47,7 @@ def section(name: str, rows: list[dict], paper: list[dict]) -> list[str]:
     first = rows[0]
     lines = [f"## {name}", "",
              f"{first['targets'] + first['nontargets']} trials ({first['targets']} target), md5 {first['trials_md5']}. "
-             f"Intervals: bootstrap over {first.get('speakers', 'no')} speakers, {first.get('bootstrap_replicates', 0)} replicates. "
-             "Cosine scoring unless the row says otherwise.",
+             f"Intervals: bootstrap over {first.get('speakers', 'no')} speakers, {first.get('bootstrap_replicates', 0)} replicates.",
              "", HEAD, "|" + "---|" * (HEAD.count("|") - 1)]
     return lines + [line(row, paper) for row in rows]
 
@@ -59,8 +58,9 @@ def line(row: dict, paper: list[dict]) -> str:
     if published:
         figure = ", ".join(str(published[0][key]) for key in ("eer_percent", "min_dcf_0.01") if key in published[0])
         figure += f" ({published[0]['source']})"
-    cells = [row["system"], row["weights"], row["trained_on"] if row["weights"] != "untrained" else "none", row["labels"],
-             results.interval(row), f"{row['eer_percent_same_gender']:.2f}" if "eer_percent_same_gender" in row else "",
+    trained_on = row["trained_on"] if row["weights"] != "untrained" else "none"
+    cells = [row["system"], row["weights"], results.scoring(row), trained_on, row["labels"], results.interval(row),
+             f"{row['eer_percent_same_gender']:.2f}" if "eer_percent_same_gender" in row else "",
              f"{row['min_dcf_0.01']:.3f}", f"{row['min_dcf_0.05']:.3f}", figure, row.get("steps", ""), row.get("seed", ""),
              row.get("config_hash", ""), row["commit"]]
     return "| " + " | ".join(map(str, cells)) + " |"

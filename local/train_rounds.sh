@@ -21,7 +21,9 @@ data=$1 exp=$2
 
 die() { echo "$0: error: $*" >&2; exit 1; }
 [[ $rounds =~ ^[1-9][0-9]*$ ]] || die "--rounds takes a whole number from 1 on, not '$rounds'."
-for file in "$conf" "$cluster" ${large_margin:+"$large_margin"}; do [ -f "$file" ] || die "there is no configuration $file; check its name."; done
+for file in "$conf" "$cluster" ${large_margin:+"$large_margin"}; do
+  [ -f "$file" ] || die "there is no configuration $file; check its name."
+done
 [ -s "$exp/final.pt" ] || die "there is no $exp/final.pt; train the system first (stage 3 of run.sh)."
 
 train_on_labels() {   # CONF BASE FROM DATA OUT [--set k=v ...]: trains CONF laid on BASE's configuration, from FROM's encoder
@@ -38,8 +40,8 @@ for round in $(seq "$rounds"); do
   steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "$data" "$before" "$emb"
   steps/cluster.sh --cmd "$cmd" --conf "$cluster" --truth "$data/utt2spk" "$emb" "$before/clusters"
   utils/relabel_data_dir.sh "$data" "$before/clusters" "$labelled"
-  options=()
-  [ ${#gate[@]} -eq 0 ] || options=(--set method.gate.kind=fixed --set "method.gate.threshold=${gate[round <= ${#gate[@]} ? round - 1 : ${#gate[@]} - 1]}")
+  options=() last=$((${#gate[@]} - 1))
+  [ $last -lt 0 ] || options=(--set method.gate.kind=fixed --set "method.gate.threshold=${gate[round <= last ? round - 1 : last]}")
   train_on_labels "$conf" "$exp" "$before" "$labelled" "$now" "${options[@]}"
   before=$now
 done

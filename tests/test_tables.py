@@ -105,10 +105,10 @@ def show(number, *words):
     return ("bash", "-c", program, "_", "--table", number, "--paper", "conf/paper.yaml", *words)
 
 
-def write_result(recipe, name, weights="teacher", evaluate="teacher", **changes):
+def write_result(recipe, name, weights="teacher", evaluate="teacher", folder="", **changes):
     row = {"system": name, "weights": weights, "trained_on": "voxceleb2", "labels": "none", "commit": "abc", "targets": 3, "nontargets": 7,
            "trials_md5": "0", "eer_percent": 9.0, "min_dcf_0.01": 0.5, "min_dcf_0.05": 0.4, "steps": 7, "seed": 1} | changes
-    folder = recipe / f"exp/{name}/scores_{weights}"
+    folder = recipe / f"exp/{name}/scores_{weights}{folder}"
     folder.mkdir(parents=True)
     (folder / f"result_trials_{changes.get('list', 'veri_test2')}.json").write_text(json.dumps(row))
     (folder.parent / "config.yaml").write_text(yaml.safe_dump({"method": {"evaluate": evaluate}}))
@@ -152,6 +152,14 @@ def test_tables_2_and_3_with_other_encoders_labels_and_rows_that_are_not_run(tmp
     by_method = {row[1]: row[2] for row in cells((recipe / "t3.md").read_text())}
     assert by_method["i-vector (Huh et al. 2020)"] == "15.3 / not run here"
     assert by_method["MoCo+SupCon, 15 % label (Xia et al.)"] == "4.3 / 9.00 [speaker (15 %), voxceleb1]"
+    assert by_method["C3-DINO 2 (system 8)"].startswith("2.5 / 20.00") and by_method["C3-DINO 2 (system 8 + LDA)"] == "2.2 /"
+    for kind, rate in (("speaker", 10.0), ("pseudo", 15.0)):   # scored otherwise: neither stands where cosine does, nor for each other
+        write_result(recipe, "c3dino_short", folder=f"lda_{kind}", trained_on="voxceleb1", eer_percent=rate, backend="lda",
+                     backend_labels=kind)
+    run(recipe, *show(3, "--encoder", "short", "--out", "t3.md", "exp"))
+    by_method = {row[1]: row[2] for row in cells((recipe / "t3.md").read_text())}
+    assert by_method["C3-DINO 2 (system 8)"].startswith("2.5 / 20.00")
+    assert by_method["C3-DINO 2 (system 8 + LDA)"] == "2.2 / 15.00 [pseudo, voxceleb1]"
     unknown = sh(recipe, *show(7, "--out", "t.md", "exp"))
     assert unknown.returncode == 1 and "1, 2, 3, 4" in unknown.stderr and unknown.stderr.count("\n") == 1
 

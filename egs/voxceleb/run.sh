@@ -2,11 +2,11 @@
 # From wav to EER on VoxCeleb: trains one system and scores it beside its untrained self and plain statistics.
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here (two minutes, no download)
 #   ./run.sh --system dino_ecapa --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --ngpu 4 --nj 32
-# Stages: 0 prepare, 1 features and packed audio, 2 augmentation, 3 train, 4 embeddings, 5 scores, 6 plot and RESULTS.md
+# Stages: 0 prepare, 1 features, audio, 2 augmentation, 3 train, 4 embeddings, 5 scores, 6 back-ends, 7 pseudo-labels, 8 RESULTS.md
 set -euo pipefail
 system=dino_ecapa   # a conf/NAME.yaml; with --mini true a conf/mini/NAME.yaml
 stage=0             # first stage to run
-stop_stage=6        # last stage to run
+stop_stage=8        # last stage to run
 ngpu=0              # GPUs for training and extraction; 0: CPU
 nj=2                # parallel jobs for everything else
 cmd=                # where jobs run; empty: as cmd.sh says
@@ -21,51 +21,53 @@ mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
 speakers=           # train on that many speakers only, drawn at random; a larger draw holds the smaller ones
 hours=              # train on that many hours only
+backends=false      # true: stage 6 scores with AS-norm, LDA, PLDA and a fusion of them, on pseudo-labels and, marked, on true ones
+rounds=0            # stage 7: rounds of clustering and training on the clusters
+round_conf=         # how a round is trained; empty: conf/rounds/pseudo.yaml, or what fits --mini and *_short systems
+cluster_conf=       # how embeddings are clustered; empty: conf/cluster.yaml, or what fits --mini and *_short systems
+gates=              # fixed loss gates of the rounds, such as "1 3 3 5 6" (loss-gated learning)
+large_margin=       # how a last training with a large margin is done, e.g. conf/rounds/large_margin.yaml; empty: none
 tag=                # suffix of the experiment's name, for variants of a system
 set=()              # overrides of the configuration, e.g. --set train.epochs=20 (repeatable)
 help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
-. ./path.sh
-. ./cmd.sh
-. utils/parse_options.sh
-. utils/done.sh
-[ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
-[ -z "$speakers" ] || [ -z "$hours" ] || { echo "$0: error: --speakers and --hours are two ways to choose a part; give one" >&2; exit 1; }
+. ./path.sh; . ./cmd.sh; . utils/parse_options.sh
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
+[ -z "$speakers" ] || [ -z "$hours" ] || die "--speakers and --hours are two ways to choose a part; give one"
+[ "$road" = wave ] || { [ "$backends" = false ] && [ "$rounds" = 0 ]; } ||
+  die "--backends and --rounds embed the training audio; use --road wave"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
-
 conf=conf/$system.yaml data=data exps=exp paper=conf/paper.yaml
 if [ "$mini" = true ]; then
   conf=conf/mini/$system.yaml data=data_mini exps=exp_mini corpora=data_mini/corpora paper=/dev/null
   : "${voxceleb1:=$corpora/VoxCeleb1}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
   if [ "$train" = voxceleb2 ]; then : "${voxceleb2:=$corpora/VoxCeleb2}"; fi
 fi
-systems=$(grep -l '^reproduces:' "${conf%/*}"/*.yaml | xargs basename -s .yaml | tr '\n' ' ')
-[ -f "$conf" ] || { echo "$0: error: there is no $conf; --system takes one of: $systems" >&2; exit 1; }
+[ -f "$conf" ] ||
+  die "there is no $conf; --system takes one of: $(grep -l '^reproduces:' "${conf%/*}"/*.yaml | xargs basename -s .yaml | xargs)"
 : "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
-[[ $train = voxceleb[12] ]] || { echo "$0: error: --train takes voxceleb1 or voxceleb2, not '$train'" >&2; exit 1; }
+[[ $train = voxceleb[12] ]] || die "--train takes voxceleb1 or voxceleb2, not '$train'"
 home() { case $1 in list_test*|voxsrc*) echo voxceleb1 ;; *) echo voxceleb1_test ;; esac; }   # where a list's utterances are
-tests=()
-for list in $lists; do
-  if [ "$train" = voxceleb1 ] && [ "$(home "$list")" = voxceleb1 ]; then
-    echo "$0: error: --lists $list holds trials between VoxCeleb1's training speakers; train on VoxCeleb2 (--voxceleb2) for it" >&2; exit 1
-  fi
+tests=(); for list in $lists; do
+  [ "$train" = voxceleb2 ] || [ "$(home "$list")" = voxceleb1_test ] ||
+    die "--lists $list holds trials between VoxCeleb1's training speakers; train on VoxCeleb2 (--voxceleb2) for it"
   [[ " ${tests[*]} " == *" $data/$(home "$list") "* ]] || tests+=("$data/$(home "$list")")
 done
-common=(--set "data.road=$road") overrides=()   # what holds for the whole chain of systems, and for the last one alone
-for item in "${set[@]}"; do overrides+=(--set "$item"); done
-config() { python3 -m sslspk.bin.show_config --conf "$conf" "${common[@]}" "${overrides[@]}" "$1"; }
-vad=$(config vad)
-chain=$(config --chain)
-weights=$(config --weights)
-part=${speakers:+_spk$speakers}${hours:+_${hours}h}
-exp=$exps/$system$part${tag:+_$tag} train_data=$data/${train}_dev
-whole=${train_data}_packed; [ "$vad" = false ] || whole=${train_data}_vad
-packed=$whole$part; own=${packed}_$(basename "$exp")
+confs=${conf%/*} size=; [[ $system != *_short ]] || size=_short   # sizes of rounds, clusters and back-ends
+: "${round_conf:=$confs/rounds/pseudo$size.yaml}" "${cluster_conf:=$confs/cluster$size.yaml}"
+overrides=(); for item in "${set[@]}"; do overrides+=(--set "$item"); done
+config() { python3 -m sslspk.bin.show_config --conf "$conf" --set "data.road=$road" "${overrides[@]}" "$1"; }
+vad=$(config vad) weights=$(config --weights)
+part=${speakers:+_spk$speakers}${hours:+_${hours}h} train_data=$data/${train}_dev
+exp=$exps/$system$part${tag:+_$tag} whole=${train_data}_packed; [ "$vad" = false ] || whole=${train_data}_vad
+packed=$whole$part own=$whole${part}_$(basename "$exp")
+jobs=(--cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu")
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
   [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" \
     --voxceleb2 "$([ "$train" = voxceleb2 ] && echo true || echo false)" $synth $corpora
-  [ -n "$voxceleb1" ] || { echo "$0: error: --voxceleb1 names no folder; give VoxCeleb1's, or try --mini true" >&2; exit 1; }
+  [ -n "$voxceleb1" ] || die "--voxceleb1 names no folder; give VoxCeleb1's, or try --mini true"
   local/prepare_voxceleb1.py --nj "$nj" "$voxceleb1" $data
   [ -z "$voxceleb2" ] || local/prepare_voxceleb2.py --nj "$nj" "$voxceleb2" $data
   [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data
@@ -80,51 +82,49 @@ if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
   done
   [ "$vad" = false ] || steps/compute_vad.sh --cmd "$train_cmd" --nj "$nj" "$train_data"
   steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" --vad "$vad" "$train_data" "$whole"
-  if [ -n "$part" ] && ! done_skip "$packed" "subset $part" "$whole/wav.scp" -- "$packed/wav.scp"; then
-    utils/subset_data_dir.sh ${speakers:+--num-speakers "$speakers"} ${hours:+--hours "$hours"} "$whole" "$packed"
-    done_mark "$packed" "subset $part" "$whole/wav.scp"
-  fi
+  [ -z "$part" ] || utils/subset_data_dir.sh ${speakers:+--num-speakers "$speakers"} ${hours:+--hours "$hours"} "$whole" "$packed"
 fi
 
 if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   steps/make_augment_lists.sh --cmd "$train_cmd" --nj "$nj" $data $data/augment
-  if [ "$road" = feats ]; then   # a system's features and noisy copies are its own
-    config augment > "$own.augment.yaml"; config features > "$own.features.yaml"
-    if [ -f $data/augment/.done ]; then
-      steps/augment_data.sh --cmd "$train_cmd" --nj "$nj" --conf "$own.augment.yaml" "$packed" $data/augment "$own"
-    else utils/combine_data.sh "$own" "$packed"; fi
-    steps/make_feats.sh --cmd "$train_cmd" --nj "$nj" --conf "$own.features.yaml" "$own"
-  fi
+  [ "$road" = wave ] ||
+    local/make_noisy_feats.sh --cmd "$train_cmd" --nj "$nj" --conf "$conf" "${overrides[@]}" "$packed" $data/augment "$own"
 fi
-if [ "$road" = feats ]; then from=$own; else
-  from=$packed
-  [ ! -f $data/augment/.done ] || common+=(--set "augment.dir=$data/augment")
-fi
+noises=() from=$packed; [ "$road" = wave ] || from=$own   # on the wave road noise is added while training
+[ "$road" = feats ] || [ ! -f $data/augment/.done ] || noises=(--common "augment.dir=$data/augment")
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
-  from_model=()
-  for earlier in $chain; do   # MoCo before C3-MoCo before C3-DINO: each starts from the one before it
-    steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "${conf%/*}/$earlier.yaml" "${common[@]}" "${from_model[@]}" "$from" "$exps/$earlier$part"
-    from_model=(--init-from "$exps/$earlier$part/final.pt")
-  done
-  steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$conf" "${common[@]}" "${overrides[@]}" "${from_model[@]}" "$from" "$exp"
+  local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$conf" --common "data.road=$road" "${noises[@]}" "${overrides[@]}" \
+    --part "$part" "$from" "$exp"
 fi
 
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
   for dir in "${tests[@]}"; do
     steps/extract_statistics.sh --cmd "$train_cmd" "$dir" "$train_data" "$exps/statistics/$(basename "$dir")"
-    local/extract_system.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "$weights untrained" --name "$(basename "$dir")" \
-      "$([ "$vad" = false ] && echo "$dir" || echo "${dir}_vad")" "$exp"
   done
+  local/extract_system.sh "${jobs[@]}" --vad "$vad" --weights "$weights untrained" "$exp" "${tests[@]}"
 fi
 
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
-  for list in $lists; do
-    local/score_system.sh --cmd "$train_cmd" --weights "$weights untrained" "$data/$(home "$list")" "$list" "$exp"
-    local/score_system.sh --cmd "$train_cmd" --weights "raw standardised deviation" "$data/$(home "$list")" "$list" "$exps/statistics"
+  local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights "$weights untrained" $data "$exp"
+  local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights "raw standardised deviation" $data "$exps/statistics"
+fi
+
+if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ] && [ "$backends" = true ]; then
+  local/score_backends.sh --cmd "$train_cmd" "${jobs[@]}" --cluster "$cluster_conf" --conf "$confs/backend$size.yaml" \
+    --lists "$lists" "$packed" $data "$exp"
+fi
+
+if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ] && [ "$rounds" -gt 0 ]; then
+  local/train_rounds.sh --cmd "$train_cmd" "${jobs[@]}" --cluster "$cluster_conf" --rounds "$rounds" --conf "$round_conf" --gates "$gates" \
+    --large-margin "$large_margin" "$from" "$exp"
+  for trained in "$exp"_round[0-9]* "$exp"_large_margin; do
+    [ -s "$trained/final.pt" ] || continue
+    local/extract_system.sh "${jobs[@]}" --vad "$vad" --weights encoder "$trained" "${tests[@]}"
+    local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights encoder $data "$trained"
   done
 fi
 
-if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
+if [ "$stage" -le 8 ] && [ "$stop_stage" -ge 8 ]; then
   python3 local/show_table.py --paper $paper --out "$exps/RESULTS.md" --det "$exps/det" --data $data "$exps"
 fi

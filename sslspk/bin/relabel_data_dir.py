@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("out", metavar="OUT")
     args = parser.parse_args()
     from sslspk.io import datadir, files, table
+    datadir.table_names(args.source)
     info = json.loads(files.read_bytes(os.path.join(args.clusters, "info.json")))
     source = "pseudo" if info["labels"] == "none" else f"pseudo + {info['labels']}"
     count = datadir.relabel(args.source, args.out, table.read(os.path.join(args.clusters, "utt2spk")), source)

@@ -20,7 +20,24 @@ def read(path: Path) -> dict:
     missing = [key for key in KEYS if key not in row]
     if missing:
         raise InputError(f"{path}: has no {missing[0]}; score again with --provenance, which steps/score.sh reads.")
+    row["labels"] = joined(row["labels"], *(row.get(f"{part}_labels", "none") for part in ("backend", "cohort", "calibration")))
     return row
+
+
+def joined(*kinds: str) -> str:
+    """What a result says of labels: none, or each kind that anything on its way has seen, once."""
+    seen = dict.fromkeys(part for kind in kinds for part in kind.split(" + ") if part != "none")
+    return " + ".join(seen) or "none"
+
+
+def scoring(row: dict) -> str:
+    """How the scores were made of the embeddings: cosine, cosine centred as-norm, plda, fusion of cosine + plda."""
+    text = row.get("backend", "cosine")
+    if row.get("fused", 1) > 1:
+        return f"fusion of {text}"
+    extras = ("centred" if row.get("backend_mean") else "", f"{row['snorm']}-norm" if row.get("snorm") else "",
+              "calibrated" if row.get("calibration") else "")
+    return " ".join(filter(None, (text, *extras)))
 
 
 def read_all(exps: Path) -> list[dict]:
@@ -43,9 +60,13 @@ def published(path: Path) -> tuple[dict[int, dict], list[dict]]:
 
 
 def stands_for(row: dict, figure: dict) -> bool:
-    """Whether a row is that system on that list, trained on whatever set; `tag` is the suffix that a table's script gives it."""
+    """Whether a row is that system on that list, scored that way (by cosine unless the figure says `scoring`), trained on whatever set.
+
+    `tag` is the suffix that a table's script gives the system.
+    """
     names = (figure.get("system"), f"{figure.get('system')}_{figure.get('tag')}")
-    return row["weights"] != "untrained" and row["system"] in names and row["list"] == figure.get("list")
+    return row["weights"] != "untrained" and row["system"] in names and row["list"] == figure.get("list") \
+        and scoring(row) == figure.get("scoring", "cosine") and row["labels"] == figure.get("labels", row["labels"])
 
 
 def interval(row: dict) -> str:

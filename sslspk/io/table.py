@@ -45,6 +45,7 @@ def read_loose(path: str | os.PathLike) -> dict[str, str]:
 def write(path: str | os.PathLike, mapping: Mapping[str, object]) -> None:
     """Write a table whole or not at all, sorted in C byte order. Values are turned into text by `str`.
 
+    A file that holds just that already is left alone: by its time steps see whether their inputs have changed.
     Raises InputError for a key with a blank in it, an empty key, or a value that is empty or spans lines.
     """
     lines = []
@@ -55,8 +56,11 @@ def write(path: str | os.PathLike, mapping: Mapping[str, object]) -> None:
             raise InputError(f"{os.fspath(path)}: the value of {key} is empty or spans lines; "
                              "give it one line of text.")
         lines.append(f"{key} {value}\n")
+    text = "".join(lines)
+    if os.path.isfile(path) and files.read_bytes(path) == text.encode():
+        return
     with files.atomic_write(path) as file:
-        file.writelines(lines)
+        file.write(text)
 
 
 def check_key(key: str, path: str | os.PathLike) -> None:

@@ -58,8 +58,3 @@ def _take_over(method: Method, exp: Path, data: str, say) -> None:
     new = sorted({key.split(".")[0] for key in set(mine) - set(fitting)})
     say(f"took {len(fitting)} of {len(mine)} arrays from {exp}; new: {', '.join(new) or 'none'}")
 
-
-def labels_used(*sources: str) -> str:
-    """What a result says of labels: none, or each kind that the weights have seen once."""
-    seen = dict.fromkeys(part for source in sources for part in source.split(" + ") if part != "none")
-    return " + ".join(seen) or "none"

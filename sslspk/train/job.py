@@ -14,6 +14,7 @@ from sslspk.data.noise import NoiseBank
 from sslspk.errors import InputError
 from sslspk.features import specaug
 from sslspk.features.fbank import Extractor
+from sslspk.io import results
 from sslspk.io.files import atomic_write
 from sslspk.io.provenance import git_commit
 from sslspk.methods import build as build_method
@@ -23,7 +24,7 @@ from sslspk.nn import comm, sync_batchnorm
 from sslspk.train import checkpoint
 from sslspk.train.config import SystemConfig, differences
 from sslspk.train.frontend import FrontEnd
-from sslspk.train.initialise import initialise, labels_used
+from sslspk.train.initialise import initialise
 from sslspk.train.optim import build_optimizer
 
 
@@ -78,7 +79,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     method = sync_batchnorm.convert(method).to(device)
     front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug).to(device)
     info = {"data": data, "trained_on": data_dir.resolve().name, "commit": git_commit(),
-            "labels": labels_used(*(text.replace("speaker", index.label_source) for text in (
+            "labels": results.joined(*(text.replace("speaker", index.label_source) for text in (
                 method.labels, "speaker (curriculum)" if config.data.reads_speakers else "none")), inherited)}
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features, info)
     if state:

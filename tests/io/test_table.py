@@ -61,3 +61,13 @@ def test_read_loose_saves_what_it_can(tmp_path):
     (tmp_path / "t").write_text("b 2\nb 3\n")
     with pytest.raises(InputError, match="t:2: b has two different values"):
         table.read_loose(tmp_path / "t")
+
+
+def test_an_unchanged_table_is_left_alone(tmp_path):
+    path = tmp_path / "utt2spk"
+    table.write(path, {"b": "2", "a": "é"})
+    before = path.stat()
+    table.write(path, {"a": "é", "b": 2})
+    assert path.stat().st_mtime_ns == before.st_mtime_ns and path.stat().st_ino == before.st_ino
+    table.write(path, {"a": "é", "b": 3})
+    assert table.read(path) == {"a": "é", "b": "3"}

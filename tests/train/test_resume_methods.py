@@ -5,8 +5,8 @@ from conftest import make_data, tiny
 from test_loop import CPU, final_weights, same, train_here
 
 from sslspk.errors import InputError
+from sslspk.io.results import joined
 from sslspk.train import checkpoint
-from sslspk.train.initialise import labels_used
 from sslspk.train.job import prepare
 
 PAIR = [{"count": 2, "seconds": 0.4}]
@@ -108,7 +108,7 @@ def test_labels_are_never_forgotten(data, tmp_path):
     train_here(config, data, tmp_path / "dino")
     labels = [checkpoint.load(tmp_path / name / "final.pt")["info"]["labels"] for name in ("semi", "dino")]
     assert labels == ["speaker (50 %)", "speaker (curriculum) + speaker (50 %)"]
-    assert labels_used("none", "none") == "none" and labels_used("speaker", "none", "speaker") == "speaker"
+    assert joined("none", "none") == "none" and joined("speaker", "none", "speaker") == "speaker"
 
 
 def test_labels_read_for_monitors_change_nothing(data, tmp_path):

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The feats road of one system: noisy copies of the training audio on disk, and the features of all of it. Reads DATA and AUGMENT (what
+# steps/make_augment_lists.sh wrote; without it no copies are made), writes OUT.
+set -euo pipefail
+cmd=utils/run.pl
+nj=4
+conf=              # YAML of the system; must be given
+set=()             # KEY=VALUE, overrides the conf; may be repeated
+help_message="usage: $0 [--cmd C] [--nj N] --conf conf/X.yaml [--set k=v]... DATA AUGMENT OUT"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+[ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
+data=$1 augment=$2 out=$3
+
+overrides=()
+for item in ${set[@]+"${set[@]}"}; do overrides+=(--set "$item"); done
+for part in augment features; do
+  python3 -m sslspk.bin.show_config --conf "$conf" --set data.road=feats "${overrides[@]}" $part > "$out.$part.yaml"
+done
+if [ -f "$augment/.done" ]; then
+  steps/augment_data.sh --cmd "$cmd" --nj "$nj" --conf "$out.augment.yaml" "$data" "$augment" "$out"
+else utils/combine_data.sh "$out" "$data"; fi
+steps/make_feats.sh --cmd "$cmd" --nj "$nj" --conf "$out.features.yaml" "$out"

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Scores lists with all that may follow the embeddings: mean subtraction, AS-norm, LDA and PLDA (on pseudo-labels, and on true labels for
+# comparison), and a calibrated fusion. Reads EXP/final.pt, TRAIN (a data directory), DATA/NAME/trials_LIST and EXP/emb_W/NAME; writes
+# EXP/{clusters,backend_*,calibration}/ and EXP/scores_W_*/.
+set -euo pipefail
+cmd=utils/run.pl
+cuda_cmd=utils/run.pl
+nj=4
+ngpu=0
+cluster=conf/cluster.yaml   # how pseudo-speakers are found
+conf=conf/backend.yaml      # LDA and PLDA
+top_n=300          # cohort scores that AS-norm takes
+lists=veri_test2   # names of the lists
+true_labels=true   # also LDA and PLDA with TRAIN's speaker labels; their results say so
+help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--nj N] [--ngpu N] [--cluster conf/cluster.yaml] [--conf conf/backend.yaml] [--top-n 300]
+       [--true-labels true|false] [--lists 'L ...'] TRAIN DATA EXP"
+echo "$0 $*"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+[ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
+train=$1 data=$2 exp=$3
+
+weights=$(python3 -m sslspk.bin.show_config --conf "$exp/config.yaml" --weights)
+weights=${weights%% *}   # the first is the system's own choice
+dev=$exp/emb_$weights/$(basename "$train") out=$exp/scores_$weights clusters=$exp/clusters calibration=$exp/calibration
+
+steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "$weights" "$train" "$exp" "$dev"
+steps/cluster.sh --cmd "$cmd" --conf "$cluster" --truth "$train/utt2spk" "$dev" "$clusters"
+kinds=(pseudo); [ "$true_labels" = false ] || kinds+=(speaker)
+for kind in "${kinds[@]}"; do
+  labels=$clusters/utt2spk; [ "$kind" = pseudo ] || labels=$train/utt2spk
+  steps/train_backend.sh --cmd "$cmd" --conf "$conf" --labels "$labels" --label-kind "$kind" "$dev" "$exp/backend_$kind"
+done
+asnorm=(--mean "$dev" --snorm as --top-n "$top_n" --cohort "$dev" --cohort-utt2spk "$clusters/utt2spk" --cohort-label-kind pseudo)
+plda=(--backend plda --model "$exp/backend_pseudo")
+
+# The fusion learns from trials between training utterances, targets being those within a pseudo-speaker.
+steps/make_trials.sh "$clusters/utt2spk" "$calibration/trials"
+steps/score.sh --cmd "$cmd" --bootstrap 0 "${asnorm[@]}" "$calibration/trials" "$dev" "$dev" "$calibration/asnorm"
+steps/score.sh --cmd "$cmd" --bootstrap 0 "${plda[@]}" "$calibration/trials" "$dev" "$dev" "$calibration/plda"
+steps/train_calibration.sh --cmd "$cmd" --label-kind pseudo \
+  "$calibration/trials" "$calibration"/{asnorm,plda}/scores_trials "$calibration/fusion.json"
+
+for list in $lists; do
+  trials=$(find -L "$data" -maxdepth 2 -name "trials_$list" ! -path "*_vad/*" | head -n 1)
+  [ -n "$trials" ] || { echo "$0: error: there is no $data/*/trials_$list; run stage 0, or correct --lists" >&2; exit 1; }
+  test=$(dirname "$trials") emb=$exp/emb_$weights/$(basename "$(dirname "$trials")")
+  of=(--spk2gender "$test/spk2gender" --provenance "$emb/provenance.json")
+  score() { steps/score.sh --cmd "$cmd" "${of[@]}" "${@:2}" "$trials" "$emb" "$emb" "${out}_$1"; }
+  score mean --mean "$dev"
+  score asnorm "${asnorm[@]}"
+  for kind in "${kinds[@]}"; do
+    for backend in lda plda; do score "${backend}_$kind" --backend "$backend" --model "$exp/backend_$kind"; done
+  done
+  steps/apply_calibration.sh --cmd "$cmd" "${of[@]}" "$calibration/fusion.json" "$trials" \
+    "${out}"_{asnorm,plda_pseudo}/scores_"trials_$list" "${out}_fusion"
+done
