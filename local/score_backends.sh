@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Scores lists with all that may follow the embeddings: mean subtraction, AS-norm, LDA and PLDA (on pseudo-labels, and on true labels for
-# comparison), and a calibrated fusion. Reads EXP/final.pt, TRAIN (a data directory), DATA/NAME/trials_LIST and EXP/emb_W/NAME; writes
-# EXP/{clusters,backend_*,calibration}/ and EXP/scores_W_*/.
+# comparison), and a calibrated fusion. Reads EXP/final.pt (if there), TRAIN (a data directory), DATA/NAME/trials_LIST and EXP/emb_W/NAME;
+# writes EXP/{clusters,backend_*,calibration}/ and EXP/scores_W_*/.
 set -euo pipefail
 cmd=utils/run.pl
 cuda_cmd=utils/run.pl
@@ -10,21 +10,23 @@ ngpu=0
 cluster=conf/cluster.yaml   # how pseudo-speakers are found
 conf=conf/backend.yaml      # LDA and PLDA
 top_n=300          # cohort scores that AS-norm takes
+weights=           # which embeddings, EXP/emb_WEIGHTS; empty: those of the encoder that the system's configuration says to evaluate
 lists=veri_test2   # names of the lists
 true_labels=true   # also LDA and PLDA with TRAIN's speaker labels; their results say so
 help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--nj N] [--ngpu N] [--cluster conf/cluster.yaml] [--conf conf/backend.yaml] [--top-n 300]
-       [--true-labels true|false] [--lists 'L ...'] TRAIN DATA EXP"
+       [--true-labels true|false] [--weights W] [--lists 'L ...'] TRAIN DATA EXP"
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 train=$1 data=$2 exp=$3
 
-weights=$(python3 -m sslspk.bin.show_config --conf "$exp/config.yaml" --weights)
+[ -n "$weights" ] || weights=$(python3 -m sslspk.bin.show_config --conf "$exp/config.yaml" --weights)
 weights=${weights%% *}   # the first is the system's own choice
 dev=$exp/emb_$weights/$(basename "$train") out=$exp/scores_$weights clusters=$exp/clusters calibration=$exp/calibration
 
-steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "$weights" "$train" "$exp" "$dev"
+[ ! -s "$exp/final.pt" ] ||   # without one (i-vectors) they are there
+  steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "$weights" "$train" "$exp" "$dev"
 steps/cluster.sh --cmd "$cmd" --conf "$cluster" --truth "$train/utt2spk" "$dev" "$clusters"
 kinds=(pseudo); [ "$true_labels" = false ] || kinds+=(speaker)
 for kind in "${kinds[@]}"; do
@@ -36,8 +38,11 @@ plda=(--backend plda --model "$exp/backend_pseudo")
 
 # The fusion learns from trials between training utterances, targets being those within a pseudo-speaker.
 steps/make_trials.sh "$clusters/utt2spk" "$calibration/trials"
-steps/score.sh --cmd "$cmd" --bootstrap 0 "${asnorm[@]}" "$calibration/trials" "$dev" "$dev" "$calibration/asnorm"
-steps/score.sh --cmd "$cmd" --bootstrap 0 "${plda[@]}" "$calibration/trials" "$dev" "$dev" "$calibration/plda"
+train_scores() {
+  steps/score.sh --cmd "$cmd" --bootstrap 0 --provenance "$dev/provenance.json" "${@:2}" "$calibration/trials" "$dev" "$dev" "$calibration/$1"
+}
+train_scores asnorm "${asnorm[@]}"
+train_scores plda "${plda[@]}"
 steps/train_calibration.sh --cmd "$cmd" --label-kind pseudo \
   "$calibration/trials" "$calibration"/{asnorm,plda}/scores_trials "$calibration/fusion.json"
 

@@ -36,7 +36,7 @@ def main() -> int:
     figures = [{**figure, "system": renamed(figure.get("system"), args.encoder)} for figure in figures if figure.get("table") == args.table]
     if args.systems == "true":
         study = [renamed(system, args.encoder) for system in table.get("systems", {}).values()]
-        print(*dict.fromkeys([figure["system"] for figure in figures if figure["system"]] + study))
+        print(*dict.fromkeys([figure["system"] for figure in figures if figure["system"] and "script" not in figure] + study))
         return 0
     if args.exps is None or args.out is None:
         raise InputError("EXPS, the folder of experiments, and --out, the file to write, are needed; see --help.")

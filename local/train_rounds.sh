@@ -9,10 +9,11 @@ ngpu=0
 rounds=1           # how many
 conf=conf/rounds/pseudo.yaml   # how a round is trained; laid on EXP/config.yaml
 cluster=conf/cluster.yaml      # how the embeddings are clustered
-gates=             # fixed loss gates of the rounds, e.g. "1 3 3 5 6"; the last one holds for all later rounds
+gates=             # fixed loss gates of the rounds, e.g. 1,3,3,5,6; the last one holds for all later rounds
+first_clusters=    # labels of the first round, as steps/cluster.sh writes them (of i-vectors, say); empty: EXP's own embeddings
 large_margin=      # conf of a last training with a large margin on the labels of the last round; empty: none
 help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--nj N] [--ngpu N] [--rounds N] [--conf conf/rounds/X.yaml] [--cluster conf/cluster.yaml]
-       [--gates 'G1 G2 ...'] [--large-margin conf/rounds/X.yaml] DATA EXP"
+       [--gates G1,G2,...] [--large-margin conf/rounds/X.yaml] DATA EXP"
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
@@ -33,13 +34,16 @@ train_on_labels() {   # CONF BASE FROM DATA OUT [--set k=v ...]: trains CONF lai
 }
 
 before=$exp
-read -ra gate <<< "$gates"
+IFS=, read -ra gate <<< "$gates"
 for round in $(seq "$rounds"); do
-  weights=$(python3 -m sslspk.bin.show_config --conf "$before/config.yaml" --weights)   # the first is the system's own choice
-  now=${exp}_round$round labelled=${data}_$(basename "$exp")_round$round emb=$before/emb_${weights%% *}/$(basename "$data")
-  steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "$data" "$before" "$emb"
-  steps/cluster.sh --cmd "$cmd" --conf "$cluster" --truth "$data/utt2spk" "$emb" "$before/clusters"
-  utils/relabel_data_dir.sh "$data" "$before/clusters" "$labelled"
+  now=${exp}_round$round labelled=${data}_$(basename "$exp")_round$round clusters=$before/clusters
+  if [ "$round" -eq 1 ] && [ -n "$first_clusters" ]; then clusters=$first_clusters; else
+    weights=$(python3 -m sslspk.bin.show_config --conf "$before/config.yaml" --weights)   # the first is the system's own choice
+    emb=$before/emb_${weights%% *}/$(basename "$data")
+    steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "${weights%% *}" "$data" "$before" "$emb"
+    steps/cluster.sh --cmd "$cmd" --conf "$cluster" --truth "$data/utt2spk" "$emb" "$clusters"
+  fi
+  utils/relabel_data_dir.sh "$data" "$clusters" "$labelled"
   options=() last=$((${#gate[@]} - 1))
   [ $last -lt 0 ] || options=(--set method.gate.kind=fixed --set "method.gate.threshold=${gate[round <= last ? round - 1 : last]}")
   train_on_labels "$conf" "$exp" "$before" "$labelled" "$now" "${options[@]}"

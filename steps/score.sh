@@ -2,13 +2,21 @@
 # Scores a trial list: reads ENROL_DIR/xvector.scp and TEST_DIR/xvector.scp, writes OUT/scores_NAME and OUT/result_NAME.json.
 set -euo pipefail
 cmd=utils/run.pl
-backend=cosine   # how two embeddings are compared
-mean=            # directory of embeddings whose mean is subtracted first; empty: none
+backend=cosine   # how two embeddings are compared: cosine, lda, plda
+model=           # directory of the trained back-end (steps/train_backend.sh); lda and plda need one
+mean=            # cosine: directory of embeddings whose mean is subtracted first; empty: none
+enrol_map=       # "model utt1 utt2 ..." lines: the list names models, averages of these utterances of ENROL_DIR
+snorm=           # normalise the scores against the cohort: as, s, z or t; empty: not
+cohort=          # directory of embeddings of other speakers than those of the list
+cohort_utt2spk=  # the cohort is the means of these speakers or clusters; empty: its utterances
+cohort_label_kind=speaker   # what that utt2spk holds, for the result: pseudo, speaker
+top_n=300        # of --snorm as: the highest cohort scores of each side
 provenance=      # JSON file whose keys go to the result (system, config hash, git commit, seed, labels used)
 utt2spk=         # who speaks in each utterance, for the interval; empty: what stands before the first hyphen of an id
 spk2gender=      # adds the figures of the trials within one gender
 bootstrap=       # replicates of the bootstrap over speakers, 0: none; empty: 200 where the speakers are known
-help_message="usage: $0 [--backend cosine] [--mean DIR] [--provenance JSON_FILE] TRIALS ENROL_DIR TEST_DIR OUT
+help_message="usage: $0 [--backend cosine|lda|plda [--model DIR]] [--mean DIR] [--snorm as --cohort DIR] [--enrol-map FILE]
+       [--provenance JSON_FILE] TRIALS ENROL_DIR TEST_DIR OUT
 NAME is the file name of TRIALS, without .txt."
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
@@ -20,20 +28,25 @@ trials=$1 enrol=$2 test=$3 out=$4
 die() { echo "$0: error: $*" >&2; exit 1; }
 name=$(basename "$trials" .txt)
 inputs=("$trials" "$enrol/xvector.scp" "$test/xvector.scp")
-[ -z "$mean" ] || inputs+=("$mean/xvector.scp")
-for file in "$provenance" "$utt2spk" "$spk2gender"; do [ -z "$file" ] || inputs+=("$file"); done
+for dir in "$mean" "$cohort"; do [ -z "$dir" ] || inputs+=("$dir/xvector.scp"); done
+for file in "$enrol_map" "$cohort_utt2spk" "$provenance" "$utt2spk" "$spk2gender"; do [ -z "$file" ] || inputs+=("$file"); done
+[ -z "$model" ] || inputs+=("$model/info.json")
 for file in "${inputs[@]}"; do
   [ -s "$file" ] || die "there is no $file, or it is empty; run the stage that makes it."
 done
-key="score $backend $mean $provenance $utt2spk $spk2gender $bootstrap"
+[ -z "$model" ] || inputs+=("$model")
+options=(--backend "$backend")
+for option in model mean enrol_map snorm cohort cohort_utt2spk cohort_label_kind top_n provenance utt2spk spk2gender bootstrap; do
+  [ -z "${!option}" ] || options+=("--${option//_/-}" "${!option}")
+done
+key="score $backend $model $mean $enrol_map $snorm $cohort $cohort_utt2spk $cohort_label_kind $top_n $provenance"
+key+=" $utt2spk $spk2gender $bootstrap"
 stamp=$out/.score_$name
 if done_skip "$stamp" "$key" "${inputs[@]}" -- "$out/scores_$name" "$out/result_$name.json"; then
   echo "$0: $out/scores_$name is up to date, skipped"
   exit 0
 fi
 
-options=(--backend "$backend")
-for option in mean provenance utt2spk spk2gender bootstrap; do [ -z "${!option}" ] || options+=("--$option" "${!option}"); done
 mkdir -p "$out/log"
 log=$out/log/score_$name.log
 $cmd "$log" python3 -m sslspk.bin.score "${options[@]}" "$trials" "$enrol" "$test" "$out"
@@ -41,5 +54,5 @@ total=$(grep -c "[^[:space:]]" "$trials")
 got=$(wc -l < "$out/scores_$name")
 [ "$got" -ge "$total" ] || die "$got of $total scores came out; see $log, then run the step again."
 done_mark "$stamp" "$key" "${inputs[@]}"
-grep -E '^(EER|minDCF)' "$log"
+grep -E '^(EER|minDCF|note:)' "$log"
 echo "$0: wrote $out/scores_$name and $out/result_$name.json"

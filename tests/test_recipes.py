@@ -225,7 +225,9 @@ def test_other_configurations_load():
     from sslspk.config import load
     from sslspk.data.config_augment import AugmentConfig
     from sslspk.features.config import FeatureOptions, VadOptions
-    kinds = {"augment": AugmentConfig, "fbank": FeatureOptions, "fbank_jhu": FeatureOptions, "mfcc": FeatureOptions, "vad": VadOptions}
+    from sslspk.ivector.config import IvectorConfig
+    kinds = {"augment": AugmentConfig, "fbank": FeatureOptions, "fbank_jhu": FeatureOptions, "mfcc": FeatureOptions, "vad": VadOptions,
+             "mfcc_ivector": FeatureOptions, "ivector_mfcc": IvectorConfig, "ivector_short": IvectorConfig}
     for name, kind in kinds.items():
         load(kind, VOXCELEB / f"conf/{name}.yaml")
     others = {path.stem for path in VOXCELEB.glob("conf/*.yaml")} - {path.stem for path in SYSTEMS}

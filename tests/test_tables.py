@@ -12,6 +12,7 @@ from sslspk.bin.show_config import chain
 from sslspk.config import load
 from sslspk.io import results, table
 from sslspk.io.provenance import corpus
+from sslspk.ivector.config import IvectorConfig
 from sslspk.methods.config import weights
 from sslspk.train.config import SystemConfig
 
@@ -69,7 +70,9 @@ def test_every_figure_of_the_papers_that_is_ours_has_a_configuration():
     for figure in figures:
         assert figure["source"] and 0 < figure["eer_percent"] < 50
         assert "table" not in figure or len(figure["row"]) == len(tables[figure["table"]]["keys"])
-        if "system" in figure:
+        if "script" in figure:
+            assert load(IvectorConfig, system(figure["system"])) and (VOXCELEB / figure["script"]).exists()
+        elif "system" in figure:
             assert load(SystemConfig, system(figure["system"])).reproduces
             assert figure["train"] in ("voxceleb1", "voxceleb2") and figure["list"] in ("veri_test2", "voxsrc2021_val")
     keys = [(figure.get("table"), *figure.get("row", [figure.get("system")]), figure.get("column")) for figure in figures]
@@ -150,7 +153,9 @@ def test_tables_2_and_3_with_other_encoders_labels_and_rows_that_are_not_run(tmp
     assert rows[8] == ["8", "C3-DINO 2 (sys. 3 initial)", "2.5 / 20.00 [voxceleb1]", "12.2 /"]
     run(recipe, *show(3, "--encoder", "short", "--out", "t3.md", "exp"))
     by_method = {row[1]: row[2] for row in cells((recipe / "t3.md").read_text())}
-    assert by_method["i-vector (Huh et al. 2020)"] == "15.3 / not run here"
+    assert by_method["i-vector (Huh et al. 2020)"] == "15.3 /"
+    write_result(recipe, "ivector_short", weights="ivector", trained_on="voxceleb1", eer_percent=17.0)   # no config.yaml, no choice
+    (recipe / "exp/ivector_short/config.yaml").unlink()
     assert by_method["MoCo+SupCon, 15 % label (Xia et al.)"] == "4.3 / 9.00 [speaker (15 %), voxceleb1]"
     assert by_method["C3-DINO 2 (system 8)"].startswith("2.5 / 20.00") and by_method["C3-DINO 2 (system 8 + LDA)"] == "2.2 /"
     for kind, rate in (("speaker", 10.0), ("pseudo", 15.0)):   # scored otherwise: neither stands where cosine does, nor for each other
@@ -160,6 +165,7 @@ def test_tables_2_and_3_with_other_encoders_labels_and_rows_that_are_not_run(tmp
     by_method = {row[1]: row[2] for row in cells((recipe / "t3.md").read_text())}
     assert by_method["C3-DINO 2 (system 8)"].startswith("2.5 / 20.00")
     assert by_method["C3-DINO 2 (system 8 + LDA)"] == "2.2 / 15.00 [pseudo, voxceleb1]"
+    assert by_method["i-vector (Huh et al. 2020)"] == "15.3 / 17.00 [voxceleb1]"
     unknown = sh(recipe, *show(7, "--out", "t.md", "exp"))
     assert unknown.returncode == 1 and "1, 2, 3, 4" in unknown.stderr and unknown.stderr.count("\n") == 1
 

@@ -23,10 +23,8 @@ speakers=           # train on that many speakers only, drawn at random; a large
 hours=              # train on that many hours only
 backends=false      # true: stage 6 scores with AS-norm, LDA, PLDA and a fusion of them, on pseudo-labels and, marked, on true ones
 rounds=0            # stage 7: rounds of clustering and training on the clusters
-round_conf=         # how a round is trained; empty: conf/rounds/pseudo.yaml, or what fits --mini and *_short systems
+round_options=      # more for local/train_rounds.sh, e.g. --round-options "--conf conf/rounds/lgl.yaml --gates 1,3,3,5,6"
 cluster_conf=       # how embeddings are clustered; empty: conf/cluster.yaml, or what fits --mini and *_short systems
-gates=              # fixed loss gates of the rounds, such as "1 3 3 5 6" (loss-gated learning)
-large_margin=       # how a last training with a large margin is done, e.g. conf/rounds/large_margin.yaml; empty: none
 tag=                # suffix of the experiment's name, for variants of a system
 set=()              # overrides of the configuration, e.g. --set train.epochs=20 (repeatable)
 help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
@@ -54,10 +52,11 @@ tests=(); for list in $lists; do
   [[ " ${tests[*]} " == *" $data/$(home "$list") "* ]] || tests+=("$data/$(home "$list")")
 done
 confs=${conf%/*} size=; [[ $system != *_short ]] || size=_short   # sizes of rounds, clusters and back-ends
-: "${round_conf:=$confs/rounds/pseudo$size.yaml}" "${cluster_conf:=$confs/cluster$size.yaml}"
+: "${cluster_conf:=$confs/cluster$size.yaml}"
 overrides=(); for item in "${set[@]}"; do overrides+=(--set "$item"); done
 config() { python3 -m sslspk.bin.show_config --conf "$conf" --set "data.road=$road" "${overrides[@]}" "$1"; }
-vad=$(config vad) weights=$(config --weights)
+vad=$(config vad)
+weights=$(config --weights)
 part=${speakers:+_spk$speakers}${hours:+_${hours}h} train_data=$data/${train}_dev
 exp=$exps/$system$part${tag:+_$tag} whole=${train_data}_packed; [ "$vad" = false ] || whole=${train_data}_vad
 packed=$whole$part own=$whole${part}_$(basename "$exp")
@@ -116,8 +115,9 @@ if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ] && [ "$backends" = true ]; then
 fi
 
 if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ] && [ "$rounds" -gt 0 ]; then
-  local/train_rounds.sh --cmd "$train_cmd" "${jobs[@]}" --cluster "$cluster_conf" --rounds "$rounds" --conf "$round_conf" --gates "$gates" \
-    --large-margin "$large_margin" "$from" "$exp"
+  # shellcheck disable=SC2086  # --round-options holds several words
+  local/train_rounds.sh --cmd "$train_cmd" "${jobs[@]}" --cluster "$cluster_conf" --rounds "$rounds" \
+    --conf "$confs/rounds/pseudo$size.yaml" $round_options "$from" "$exp"
   for trained in "$exp"_round[0-9]* "$exp"_large_margin; do
     [ -s "$trained/final.pt" ] || continue
     local/extract_system.sh "${jobs[@]}" --vad "$vad" --weights encoder "$trained" "${tests[@]}"

@@ -23,11 +23,16 @@ class Backend(abc.ABC):
         """(N, D) -> (N, D'), float64: what is compared. Raises InputError as `check` does."""
 
     @abc.abstractmethod
-    def score(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """All pairs of enrolments (N, D) and tests (M, D): (N, M) float64."""
+    def score(self, enrol: np.ndarray, test: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
+        """All pairs of enrolments (N, D) and tests (M, D): (N, M) float64.
+
+        An enrolment with several utterances is the average of their embeddings, and counts (N,) says of how many (None: one each).
+        Without counts score(x, y) is score(y, x) transposed.
+        """
 
     @abc.abstractmethod
-    def score_trials(self, enrol: np.ndarray, test: np.ndarray, enrol_row: np.ndarray, test_row: np.ndarray) -> np.ndarray:
+    def score_trials(self, enrol: np.ndarray, test: np.ndarray, enrol_row: np.ndarray, test_row: np.ndarray,
+                     counts: np.ndarray | None = None) -> np.ndarray:
         """Chosen pairs, (T,) float64: trial t compares row enrol_row[t] of (N, D) with row test_row[t] of (M, D)."""
 
     @abc.abstractmethod

@@ -33,11 +33,12 @@ class Cosine(Backend):
         x = self._centre(x)
         return x / np.linalg.norm(x, axis=1, keepdims=True)
 
-    def score(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """All pairs of (N, D) and (M, D): (N, M). A product of two matrices, so feed many tests in pieces."""
+    def score(self, enrol: np.ndarray, test: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
+        """All pairs of (N, D) and (M, D): (N, M), whatever the counts. A product of two matrices, so feed many tests in pieces."""
         return self.transform(enrol) @ self.transform(test).T
 
-    def score_trials(self, enrol: np.ndarray, test: np.ndarray, enrol_row: np.ndarray, test_row: np.ndarray) -> np.ndarray:
+    def score_trials(self, enrol: np.ndarray, test: np.ndarray, enrol_row: np.ndarray, test_row: np.ndarray,
+                     counts: np.ndarray | None = None) -> np.ndarray:
         """Chosen pairs (T,), gathered in blocks: memory goes with N + M, not with T or N x M."""
         enrol, test = self.transform(enrol), self.transform(test)
         scores = np.empty(len(enrol_row))

@@ -1,6 +1,8 @@
 """Trial lists: which enrolment is compared with which test utterance, and whether the two are one speaker."""
+import hashlib
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +63,54 @@ def lookup(names: np.ndarray, keys: Sequence[str], where: str) -> np.ndarray:
                          f"{len(names)} trials); "
                          "use the list that belongs to this data, or extract the missing utterances.")
     return rows
+
+
+def digest(trials: Trials) -> str:
+    """MD5 of what is in a list, the same for every form and order of its lines."""
+    lines = sorted(f"{e} {t} {int(same)}" for e, t, same in zip(*map(_plain, trials), strict=True))
+    return hashlib.md5("\n".join(lines).encode(), usedforsecurity=False).hexdigest()
+
+
+def draw(utt2spk: Mapping[str, str], count: int, seed: int = 0, utt2session: Mapping[str, str] | None = None) -> Trials:
+    """Draw `count` trials, half of them targets, at random from all pairs of two different utterances, no pair twice.
+
+    Each kind has every pair equally likely and each order of the two equally likely; where it has fewer pairs than asked
+    for, all of them are taken. utt2session: target pairs of one recording session are left out. Sorted by enrolment and test.
+    Raises InputError where there is no target pair or no non-target pair at all, or an utterance has no session.
+    """
+    missing = [utt for utt in utt2spk if utt2session is not None and utt not in utt2session]
+    if missing:
+        raise InputError(f"{missing[0]} of utt2spk has no session ({len(missing)} of {len(utt2spk)}); give the utt2session of this data.")
+    utts = sorted(utt2spk, key=lambda utt: (utt2spk[utt], utt2session[utt] if utt2session else utt, utt))
+    groups = [utt2spk[utt] for utt in utts], [(utt2spk[utt], utt2session[utt] if utt2session else utt) for utt in utts]
+    speaker_end, session_end = map(_ends, groups)
+    rng = np.random.default_rng(seed)
+    # In this order the partners of an utterance that come after it are a run: the rest of its speaker, or all others.
+    targets = _draw_pairs(rng, session_end, speaker_end, count // 2)
+    nontargets = _draw_pairs(rng, speaker_end, np.full(len(utts), len(utts)), count - count // 2)
+    for found, what in ((targets, "speaker with two utterances" + (" in different sessions" if utt2session else "")),
+                        (nontargets, "second speaker")):
+        if not len(found):
+            raise InputError(f"there is no {what} among {len(utts)} utterances, so no such pair to draw; give a larger utt2spk.")
+    pairs = rng.permuted(np.concatenate([targets, nontargets]), axis=1)
+    names, target = np.array(utts), np.arange(len(pairs)) < len(targets)
+    enrol, test = names[pairs[:, 0]], names[pairs[:, 1]]
+    order = np.lexsort((test, enrol))
+    return Trials(enrol[order], test[order], target[order])
+
+
+def _ends(groups: Sequence) -> np.ndarray:
+    """For each place of a list whose equal entries stand together, the place after the last of its equals: (N,) int64."""
+    runs = [len(list(run)) for _, run in itertools.groupby(groups)]
+    return np.repeat(np.cumsum(runs), runs)
+
+
+def _draw_pairs(rng: np.random.Generator, first: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
+    """Up to `count` different pairs (P, 2) of a place i with one of first[i] <= j < end[i], all equally likely."""
+    after = np.cumsum(end - first)
+    number = rng.choice(after[-1], min(count, int(after[-1])), replace=False)
+    left = np.searchsorted(after, number, side="right")
+    return np.stack([left, end[left] - (after[left] - number)], axis=1)
 
 
 def _plain(values: Sequence) -> Sequence:

@@ -3,12 +3,15 @@ import json
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sslspk.io import ark, files
+from sslspk.backend.cosine import Cosine
+from sslspk.bin import score as score_program
+from sslspk.io import ark, files, table
 from sslspk.io import scores as score_file
 from sslspk.io import trials as trial_list
 from sslspk.metrics import report
@@ -129,3 +132,126 @@ def test_missing_input_is_named_by_the_step(recipe):
     done = step(recipe, "trials_x.txt", "nowhere", "emb", "out")
     assert done.returncode == 1
     assert "nowhere/xvector.scp" in done.stderr
+
+
+def cohort_of(folder):
+    """A cohort of 12 utterances of 4 speakers."""
+    rng = np.random.default_rng(1)
+    write_vectors(folder / "cohort", {f"c{n:02d}": rng.normal(size=5) + 1 for n in range(12)})
+    table.write(folder / "cohort_utt2spk", {f"c{n:02d}": f"s{n % 4}" for n in range(12)})
+
+
+def cosines(a, b):
+    a, b = (np.atleast_2d(x) / np.linalg.norm(np.atleast_2d(x), axis=1, keepdims=True) for x in (a, b))
+    return a @ b.T
+
+
+def test_adaptive_s_norm_by_the_step(recipe):
+    cohort_of(recipe)
+    words = ("--snorm", "as", "--cohort", "cohort", "--top-n", "5", "--bootstrap", "0", "trials_x.txt", "emb", "emb", "out")
+    done = step(recipe, *words)
+    assert done.returncode == 0, done.stderr + done.stdout
+    vectors, cohort = load(recipe / "emb"), np.array(list(load(recipe / "cohort").values()))
+    for enrol, test, score in zip(*score_file.read(recipe / "out/scores_trials_x"), strict=True):
+        raw, sides = cosines(vectors[enrol], vectors[test])[0, 0], []
+        for side in (enrol, test):
+            top = np.sort(cosines(vectors[side], cohort)[0])[-5:]
+            sides.append((raw - top.mean()) / top.std())
+        assert score == pytest.approx(np.mean(sides), rel=1e-6)
+    figures = json.loads((recipe / "out/result_trials_x.json").read_text())
+    expected = {"backend": "cosine", "backend_model": None, "backend_labels": "none", "snorm": "as", "top_n": 5, "cohort": "cohort",
+                "cohort_size": 12, "cohort_labels": "none", "cohort_in_trials": 0}
+    assert {key: figures[key] for key in expected} == expected
+    assert "skipped" in step(recipe, *words).stdout
+    (recipe / "cohort/xvector.scp").write_text((recipe / "cohort/xvector.scp").read_text().rpartition("c11")[0])
+    done = step(recipe, *words)
+    assert "skipped" not in done.stdout and json.loads((recipe / "out/result_trials_x.json").read_text())["cohort_size"] == 11
+
+
+def test_cohort_of_cluster_means(recipe):
+    """Labels are stated, a small cohort is used whole and said, z-norm takes the enrolment's side."""
+    cohort_of(recipe)
+    table.write(recipe / "cohort_utt2spk", {f"c{n:02d}": f"s{n % 4}" for n in range(11)})  # what has no cluster is left out
+    words = ("--cohort", "cohort", "--cohort-utt2spk", "cohort_utt2spk", "--cohort-label-kind", "pseudo", "--bootstrap", "0")
+    done = step(recipe, "--snorm", "as", *words, "trials_x.txt", "emb", "emb", "as")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "note: the cohort has 4 entries, fewer than --top-n 300: all of them are used" in done.stdout
+    vectors, raw = load(recipe / "emb"), load(recipe / "cohort")
+    means = np.array([np.mean([raw[f"c{n:02d}"] for n in range(s, 11, 4)], axis=0) for s in range(4)])
+    assert program(recipe, "--snorm", "z", *words, "trials_x.txt", "emb", "emb", "z").returncode == 0
+    for enrol, test, score in zip(*score_file.read(recipe / "z/scores_trials_x"), strict=True):
+        against = cosines(vectors[enrol], means)
+        assert score == pytest.approx((cosines(vectors[enrol], vectors[test])[0, 0] - against.mean()) / against.std(), rel=1e-6)
+    figures = [json.loads((recipe / kind / "result_trials_x.json").read_text()) for kind in ("as", "z")]
+    assert [figures[0][key] for key in ("top_n", "cohort_size", "cohort_labels")] == [4, 4, "pseudo"]
+    assert [figures[1][key] for key in ("snorm", "top_n", "cohort_labels")] == ["z", None, "pseudo"]
+    done = program(recipe, "--snorm", "s", "--cohort", "emb", "--bootstrap", "0", "trials_x.txt", "emb", "emb", "own")
+    assert done.returncode == 0 and "note: 30 ids of the cohort are also in the trials" in done.stdout
+
+
+def test_enrolment_with_several_utterances(recipe):
+    cohort_of(recipe)
+    table.write(recipe / "models", {f"m{s}": " ".join(f"id{s}-v-{n}" for n in range(s % 3 + 1)) for s in range(6)})
+    pairs = [(f"m{s}", f"id{t}-v-4", s == t) for s in range(6) for t in range(6)]
+    trial_list.write(recipe / "trials_m", *zip(*pairs, strict=True))
+    table.write(recipe / "utt2spk", {f"m{s}": f"id{s}" for s in range(6)} | {f"id{s}-v-4": f"id{s}" for s in range(6)})
+    words = ("--enrol-map", "models", "--utt2spk", "utt2spk", "--snorm", "s", "--cohort", "cohort")
+    done = step(recipe, *words, "trials_m", "emb", "emb", "out")
+    assert done.returncode == 0, done.stderr + done.stdout
+    vectors, cohort = load(recipe / "emb"), np.array(list(load(recipe / "cohort").values()))
+    for (model, test, _), score in zip(pairs, score_file.read(recipe / "out/scores_trials_m").score, strict=True):
+        s = int(model[1])
+        mean = sum(vectors[f"id{s}-v-{n}"] for n in range(s % 3 + 1)) / (s % 3 + 1)
+        raw, sides = cosines(mean, vectors[test])[0, 0], [cosines(x, cohort) for x in (mean, vectors[test])]
+        assert score == pytest.approx(np.mean([(raw - side.mean()) / side.std() for side in sides]), rel=1e-6)
+    assert json.loads((recipe / "out/result_trials_m.json").read_text())["enrol_map"] == "models"
+
+    good = (recipe / "models").read_text()
+    for text, named in ((good.replace("m5 id5-v-0", "m5 id9-v-0"), "models: m5 names id9-v-0, which is not in emb/xvector.scp"),
+                        (good.replace("m0 id0-v-0", "m0 "), "models:1: m0 has no value"), (good.replace("m5", "m4"), "m4 is there twice"),
+                        (good.replace("id1-v-1", "id1-v-0"), "models: m1 names id1-v-0 twice"),
+                        (good.replace("m5", "m6"), "the trials name m5, which is not in models")):
+        (recipe / "models").write_text(text)
+        done = program(recipe, "--enrol-map", "models", "trials_m", "emb", "emb", "bad")
+        assert done.returncode == 1 and named in done.stderr and done.stderr.count("\n") == 1
+    assert not (recipe / "bad").exists()
+
+
+def test_counts_reach_the_back_end(monkeypatch):
+    """PLDA asks of how many utterances an average is: the numbers of the map must come to both score methods."""
+    seen = []
+
+    class Counting(Cosine):
+        def score(self, enrol, test, counts=None):
+            seen.append(counts)
+            return super().score(enrol, test)
+
+        def score_trials(self, enrol, test, enrol_row, test_row, counts=None):
+            seen.append(counts)
+            return super().score_trials(enrol, test, enrol_row, test_row)
+
+    rng = np.random.default_rng(0)
+    enrol = score_program.Rows(["m", "n"], rng.normal(size=(2, 4)), np.array([3, 1]))
+    test, cohort = (score_program.Rows([f"{kind}{i}" for i in range(5)], rng.normal(size=(5, 4))) for kind in "tc")
+    monkeypatch.setattr(score_program, "_sides", lambda args, trials: (enrol, test))
+    monkeypatch.setattr(score_program, "_cohort", lambda args: cohort)
+    monkeypatch.setattr(score_program, "_backend", lambda args, mean: (Counting(), {}))
+    args = Namespace(mean=None, cohort="c", cohort_utt2spk=None, enrol_map="map", enrol="e", test="t", snorm="s", top_n=3)
+    trials = trial_list.Trials(np.array(["n", "m"]), np.array(["t1", "t2"]), np.array([True, False]))
+    score_program.score(args, trials)
+    assert [None if counts is None else counts.tolist() for counts in seen] == [[3, 1], [3, 1], None]
+
+
+@pytest.mark.parametrize(("options", "named"), [
+    (("--snorm", "as"), "--snorm needs --cohort"), (("--cohort", "emb"), "--cohort needs --snorm"),
+    (("--cohort-utt2spk", "x"), "--cohort-utt2spk needs --cohort"), (("--model", "emb"), "--backend cosine takes no --model"),
+    (("--snorm", "as", "--cohort", "emb", "--top-n", "1"), "give --top-n 2 or more"),
+    (("--snorm", "as", "--cohort", "one"), "a cohort of 1 "), (("--snorm", "z", "--cohort", "flat"), "cohort scores of id0-v-0 are all"),
+    (("--snorm", "z", "--cohort", "wide"), "5 and 7 dimensions")])
+def test_normalisation_that_cannot_be(recipe, options, named):
+    write_vectors(recipe / "one", {"c": np.ones(5)})
+    write_vectors(recipe / "flat", {f"c{n}": np.ones(5) for n in range(5)})
+    write_vectors(recipe / "wide", {f"c{n}": np.ones(7) for n in range(5)})
+    done = program(recipe, *options, "trials_x.txt", "emb", "emb", "out")
+    assert done.returncode == 1 and named in done.stderr and done.stderr.count("\n") == 1
+    assert not (recipe / "out").exists()

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# The i-vector baseline (Table 3 of Zhang & Yu 2022: 15.3 %), without labels or a GPU; its clusters are a start for rounds of training.
+#   ./run_ivector.sh --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --nj 32
+#   ./run_ivector.sh --mini true --backends true
+# Then, for instance: ./run.sh --system dino_ecapa ... --rounds 3 --round-options "--first-clusters exp/ivector_mfcc/clusters"
+set -euo pipefail
+system=ivector_mfcc # a conf/NAME.yaml; with --mini true a conf/mini/NAME.yaml. ivector_short: for a small corpus
+nj=2                # parallel jobs
+voxceleb2=          # as for run.sh
+train=              # as for run.sh
+lists="veri_test2"  # trial lists
+mini=false          # true: on the synthetic corpus
+backends=false      # true: score with AS-norm, LDA, PLDA and a fusion of them as well
+PASS=()             # all other options are those of run.sh
+help_message="usage: $0 [--system ivector_mfcc] [--mini true] [--backends true] [options of run.sh]"
+. ./path.sh
+. ./cmd.sh
+. utils/parse_options.sh
+[ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
+confs=conf data=data exps=exp any=simclr_ecapa size=; [[ $system != *_short ]] || size=_short
+if [ "$mini" = true ]; then confs=conf/mini data=data_mini exps=exp_mini any=simclr_tdnn; PASS+=(--mini true); fi
+[ -f "$confs/$system.yaml" ] || { echo "$0: error: there is no $confs/$system.yaml; see conf/ivector_*.yaml" >&2; exit 1; }
+: "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
+exp=$exps/$system dev=$data/${train}_dev
+
+./run.sh --system $any --nj "$nj" --train "$train" --voxceleb2 "$voxceleb2" --lists "$lists" "${PASS[@]}" --stop-stage 1
+tests=()
+for list in $lists; do
+  test=$(dirname "$(find -L $data -maxdepth 2 -name "trials_$list" ! -path "*_vad/*" | head -n 1)")
+  [[ " ${tests[*]} " == *" $test "* ]] || tests+=("$test")
+done
+# shellcheck disable=SC2154  # cmd.sh
+local/ivector_system.sh --cmd "$train_cmd" --nj "$nj" --conf "$confs/$system.yaml" "$dev" "$exp" "${tests[@]}"
+local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights ivector $data "$exp"
+cluster=$confs/cluster$size.yaml
+steps/cluster.sh --cmd "$train_cmd" --conf "$cluster" --truth "$dev/utt2spk" "$exp/emb_ivector/$(basename "$dev")" "$exp/clusters"
+[ "$backends" = false ] ||
+  local/score_backends.sh --cmd "$train_cmd" --cluster "$cluster" --conf "$confs/backend$size.yaml" --weights ivector --lists "$lists" \
+    "$dev" $data "$exp"
+python3 local/show_table.py --out "$exps/RESULTS.md" --det "$exps/det" --data $data $exps

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The i-vector system from audio to embeddings: MFCC and VAD of both data directories (in copies NAME_mfcc beside them), UBM, total
+# variability, and the i-vectors EXP/emb_ivector/NAME of each, NAME being that of the directory. No label is read.
+set -euo pipefail
+cmd=utils/run.pl
+nj=4                     # parallel jobs
+conf=conf/ivector_mfcc.yaml   # or conf/ivector_short.yaml, conf/mini/ivector_mfcc.yaml
+set=()                   # KEY=VALUE, overrides the conf; may be repeated
+help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--set k=v]... TRAIN_DATA EXP TEST_DATA..."
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+. utils/done.sh
+[ $# -ge 3 ] || { echo "$help_message" >&2; exit 1; }
+train=$1 exp=$2
+options=(--cmd "$cmd" --nj "$nj")
+training=(--conf "$conf")
+for item in ${set[@]+"${set[@]}"}; do training+=(--set "$item"); done
+
+for data in "$train" "${@:3}"; do   # frames of these have edges of their own, so the features of DATA stay as they are
+  if ! done_skip "${data}_mfcc" ivector_system "$data"/{wav.scp,utt2spk} -- "${data}_mfcc/wav.scp"; then
+    utils/combine_data.sh "${data}_mfcc" "$data"
+    done_mark "${data}_mfcc" ivector_system "$data"/{wav.scp,utt2spk}
+  fi
+  steps/make_feats.sh "${options[@]}" --conf conf/mfcc_ivector.yaml "${data}_mfcc"
+  steps/compute_vad.sh "${options[@]}" --feats-conf conf/mfcc_ivector.yaml "${data}_mfcc"
+done
+steps/train_ubm.sh "${options[@]}" "${training[@]}" "${train}_mfcc" "$exp/ubm"
+steps/train_ivector.sh "${options[@]}" "${training[@]}" "${train}_mfcc" "$exp/ubm" "$exp"
+for data in "$train" "${@:3}"; do
+  steps/extract_ivectors.sh "${options[@]}" "${data}_mfcc" "$exp" "$exp/emb_ivector/$(basename "$data")"
+done

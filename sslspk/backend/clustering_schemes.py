@@ -1,0 +1,131 @@
+"""From embeddings to pseudo-speakers. No label takes part.
+
+kmeans_ahc   k-means to very many centroids, then Ward's method on the centroids: 50,000 and 7,500 for VoxCeleb2 in IDLab's VoxSRC-20
+             system (Thienpondt et al. 2020) and what followed it.
+cosine_ahc   average linkage of cosine similarities, of the utterances or of the centroids of a k-means that goes first.
+plda_ahc     cosine_ahc, then PLDA on those of its clusters that are neither small nor (by drawing) large, then average linkage of
+             PLDA's log-likelihood ratios; after the second-generation recipe of hyperion (egs/voxceleb/ssl.v1). Unlike there, the
+             second tree starts from the same points as the first one, not from a second k-means in the space of the PLDA.
+All work on directions, that is on embeddings of length 1, after PCA where pca_share asks for it; PLDA on the embeddings themselves
+(for a centroid, the mean of its utterances' embeddings, taken as that of one utterance).
+"""
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sslspk.backend import clustering
+from sslspk.backend.base import Backend, as_matrix
+from sslspk.backend.config_cluster import ClusterConfig
+from sslspk.errors import InputError
+
+KMeans = Callable[[np.ndarray, int], np.ndarray]  # rows (N, D), k -> their clusters (N,), some of the k numbers may be missing
+
+
+class Found(NamedTuple):
+    """Clusters of N utterances. Numbers go from 0 on in the order of the utterances that stay."""
+
+    group: np.ndarray  # (N,) int64, -1: left out
+    small: int  # utterances left out because their clusters are too small
+    capped: int  # utterances left out of clusters that are too large
+    notes: tuple[str, ...]  # what is to be thought about
+
+
+def cluster(x: np.ndarray, names: Sequence[str], config: ClusterConfig, kmeans: KMeans, *, plda: Backend | None = None,
+            max_gb: float | None = None) -> Found:
+    """Clusters of embeddings x (N, D), whose ids are names (N,); the order of the utterances does not matter.
+
+    kmeans: what does k-means, where the configuration asks for it. plda: a fitted back-end that plda_ahc takes instead of
+    training one. Raises InputError: embeddings without direction, more clusters than utterances, too little memory, one cluster
+    only or nothing but single utterances, nothing left by the filters.
+    """
+    order = np.argsort(np.asarray(names))
+    x, names = as_matrix(x)[order], [names[row] for row in order]
+    points = check(config, len(x), max_gb)
+    if plda is not None:
+        plda.check(x, names)
+    units = clustering.directions(x, names, config.pca_share)
+    point = clustering.numbered(np.asarray(kmeans(units, points))) if config.kmeans else np.arange(len(x))
+    group, notes = _first(units, point, config, max_gb)
+    if config.method == "plda_ahc":
+        plda = plda or train_plda(x, group, config)
+        group = _second(x, point, plda, config, max_gb)
+    small, capped = clustering.sized(units, group, config.min_size, config.max_size)
+    left = ~(small | capped)
+    if len(np.unique(group[left])) < 2:
+        raise InputError(f"fewer than two clusters have min_size {config.min_size} utterances, the largest of {group.max() + 1} has "
+                         f"{np.bincount(group).max()}; lower min_size, or ask for fewer clusters.")
+    found = np.full(len(x), -1)
+    found[left] = clustering.numbered(group[left])
+    back = np.empty(len(x), np.int64)
+    back[order] = found
+    return Found(back, int(small.sum()), int(capped.sum()), notes)
+
+
+def check(config: ClusterConfig, utterances: int, max_gb: float | None = None) -> int:
+    """The number of points of the tree. Raises InputError when there are fewer utterances than it takes, or too little memory."""
+    points = config.points(utterances)
+    for key in ("clusters", "plda_clusters", "kmeans_clusters"):
+        if (getattr(config, key) or 0) > (utterances if key == "kmeans_clusters" else points):
+            what = "utterances" if key == "kmeans_clusters" or not config.kmeans else "centroids"
+            raise InputError(f"{key} is {getattr(config, key):,}, but there are only {utterances if what == 'utterances' else points:,} "
+                             f"{what}; lower it (--set {key}=...).")
+    clustering.check_memory(points, max_gb)
+    return points
+
+
+def _first(units: np.ndarray, point: np.ndarray, config: ClusterConfig, max_gb: float | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Clusters (N,) by Ward's method or by cosines, and notes. units: (N, D) of length 1; point (N,): the centroid of each."""
+    centroids = clustering.means(units, point)
+    if config.method == "kmeans_ahc":
+        tree = clustering.ward(centroids, max_gb)
+        merges = np.count_nonzero(tree[:, 2] <= (np.inf if config.threshold is None else config.threshold))
+    else:
+        tree = clustering.cosine(centroids, max_gb)
+        merges = np.count_nonzero(tree[:, 2] >= (-np.inf if config.threshold is None else config.threshold))
+    notes = ()
+    if config.clusters:
+        merges = len(centroids) - config.clusters
+        if merges < 0:
+            raise InputError(f"k-means left {len(centroids)} centroids that differ, clusters is {config.clusters}; lower clusters.")
+    else:
+        notes = _judge(merges, len(centroids), len(units), "threshold", config.threshold, config.method != "kmeans_ahc")
+    return clustering.cut(tree, merges)[point], notes
+
+
+def _second(x: np.ndarray, point: np.ndarray, plda: Backend, config: ClusterConfig, max_gb: float | None) -> np.ndarray:
+    """Clusters (N,) by log-likelihood ratios of embeddings x (N, D); point (N,): the centroid of each."""
+    centroids = clustering.means(x, point)
+    tree = clustering.average_linkage(
+        len(centroids), lambda start, stop: plda.score(centroids[start:stop], centroids[start:]), max_gb)
+    if config.plda_clusters:
+        return clustering.cut(tree, max(len(centroids) - config.plda_clusters, 0))[point]
+    merges = np.count_nonzero(tree[:, 2] >= config.plda_threshold)
+    _judge(merges, len(centroids), len(x), "plda_threshold", config.plda_threshold, True)
+    return clustering.cut(tree, merges)[point]
+
+
+def _judge(merges: int, points: int, utterances: int, key: str, value: float, similarity: bool) -> tuple[str, ...]:
+    """Raises InputError for a threshold that makes one cluster of all or merges nothing; a note where k-means did some merging."""
+    up, down = (f"raise {key}", f"lower {key}") if similarity else (f"lower {key}", f"raise {key}")
+    if merges == points - 1:
+        raise InputError(f"{key} {value} puts all {utterances} utterances into one cluster, which is no use as labels; {up}.")
+    if merges == 0 and points == utterances:
+        raise InputError(f"{key} {value} leaves each of {utterances} utterances alone, which is no use as labels; {down}.")
+    return (f"{key} {value} merges none of the {points} centroids of k-means; {down}, or leave the clustering of centroids out",) \
+        if merges == 0 else ()
+
+
+def train_plda(x: np.ndarray, group: np.ndarray, config: ClusterConfig) -> Backend:
+    """PLDA trained on clusters group (N,) of embeddings x (N, D) that have at least plda_min_size utterances, and on no more than
+    plda_max_size of each, drawn by the seed. Raises InputError when fewer than two clusters are large enough."""
+    from sslspk.backend import build
+    drawn = np.random.default_rng(config.seed).permutation(len(x))
+    order = drawn[np.argsort(group[drawn], kind="stable")]
+    count = np.bincount(group)
+    place = np.arange(len(x)) - np.repeat(np.cumsum(count) - count, count)
+    use = np.sort(order[(place < config.plda_max_size) & (count[group[order]] >= config.plda_min_size)])
+    if len(np.unique(group[use])) < 2:
+        raise InputError(f"fewer than two of {len(count)} clusters have plda_min_size {config.plda_min_size} utterances (the largest has "
+                         f"{count.max()}), too few for PLDA; ask for fewer clusters first, or lower plda_min_size.")
+    return build("plda").fit(x[use], [str(label) for label in group[use]])

@@ -1,0 +1,56 @@
+"""Options of clustering for pseudo-labels (torch-free)."""
+import math
+from typing import Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from sslspk.config import Config
+
+
+class ClusterConfig(Config):
+    """What steps/cluster.sh does; sslspk/backend/clustering_schemes.py describes the methods."""
+
+    method: Literal["kmeans_ahc", "cosine_ahc", "plda_ahc"] = "kmeans_ahc"
+    seed: int = Field(0, ge=0)
+    pca_share: float | None = Field(None, gt=0, le=1, description="centre, and keep the directions with this share of the variance")
+    kmeans_clusters: int | None = Field(None, ge=2, description="k-means first: so many centroids take the place of the utterances")
+    kmeans_share: float | None = Field(None, gt=0, lt=1, description="the same, as a share of the utterances (0.25: N / 4)")
+    kmeans_iterations: PositiveInt = Field(20, description="from centroids drawn at random")
+    clusters: int | None = Field(None, ge=2, description="how many are left, before the filters")
+    threshold: float | None = Field(None, description="merge down to this cosine similarity; kmeans_ahc: up to this Ward distance")
+    plda_min_size: int = Field(8, ge=2, description="PLDA learns from clusters of so many utterances and more")
+    plda_max_size: int = Field(50, ge=2, description="and from at most so many of each, drawn at random")
+    plda_clusters: int | None = Field(None, ge=2, description="as clusters, for the second clustering of plda_ahc")
+    plda_threshold: float | None = Field(None, description="merge down to this log-likelihood ratio")
+    min_size: PositiveInt | None = Field(None, description="clusters with fewer utterances are left out")
+    max_size: PositiveInt | None = Field(None, description="of each cluster, so many utterances that are nearest to its mean")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "ClusterConfig":
+        if (self.clusters is None) == (self.threshold is None):
+            raise ValueError("give either clusters or threshold")
+        if self.kmeans_clusters is not None and self.kmeans_share is not None:
+            raise ValueError("give kmeans_clusters or kmeans_share, not both")
+        if self.method == "kmeans_ahc" and self.kmeans_clusters is None and self.kmeans_share is None:
+            raise ValueError("kmeans_ahc needs kmeans_clusters or kmeans_share")
+        second = sum(value is not None for value in (self.plda_clusters, self.plda_threshold))
+        if second != (self.method == "plda_ahc"):
+            raise ValueError("plda_ahc takes either plda_clusters or plda_threshold" if self.method == "plda_ahc" else
+                             f"plda_clusters and plda_threshold are not for {self.method}; remove them")
+        for low, high in (("min_size", "max_size"), ("plda_min_size", "plda_max_size")):
+            if (getattr(self, low) or 1) > (getattr(self, high) or math.inf):
+                raise ValueError(f"{high} must not be below {low}")
+        if self.kmeans_clusters and max(self.clusters or 0, self.plda_clusters or 0) > self.kmeans_clusters:
+            raise ValueError("clusters must not be more than kmeans_clusters")
+        return self
+
+    def points(self, utterances: int) -> int:
+        """How many points the agglomerative clustering starts from: centroids, or utterances where there is no k-means."""
+        if self.kmeans_share is not None:
+            return math.ceil(self.kmeans_share * utterances)
+        return self.kmeans_clusters or utterances
+
+    @property
+    def kmeans(self) -> bool:
+        """Whether k-means comes first."""
+        return self.kmeans_clusters is not None or self.kmeans_share is not None

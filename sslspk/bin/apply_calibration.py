@@ -1,0 +1,95 @@
+"""Calibrate or fuse scores and measure them: `python3 -m sslspk.bin.apply_calibration [options] MODEL.json TRIALS SCORES... OUT`.
+
+SCORES are those of the systems that MODEL.json was trained with (steps/train_calibration.sh), in the same order, on this list.
+Writes OUT/scores_NAME (natural-log likelihood ratios) and OUT/result_NAME.json as steps/score.sh does; the result says which
+labels the systems and the calibration saw. What the result files beside SCORES say of their systems goes to the result.
+A list is not calibrated on itself unless --same-list true says so, which the result then states.
+"""
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from sslspk.bin.metrics import add_measuring, measure, save_json
+from sslspk.bin.score import read_object
+from sslspk.bin.train_calibration import add_quality, gather, result_beside, system_name
+from sslspk.errors import InputError, entry
+
+if TYPE_CHECKING:
+    from sslspk.backend.calibration import Calibration
+    from sslspk.io.trials import Trials
+
+ORIGIN = ("system", "weights", "trained_on", "training_data", "method", "encoder", "config_hash", "seed", "steps", "labels", "road",
+          "commit", "backend", "backend_mean", "backend_model", "backend_labels", "enrol_map", "snorm", "cohort", "cohort_utt2spk",
+          "cohort_labels", "cohort_size", "top_n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--same-list", choices=("true", "false"), default="false", help="allow the list that the model was trained on")
+    parser.add_argument("--provenance", metavar="JSON_FILE", help="an object whose keys go to the result, before what SCORES say")
+    add_quality(parser)
+    add_measuring(parser)
+    parser.add_argument("model", metavar="MODEL.json")
+    parser.add_argument("trials", metavar="TRIALS", help='"enrol test target|nontarget" or "1|0 enrol test" lines')
+    parser.add_argument("scores", nargs="+", metavar="SCORES", help='"enrol test score" lines in any order, one file for each system')
+    parser.add_argument("out", metavar="OUT")
+    args = parser.parse_args()
+
+    from sslspk.backend.calibration import Calibration
+    from sslspk.config import check
+    from sslspk.io import scores as score_file
+    from sslspk.io import trials as trial_list
+    from sslspk.metrics import report
+    model = check(Calibration, read_object(args.model), args.model)
+    systems = _match(args, model)
+    trials = trial_list.read(args.trials)
+    facts = _facts(args, model, systems, trials)
+    scores = model.apply(gather(args, trials)[0])
+    figures, _ = measure(args, trials, scores)
+    name = os.path.basename(args.trials).removesuffix(".txt")
+    score_file.write(os.path.join(args.out, f"scores_{name}"), trials.enrol, trials.test, scores)
+    save_json(facts | figures, os.path.join(args.out, f"result_{name}.json"))
+    print("\n".join(report.lines(figures)))
+    if systems != list(model.systems):
+        print(f"note: {args.model} was trained with {', '.join(model.systems)}, and applied to {', '.join(systems)}")
+
+
+def _match(args: argparse.Namespace, model: "Calibration") -> list[str]:
+    """Names of the systems of the score files. Raises InputError where files or measures are not those that the model takes."""
+    if len(args.scores) != len(model.systems):
+        raise InputError(f"{args.model} takes the scores of {len(model.systems)} systems ({', '.join(model.systems)}), but "
+                         f"{len(args.scores)} files are given; give one for each.")
+    for measure_name, option in (("log_duration", "utt2dur"), ("magnitude", "embeddings")):
+        wanted, given = measure_name in model.quality, bool(getattr(args, option))
+        if wanted != given:
+            raise InputError(f"{args.model} was trained {'with' if wanted else 'without'} --{option}; "
+                             f"{'give it' if wanted else 'leave it out'} here, too.")
+    systems = [system_name(path) for path in args.scores]
+    if sorted(systems) == sorted(model.systems) and systems != list(model.systems):
+        raise InputError(f"the score files are those of {', '.join(systems)}, but {args.model} takes them in the order "
+                         f"{', '.join(model.systems)}; give them in that order.")
+    return systems
+
+
+def _facts(args: argparse.Namespace, model: "Calibration", systems: list[str], trials: "Trials") -> dict:
+    """What the result says besides the figures. Raises InputError for the list that the model was trained on."""
+    from sslspk.io.trials import digest
+    same = digest(trials) == model.pairs_md5
+    if same and args.same_list == "false":
+        raise InputError(f"{args.trials} is the list that {args.model} was trained on, so its figures would flatter; "
+                         "apply it to another list, or say --same-list true, which the result will state.")
+    found = [result_beside(path) for path in args.scores]
+    facts = {key: _joined([result.get(key) for result in found]) for key in ORIGIN if any(key in result for result in found)}
+    facts |= read_object(args.provenance) if args.provenance else {}
+    return facts | {"calibration": args.model, "calibration_labels": model.labels, "calibration_p_target": model.p_target,
+                    "calibration_trials": model.trials, "calibration_trials_md5": model.trials_md5, "calibration_same_list": same,
+                    "calibration_quality": list(model.quality), "fused": len(systems), "systems": systems, "systems_scores": args.scores}
+
+
+def _joined(values: list):
+    """The value that all systems share, else all of them in one text."""
+    return values[0] if all(value == values[0] for value in values) else " + ".join(map(str, values))
+
+
+if __name__ == "__main__":
+    entry(main)

@@ -1,0 +1,38 @@
+"""Draw a trial list from a utt2spk: `python3 -m sslspk.bin.make_trials [options] UTT2SPK OUT`.
+
+For calibration on training material, whether its speakers are true or clusters (pseudo-labels). Half of the trials are targets;
+each kind is drawn at random from all its pairs, no pair twice, no utterance with itself. OUT has Kaldi's form,
+"enrol test target|nontarget". Where there are fewer pairs than asked for, all of them are taken, and a line says so.
+"""
+import argparse
+
+from sslspk.errors import entry
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--num-trials", type=_count, default=20_000, metavar="N", help="how many, half of them targets (default 20000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default 0)")
+    parser.add_argument("--utt2session", metavar="FILE", help="leave out target pairs of one recording session")
+    parser.add_argument("utt2spk", metavar="UTT2SPK")
+    parser.add_argument("out", metavar="OUT")
+    args = parser.parse_args()
+
+    from sslspk.io import table
+    from sslspk.io import trials as trial_list
+    trials = trial_list.draw(table.read(args.utt2spk), args.num_trials, args.seed, args.utt2session and table.read(args.utt2session))
+    trial_list.write(args.out, *trials)
+    targets = int(trials.target.sum())
+    for found, wanted, kind in ((targets, args.num_trials // 2, "target"),
+                                (len(trials.target) - targets, args.num_trials - args.num_trials // 2, "non-target")):
+        print(f"{found} {kind} trials" + (f": all that there are, {wanted} were asked for" if found < wanted else ""))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"a whole number from 2 on is needed, not '{text}'")
+    return int(text)
+
+
+if __name__ == "__main__":
+    entry(main)

@@ -1,0 +1,67 @@
+"""Training the total variability by EM, one iteration after the other, resumable; and the trained model on disk."""
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from sslspk.config import check
+from sslspk.ivector import model as tv
+from sslspk.ivector import state
+from sslspk.ivector.config import IvectorConfig
+from sslspk.ivector.gmm import Gmm
+from sslspk.ivector.model import TotalVariability
+from sslspk.ivector.stats import Statistics
+
+BATCH = 256  # utterances whose posteriors are held at once: 0.5 GB at 2048 Gaussians, 72 dimensions and i-vectors of 400
+
+
+def train(folder: Path, statistics: Statistics, ubm: Gmm, config: IvectorConfig, key: str, nj: int,
+          trained_on: str = "") -> Iterator[tuple[str, float]]:
+    """Train; yields (what was done, log likelihood per frame before that update) and writes folder/final.npz.
+
+    Taken up again after any iteration it ends with the same model. key: what must not change in between. trained_on: the corpus.
+    """
+    floor = config.variance_floor * np.einsum("c,cdd->d", ubm.weights, ubm.covariances)
+    begun = state.resume(folder, key)
+    if begun is None:
+        model, done = tv.initial(ubm.covariances, config.ivector_dim, config.seed), 0
+    else:
+        model, done = _model(begun), int(begun["done"])
+    with ThreadPoolExecutor(nj) as pool:
+        while done < config.iterations:
+            model, level = step(model, statistics, floor, pool)
+            done += 1
+            state.save(folder / state.STATE, key=np.array(key), done=np.array(done), **_arrays(model))
+            yield f"iteration {done}/{config.iterations}", level
+    info = {"config": config.model_dump(mode="json"), "trained_on": trained_on, "labels": "none", "utterances": len(statistics),
+            "frames": round(float(statistics.counts_.sum()))}
+    state.finish(folder, **_arrays(model), ubm_weights=ubm.weights, ubm_means=ubm.means, ubm_covariances=ubm.covariances,
+                 info=np.array(json.dumps(info)))
+
+
+def step(model: TotalVariability, statistics: Statistics, floor: np.ndarray, pool: ThreadPoolExecutor) -> tuple[TotalVariability, float]:
+    """One EM iteration; the new model, and the log likelihood per frame under the old one."""
+    sums = tv.Sums(model)
+    for start in range(0, len(statistics), BATCH):
+        sums.add(model, *statistics.rows(start, start + BATCH), pool)
+    scatter = tv.centred_scatter(model, statistics.counts_, sums.first, statistics.second_)
+    level = tv.log_likelihood(model, sums, statistics.counts_, scatter)
+    return tv.update(model, sums, statistics.counts_, scatter, floor, pool), level
+
+
+def load(folder: Path) -> tuple[Gmm, TotalVariability, IvectorConfig, dict]:
+    """UBM, total variability, configuration and {trained_on, labels, utterances, frames}. Raises InputError naming the file."""
+    arrays = state.load(folder / state.FINAL)
+    info = json.loads(str(arrays["info"]))
+    config = check(IvectorConfig, info.pop("config"), str(folder / state.FINAL))
+    return Gmm(arrays["ubm_weights"], arrays["ubm_means"], arrays["ubm_covariances"]), _model(arrays), config, info
+
+
+def _arrays(model: TotalVariability) -> state.Arrays:
+    return {"matrix": model.matrix, "covariances": model.covariances, "shift": model.shift}
+
+
+def _model(arrays: state.Arrays) -> TotalVariability:
+    return TotalVariability(arrays["matrix"], arrays["covariances"], arrays["shift"])

@@ -1,0 +1,115 @@
+"""Training the UBM: k-means, EM with diagonal covariances, EM with full ones. One iteration after the other, resumable."""
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from sslspk.config import check
+from sslspk.errors import InputError
+from sslspk.ivector import gmm, state
+from sslspk.ivector.config import IvectorConfig
+from sslspk.ivector.gmm import Gmm
+from sslspk.ivector.parallel import over_pieces
+
+KMEANS_FRAMES = 100  # frames per Gaussian that k-means looks at
+KMEANS_ITERATIONS = 10
+
+
+def train(folder: Path, frames: np.ndarray, config: IvectorConfig, key: str, nj: int) -> Iterator[tuple[str, float]]:
+    """Train on frames (N, D); yields (what was done, log likelihood per frame before that update) and writes folder/final.npz.
+
+    Taken up again after any iteration it ends with the same model. key: what must not change in between.
+    """
+    deviation = frames.std(0, dtype=np.float64)
+    if not deviation.all():
+        raise InputError(f"dimension {int(np.argmin(deviation))} of the frames is the same everywhere; look at the audio and at the "
+                         "configuration of the features.")
+    floor = config.variance_floor * np.square(deviation)
+    begun = state.resume(folder, key)
+    if begun is None:
+        model, done, chosen = initial(frames, config, floor), 0, None
+        _save(folder, key, model, done)
+    else:
+        model = Gmm(begun["weights"], begun["means"], begun["covariances"])
+        done, chosen = int(begun["done"]), begun.get("chosen")
+    with ThreadPoolExecutor(nj) as pool:
+        while done < config.diagonal_iterations:
+            model, level = diagonal_step(model, frames, floor, pool)
+            done += 1
+            _save(folder, key, model, done)
+            yield f"diagonal {done}/{config.diagonal_iterations}", level
+        if chosen is None:   # once: where the choice stays, the likelihood cannot fall
+            diagonal = model
+            chosen = np.concatenate(list(over_pieces(
+                pool, lambda rows: gmm.choose(diagonal, frames[rows].astype(np.float64), config.top_gaussians), len(frames))))
+        while done < config.diagonal_iterations + config.full_iterations:
+            model, level = full_step(model, frames, chosen, floor, pool)
+            done += 1
+            _save(folder, key, model, done, chosen=chosen)
+            yield f"full {done - config.diagonal_iterations}/{config.full_iterations}", level
+    state.finish(folder, weights=model.weights, means=model.means, covariances=model.covariances,
+                 config=np.array(config.model_dump_json()))
+
+
+def initial(frames: np.ndarray, config: IvectorConfig, floor: np.ndarray) -> Gmm:
+    """A diagonal mixture from k-means of a draw of the frames (N, D), each dimension scaled by its deviation."""
+    from sklearn.cluster import KMeans
+    rng, total = np.random.default_rng(config.seed), config.num_gaussians
+    count = min(len(frames), KMEANS_FRAMES * total)
+    x = frames[np.sort(rng.choice(len(frames), count, replace=False))].astype(np.float64)
+    means = KMeans(total, n_init=1, max_iter=KMEANS_ITERATIONS, random_state=config.seed).fit(x / np.sqrt(floor))
+    member = gmm.spread(np.ones((count, 1)), means.labels_[:, None], total)
+    wide = Gmm(np.full(total, 1 / total), means.cluster_centers_ * np.sqrt(floor), np.tile(x.var(0), (total, 1)))
+    return gmm.update(wide, np.asarray(member.sum(0)).ravel(), member.T @ x, member.T @ np.square(x), floor)
+
+
+def diagonal_step(model: Gmm, frames: np.ndarray, floor: np.ndarray, pool: ThreadPoolExecutor) -> tuple[Gmm, float]:
+    """One EM step over all Gaussians; the new model, and the log likelihood per frame under the old one."""
+    def work(rows: slice) -> list[np.ndarray]:
+        sums: list[np.ndarray] = []
+        for start in range(rows.start, rows.stop, gmm.BLOCK):
+            x = frames[start:min(start + gmm.BLOCK, rows.stop)].astype(np.float64)
+            posterior, level = gmm.shares(gmm.log_likes(model, x))
+            sums = _add(sums, [posterior.sum(0), posterior.T @ x, posterior.T @ np.square(x), level.sum()])
+        return sums
+    return _step(model, frames, floor, over_pieces(pool, work, len(frames)))
+
+
+def full_step(model: Gmm, frames: np.ndarray, chosen: np.ndarray, floor: np.ndarray, pool: ThreadPoolExecutor) -> tuple[Gmm, float]:
+    """One EM step over the Gaussians chosen (N, n) for each frame, with full covariances."""
+    total = len(model.weights)
+    if not model.full:
+        model = Gmm(model.weights, model.means, model.covariances[:, :, None] * np.eye(len(floor)))
+
+    def work(rows: slice) -> list[np.ndarray]:
+        x = frames[rows].astype(np.float64)
+        posterior, level = gmm.shares(gmm.chosen_log_likes(model, x, chosen[rows]))
+        shares = gmm.spread(posterior, chosen[rows], total)
+        return [np.asarray(shares.sum(0)).ravel(), shares.T @ x, gmm.scatter(shares, x), level.sum()]
+    return _step(model, frames, floor, over_pieces(pool, work, len(frames)))
+
+
+def _step(model: Gmm, frames: np.ndarray, floor: np.ndarray, parts: Iterable[list[np.ndarray]]) -> tuple[Gmm, float]:
+    sums: list[np.ndarray] = []
+    for part in parts:
+        sums = _add(sums, part)
+    counts, first, second, level = sums
+    return gmm.update(model, counts, first, second, floor), float(level) / len(frames)
+
+
+def _add(sums: list[np.ndarray], more: list[np.ndarray]) -> list[np.ndarray]:
+    return [a + b for a, b in zip(sums, more, strict=True)] if sums else more
+
+
+def _save(folder: Path, key: str, model: Gmm, done: int, **more: np.ndarray) -> None:
+    state.save(folder / state.STATE, key=np.array(key), done=np.array(done), weights=model.weights, means=model.means,
+               covariances=model.covariances, **more)
+
+
+def load(folder: Path) -> tuple[Gmm, IvectorConfig]:
+    """The mixture that steps/train_ubm.sh wrote, and what it was trained with. Raises InputError naming the file."""
+    arrays = state.load(folder / state.FINAL)
+    config = check(IvectorConfig, json.loads(str(arrays["config"])), str(folder / state.FINAL))
+    return Gmm(arrays["weights"], arrays["means"], arrays["covariances"]), config

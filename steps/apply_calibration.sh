@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Calibrates or fuses the scores of a list with what train_calibration.sh wrote: writes OUT/scores_NAME and OUT/result_NAME.json.
+set -euo pipefail
+cmd=utils/run.pl
+same_list=false   # allow the list that the model was trained on; the result states it
+utt2dur=          # as in training: seconds of each utterance
+embeddings=       # as in training: directory with the embeddings of both sides
+provenance=       # JSON file whose keys go to the result; what the results beside SCORES say goes there anyway
+utt2spk=          # who speaks in each utterance, for the interval; empty: what stands before the first hyphen of an id
+spk2gender=       # adds the figures of the trials within one gender
+bootstrap=        # replicates of the bootstrap over speakers, 0: none; empty: 200 where the speakers are known
+help_message="usage: $0 [--utt2dur FILE] [--embeddings DIR] [--provenance JSON_FILE] MODEL.json TRIALS SCORES... OUT
+NAME is the file name of TRIALS, without .txt."
+echo "$0 $*"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+. utils/done.sh
+[ $# -ge 4 ] || { echo "$help_message" >&2; exit 1; }
+out=${*: -1} trials=$2
+files=("${@:1:$#-1}")   # the model, the list and the scores
+
+die() { echo "$0: error: $*" >&2; exit 1; }
+name=$(basename "$trials" .txt)
+inputs=("${files[@]}" ${embeddings:+"$embeddings/xvector.scp"})
+for file in "$utt2dur" "$provenance" "$utt2spk" "$spk2gender"; do [ -z "$file" ] || inputs+=("$file"); done
+for file in "${inputs[@]}"; do
+  [ -s "$file" ] || die "there is no $file, or it is empty; run the stage that makes it."
+done
+for file in "${files[@]:2}"; do
+  [ ! "$file" -ef "$out/scores_$name" ] || die "$file would be overwritten by its own calibration; choose another OUT."
+done
+options=()
+for option in same_list utt2dur embeddings provenance utt2spk spk2gender bootstrap; do
+  [ -z "${!option}" ] || options+=("--${option//_/-}" "${!option}")
+done
+key="apply_calibration $same_list $utt2dur $embeddings $provenance $utt2spk $spk2gender $bootstrap"
+stamp=$out/.apply_calibration_$name
+if done_skip "$stamp" "$key" "${inputs[@]}" -- "$out/scores_$name" "$out/result_$name.json"; then
+  echo "$0: $out/scores_$name is up to date, skipped"
+  exit 0
+fi
+
+mkdir -p "$out/log"
+log=$out/log/apply_calibration_$name.log
+$cmd "$log" python3 -m sslspk.bin.apply_calibration "${options[@]}" "${files[@]}" "$out"
+total=$(grep -c "[^[:space:]]" "$trials")
+got=$(wc -l < "$out/scores_$name")
+[ "$got" -ge "$total" ] || die "$got of $total scores came out; see $log, then run the step again."
+done_mark "$stamp" "$key" "${inputs[@]}"
+grep -E '^(EER|minDCF|actDCF|Cllr|note:)' "$log"
+echo "$0: wrote $out/scores_$name and $out/result_$name.json"

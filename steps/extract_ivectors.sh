@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Extracts one i-vector per utterance: reads DATA/{feats,vad}.scp and EXP/final.npz, writes OUTDIR/xvector.{scp,N.ark}
+# and OUTDIR/provenance.json, which says what they come from.
+set -euo pipefail
+cmd=utils/run.pl
+nj=4   # number of parallel jobs, and of archives
+help_message="usage: $0 [--cmd C] [--nj N] DATA EXP OUTDIR"
+echo "$0 $*"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+. utils/done.sh
+[ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
+data=$1 exp=$2 out=$3
+
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ -f "$data/feats.scp" ] || die "$data has no feats.scp; run steps/make_feats.sh --conf conf/mfcc_ivector.yaml on it."
+[ -f "$data/vad.scp" ] || die "$data has no vad.scp; run steps/compute_vad.sh on it."
+[ -s "$exp/final.npz" ] || die "there is no $exp/final.npz; run steps/train_ivector.sh."
+inputs=("$data"/{feats,vad}.scp "$exp/final.npz")
+if done_skip "$out" extract_ivectors "${inputs[@]}" -- "$out"/{xvector.scp,provenance.json}; then
+  echo "$0: $out is up to date, skipped"
+  exit 0
+fi
+utils/validate_data_dir.sh --no-wav "$data"
+# An earlier run's table would point into archives that are about to change.
+rm -f "$out"/xvector.*
+total=$(wc -l < "$data/feats.scp")
+jobs=$((nj < total ? nj : total))
+utils/split_data.sh "$data" "$jobs"
+mkdir -p "$out/log"
+$cmd JOB=1:"$jobs" "$out/log/extract.JOB.log" \
+  OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_ivectors "$data/split$jobs/JOB" "$exp" "$out/xvector.JOB.ark" "$out/xvector.JOB.scp"
+python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$data/feats.scp" --logs "$out/log" "$out/xvector.JOB.scp" "$out/xvector.scp"
+done_mark "$out" extract_ivectors "${inputs[@]}"

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Draws a trial list from a utt2spk (of speakers, or of clusters), half targets, half non-targets: for calibration on training material.
+set -euo pipefail
+num_trials=20000   # how many, half of them targets
+seed=0             # of the drawing
+utt2session=       # leave out target pairs of one recording session; empty: take them
+help_message="usage: $0 [--num-trials 20000] [--seed 0] [--utt2session FILE] UTT2SPK OUT_TRIALS"
+echo "$0 $*"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+. utils/done.sh
+[ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
+utt2spk=$1 out=$2
+
+die() { echo "$0: error: $*" >&2; exit 1; }
+inputs=("$utt2spk" ${utt2session:+"$utt2session"})
+for file in "${inputs[@]}"; do
+  [ -s "$file" ] || die "there is no $file, or it is empty; run the stage that makes it."
+done
+key="make_trials $num_trials $seed $utt2session"
+stamp=$(dirname "$out")/.make_trials_$(basename "$out")
+if done_skip "$stamp" "$key" "${inputs[@]}" -- "$out"; then
+  echo "$0: $out is up to date, skipped"
+  exit 0
+fi
+
+python3 -m sslspk.bin.make_trials --num-trials "$num_trials" --seed "$seed" ${utt2session:+--utt2session "$utt2session"} "$utt2spk" "$out"
+[ -s "$out" ] || die "$out did not come out; the reason stands above."
+done_mark "$stamp" "$key" "${inputs[@]}"
+echo "$0: wrote $out, $(wc -l < "$out") trials"

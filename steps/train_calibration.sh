@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Trains a calibration (one score file) or a fusion (several) on a list, which should not be one that is to be reported.
+set -euo pipefail
+cmd=utils/run.pl
+p_target=0.05     # prior of a target in the application
+label_kind=speaker   # what the labels of the list are, for the results: pseudo, speaker
+utt2dur=          # seconds of each utterance: adds the durations of both sides of a trial
+embeddings=       # directory with the embeddings of both sides: adds the lengths of the vectors
+help_message="usage: $0 [--p-target 0.05] [--label-kind pseudo|speaker] [--utt2dur FILE] [--embeddings DIR] TRIALS SCORES... MODEL.json"
+echo "$0 $*"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+. utils/done.sh
+[ $# -ge 3 ] || { echo "$help_message" >&2; exit 1; }
+model=${*: -1}
+files=("${@:1:$#-1}")   # the list and the scores
+
+die() { echo "$0: error: $*" >&2; exit 1; }
+inputs=("${files[@]}" ${utt2dur:+"$utt2dur"} ${embeddings:+"$embeddings/xvector.scp"})
+for file in "${inputs[@]}"; do
+  [ -s "$file" ] || die "there is no $file, or it is empty; run the stage that makes it."
+done
+options=(--p-target "$p_target" --label-kind "$label_kind")
+for option in utt2dur embeddings; do [ -z "${!option}" ] || options+=("--$option" "${!option}"); done
+key="train_calibration $p_target $label_kind $utt2dur $embeddings"
+dir=$(dirname "$model") name=$(basename "$model" .json)
+if done_skip "$dir/.train_calibration_$name" "$key" "${inputs[@]}" -- "$model"; then
+  echo "$0: $model is up to date, skipped"
+  exit 0
+fi
+
+mkdir -p "$dir/log"
+log=$dir/log/train_calibration_$name.log
+$cmd "$log" python3 -m sslspk.bin.train_calibration "${options[@]}" "${files[@]}" "$model"
+[ -s "$model" ] || die "$model did not come out; see $log, then run the step again."
+done_mark "$dir/.train_calibration_$name" "$key" "${inputs[@]}"
+grep -E '^(weight|offset|Cllr) ' "$log"
+echo "$0: wrote $model"

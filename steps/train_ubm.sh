@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Trains the UBM of an i-vector system: reads DATA/{feats,vad}.scp, writes UBM_DIR/{final.npz,config.yaml}; goes on where it stopped.
+set -euo pipefail
+cmd=utils/run.pl
+nj=4                     # cores; the result does not depend on them
+conf=conf/ivector_mfcc.yaml   # Gaussians, frames, iterations
+set=()                   # KEY=VALUE, overrides the conf; may be repeated, e.g. --set num_gaussians=64
+help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--set k=v]... DATA UBM_DIR"
+echo "$0 $*"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+. utils/done.sh
+[ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
+data=$1 out=$2
+
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ -f "$conf" ] || die "there is no configuration $conf; check --conf."
+[ -f "$data/feats.scp" ] || die "$data has no feats.scp; run steps/make_feats.sh --conf conf/mfcc_ivector.yaml on it."
+[ -f "$data/vad.scp" ] || die "$data has no vad.scp; run steps/compute_vad.sh on it."
+key="train_ubm $(done_conf "$conf") ${set[*]-}" inputs=("$data"/{feats,vad}.scp)
+if done_skip "$out" "$key" "${inputs[@]}" -- "$out/final.npz"; then echo "$0: $out is up to date, skipped"; exit 0; fi
+utils/validate_data_dir.sh --no-wav "$data"
+options=(--conf "$conf" --nj "$nj")
+for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
+
+mkdir -p "$out/log"
+$cmd --num-threads "$nj" "$out/log/train_ubm.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ubm "${options[@]}" "$data" "$out"
+[ -s "$out/final.npz" ] || die "$out/final.npz was not written; see $out/log, then run the same command again."
+done_mark "$out" "$key" "${inputs[@]}"
+grep "log likelihood" "$out/log/train_ubm.log" | tail -n 1
+echo "$0: wrote $out/final.npz"

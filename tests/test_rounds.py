@@ -1,0 +1,98 @@
+"""Stages 6 and 7 of the recipe on a corpus of seconds: back-ends, and rounds on pseudo-labels that go on where they were killed."""
+import json
+
+import pytest
+import recipe_copy
+from recipe_copy import SYNTH, VOXCELEB, run, sh, snapshot
+from test_chain import kill_when, shrink
+
+from sslspk.config import load, to_yaml
+from sslspk.io import table
+from sslspk.train import checkpoint
+from sslspk.train.config import SystemConfig
+
+SCORED = {"mean": ("cosine", "none"), "asnorm": ("cosine", "none"), "lda_pseudo": ("lda", "pseudo"), "lda_speaker": ("lda", "speaker"),
+          "plda_pseudo": ("plda", "pseudo"), "plda_speaker": ("plda", "speaker"), "fusion": ("cosine + plda", "none + pseudo")}
+
+
+def small(recipe):
+    """Few clusters, little to train."""
+    shrink(recipe)
+    mini = recipe / "conf/mini"
+    for name, text in {"rounds/pseudo": ROUND, "cluster": CLUSTER, "backend": BACKEND}.items():
+        (mini / f"{name}.yaml").write_text(text)
+
+
+ROUND = ("base: ../../rounds/pseudo.yaml\nmethod: {name: supervised, crops: [{count: 1, seconds: 1.0}], sub_centres: 1}\n"
+         "data: {batch_size: 8}\ntrain: {steps: 3, schedule: cosine, save_every: 1}\n")
+CLUSTER = "method: cosine_ahc\nclusters: 5\n"
+BACKEND = "lda_dim: 3\nmin_utterances: 1\n"
+
+
+def row(recipe, system, variant):
+    return json.loads((recipe / f"exp_mini/{system}/scores_{variant}/result_trials_veri_test2.json").read_text())
+
+
+@pytest.mark.slow
+def test_back_ends_and_rounds(tmp_path, monkeypatch):
+    recipe = recipe_copy.make(tmp_path)
+    monkeypatch.chdir(recipe)
+    small(recipe)
+    words = ("./run.sh", "--mini", "true", f"--synth={SYNTH}", "--nj", "1", "--system", "simclr_tdnn", "--backends", "true",
+             "--rounds", "2")
+    run(recipe, *words, "--stop-stage", "6")
+    for variant, expected in SCORED.items():
+        found = row(recipe, "simclr_tdnn", f"encoder_{variant}")
+        assert (found["backend"], found["backend_labels"]) == expected and found["labels"] == "none", variant
+        assert 0 <= found["eer_percent"] <= 100
+    assert row(recipe, "simclr_tdnn", "encoder_asnorm")["cohort_labels"] == "pseudo"
+    assert row(recipe, "simclr_tdnn", "encoder_fusion")["calibration_labels"] == "pseudo"
+    exps = recipe / "exp_mini"
+    kill_when(exps / "simclr_tdnn_round2/ckpt/step-00000002.pt", recipe, words)
+    first = snapshot(exps / "simclr_tdnn_round1")
+    run(recipe, *words)
+    assert {k: v for k, v in snapshot(exps / "simclr_tdnn_round1").items() if k in first} == first
+    assert "step 3" in (exps / "simclr_tdnn_round2/log/train.log").read_text()
+    check_rounds(recipe)
+    before = snapshot(exps)
+    assert run(recipe, *words).count("nothing to do") == 3 and snapshot(exps) == before
+
+
+def check_rounds(recipe):
+    """Each round learns from clusters of the one before it, starts from its encoder, and says that it saw pseudo-labels."""
+    for number, before in ((1, "simclr_tdnn"), (2, "simclr_tdnn_round1")):
+        name = f"simclr_tdnn_round{number}"
+        content = checkpoint.load(recipe / f"exp_mini/{name}/final.pt")
+        assert content["config"]["train"]["init_from"] == f"exp_mini/{before}/final.pt" and content["info"]["labels"] == "pseudo"
+        labels = table.read(recipe / f"data_mini/voxceleb1_dev_packed_{name}/utt2spk")
+        assert labels == table.read(recipe / f"exp_mini/{before}/clusters/utt2spk") and len(set(labels.values())) == 5
+        assert row(recipe, name, "encoder")["labels"] == "pseudo"
+    text = (recipe / "exp_mini/RESULTS.md").read_text()
+    assert "| simclr_tdnn_round2 | encoder | cosine | voxceleb1 | pseudo |" in text
+    assert "| simclr_tdnn | encoder | plda | voxceleb1 | speaker |" in text and "| fusion of cosine + plda | voxceleb1 | pseudo |" in text
+
+
+@pytest.mark.parametrize("path", sorted(VOXCELEB.glob("conf/**/rounds/*.yaml")), ids=str)
+def test_a_round_can_be_laid_on_any_system(tmp_path, path):
+    """What it does not say stays the system's; no option of the system's own training remains."""
+    for system in ("dino_ecapa", "moco_tdnn", "c3dino_multitask_ecapa", "simclr_short", "dino_curriculum_ecapa", "angular_short"):
+        below = load(SystemConfig, VOXCELEB / f"conf/{system}.yaml")
+        (tmp_path / "config.yaml").write_text(to_yaml(below))
+        if "large_margin" in path.stem:   # laid on a round, whose classes it goes on with
+            round_conf = path.with_name(path.name.replace("large_margin", "pseudo"))
+            (tmp_path / "config.yaml").write_text(to_yaml(load(SystemConfig, round_conf, under=tmp_path / "config.yaml")))
+        config = load(SystemConfig, path, under=tmp_path / "config.yaml")
+        assert config.method.name == "supervised" and config.after is None and not config.augment.speed_perturb and config.data.grow is None
+        assert (config.encoder, config.features, config.cmvn, config.vad) == (below.encoder, below.features, below.cmvn, below.vad)
+        assert config.train.optimizer == "sgd" and config.train.init_part == ("everything" if "large_margin" in path.stem else "encoder")
+        assert (config.method.margin > 0.3) == ("large_margin" in path.stem)
+
+
+def test_rounds_refuse_what_cannot_be(tmp_path):
+    recipe = recipe_copy.make(tmp_path)
+    for words, named in ((("--rounds", "0", "data", "exp"), "--rounds"), (("--conf", "conf/none.yaml", "data", "exp"), "conf/none.yaml"),
+                         (("data", "exp"), "exp/final.pt")):
+        done = sh(recipe, "local/train_rounds.sh", *words)
+        assert done.returncode == 1 and named in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    done = sh(recipe, "./run.sh", "--road", "feats", "--rounds", "2")
+    assert done.returncode == 1 and "--road wave" in done.stderr and done.stderr.count("\n") == 1
