@@ -39,7 +39,8 @@ plda=(--backend plda --model "$exp/backend_pseudo")
 # The fusion learns from trials between training utterances, targets being those within a pseudo-speaker.
 steps/make_trials.sh "$clusters/utt2spk" "$calibration/trials"
 train_scores() {
-  steps/score.sh --cmd "$cmd" --bootstrap 0 --provenance "$dev/provenance.json" "${@:2}" "$calibration/trials" "$dev" "$dev" "$calibration/$1"
+  steps/score.sh --cmd "$cmd" --bootstrap 0 --provenance "$dev/provenance.json" "${@:2}" \
+    "$calibration/trials" "$dev" "$dev" "$calibration/$1"
 }
 train_scores asnorm "${asnorm[@]}"
 train_scores plda "${plda[@]}"

@@ -1,8 +1,8 @@
 """The statistics baseline: `python3 -m sslspk.bin.extract_statistics --reference TRAIN_DATA DATA OUT`.
 
 Each utterance becomes the mean and the deviation over time of its un-normalised features (DATA/feats.scp). Three variants,
-each a directory with xvector.{ark,scp} and provenance.json: OUT/raw (mean, deviation), OUT/standardised (the same, each dimension centred and
-scaled by its mean and deviation over TRAIN_DATA's utterances) and OUT/deviation (deviation alone). The best of the three by
+each a directory with xvector.{ark,scp} and provenance.json: OUT/raw (mean, deviation), OUT/standardised (the same, each dimension
+centred and scaled by its mean and deviation over TRAIN_DATA's utterances) and OUT/deviation (deviation alone). The best of the three by
 EER is what a trained system has to beat. TRAIN_DATA may hold only audio: a sample of it is then read.
 """
 import argparse

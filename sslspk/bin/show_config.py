@@ -13,7 +13,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("key", nargs="?", metavar="KEY", help="e.g. features, or method.name; nothing: the whole configuration")
     parser.add_argument("--conf", required=True, help="YAML of the system")
-    parser.add_argument("--on", metavar="CONF", help="lay the YAML of --conf on this one, such as EXP/config.yaml: what it does not say stays")
+    parser.add_argument("--on", metavar="CONF", help="lay the YAML of --conf on this one, such as EXP/config.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override (repeatable)")
     parser.add_argument("--weights", action="store_true", help="print the names of the encoders to evaluate")
     parser.add_argument("--chain", action="store_true", help="print the systems to be trained before this one")
