@@ -36,7 +36,8 @@ if done_skip "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"; then
 fi
 options=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
-for option in truth model max_gb; do [ -z "${!option}" ] || options+=("--${option//_/-}" "${!option}"); done
+for option in truth model; do [ -z "${!option}" ] || options+=("--$option" "${!option}"); done
+[ -z "$max_gb" ] || options+=(--max-gb "$max_gb")
 [ "$ngpu" -eq 0 ] || options+=(--gpu 0)
 
 mkdir -p "$out/log"

@@ -133,3 +133,18 @@ def test_what_cannot_be_clustered_is_refused_and_nothing_written(program, words,
     with pytest.raises(InputError, match=named):
         program(*words, "emb", "out")
     assert not list(Path("out").glob("*"))
+
+
+CONFS = sorted((ROOT / "egs/voxceleb/conf").glob("**/cluster*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_configurations_of_the_recipe(path):
+    """They load, each for corpora of the size it is made for, and the large one says how many bytes it needs."""
+    from sslspk.backend.clustering import tree_bytes
+    from sslspk.backend.config_cluster import ClusterConfig
+    from sslspk.config import load
+    config = load(ClusterConfig, path)
+    assert config.method == "kmeans_ahc" and config.clusters < config.points(1000) <= 50_000
+    if path.stem == "cluster" and path.parent.name == "conf":
+        assert (config.points(1_092_009), config.clusters) == (50_000, 7_500) and tree_bytes(50_000) < 21e9

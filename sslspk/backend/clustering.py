@@ -4,6 +4,7 @@ The tree is scipy's (nearest-neighbour chain, O(n^2) time). It starts from the n
 which scipy makes a copy: 16 bytes for each pair, which `tree_bytes` states and `check_memory` compares with the memory there is
 before anything is begun. 20,000 points take 3.2 GB, 50,000 take 20 GB. Embeddings of a whole corpus go through k-means first.
 """
+import bisect
 import os
 from collections.abc import Callable, Sequence
 
@@ -28,28 +29,24 @@ def directions(x: np.ndarray, names: Sequence[str] | None = None, pca_share: flo
     x = backend.transform(x)
     if pca_share is None:
         return x
+    from sslspk.backend import transforms
     x -= x.mean(0)
-    variances, vectors = np.linalg.eigh(x.T @ x)
-    share = np.cumsum(variances[::-1]) / max(variances.sum(), np.finfo(float).tiny)
-    kept = min(int(np.searchsorted(share, pca_share - 1e-12)) + 1, x.shape[1])
-    x = x @ vectors[:, ::-1][:, :kept]
     if np.abs(x).max() < 1e-10:
         raise InputError(f"all {len(x)} embeddings have one direction; look at the model that made them.")
+    x = x @ transforms.pca(x, pca_share).T
     backend.check(x, names)
     return backend.transform(x)
 
 
 def means(x: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Mean (G, D) of the rows of x (N, D) in each of the groups 0 ... G - 1 of groups (N,), none of which is empty."""
-    from scipy import sparse
-    count = np.bincount(groups)
-    sums = sparse.csr_matrix((np.ones(len(x)), (groups, np.arange(len(x)))), shape=(len(count), len(x))) @ x
-    return sums / count[:, None]
+    from sslspk.backend.transforms import class_sums
+    return class_sums(x, groups) / np.bincount(groups)[:, None]
 
 
 def tree_bytes(points: int) -> int:
-    """Bytes that a tree of so many points needs: a float64 for each pair, twice (scipy works on a copy), and one block."""
-    return points * (points - 1) // 2 * 8 * 2 + 2 * 8 * max(BLOCK_NUMBERS, points)
+    """Bytes that a tree of so many points needs: a float64 for each pair, twice (scipy works on a copy), and two blocks."""
+    return points * (points - 1) // 2 * 8 * 2 + min(points**2, max(BLOCK_NUMBERS, points)) * 8 * 2
 
 
 def free_bytes() -> int:
@@ -75,7 +72,7 @@ def check_memory(points: int, max_gb: float | None = None) -> int:
     needed = tree_bytes(points)
     room = free_bytes() - SPARE if max_gb is None else int(max_gb * 1e9)
     if needed > room:
-        fits = max(2, int((max(room - tree_bytes(2), 0) / 8) ** 0.5))
+        fits = bisect.bisect_right(range(points), room, key=tree_bytes) - 1
         raise InputError(f"agglomerative clustering of {points:,} points needs {needed:,} bytes ({needed / 1e9:.1f} GB), and "
                          f"{room / 1e9:.1f} GB are {'free' if max_gb is None else 'allowed by --max-gb'}; run k-means first, "
                          f"with kmeans_clusters up to {fits:,}.")

@@ -49,7 +49,8 @@ def cluster(x: np.ndarray, names: Sequence[str], config: ClusterConfig, kmeans: 
     group, notes = _first(units, point, config, max_gb)
     if config.method == "plda_ahc":
         plda = plda or train_plda(x, group, config)
-        group = _second(x, point, plda, config, max_gb)
+        group, more = _second(x, point, plda, config, max_gb)
+        notes += more
     small, capped = clustering.sized(units, group, config.min_size, config.max_size)
     left = ~(small | capped)
     if len(np.unique(group[left])) < 2:
@@ -65,11 +66,11 @@ def cluster(x: np.ndarray, names: Sequence[str], config: ClusterConfig, kmeans: 
 def check(config: ClusterConfig, utterances: int, max_gb: float | None = None) -> int:
     """The number of points of the tree. Raises InputError when there are fewer utterances than it takes, or too little memory."""
     points = config.points(utterances)
-    for key in ("clusters", "plda_clusters", "kmeans_clusters"):
-        if (getattr(config, key) or 0) > (utterances if key == "kmeans_clusters" else points):
-            what = "utterances" if key == "kmeans_clusters" or not config.kmeans else "centroids"
-            raise InputError(f"{key} is {getattr(config, key):,}, but there are only {utterances if what == 'utterances' else points:,} "
-                             f"{what}; lower it (--set {key}=...).")
+    for key, there in (("kmeans_clusters", utterances), ("clusters", points), ("plda_clusters", points)):
+        wanted = getattr(config, key) or 0
+        if wanted > there:
+            what = "utterances" if there == utterances else "centroids"
+            raise InputError(f"{key} is {wanted:,}, but there are only {there:,} {what}; lower it (--set {key}=...).")
     clustering.check_memory(points, max_gb)
     return points
 
@@ -77,43 +78,42 @@ def check(config: ClusterConfig, utterances: int, max_gb: float | None = None) -
 def _first(units: np.ndarray, point: np.ndarray, config: ClusterConfig, max_gb: float | None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Clusters (N,) by Ward's method or by cosines, and notes. units: (N, D) of length 1; point (N,): the centroid of each."""
     centroids = clustering.means(units, point)
-    if config.method == "kmeans_ahc":
-        tree = clustering.ward(centroids, max_gb)
-        merges = np.count_nonzero(tree[:, 2] <= (np.inf if config.threshold is None else config.threshold))
-    else:
-        tree = clustering.cosine(centroids, max_gb)
-        merges = np.count_nonzero(tree[:, 2] >= (-np.inf if config.threshold is None else config.threshold))
-    notes = ()
-    if config.clusters:
-        merges = len(centroids) - config.clusters
-        if merges < 0:
-            raise InputError(f"k-means left {len(centroids)} centroids that differ, clusters is {config.clusters}; lower clusters.")
-    else:
-        notes = _judge(merges, len(centroids), len(units), "threshold", config.threshold, config.method != "kmeans_ahc")
-    return clustering.cut(tree, merges)[point], notes
+    if len(centroids) < 2:
+        raise InputError(f"all of {len(units)} utterances have one direction; give embeddings that differ.")
+    ward = config.method == "kmeans_ahc"
+    tree = (clustering.ward if ward else clustering.cosine)(centroids, max_gb)
+    return _cut(tree, point, "clusters", config.clusters, "threshold", config.threshold, not ward)
 
 
-def _second(x: np.ndarray, point: np.ndarray, plda: Backend, config: ClusterConfig, max_gb: float | None) -> np.ndarray:
-    """Clusters (N,) by log-likelihood ratios of embeddings x (N, D); point (N,): the centroid of each."""
+def _second(x: np.ndarray, point: np.ndarray, plda: Backend, config: ClusterConfig,
+            max_gb: float | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Clusters (N,) by log-likelihood ratios of embeddings x (N, D), and notes; point (N,): the centroid of each."""
     centroids = clustering.means(x, point)
     tree = clustering.average_linkage(
         len(centroids), lambda start, stop: plda.score(centroids[start:stop], centroids[start:]), max_gb)
-    if config.plda_clusters:
-        return clustering.cut(tree, max(len(centroids) - config.plda_clusters, 0))[point]
-    merges = np.count_nonzero(tree[:, 2] >= config.plda_threshold)
-    _judge(merges, len(centroids), len(x), "plda_threshold", config.plda_threshold, True)
-    return clustering.cut(tree, merges)[point]
+    return _cut(tree, point, "plda_clusters", config.plda_clusters, "plda_threshold", config.plda_threshold, True)
 
 
-def _judge(merges: int, points: int, utterances: int, key: str, value: float, similarity: bool) -> tuple[str, ...]:
-    """Raises InputError for a threshold that makes one cluster of all or merges nothing; a note where k-means did some merging."""
-    up, down = (f"raise {key}", f"lower {key}") if similarity else (f"lower {key}", f"raise {key}")
+def _cut(tree: np.ndarray, point: np.ndarray, number: str, clusters: int | None, key: str, threshold: float | None,
+         similarity: bool) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Clusters (N,) of utterances whose points in the tree are point (N,), as many as asked for or by the threshold, and notes.
+
+    number, key: what these two are called. similarity: column 2 of the tree falls, and a higher threshold merges less.
+    Raises InputError for more clusters than points, and for a threshold that makes one cluster of all or merges nothing.
+    """
+    points = len(tree) + 1
+    if clusters is not None:
+        if clusters > points:
+            raise InputError(f"k-means left {points:,} centroids that differ, and {number} is {clusters:,}; lower {number}.")
+        return clustering.cut(tree, points - clusters)[point], ()
+    merges = np.count_nonzero(tree[:, 2] >= threshold if similarity else tree[:, 2] <= threshold)
+    fewer, more = ("raise", "lower") if similarity else ("lower", "raise")
     if merges == points - 1:
-        raise InputError(f"{key} {value} puts all {utterances} utterances into one cluster, which is no use as labels; {up}.")
-    if merges == 0 and points == utterances:
-        raise InputError(f"{key} {value} leaves each of {utterances} utterances alone, which is no use as labels; {down}.")
-    return (f"{key} {value} merges none of the {points} centroids of k-means; {down}, or leave the clustering of centroids out",) \
-        if merges == 0 else ()
+        raise InputError(f"{key} {threshold} puts all {len(point)} utterances into one cluster, which is no use as labels; {fewer} {key}.")
+    if merges == 0 and points == len(point):
+        raise InputError(f"{key} {threshold} leaves each of {points} utterances alone, which is no use as labels; {more} {key}.")
+    notes = () if merges else (f"{key} {threshold} merges none of the {points} centroids of k-means; {more} {key}",)
+    return clustering.cut(tree, merges)[point], notes
 
 
 def train_plda(x: np.ndarray, group: np.ndarray, config: ClusterConfig) -> Backend:

@@ -70,7 +70,7 @@ def load_model(folder: str):
     if labels is None:
         raise InputError(f"{folder}/info.json does not say which labels the back-end saw; run steps/train_backend.sh again.")
     from sslspk.backend import load
-    return load(folder), labels
+    return load(folder, "plda"), labels
 
 
 def save(args: argparse.Namespace, config: "ClusterConfig", names: list[str], found, labels: str, truth: dict[str, str] | None) -> None:

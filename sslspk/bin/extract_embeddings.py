@@ -1,7 +1,8 @@
 """Embeddings of whole utterances: `python3 -m sslspk.bin.extract_embeddings DATA MODEL OUT.ark OUT.scp`.
 
 One utterance at a time, so that a result depends neither on batch mates nor on how the data were split. The model file
-carries the feature configuration. provenance.json beside OUT.scp says where the embeddings come from. Reads DATA/wav.scp, or DATA/feats.scp where there is no audio.
+carries the feature configuration. provenance.json beside OUT.scp says where the embeddings come from. Reads DATA/wav.scp,
+or DATA/feats.scp where there is no audio.
 """
 import argparse
 from pathlib import Path

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Trains a back-end on the embeddings of EMB_DIR: writes OUT/{mean.vec,transform.mat,plda} (Kaldi's files), backend.yaml and info.json.
+set -euo pipefail
+cmd=utils/run.pl
+conf=               # YAML of the back-end; empty: Kaldi's for VoxCeleb (LDA 200, length normalisation, PLDA)
+set=()              # KEY=VALUE, overrides the conf; may be repeated, e.g. --set lda_dim=100
+labels=             # utt2spk of the embeddings, or of a part of them; empty: only what needs no labels (--set lda=none --set plda=none)
+label_kind=speaker  # pseudo | speaker: what the labels are, as the results will say
+adapt=              # a trained back-end whose PLDA is adapted to EMB_DIR instead, without labels
+help_message="usage: $0 [--cmd C] [--conf C] [--set k=v]... [--labels utt2spk] [--label-kind pseudo|speaker] [--adapt DIR] EMB_DIR OUT"
+echo "$0 $*"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+. utils/done.sh
+[ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
+emb=$1 out=$2
+
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ -z "$conf" ] || [ -f "$conf" ] || die "there is no configuration $conf; check --conf."
+inputs=("$emb/xvector.scp" ${labels:+"$labels"} ${adapt:+"$adapt/transform.mat"})
+for file in "${inputs[@]}"; do
+  [ -s "$file" ] || die "there is no $file, or it is empty; run the stage that makes it."
+done
+options=() text=
+[ -z "$conf" ] || options+=(--conf "$conf") text=$(done_conf "$conf")
+for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
+[ -z "$labels" ] || options+=(--labels "$labels" --label-kind "$label_kind")
+[ -z "$adapt" ] || options+=(--adapt "$adapt")
+key="train_backend ${options[*]} $text"
+if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{mean.vec,transform.mat,backend.yaml,info.json}; then
+  echo "$0: $out is up to date, skipped"
+  exit 0
+fi
+
+mkdir -p "$out/log"
+log=$out/log/train_backend.log
+rm -f "$out"/{mean.vec,transform.mat,plda,info.json}
+$cmd "$log" python3 -m sslspk.bin.train_backend ${options[@]+"${options[@]}"} "$emb" "$out"
+[ -s "$out/info.json" ] || die "$out/info.json was not written; see $log, then run the step again."
+done_mark "$out" "$key" "${inputs[@]}"
+grep -E 'dimensions kept|^note:' "$log" || true
+echo "$0: wrote $out"
