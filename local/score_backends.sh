@@ -27,7 +27,7 @@ dev=$exp/emb_$weights/$(basename "$train") out=$exp/scores_$weights clusters=$ex
 
 [ ! -s "$exp/final.pt" ] ||   # without one (i-vectors) they are there
   steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "$weights" "$train" "$exp" "$dev"
-steps/cluster.sh --cmd "$cmd" --conf "$cluster" --truth "$train/utt2spk" "$dev" "$clusters"
+steps/cluster.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu $((ngpu > 0)) --conf "$cluster" --truth "$train/utt2spk" "$dev" "$clusters"
 kinds=(pseudo); [ "$true_labels" = false ] || kinds+=(speaker)
 for kind in "${kinds[@]}"; do
   labels=$clusters/utt2spk; [ "$kind" = pseudo ] || labels=$train/utt2spk

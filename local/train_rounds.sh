@@ -2,7 +2,6 @@
 # Rounds of training on pseudo-labels: embeds DATA with the newest model, clusters, trains on the clusters, N times over; reads
 # EXP/final.pt, writes EXP_round1 ... EXP_roundN and, with --large-margin, EXP_large_margin. Killed at any moment, goes on there.
 set -euo pipefail
-cmd=utils/run.pl
 cuda_cmd=utils/run.pl
 nj=4
 ngpu=0
@@ -11,9 +10,11 @@ conf=conf/rounds/pseudo.yaml   # how a round is trained; laid on EXP/config.yaml
 cluster=conf/cluster.yaml      # how the embeddings are clustered
 gates=             # fixed loss gates of the rounds, e.g. 1,3,3,5,6; the last one holds for all later rounds
 first_clusters=    # labels of the first round, as steps/cluster.sh writes them (of i-vectors, say); empty: EXP's own embeddings
+tag=               # suffix of the rounds' names, for variants: EXP_TAG_round1
 large_margin=      # conf of a last training with a large margin on the labels of the last round; empty: none
-help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--nj N] [--ngpu N] [--rounds N] [--conf conf/rounds/X.yaml] [--cluster conf/cluster.yaml]
-       [--gates G1,G2,...] [--large-margin conf/rounds/X.yaml] DATA EXP"
+help_message="usage: $0 [--cuda-cmd C] [--nj N] [--ngpu N] [--rounds N] [--conf conf/rounds/X.yaml] [--cluster conf/cluster.yaml]
+       [--gates G1,G2,...] [--large-margin conf/rounds/X.yaml] [--tag T]
+       [--first-clusters DIR] DATA EXP"
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
@@ -36,12 +37,13 @@ train_on_labels() {   # CONF BASE FROM DATA OUT [--set k=v ...]: trains CONF lai
 before=$exp
 IFS=, read -ra gate <<< "$gates"
 for round in $(seq "$rounds"); do
-  now=${exp}_round$round labelled=${data}_$(basename "$exp")_round$round clusters=$before/clusters
+  now=$exp${tag:+_$tag}_round$round clusters=$before/clusters
+  labelled=${data}_$(basename "$now")
   if [ "$round" -eq 1 ] && [ -n "$first_clusters" ]; then clusters=$first_clusters; else
     weights=$(python3 -m sslspk.bin.show_config --conf "$before/config.yaml" --weights)   # the first is the system's own choice
     emb=$before/emb_${weights%% *}/$(basename "$data")
     steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "${weights%% *}" "$data" "$before" "$emb"
-    steps/cluster.sh --cmd "$cmd" --conf "$cluster" --truth "$data/utt2spk" "$emb" "$clusters"
+    steps/cluster.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu $((ngpu > 0)) --conf "$cluster" --truth "$data/utt2spk" "$emb" "$clusters"
   fi
   utils/relabel_data_dir.sh "$data" "$clusters" "$labelled"
   options=() last=$((${#gate[@]} - 1))
@@ -49,4 +51,4 @@ for round in $(seq "$rounds"); do
   train_on_labels "$conf" "$exp" "$before" "$labelled" "$now" "${options[@]}"
   before=$now
 done
-[ -z "$large_margin" ] || train_on_labels "$large_margin" "$before" "$before" "$labelled" "${exp}_large_margin"
+[ -z "$large_margin" ] || train_on_labels "$large_margin" "$before" "$before" "$labelled" "$exp${tag:+_$tag}_large_margin"

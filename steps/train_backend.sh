@@ -38,5 +38,5 @@ rm -f "$out"/{mean.vec,transform.mat,plda,info.json}
 $cmd "$log" python3 -m sslspk.bin.train_backend ${options[@]+"${options[@]}"} "$emb" "$out"
 [ -s "$out/info.json" ] || die "$out/info.json was not written; see $log, then run the step again."
 done_mark "$out" "$key" "${inputs[@]}"
-grep -E 'dimensions kept|^note:' "$log" || true
+grep -E 'dimensions kept|^note:|^adapted' "$log"
 echo "$0: wrote $out"

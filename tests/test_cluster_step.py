@@ -15,6 +15,7 @@ from sslspk.io import ark, datadir, table
 
 ROOT = Path(__file__).parents[1]
 CONF = "method: kmeans_ahc\nkmeans_share: 0.4\nclusters: 10\n"
+PLDA = ("--set", "method=plda_ahc", "--set", "plda_threshold=0")
 COSINE = ("--set", "method=cosine_ahc", "--set", "kmeans_share=null")
 
 
@@ -40,10 +41,13 @@ def write(folder, vectors):
             writer.write(name, np.asarray(vectors[name], np.float32))
 
 
-def step(folder, *words):
+def sh(folder, *words):
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(["bash", "steps/cluster.sh", "--nj", "1", "--conf", "cluster.yaml", *words], cwd=folder, env=environment,
-                          capture_output=True, text=True, check=False)
+    return subprocess.run(["bash", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def step(folder, *words):
+    return sh(folder, "steps/cluster.sh", "--nj", "1", "--conf", "cluster.yaml", *words)
 
 
 def test_step_finds_planted_speakers_reports_and_skips(recipe):
@@ -59,11 +63,7 @@ def test_step_finds_planted_speakers_reports_and_skips(recipe):
     expected = {"method": "kmeans_ahc", "clusters": 10, "utterances": 200, "left_out": 0, "labels": "none", "plda": None}
     assert {key: info[key] for key in expected} == expected and info["config"]["clusters"] == 10
     assert "tree of 80 points" in (out / "log/cluster.log").read_text() and "purity: 1.0000" in done.stdout
-    before = (out / "utt2spk").stat().st_mtime_ns
     assert "up to date" in step(recipe, "--truth", "truth", "emb", "out").stdout
-    # Labels for analysis have no part in the clusters, and are gone from what is said without them.
-    assert step(recipe, "emb", "out").returncode == 0
-    assert (out / "utt2spk").stat().st_mtime_ns == before and not (out / "report.json").exists()
 
 
 def test_left_out_utterances_are_counted(recipe):
@@ -97,11 +97,28 @@ def program(recipe, monkeypatch):
     return run
 
 
+def test_labels_for_analysis_have_no_part_in_the_clusters(program):
+    with_truth = program("--truth", "truth", "emb", "out")
+    before = Path("out/utt2spk").stat().st_mtime_ns
+    assert Path("out/report.json").exists() and program("emb", "out") == with_truth
+    assert Path("out/utt2spk").stat().st_mtime_ns == before, "written anew only where it differs"
+    assert not Path("out/report.json").exists()
+    table.write("wrong", dict.fromkeys(table.read("truth"), "everybody"))
+    assert program("--truth", "wrong", "emb", "out") == with_truth and Path("out/utt2spk").stat().st_mtime_ns == before
+
+
 def test_labels_that_the_embeddings_have_seen_go_along(program):
     Path("emb/provenance.json").write_text('{"system": "toy", "labels": "speaker"}')
     assert program("emb", "out")["labels"] == "speaker"
     Path("emb/provenance.json").unlink()
     assert program("emb", "out")["labels"] == "unknown"
+
+
+def test_a_trained_plda_and_the_labels_it_saw(recipe, program):
+    done = sh(recipe, "steps/train_backend.sh", "--set", "lda=none", "--labels", "truth", "emb", "plda")
+    assert done.returncode == 0, done.stderr + done.stdout
+    info = program(*PLDA, "--model", "plda", "--truth", "truth", "emb", "out")
+    assert info["labels"] == "speaker" and info["plda"] == "plda" and json.loads(Path("out/report.json").read_text())["nmi"] > 0.95
 
 
 def test_place_in_the_archives_does_not_matter(program):
@@ -115,9 +132,6 @@ def test_place_in_the_archives_does_not_matter(program):
     for emb in ("emb", "turned"):
         program(emb, f"of_{emb}")
     assert Path("of_emb/utt2spk").read_bytes() == Path("of_turned/utt2spk").read_bytes()
-
-
-PLDA = ("--set", "method=plda_ahc", "--set", "plda_threshold=0")
 
 
 @pytest.mark.parametrize(("words", "named"), [

@@ -222,13 +222,16 @@ def test_every_system_can_be_built(path):
 
 
 def test_other_configurations_load():
+    from sslspk.backend.config import BackendConfig
+    from sslspk.backend.config_cluster import ClusterConfig
     from sslspk.config import load
     from sslspk.data.config_augment import AugmentConfig
     from sslspk.features.config import FeatureOptions, VadOptions
     from sslspk.ivector.config import IvectorConfig
     kinds = {"augment": AugmentConfig, "fbank": FeatureOptions, "fbank_jhu": FeatureOptions, "mfcc": FeatureOptions, "vad": VadOptions,
-             "mfcc_ivector": FeatureOptions, "ivector_mfcc": IvectorConfig, "ivector_short": IvectorConfig}
-    for name, kind in kinds.items():
+             "mfcc_ivector": FeatureOptions, "ivector_mfcc": IvectorConfig, "ivector_short": IvectorConfig, "backend": BackendConfig,
+             "backend_short": BackendConfig, "cluster": ClusterConfig, "cluster_short": ClusterConfig}
+    for name, kind in {**kinds, "mini/backend": BackendConfig, "mini/cluster": ClusterConfig}.items():
         load(kind, VOXCELEB / f"conf/{name}.yaml")
     others = {path.stem for path in VOXCELEB.glob("conf/*.yaml")} - {path.stem for path in SYSTEMS}
     assert others - SHARED == {*kinds, "paper"}

@@ -3,8 +3,8 @@
 kmeans_ahc   k-means to very many centroids, then Ward's method on the centroids: 50,000 and 7,500 for VoxCeleb2 in IDLab's VoxSRC-20
              system (Thienpondt et al. 2020) and what followed it.
 cosine_ahc   average linkage of cosine similarities, of the utterances or of the centroids of a k-means that goes first.
-plda_ahc     cosine_ahc, then PLDA on those of its clusters that are neither small nor (by drawing) large, then average linkage of
-             PLDA's log-likelihood ratios; after the second-generation recipe of hyperion (egs/voxceleb/ssl.v1). Unlike there, the
+plda_ahc     cosine_ahc, then a simplified PLDA on clusters of at least 8 utterances (of at most 50, drawn), then average linkage of
+             its log-likelihood ratios; after the second-generation recipe of hyperion (egs/voxceleb/ssl.v1). Unlike there, the
              second tree starts from the same points as the first one, not from a second k-means in the space of the PLDA.
 All work on directions, that is on embeddings of length 1, after PCA where pca_share asks for it; PLDA on the embeddings themselves
 (for a centroid, the mean of its utterances' embeddings, taken as that of one utterance).
@@ -16,6 +16,7 @@ import numpy as np
 
 from sslspk.backend import clustering
 from sslspk.backend.base import Backend, as_matrix
+from sslspk.backend.config import BackendConfig
 from sslspk.backend.config_cluster import ClusterConfig
 from sslspk.errors import InputError
 
@@ -117,15 +118,17 @@ def _cut(tree: np.ndarray, point: np.ndarray, number: str, clusters: int | None,
 
 
 def train_plda(x: np.ndarray, group: np.ndarray, config: ClusterConfig) -> Backend:
-    """PLDA trained on clusters group (N,) of embeddings x (N, D) that have at least plda_min_size utterances, and on no more than
-    plda_max_size of each, drawn by the seed. Raises InputError when fewer than two clusters are large enough."""
-    from sslspk.backend import build
-    drawn = np.random.default_rng(config.seed).permutation(len(x))
-    order = drawn[np.argsort(group[drawn], kind="stable")]
-    count = np.bincount(group)
-    place = np.arange(len(x)) - np.repeat(np.cumsum(count) - count, count)
-    use = np.sort(order[(place < config.plda_max_size) & (count[group[order]] >= config.plda_min_size)])
+    """Simplified PLDA behind mean subtraction, PCA (pca_share) and length normalisation, trained on clusters group (N,) of x (N, D).
+
+    Clusters with fewer than plda_min_size utterances are left out, plda_max_size of larger ones are drawn by the seed.
+    Raises InputError when fewer than two clusters are large enough.
+    """
+    from sslspk.backend import build, front
+    settings = BackendConfig(pca=config.pca_share, lda="none", plda="simplified", seed=config.seed,
+                             min_utterances=config.plda_min_size, max_utterances=config.plda_max_size)
+    use = front.chosen(group, settings)
     if len(np.unique(group[use])) < 2:
+        count = np.bincount(group)
         raise InputError(f"fewer than two of {len(count)} clusters have plda_min_size {config.plda_min_size} utterances (the largest has "
                          f"{count.max()}), too few for PLDA; ask for fewer clusters first, or lower plda_min_size.")
-    return build("plda").fit(x[use], [str(label) for label in group[use]])
+    return build("plda", settings).fit(x[use], group[use].astype(str).tolist())

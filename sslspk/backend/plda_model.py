@@ -14,6 +14,7 @@ from sslspk.backend.transforms import class_sums
 from sslspk.io.kaldi_model import PldaFile
 
 BLOCK = 4096  # trials gathered at once
+DENSE = 8  # a product of matrices takes less time for so many pairs than gathering takes for one
 FLOOR = 1e-7  # smallest eigenvalue of the within-class covariance, as a share of the largest
 
 
@@ -76,7 +77,9 @@ def score_all(plda: Plda, m: np.ndarray, u: np.ndarray, counts: np.ndarray | Non
 
 def score_pairs(plda: Plda, m: np.ndarray, u: np.ndarray, enrol_row: np.ndarray, test_row: np.ndarray,
                 counts: np.ndarray | None = None) -> np.ndarray:
-    """(T,): as score_all for chosen pairs, gathered in blocks."""
+    """(T,): as score_all for chosen pairs, gathered in blocks, or out of all pairs where these are not many more."""
+    if len(m) * len(u) <= DENSE * len(enrol_row):
+        return score_all(plda, m, u, counts)[enrol_row, test_row]
     of = ratio(plda, m, counts)
     squares = of.square @ np.square(u).T
     scores = of.enrol[enrol_row] + squares[of.group[enrol_row], test_row]

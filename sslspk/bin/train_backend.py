@@ -55,7 +55,8 @@ def trained(args: argparse.Namespace, names: list[str], x):
     backend = build("lda" if config.plda == "none" else "plda", config).fit(x[kept], labels)
     speakers = len(set(labels)) if labels else 0
     dim = len(backend.front_.affine)
-    print(f"{len(kept)} embeddings of {x.shape[1]} dimensions ({len(names) - len(kept)} left out), {speakers} speakers: {dim} dimensions kept")
+    print(f"{len(kept)} embeddings of {x.shape[1]} dimensions, {len(names) - len(kept)} left out; {speakers} speakers; "
+          f"{dim} dimensions kept")
     if config.lda != "none" and dim < config.lda_dim:
         print(f"note: LDA to {dim} dimensions, not lda_dim {config.lda_dim}: there are {speakers} speakers and {x.shape[1]} dimensions")
     return backend, {"labels": args.label_kind if labels else "none", "n": len(kept), "speakers": speakers, "dim": dim}
@@ -68,6 +69,7 @@ def adapted(folder: str, names: list[str], x):
     backend = load(folder, "plda")
     backend.check(x, names)
     path = os.path.join(folder, "info.json")
+    print(f"adapted to {len(names)} embeddings")
     info = json.loads(files.read_bytes(path)) if os.path.exists(path) else {"labels": "speaker"}  # Kaldi's: labels must be assumed
     return backend.adapt(x), {**info, "adapted_from": folder, "adapted_on": len(names)}
 

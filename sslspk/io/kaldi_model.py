@@ -108,9 +108,9 @@ class _Text(_Reader):
         self.text = data.decode("utf-8", "replace")
 
     def token(self, name: str) -> None:
-        found, _, self.text = self.text.lstrip().partition(name)
-        if found:
+        if not self.text.lstrip().startswith(name):
             raise self.fail()
+        self.text = self.text.lstrip().removeprefix(name)
 
     def array(self, ndim: int) -> np.ndarray:
         inside, closed, rest = self.text.lstrip().removeprefix("[").partition("]")

@@ -175,7 +175,7 @@ def test_second_stage_of_plda_ahc_equals_naive_agglomeration(stop):
 
 
 def test_plda_learns_from_clusters_that_are_large_enough_and_not_from_all_of_the_largest(monkeypatch):
-    monkeypatch.setattr("sslspk.backend.build", lambda name: Fake())
+    monkeypatch.setattr("sslspk.backend.build", lambda name, settings: Fake())
     x, group = np.random.default_rng(0).normal(size=(100, 2)), np.repeat([0, 1, 2, 3], [7, 60, 25, 8])
     config = ClusterConfig(method="plda_ahc", clusters=4, plda_clusters=4)
     assert clustering_schemes.train_plda(x, group, config).labels == {"1": 50, "2": 25, "3": 8}

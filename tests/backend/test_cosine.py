@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sslspk.backend import NAMES, build, cosine
+from sslspk.backend import cosine
 from sslspk.backend.cosine import Cosine
 from sslspk.errors import InputError
 
@@ -78,10 +78,3 @@ def test_embeddings_that_have_no_direction_are_named():
 def test_shapes():
     with pytest.raises(ValueError, match=r"\(N, D\)"):
         Cosine().transform(np.ones(3))
-
-
-def test_registry():
-    for name in NAMES:
-        assert build(name).fit(np.eye(3), ["a", "b", "c"]).score(np.eye(3) + 1, np.eye(3)).shape == (3, 3)
-    with pytest.raises(InputError, match="no back-end plda9"):
-        build("plda9")

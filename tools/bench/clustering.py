@@ -6,8 +6,8 @@ usage: clustering.py [--points N] [--dim D] [--clusters K] [--centroids C] [--th
 Points are directions around planted centres, 20 on the mean to a centre. Each way runs in a process of its own; seconds are those of
 the clustering alone. "stated MB" is what is said before the beginning (two float64 for each pair of points: the distances, and the copy
 that scipy works on), "of it MB" by how much the clustering raised the process' peak over libraries and data. "k-means + Ward" brings
-the points to C centroids first. "as scikit-learn" is the adjusted Rand index with scikit-learn's clusters of the same linkage, "NMI"
-that with the planted centres.
+the points to C centroids first; what is stated is of the tree, not of k-means. "as scikit-learn" is the adjusted Rand index with
+scikit-learn's clusters of the same linkage; "NMI" is with the planted centres.
 """
 import argparse
 import json
