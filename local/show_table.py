@@ -12,7 +12,7 @@ from sslspk.io import results
 from sslspk.io.files import atomic_write
 
 HEAD = ("| system | weights | scoring | trained on | labels used | EER % (95 % interval) | same gender | minDCF .01 | minDCF .05 "
-        "| paper: EER %, minDCF .01 | steps | seed | config | commit |")
+        "| actDCF .05 | Cllr | paper: EER %, minDCF .01 | steps | seed | config | commit |")
 
 
 def main() -> int:
@@ -59,9 +59,10 @@ def line(row: dict, paper: list[dict]) -> str:
         figure = ", ".join(str(published[0][key]) for key in ("eer_percent", "min_dcf_0.01") if key in published[0])
         figure += f" ({published[0]['source']})"
     trained_on = row["trained_on"] if row["weights"] != "untrained" else "none"
+    calibrated = [f"{row[key]:.3f}" if "calibration" in row else "" for key in ("act_dcf_0.05", "cllr")]   # of a cosine they say nothing
     cells = [row["system"], row["weights"], results.scoring(row), trained_on, row["labels"], results.interval(row),
              f"{row['eer_percent_same_gender']:.2f}" if "eer_percent_same_gender" in row else "",
-             f"{row['min_dcf_0.01']:.3f}", f"{row['min_dcf_0.05']:.3f}", figure, row.get("steps", ""), row.get("seed", ""),
+             f"{row['min_dcf_0.01']:.3f}", f"{row['min_dcf_0.05']:.3f}", *calibrated, figure, row.get("steps", ""), row.get("seed", ""),
              row.get("config_hash", ""), row["commit"]]
     return "| " + " | ".join(map(str, cells)) + " |"
 

@@ -23,7 +23,7 @@ speakers=           # train on that many speakers only, drawn at random; a large
 hours=              # train on that many hours only
 backends=false      # true: stage 6 scores with AS-norm, LDA, PLDA and a fusion of them, on pseudo-labels and, marked, on true ones
 rounds=0            # stage 7: rounds of clustering and training on the clusters
-round_options=      # more for local/train_rounds.sh, e.g. --round-options "--conf conf/rounds/lgl.yaml --gates 1,3,3,5,6"
+round_options=      # more for local/train_rounds.sh, e.g. --round-options="--conf conf/rounds/lgl.yaml --gates 1,3,3,5,6"
 cluster_conf=       # how embeddings are clustered; empty: conf/cluster.yaml, or what fits --mini and *_short systems
 tag=                # suffix of the experiment's name, for variants of a system
 set=()              # overrides of the configuration, e.g. --set train.epochs=20 (repeatable)

@@ -2,7 +2,7 @@
 # The i-vector baseline (Table 3 of Zhang & Yu 2022: 15.3 %), without labels or a GPU; its clusters are a start for rounds of training.
 #   ./run_ivector.sh --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --nj 32
 #   ./run_ivector.sh --mini true --backends true
-# Then, for instance: ./run.sh --system dino_ecapa ... --rounds 3 --round-options "--first-clusters exp/ivector_mfcc/clusters"
+# Then, for instance: ./run.sh --system dino_ecapa ... --rounds 3 --round-options="--first-clusters exp/ivector_mfcc/clusters"
 set -euo pipefail
 system=ivector_mfcc # a conf/NAME.yaml; with --mini true a conf/mini/NAME.yaml. ivector_short: for a small corpus
 nj=2                # parallel jobs

@@ -33,10 +33,11 @@ def joined(*kinds: str) -> str:
 def scoring(row: dict) -> str:
     """How the scores were made of the embeddings: cosine, cosine centred as-norm, plda, fusion of cosine + plda."""
     text = row.get("backend", "cosine")
+    itself = "on this very list" if row.get("calibration_same_list") else ""
     if row.get("fused", 1) > 1:
-        return f"fusion of {text}"
+        return f"fusion of {text} {itself}".strip()
     extras = ("centred" if row.get("backend_mean") else "", f"{row['snorm']}-norm" if row.get("snorm") else "",
-              "calibrated" if row.get("calibration") else "")
+              "calibrated" if row.get("calibration") else "", itself)
     return " ".join(filter(None, (text, *extras)))
 
 

@@ -15,6 +15,8 @@ ROW = {"system": "dino_x", "weights": "teacher", "trained_on": "voxceleb2", "lab
     ({"backend": "cosine", "backend_mean": "emb", "snorm": "as", "cohort_labels": "pseudo"}, "cosine centred as-norm", "pseudo"),
     ({"backend": "plda", "backend_labels": "speaker", "snorm": "s", "cohort_labels": "pseudo"}, "plda s-norm", "speaker + pseudo"),
     ({"backend": "cosine", "calibration": "c.json", "calibration_labels": "pseudo", "fused": 1}, "cosine calibrated", "pseudo"),
+    ({"backend": "plda", "calibration": "c.json", "calibration_same_list": True, "calibration_labels": "speaker"},
+     "plda calibrated on this very list", "speaker"),
     ({"backend": "cosine + plda", "fused": 2, "calibration": "c.json", "backend_labels": "none + pseudo", "calibration_labels": "pseudo"},
      "fusion of cosine + plda", "pseudo"),
 ])
