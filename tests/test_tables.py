@@ -239,7 +239,7 @@ def test_scripts_run_a_table_on_the_small_corpus(tmp_path, monkeypatch):
     assert broken.returncode == 1 and "c3dino_from_x_tdnn failed" in broken.stderr.splitlines()[-1]
     assert (exps / "moco_tdnn/final.pt").exists() and not (exps / "TABLE_2.md").exists()
     before = snapshot(exps / "moco_tdnn")
-    said = run(recipe, "./run_table2.sh", *common, "--systems", "moco_tdnn c3dino_from_moco_tdnn")
+    said = run(recipe, "./run_table2.sh", *common, "--stage", "3", "--systems", "moco_tdnn c3dino_from_moco_tdnn")
     assert snapshot(exps / "moco_tdnn") == before and (exps / "table2_det_veri_test2.png").exists()
     rows = {row[1]: row[2] for row in cells((exps / "TABLE_2.md").read_text())}
     assert re.fullmatch(r"7\.3 / \S+ \(\S+\) \[voxceleb1\]", rows["MoCo"]) and rows["DINO"] == "3.3 /" and rows["MoCo"] in said
@@ -249,7 +249,7 @@ def test_scripts_run_a_table_on_the_small_corpus(tmp_path, monkeypatch):
     ours = {tuple(row[:2]): row[2] for row in cells((exps / "TABLE_1.md").read_text())}
     assert all(re.fullmatch(r"\S+ / \S+ \(\S+\)", ours[key, "DINO"]) for key in ("Vox1", "Vox2"))
 
-    run(recipe, "./run_table3.sh", *common, "--systems", "supervised_tdnn", *tiny)
+    run(recipe, "./run_table3.sh", *common, "--stage", "3", "--systems", "supervised_tdnn", *tiny)
     rows = {row[1]: row[2] for row in cells((exps / "TABLE_3.md").read_text())}
     assert "[speaker, voxceleb1]" in rows["x-vector (Snyder et al. 2018)"]
 
@@ -262,7 +262,7 @@ def test_scripts_run_a_table_on_the_small_corpus(tmp_path, monkeypatch):
     row = json.loads(next(exps.glob("supcon_tdnn_spk3/scores_encoder/result_*.json")).read_text())
     assert (row["trained_on"], row["labels"]) == ("voxceleb1_spk3", "speaker") and row["training_data"].startswith("12 utterances")
 
-    run(recipe, "./run_k_sweep.sh", *common, "--sizes", "64", *tiny)
+    run(recipe, "./run_k_sweep.sh", *common, "--stage", "3", "--sizes", "64", *tiny)
     sizes = cells((exps / "K_SWEEP_dino_tdnn.md").read_text())
     assert [row[0] for row in sizes[1:]] == ["64"] and (exps / "k_sweep_dino_tdnn.png").exists()
     assert yaml.safe_load((exps / "dino_tdnn_k64/config.yaml").read_text())["method"]["out_dim"] == 64

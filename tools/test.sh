@@ -30,4 +30,4 @@ if [ "$lint" = true ]; then
   done
 fi
 echo "pytest"
-exec python3 -m pytest -q -n 2 ${cluster[@]+"${cluster[@]}"} ${args[@]+"${args[@]}"}
+exec python3 -m pytest -q -n 2 --dist worksteal ${cluster[@]+"${cluster[@]}"} ${args[@]+"${args[@]}"}
