@@ -56,7 +56,7 @@ confs=${conf%/*} size=; [[ $system != *_short ]] || size=_short   # sizes of rou
 overrides=(); for item in "${set[@]}"; do overrides+=(--set "$item"); done
 config() { python3 -m sslspk.bin.show_config --conf "$conf" --set "data.road=$road" "${overrides[@]}" "$1"; }
 vad=$(config vad)
-weights=$(config --weights)
+weights=$(config --weights); config --chain > /dev/null   # a chain that cannot be is to be told now
 part=${speakers:+_spk$speakers}${hours:+_${hours}h} train_data=$data/${train}_dev
 exp=$exps/$system$part${tag:+_$tag} whole=${train_data}_packed; [ "$vad" = false ] || whole=${train_data}_vad
 packed=$whole$part own=$whole${part}_$(basename "$exp")

@@ -49,8 +49,8 @@ def read_all(exps: Path) -> list[dict]:
 
 def is_own_choice(row: dict) -> bool:
     """Whether the embeddings are those of the encoder that the system's configuration says to evaluate, not the best of several."""
-    config = row["scores"].parent.parent / "config.yaml"
-    return not config.exists() or row["weights"] == read_yaml(config)["method"]["evaluate"]  # i-vectors: there is but one kind
+    method = read_yaml(row["scores"].parent.parent / "config.yaml").get("method")
+    return method is None or row["weights"] == method["evaluate"]  # i-vectors have no method, and there is but one kind
 
 
 def published(path: Path) -> tuple[dict[int, dict], list[dict]]:
