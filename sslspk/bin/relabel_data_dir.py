@@ -15,10 +15,10 @@ def main() -> None:
     parser.add_argument("clusters", metavar="CLUSTERS", help="utt2spk and info.json, as steps/cluster.sh writes them")
     parser.add_argument("out", metavar="OUT")
     args = parser.parse_args()
-    from sslspk.io import datadir, files, table
+    from sslspk.io import datadir, files, results, table
     datadir.table_names(args.source)
     info = json.loads(files.read_bytes(os.path.join(args.clusters, "info.json")))
-    source = "pseudo" if info["labels"] == "none" else f"pseudo + {info['labels']}"
+    source = results.joined("pseudo", info["labels"])
     count = datadir.relabel(args.source, args.out, table.read(os.path.join(args.clusters, "utt2spk")), source)
     print(f"relabel_data_dir.sh: {args.out} has {count} utterances of {args.source} (labels: {source})")
 
