@@ -6,9 +6,11 @@ cmd=utils/run.pl
 nj=4               # number of parallel jobs, and of archives
 ngpu=0             # 0: on the CPU; else the jobs are shared by this many GPUs
 weights=           # which encoder of the model (DINO: teacher, student); empty: the model's own choice
+layer=             # a layer inside the encoder, averaged over time, in place of its embedding, e.g. pooling
 untrained=false    # true: the same architecture with its initial weights, a baseline
 allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
-help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--untrained true|false] [--allow-pipes true] DATA EXP OUTDIR"
+help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--layer L] [--untrained true|false] [--allow-pipes true]
+       DATA EXP OUTDIR"
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
@@ -20,7 +22,7 @@ data=$1 model=$2/final.pt out=$3
 scp=$data/wav.scp
 [ -f "$scp" ] || scp=$data/feats.scp
 [ -f "$scp" ] || { echo "$0: error: $data has neither wav.scp nor feats.scp; run the stage that prepares it" >&2; exit 1; }
-key="extract_embeddings $weights $untrained"
+key="extract_embeddings $weights $untrained${layer:+ $layer}"
 if done_skip "$out" "$key" "$scp" "$model" -- "$out"/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
 utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
@@ -32,6 +34,7 @@ utils/split_data.sh "$data" "$nj"
 options=(--allow-pipes "$allow_pipes")
 [ -z "$weights" ] || options+=(--weights "$weights")
 [ "$untrained" = false ] || options+=(--untrained)
+[ -z "$layer" ] || options+=(--layer "$layer")
 mkdir -p "$out/log"
 gpus=(--gpu 0) gpu=-1
 [ "$ngpu" -eq 0 ] || gpus=(--gpu 1 --max-jobs-run "$ngpu") gpu=0   # each job sees one GPU, its own

@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("scp", type=Path)
     parser.add_argument("--weights", help="one of the model's encoders (DINO: teacher, student); default: its own choice")
     parser.add_argument("--untrained", action="store_true", help="the same architecture with its initial weights: a baseline")
+    parser.add_argument("--layer", help="a layer inside the encoder, averaged over time, in place of its embedding; e.g. pooling, blocks.1")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
                         help="run the entries of wav.scp that are commands (default: false)")
     parser.add_argument("--gpu", type=int, default=-1, help="GPU number, -1: CPU")
@@ -27,6 +28,7 @@ def main() -> int:
     from tqdm import tqdm
 
     from sslspk.io import ark, provenance, table
+    from sslspk.train import layers
     from sslspk.train import model as models
     device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
     if args.gpu >= torch.cuda.device_count():
@@ -36,26 +38,14 @@ def main() -> int:
     specs = table.read(args.data / ("wav.scp" if from_audio else "feats.scp"))
     with ark.Writer(args.ark, args.scp) as writer, torch.inference_mode():
         for utt, spec in tqdm(specs.items(), unit="utt", mininterval=1):
-            x = features(model, utt, spec, from_audio, args.allow_pipes == "true", device)
-            embedding = model.encoder(x)[0].float().cpu().numpy()
-            writer.write(utt, embedding)
-    provenance.write(args.scp.parent, **models.provenance(args.model, args.weights, args.untrained))
+            x = model.features(utt, spec, from_audio, args.allow_pipes == "true")
+            embedding = layers.at_layer(model.encoder, args.layer, x) if args.layer else model.encoder(x)
+            writer.write(utt, embedding[0].float().cpu().numpy())
+    origin = models.provenance(args.model, args.weights, args.untrained)
+    if args.layer:
+        origin["weights"] += f" ({args.layer})"
+    provenance.write(args.scp.parent, **origin)
     return 0
-
-
-def features(model, utt: str, spec: str, from_audio: bool, allow_pipes: bool, device):
-    """(1, T, F) for one utterance; InputError names the utterance when it cannot be read or has no frame."""
-    import torch
-
-    from sslspk.features import cmvn, extract
-    from sslspk.io import ark
-    if from_audio:
-        return extract.recording(lambda wave: model.front_end.whole(wave.to(device)), model.config.features.sample_frequency,
-                                 utt, spec, allow_pipes)[0]
-    x = cmvn.apply(torch.from_numpy(ark.load(spec))[None].to(device), model.config.cmvn)
-    if not x.shape[1]:
-        raise InputError(f"{utt}: shorter than one frame; leave it out with utils/subset_data_dir.sh.")
-    return x
 
 
 if __name__ == "__main__":

@@ -45,7 +45,8 @@ def _already_done(exp: Path, config, data: Path) -> int:
     from sslspk.train import checkpoint
     from sslspk.train.job import require_same
     require_same(exp, config)
-    trained, now = checkpoint.load(exp / "final.pt")["info"]["data"], UtteranceIndex(data, config.data.road).fingerprint()
+    trained = checkpoint.load(exp / "final.pt")["info"]["data"]
+    now = UtteranceIndex(data, config.data.road, table_name=config.data.labels).fingerprint()
     if trained != now:
         raise InputError(f"{exp}: the finished run there was trained on other data ({trained}, now {now}); train into another "
                          "directory (run.sh: --tag), or remove it.")

@@ -59,6 +59,8 @@ class DataConfig(Config):
     draws_per_epoch: PositiveInt = Field(1, description="how often a recording is drawn in an epoch")
     reduce_overlap_prob: float = Field(0.0, ge=0, le=1, description="chance that the first crops are placed far apart; layout "
                                        "independent only")
+    labels: str = Field("utt2spk", pattern=r"^utt2\w+$", description="the table of the data directory that classes are read from")
+    balance: Literal["none", "class"] = Field("none", description="class: every class is drawn equally often, whatever its size")
     grow: GrowConfig | None = Field(None, description="a curriculum: the training set grows; null: all of it from the start")
     workers: int = Field(2, ge=0, description="loader processes per rank; 0 reads in the training process")
 

@@ -79,12 +79,26 @@ class BatchDataset(torch.utils.data.Dataset):
         if epoch != self._epoch:
             rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, epoch, 1]))
             pool, batch = self.pool(epoch), self.config.batch_size
+            if self.config.balance == "class":
+                self._epoch, self._order = epoch, self._balanced(rng, self.steps_per_epoch * batch)
+                return self._order
             size, times = len(pool), self.config.draws_per_epoch
             if size < len(self.units):
                 size -= size % batch
                 times = -(-self.steps_per_epoch * batch // size)
             self._epoch, self._order = epoch, np.concatenate([rng.permutation(pool)[:size] for _ in range(times)])
         return self._order
+
+    def _balanced(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """`count` recordings, the classes in turn in random order; those of a class again and again in new orders."""
+        label = self.index.label[self.index.members[self.index.unit_start[self.units]]]
+        classes = np.unique(label)
+        turns = np.concatenate([rng.permutation(classes) for _ in range(-(-count // len(classes)))])[:count]
+        order = np.empty(count, np.int64)
+        for one in classes:
+            places, units = np.flatnonzero(turns == one), self.units[label == one]
+            order[places] = np.concatenate([rng.permutation(units) for _ in range(-(-len(places) // len(units)))])[:len(places)]
+        return order
 
     def units_of(self, micro_step: int) -> tuple[np.ndarray, int]:
         """(the recordings of all ranks in this micro-step, position of this rank's first one in the step's batch)."""

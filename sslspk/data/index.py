@@ -30,12 +30,14 @@ class UtteranceIndex:
     keys     utterance ids
     paths    the files that hold them (a packed archive once, however many utterances it holds)
     path_of  (N,) int32     offset (N,) int64, -1 for a file of its own     length (N,) int64: samples (wave) or frames (feats)
-    label    (N,) int32: index into `speakers` in sorted order, all -1 when labels were not asked for
-    label_source  what these labels are: "speaker", or "pseudo" and the like where utils/relabel_data_dir.sh made them
+    label    (N,) int32: index into `classes` in sorted order, all -1 when labels were not asked for
+    label_source  what these labels are: "speaker", or "pseudo" and the like where utils/relabel_data_dir.sh made them; of another
+             table than utt2spk its name ("emotion" of utt2emotion)
     unit_of  (N,) int32: recordings; noisy copies of one recording (utt2uniq) form one unit, else every utterance is its own
     """
 
-    def __init__(self, data_dir: str | Path, road: str, labels: bool = False):
+    def __init__(self, data_dir: str | Path, road: str, labels: bool = False, table_name: str = "utt2spk"):
+        """road: wave or feats. labels: read `table_name`, a table keyed by utterance, as `label` and `classes`."""
         self.data = data = Path(data_dir)
         scp, lengths = ("wav.scp", "utt2num_samples") if road == "wave" else ("feats.scp", "utt2num_frames")
         specs = table.read(data / scp)
@@ -44,13 +46,14 @@ class UtteranceIndex:
         self.keys = Strings(specs)
         self.path_of, self.offset, self.paths = _locate(specs.values())
         self.length = np.fromiter(map(int, sizes.values()), np.int64, len(sizes))
-        self.label_source, self.speakers = datadir.label_source(data), []
+        self.labels, self.classes = data / table_name, []
+        self.label_source = datadir.label_source(data) if table_name == "utt2spk" else table_name.removeprefix("utt2")
         self.label = np.full(len(specs), -1, np.int32)
         if labels:
-            utt2spk = table.read(data / "utt2spk")
-            _same_keys(specs, utt2spk, data / scp, data / "utt2spk")
-            self.speakers = sorted(set(utt2spk.values()))
-            self.label = _codes(utt2spk.values(), self.speakers)
+            values = table.read(self.labels)
+            _same_keys(specs, values, data / scp, self.labels)
+            self.classes = sorted(set(values.values()))
+            self.label = _codes(values.values(), self.classes)
         self._group(data, specs)
 
     def _group(self, data: Path, specs: dict) -> None:
@@ -78,10 +81,10 @@ class UtteranceIndex:
         return np.minimum.reduceat(self.length[self.members], self.unit_start[:-1])
 
     def fingerprint(self) -> str:
-        """What tells these data from others: how many utterances, and a digest of their ids and lengths (and of pseudo-labels)."""
+        """What tells these data from others: how many utterances, and a digest of ids and lengths (and of labels that are no speakers)."""
         digest = hashlib.md5(self.keys.bytes.tobytes() + self.length.tobytes())
         if self.label_source != "speaker":
-            digest.update((self.data / "utt2spk").read_bytes())
+            digest.update(self.labels.read_bytes())
         return f"{len(self.keys)} utterances, digest {digest.hexdigest()[:12]}"
 
     def require_rate(self, rate: float, count: int = 16) -> None:

@@ -1,5 +1,6 @@
 """The contract of an encoder: features in, frame-level maps or one embedding per utterance out."""
 import abc
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,28 @@ class Encoder(nn.Module, abc.ABC):
     def __init__(self, num_features: int, embed_dim: int):
         super().__init__()
         self.num_features, self.embed_dim = num_features, embed_dim
+        self._trained: tuple[nn.Module, ...] | None = None   # of a frozen encoder: the parts that are not
+
+    @property
+    def last_layers(self) -> list[nn.Module]:
+        """The affine layers above the pooling, which fine-tuning may train alone; none where the embedding is what was pooled."""
+        return []
+
+    def freeze(self, but: Sequence[nn.Module] = ()) -> None:
+        """Let no weight and no BatchNorm statistic move but those of the parts `but`, whatever train() is told."""
+        self._trained = tuple(but)
+        self.requires_grad_(False)
+        for part in self._trained:
+            part.requires_grad_(True)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Encoder":
+        if self._trained is None:
+            return super().train(mode)
+        super().train(False)
+        for part in self._trained:
+            part.train(mode)
+        return self
 
     def frames(self, x: Tensor) -> Tensor:
         return self._maps(self._checked(x)).transpose(1, 2)

@@ -34,6 +34,10 @@ class Ecapa(Encoder):
         self.norm = nn.BatchNorm1d(self.pooling.out_dim)
         self.affine = nn.Linear(self.pooling.out_dim, config.embed_dim)
 
+    @property
+    def last_layers(self) -> list[nn.Module]:
+        return [self.affine]
+
     def _maps(self, x: Tensor) -> Tensor:
         x = self.first(x.transpose(1, 2).contiguous())
         outputs = []

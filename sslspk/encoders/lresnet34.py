@@ -42,6 +42,10 @@ class LResNet34(Encoder):
         if config.channels_last:
             self.to(memory_format=torch.channels_last)
 
+    @property
+    def last_layers(self) -> list[nn.Module]:
+        return [self.affine] if isinstance(self.affine, nn.Linear) else []
+
     def _maps(self, x: Tensor) -> Tensor:
         x = F.relu_(self.norm(self.conv(as_image(x, self.channels_last))))
         return self.stages(x).flatten(1, 2)

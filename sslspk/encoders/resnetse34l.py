@@ -33,6 +33,10 @@ class ResNetSE34L(Encoder):
         if config.channels_last:
             self.to(memory_format=torch.channels_last)
 
+    @property
+    def last_layers(self) -> list[nn.Module]:
+        return [self.affine]
+
     def _maps(self, x: Tensor) -> Tensor:
         x = self.norm(F.relu_(self.conv(as_image(x, self.channels_last))))
         return self.stages(x).mean(2)

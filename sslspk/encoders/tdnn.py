@@ -38,6 +38,10 @@ class Tdnn(Encoder):
                         nn.Linear(config.embed_dim, config.embed_dim)]
         self.segment = nn.Sequential(*segment)
 
+    @property
+    def last_layers(self) -> list[nn.Module]:
+        return [self.segment]
+
     def _maps(self, x: Tensor) -> Tensor:
         return self.layers(x.transpose(1, 2).contiguous())
 

@@ -1,4 +1,4 @@
-"""Additive angular margin softmax (Deng et al. 2019, ArcFace, Eq. 3), with sub-centres and an inter-top-k margin."""
+"""Softmax with a margin: additive angular (Deng et al. 2019, ArcFace, Eq. 3), with sub-centres and an inter-top-k margin, and additive."""
 import math
 
 import torch
@@ -38,6 +38,11 @@ def aam_logits(cosine: Tensor, labels: Tensor, scale: float, margin: float, inte
         raised = torch.where(cosine < math.cos(inter_margin), raised, 1 + cosine - math.cos(inter_margin))
         others = torch.where(torch.zeros_like(true).scatter(1, hardest, True), raised, cosine)
     return scale * torch.where(true, moved, others)
+
+
+def am_logits(cosine: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:
+    """s (cos theta - m) for the true class, s cos(theta) for the others (Wang et al. 2018, AM-softmax, Eq. 6): (B, C)."""
+    return scale * (cosine.float() - margin * F.one_hot(labels, cosine.shape[1]))
 
 
 def aam_losses(cosine: Tensor, labels: Tensor, scale: float, margin: float, inter_margin: float = 0.0, top_k: int = 5) -> Tensor:

@@ -35,10 +35,10 @@ class Plain(NamedTuple):
 
 
 class Corpus(NamedTuple):
-    """How much there is to learn from: recordings, and speakers (0 when labels are not read)."""
+    """How much there is to learn from: recordings, and classes: speakers, or what data.labels says (0 when labels are not read)."""
 
     recordings: int
-    speakers: int
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Method(nn.Module, abc.ABC):
     labels      which speaker labels it learns from, as every result of it will say: none, speaker, speaker (15 %)
     forward(batch, progress) -> {"loss": scalar, ...scalars to log}
     evaluate    the name of the encoder that extraction uses unless told otherwise
+    classifier  embeddings (B, D) -> scores (B, classes); only methods that end in classes have one
     """
 
     crops: tuple[Crop, ...]
@@ -97,12 +98,12 @@ class LabelledSpeakers(nn.Module):
 
     def __init__(self, share: float, corpus: Corpus, who: str):
         super().__init__()
-        self.share, count = share, round(share * corpus.speakers)
+        self.share, count = share, round(share * corpus.classes)
         if share > 0 and count < 2:
             raise InputError(f"{who} with labels of {100 * share:g} % of the speakers needs at least 2 of them, and utt2spk holds "
-                             f"{corpus.speakers}; raise method.labelled_share, or add data.")
-        chosen = torch.zeros(corpus.speakers, dtype=torch.bool)
-        chosen[torch.randperm(corpus.speakers, generator=torch.Generator().manual_seed(torch.initial_seed()))[:count]] = True
+                             f"{corpus.classes}; raise method.labelled_share, or add data.")
+        chosen = torch.zeros(corpus.classes, dtype=torch.bool)
+        chosen[torch.randperm(corpus.classes, generator=torch.Generator().manual_seed(torch.initial_seed()))[:count]] = True
         self.register_buffer("chosen", chosen)
 
     def describe(self) -> str:

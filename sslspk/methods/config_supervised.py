@@ -34,11 +34,19 @@ class GateConfig(Config):
 
 
 class SupervisedConfig(Config):
-    """Speaker classification with additive angular margin softmax (Deng et al. 2019); margin 0 is a cosine softmax."""
+    """Classification of speakers, or of what data.labels names.
+
+    loss  aam       additive angular margin softmax (Deng et al. 2019); margin 0 is a cosine softmax
+          am        additive margin softmax (Wang et al. 2018)
+          softmax   logits and cross-entropy; scale, margins and sub-centres do not apply
+    """
 
     weights: ClassVar[tuple[str, ...]] = ("encoder",)
     name: Literal["supervised"] = "supervised"
     crops: tuple[Crop, ...] = Field((Crop(count=1, seconds=2.0),), min_length=1)
+    loss: Literal["aam", "am", "softmax"] = "aam"
+    hidden_dims: tuple[PositiveInt, ...] = Field((), description="affine layers between embedding and classifier, ReLU and BatchNorm "
+                                                 "before each affine layer; x-vector: [512]")
     scale: PositiveFloat = 30.0
     margin: float = Field(0.2, ge=0, lt=1.5, description="radians")
     margin_warmup_epochs: float = Field(0.0, ge=0)
@@ -52,6 +60,14 @@ class SupervisedConfig(Config):
     def corrects(self) -> bool:
         """Whether the last crop is a clean view that labels are corrected by."""
         return self.gate is not None and self.gate.correct_epochs is not None
+
+    @model_validator(mode="after")
+    def _of_the_loss(self):
+        if self.loss != "aam" and self.inter_margin:
+            raise ValueError(f"inter_margin belongs to loss aam, not {self.loss}; set it to 0")
+        if self.loss == "softmax" and (self.sub_centres > 1 or self.corrects):
+            raise ValueError("sub_centres and gate.correct_epochs work with cosines; use loss aam or am")
+        return self
 
     @model_validator(mode="after")
     def _clean_view(self):

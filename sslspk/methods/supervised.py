@@ -1,12 +1,14 @@
-"""Speaker classification with labels or pseudo-labels: AAM-softmax on cropped utterances, with a gate for labels in doubt."""
+"""Classification with labels or pseudo-labels of speakers or of other classes, on cropped utterances; a gate for labels in doubt."""
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.errors import InputError
-from sslspk.losses.aam import aam_losses, class_cosines
+from sslspk.losses.aam import aam_losses, am_logits
+from sslspk.methods import classifier
 from sslspk.methods.base import Batch, Corpus, Method, Progress
 from sslspk.methods.config_supervised import SupervisedConfig
 from sslspk.nn import comm
@@ -19,12 +21,12 @@ class Supervised(Method):
 
     def __init__(self, config: SupervisedConfig, new_encoder: Callable[[], Encoder], corpus: Corpus):
         super().__init__()
-        if corpus.speakers < 2:
-            raise InputError(f"supervised training needs at least 2 speakers in utt2spk and found {corpus.speakers}.")
+        if corpus.classes < 2:
+            raise InputError(f"supervised training needs at least 2 classes (speakers in utt2spk, or what data.labels names) and found "
+                             f"{corpus.classes}.")
         self.config, self.crops, self.evaluate = config, config.crops, config.evaluate
         self.encoder = new_encoder()
-        self.weight = nn.Parameter(torch.empty(corpus.speakers * config.sub_centres, self.encoder.embed_dim))
-        nn.init.xavier_normal_(self.weight)
+        self.classifier = classifier.build(config, self.encoder.embed_dim, corpus.classes)
         self.gate = LossGate(corpus.recordings) if config.gate else None
 
     def encoders(self) -> dict[str, nn.Module]:
@@ -42,10 +44,10 @@ class Supervised(Method):
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         cfg = self.config
         views = batch.views[:-1] if cfg.corrects else batch.views
-        cosine = class_cosines(torch.cat([self.encoder(x.flatten(0, 1)) for x in views]), self.weight, cfg.sub_centres)
-        labels = batch.labels.repeat(cosine.shape[0] // len(batch.labels))
-        losses = self._losses(cosine, labels, progress)
-        figures = {"accuracy": (cosine.argmax(1) == labels).float().mean()}
+        scores = self.classifier(torch.cat([self.encoder(x.flatten(0, 1)) for x in views]))
+        labels = batch.labels.repeat(scores.shape[0] // len(batch.labels))
+        losses = self._losses(scores, labels, progress)
+        figures = {"accuracy": (scores.argmax(1) == labels).float().mean()}
         if self.gate is None:
             return {"loss": losses.mean(), **figures}
         self.gate.record(losses.unflatten(0, (-1, len(batch.labels))).mean(0), batch.units)
@@ -54,21 +56,25 @@ class Supervised(Method):
         if cfg.corrects and progress.epochs >= cfg.gate.correct_epochs:
             seen, sure = (x.repeat(len(labels) // len(batch.labels)) for x in self._seen(batch.views[-1].flatten(0, 1)))
             corrected = ~believed & sure
-            losses = torch.where(corrected, self._losses(cosine, torch.where(corrected, seen, labels), progress), losses)
+            losses = torch.where(corrected, self._losses(scores, torch.where(corrected, seen, labels), progress), losses)
             believed = believed | corrected
             figures["corrected"] = corrected.float().mean()
         return {"loss": _mean_over_all(losses, believed), **figures}
 
-    def _losses(self, cosine: Tensor, labels: Tensor, progress: Progress) -> Tensor:
+    def _losses(self, scores: Tensor, labels: Tensor, progress: Progress) -> Tensor:
         cfg = self.config
+        if cfg.loss == "softmax":
+            return F.cross_entropy(scores, labels, reduction="none")
         margin = linear_ramp(progress.epochs, 0.0, cfg.margin, cfg.margin_warmup_epochs)
-        return aam_losses(cosine, labels, cfg.scale, margin, cfg.inter_margin, cfg.inter_top_k)
+        if cfg.loss == "am":
+            return F.cross_entropy(am_logits(scores, labels, cfg.scale, margin), labels, reduction="none")
+        return aam_losses(scores, labels, cfg.scale, margin, cfg.inter_margin, cfg.inter_top_k)
 
     @torch.no_grad()
     def _seen(self, clean: Tensor) -> tuple[Tensor, Tensor]:
         """The class that the network, as it would be used, sees in clean views (B, T, F), and whether it is sure of it: (B,), (B,)."""
         self.encoder.eval()
-        cosine = class_cosines(self.encoder(clean), self.weight, self.config.sub_centres)
+        cosine = self.classifier(self.encoder(clean))
         self.encoder.train()
         share, seen = (cosine / self.config.gate.correct_temperature).softmax(1).max(1)
         return seen, share > self.config.gate.correct_confidence

@@ -59,11 +59,16 @@ def regular(exp: Path, every: int, total: int) -> list[Path]:
     return [path for path, step in steps.items() if step % every == 0 or step == total]
 
 
-def save_step(exp: Path, step: int, content: dict, keep: int, every: int, total: int) -> None:
-    """Save a checkpoint; keep it and the last `keep` of planned steps."""
-    newest = exp / "ckpt" / f"step-{step:08d}.pt"
+def at(exp: Path, step: int) -> Path:
+    """The checkpoint of a step."""
+    return exp / "ckpt" / f"step-{step:08d}.pt"
+
+
+def save_step(exp: Path, step: int, content: dict, keep: int, every: int, total: int, best: int | None = None) -> None:
+    """Save a checkpoint; keep it, the last `keep` of planned steps, and that of step `best`."""
+    newest = at(exp, step)
     save(newest, content)
-    kept = {newest, *regular(exp, every, total)[-keep:]}
+    kept = {newest, *regular(exp, every, total)[-keep:], *([at(exp, best)] if best is not None else [])}
     for old in checkpoints(exp):
         if old not in kept:
             old.unlink()

@@ -40,6 +40,11 @@ class TrainConfig(Config):
     timeout_seconds: PositiveInt = Field(300, description="how long a rank waits for a silent one; a dead one ends the job at once")
     stop_on_collapse: bool = False
     analyse: bool = Field(False, description="read speaker labels for monitors alone (purity, quality of false-negative flags)")
+    trainable: Literal["all", "affine", "head"] = Field("all", description="affine: the encoder's last affine layers and the classifier; "
+                                                        "head: the classifier; the rest is frozen, BatchNorm too")
+    encoder_lr: PositiveFloat = Field(1.0, description="factor on the rate of the encoder below its last affine layers")
+    valid: str | None = Field(None, description="data directory whose classes are told after each epoch; final.pt is the best epoch's")
+    patience: PositiveInt | None = Field(None, description="stop after that many epochs in a row that are no better on `valid`")
     init_from: str | None = Field(None, description="final.pt whose encoder the training starts from")
     init_part: Literal["encoder", "everything"] = Field("encoder", description="everything: also what else of that run fits "
                                                                                "(queue, key encoder, projection)")
@@ -71,6 +76,19 @@ class SystemConfig(Config):
             raise ValueError("augment.grow says how many waveforms get noise, but data.road is feats; remove it, or use data.road=wave")
         if self.data.road == "feats" and any(crop.layout == "triplet" for crop in self.method.crops):
             raise ValueError("crops of layout triplet are augmented as waveforms, but data.road is feats; use data.road=wave")
+        return self
+
+    @model_validator(mode="after")
+    def _with_classes(self):
+        wanted = {"train.trainable": self.train.trainable != "all", "train.valid": self.train.valid is not None,
+                  "data.labels": self.data.labels != "utt2spk", "data.balance": self.data.balance != "none"}
+        asked = [key for key, value in wanted.items() if value]
+        if asked and self.method.name != "supervised":
+            raise ValueError(f"{asked[0]} is for method supervised, not {self.method.name}; remove it")
+        if self.train.patience and self.train.valid is None:
+            raise ValueError("train.patience waits for a better epoch, but there is nothing to judge it by; give train.valid=DATA_DIR")
+        if self.train.valid is not None and self.train.average > 1:
+            raise ValueError("train.valid takes the best epoch's weights, train.average the mean of the last ones; leave one out")
         return self
 
 

@@ -18,7 +18,7 @@ from sslspk.io import results
 from sslspk.io.files import atomic_write
 from sslspk.io.provenance import git_commit
 from sslspk.methods import build as build_method
-from sslspk.methods.base import Corpus
+from sslspk.methods.base import Corpus, Method
 from sslspk.methods.config import reads_labels
 from sslspk.nn import comm, sync_batchnorm
 from sslspk.train import checkpoint
@@ -26,6 +26,7 @@ from sslspk.train.config import SystemConfig, differences
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.initialise import initialise
 from sslspk.train.optim import build_optimizer
+from sslspk.train.validation import Validation
 
 
 @dataclass
@@ -42,13 +43,16 @@ class Job:
     optimizer: torch.optim.Optimizer
     total: int
     num_features: int
+    classes: list  # names of the classes, in the order of the classifier's scores; none without labels
+    validation: Validation | None
     info: dict  # what final.pt says of how it came about: data, training set, labels, commit
     step: int = 0
     bad: set = field(default_factory=set)
+    best: dict = field(default_factory=lambda: {"step": 0, "recall": -1.0})   # the best epoch's end on train.valid so far
 
     def state(self) -> dict:
         return {"step": self.step, "data": self.info["data"], "labels": self.info["labels"], "method": self.method.state_dict(),
-                "optimizer": self.optimizer.state_dict(), "bad": sorted(self.bad)}
+                "optimizer": self.optimizer.state_dict(), "bad": sorted(self.bad), "best": self.best}
 
     def restore(self, state: dict) -> None:
         if state["data"] != self.info["data"]:
@@ -56,14 +60,15 @@ class Job:
                              "train into another directory, or give back the data.")
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.bad = state["step"], set(state["bad"])
+        self.step, self.bad, self.best = state["step"], set(state["bad"]), state.get("best", self.best)
 
 
 def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.device, say) -> Job:
     """Build the job and restore its newest checkpoint. Raises InputError for whatever makes the run impossible."""
     _claim(config, exp)
     learns = reads_labels(config.method)
-    index = UtteranceIndex(data_dir, config.data.road, labels=learns or config.data.reads_speakers or config.train.analyse)
+    index = UtteranceIndex(data_dir, config.data.road, labels=learns or config.data.reads_speakers or config.train.analyse,
+                           table_name=config.data.labels)
     dataset = make_dataset(config, index)
     total = config.train.steps or round(config.train.epochs * dataset.steps_per_epoch)
     if not total:
@@ -72,16 +77,18 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
         + (dataset.augment.describe() if dataset.augment else "none"))
     num_features = _num_features(config, index)
     torch.manual_seed(config.seed)
-    corpus = Corpus(index.num_units, len(index.speakers) if learns else 0)
+    corpus = Corpus(index.num_units, len(index.classes) if learns else 0)
     method = build_method(config.method, config.encoder, num_features, corpus)
     state, data = checkpoint.load_newest(exp, say), index.fingerprint()
     inherited = state["labels"] if state else initialise(method, config, data, say)
     method = sync_batchnorm.convert(method).to(device)
+    _freeze(method, config.train.trainable)
     front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug).to(device)
     info = {"data": data, "trained_on": data_dir.resolve().name, "commit": git_commit(),
             "labels": results.joined(*(text.replace("speaker", index.label_source) for text in (
                 method.labels, "speaker (curriculum)" if config.data.reads_speakers else "none")), inherited)}
-    job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features, info)
+    job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features,
+              index.classes if learns else [], Validation(config, index.classes, front_end) if config.train.valid else None, info)
     if state:
         job.restore(state)
     if config.train.compile:
@@ -94,6 +101,17 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
         with atomic_write(exp / "config.yaml") as f:
             f.write(to_yaml(config))
     return job
+
+
+def _freeze(method: Method, trainable: str) -> None:
+    """Hold the encoders still, but for their last affine layers where these are to be trained."""
+    if trainable == "all":
+        return
+    for encoder in method.backbones():
+        if trainable == "affine" and not encoder.last_layers:
+            raise InputError("train.trainable is affine, but this encoder's embedding is what was pooled, with no affine layer above it; "
+                             "use train.trainable=head.")
+        encoder.freeze(encoder.last_layers if trainable == "affine" else [])
 
 
 def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:

@@ -37,7 +37,7 @@ def train(job: Job) -> int:
                                job.config.data.workers, job.device.type == "cuda"))
     (job.exp / STOPPED).unlink(missing_ok=True)
     job.model.train()
-    while job.step < job.total:
+    while job.step < job.total and not _patience_is_out(job):
         last = job.step + 1 == job.total
         progress = Progress(job.step, job.total, per_epoch, log=(job.step + 1) % cfg.log_every == 0 or last)
         if job.step % per_epoch == 0:
@@ -47,7 +47,8 @@ def train(job: Job) -> int:
         stopping = _agreed(stop, progress, job)
         if progress.log or stopping:
             _judge(job, log, watch, log.line(job.step, job.step / per_epoch, lr))
-        if job.step % save_every == 0 or last or stopping:
+        better = job.validation is not None and (job.step % per_epoch == 0 or last) and _validate(job, log)
+        if job.step % save_every == 0 or last or stopping or better:
             save(job, save_every)
         if stopping and not last:
             log.say(f"asked to stop: saved step {job.step}; the same command goes on from there")
@@ -59,11 +60,28 @@ def train(job: Job) -> int:
     return 0
 
 
+def _validate(job: Job, log: TrainLog) -> bool:
+    """Judge the weights on train.valid; whether they are the best so far."""
+    figures = job.validation.recall(job.method)
+    recall = float(figures["valid_recall"])
+    log.say(f"step {job.step}: mean recall {recall:.4f}, loss {float(figures['valid_loss']):.4f} on {job.config.train.valid}")
+    log.note(figures)
+    if recall <= job.best["recall"]:
+        return False
+    job.best = {"step": job.step, "recall": recall}
+    return True
+
+
+def _patience_is_out(job: Job) -> bool:
+    patience = job.config.train.patience
+    return patience is not None and job.step - job.best["step"] >= patience * job.dataset.steps_per_epoch
+
+
 def optimizer_step(job: Job, batches, progress: Progress) -> tuple[float, dict, float]:
     """One step, whole: learning rate, gradients, clipping, update, and what the method does after it. (rate, figures, seconds waited)"""
     lr = learning_rate(job.config, job.step, job.total, progress.per_epoch)
     for group in job.optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("scale", 1.0)
     torch.manual_seed(hash((job.config.seed, job.step, comm.rank())) % 2 ** 63)  # dropout: a function of the step
     figures, waited = gradients(job, batches, progress)
     job.method.after_backward(progress)
@@ -202,18 +220,23 @@ def save(job: Job, every: int) -> None:
             raise InputError(f"{job.exp}: a weight is not finite at step {job.step}; run the same command again to go on from the last "
                              "checkpoint, with a lower train.lr or train.clip_norm in another directory if it comes back.")
         keep = max(job.config.train.keep, job.config.train.average)
-        checkpoint.save_step(job.exp, job.step, job.state(), keep, every, job.total)
+        checkpoint.save_step(job.exp, job.step, job.state(), keep, every, job.total,
+                             job.best["step"] if job.validation else None)
 
 
 def finish(job: Job, every: int) -> None:
-    """Write final.pt: the encoders, averaged over the last checkpoints if so configured (rank 0)."""
+    """Write final.pt: the encoders, averaged over the last checkpoints if so configured, or those of the best epoch (rank 0)."""
     if comm.rank() != 0:
         return
     paths = checkpoint.regular(job.exp, every, job.total)[-job.config.train.average:]
+    if job.validation:
+        paths = [checkpoint.at(job.exp, job.best["step"])]
     mean = checkpoint.average([checkpoint.load(path)["method"] for path in paths])
     names = {id(module): name for name, module in job.method.named_modules(remove_duplicate=False)}
     encoders = {name: checkpoint.part(mean, names[id(encoder)]) for name, encoder in job.method.encoders().items()}
-    info = {**job.info, "step": job.step, "averaged": len(paths), "bad_recordings": len(job.bad)}
+    classifier = (checkpoint.part(mean, "classifier"), job.classes) if hasattr(job.method, "classifier") else None
+    info = {**job.info, "step": job.best["step"] if job.validation else job.step, "averaged": len(paths), "bad_recordings": len(job.bad)}
     projections = {name: {"dims": list(encoder.dims), "batch_norm": encoder.batch_norm}
                    for name, encoder in job.method.encoders().items() if isinstance(encoder, Projected)}
-    model.write(job.exp / "final.pt", job.config, job.num_features, encoders, job.method.evaluate, info, projections)
+    model.write(job.exp / "final.pt", job.config, job.num_features, encoders, job.method.evaluate, info, projections,
+                classifier)

@@ -1,15 +1,20 @@
 """A trained model file (final.pt): the encoders' weights together with the configuration that made them."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from sslspk.config import check
 from sslspk.encoders import build as build_encoder
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
+from sslspk.features import cmvn, extract
+from sslspk.io import ark
 from sslspk.io.provenance import corpus
+from sslspk.methods import classifier as classifiers
+from sslspk.methods.classifier import Classifier
 from sslspk.train import checkpoint
 from sslspk.train.config import SystemConfig, config_hash
 from sslspk.train.frontend import FrontEnd
@@ -17,22 +22,42 @@ from sslspk.train.frontend import FrontEnd
 
 @dataclass
 class Model:
-    """front_end.whole(wave) -> features, encoder(features) -> embedding; `info` says how it was trained (labels, steps, data)."""
+    """front_end.whole(wave) -> features, encoder(features) -> embedding; `info` says how it was trained (labels, steps, data).
+
+    classifier: embedding -> scores of `classes` (their names), of models that were trained to tell classes; else None.
+    """
 
     config: SystemConfig
     front_end: FrontEnd
     encoder: Encoder | Projected
     info: dict
+    classifier: Classifier | None = None
+    classes: list[str] = field(default_factory=list)
+
+    def features(self, utt: str, spec: str, from_audio: bool, allow_pipes: bool = False) -> Tensor:
+        """(1, T, F) of one whole utterance; InputError names it when it cannot be read or has no frame.
+
+        spec: an entry of wav.scp (from_audio) or of feats.scp.
+        """
+        device = self.front_end.extractor.window.device
+        if from_audio:
+            rate = self.config.features.sample_frequency
+            return extract.recording(lambda wave: self.front_end.whole(wave.to(device)), rate, utt, spec, allow_pipes)[0]
+        x = cmvn.apply(torch.from_numpy(ark.load(spec))[None].to(device), self.config.cmvn)
+        if not x.shape[1]:
+            raise InputError(f"{utt}: shorter than one frame; leave it out with utils/subset_data_dir.sh.")
+        return x
 
 
 def write(path: Path, config: SystemConfig, num_features: int, encoders: dict[str, dict], evaluate: str, info: dict,
-          projections: dict[str, dict] | None = None) -> None:
+          projections: dict[str, dict] | None = None, classifier: tuple[dict, list[str]] | None = None) -> None:
     """Save encoder weights ({name: state_dict}); `evaluate` names the one that is used unless another is asked for.
 
-    projections: {name: {"dims", "batch_norm"}} of those that are a Projected encoder.
+    projections: {name: {"dims", "batch_norm"}} of those that are a Projected encoder. classifier: (state, names of its classes).
     """
-    checkpoint.save(path, {"format": 1, "config": config.model_dump(mode="json"), "num_features": num_features,
-                           "encoders": encoders, "evaluate": evaluate, "info": info, "projections": projections or {}})
+    state, classes = classifier or (None, [])
+    checkpoint.save(path, {"format": 1, "config": config.model_dump(mode="json"), "num_features": num_features, "classifier": state,
+                           "classes": classes, "encoders": encoders, "evaluate": evaluate, "info": info, "projections": projections or {}})
 
 
 def read_encoder_state(path: str | Path, weights: str | None = None, bare: bool = False) -> tuple[dict, dict]:
@@ -71,5 +96,9 @@ def load(path: str | Path, weights: str | None = None, device: str | torch.devic
         encoder = Projected(encoder, tuple(projection["dims"]), projection["batch_norm"])
     if not untrained:
         encoder.load_state_dict(state)
-    front_end = FrontEnd(config.features, config.cmvn)
-    return Model(config, front_end.to(device).eval(), encoder.to(device).eval(), content["info"])
+    front_end, head, classes = FrontEnd(config.features, config.cmvn), None, content.get("classes", [])
+    if classes:
+        head = classifiers.build(config.method, encoder.embed_dim, len(classes))
+        head.load_state_dict(content["classifier"])
+        head = head.to(device).eval()
+    return Model(config, front_end.to(device).eval(), encoder.to(device).eval(), content["info"], head, classes)

@@ -2,21 +2,34 @@
 import torch
 from torch import nn
 
+from sslspk.methods.base import Method
 from sslspk.nn.schedules import constant_with_warmup, cosine_with_warmup, exponential_with_hold
 from sslspk.train.config import SystemConfig
 
 
-def build_optimizer(method: nn.Module, config: SystemConfig) -> torch.optim.Optimizer:
-    """SGD, Adam or AdamW over the trainable parameters; no weight decay on biases and other 1-D parameters."""
+def build_optimizer(method: Method, config: SystemConfig) -> torch.optim.Optimizer:
+    """SGD, Adam or AdamW over the trainable parameters; no weight decay on biases and other 1-D parameters.
+
+    A group's `scale` is the factor on its learning rate.
+    """
     cfg = config.train
+    below = _below_last_layers(method) if cfg.encoder_lr != 1 else set()
     trained = [p for p in method.parameters() if p.requires_grad]
-    groups = [{"params": [p for p in trained if p.ndim > 1], "weight_decay": cfg.weight_decay},
-              {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0}]
+    groups = []
+    for scale, part in ((1.0, [p for p in trained if p not in below]), (cfg.encoder_lr, [p for p in trained if p in below])):
+        if part:
+            groups += [{"params": [p for p in part if p.ndim > 1], "weight_decay": cfg.weight_decay, "scale": scale},
+                       {"params": [p for p in part if p.ndim <= 1], "weight_decay": 0.0, "scale": scale}]
     fused = trained[0].is_cuda or None
     if cfg.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=cfg.lr, momentum=cfg.momentum, nesterov=cfg.nesterov, fused=fused)
     kind = torch.optim.Adam if cfg.optimizer == "adam" else torch.optim.AdamW
     return kind(groups, lr=cfg.lr, betas=cfg.betas, amsgrad=cfg.amsgrad, fused=fused)
+
+
+def _below_last_layers(method: Method) -> set[nn.Parameter]:
+    above = {p for encoder in method.backbones() for layer in encoder.last_layers for p in layer.parameters()}
+    return {p for encoder in method.backbones() for p in encoder.parameters()} - above
 
 
 def learning_rate(config: SystemConfig, step: int, total: int, per_epoch: int) -> float:

@@ -35,7 +35,7 @@ def make(**options):
     method = Supervised(check(SupervisedConfig, {"crops": crops, "scale": 10.0, "margin": 0.1, **options}, "the test"), Mean,
                         Corpus(RECORDINGS, CLASSES))
     with torch.no_grad():
-        method.weight.copy_(torch.eye(4)[:3].repeat_interleave(options.get("sub_centres", 1), 0))
+        method.classifier.weight.copy_(torch.eye(4)[:3].repeat_interleave(options.get("sub_centres", 1), 0))
     return method
 
 
@@ -50,7 +50,7 @@ def batch(clean=None):
 
 
 def losses(method, x, labels):
-    return aam_losses(class_cosines(x, method.weight.detach(), method.config.sub_centres), labels, 10.0, 0.1)
+    return aam_losses(class_cosines(x, method.classifier.weight.detach(), method.config.sub_centres), labels, 10.0, 0.1)
 
 
 def test_without_a_gate_every_label_counts():
@@ -106,7 +106,7 @@ def test_a_gate_that_lets_nothing_pass_teaches_nothing():
     method.before_epoch(None, Progress(0, 10, 2))
     out = method(batch()[0], Progress(0, 10, 2))
     out["loss"].backward()
-    assert out["loss"] == 0 and not method.weight.grad.any() and math.isfinite(out["accuracy"])
+    assert out["loss"] == 0 and not method.classifier.weight.grad.any() and math.isfinite(out["accuracy"])
 
 
 @pytest.mark.parametrize(("options", "said"), [

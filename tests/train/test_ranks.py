@@ -55,7 +55,8 @@ def test_two_ranks_equal_one(data, tmp_path, encoder, method):
     # Wide enough and slow enough that rounding does not grow: the first loss agrees to 2e-7 at any size.
     conf.write_text(yaml.safe_dump(merged(**{
         "train.steps": 20, "train.log_every": 5, "train.save_every": 20, "train.optimizer": "sgd", "train.lr": 0.003,
-        "train.clip_norm": 1.0, "train.analyse": True, "data.batch_size": 12, "encoder": ENCODERS[encoder], "method": METHODS[method]})))
+        "train.clip_norm": 1.0, "train.analyse": True, "data.batch_size": 12, "encoder": ENCODERS[encoder], "method": METHODS[method],
+        "train.valid": str(data) if method == "gated" else None})))
     one_loss, one = train_with(1, conf, data, tmp_path / "one")
     two_loss, two = train_with(2, conf, data, tmp_path / "two")
     assert two_loss == pytest.approx(one_loss, rel=1e-5)

@@ -1,0 +1,53 @@
+"""What a trained classifier says of whole utterances: `python3 -m sslspk.bin.classify DATA MODEL OUT_DIR`.
+
+Writes OUT_DIR/predictions.tsv, the posteriors of the model's classes, and OUT_DIR/provenance.json. One utterance at a time;
+with --seconds an utterance's posterior is the mean over pieces of about that length. Reads DATA/wav.scp, or DATA/feats.scp
+where there is no audio.
+"""
+import argparse
+from pathlib import Path
+
+from sslspk.errors import InputError, entry
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="final.pt of a supervised training")
+    parser.add_argument("out", type=Path, metavar="OUT_DIR")
+    parser.add_argument("--seconds", type=float, default=0.0, help="cut utterances into equal pieces, none longer; 0: whole (default)")
+    parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
+                        help="run the entries of wav.scp that are commands (default: false)")
+    parser.add_argument("--gpu", type=int, default=-1, help="GPU number, -1: CPU")
+    args = parser.parse_args()
+    if args.seconds < 0:
+        raise InputError(f"--seconds {args.seconds:g}: a length is meant, or 0 for whole utterances.")
+
+    import torch
+    from tqdm import tqdm
+
+    from sslspk.io import predictions, provenance, table
+    from sslspk.train import model as models
+    device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
+    if args.gpu >= torch.cuda.device_count():
+        raise InputError(f"--gpu {args.gpu}: this machine has {torch.cuda.device_count()} GPUs.")
+    model = models.load(args.model, device=device)
+    if model.classifier is None:
+        raise InputError(f"{args.model}: holds no classes; fine-tune it on labels first (steps/train.sh, method supervised).")
+    from_audio = (args.data / "wav.scp").exists()
+    specs = table.read(args.data / ("wav.scp" if from_audio else "feats.scp"))
+    frames = round(args.seconds * 1000 / model.config.features.frame_shift)
+    rows = []
+    with torch.inference_mode():
+        for utt, spec in tqdm(specs.items(), unit="utt", mininterval=1):
+            x = model.features(utt, spec, from_audio, args.allow_pipes == "true")
+            pieces = x.tensor_split(-(-x.shape[1] // frames), dim=1) if frames else [x]
+            told = [model.classifier.log_posteriors(model.encoder(piece))[0].double().exp() for piece in pieces]
+            rows.append(torch.stack(told).mean(0).cpu().numpy())
+    predictions.write(args.out / "predictions.tsv", list(specs), model.classes, rows)
+    provenance.write(args.out, **models.provenance(args.model))
+    return 0
+
+
+if __name__ == "__main__":
+    entry(main)

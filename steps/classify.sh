@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Tells the class of each utterance by a trained classifier: reads a data directory and EXP/final.pt, writes
+# OUTDIR/predictions.tsv (posteriors) and OUTDIR/provenance.json.
+set -euo pipefail
+cmd=utils/run.pl
+ngpu=0             # 0: on the CPU, else on one GPU
+seconds=0          # cut utterances into pieces no longer than this and average their posteriors; 0: whole
+allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
+help_message="usage: $0 [--cmd C] [--ngpu N] [--seconds S] [--allow-pipes true] DATA EXP OUTDIR"
+echo "$0 $*"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+. utils/done.sh
+[ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
+data=$1 model=$2/final.pt out=$3
+
+[ -s "$model" ] || { echo "$0: error: there is no $model; train it with steps/train.sh" >&2; exit 1; }
+scp=$data/wav.scp
+[ -f "$scp" ] || scp=$data/feats.scp
+[ -f "$scp" ] || { echo "$0: error: $data has neither wav.scp nor feats.scp; run the stage that prepares it" >&2; exit 1; }
+key="classify $seconds"
+if done_skip "$out" "$key" "$scp" "$model" -- "$out"/{predictions.tsv,provenance.json}; then
+  echo "$0: $out is up to date, skipped"
+  exit 0
+fi
+
+utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
+mkdir -p "$out/log"
+gpu=$((ngpu > 0 ? 0 : -1))
+$cmd --gpu $((ngpu > 0)) "$out/log/classify.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.classify \
+  --seconds "$seconds" --allow-pipes "$allow_pipes" --gpu "$gpu" "$data" "$model" "$out"
+done_mark "$out" "$key" "$scp" "$model"
