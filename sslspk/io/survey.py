@@ -1,7 +1,7 @@
 """Looks at every recording of a corpus once, in parallel: what is bad is found, what cannot be pointed at is converted.
 
-Mono wav and flac at 16 kHz are pointed at where they lie. Everything else (m4a, another rate, several channels) is
-decoded into a copy, once: a copy that is there and no older than its source is kept, so that a killed run goes on.
+Mono wav and flac at 16 kHz are pointed at where they lie. Everything else (m4a, another rate, several channels, a part
+of a recording) is decoded into a copy, once: a copy that is there and no older than its source is kept, so that a killed run goes on.
 """
 import concurrent.futures
 import functools
@@ -15,22 +15,29 @@ from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
+import numpy as np
+
 from sslspk.errors import InputError
 from sslspk.io import audio, decode, files, riff
 
 RATE = 16000
 FORMATS = (".wav", ".flac", ".m4a")  # in order of preference, where one recording is there in several
 CHUNK = 16
+SPAN_SLACK = 0.2  # seconds by which a part may reach beyond the end of its recording
 ORIGIN = re.compile(r"from (\d+) Hz, (\d+) channels?")
 
 
 class Source(NamedTuple):
-    """A recording as the corpus has it; `stem` is where a copy would go, without root and extension."""
+    """A recording as the corpus has it; `stem` is where a copy would go, without root and extension.
+
+    span: the part of it that is meant, (start, end) in ms; another part needs another stem.
+    """
 
     utt: str
     spk: str
     path: str
     stem: str
+    span: tuple[int, int] | None = None
 
 
 class Outcome(NamedTuple):
@@ -79,7 +86,7 @@ def survey(sources: Sequence[Source], opts: Options) -> list[Outcome]:
 def examine(source: Source, opts: Options) -> Outcome:
     """Check one recording, and convert it when it cannot be pointed at. A bad one comes back with its reason."""
     try:
-        in_place = not source.path.lower().endswith(audio.AAC)
+        in_place = source.span is None and not source.path.lower().endswith(audio.AAC)
         if in_place:
             samples, rate, channels = audio.info(source.path)
             in_place = (rate, channels) == (RATE, 1)
@@ -127,7 +134,7 @@ def _convert(source: Source, opts: Options) -> Outcome:
     """Write the first channel at 16 kHz; the file's comment says what the recording was, for the next run's report."""
     import soundfile
     recording = audio.load(source.path)
-    samples = audio.resample(recording.samples, recording.rate, RATE)
+    samples = audio.resample(_part(recording, source), recording.rate, RATE)
     blob, copy = io.BytesIO(), opts.copy(source)
     with soundfile.SoundFile(blob, "w", RATE, 1, "PCM_16", format=opts.form.upper()) as file:
         if (recording.rate, recording.channels) != (RATE, 1):
@@ -136,6 +143,18 @@ def _convert(source: Source, opts: Options) -> Outcome:
     with files.atomic_write(copy, "wb") as out:
         out.write(blob.getvalue())
     return Outcome(copy, len(samples), recording.rate, recording.channels, how="converted")
+
+
+def _part(recording: audio.Recording, source: Source) -> np.ndarray:
+    """The samples (S,) that are meant, at the recording's own rate."""
+    if source.span is None:
+        return recording.samples
+    first, last = (round(ms * recording.rate / 1000) for ms in source.span)
+    length = len(recording.samples)
+    if first >= length or last > length + SPAN_SLACK * recording.rate:
+        raise InputError(f"{source.path} ends at {length / recording.rate:.3f} s, before the end of {source.span[0]}-{source.span[1]} ms; "
+                         "correct the times, or get the recording again.")
+    return recording.samples[first:last]
 
 
 def _end_with_parent() -> None:
