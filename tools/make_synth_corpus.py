@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Synthesise a small speech corpus in the layouts of VoxCeleb1, VoxCeleb2, MUSAN and RIRS_NOISES.
+"""Synthesise small speech corpora in the layouts of VoxCeleb1, VoxCeleb2, MUSAN, RIRS_NOISES, IEMOCAP and ADReSS.
 
 Speakers differ in vocal tract, formant habits, glottal source, pitch and rate; utterances in what is said and how;
 the sessions ("videos") of a speaker in channel, room and noise, so that averages over time tell recordings apart rather
-than people. The files depend on the options alone, not on --nj. A corpus that is there already, made by the same
-program with the same options, is left alone.
+than people. Emotion lies in pitch, loudness and rate, what stands for dementia in pauses and rate. The files depend on the
+options alone, not on --nj. A corpus that is there already, made by the same program with the same options, is left alone.
 """
 import argparse
 import hashlib
@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line, checked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
-    add("out", type=Path, help="folder that gets VoxCeleb1, VoxCeleb2, musan and RIRS_NOISES")
+    add("out", type=Path, help="folder that gets VoxCeleb1, musan, RIRS_NOISES and more")
+    add("--only", type=str.split, metavar="WORDS", help=f"write these alone, whatever is switched on: {' '.join(CORPORA)}")
     add("--speakers", type=int, default=90, help="VoxCeleb1's dev speakers")
     add("--test-speakers", type=int, default=24, help="VoxCeleb1's test speakers, others than the dev speakers")
     add("--sessions", type=int, default=3, help="sessions of a speaker")
@@ -38,6 +40,11 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--musan-files", type=int, default=18, help="files each of noise, music and speech")
     add("--rooms", type=int, default=6, help="rooms of each size")
     add("--rirs", type=int, default=5, help="impulse responses of a room")
+    add("--iemocap", choices=("true", "false"), default="false", help="write IEMOCAP as well")
+    add("--emotion-utts", type=int, default=24, help="IEMOCAP's utterances of an actor")
+    add("--adress", choices=("true", "false"), default="false", help="write ADReSS as well")
+    add("--ad-participants", type=int, default=12, help="ADReSS' participants of a class (and half as many for test)")
+    add("--ad-turns", type=int, default=8, help="turns of a participant")
     add("--seed", type=int, default=0)
     add("--nj", type=int, default=os.cpu_count() or 1, help="processes")
     args = parser.parse_args(arguments)
@@ -48,24 +55,29 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
 def check(args: argparse.Namespace) -> None:
     """Raise InputError for sizes from which no corpus can be made."""
     least = {"speakers": 2, "test_speakers": 4, "sessions": 2, "utts": 1, "trials": 3, "voxceleb2_speakers": 1,
-             "musan_files": 1, "rooms": 1, "rirs": 1, "seed": 0, "nj": 1}
+             "musan_files": 1, "rooms": 1, "rirs": 1, "emotion_utts": 6, "ad_participants": 1, "ad_turns": 1, "seed": 0, "nj": 1}
     for name, lowest in least.items():
         if getattr(args, name) < lowest:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}, give at least {lowest}.")
     low, high = args.seconds
     if not 0.5 <= low <= high <= 60:
         raise InputError(f"--seconds is {low:g} {high:g}, give two lengths from 0.5 to 60 s, the shorter one first.")
+    for name, highest in {"emotion_utts": 999, "ad_participants": 78}.items():
+        if getattr(args, name) > highest:
+            raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}, the names can number {highest} at most.")
+    if args.only is not None and (not args.only or set(args.only) - set(CORPORA)):
+        raise InputError(f"--only is '{' '.join(args.only)}', give some of: {' '.join(CORPORA)}.")
     if args.speakers + args.test_speakers > 89999:
         raise InputError("--speakers and --test-speakers are more than the ids can number, give fewer than 90000.")
 
 
-def stamp(args: argparse.Namespace) -> str:
-    """What decides the bytes of the files: the options (not which corpora are wanted) and the program."""
+def stamp(args: argparse.Namespace, names: tuple[str, ...]) -> str:
+    """What decides the bytes of a corpus: those of the options that it reads, called `names`, and the program."""
     here = Path(__file__).resolve().parent
     digest = hashlib.md5()
     for path in (Path(__file__).resolve(), *sorted((here / "synth").glob("*.py"))):
         digest.update(path.read_bytes())
-    given = {k: v for k, v in sorted(vars(args).items()) if k not in ("out", "nj", "voxceleb2")}
+    given = {name: getattr(args, name) for name in sorted({*names, "seed"})}
     return json.dumps({"options": given, "program": digest.hexdigest()}, default=list, sort_keys=True) + "\n"
 
 
@@ -104,6 +116,45 @@ def rirs_noises(folder: Path, args: argparse.Namespace) -> Jobs:
     return ambient.rirs(folder, args.rooms, args.rirs, args.seed)
 
 
+def iemocap(folder: Path, args: argparse.Namespace) -> Jobs:
+    """The jobs write the dialogs and what raters said of them."""
+    from synth import emotion
+
+    return emotion.iemocap(folder, args.emotion_utts, tuple(args.seconds), args.seed)
+
+
+def adress(folder: Path, args: argparse.Namespace) -> Jobs:
+    """Write the metadata; the jobs write recordings, chunks and transcripts."""
+    from synth import adress as layout
+
+    return layout.adress(folder, args.ad_participants, args.ad_turns, tuple(args.seconds), args.seed)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The name of its folder, what makes its jobs, and the options that this reads; --seed besides."""
+
+    folder: str
+    make: Callable[[Path, argparse.Namespace], Jobs]
+    options: tuple[str, ...]
+
+
+CORPORA = {
+    "voxceleb1": Corpus("VoxCeleb1", voxceleb1, ("speakers", "test_speakers", "sessions", "utts", "seconds", "trials")),
+    "musan": Corpus("musan", musan, ("musan_files",)),
+    "rirs": Corpus("RIRS_NOISES", rirs_noises, ("rooms", "rirs")),
+    "voxceleb2": Corpus("VoxCeleb2", voxceleb2, ("voxceleb2_speakers", "sessions", "utts", "seconds")),
+    "iemocap": Corpus("IEMOCAP", iemocap, ("emotion_utts", "seconds")),
+    "adress": Corpus("ADReSS", adress, ("ad_participants", "ad_turns", "seconds")),
+}
+
+
+def wanted(args: argparse.Namespace) -> list[Corpus]:
+    """The corpora to write: those of --only, else all but those that are switched off."""
+    switches = {"voxceleb2": args.voxceleb2, "iemocap": args.iemocap, "adress": args.adress}
+    return [c for name, c in CORPORA.items() if (name in args.only if args.only else switches.get(name, "true") == "true")]
+
+
 def run(job: Callable[[], float]) -> float:
     """One job, in whichever process."""
     return job()
@@ -123,12 +174,10 @@ def work(jobs: Jobs, nj: int) -> float:
 def main() -> int:
     """Make what is missing, each corpus under another name until it is whole."""
     args = options()
-    made = {"VoxCeleb1": voxceleb1, "musan": musan, "RIRS_NOISES": rirs_noises}
-    if args.voxceleb2 == "true":
-        made["VoxCeleb2"] = voxceleb2
-    mark, jobs, ready = stamp(args), [], []
-    for name, make in made.items():
-        final, part = args.out / name, args.out / f".{name}.part"
+    jobs, ready = [], []
+    for corpus in wanted(args):
+        final, part = args.out / corpus.folder, args.out / f".{corpus.folder}.part"
+        mark = stamp(args, corpus.options)
         if final.exists() and not (final / STAMP).exists():
             raise InputError(f"{final} is there and was not made by this program: choose another OUT or move it away.")
         if final.exists() and (final / STAMP).read_text() == mark:
@@ -136,15 +185,15 @@ def main() -> int:
             continue
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        jobs += make(part, args)
-        ready.append((part, final))
+        jobs += corpus.make(part, args)
+        ready.append((part, final, mark))
     if jobs:
         seconds = work(jobs, args.nj)
-        for part, final in ready:
+        for part, final, mark in ready:
             (part / STAMP).write_text(mark)
             shutil.rmtree(final, ignore_errors=True)
             part.rename(final)
-        print(f"{args.out}: {seconds / 60:.1f} minutes of audio in {', '.join(final.name for _, final in ready)}")
+        print(f"{args.out}: {seconds / 60:.1f} minutes of audio in {', '.join(final.name for _, final, _ in ready)}")
     return 0
 
 
