@@ -29,16 +29,16 @@ C = TypeVar("C", bound=Config)
 
 
 def load(cls: type[C], path: str | Path | None = None, overrides: typing.Sequence[str] = (),
-         under: str | Path | None = None) -> C:
+         under: str | Path | dict | None = None) -> C:
     """Read a YAML file (None: only defaults), apply `key.sub=value` overrides, and check the result against `cls`.
 
-    under: another file that this one is laid on, as if it were its `base:` (and the base of its base).
+    under: another file, or what one holds, that this one is laid on, as if it were its `base:` (and the base of its base).
 
     Raises InputError for a missing or malformed file, an unknown key, a wrong type, or an impossible combination.
     """
     tree = read_yaml(path) if path else {}
     if under:
-        tree = merge(read_yaml(under), tree)
+        tree = merge(under if isinstance(under, dict) else read_yaml(under), tree)
     for item in overrides:
         _override(tree, item)
     where = str(path) if path else "the defaults"

@@ -13,7 +13,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("key", nargs="?", metavar="KEY", help="e.g. features, or method.name; nothing: the whole configuration")
     parser.add_argument("--conf", required=True, help="YAML of the system")
-    parser.add_argument("--on", metavar="CONF", help="lay the YAML of --conf on this one, such as EXP/config.yaml")
+    parser.add_argument("--on", metavar="CONF", help="lay the YAML of --conf on this one, such as EXP/config.yaml, or on a model's")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override (repeatable)")
     parser.add_argument("--weights", action="store_true", help="print the names of the encoders to evaluate")
     parser.add_argument("--chain", action="store_true", help="print the systems to be trained before this one")
@@ -23,7 +23,7 @@ def main() -> int:
 
     from sslspk.config import load
     from sslspk.train.config import SystemConfig
-    config = load(SystemConfig, args.conf, args.set, under=args.on)
+    config = load(SystemConfig, args.conf, args.set, under=of_model(args.on) if args.on and args.on.endswith(".pt") else args.on)
     if args.weights:
         from sslspk.methods.config import weights
         print(*weights(config.method))
@@ -41,6 +41,12 @@ def main() -> int:
     else:
         print(str(part).lower() if isinstance(part, bool) else part)
     return 0
+
+
+def of_model(path: str) -> dict:
+    """The configuration that a final.pt holds."""
+    from sslspk.train.model import read_encoder_state
+    return read_encoder_state(path)[1]["config"]
 
 
 def chain(conf: Path, after: str | None) -> list[str]:

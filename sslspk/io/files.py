@@ -2,6 +2,7 @@
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -75,6 +76,17 @@ def read_bytes(path: str | os.PathLike) -> bytes:
     except OSError as err:
         raise InputError(f"{os.fspath(path)} cannot be read ({err.strerror}); check the name, "
                          "or run the stage that makes it.") from err
+
+
+def read_object(path: str | os.PathLike) -> dict:
+    """The keys of a JSON file. Raises InputError when it is not a JSON object."""
+    try:
+        found = json.loads(read_bytes(path))
+    except ValueError as err:
+        raise InputError(f"{os.fspath(path)} is not valid JSON ({err}); write it again.") from err
+    if not isinstance(found, dict):
+        raise InputError(f"{os.fspath(path)} must hold one JSON object, not a {type(found).__name__}.")
+    return found
 
 
 class SharedFile:

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Emotion from speech on IEMOCAP: fine-tunes an encoder fold by fold, and trains probes on its embeddings as they are.
+#   ./run.sh --mini true                      the same stages on a corpus that is synthesised here, from scratch
+#   ./run.sh --iemocap /corpora/IEMOCAP --model ../voxceleb/exp/dino_lresnet34/final.pt --ft step2 --ngpu 4
+# Stages: 0 prepare, 1 audio and noises, 2 folds, 3 fine-tune and score, 4 probes, 5 RESULTS.md
+set -euo pipefail
+stage=0             # first stage to run
+stop_stage=5        # last stage to run
+iemocap=            # folder with Session1 ... Session5
+model=              # final.pt to start from, of any recipe here (its features and encoder are taken); empty: conf/scratch.yaml
+init=true           # false: the architecture of --model with fresh weights
+ft=once             # once | step1: classifier and last affine layers | step2: step1, then everything | none: probes alone
+probes="logistic"   # probes on the embeddings of --model, e.g. "logistic linear_svm mlp knn plda"; empty: none
+layer=              # probe a layer inside the encoder in place of its embedding, e.g. pooling
+folds=session       # session: 5, one session held out in turn | speaker: 10, one speaker in turn
+classes="angry happy neutral sad"   # emotions to keep
+merge_excited=false # true: excited counts as happy
+kind=all            # all | improvised | scripted
+valid_share=0       # share of the training speakers to choose the best epoch by; 0: the last epoch's weights
+seconds=            # crop length in training and, for pieces of utterances, in testing; full: whole utterances; empty: conf/ft's
+seeds=0             # e.g. "0 1 2": everything is trained with each, the table gives their mean
+musan=              # folder of MUSAN: noise in training; needs --augment true to have an effect
+rirs=               # folder RIRS_NOISES: the same for reverberation
+augment=false       # true: noise and rooms in training
+ngpu=0              # GPUs, one per fold; 0: CPU
+nj=2                # parallel jobs for everything else
+cmd=                # where jobs run; empty: as cmd.sh says
+mini=false          # true: synthesise the corpora, a small model
+synth=              # for the synthesiser, e.g. --synth="--emotion-utts 12" (see tools/make_synth_corpus.py --help)
+tag=                # suffix of the experiment's name, for variants
+set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
+help_message="usage: $0 [--iemocap DIR] [--model FINAL.PT] [--ft once|step1|step2|none] [--stage N] [--ngpu N] [--mini true] ..."
+. ./path.sh; . ./cmd.sh; . utils/parse_options.sh
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
+case $folds in session) by=utt2session ;; speaker) by=utt2spk ;; *) die "--folds takes session or speaker, not '$folds'" ;; esac
+case $ft in once|step1|step2|none) ;; *) die "--ft takes once, step1, step2 or none, not '$ft'" ;; esac
+[ -z "$model" ] || [ -s "$model" ] || die "there is no model $model; train it (egs/voxceleb/run.sh), or leave --model out"
+[ -n "$model" ] || [[ $ft = once || $ft = none ]] || die "--ft $ft is for weights that were learnt before; give --model"
+data=data exps=exp scratch=conf/scratch.yaml
+if [ "$mini" = true ]; then
+  data=data_mini exps=exp_mini scratch=conf/mini/scratch.yaml corpora=data_mini/corpora
+  : "${iemocap:=$corpora/IEMOCAP}"; [ "$augment" = false ] || : "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
+fi
+all=$data/iemocap cut=$data/folds_$folds start=scratch
+[ "$valid_share" = 0 ] || cut=${cut}_valid$valid_share
+[ -z "$model" ] || start=$(basename "$(dirname "$(readlink -f "$model")")")   # named after the system that it is
+name=${start}$([ "$init" = true ] || echo _fresh)_${ft}_$folds${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
+
+if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+  # shellcheck disable=SC2086  # --synth holds several words
+  [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" \
+    --only "iemocap$([ "$augment" = false ] || echo " musan rirs")" $synth $corpora
+  [ -n "$iemocap" ] || die "--iemocap names no folder; give IEMOCAP's, or try --mini true"
+  local/prepare_iemocap.py --nj "$nj" --classes "$classes" --merge-excited "$merge_excited" --kind "$kind" "$iemocap" $data
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data
+  [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
+fi
+
+if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+  steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" "$all" "${all}_packed"
+  [ "$augment" = false ] || steps/make_augment_lists.sh --cmd "$train_cmd" --nj "$nj" $data $data/augment
+fi
+
+if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+  utils/make_folds.sh --by $by --labels utt2emotion --valid-share "$valid_share" "${all}_packed" "$cut"
+fi
+
+options=()
+for item in "${set[@]}"; do options+=(--set "$item"); done
+case $seconds in
+  "") ;;
+  full) options+=(--set "data.short=whole" --set "method.crops=[{count: 1, seconds: 30.0}]") ;;
+  *) options+=(--set "method.crops=[{count: 1, seconds: $seconds}]" --seconds "$seconds") ;;
+esac
+[ "$augment" = false ] || options+=(--set "augment.dir=$data/augment")
+if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
+  for seed in $seeds; do
+    local/finetune_folds.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --labels "$all/utt2emotion" --ft "$ft" \
+      --model "$model" --init "$init" --scratch $scratch "${options[@]}" --set "seed=$seed" "$cut" "$exps/$name/seed$seed"
+  done
+fi
+
+if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ -n "$model" ] && [ -n "$probes" ]; then
+  local/probe_folds.sh --cuda-cmd "$cuda_cmd" --cmd "$train_cmd" --ngpu "$ngpu" --nj "$nj" --labels "$all/utt2emotion" \
+    --model "$model" --layer "$layer" --untrained $([ "$init" = true ] && echo false || echo true) --probes "$probes" \
+    "${all}_packed" "$cut" "$exps/probes_$start$([ "$init" = true ] || echo _fresh)_$folds${layer:+_$layer}"
+fi
+
+if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+  python3 local/show_classes.py --out $exps/RESULTS.md $exps
+fi

@@ -1,0 +1,57 @@
+"""Options of probes on frozen embeddings (free of numpy, so that --help is quick)."""
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from sslspk.config import Config
+
+
+class ProbeConfig(Config):
+    """What steps/probe.sh trains. In this order: length normalisation, standardisation, PCA, the classifier.
+
+    logistic    multinomial logistic regression
+    linear_svm  one linear SVM per class against the rest; rbf_svm: Gaussian kernel, 1 / gamma = dimensions times variance. The
+                posteriors of both come from their scores on held-out training speakers (Platt scaling over all classes)
+    mlp         ReLU layers, Adam
+    knn         the share of each class among the nearest neighbours by cosine
+    plda        Kaldi's PLDA: each class enrols with all its embeddings, log-likelihood ratios become posteriors by softmax
+    ridge       linear regression of a number, with alpha = 1 / C
+    """
+
+    classifier: Literal["logistic", "linear_svm", "rbf_svm", "mlp", "knn", "plda", "ridge"] = "logistic"
+    length_norm: bool = Field(False, description="embeddings to length 1")
+    standardise: bool = Field(True, description="each dimension to mean 0 and variance 1 over the training part; false: to mean 0")
+    pca: PositiveFloat | None = Field(None, description="so many dimensions (2, 3, ...), or those with this share of the variance (0.99); "
+                                      "null: all; plda: as many as leave ten training embeddings for each")
+    balanced: bool = Field(True, description="every class counts alike, in training and in the choice of C; false: as often as it occurs")
+    C: PositiveFloat | None = Field(None, description="logistic, SVMs, ridge: weight of the data against the penalty; null: that of `grid` "
+                                    "with the best UA (accuracy, RMSE) over held-out training speakers, the smallest of equals")
+    grid: tuple[PositiveFloat, ...] = Field((1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0), min_length=1)
+    folds: int = Field(5, ge=2, description="of the training speakers, to choose C and for the SVMs' posteriors")
+    iterations: PositiveInt = Field(2000, description="at most: logistic, linear_svm; mlp: passes over the training part")
+    hidden: tuple[PositiveInt, ...] = Field((128,), min_length=1, description="mlp: widths of its layers")
+    mlp_l2: NonNegativeFloat = Field(1e-3, description="mlp: penalty on the squares of its weights")
+    neighbours: PositiveInt = Field(10, description="knn: how many")
+    plda_iterations: PositiveInt = 10
+    plda_smoothing: NonNegativeFloat = Field(0.0, description="this times the between-class covariance goes to the within-class one")
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _makes_sense(self):
+        if self.pca is not None and self.pca > 1 and self.pca != round(self.pca):
+            raise ValueError(f"pca {self.pca:g} is neither a share of the variance up to 1 nor a whole number of dimensions")
+        return self
+
+    @property
+    def has_c(self) -> bool:
+        """Whether the classifier has a C."""
+        return self.classifier in ("logistic", "linear_svm", "rbf_svm", "ridge")
+
+    @property
+    def is_svm(self) -> bool:
+        return self.classifier in ("linear_svm", "rbf_svm")
+
+    @property
+    def regression(self) -> bool:
+        """Whether a number is predicted, not a class."""
+        return self.classifier == "ridge"

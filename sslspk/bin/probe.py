@@ -1,0 +1,116 @@
+"""Probe frozen embeddings: `python3 -m sslspk.bin.probe --labels FILE --train DATA_DIR --test DATA_DIR [options] EMB_DIR OUT`.
+
+EMB_DIR/xvector.scp holds the embeddings of both data directories, whose utt2spk name the utterances, and the labels those of --train.
+Writes OUT/predictions.tsv (posteriors of the test utterances; with --target regression their values), OUT/probe.yaml and
+OUT/provenance.json, which is that of EMB_DIR with what the probe was trained on.
+"""
+import argparse
+import os
+
+from sslspk.errors import InputError, entry
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--labels", required=True, metavar="FILE", help="utterance -> class, or number")
+    parser.add_argument("--train", required=True, metavar="DATA_DIR", help="what the probe learns from")
+    parser.add_argument("--test", required=True, metavar="DATA_DIR", help="what it is asked about")
+    parser.add_argument("--target", choices=("classification", "regression"), default="classification", help="regression: by ridge")
+    parser.add_argument("--classifier", metavar="NAME", help="see backend/config_probe.py (default logistic; for a regression ridge)")
+    parser.add_argument("--conf", help="YAML of the probe")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override (repeatable)")
+    parser.add_argument("emb", metavar="EMB_DIR")
+    parser.add_argument("out", metavar="OUT")
+    args = parser.parse_args()
+    config = configuration(args)
+
+    from sslspk.backend.probes import Probe
+    from sslspk.io import predictions
+    train, test = sides(args)
+    labels = targets(args, train, config.regression)
+    x, y = embedded(args, list(train)), embedded(args, list(test))
+    probe = Probe(config).fit(x, labels, list(train.values()))
+    found = probe.predict(y, [f"{name} in {args.emb}" for name in test])
+    for c, value in probe.chosen_.items():
+        print(f"C {c:g}: {'RMSE' if config.regression else 'UA' if config.balanced else 'WA'} {value:.4f} over held-out training speakers")
+    of = "a regression" if config.regression else f"{len(probe.classes_)} classes"
+    print(f"trained {config.classifier}{f' with C {probe.C_:g}' if config.has_c else ''} on {len(train)} embeddings of "
+          f"{len(set(train.values()))} speakers, {of}; {len(test)} predictions")
+    shared = set(train.values()) & set(test.values())
+    if shared:
+        print(f"note: {len(shared)} speakers, {min(shared)} is one, are in the training and in the test part")
+    record(args, config, probe.C_)
+    predictions.write(os.path.join(args.out, "predictions.tsv"), list(test), probe.classes_ or [predictions.VALUE], found)
+
+
+def configuration(args: argparse.Namespace):
+    """The checked configuration; a regression is by ridge unless another classifier is named, which is then refused."""
+    from sslspk.backend.config_probe import ProbeConfig
+    from sslspk.config import load
+    given = [*args.set, *([f"classifier={args.classifier}"] if args.classifier else [])]
+    config = load(ProbeConfig, args.conf, given)
+    if args.target == "regression" and "classifier" not in config.model_fields_set:
+        config = load(ProbeConfig, args.conf, [*given, "classifier=ridge"])
+    if config.regression != (args.target == "regression"):
+        raise InputError(f"classifier {config.classifier} is not for --target {args.target}; ridge is for a regression, all others are for "
+                         "classes.")
+    return config
+
+
+def sides(args: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]]:
+    """utt2spk of the training and of the test part. Raises InputError naming an utterance that is in both."""
+    from sslspk.io import table
+    train, test = (table.read(os.path.join(folder, "utt2spk")) for folder in (args.train, args.test))
+    both = min(train.keys() & test.keys(), default=None)
+    if both is not None:
+        raise InputError(f"{both} is in {args.train} and in {args.test}; test what was not trained on.")
+    return train, test
+
+
+def targets(args: argparse.Namespace, train: dict[str, str], numeric: bool) -> list:
+    """What the training utterances are labelled with, in their order. Raises InputError naming one that has no label, or no number."""
+    from sslspk.io import predictions, table
+    labels = table.read(args.labels)
+    missing = sorted(train.keys() - labels.keys())
+    if missing:
+        raise InputError(f"{args.labels} has no label for {missing[0]} of {args.train} ({len(missing)} of {len(train)}); complete it, or "
+                         "leave such utterances out.")
+    labels = {utt: labels[utt] for utt in train}
+    return list(predictions.numbers(labels, args.labels).values() if numeric else labels.values())
+
+
+def embedded(args: argparse.Namespace, names: list[str]):
+    """Embeddings (N, D) of the utterances, in their order. Raises InputError naming one that has none, or one that is not finite."""
+    import numpy as np
+
+    from sslspk.backend.base import refuse_row
+    from sslspk.io import embeddings
+    found, x = embeddings.load(args.emb, set(names))
+    place = {name: i for i, name in enumerate(found)}
+    missing = [name for name in names if name not in place]
+    if missing:
+        raise InputError(f"{missing[0]} has no embedding in {args.emb}/xvector.scp ({len(missing)} of {len(names)} lack one); extract the "
+                         "embeddings of this data directory.")
+    x = x[[place[name] for name in names]]
+    refuse_row(~np.isfinite(x).all(1), [f"{name} in {args.emb}" for name in names], "holds NaN or infinity")
+    return x
+
+
+def record(args: argparse.Namespace, config, c: float | None) -> None:
+    """Write OUT/probe.yaml, and OUT/provenance.json where EMB_DIR says where its embeddings come from."""
+    from sslspk.bin.metrics import save_json
+    from sslspk.io.files import read_object
+    from sslspk.config import to_yaml
+    from sslspk.io import files, provenance
+    with files.atomic_write(os.path.join(args.out, "probe.yaml")) as file:
+        file.write(to_yaml(config))
+    source = os.path.join(args.emb, "provenance.json")
+    known = read_object(source) if os.path.exists(source) else {}
+    if not known:
+        print(f"note: there is no {source}, so the result will not say where the embeddings come from")
+    save_json({**known, "probe": config.classifier, "probe_C": c, "probe_trained_on": args.train, "probe_labels_from": args.labels,
+               "probe_commit": provenance.git_commit()}, os.path.join(args.out, "provenance.json"))
+
+
+if __name__ == "__main__":
+    entry(main)

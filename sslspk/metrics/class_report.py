@@ -1,0 +1,95 @@
+"""The figures of a classification or a regression over folds, as the dictionary that goes to JSON and as the lines that people read."""
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sslspk.metrics import classification
+from sslspk.metrics.bootstrap import interval
+
+REPLICATES = 1000
+SHARES = {"wa_percent": classification.weighted_accuracy, "ua_percent": classification.unweighted_accuracy,
+          "macro_f1_percent": classification.macro_f1, "micro_f1_percent": classification.micro_f1}
+TITLES = {"wa_percent": "WA", "ua_percent": "UA", "macro_f1_percent": "macro F1", "rmse": "RMSE"}  # what is printed
+
+
+class Fold(NamedTuple):
+    """N items of one fold: truth (N,) and predicted (N,) are class numbers or the numbers of a regression, speaker (N,) any names."""
+
+    truth: np.ndarray
+    predicted: np.ndarray
+    speaker: np.ndarray | None
+
+
+def classes(folds: Sequence[Fold], names: Sequence[str], *, replicates: int = REPLICATES, seed: int = 0) -> dict:
+    """Everything measured: per fold, mean and deviation over folds, then all items in one pot, with intervals where speakers are known."""
+    tables = [classification.confusion(fold.truth, fold.predicted, len(names)) for fold in folds]
+    whole = np.sum(tables, axis=0)
+    out = {"task": "classification", "classes": list(names), "items": int(whole.sum()), **_over_folds([_shares(table) for table in tables]),
+           **_shares(whole)}
+    truth, predicted, speaker = _together(folds)
+    if speaker is not None:
+        out |= {"speakers": len(np.unique(speaker)), "bootstrap_replicates": replicates, "bootstrap_seed": seed}
+        if replicates:
+            drawn = classification.speaker_bootstrap(truth, predicted, speaker, len(names), replicates=replicates, seed=seed)
+            for key in ("wa_percent", "ua_percent"):
+                out[f"{key}_low"], out[f"{key}_high"] = interval(100 * SHARES[key](drawn))
+    of = classification.per_class(whole)
+    out["per_class"] = {name: {"precision_percent": 100 * float(of.precision[c]), "recall_percent": 100 * float(of.recall[c]),
+                               "f1_percent": 100 * float(of.f1[c]), "count": int(of.count[c])} for c, name in enumerate(names)}
+    return out | {"confusion": whole.tolist()}
+
+
+def numbers(folds: Sequence[Fold], *, replicates: int = REPLICATES, seed: int = 0) -> dict:
+    """The same for a regression: RMSE."""
+    rows = [{"items": len(fold.truth), "rmse": classification.rmse(fold.truth, fold.predicted)} for fold in folds]
+    truth, predicted, speaker = _together(folds)
+    out = {"task": "regression", "items": len(truth), **_over_folds(rows), "rmse": classification.rmse(truth, predicted)}
+    if speaker is not None:
+        out |= {"speakers": len(np.unique(speaker)), "bootstrap_replicates": replicates, "bootstrap_seed": seed}
+        if replicates:
+            drawn = classification.rmse_bootstrap(truth, predicted, speaker, replicates=replicates, seed=seed)
+            out["rmse_low"], out["rmse_high"] = interval(drawn)
+    return out
+
+
+def _shares(table: np.ndarray) -> dict:
+    return {"items": int(table.sum())} | {key: 100 * float(measure(table)) for key, measure in SHARES.items()}
+
+
+def _over_folds(rows: list[dict]) -> dict:
+    """folds: the rows; mean and std (with N - 1; null where there is one fold) of what is no count."""
+    keys = [key for key in rows[0] if key != "items"]
+    found = {key: np.array([row[key] for row in rows]) for key in keys}
+    return {"folds": rows, "mean": {key: float(values.mean()) for key, values in found.items()},
+            "std": {key: float(values.std(ddof=1)) if len(values) > 1 else None for key, values in found.items()}}
+
+
+def _together(folds: Sequence[Fold]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    known = all(fold.speaker is not None for fold in folds)
+    return (np.concatenate([fold.truth for fold in folds]), np.concatenate([fold.predicted for fold in folds]),
+            np.unique(np.concatenate([fold.speaker for fold in folds]), return_inverse=True)[1] if known else None)
+
+
+def lines(figures: Mapping) -> list[str]:
+    """The report as text: folds, mean and deviation, all items, then the classes."""
+    keys = [key for key in TITLES if key in figures]
+    out = [f"{'':<10}{'items':>7}" + "".join(f"{TITLES[key]:>10}" for key in keys)]
+
+    def row(title: str, count: object, values: Mapping) -> str:
+        return f"{title:<10}{count:>7}" + "".join(f"{values[key]:>10.2f}" for key in keys)
+
+    out += [row(f"fold {i}", fold["items"], fold) for i, fold in enumerate(figures["folds"], 1) if len(figures["folds"]) > 1]
+    if len(figures["folds"]) > 1:
+        out += [row("mean", "", figures["mean"]), row("deviation", "", figures["std"])]
+    out.append(row("all", figures["items"], figures))
+    for key in keys:
+        if f"{key}_low" in figures:
+            out.append(f"{TITLES[key]}: 95 % interval {figures[f'{key}_low']:.2f} to {figures[f'{key}_high']:.2f} "
+                       f"({figures['bootstrap_replicates']} replicates over {figures['speakers']} speakers)")
+    if figures["task"] == "classification":
+        width = max(10, *(len(name) + 2 for name in figures["classes"]))
+        out.append(f"{'class':<{width}}{'items':>7}{'precision':>11}{'recall':>9}{'F1':>9}")
+        out += [f"{name:<{width}}{of['count']:>7}{of['precision_percent']:>11.2f}{of['recall_percent']:>9.2f}{of['f1_percent']:>9.2f}"
+                for name, of in figures["per_class"].items()]
+    return out + [f"note: {note}" for note in figures.get("notes", ())]

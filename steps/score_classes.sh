@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Measures a classification over folds: reads predictions.tsv of each fold, writes OUT/{result.json,confusion.tsv,confusion.png}.
+set -euo pipefail
+labels=()        # utterance -> true class (utt2emotion); may be repeated, the union names what was tested, no more and no fewer
+pool=none        # none | mean | vote: measure utterances, or groups by the mean posterior or by majority vote
+groups=          # utterance -> recording or subject, for --pool
+utt2spk=         # who speaks, for the interval; empty: the groups where they are pooled, else what stands before the first hyphen of an id
+bootstrap=1000   # replicates of the bootstrap over speakers, 0: no interval
+help_message="usage: $0 --labels TABLE [--pool none|mean|vote --groups TABLE] [--utt2spk FILE] PREDICTIONS... OUT
+PREDICTIONS are files predictions.tsv, one per fold; of a regression (columns utt, value) the RMSE is measured."
+echo "$0 $*"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+. utils/done.sh
+[ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }
+out=${*: -1} predictions=("${@:1:$#-1}")
+
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ ${#labels[@]} -gt 0 ] || die "--labels is needed; give the table of the true classes."
+inputs=("${predictions[@]}" "${labels[@]}" ${groups:+"$groups"} ${utt2spk:+"$utt2spk"})
+for file in "${inputs[@]}"; do
+  [ -f "$file" ] && [ -s "$file" ] || die "there is no file $file, or it is empty; run the stage that makes it."
+done
+outputs=("$out/result.json")
+for file in "${predictions[@]}"; do
+  from=$(dirname "$file")/provenance.json
+  [ ! -f "$from" ] || inputs+=("$from")
+done
+options=(--pool "$pool" --bootstrap "$bootstrap" ${groups:+--groups "$groups"} ${utt2spk:+--utt2spk "$utt2spk"})
+for file in "${labels[@]}"; do options+=(--labels "$file"); done
+key="score_classes ${options[*]}"
+stamp=$out/.score_classes
+if done_skip "$stamp" "$key" "${inputs[@]}" -- "${outputs[@]}"; then
+  echo "$0: $out is up to date, skipped"
+  exit 0
+fi
+
+rm -f "$out/result.json"
+python3 -m sslspk.bin.score_classes "${options[@]}" "${predictions[@]}" "$out"
+[ -s "$out/result.json" ] || die "$out/result.json did not come out; the reason stands above."
+done_mark "$stamp" "$key" "${inputs[@]}"
+echo "$0: wrote $out/result.json"
