@@ -6,7 +6,8 @@ cmd=utils/run.pl
 cuda_cmd=utils/run.pl
 ngpu=0
 nj=2
-labels=            # the table of classes (or with --target regression, numbers) of all utterances
+labels=            # the table of classes (or with --target regression, numbers) of all utterances of the folds
+tested=            # that of the utterances that are tested; empty: all of --labels are, in one fold or another
 target=classification   # classification | regression
 model=             # final.pt of the encoder
 layer=             # a layer inside the encoder in place of its embedding
@@ -14,7 +15,7 @@ untrained=false    # true: the encoder with its initial weights, a baseline
 probes=logistic    # e.g. "logistic linear_svm mlp knn plda"
 pool=none          # none | mean | vote: how utterances of a group decide together
 groups=            # their groups, such as data/adress_train/utt2spk
-help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--ngpu N] [--nj N] --labels TABLE --model M [--layer L] [--untrained true]
+help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--ngpu N] [--nj N] --labels TABLE [--tested TABLE] --model M [--layer L] [--untrained true]
        [--probes 'P ...'] [--target classification|regression] [--pool none|mean|vote --groups TABLE] DATA FOLDS EXP"
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
@@ -30,5 +31,5 @@ for probe in $probes; do
   $cmd --max-jobs-run "$nj" JOB=1:"$count" "$exp/$probe/log/probe.JOB.log" OMP_NUM_THREADS=1 steps/probe.sh --classifier "$probe" \
     --target "$target" --labels "$labels" --train "$folds/JOB/train" --test "$folds/JOB/test" "$exp/emb" "$exp/$probe/fold_JOB"
   predictions=(); for fold in $(seq "$count"); do predictions+=("$exp/$probe/fold_$fold/predictions.tsv"); done
-  steps/score_classes.sh --labels "$labels" --pool "$pool" ${groups:+--groups "$groups"} "${predictions[@]}" "$exp/$probe"
+  steps/score_classes.sh --labels "${tested:-$labels}" --pool "$pool" ${groups:+--groups "$groups"} "${predictions[@]}" "$exp/$probe"
 done

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Rounds of training on pseudo-labels: embeds DATA with the newest model, clusters, trains on the clusters, N times over; reads
-# EXP/final.pt, writes EXP_round1 ... EXP_roundN and, with --large-margin, EXP_large_margin. Killed at any moment, goes on there.
+# EXP/final.pt, writes EXP_round1 ... EXP_roundN and, with --large-margin, EXP_large_margin, and names these in EXP/rounds.list. Killed at
+# any moment, goes on there.
 set -euo pipefail
 cuda_cmd=utils/run.pl
 nj=4
@@ -34,7 +35,7 @@ train_on_labels() {   # CONF BASE FROM DATA OUT [--set k=v ...]: trains CONF lai
   steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$5/.conf.yaml" --init-from "$3/final.pt" "$4" "$5"
 }
 
-before=$exp
+before=$exp made=()
 IFS=, read -ra gate <<< "$gates"
 for round in $(seq "$rounds"); do
   now=$exp${tag:+_$tag}_round$round clusters=$before/clusters
@@ -49,6 +50,10 @@ for round in $(seq "$rounds"); do
   options=() last=$((${#gate[@]} - 1))
   [ $last -lt 0 ] || options=(--set method.gate.kind=fixed --set "method.gate.threshold=${gate[round <= last ? round - 1 : last]}")
   train_on_labels "$conf" "$exp" "$before" "$labelled" "$now" "${options[@]}"
-  before=$now
+  before=$now made+=("$now")
 done
-[ -z "$large_margin" ] || train_on_labels "$large_margin" "$before" "$before" "$labelled" "$exp${tag:+_$tag}_large_margin"
+if [ -n "$large_margin" ]; then
+  made+=("$exp${tag:+_$tag}_large_margin")
+  train_on_labels "$large_margin" "$before" "$before" "$labelled" "${made[-1]}"
+fi
+printf '%s\n' "${made[@]}" > "$exp/rounds.list"

@@ -84,7 +84,7 @@ fi
 
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ -n "$model" ] && [ -n "$probes" ]; then
   local/probe_folds.sh --cuda-cmd "$cuda_cmd" --cmd "$train_cmd" --ngpu "$ngpu" --nj "$nj" --labels "$all/utt2emotion" \
-    --model "$model" --layer "$layer" --untrained $([ "$init" = true ] && echo false || echo true) --probes "$probes" \
+    --model "$model" --layer "$layer" --untrained "$([ "$init" = true ] && echo false || echo true)" --probes "$probes" \
     "${all}_packed" "$cut" "$exps/probes_$start$([ "$init" = true ] || echo _fresh)_$folds${layer:+_$layer}"
 fi
 

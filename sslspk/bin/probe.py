@@ -36,6 +36,8 @@ def main() -> None:
     of = "a regression" if config.regression else f"{len(probe.classes_)} classes"
     print(f"trained {config.classifier}{f' with C {probe.C_:g}' if config.has_c else ''} on {len(train)} embeddings of "
           f"{len(set(train.values()))} speakers, {of}; {len(test)} predictions")
+    if len(probe.chosen_) > 1 and probe.C_ in (min(probe.chosen_), max(probe.chosen_)):
+        print(f"note: C {probe.C_:g} is at an end of the grid; --set grid=[...] may find a better one beyond it")
     shared = set(train.values()) & set(test.values())
     if shared:
         print(f"note: {len(shared)} speakers, {min(shared)} is one, are in the training and in the test part")
@@ -99,13 +101,12 @@ def embedded(args: argparse.Namespace, names: list[str]):
 def record(args: argparse.Namespace, config, c: float | None) -> None:
     """Write OUT/probe.yaml, and OUT/provenance.json where EMB_DIR says where its embeddings come from."""
     from sslspk.bin.metrics import save_json
-    from sslspk.io.files import read_object
     from sslspk.config import to_yaml
     from sslspk.io import files, provenance
     with files.atomic_write(os.path.join(args.out, "probe.yaml")) as file:
         file.write(to_yaml(config))
     source = os.path.join(args.emb, "provenance.json")
-    known = read_object(source) if os.path.exists(source) else {}
+    known = files.read_object(source) if os.path.exists(source) else {}
     if not known:
         print(f"note: there is no {source}, so the result will not say where the embeddings come from")
     save_json({**known, "probe": config.classifier, "probe_C": c, "probe_trained_on": args.train, "probe_labels_from": args.labels,

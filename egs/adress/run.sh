@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Dementia from speech on ADReSS: fine-tunes an encoder on segments, decides for participants; cross-validation on the training
+# part, then the test part; probes on the encoder's embeddings as they are.
+#   ./run.sh --mini true                      the same stages on a corpus that is synthesised here, from scratch
+#   ./run.sh --adress /corpora/ADReSS --model ../voxceleb/exp/dino_lresnet34/final.pt --ft step2 --ngpu 4
+# Stages: 0 prepare, 1 audio and noises, 2 folds, 3 cross-validation, 4 test part, 5 probes, 6 RESULTS.md
+set -euo pipefail
+stage=0             # first stage to run
+stop_stage=6        # last stage to run
+adress=             # folder with train/ and test/
+model=              # final.pt to start from, of any recipe here (its features and encoder are taken); empty: conf/scratch.yaml
+init=true           # false: the architecture of --model with fresh weights
+ft=once             # once | step1: classifier and last affine layers | step2: step1, then everything | none: probes alone
+probes="logistic"   # probes on the embeddings of --model, e.g. "logistic linear_svm mlp knn plda"; empty: none
+layer=              # probe a layer inside the encoder in place of its embedding, e.g. pooling
+mmse=false          # true: also a linear regression of the MMSE score on the embeddings, cross-validated
+speech=chunks       # chunks: Normalised_audio-chunks | participant: turns cut out by the transcript | all: whole recordings
+cv=5                # folds of the cross-validation, participants never divided | loso: one participant in turn
+pool=mean           # how a participant's segments decide: mean (of posteriors) | vote
+seconds=            # crop length in training and, for pieces of segments, in testing; full: whole segments; empty: conf/ft's
+seeds=0             # e.g. "0 1 2": everything is trained with each, the table gives their mean
+musan=              # folder of MUSAN: noise in training; needs --augment true to have an effect
+rirs=               # folder RIRS_NOISES: the same for reverberation
+augment=false       # true: noise and rooms in training
+ngpu=0              # GPUs, one per fold; 0: CPU
+nj=2                # parallel jobs for everything else
+cmd=                # where jobs run; empty: as cmd.sh says
+mini=false          # true: synthesise the corpora, a small model
+synth=              # for the synthesiser, e.g. --synth="--ad-participants 6" (see tools/make_synth_corpus.py --help)
+tag=                # suffix of the experiment's name, for variants
+set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
+help_message="usage: $0 [--adress DIR] [--model FINAL.PT] [--ft once|step1|step2|none] [--stage N] [--ngpu N] [--mini true] ..."
+. ./path.sh; . ./cmd.sh; . utils/parse_options.sh
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
+[[ $cv = loso || $cv =~ ^([2-9]|[1-9][0-9]+)$ ]] || die "--cv takes a number of folds from 2 on, or loso, not '$cv'"
+case $ft in once|step1|step2|none) ;; *) die "--ft takes once, step1, step2 or none, not '$ft'" ;; esac
+[ "$pool" = mean ] || [ "$pool" = vote ] || die "--pool takes mean or vote, not '$pool'"
+[ -z "$model" ] || [ -s "$model" ] || die "there is no model $model; train it (egs/voxceleb/run.sh), or leave --model out"
+[ -n "$model" ] || [[ $ft = once || $ft = none ]] || die "--ft $ft is for weights that were learnt before; give --model"
+[ -n "$model" ] || [ "$mmse" = false ] || die "--mmse regresses on the embeddings of a model; give --model"
+data=data exps=exp scratch=conf/scratch.yaml
+if [ "$mini" = true ]; then
+  data=data_mini exps=exp_mini scratch=conf/mini/scratch.yaml corpora=data_mini/corpora
+  : "${adress:=$corpora/ADReSS}"; [ "$augment" = false ] || : "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
+fi
+what=$speech; [ "$speech" != chunks ] || what=; root=$data${what:+/$what}   # data directories of one kind of speech
+cut=$root/folds_$cv final=$root/final start=scratch fresh=; [ "$init" = true ] || fresh=_fresh
+[ -z "$model" ] || start=$(basename "$(dirname "$(readlink -f "$model")")")   # named after the system that it is
+name=$start${fresh}_$ft${what:+_$what}${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
+
+if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+  # shellcheck disable=SC2086  # --synth holds several words
+  [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" \
+    --only "adress$([ "$augment" = false ] || echo " musan rirs")" $synth $corpora
+  [ -n "$adress" ] || die "--adress names no folder; give ADReSS's, or try --mini true"
+  local/prepare_adress.py --nj "$nj" --speech "$speech" "$adress" "$root"
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data
+  [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
+fi
+
+if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+  for part in train test; do
+    steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" "$root/adress_$part" "$root/adress_${part}_packed"
+  done
+  utils/combine_data.sh "$root/adress_packed" "$root"/adress_{train,test}_packed
+  [ "$augment" = false ] || steps/make_augment_lists.sh --cmd "$train_cmd" --nj "$nj" $data $data/augment
+fi
+
+if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+  number=(); [ "$cv" = loso ] || number=(--num-folds "$cv")
+  utils/make_folds.sh --by utt2spk "${number[@]}" --labels utt2diagnosis "$root/adress_train_packed" "$cut"
+  mkdir -p "$final/1"   # the whole training part and the test part, as one fold
+  for part in train test; do ln -sfn "$(readlink -f "$root/adress_${part}_packed")" "$final/1/$part"; done
+  echo 1 > "$final/num_folds"
+fi
+
+options=(--ft "$ft" --model "$model" --init "$init" --scratch "$scratch")
+for item in "${set[@]}"; do options+=(--set "$item"); done
+case $seconds in
+  "") ;;
+  full) options+=(--set "data.short=whole" --set "method.crops=[{count: 1, seconds: 30.0}]") ;;
+  *) options+=(--set "method.crops=[{count: 1, seconds: $seconds}]" --seconds "$seconds") ;;
+esac
+[ "$augment" = false ] || options+=(--set "augment.dir=$data/augment")
+on() {   # PART: how its participants are told
+  echo "--labels $root/adress_$1/utt2diagnosis --pool $pool --groups $root/adress_$1/utt2spk"
+}
+for seed in $seeds; do
+  jobs=(--cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --set "seed=$seed")
+  if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
+    # shellcheck disable=SC2046
+    local/finetune_folds.sh "${jobs[@]}" $(on train) "${options[@]}" "$cut" "$exps/${name}_cv$cv/seed$seed"
+  fi
+  if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ "$ft" != none ]; then
+    # shellcheck disable=SC2046
+    local/finetune_folds.sh "${jobs[@]}" $(on test) "${options[@]}" "$final" "$exps/${name}_test/seed$seed"
+  fi
+done
+
+if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ -n "$model" ]; then
+  jobs=(--cuda-cmd "$cuda_cmd" --cmd "$train_cmd" --ngpu "$ngpu" --nj "$nj" --model "$model" --layer "$layer"
+        --untrained "$([ "$init" = true ] && echo false || echo true)")
+  emb=$root/adress_packed probed=$exps/probes_$start$fresh${what:+_$what}${layer:+_$layer}
+  # shellcheck disable=SC2046
+  local/probe_folds.sh "${jobs[@]}" $(on train) --probes "$probes" "$emb" "$cut" "${probed}_cv$cv"
+  # shellcheck disable=SC2046
+  local/probe_folds.sh "${jobs[@]}" $(on test) --labels "$emb/utt2diagnosis" --tested "$root/adress_test/utt2diagnosis" --probes "$probes" "$emb" "$final" "${probed}_test"
+  if [ "$mmse" = true ]; then
+    local/make_mmse_folds.sh --cv "$cv" "$root/adress_train_packed" "$root/mmse"
+    local/probe_folds.sh "${jobs[@]}" --target regression --probes ridge --labels "$root/mmse/utt2mmse" --pool mean \
+      --groups "$root/mmse/utt2spk" "$emb" "$root/mmse/folds_$cv" "${probed}_mmse_cv$cv"
+  fi
+fi
+
+if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
+  python3 local/show_classes.py --out $exps/RESULTS.md $exps
+fi

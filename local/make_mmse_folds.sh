@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The participants of DATA whose MMSE score is known, with utt2mmse, and the folds of a cross-validation over them: reads
+# DATA/{utt2spk,spk2mmse}, writes OUT (a data directory) and OUT/folds_CV.
+set -euo pipefail
+cv=5   # a number of folds, or loso: one participant in turn
+help_message="usage: $0 [--cv N|loso] DATA OUT"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+[ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
+data=$1 out=$2
+
+[ -s "$data/spk2mmse" ] || { echo "$0: error: $data/spk2mmse is missing or empty; prepare the corpus again." >&2; exit 1; }
+mkdir -p "$out"
+awk 'NR == FNR { if ($2 != "NA") score[$1] = $2; next } $2 in score { print $1, score[$2] }' "$data/spk2mmse" "$data/utt2spk" > "$out/.known"
+[ -s "$out/.known" ] || { echo "$0: error: $data/spk2mmse knows no score, only NA." >&2; exit 1; }
+cut -d' ' -f1 "$out/.known" > "$out/.utts"
+utils/subset_data_dir.sh --utt-list "$out/.utts" "$data" "$out"
+mv "$out/.known" "$out/utt2mmse"
+number=(); [ "$cv" = loso ] || number=(--num-folds "$cv")
+utils/make_folds.sh --by utt2spk "${number[@]}" "$out" "$out/folds_$cv"
