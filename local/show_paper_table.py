@@ -33,7 +33,8 @@ def main() -> int:
     if args.table not in tables:
         raise InputError(f"{args.paper}: there is no table {args.table}; --table takes one of {', '.join(map(str, tables))}.")
     table = tables[args.table]
-    figures = [{**figure, "system": renamed(figure.get("system"), args.encoder)} for figure in figures if figure.get("table") == args.table]
+    figures = [{**figure, "system": renamed(figure.get("system"), args.encoder, figure.get("small"))}
+               for figure in figures if figure.get("table") == args.table]
     if args.systems == "true":
         study = [renamed(system, args.encoder) for system in table.get("systems", {}).values()]
         print(*dict.fromkeys([figure["system"] for figure in figures if figure["system"] and "script" not in figure] + study))
@@ -56,9 +57,9 @@ def main() -> int:
     return 0
 
 
-def renamed(system: str | None, encoder: str) -> str | None:
-    """`moco_ecapa` with another encoder in its name."""
-    return f"{system.rpartition('_')[0]}_{encoder}" if system and encoder else system
+def renamed(system: str | None, encoder: str, small: str | None = None) -> str | None:
+    """`moco_ecapa` with another encoder in its name; small: what it is called there, where that is something else."""
+    return f"{small or system.rpartition('_')[0]}_{encoder}" if system and encoder else system
 
 
 def ours(figure: dict, rows: list[dict], exact_train: bool) -> dict | None:
@@ -104,8 +105,7 @@ def study_rows(systems: dict[str, str], rows: list[dict]) -> dict[tuple, dict]:
     found: dict[tuple, dict] = {}
     for row in rows:
         part = PART.fullmatch(row["system"])
-        if not part or row["weights"] == "untrained" or results.scoring(row) != "cosine" or part["system"] not in systems.values() \
-                or not results.is_own_choice(row):
+        if not part or part["system"] not in systems.values() or not results.plain(row):
             continue
         unit = "speakers" if part["speakers"] else "hours" if part["hours"] else "all"
         for method in (method for method, system in systems.items() if system == part["system"]):

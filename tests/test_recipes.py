@@ -175,6 +175,8 @@ def check_archives(recipe):
     (("--lists", "list_test_hard"), ("list_test_hard", "train on VoxCeleb2")),
     (("--lists", "voxsrc2021_val", "--voxceleb2", "x", "--train", "voxceleb1"), ("voxsrc2021_val", "train on VoxCeleb2")),
     (("--train", "voxceleb3"), ("--train", "'voxceleb3'")),
+    (("--rounds", "abc"), ("--rounds", "'abc'", "whole number")),
+    (("--rounds", "-1"), ("--rounds", "'-1'")),
     (("--road", "sea"), ("data.road", "'sea'")),
     (("--set", "method.outdim=3"), ("conf/dino_ecapa.yaml", "method.dino.outdim")),
     (("dino_tdnn",), ("'dino_tdnn'", "--help")),
@@ -212,7 +214,7 @@ def test_every_system_can_be_built(path):
         assert earlier.encoder == config.encoder and earlier.features == config.features, "only the same encoder can be taken over"
     torch.manual_seed(0)
     frames, bins = 40, config.features.num_features
-    method = build(config.method, config.encoder, bins, Corpus(recordings=10000, speakers=20))
+    method = build(config.method, config.encoder, bins, Corpus(recordings=10000, classes=20))
     views = [torch.randn(crop.count, 2, frames, bins) for crop in method.crops]
     figures = method(Batch(views, torch.tensor([0, 4]), torch.tensor([3, 5])), Progress(0, 10, 5))
     figures["loss"].backward()
@@ -230,7 +232,7 @@ def test_other_configurations_load():
     from sslspk.ivector.config import IvectorConfig
     kinds = {"augment": AugmentConfig, "fbank": FeatureOptions, "fbank_jhu": FeatureOptions, "mfcc": FeatureOptions, "vad": VadOptions,
              "mfcc_ivector": FeatureOptions, "ivector_mfcc": IvectorConfig, "ivector_short": IvectorConfig, "backend": BackendConfig,
-             "backend_short": BackendConfig, "cluster": ClusterConfig, "cluster_short": ClusterConfig}
+             "backend_short": BackendConfig, "cluster": ClusterConfig, "cluster_short": ClusterConfig, "cluster_lgl": ClusterConfig}
     for name, kind in {**kinds, "mini/backend": BackendConfig, "mini/cluster": ClusterConfig}.items():
         load(kind, VOXCELEB / f"conf/{name}.yaml")
     others = {path.stem for path in VOXCELEB.glob("conf/*.yaml")} - {path.stem for path in SYSTEMS}

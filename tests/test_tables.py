@@ -1,6 +1,8 @@
 """The papers' tables: their figures and systems in conf/paper.yaml, ours beside them, and the scripts that run a table."""
+import importlib.util
 import json
 import re
+from pathlib import Path
 
 import pytest
 import recipe_copy
@@ -32,17 +34,23 @@ def system(name):
     ("c3dino_from_reweighted_ecapa", ("moco_ecapa", "moco_reweighted_ecapa")),
     ("c3dino_from_dino_ecapa", ("dino_best_ecapa",)),
     ("c3dino_multitask_ecapa", ()),
+    ("ecapa_aam_from_dino", ("dino_ecapa", "ecapa_aam_from_dino_step1")),
+    ("xvector_from_dino_tdnn", ("dino_tdnn", "xvector_from_dino_step1_tdnn")),
 ])
 def test_chains_are_the_papers(name, expected):
     config = load(SystemConfig, system(name))
     assert tuple(chain(system(name), config.after)) == expected
-    if expected:
+    if expected and "from_dino_step1" in expected[-1]:
+        step1 = load(SystemConfig, system(expected[-1]))
+        assert (step1.train.trainable, step1.train.init_part, config.train.trainable, config.train.init_part) == (
+            "affine", "encoder", "all", "everything")
+    elif expected:
         assert config.train.init_part == ("encoder" if name.startswith("c3dino") else "everything")
 
 
 @pytest.mark.parametrize(("name", "expected"), [
     ("moco_ecapa", "projected query key"), ("simclr_ecapa", "encoder"), ("dino_ecapa", "teacher student"),
-    ("supervised_tdnn", "encoder"), ("siamese_resnetse34l", "encoder projected"), ("aat_resnetse34l", "encoder"),
+    ("xvector_tdnn", "encoder"), ("siamese_resnetse34l", "encoder projected"), ("aat_resnetse34l", "encoder"),
     ("c3dino_multitask_ecapa", "teacher student projected"),
 ])
 def test_encoders_that_are_evaluated(name, expected):
@@ -196,6 +204,40 @@ def test_k_sweep_prints_and_draws(tmp_path):
     rows = cells((recipe / "exp/k.md").read_text())
     assert [row[:3] for row in rows[1:]] == [["6000", "teacher", "4.50"], ["65536", "teacher", "3.30 (3.00-3.50)"]]
     assert (recipe / "exp/k.png").read_bytes().startswith(b"\x89PNG") and "(k.png)" in (recipe / "exp/k.md").read_text()
+
+
+def test_only_plain_rows_stand_for_a_system(tmp_path):
+    """No back-end, no cohort, no other encoder than the conf's own, whatever its figures; labels of training stand in the legend."""
+    recipe = recipe_copy.make(tmp_path)
+    name = "dino_ecapa_k60"
+    write_result(recipe, name, eer_percent=9.0)
+    write_result(recipe, name, weights="student", eer_percent=8.0)
+    write_result(recipe, name, weights="untrained", eer_percent=40.0)
+    write_result(recipe, name, weights="untrained", folder="_plda", eer_percent=2.0, backend="plda", backend_labels="speaker")
+    for number, more in enumerate(({"backend": "plda", "backend_labels": "speaker"}, {"backend": "lda", "backend_labels": "pseudo"},
+                                   {"snorm": "as", "cohort_labels": "pseudo"}, {"calibration": "c", "calibration_labels": "speaker"})):
+        for rate in (1.0, 30.0):   # better and worse: neither the first row nor the last one is taken
+            write_result(recipe, name, folder=f"_{number}_{rate}", eer_percent=rate, **more)
+    write_result(recipe, "supcon_ecapa", weights="encoder", evaluate="encoder", labels="speaker", eer_percent=5.0)
+    write_result(recipe, "statistics", weights="raw", eer_percent=45.0)
+    (recipe / "exp/statistics/config.yaml").unlink()
+    rows = results.read_all(recipe / "exp")
+    assert [(row["system"], row["eer_percent"]) for row in rows if results.plain(row)] == [
+        ("supcon_ecapa", 5.0), (name, 9.0), ("statistics", 45.0)]
+    curves = program("show_table").det_curves(rows)
+    assert {legend: Path(path).parent.relative_to(recipe / "exp").as_posix() for legend, path in curves.items()} == {
+        "supcon_ecapa (labels: speaker)": "supcon_ecapa/scores_encoder", name: f"{name}/scores_teacher",
+        f"{name} (untrained)": f"{name}/scores_untrained", "statistics": "statistics/scores_raw"}
+    assert {k: row["eer_percent"] for k, row in program("show_k_sweep").sweep(rows, "dino_ecapa", "veri_test2").items()} == {60: 9.0}
+    assert [row["eer_percent"] for row in program("show_paper_table").study_rows({"DINO": name}, rows).values()] == [9.0]
+
+
+def program(name):
+    """local/NAME.py as a module."""
+    spec = importlib.util.spec_from_file_location(name, recipe_copy.ROOT / f"local/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize(("data", "expected"), [
