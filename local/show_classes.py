@@ -11,6 +11,8 @@ from pathlib import Path
 
 from sslspk.errors import InputError, entry
 from sslspk.io.files import atomic_write, read_object
+from sslspk.io.results import joined
+from sslspk.metrics.class_report import interval_over_seeds, mean_over_seeds
 
 HEAD = ("experiment", "seeds", "UA % (95 % interval)", "over seeds", "over folds", "WA %", "macro F1 %", "micro F1 %", "decided by",
         "labels used", "commit")
@@ -28,7 +30,7 @@ def main() -> int:
     text = [f"# Classification in {args.exps}", "", "Made by local/show_classes.py from the result files; do not edit.", ""]
     for task, head, line, key in (("classification", HEAD, classes_line, "ua_percent"), ("regression", NUMBERS, numbers_line, "rmse")):
         rows = {name: row for name, row in found.items() if row[0]["task"] == task}
-        best = sorted(rows, key=lambda name: mean(rows[name], key), reverse=task == "classification")
+        best = sorted(rows, key=lambda name: mean_over_seeds(rows[name], key), reverse=task == "classification")
         if best:
             text += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
             text += ["| " + " | ".join(map(str, line(name, rows[name]))) + " |" for name in best] + [""]
@@ -48,17 +50,8 @@ def read(exps: Path) -> dict[str, list[dict]]:
     return found
 
 
-def mean(rows: list[dict], key: str) -> float:
-    return statistics.fmean(row[key] for row in rows)
-
-
 def spread(rows: list[dict], key: str) -> str:
     return f"+-{statistics.stdev(row[key] for row in rows):.2f}" if len(rows) > 1 else ""
-
-
-def interval(rows: list[dict], key: str) -> str:
-    ends = [f"{mean(rows, f'{key}_{end}'):.2f}" for end in ("low", "high") if all(f"{key}_{end}" in row for row in rows)]
-    return f"{mean(rows, key):.2f}" + (f" ({'-'.join(ends)})" if ends else "")
 
 
 def over_folds(rows: list[dict], key: str) -> str:
@@ -77,15 +70,21 @@ def origin(rows: list[dict], key: str) -> str:
     return ", ".join(dict.fromkeys(map(str, values)))
 
 
+def labels_used(rows: list[dict]) -> str:
+    """The labels that the encoder saw, and those that a probe on it learnt from."""
+    probe = [path.rpartition("/")[2].removeprefix("utt2") for path in origin(rows, "probe_labels_from").split(", ") if path != "unknown"]
+    return joined(*origin(rows, "labels").split(", "), *probe)
+
+
 def classes_line(name: str, rows: list[dict]) -> list:
-    return [name, len(rows), interval(rows, "ua_percent"), spread(rows, "ua_percent"), over_folds(rows, "ua_percent"),
-            f"{mean(rows, 'wa_percent'):.2f}", f"{mean(rows, 'macro_f1_percent'):.2f}", f"{mean(rows, 'micro_f1_percent'):.2f}",
-            decided(rows[0]), origin(rows, "labels"), origin(rows, "commit")]
+    shares = [f"{mean_over_seeds(rows, f'{key}_percent'):.2f}" for key in ("wa", "macro_f1", "micro_f1")]
+    return [name, len(rows), interval_over_seeds(rows, "ua_percent"), spread(rows, "ua_percent"), over_folds(rows, "ua_percent"), *shares,
+            decided(rows[0]), labels_used(rows), origin(rows, "commit")]
 
 
 def numbers_line(name: str, rows: list[dict]) -> list:
-    return [name, len(rows), interval(rows, "rmse"), spread(rows, "rmse"), over_folds(rows, "rmse"), decided(rows[0]),
-            origin(rows, "labels"), origin(rows, "commit")]
+    return [name, len(rows), interval_over_seeds(rows, "rmse"), spread(rows, "rmse"), over_folds(rows, "rmse"), decided(rows[0]),
+            labels_used(rows), origin(rows, "commit")]
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
-from sslspk.backend.transforms import class_sums
+from sslspk.backend.transforms import class_sums, largest_eigenvalue
 from sslspk.io.kaldi_model import PldaFile
 
 BLOCK = 4096  # trials gathered at once
 DENSE = 8  # a product of matrices takes less time for so many pairs than gathering takes for one
-FLOOR = 1e-7  # smallest eigenvalue of the within-class covariance, as a share of the largest
+FLOOR = 1e-6  # smallest eigenvalue of the within-class covariance, as a share of the total one's largest
 
 
 class Plda(PldaFile):
@@ -106,6 +106,11 @@ class Sums(NamedTuple):
         kinds, group = np.unique(self.counts, return_inverse=True)
         return [(int(n), np.flatnonzero(group == i)) for i, n in enumerate(kinds)]
 
+    def least(self) -> float:
+        """What the within-class covariance's eigenvalues are raised to: FLOOR of the total covariance's largest."""
+        centred = self.means - self.mean
+        return FLOOR * largest_eigenvalue((self.scatter + (centred * self.counts[:, None]).T @ centred) / self.counts.sum())
+
 
 def sums(x: np.ndarray, code: np.ndarray) -> Sums:
     counts = np.bincount(code)
@@ -121,9 +126,9 @@ def train_two_covariance(data: Sums, iterations: int) -> Plda:
     (B^-1 + n W^-1)^-1 and mean w = that times n W^-1 m; B and W are the averages of what remains.
     """
     within = between = np.eye(data.means.shape[1])
-    centred, total, classes = data.means - data.mean, data.counts.sum(), len(data.counts)
+    centred, total, classes, least = data.means - data.mean, data.counts.sum(), len(data.counts), data.least()
     for _ in range(iterations):
-        inverse_b, inverse_w = _inverse(between), _inverse(within)
+        inverse_b, inverse_w = linalg.inv(_floored(between, least)), linalg.inv(within)
         new_b, new_w = np.zeros_like(between), data.scatter.copy()
         for n, rows in data.by_count():
             posterior = linalg.inv(inverse_b + n * inverse_w)
@@ -131,7 +136,7 @@ def train_two_covariance(data: Sums, iterations: int) -> Plda:
             rest = centred[rows] - w
             new_b += len(rows) * posterior + w.T @ w
             new_w += n * (len(rows) * posterior + rest.T @ rest)
-        between, within = _symmetric(new_b / classes), _floored(new_w / total)
+        between, within = _symmetric(new_b / classes), _floored(new_w / total, least)
     return diagonalised(data.mean, within, between)
 
 
@@ -140,11 +145,11 @@ def train_simplified(data: Sums, iterations: int, dim: int, seed: int = 0) -> Pl
 
     V starts from the directions in which the class means vary most, W from the scatter around them.
     """
-    total, mean = data.counts.sum(), data.counts @ data.means / data.counts.sum()
+    total, mean, least = data.counts.sum(), data.counts @ data.means / data.counts.sum(), data.least()
     between = np.cov(data.means.T, bias=True).reshape(len(mean), len(mean))
     value, vector = linalg.eigh(between)
-    v = vector[:, ::-1][:, :dim] * np.sqrt(np.maximum(value[::-1][:dim], FLOOR * value[-1]))
-    within = _floored(data.scatter / total)
+    v = vector[:, ::-1][:, :dim] * np.sqrt(np.maximum(value[::-1][:dim], least))
+    within = _floored(data.scatter / total, least)
     for _ in range(iterations):
         centred = data.means - mean
         weighted = linalg.solve(within, v, assume_a="pos")
@@ -157,7 +162,7 @@ def train_simplified(data: Sums, iterations: int, dim: int, seed: int = 0) -> Pl
             cross += n * centred[rows].T @ y
         v = linalg.solve(moment, cross.T, assume_a="pos").T
         of_means = (centred * data.counts[:, None]).T @ centred
-        within = _floored(_symmetric((data.scatter + of_means - v @ cross.T) / total))
+        within = _floored(_symmetric((data.scatter + of_means - v @ cross.T) / total), least)
         average /= len(data.counts)
         mean = mean + v @ average
         v = v @ linalg.cholesky(_symmetric(spread / len(data.counts) - np.outer(average, average)), lower=True)
@@ -192,13 +197,9 @@ def _symmetric(x: np.ndarray) -> np.ndarray:
     return (x + x.T) / 2
 
 
-def _inverse(x: np.ndarray) -> np.ndarray:
-    return linalg.inv(_floored(x))
-
-
-def _floored(covariance: np.ndarray) -> np.ndarray:
-    """The covariance itself, or where it is (nearly) singular, with its eigenvalues raised to FLOOR times the largest."""
+def _floored(covariance: np.ndarray, least: float) -> np.ndarray:
+    """The covariance itself, or where an eigenvalue is below `least`, with these raised to it."""
     value, vector = linalg.eigh(_symmetric(covariance))
-    if value[0] >= FLOOR * value[-1]:
+    if value[0] >= least:
         return _symmetric(covariance)
-    return (vector * np.maximum(value, FLOOR * value[-1])) @ vector.T
+    return (vector * np.maximum(value, least)) @ vector.T

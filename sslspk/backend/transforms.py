@@ -1,7 +1,8 @@
 """Linear transforms of centred embeddings, each a matrix (D', D) to be applied as x @ matrix.T, and length normalisation.
 
 All of them are learnt from x (N, D) with mean zero. A direction in which the data hardly vary would be blown up by dividing by its
-deviation: eigenvalues are floored at FLOOR times the largest, as Kaldi's covariance floor does.
+deviation: eigenvalues are floored at FLOOR times the largest of the total covariance. Of the total one, not of the one at hand: where a
+speaker's embeddings are copies of each other, the within-class covariance is nothing but rounding.
 """
 import numpy as np
 from scipy import linalg
@@ -43,7 +44,7 @@ def kaldi_lda(x: np.ndarray, code: np.ndarray, dim: int, total_factor: float = 0
     """(dim, D) as Kaldi's ivector-compute-lda: f * total + (1 - f) * within is whitened, then the directions of largest between-class
     covariance are taken, largest first. With f = 0 the within-class covariance becomes the identity."""
     total, between = scatters(x, code)
-    value, vector = _floored_eigh(total_factor * total + (1 - total_factor) * (total - between))
+    value, vector = _floored_eigh(total_factor * total + (1 - total_factor) * (total - between), total)
     whiten = (vector / np.sqrt(value)).T
     spread, direction = linalg.eigh(whiten @ between @ whiten.T)
     return direction[:, np.argsort(spread)[::-1][:dim]].T @ whiten
@@ -53,7 +54,7 @@ def classical_lda(x: np.ndarray, code: np.ndarray, dim: int) -> np.ndarray:
     """(dim, D): Fisher's discriminants (Fisher 1936; Rao 1948), the generalised eigenvectors of between- and within-class covariance,
     largest ratio first, scaled to within-class variance 1."""
     total, between = scatters(x, code)
-    value, vector = _floored_eigh(total - between)
+    value, vector = _floored_eigh(total - between, total)
     _, direction = linalg.eigh(between, (vector * value) @ vector.T)
     return direction[:, ::-1][:, :dim].T
 
@@ -65,7 +66,13 @@ def length_norm(x: np.ndarray, kind: str) -> np.ndarray:
     return x * ((np.sqrt(x.shape[1]) if kind == "kaldi" else 1.0) / np.linalg.norm(x, axis=1, keepdims=True))
 
 
-def _floored_eigh(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (D,), none below FLOOR times the largest, and eigenvectors (D, D) as columns."""
+def largest_eigenvalue(covariance: np.ndarray) -> float:
+    """Of a symmetric matrix (D, D)."""
+    size = len(covariance)
+    return float(linalg.eigvalsh(covariance, subset_by_index=[size - 1, size - 1])[0])
+
+
+def _floored_eigh(covariance: np.ndarray, total: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues (D,), none below FLOOR times the largest of `total` (None: of themselves), and eigenvectors (D, D) as columns."""
     value, vector = linalg.eigh(covariance)
-    return np.maximum(value, FLOOR * value[-1]), vector
+    return np.maximum(value, FLOOR * (value[-1] if total is None else largest_eigenvalue(total))), vector

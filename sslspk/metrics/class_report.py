@@ -1,4 +1,5 @@
 """The figures of a classification or a regression over folds, as the dictionary that goes to JSON and as the lines that people read."""
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -93,3 +94,14 @@ def lines(figures: Mapping) -> list[str]:
         out += [f"{name:<{width}}{of['count']:>7}{of['precision_percent']:>11.2f}{of['recall_percent']:>9.2f}{of['f1_percent']:>9.2f}"
                 for name, of in figures["per_class"].items()]
     return out + [f"note: {note}" for note in figures.get("notes", ())]
+
+
+def mean_over_seeds(rows: Sequence[Mapping], key: str) -> float:
+    """The mean of a figure over results (seeds)."""
+    return statistics.fmean(row[key] for row in rows)
+
+
+def interval_over_seeds(rows: Sequence[Mapping], key: str) -> str:
+    """The mean of a figure over results, with the means of the ends of its intervals where all have one: "77.50 (74.32-81.09)"."""
+    ends = [f"{mean_over_seeds(rows, f'{key}_{end}'):.2f}" for end in ("low", "high") if all(f"{key}_{end}" in row for row in rows)]
+    return f"{mean_over_seeds(rows, key):.2f}" + (f" ({'-'.join(ends)})" if ends else "")

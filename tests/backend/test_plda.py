@@ -184,3 +184,19 @@ def test_singular_within_class_covariance_is_floored():
         u = model.project(x)
         scores = pm.score_all(model, u[::2], u[1::2])
         assert np.isfinite(scores).all() and np.diag(scores).min() > scores[~np.eye(4, dtype=bool)].max()
+
+
+@pytest.mark.parametrize("kind", ["two_covariance", "simplified"])
+def test_speakers_whose_embeddings_are_copies(kind):
+    """The within-class covariance is nothing but rounding there; what it is raised to is a share of the total one."""
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=(20, 8)), 4, 0)
+    data = pm.sums(x, np.repeat(np.arange(20), 4))
+    model = pm.train_two_covariance(data, 10) if kind == "two_covariance" else pm.train_simplified(data, 10, 4)
+    _, within = model.covariances()
+    total = np.linalg.eigvalsh(np.cov(x.T, bias=True))[-1]
+    assert np.linalg.eigvalsh(within)[0] > 0.9 * pm.FLOOR * total
+    m = model.project(x[::4])
+    scores = pm.score_all(model, m, m)
+    assert np.abs(scores).max() < 8 * 8 / pm.FLOOR    # u' W^-1 u of unit variance at the floor, dimension by dimension
+    assert np.diag(scores).min() > (scores - 1e9 * np.eye(20)).max()

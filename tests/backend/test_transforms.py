@@ -85,3 +85,12 @@ def test_directions_without_variance_do_not_blow_up():
     x = np.hstack([x, x[:, :1]])   # the last dimension repeats the first
     for m in (tr.whitening(x), tr.kaldi_lda(x, code, 4), tr.classical_lda(x, code, 4)):
         assert np.isfinite(m).all() and np.abs(x @ m.T).max() < 1e3
+
+
+@pytest.mark.parametrize("lda", [transforms.kaldi_lda, transforms.classical_lda])
+def test_lda_of_speakers_whose_embeddings_are_copies(lda):
+    """A direction is blown up by no more than the floor allows, a thousandfold of a unit variance."""
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=(20, 8)), 4, 0)
+    x -= x.mean(0)
+    assert np.abs(lda(x, np.repeat(np.arange(20), 4), 5)).max() <= transforms.FLOOR ** -0.5
