@@ -87,10 +87,10 @@ def test_directions_without_variance_do_not_blow_up():
         assert np.isfinite(m).all() and np.abs(x @ m.T).max() < 1e3
 
 
-@pytest.mark.parametrize("lda", [transforms.kaldi_lda, transforms.classical_lda])
+@pytest.mark.parametrize("lda", [tr.kaldi_lda, tr.classical_lda])
 def test_lda_of_speakers_whose_embeddings_are_copies(lda):
     """A direction is blown up by no more than the floor allows, a thousandfold of a unit variance."""
     rng = np.random.default_rng(0)
     x = np.repeat(rng.normal(size=(20, 8)), 4, 0)
     x -= x.mean(0)
-    assert np.abs(lda(x, np.repeat(np.arange(20), 4), 5)).max() <= transforms.FLOOR ** -0.5
+    assert np.abs(lda(x, np.repeat(np.arange(20), 4), 5)).max() <= tr.FLOOR ** -0.5
