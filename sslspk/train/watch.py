@@ -1,6 +1,7 @@
 """The collapse watch: a method without negatives can fail silently, with a loss that looks calm. Say so, and which knob to turn."""
 import math
 
+CORRECTED = 0.9  # share of labels that the network replaces by its own view: above it, it teaches itself whatever it says
 EDGE = 0.02  # of ln K: a mean teacher entropy this close to 0 or to ln K carries no information
 
 
@@ -35,4 +36,7 @@ class CollapseWatch:
         if figures.get("effective_rank", 9.0) < 2.0:
             knob = "freeze the last layer for longer (method.freeze_last_layer_epochs)" if self.prototypes else "raise data.batch_size"
             return "rank", f"the embeddings lie on a line (effective rank {figures['effective_rank']:.1f}): lower train.lr, {knob}"
+        if figures.get("corrected", 0.0) > CORRECTED:
+            return "corrected", (f"the network replaces {100 * figures['corrected']:.0f} % of the labels by what it sees itself: raise "
+                                 "method.gate.correct_confidence or method.gate.correct_epochs, or set correct_epochs to null")
         return None, ""

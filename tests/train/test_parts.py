@@ -120,6 +120,13 @@ def test_collapse_watch_of_a_method_without_prototypes():
     assert "effective rank 1.2" in warning and "data.batch_size" in warning and "last_layer" not in warning
 
 
+def test_collapse_watch_of_label_correction():
+    """A run of rounds on pseudo-labels that corrected 98 % of its labels ended worse than it began."""
+    watch = CollapseWatch(None)
+    assert watch.look({"corrected": 0.5, "believed": 0.4}, 2.0) is None
+    assert "98 % of the labels" in watch.look({"corrected": 0.98, "believed": 0.02}, 2.0)
+
+
 @pytest.mark.parametrize(("method", "shown"), [("dino", True), ("siamese", False)])
 def test_ln_k_is_shown_where_there_are_prototypes(data, tmp_path, method, shown):
     """out_dim of a Siamese network is the width of its projection."""
