@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Print EER over K, the number of prototypes of one DINO system, write it to --out and draw it into --plot.
 
-Reads the results of the experiments EXPS/SYSTEM_kK, which run_k_sweep.sh makes, of the encoder which the configuration says to evaluate.
+Reads the results of the experiments EXPS/SYSTEM_kK, which run_k_sweep.sh makes: cosines, of the encoder which the configuration says to
+evaluate.
 usage: show_k_sweep.py --system dino_ecapa [--list veri_test2] --out exp/K_SWEEP.md --plot exp/k_sweep.png EXPS
 """
 import argparse
@@ -45,7 +46,7 @@ def sweep(rows: list[dict], system: str, name: str) -> dict[int, dict]:
     found = {}
     for row in rows:
         match = re.fullmatch(re.escape(system) + r"_k(\d+)", row["system"])
-        if match and row["list"] == name and row["weights"] != "untrained" and results.is_own_choice(row):
+        if match and row["list"] == name and results.plain(row):
             found[int(match[1])] = row
     return dict(sorted(found.items()))
 

@@ -32,8 +32,9 @@ def main() -> int:
     for name in sorted({row["list"] for row in rows}):
         these = [row for row in rows if row["list"] == name]
         text += section(name, these, paper)
-        if args.det:
-            text += ["", f"![DET curves]({plot(args, name, these)})"]
+        curves = det_curves(these)
+        if args.det and curves:
+            text += ["", f"![DET curves]({plot(args, name, curves)})"]
         text.append("")
     with atomic_write(args.out) as f:
         f.write("\n".join(text))
@@ -67,16 +68,27 @@ def line(row: dict, paper: list[dict]) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def plot(args: argparse.Namespace, name: str, rows: list[dict]) -> str:
-    """Draw the DET curves of the best rows of each system; returns the picture's name relative to RESULTS.md."""
+def det_curves(rows: list[dict]) -> dict[str, str]:
+    """Legend -> score file of the DET plot: plain rows and untrained ones by cosine, the best system first, eight at most.
+
+    Labels that training saw stand in the legend; what back-ends, cohorts and calibrations do is left to the table.
+    """
+    found: dict[str, dict] = {}
+    for row in rows:
+        untrained = row["weights"] == "untrained" and results.scoring(row) == "cosine"
+        if untrained or results.plain(row):
+            marks = ["untrained"] * untrained + [f"labels: {row['labels']}"] * (row["labels"] != "none")
+            found.setdefault(row["system"] + (f" ({', '.join(marks)})" if marks else ""), row)
+    return {legend: str(row["scores"]) for legend, row in list(found.items())[:8]}
+
+
+def plot(args: argparse.Namespace, name: str, curves: dict[str, str]) -> str:
+    """Draw the DET curves (legend -> score file); returns the picture's name relative to RESULTS.md."""
     trials = next(args.data.glob(f"*/trials_{name}"), None) if args.data else None
     if trials is None:
         raise InputError(f"{args.data}: there is no */trials_{name} for the DET plot; --data names the folder of data directories.")
     picture = args.det.with_name(f"{args.det.name}_{name}.png")
-    best: dict[str, dict] = {}
-    for row in rows:
-        best.setdefault(row["system"] + (" (untrained)" if row["weights"] == "untrained" else ""), row)
-    plot_det.plot(str(trials), str(picture), {label: str(row["scores"]) for label, row in list(best.items())[:8]})
+    plot_det.plot(str(trials), str(picture), curves)
     return picture.relative_to(args.out.parent).as_posix()
 
 

@@ -22,7 +22,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -f "$conf" ] || die "there is no configuration $conf; check --conf."
 inputs=("$emb/xvector.scp")
 [ -z "$truth" ] || inputs+=("$truth")
-[ -z "$model" ] || inputs+=("$model/info.json")
+[ -z "$model" ] || inputs+=("$model/transform.mat")
 for file in "${inputs[@]}"; do
   [ -s "$file" ] || die "there is no $file, or it is empty; run the stage that makes it."
 done

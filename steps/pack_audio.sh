@@ -32,7 +32,8 @@ inputs=("$data/wav.scp" "$data/utt2spk")
 
 copy_tables() {  # what DATA knows about the same utterances, as it is now
   local table
-  for table in "$data"/{utt2*,spk2*,text,feats.scp,vad.scp,trials*}; do
+  cmp -s "$data/label_source" "$out/label_source" || rm -f "$out/label_source"
+  for table in "$data"/{utt2*,spk2*,text,feats.scp,vad.scp,trials*,label_source}; do
     case $vad:${table##*/} in
       *:utt2num_samples|*:utt2dur|true:feats.scp|true:vad.scp|true:utt2num_frames) continue ;;
     esac

@@ -30,7 +30,7 @@ name=$(basename "$trials" .txt)
 inputs=("$trials" "$enrol/xvector.scp" "$test/xvector.scp")
 for dir in "$mean" "$cohort"; do [ -z "$dir" ] || inputs+=("$dir/xvector.scp"); done
 for file in "$enrol_map" "$cohort_utt2spk" "$provenance" "$utt2spk" "$spk2gender"; do [ -z "$file" ] || inputs+=("$file"); done
-[ -z "$model" ] || inputs+=("$model/info.json")
+[ -z "$model" ] || inputs+=("$model/transform.mat")
 for file in "${inputs[@]}"; do
   [ -s "$file" ] || die "there is no $file, or it is empty; run the stage that makes it."
 done

@@ -21,13 +21,16 @@ inputs=("$emb/xvector.scp" ${labels:+"$labels"} ${adapt:+"$adapt/transform.mat"}
 for file in "${inputs[@]}"; do
   [ -s "$file" ] || die "there is no $file, or it is empty; run the stage that makes it."
 done
+[ -z "$adapt" ] || inputs+=("$adapt")
+outputs=("$out"/{mean.vec,transform.mat,backend.yaml,info.json})
+grep -qs '^plda: none' "$out/backend.yaml" || outputs+=("$out/plda")   # what the last run was configured to make
 options=() text=
 [ -z "$conf" ] || options+=(--conf "$conf") text=$(done_conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
 [ -z "$labels" ] || options+=(--labels "$labels" --label-kind "$label_kind")
 [ -z "$adapt" ] || options+=(--adapt "$adapt")
 key="train_backend ${options[*]} $text"
-if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{mean.vec,transform.mat,backend.yaml,info.json}; then
+if done_skip "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"; then
   echo "$0: $out is up to date, skipped"
   exit 0
 fi

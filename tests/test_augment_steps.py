@@ -144,6 +144,13 @@ def test_noisy_copies(recipe, tmp_path):
     assert "skipped" in run(recipe, *step, "3", "data/train", "data/augment", str(tmp_path / "three")).stdout
 
 
+def test_noisy_copies_of_clusters_are_no_speakers(recipe, tmp_path):
+    utts = table.read(recipe / "data/train/utt2spk")
+    datadir.relabel(str(recipe / "data/train"), str(tmp_path / "clustered"), dict.fromkeys(utts, "c1"), "pseudo")
+    done = run(recipe, "steps/augment_data.sh", "--nj", "1", str(tmp_path / "clustered"), "data/augment", str(tmp_path / "noisy"))
+    assert done.returncode == 0 and datadir.label_source(tmp_path / "noisy") == "pseudo", done.stderr
+
+
 @pytest.mark.parametrize("words, message", [
     (["--copies", "0", "data/train", "data/augment", "OUT"], "--copies"),
     (["data/train", "data/nothing", "OUT"], "make_augment_lists.sh"),

@@ -1,14 +1,8 @@
 """MoCo -> re-weighted MoCo -> C3-MoCo -> C3-DINO is one command, which goes on where it was killed."""
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 import recipe_copy
-from recipe_copy import SYNTH, run, sh, snapshot
+from recipe_copy import SYNTH, kill_when, run, sh, snapshot
 
 from sslspk.train import checkpoint
 
@@ -47,18 +41,6 @@ def test_chain_is_one_command_that_goes_on_where_it_was_killed(tmp_path, monkeyp
     assert run(recipe, *words).count("nothing to do") == 4 and [snapshot(exps / name) for name in STAGES] == after
     results = sorted(path.parent.name for path in exps.glob("c3dino_tdnn/scores_*/result_*.json"))
     assert results == ["scores_student", "scores_teacher", "scores_untrained"]
-
-
-def kill_when(path, recipe, words):
-    """Start the command and kill -9 all of its processes as soon as `path` exists."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    environment.pop("PYTHONPATH", None)
-    process = subprocess.Popen(words, cwd=recipe, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
-    while not path.exists():
-        assert process.poll() is None, f"it ended with {process.returncode} before {path}"
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def check_inheritance(exps):

@@ -75,6 +75,31 @@ def test_left_out_utterances_are_counted(recipe):
     assert json.loads((recipe / "out/report.json").read_text())["utterances"] == len(utt2spk)
 
 
+def test_kmeans_alone(recipe):
+    """Of more than memory could hold a tree of; the few centroids that end up without utterances are told."""
+    words = ("--set", "method=kmeans", "--set", "kmeans_share=null", "--max-gb", "0.00001", "--truth", "truth")
+    done = step(recipe, *words, "emb", "out")
+    assert done.returncode == 0, done.stderr + done.stdout
+    info, report = (json.loads((recipe / f"out/{name}.json").read_text()) for name in ("info", "report"))
+    assert (info["method"], info["utterances"], info["left_out"]) == ("kmeans", 200, 0)
+    assert 5 < info["clusters"] <= 10 and report["nmi"] > 0.8
+    assert ("tree of" not in (recipe / "out/log/cluster.log").read_text()) and "clusters:" in done.stdout
+
+
+@pytest.mark.parametrize(("text", "named"), [("{", "info.json is not valid JSON"), ("[]", "must hold one JSON object"),
+                                             ("{}", "info.json does not say which labels"), (None, "info.json cannot be read")])
+def test_labels_of_unknown_origin_make_no_data_directory(recipe, text, named):
+    utt2spk = table.read(recipe / "truth")
+    datadir.write(str(recipe / "data"), wav={utt: f"{utt}.wav" for utt in utt2spk}, utt2spk=utt2spk)
+    (recipe / "clusters").mkdir()
+    table.write(recipe / "clusters/utt2spk", utt2spk)
+    if text is not None:
+        (recipe / "clusters/info.json").write_text(text)
+    done = sh(recipe, "utils/relabel_data_dir.sh", "data", "clusters", "out")
+    assert done.returncode == 1 and named in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert not (recipe / "out").exists()
+
+
 def test_step_says_what_is_wrong(recipe):
     write(recipe / "flat", {"good1": np.ones(3), "zero": np.zeros(3), "good2": np.arange(3)})
     for words, named in (((*COSINE, "--set", "clusters=2", "flat"), "the embedding of zero has length zero"),
@@ -140,7 +165,7 @@ def test_place_in_the_archives_does_not_matter(program):
     (("--set", "clusters=1"), "clusters: input should be greater than"),
     ((*COSINE, "--set", "clusters=null", "--set", "threshold=-0.99"), "raise threshold"),
     (("--truth", "other"), "other knows the speaker of none"), (("--model", "emb"), "--model is for plda_ahc"),
-    ((*PLDA, "--model", "emb"), "emb/info.json cannot be read"),
+    ((*PLDA, "--model", "emb"), "emb/mean.vec cannot be read"),
     ((*PLDA, "--set", "plda_min_size=51", "--set", "plda_max_size=60"), "too few for PLDA")])
 def test_what_cannot_be_clustered_is_refused_and_nothing_written(program, words, named):
     table.write("other", {"stranger": "x"})
@@ -159,6 +184,9 @@ def test_configurations_of_the_recipe(path):
     from sslspk.backend.config_cluster import ClusterConfig
     from sslspk.config import load
     config = load(ClusterConfig, path)
+    if path.stem == "cluster_lgl":
+        assert (config.method, config.clusters, config.points(1_092_009)) == ("kmeans", 6000, 1_092_009)
+        return
     assert config.method == "kmeans_ahc" and config.clusters < config.points(1000) <= 50_000
     if path.stem == "cluster" and path.parent.name == "conf":
         assert (config.points(1_092_009), config.clusters) == (50_000, 7_500) and tree_bytes(50_000) < 21e9

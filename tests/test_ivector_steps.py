@@ -2,6 +2,7 @@
 import contextlib
 import importlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from recipe_copy import VOXCELEB, make, overrides, run, sh
+from recipe_copy import SYNTH, VOXCELEB, make, overrides, run, sh
 from scipy.signal import lfilter
 
 from sslspk.config import load
@@ -155,6 +156,24 @@ def test_a_killed_job_goes_on_and_ends_the_same(recipe, capsys):
     assert (recipe / "exp/goes_on/final.npz").read_bytes() == (recipe / "exp/iv/final.npz").read_bytes()
 
 
+def test_frames_made_anew_do_not_go_on_with_the_old_training(recipe):
+    """Archives that were written again have tables with the very text of before; only their time tells."""
+    make_feats(recipe / "data/anew", speakers=4)
+    for name, words in (("train_ubm", ("data/anew", "exp/anew")),
+                        ("train_ivector", ("em", "--jobs", 1, "data/anew", "exp/ubm", "exp/s4/JOB", "exp/anew_iv"))):
+        if words[0] == "em":
+            program("train_ivector", "stats", *CONF, "data/anew", "data/anew", "exp/ubm", "exp/s4/1")
+        killed(recipe, "diagonal 2/3" if name == "train_ubm" else "iteration 2/3", f"sslspk.bin.{name}",
+               *([words[0], *CONF, *words[1:]] if words[0] == "em" else [*CONF, *words]))
+        for table_name in ("feats.scp", "vad.scp"):
+            path = recipe / "data/anew" / table_name
+            before = path.stat()
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+            with pytest.raises(InputError, match="of a training with other options or on other data"):
+                program(name, *([words[0], *CONF, *words[1:]] if words[0] == "em" else [*CONF, *words]))
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def test_only_the_longest_utterances_train(recipe):
     lengths = {utt: 120 + 10 * (utt in ("s1-0", "s4-2", "s4-1")) for utt in table.read("data/train/utt2spk")}
     table.write("data/train/utt2num_frames", lengths)
@@ -208,6 +227,29 @@ def test_a_program_refuses_in_a_sentence(recipe, words, said):
     with pytest.raises(InputError, match=said):
         program(*words)
     assert not list((recipe / "exp").glob("x/*.npz")) and not (recipe / "exp/x/1.scp").exists()
+
+
+@pytest.mark.parametrize("option", ["--speakers=3", "--hours=1", "--tag=x", "--rounds=2", "--set=seed=1", "--stop-stage=3"])
+def test_the_recipe_refuses_what_it_would_not_do(tmp_path, option):
+    recipe = make(tmp_path)
+    done = sh(recipe, "./run_ivector.sh", "--mini", "true", option)
+    assert done.returncode == 1 and f"there is no option {option.partition('=')[0]}" in done.stderr and done.stderr.count("\n") == 1
+    assert not (recipe / "data_mini").exists()
+
+
+@pytest.mark.slow
+def test_the_recipe_on_the_small_corpus(tmp_path, monkeypatch):
+    recipe = make(tmp_path)
+    monkeypatch.chdir(recipe)
+    conf = recipe / "conf/mini"
+    (conf / "ivector_mfcc.yaml").write_text("base: ../ivector_mfcc.yaml\nnum_gaussians: 8\nivector_dim: 4\ndiagonal_iterations: 2\n"
+                                            "full_iterations: 1\niterations: 2\n")
+    (conf / "cluster.yaml").write_text("method: kmeans\nclusters: 5\n")
+    run(recipe, "./run_ivector.sh", "--mini", "true", f"--synth={SYNTH}", "--nj", "1", "--cmd", "utils/run.pl")
+    row = json.loads((recipe / "exp_mini/ivector_mfcc/scores_ivector/result_trials_veri_test2.json").read_text())
+    assert (row["system"], row["labels"], row["trained_on"]) == ("ivector_mfcc", "none", "voxceleb1")
+    assert len(table.read("exp_mini/ivector_mfcc/clusters/utt2spk")) == 24
+    assert "| ivector_mfcc | ivector | cosine | voxceleb1 | none |" in (recipe / "exp_mini/RESULTS.md").read_text()
 
 
 def test_configurations():

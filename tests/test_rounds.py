@@ -25,6 +25,8 @@ def small(recipe):
 
 ROUND = ("base: ../../rounds/pseudo.yaml\nmethod: {name: supervised, crops: [{count: 1, seconds: 1.0}], sub_centres: 1}\n"
          "data: {batch_size: 8}\ntrain: {steps: 3, schedule: cosine, save_every: 1}\n")
+LARGE_MARGIN = ("base: ../../rounds/large_margin.yaml\nmethod: {name: supervised, crops: [{count: 1, seconds: 1.0}]}\n"
+                "train: {steps: 2}\n")
 CLUSTER = "method: cosine_ahc\nclusters: 5\n"
 BACKEND = "lda_dim: 3\nmin_utterances: 1\n"
 
@@ -56,6 +58,36 @@ def test_back_ends_and_rounds(tmp_path, monkeypatch):
     check_rounds(recipe)
     before = snapshot(exps)
     assert run(recipe, *words).count("nothing to do") == 3 and snapshot(exps) == before
+    check_variant(recipe, words)
+
+
+def check_variant(recipe, words):
+    """Fixed gates on labels from elsewhere, then a large margin, under names of their own; other systems' rounds are left alone."""
+    exps = recipe / "exp_mini"
+    (recipe / "conf/mini/rounds/large_margin.yaml").write_text(LARGE_MARGIN)
+    other = exps / "simclr_tdnn_k9_round1"   # of a system simclr_tdnn_k9
+    other.mkdir()
+    (other / "final.pt").write_text("no model")
+    utts = table.read(recipe / "data_mini/voxceleb1_dev_packed/utt2spk")
+    (recipe / "elsewhere").mkdir()
+    table.write(recipe / "elsewhere/utt2spk", {utt: f"c{n % 3}" for n, utt in enumerate(utts)})
+    (recipe / "elsewhere/info.json").write_text('{"labels": "none"}')
+    before = snapshot(exps / "simclr_tdnn_round1")
+    run(recipe, *words, "--stage", "7", "--round-options=--tag lgl --gates 2,5 --first-clusters elsewhere "
+        "--large-margin conf/mini/rounds/large_margin.yaml")
+    names = [f"simclr_tdnn_lgl_{last}" for last in ("round1", "round2", "large_margin")]
+    assert (exps / "simclr_tdnn/rounds.list").read_text().split() == [f"exp_mini/{name}" for name in names]
+    assert [path.name for path in other.iterdir()] == ["final.pt"] and snapshot(exps / "simclr_tdnn_round1") == before
+    configs = [checkpoint.load(exps / name / "final.pt")["config"] for name in names]
+    gates = [config["method"]["gate"] for config in configs]
+    assert [gate and (gate["kind"], gate["threshold"]) for gate in gates] == [("fixed", 2.0), ("fixed", 5.0), None]
+    assert [config["train"]["init_from"] for config in configs] == [f"exp_mini/{name}/final.pt" for name in ("simclr_tdnn", *names[:2])]
+    assert (configs[2]["method"]["margin"], configs[2]["train"]["init_part"]) == (0.5, "everything")
+    first, second = (table.read(recipe / f"data_mini/voxceleb1_dev_packed_{name}/utt2spk") for name in names[:2])
+    assert first == table.read(recipe / "elsewhere/utt2spk") and second == table.read(exps / names[0] / "clusters/utt2spk")
+    assert {row(recipe, name, "encoder")["labels"] for name in names} == {"pseudo"}
+    text = (exps / "RESULTS.md").read_text()
+    assert "det_veri_test2.png" in text and f"| {names[2]} | encoder | cosine |" in text
 
 
 def check_rounds(recipe):

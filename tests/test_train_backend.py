@@ -6,8 +6,9 @@ import pytest
 import recipe_copy
 from recipe_copy import run, sh
 
-from sslspk.backend import front, load
+from sslspk.backend import front, labels_seen, load
 from sslspk.backend.config import BackendConfig
+from sslspk.errors import InputError
 from sslspk.io import ark, kaldi_model, table
 
 STEP = "steps/train_backend.sh"
@@ -56,6 +57,23 @@ def test_kaldis_files_in_text_are_taken(recipe):
     kaldi_model.write_plda(recipe / "kaldi/plda", kaldi_model.read_plda(recipe / "be2/plda"), binary=False)
     x = np.random.default_rng(1).normal(size=(6, 8))
     np.testing.assert_allclose(load(str(recipe / "kaldi"), "plda").score(x, x), load(str(recipe / "be2"), "plda").score(x, x), atol=1e-4)
+    # Each step that takes a back-end takes them too, and assumes that true labels made them.
+    run(recipe, "steps/score.sh", "--backend", "plda", "--model", "kaldi", "trials", "emb", "emb", "scores_kaldi")
+    assert json.loads((recipe / "scores_kaldi/result_trials.json").read_text())["backend_labels"] == "speaker"
+    run(recipe, STEP, "--adapt", "kaldi", "far", "kaldi_adapted")
+    assert json.loads((recipe / "kaldi_adapted/info.json").read_text())["labels"] == "speaker"
+    (recipe / "plda_ahc.yaml").write_text("method: plda_ahc\nclusters: 12\nplda_clusters: 12\n")
+    run(recipe, "steps/cluster.sh", "--nj", "1", "--conf", "plda_ahc.yaml", "--model", "kaldi", "emb", "clusters_kaldi")
+    assert "speaker" in json.loads((recipe / "clusters_kaldi/info.json").read_text())["labels"]
+
+
+@pytest.mark.parametrize(("text", "named"), [("{", "not valid JSON"), ("{}", "does not say which labels"),
+                                             ('{"labels": "some"}', "does not say which labels")])
+def test_labels_that_a_back_end_saw_are_not_guessed(tmp_path, text, named):
+    assert labels_seen(str(tmp_path)) == "speaker"
+    (tmp_path / "info.json").write_text(text)
+    with pytest.raises(InputError, match=named):
+        labels_seen(str(tmp_path))
 
 
 def test_adaptation_needs_no_labels(recipe):
@@ -65,11 +83,19 @@ def test_adaptation_needs_no_labels(recipe):
     assert (info["labels"], info["adapted_from"], info["adapted_on"]) == ("speaker", "be3", 72)
     one, other = (kaldi_model.read_plda(recipe / name / "plda") for name in ("be3", "adapted"))
     assert not np.allclose(one.mean, other.mean)
+    assert "skipped" in run(recipe, STEP, "--adapt", "be3", "far", "adapted")
+    kaldi_model.write_plda(recipe / "be3/plda", one._replace(mean=one.mean + 0.5))
+    assert "skipped" not in run(recipe, STEP, "--adapt", "be3", "far", "adapted")
+    (recipe / "adapted/plda").unlink()
+    run(recipe, STEP, "--adapt", "be3", "far", "adapted")
+    assert (recipe / "adapted/plda").exists()
 
 
 def test_without_labels(recipe):
-    run(recipe, STEP, "--set", "lda=none", "--set", "plda=none", "--set", "pca=0.9", "--set", "whiten=true", "emb", "white")
+    words = (STEP, "--set", "lda=none", "--set", "plda=none", "--set", "pca=0.9", "--set", "whiten=true", "emb", "white")
+    run(recipe, *words)
     assert json.loads((recipe / "white/info.json").read_text())["labels"] == "none" and not (recipe / "white/plda").exists()
+    assert "skipped" in run(recipe, *words)
     run(recipe, "steps/score.sh", "--backend", "lda", "--model", "white", "trials", "emb", "emb", "scores_white")
     refused = sh(recipe, "steps/score.sh", "--backend", "plda", "--model", "white", "trials", "emb", "emb", "scores_no")
     assert refused.returncode == 1 and "white/plda" in refused.stderr

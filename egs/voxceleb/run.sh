@@ -118,8 +118,8 @@ if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ] && [ "$rounds" -gt 0 ]; then
   # shellcheck disable=SC2086  # --round-options holds several words
   local/train_rounds.sh "${jobs[@]}" --cluster "$cluster_conf" --rounds "$rounds" \
     --conf "$confs/rounds/pseudo$size.yaml" $round_options "$from" "$exp"
-  for trained in "$exp"{,_*}_round[0-9]* "$exp"{,_*}_large_margin; do
-    [ -s "$trained/final.pt" ] || continue
+  mapfile -t trained_rounds < "$exp/rounds.list"
+  for trained in "${trained_rounds[@]}"; do
     local/extract_system.sh "${jobs[@]}" --vad "$vad" --weights encoder "$trained" "${tests[@]}"
     local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights encoder $data "$trained"
   done

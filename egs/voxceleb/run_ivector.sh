@@ -6,24 +6,29 @@
 set -euo pipefail
 system=ivector_mfcc # a conf/NAME.yaml; with --mini true a conf/mini/NAME.yaml. ivector_short: for a small corpus
 nj=2                # parallel jobs
-voxceleb2=          # as for run.sh
-train=              # as for run.sh
+cmd=                # where jobs run; empty: as cmd.sh says
+voxceleb1=          # as for run.sh, like those that follow; all of the training set is used
+voxceleb2=
+train=
 lists="veri_test2"  # trial lists
 mini=false          # true: on the synthetic corpus
+synth=              # for the synthesiser
+stage=0             # 1: the corpora are prepared
 backends=false      # true: score with AS-norm, LDA, PLDA and a fusion of them as well
-PASS=()             # all other options are those of run.sh
-help_message="usage: $0 [--system ivector_mfcc] [--mini true] [--backends true] [options of run.sh]"
+help_message="usage: $0 [--system ivector_mfcc] [--nj N] [--mini true] [--voxceleb1 DIR] [--voxceleb2 DIR] [--backends true] ..."
 . ./path.sh
 . ./cmd.sh
 . utils/parse_options.sh
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
+[ -z "$cmd" ] || train_cmd=$cmd
 confs=conf data=data exps=exp any=simclr_ecapa size=; [[ $system != *_short ]] || size=_short
-if [ "$mini" = true ]; then confs=conf/mini data=data_mini exps=exp_mini any=simclr_tdnn; PASS+=(--mini true); fi
+if [ "$mini" = true ]; then confs=conf/mini data=data_mini exps=exp_mini any=simclr_tdnn; fi
 [ -f "$confs/$system.yaml" ] || { echo "$0: error: there is no $confs/$system.yaml; see conf/ivector_*.yaml" >&2; exit 1; }
 : "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
 exp=$exps/$system dev=$data/${train}_dev
 
-./run.sh --system $any --nj "$nj" --train "$train" --voxceleb2 "$voxceleb2" --lists "$lists" "${PASS[@]}" --stop-stage 1
+./run.sh --system $any --nj "$nj" --cmd="$cmd" --train "$train" --voxceleb1 "$voxceleb1" --voxceleb2 "$voxceleb2" --lists "$lists" \
+  --mini "$mini" --synth="$synth" --stage "$stage" --stop-stage 1
 tests=()
 for list in $lists; do
   test=$(dirname "$(find -L $data -maxdepth 2 -name "trials_$list" ! -path "*_vad/*" | head -n 1)")

@@ -1,4 +1,5 @@
 """Back-ends: what happens between embeddings and scores. `build("cosine")` makes one; adding one is a file and a line here."""
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,3 +28,15 @@ def load(folder: str, name: str) -> "Backend":
     """The fitted back-end `name` (lda, plda) from a folder that steps/train_backend.sh wrote, or that holds Kaldi's mean.vec, transform.mat
     and plda. One folder may serve both. Raises InputError naming what is missing."""
     return type(build(name)).load(folder)
+
+
+def labels_seen(folder: str) -> str:
+    """Which labels the back-end of a folder learnt from: what info.json says (none, pseudo, speaker); "speaker" where there is no
+    info.json, since of Kaldi's files that must be assumed. Raises InputError when info.json does not say."""
+    from sslspk.errors import InputError
+    from sslspk.io import files
+    path = os.path.join(folder, "info.json")
+    labels = files.read_object(path).get("labels") if os.path.exists(path) else "speaker"
+    if labels not in ("none", "pseudo", "speaker"):
+        raise InputError(f"{path} does not say which labels the back-end saw; run steps/train_backend.sh again.")
+    return labels

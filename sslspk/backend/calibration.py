@@ -36,7 +36,7 @@ class Calibration(Config):
     labels: Literal["pseudo", "speaker"]  # what the labels of its list are
     trials: str  # the list that it was trained on
     trials_md5: str  # of the file
-    pairs_md5: str  # sslspk.io.trials.digest: the same in every form and order
+    pairs_md5: str  # sslspk.io.trials.digest of what `unordered` gives: the same in every form and order
     targets: int
     nontargets: int
 

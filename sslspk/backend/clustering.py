@@ -5,8 +5,10 @@ which scipy makes a copy: 16 bytes for each pair, which `tree_bytes` states and 
 before anything is begun. 20,000 points take 3.2 GB, 50,000 take 20 GB. Embeddings of a whole corpus go through k-means first.
 """
 import bisect
+import math
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -50,18 +52,37 @@ def tree_bytes(points: int) -> int:
 
 
 def free_bytes() -> int:
-    """Memory that is to be had: what Linux calls available, or all there is elsewhere; no more than the control group's limit."""
+    """Memory that is to be had: what Linux calls available, or all there is elsewhere; no more than its control groups leave."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             found = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in file}["MemAvailable"]
     except FileNotFoundError:
         found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = "/sys/fs/cgroup/memory.max"
-    if os.path.exists(limit):
-        with open(limit, encoding="ascii") as file:
-            text = file.read().strip()
-        found = min(found, int(text)) if text.isdigit() else found
-    return found
+    return min(found, control_group_bytes())
+
+
+def control_group_bytes(own: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> float:
+    """What the control group of this process and those around it leave; infinite where none has a limit.
+
+    own: the file that names the group, root: where the groups lie. What a group holds of files can be given back, as MemAvailable has it.
+    """
+    room = math.inf
+    for line in Path(own).read_text(encoding="utf-8").splitlines() if os.path.exists(own) else ():
+        number, controllers, name = line.split(":", 2)
+        if number == "0":   # version 2
+            top, limit, usage, cached = Path(root), "memory.max", "memory.current", ("inactive_file", "active_file")
+        elif "memory" in controllers.split(","):
+            top, limit, usage = Path(root, "memory"), "memory.limit_in_bytes", "memory.usage_in_bytes"
+            cached = ("total_inactive_file", "total_active_file")
+        else:
+            continue
+        folder = top / name.lstrip("/")   # in a container it may be the host's, which is not there: then only the top counts
+        for group in (folder, *folder.parents):
+            most = (group / limit).read_text().strip() if group.is_relative_to(top) and (group / limit).exists() else "max"
+            if most.isdigit():
+                stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+                room = min(room, int(most) - int((group / usage).read_text()) + sum(int(stat[key]) for key in cached))
+    return room
 
 
 def check_memory(points: int, max_gb: float | None = None) -> int:

@@ -1,11 +1,14 @@
 """From embeddings to pseudo-speakers. No label takes part.
 
+kmeans       k-means alone, to as many clusters as asked for or, where centroids end up empty, to fewer: loss-gated learning (Tao et al.
+             2022) has 6,000 for VoxCeleb2.
 kmeans_ahc   k-means to very many centroids, then Ward's method on the centroids: 50,000 and 7,500 for VoxCeleb2 in IDLab's VoxSRC-20
              system (Thienpondt et al. 2020) and what followed it.
 cosine_ahc   average linkage of cosine similarities, of the utterances or of the centroids of a k-means that goes first.
 plda_ahc     cosine_ahc, then a simplified PLDA on clusters of at least 8 utterances (of at most 50, drawn), then average linkage of
              its log-likelihood ratios; after the second-generation recipe of hyperion (egs/voxceleb/ssl.v1). Unlike there, the
-             second tree starts from the same points as the first one, not from a second k-means in the space of the PLDA.
+             second tree starts from the same points as the first one, not from a second k-means in the space of the PLDA; and no
+             utterance is left out for a posterior below 0.9 in a diagonal GMM of the clusters, which their recipe filters by.
 All work on directions, that is on embeddings of length 1, after PCA where pca_share asks for it; PLDA on the embeddings themselves
 (for a centroid, the mean of its utterances' embeddings, taken as that of one utterance).
 """
@@ -46,8 +49,11 @@ def cluster(x: np.ndarray, names: Sequence[str], config: ClusterConfig, kmeans: 
     if plda is not None:
         plda.check(x, names)
     units = clustering.directions(x, names, config.pca_share)
-    point = clustering.numbered(np.asarray(kmeans(units, points))) if config.kmeans else np.arange(len(x))
-    group, notes = _first(units, point, config, max_gb)
+    if config.method == "kmeans":
+        group, notes = _kmeans_alone(units, config.clusters, kmeans)
+    else:
+        point = clustering.numbered(np.asarray(kmeans(units, points))) if config.kmeans else np.arange(len(x))
+        group, notes = _first(units, point, config, max_gb)
     if config.method == "plda_ahc":
         plda = plda or train_plda(x, group, config)
         group, more = _second(x, point, plda, config, max_gb)
@@ -65,15 +71,24 @@ def cluster(x: np.ndarray, names: Sequence[str], config: ClusterConfig, kmeans: 
 
 
 def check(config: ClusterConfig, utterances: int, max_gb: float | None = None) -> int:
-    """The number of points of the tree. Raises InputError when there are fewer utterances than it takes, or too little memory."""
+    """The number of points that clusters are made of. Raises InputError when there are fewer utterances than it takes, or too little
+    memory for a tree of them."""
     points = config.points(utterances)
     for key, there in (("kmeans_clusters", utterances), ("clusters", points), ("plda_clusters", points)):
         wanted = getattr(config, key) or 0
         if wanted > there:
             what = "utterances" if there == utterances else "centroids"
             raise InputError(f"{key} is {wanted:,}, but there are only {there:,} {what}; lower it (--set {key}=...).")
-    clustering.check_memory(points, max_gb)
+    if config.method != "kmeans":
+        clustering.check_memory(points, max_gb)
     return points
+
+
+def _kmeans_alone(units: np.ndarray, clusters: int, kmeans: KMeans) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Clusters (N,) that k-means finds among units (N, D), and a note where some of its centroids have no utterance."""
+    group = clustering.numbered(np.asarray(kmeans(units, clusters)))
+    left = group.max() + 1
+    return group, () if left == clusters else (f"{left:,} of {clusters:,} clusters are left; k-means gave the others no utterance",)
 
 
 def _first(units: np.ndarray, point: np.ndarray, config: ClusterConfig, max_gb: float | None) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -10,13 +10,13 @@ from sslspk.config import Config
 class ClusterConfig(Config):
     """What steps/cluster.sh does; sslspk/backend/clustering_schemes.py describes the methods."""
 
-    method: Literal["kmeans_ahc", "cosine_ahc", "plda_ahc"] = "kmeans_ahc"
+    method: Literal["kmeans", "kmeans_ahc", "cosine_ahc", "plda_ahc"] = "kmeans_ahc"
     seed: int = Field(0, ge=0)
     pca_share: float | None = Field(None, gt=0, le=1, description="centre, and keep the directions with this share of the variance")
     kmeans_clusters: int | None = Field(None, ge=2, description="k-means first: so many centroids take the place of the utterances")
     kmeans_share: float | None = Field(None, gt=0, lt=1, description="the same, as a share of the utterances (0.25: N / 4)")
-    kmeans_iterations: PositiveInt = Field(20, description="from centroids drawn at random")
-    clusters: int | None = Field(None, ge=2, description="how many are left, before the filters")
+    kmeans_iterations: PositiveInt = Field(20, description="of k-means, from centroids drawn at random")
+    clusters: int | None = Field(None, ge=2, description="how many are left, before the filters; kmeans: its centroids")
     threshold: float | None = Field(None, description="merge down to this cosine similarity; kmeans_ahc: up to this Ward distance")
     plda_min_size: int = Field(8, ge=2, description="PLDA learns from clusters of so many utterances and more")
     plda_max_size: int = Field(50, ge=2, description="and from at most so many of each, drawn at random")
@@ -29,6 +29,8 @@ class ClusterConfig(Config):
     def _fits(self) -> "ClusterConfig":
         if (self.clusters is None) == (self.threshold is None):
             raise ValueError("give either clusters or threshold")
+        if self.method == "kmeans" and (self.clusters is None or self.kmeans):
+            raise ValueError("kmeans takes clusters, and neither threshold nor kmeans_clusters nor kmeans_share")
         if self.kmeans_clusters is not None and self.kmeans_share is not None:
             raise ValueError("give kmeans_clusters or kmeans_share, not both")
         if self.method == "kmeans_ahc" and self.kmeans_clusters is None and self.kmeans_share is None:
@@ -45,12 +47,12 @@ class ClusterConfig(Config):
         return self
 
     def points(self, utterances: int) -> int:
-        """How many points the agglomerative clustering starts from: centroids, or utterances where there is no k-means."""
+        """How many points the clusters are made of: centroids of k-means, or utterances where none goes first."""
         if self.kmeans_share is not None:
             return math.ceil(self.kmeans_share * utterances)
         return self.kmeans_clusters or utterances
 
     @property
     def kmeans(self) -> bool:
-        """Whether k-means comes first."""
+        """Whether k-means comes before the agglomerative clustering."""
         return self.kmeans_clusters is not None or self.kmeans_share is not None

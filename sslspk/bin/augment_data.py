@@ -95,7 +95,7 @@ def join(args: argparse.Namespace) -> None:
         if datadir.is_utterance_table(name):
             kept[name] = {new: value for utt, value in content.items() for new in (utt, *names(utt, args.copies))}
     kept = {name.removesuffix(".scp"): content for name, content in kept.items()}   # vad: copies are not delayed
-    datadir.write(args.out, wav=wav, **kept)
+    datadir.write(args.out, wav=wav, labels=datadir.label_source(args.data), **kept)
     print(f"augment_data: {args.out}: {len(originals)} utterances and {len(wav) - len(originals)} noisy copies")
 
 

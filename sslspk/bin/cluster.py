@@ -29,7 +29,7 @@ def main() -> None:
     args = parser.parse_args()
 
     from sslspk import config as configuration
-    from sslspk.backend import clustering, clustering_schemes
+    from sslspk.backend import clustering, clustering_schemes, labels_seen, load
     from sslspk.backend.config_cluster import ClusterConfig
     from sslspk.io import ark, embeddings, table
     config = configuration.load(ClusterConfig, args.conf, args.set)
@@ -38,9 +38,10 @@ def main() -> None:
     truth = table.read(args.truth) if args.truth else None
     utterances = len(ark.read_scp(os.path.join(args.emb, "xvector.scp")))
     points = clustering_schemes.check(config, utterances, args.max_gb)
-    print(f"{config.method}: a tree of {points:,} points takes {clustering.tree_bytes(points) / 1e9:.2f} GB at most", flush=True)
+    if config.method != "kmeans":
+        print(f"{config.method}: a tree of {points:,} points takes {clustering.tree_bytes(points) / 1e9:.2f} GB at most", flush=True)
     names, x = embeddings.load(args.emb)
-    plda, labels = load_model(args.model) if args.model else (None, "none")
+    plda, labels = (load(args.model, "plda"), labels_seen(args.model)) if args.model else (None, "none")
     begin = time.time()
     found = clustering_schemes.cluster(x, names, config, kmeans_on(args.gpu, config), plda=plda, max_gb=args.max_gb)
     save(args, config, names, found, labels, truth)
@@ -63,27 +64,16 @@ def kmeans_on(gpu: int, config: "ClusterConfig"):
     return kmeans
 
 
-def load_model(folder: str):
-    """The back-end of a folder that steps/train_backend.sh wrote, and the labels that it saw."""
-    from sslspk.bin.score import read_object
-    labels = read_object(os.path.join(folder, "info.json")).get("labels")
-    if labels is None:
-        raise InputError(f"{folder}/info.json does not say which labels the back-end saw; run steps/train_backend.sh again.")
-    from sslspk.backend import load
-    return load(folder, "plda"), labels
-
-
 def save(args: argparse.Namespace, config: "ClusterConfig", names: list[str], found, labels: str, truth: dict[str, str] | None) -> None:
     """Write OUT/*, utt2spk last, and print what matters."""
     from sslspk.bin.metrics import save_json
-    from sslspk.bin.score import read_object
     from sslspk.config import digest
-    from sslspk.io import datadir, provenance, results, table
+    from sslspk.io import datadir, files, provenance, results, table
     from sslspk.metrics import clustering as measures
     width = max(5, len(str(found.group.max())))
     utt2spk = {name: f"cluster-{group:0{width}}" for name, group in zip(names, found.group.tolist(), strict=True) if group >= 0}
     origin = os.path.join(args.emb, "provenance.json")
-    source = read_object(origin) if os.path.exists(origin) else {}
+    source = files.read_object(origin) if os.path.exists(origin) else {}
     # What the labels are is never guessed: without provenance it is not known that the embeddings saw none.
     labels = results.joined(source.get("labels", "unknown"), labels)
     info = {"method": config.method, "clusters": len(set(utt2spk.values())), "utterances": len(utt2spk),

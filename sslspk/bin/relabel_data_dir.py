@@ -1,9 +1,8 @@
 """Copies a data directory with clusters in place of speakers."""
 import argparse
-import json
 import os
 
-from sslspk.errors import entry
+from sslspk.errors import InputError, entry
 
 
 def main() -> None:
@@ -17,8 +16,11 @@ def main() -> None:
     args = parser.parse_args()
     from sslspk.io import datadir, files, results, table
     datadir.table_names(args.source)
-    info = json.loads(files.read_bytes(os.path.join(args.clusters, "info.json")))
-    source = results.joined("pseudo", info["labels"])
+    path = os.path.join(args.clusters, "info.json")
+    labels = files.read_object(path).get("labels")
+    if not isinstance(labels, str) or not labels:
+        raise InputError(f"{path} does not say which labels had part in the clusters; run steps/cluster.sh again.")
+    source = results.joined("pseudo", labels)
     count = datadir.relabel(args.source, args.out, table.read(os.path.join(args.clusters, "utt2spk")), source)
     print(f"relabel_data_dir.sh: {args.out} has {count} utterances of {args.source} (labels: {source})")
 

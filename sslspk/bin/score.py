@@ -7,7 +7,6 @@ when a trial names an id without embedding, or an embedding cannot be scored. Th
 and what sslspk.bin.metrics measures. sslspk/backend/snorm.py states the kinds of --snorm.
 """
 import argparse
-import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,11 +22,18 @@ if TYPE_CHECKING:
 
 
 class Rows(NamedTuple):
-    """Embeddings (N, D) and their ids; counts (N,): of how many utterances each is the average, None where all are one."""
+    """Embeddings (N, D) and their ids; counts (N,): of how many utterances each is the average, None where all are one.
+
+    members: the utterances that averages are made of; None where the rows are utterances themselves.
+    """
 
     names: list[str]
     x: "np.ndarray"
     counts: "np.ndarray | None" = None
+    members: set[str] | None = None
+
+    def utterances(self) -> set[str]:
+        return set(self.names) if self.members is None else self.members
 
 
 def main() -> None:
@@ -36,10 +42,11 @@ def main() -> None:
     args = parser.parse_args()
     _check_options(args)
 
+    from sslspk.io import files
     from sslspk.io import scores as score_file
     from sslspk.io import trials as trial_list
     from sslspk.metrics import report
-    provenance = read_object(args.provenance) if args.provenance else {}
+    provenance = files.read_object(args.provenance) if args.provenance else {}
     trials = trial_list.read(args.trials)
     scores, facts = score(args, trials)
     figures, _ = measure(args, trials, scores)
@@ -125,7 +132,7 @@ def _sides(args: argparse.Namespace, trials: "Trials") -> tuple[Rows, Rows]:
     enrol, test = Rows(*embeddings.load(args.enrol, enrol_ids)), Rows(*embeddings.load(args.test, test_ids))
     if groups is not None:
         where = os.path.join(args.enrol, "xvector.scp")
-        enrol = Rows(*average(groups, enrol.names, enrol.x, source=args.enrol_map, where=where))
+        enrol = Rows(*average(groups, enrol.names, enrol.x, source=args.enrol_map, where=where), enrol_ids)
     return enrol, test
 
 
@@ -133,11 +140,8 @@ def _backend(args: argparse.Namespace, mean: "np.ndarray | None") -> "tuple[Back
     """The fitted back-end, and what the result says of it."""
     labels, folder = "none", args.model
     if folder:
-        from sslspk.backend import load
-        backend = load(folder, args.backend)
-        labels = read_object(os.path.join(folder, "info.json")).get("labels")
-        if labels not in ("none", "pseudo", "speaker"):
-            raise InputError(f"{folder}/info.json does not say which labels the back-end saw; run steps/train_backend.sh again.")
+        from sslspk.backend import labels_seen, load
+        backend, labels = load(folder, args.backend), labels_seen(folder)
     else:
         backend = build(args.backend)
         if mean is not None:
@@ -156,7 +160,7 @@ def _cohort(args: argparse.Namespace) -> Rows:
     groups = {speaker: utts.split() for speaker, utts in datadir.invert(utt2spk).items()}
     names, x, _ = average(groups, *embeddings.load(args.cohort, set(utt2spk)), source=args.cohort_utt2spk,
                           where=os.path.join(args.cohort, "xvector.scp"))
-    return Rows(names, x)
+    return Rows(names, x, members=set(utt2spk))
 
 
 def _normalise(args: argparse.Namespace, backend: "Backend", scores: "np.ndarray", places: "tuple[np.ndarray, np.ndarray]",
@@ -171,27 +175,15 @@ def _normalise(args: argparse.Namespace, backend: "Backend", scores: "np.ndarray
             found[side] = known or statistics(backend, rows.x, cohort.x, args.top_n if top_n else None,
                                               counts=rows.counts, names=rows.names)
     labels = args.cohort_label_kind if args.cohort_utt2spk else "none"
-    shared = 0 if args.cohort_utt2spk else len(set(cohort.names) & {*enrol.names, *test.names})
+    shared = len(cohort.utterances() & (enrol.utterances() | test.utterances()))
     notes = []
     if top_n and top_n < args.top_n:
         notes.append(f"the cohort has {top_n} entries, fewer than --top-n {args.top_n}: all of them are used")
     if shared:
-        notes.append(f"{shared} ids of the cohort are also in the trials; a cohort should be other recordings than the trials")
+        notes.append(f"{shared} utterances of the cohort are also in the trials; a cohort should be other recordings than the trials")
     facts = {"snorm": args.snorm, "cohort": args.cohort, "cohort_utt2spk": args.cohort_utt2spk, "cohort_labels": labels,
              "cohort_size": len(cohort.x), "top_n": top_n, "cohort_in_trials": shared, "notes": notes}
     return normalise(scores, *places, **found), facts
-
-
-def read_object(path: str) -> dict:
-    """The keys of a JSON file. Raises InputError when it is not a JSON object."""
-    from sslspk.io import files
-    try:
-        found = json.loads(files.read_bytes(path))
-    except ValueError as err:
-        raise InputError(f"{path} is not valid JSON ({err}); write it again.") from err
-    if not isinstance(found, dict):
-        raise InputError(f"{path} must hold one JSON object of provenance keys, not a {type(found).__name__}.")
-    return found
 
 
 if __name__ == "__main__":

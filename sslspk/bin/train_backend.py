@@ -64,14 +64,15 @@ def trained(args: argparse.Namespace, names: list[str], x):
 
 def adapted(folder: str, names: list[str], x):
     """The back-end of a folder, adapted, and what info.json says of it."""
-    from sslspk.backend import load
+    from sslspk.backend import labels_seen, load
     from sslspk.io import files
     backend = load(folder, "plda")
     backend.check(x, names)
     path = os.path.join(folder, "info.json")
+    info = files.read_object(path) if os.path.exists(path) else {}
+    info |= {"labels": labels_seen(folder), "adapted_from": folder, "adapted_on": len(names)}
     print(f"adapted to {len(names)} embeddings")
-    info = json.loads(files.read_bytes(path)) if os.path.exists(path) else {"labels": "speaker"}  # Kaldi's: labels must be assumed
-    return backend.adapt(x), {**info, "adapted_from": folder, "adapted_on": len(names)}
+    return backend.adapt(x), info
 
 
 def _require(utt2spk: dict, names: list[str], args: argparse.Namespace) -> None:

@@ -8,7 +8,6 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from sslspk.bin.score import read_object
 from sslspk.errors import entry
 
 if TYPE_CHECKING:
@@ -40,7 +39,8 @@ def main() -> None:
     model = calibration.Calibration(
         systems=tuple(map(system_name, args.scores)), quality=quality, weights=tuple(weights.tolist()), offset=offset,
         p_target=args.p_target, labels=args.label_kind, trials=args.trials,
-        trials_md5=files.md5(args.trials), pairs_md5=trial_list.digest(trials), targets=targets, nontargets=len(columns) - targets)
+        trials_md5=files.md5(args.trials), pairs_md5=trial_list.digest(trial_list.unordered(trials)),
+        targets=targets, nontargets=len(columns) - targets)
     save_json(model.model_dump(mode="json"), args.model)
     names = [*model.systems, *(f"{side} {measure}" for measure in quality for side in ("lower", "higher"))]
     print("\n".join(f"weight {weight:12.6g}  {name}" for name, weight in zip(names, model.weights, strict=True)))
@@ -96,7 +96,8 @@ def result_beside(path: str) -> dict:
     """What the result_NAME.json beside a file scores_NAME holds; {} where there is none."""
     folder, name = os.path.split(path)
     result = os.path.join(folder, name.replace("scores_", "result_", 1) + ".json")
-    return read_object(result) if name.startswith("scores_") and os.path.exists(result) else {}
+    from sslspk.io import files
+    return files.read_object(result) if name.startswith("scores_") and os.path.exists(result) else {}
 
 
 if __name__ == "__main__":

@@ -63,8 +63,8 @@ def train(args: argparse.Namespace, config, ubm) -> None:
     from sslspk.io import files, provenance
     from sslspk.ivector import extractor, state
     from sslspk.ivector.stats import Statistics
-    inputs = (args.data / "feats.scp", args.data / "vad.scp", args.ubm / "final.npz")
-    key = " ".join([digest(config), *map(files.md5, inputs)])
+    tables = (args.data / "feats.scp", args.data / "vad.scp")   # made again they have the old text, but other frames behind it
+    key = " ".join([digest(config), *map(files.version, tables), files.md5(args.ubm / "final.npz")])
     state.resume(args.exp, key)   # refuses another training's, before anything of it is written over
     statistics = Statistics([args.prefix.replace("JOB", str(job)) for job in range(1, args.jobs + 1)])
     with files.atomic_write(args.exp / "config.yaml") as file:

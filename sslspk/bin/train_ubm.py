@@ -25,7 +25,8 @@ def main() -> None:
     config = load(IvectorConfig, args.conf, args.set)
     specs = frames.read_specs(args.data)
     options = digest(config, {name: True for name in EXTRACTOR_KEYS})
-    key = " ".join([options, files.md5(args.data / "feats.scp"), files.md5(args.data / "vad.scp")])
+    # A table that was made again has the text of the old one, but other frames behind it.
+    key = " ".join([options, *(files.version(args.data / name) for name in ("feats.scp", "vad.scp"))])
     drawn = args.out / "frames.npy"
     if state.resume(args.out, key) is None or not drawn.exists():
         with files.atomic_write(drawn, "wb") as file:

@@ -1,9 +1,10 @@
 """Kaldi data directories: tables about the same utterances, keyed by utterance or by speaker, that must agree."""
 import bisect
+import contextlib
 import itertools
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from sslspk.errors import InputError
 from sslspk.io import files, table
@@ -42,9 +43,11 @@ def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
     return {spk: " ".join(utts) for spk, utts in spk2utt.items()}
 
 
-def write(folder: str, *, wav: Mapping[str, str], utt2spk: Mapping[str, str], **tables: Mapping[str, object]) -> None:
+def write(folder: str, *, wav: Mapping[str, str], utt2spk: Mapping[str, str], labels: str = "speaker",
+          **tables: Mapping[str, object]) -> None:
     """Write a data directory: wav.scp, utt2spk, spk2utt, and each table under its name (utt2dur=..., spk2gender=...).
 
+    labels: what utt2spk's speakers are, for `label_source`.
     `feats` and `vad` become feats.scp and vad.scp. Tables of an earlier time that are not given are removed,
     since they may speak of other utterances. Raises InputError when the tables disagree, before anything is written.
     """
@@ -54,10 +57,11 @@ def write(folder: str, *, wav: Mapping[str, str], utt2spk: Mapping[str, str], **
         raise InputError(f"{folder}: no utterance to write; check the folder that the audio was looked for in.")
     check_keys(folder, named)
     os.makedirs(folder, exist_ok=True)
-    for name in set(table_names(folder)) - set(named):
-        os.unlink(os.path.join(folder, name))
-    for name, content in named.items():
-        table.write(os.path.join(folder, name), content)
+    with _marked(folder, labels):
+        for name in set(table_names(folder)) - set(named):
+            os.unlink(os.path.join(folder, name))
+        for name, content in named.items():
+            table.write(os.path.join(folder, name), content)
 
 
 def read(folder: str) -> dict[str, dict[str, str]]:
@@ -125,7 +129,7 @@ def fix(folder: str) -> dict[str, int]:
     os.makedirs(backup, exist_ok=True)
     for name in table_names(folder):
         shutil.copy2(os.path.join(folder, name), os.path.join(backup, name))
-    _write_part(folder, tables, keep)
+    _write_part(folder, tables, keep, label_source(folder))
     return {name: len(content) - len(keep) for name, content in tables.items() if is_utterance_table(name)}
 
 
@@ -148,7 +152,7 @@ def split(folder: str, n: int, per_utt: bool = False) -> list[str]:
         bounds = _speaker_bounds(list(tables["utt2spk"].values()), bounds)
     parts = [os.path.join(folder, f"split{n}utt" if per_utt else f"split{n}", str(part + 1)) for part in range(n)]
     for name, (first, last) in zip(parts, itertools.pairwise(bounds), strict=True):
-        _write_part(name, tables, utts[first:last])
+        _write_part(name, tables, utts[first:last], label_source(folder))
     return parts
 
 
@@ -167,7 +171,7 @@ def subset(folder: str, out: str, utts: Iterable[str] | None = None, speakers: I
         raise InputError(f"{folder} has no {what} {unknown}; correct the list." if wanted
                          else f"the list of {what}s for {out} is empty; give at least one.")
     keep = wanted if utts is not None else {utt for utt, spk in utt2spk.items() if spk in wanted}
-    _write_part(out, tables, keep)
+    _write_part(out, tables, keep, label_source(folder))
     return len(keep)
 
 
@@ -182,9 +186,7 @@ def relabel(folder: str, out: str, utt2spk: Mapping[str, str], source: str) -> i
     if unknown is not None or not utt2spk:
         raise InputError(f"{folder} has no utterance {unknown}; cluster the embeddings of this directory." if utt2spk
                          else f"there is no label for {folder}; cluster its embeddings.")
-    _write_part(out, {**tables, "utt2spk": utt2spk}, utt2spk)
-    with files.atomic_write(os.path.join(out, LABEL_SOURCE)) as file:
-        file.write(f"{source}\n")
+    _write_part(out, {**tables, "utt2spk": utt2spk}, utt2spk, source)
     return len(utt2spk)
 
 
@@ -199,6 +201,7 @@ def label_source(folder: str | os.PathLike) -> str:
 def combine(out: str, *folders: str) -> int:
     """Write the union of directories, with the tables that all of them have; returns the number of utterances.
 
+    Where some of them have clusters in place of speakers, the union says so of its labels ("speaker + pseudo").
     Raises InputError naming an utterance that two of them have, or a speaker about whom they disagree.
     """
     parts = [validate(folder, need=()) for folder in folders]
@@ -211,22 +214,39 @@ def combine(out: str, *folders: str) -> int:
                     raise InputError(f"{folder}/{name}: {key} is in another directory too; "
                                      "give the copies a prefix, or leave one directory out.")
             content.update(part[name])
-    _write_part(out, merged, merged["utt2spk"])
+    from sslspk.io import results
+    _write_part(out, merged, merged["utt2spk"], results.joined(*map(label_source, folders)))
     return len(merged["utt2spk"])
 
 
-def _write_part(out: str, tables: Mapping[str, Mapping[str, str]], keep: Iterable[str]) -> None:
-    """Write the lines of `tables` about the utterances `keep` and their speakers."""
+@contextlib.contextmanager
+def _marked(folder: str, source: str) -> Iterator[None]:
+    """Around the writing of utt2spk: afterwards `label_source` gives `source`; before that no mark of other labels remains.
+
+    In between, labels without a mark pass for true ones: a run that is cut off never makes true labels look like clusters.
+    """
+    path = os.path.join(folder, LABEL_SOURCE)
+    if label_source(folder) != source and os.path.exists(path):
+        os.unlink(path)
+    yield
+    if label_source(folder) != source:
+        with files.atomic_write(path) as file:
+            file.write(f"{source}\n")
+
+
+def _write_part(out: str, tables: Mapping[str, Mapping[str, str]], keep: Iterable[str], source: str) -> None:
+    """Write the lines of `tables` about the utterances `keep` and their speakers; source: what `label_source` says of these."""
     keep = sorted(keep)
     speakers = sorted({tables["utt2spk"][utt] for utt in keep})
     os.makedirs(out, exist_ok=True)
-    for name in set(table_names(out)) - set(tables):
-        os.unlink(os.path.join(out, name))
-    for name, content in tables.items():
-        if name != "spk2utt":
-            keys = keep if is_utterance_table(name) else speakers
-            table.write(os.path.join(out, name), {key: content[key] for key in keys})
-    table.write(os.path.join(out, "spk2utt"), invert({utt: tables["utt2spk"][utt] for utt in keep}))
+    with _marked(out, source):
+        for name in set(table_names(out)) - set(tables):
+            os.unlink(os.path.join(out, name))
+        for name, content in tables.items():
+            if name != "spk2utt":
+                keys = keep if is_utterance_table(name) else speakers
+                table.write(os.path.join(out, name), {key: content[key] for key in keys})
+        table.write(os.path.join(out, "spk2utt"), invert({utt: tables["utt2spk"][utt] for utt in keep}))
 
 
 def _speaker_bounds(speakers: list[str], bounds: list[int]) -> list[int]:

@@ -68,6 +68,15 @@ def md5(path: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
+def version(path: str | os.PathLike) -> str:
+    """Size and modification time of a file, by which the stamps of utils/done.sh know it, too. Raises InputError when it is missing."""
+    try:
+        found = os.stat(path)
+    except OSError as err:
+        raise InputError(f"{os.fspath(path)} cannot be read ({err.strerror}); check the name, or run the step that makes it.") from err
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
 def read_bytes(path: str | os.PathLike) -> bytes:
     """The whole file. Raises InputError naming it when it is missing or cannot be read."""
     try:

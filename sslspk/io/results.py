@@ -3,18 +3,18 @@
 A row is a result_*.json with `list`, the trial list's name, and `scores`, the score file's path. A figure is one that a paper prints:
 table and source, row and column there, and, where a configuration stands for it, system, tag, train and list.
 """
-import json
 from pathlib import Path
 
 from sslspk.config import read_yaml
 from sslspk.errors import InputError
+from sslspk.io import files
 
 KEYS = ("system", "weights", "trained_on", "labels", "commit")
 
 
 def read(path: Path) -> dict:
     """One result file as a row. Raises InputError when it does not say where its scores come from."""
-    row = json.loads(path.read_text(encoding="utf-8"))
+    row = files.read_object(path)
     row["list"] = path.stem.removeprefix("result_").removeprefix("trials_")
     row["scores"] = path.with_name(path.stem.replace("result_", "scores_", 1))
     missing = [key for key in KEYS if key not in row]
@@ -48,9 +48,18 @@ def read_all(exps: Path) -> list[dict]:
 
 
 def is_own_choice(row: dict) -> bool:
-    """Whether the embeddings are those of the encoder that the system's configuration says to evaluate, not the best of several."""
-    method = read_yaml(row["scores"].parent.parent / "config.yaml").get("method")
-    return method is None or row["weights"] == method["evaluate"]  # i-vectors have no method, and there is but one kind
+    """Whether the embeddings are those of the encoder that the system's configuration says to evaluate, not the best of several.
+
+    What has no configuration (the statistics baseline) or none of a method (i-vectors) has no such choice.
+    """
+    path = row["scores"].parent.parent / "config.yaml"
+    method = read_yaml(path).get("method") if path.exists() else None
+    return method is None or row["weights"] == method["evaluate"]
+
+
+def plain(row: dict) -> bool:
+    """Whether the scores are cosines of the embeddings that the trained system's own choice of encoder gave, with nothing done to them."""
+    return row["weights"] != "untrained" and scoring(row) == "cosine" and is_own_choice(row)
 
 
 def published(path: Path) -> tuple[dict[int, dict], list[dict]]:

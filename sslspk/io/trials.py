@@ -71,6 +71,18 @@ def digest(trials: Trials) -> str:
     return hashlib.md5("\n".join(lines).encode(), usedforsecurity=False).hexdigest()
 
 
+def unordered(trials: Trials) -> Trials:
+    """The same trials, the smaller id of each pair first."""
+    turned = trials.enrol > trials.test
+    return Trials(np.where(turned, trials.test, trials.enrol), np.where(turned, trials.enrol, trials.test), trials.target)
+
+
+def share_in(trials: Trials, others: Trials) -> float:
+    """Share of the trials whose two ids are a pair of `others`, too, in either order."""
+    known = set(zip(*map(_plain, unordered(others)[:2]), strict=True))
+    return sum(pair in known for pair in zip(*map(_plain, unordered(trials)[:2]), strict=True)) / len(trials.target)
+
+
 def draw(utt2spk: Mapping[str, str], count: int, seed: int = 0, utt2session: Mapping[str, str] | None = None) -> Trials:
     """Draw `count` trials, half of them targets, at random from all pairs of two different utterances, no pair twice.
 

@@ -51,7 +51,8 @@ def crossing(x: np.ndarray) -> float:
     mixture = GaussianMixture(2, means_init=[[low], [high]], random_state=0, max_iter=200).fit(x[:, None])
     order = np.argsort(mixture.means_[:, 0])
     (m, n), (s, t), (v, w) = (a[order] for a in (mixture.means_[:, 0], np.sqrt(mixture.covariances_[:, 0, 0]), mixture.weights_))
-    # log v N(x; m, s) - log w N(x; n, t) is a quadratic in x
+    # log v N(x; m, s) - log w N(x; n, t) is a quadratic in x. Its extremum is never between the means, and it falls from m to n: there is
+    # one crossing at most, where the lower component ceases to dominate.
     roots = np.roots([0.5 / t ** 2 - 0.5 / s ** 2, m / s ** 2 - n / t ** 2,
                       0.5 * (n / t) ** 2 - 0.5 * (m / s) ** 2 + math.log(v / s) - math.log(w / t)])
     between = [r.real for r in roots if abs(r.imag) < 1e-12 and m < r.real < n]

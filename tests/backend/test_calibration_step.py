@@ -95,9 +95,10 @@ def test_fusion_with_quality_measures(recipe):
     figures = json.loads((recipe / "fused/result_trials_eval.json").read_text())
     assert figures["cllr"] == pytest.approx(verification.cllr(got.score, trials.target))
     assert "actDCF(0.05)" in done.stdout and "Cllr" in done.stdout and "note:" not in done.stdout
-    expected = {"system": "one + two", "weights": "teacher", "labels": "none + speaker", "backend": "cosine", "backend_labels": "none",
+    expected = {"system": "one + two", "weights": "teacher", "labels": "speaker", "backend": "cosine", "backend_labels": "none",
                 "calibration": "fused/model.json", "calibration_labels": "pseudo", "calibration_p_target": 0.1,
-                "calibration_trials_md5": model["trials_md5"], "calibration_same_list": False, "systems_scores": list(EVAL), "fused": 2}
+                "calibration_trials_md5": model["trials_md5"], "calibration_same_list": False, "calibration_trials_seen": 0,
+                "systems_scores": list(EVAL), "fused": 2}
     assert {key: figures[key] for key in expected} == expected
     assert "eer_percent_same_gender" not in figures  # a figure of the input is none of the output
     for name, last in (("train", words), ("apply", (*options, "fused/model.json", "trials_eval", *EVAL, "fused"))):
@@ -131,6 +132,7 @@ def test_calibration_of_one_system_on_its_own_list(recipe):
     assert done.returncode == 0, done.stderr + done.stdout
     figures = json.loads((recipe / "out/result_trials_dev.json").read_text())
     assert figures["calibration_same_list"] is True and figures["calibration_labels"] == "speaker"
+    assert figures["calibration_trials_seen"] == 1
     raw, got = score_file.read(recipe / DEV[0]), score_file.read(recipe / "out/scores_trials_dev")
     aligned = score_file.align(trials, raw)
     np.testing.assert_array_equal(np.argsort(aligned, kind="stable"), np.argsort(got.score, kind="stable"))
@@ -149,6 +151,45 @@ def test_provenance_is_laid_over_what_the_scores_say(recipe):
     assert done.returncode == 0 and "note: m.json was trained with one, two, and applied to one, three" in done.stdout
     figures = json.loads((recipe / "out/result_trials_eval.json").read_text())
     assert figures["system"] == "mine" and figures["systems"] == ["one", "three"] and "backend" not in figures
+    assert figures["labels"] == "none"
+
+
+def test_provenance_takes_no_labels_away(recipe):
+    (recipe / "prov.json").write_text('{"system": "mine", "labels": "pseudo", "backend_labels": "none", "backend": "plda"}')
+    path = recipe / "two/result_trials_eval.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"backend_labels": "speaker"}))
+    assert program(recipe, "train", "trials_dev", *DEV, "m.json").returncode == 0
+    done = program(recipe, "apply", "--bootstrap", "0", "--provenance", "prov.json", "m.json", "trials_eval", *EVAL, "out")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((recipe / "out/result_trials_eval.json").read_text())
+    expected = {"system": "mine", "backend": "plda", "backend_labels": "none + speaker", "labels": "speaker + pseudo"}
+    assert {key: figures[key] for key in expected} == expected
+
+
+def test_trials_that_training_saw_are_counted_in_either_order(recipe):
+    """All of the list turned round is the list; a tenth of it is too much, a twentieth is stated."""
+    assert program(recipe, "train", "trials_dev", DEV[0], "m.json").returncode == 0
+    dev, other = trial_list.read(recipe / "trials_dev"), trial_list.read(recipe / "trials_eval")
+    of_both = {frozenset(pair): score for path in (DEV[0], EVAL[0]) for *pair, score in zip(*score_file.read(recipe / path), strict=True)}
+    for name, seen, unseen in (("turned", len(dev.target), 0), ("tenth", 200, 1800), ("twentieth", 100, 1900)):
+        enrol, test, target = (np.concatenate([a[:seen], b[:unseen]]) for a, b in
+                               ((dev.test, other.enrol), (dev.enrol, other.test), (dev.target, other.target)))
+        trial_list.write(recipe / f"trials_{name}", enrol, test, target)
+        scores = [of_both[frozenset(pair)] for pair in zip(enrol, test, strict=True)]
+        score_file.write(recipe / f"one/scores_trials_{name}", enrol, test, scores)
+    def apply(name):
+        return "apply", "--bootstrap", "0", "m.json", f"trials_{name}", f"one/scores_trials_{name}", "out"
+
+    refused(program(recipe, *apply("turned")), "trials_turned is the list that m.json was trained on")
+    refused(program(recipe, *apply("tenth")), "trials_tenth shares 10.0 % of its trials with trials_dev, the list that m.json")
+    done = program(recipe, *apply("twentieth"))
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((recipe / "out/result_trials_twentieth.json").read_text())
+    assert figures["calibration_trials_seen"] == 0.05 and figures["calibration_same_list"] is False
+    (recipe / "trials_dev").unlink()
+    assert "is not known: trials_dev is not the list any more" in program(recipe, *apply("twentieth")).stdout
+    assert json.loads((recipe / "out/result_trials_twentieth.json").read_text())["calibration_trials_seen"] is None
+    refused(program(recipe, *apply("turned")), "trials_turned is the list")
 
 
 def test_what_does_not_fit_the_model_is_named(recipe):

@@ -133,6 +133,22 @@ def test_kmeans_may_leave_numbers_out():
         run(KMEANS_AHC, x, names, lambda rows, k: np.arange(len(rows)) % 10)
 
 
+def test_kmeans_alone_and_centroids_that_end_up_empty():
+    x, names, truth = planted(noise=0.02)
+    config = {"method": "kmeans", "clusters": 12}
+    found = run(config, x, names, lambda rows, k: truth[np.argsort(names)] - k)
+    assert same(found.group, truth) and found.group.min() == 0 and found[1:] == (0, 0, ())
+    found = run({**config, "clusters": 20}, x, names, lambda rows, k: 3 * truth[np.argsort(names)])
+    assert same(found.group, truth) and found.notes == ("12 of 20 clusters are left; k-means gave the others no utterance",)
+    found = run({**config, "min_size": 20, "max_size": 20}, x, names, lambda rows, k: truth[np.argsort(names)])
+    assert found[1:3] == (0, 0)
+    with pytest.raises(InputError, match="clusters is 300, but there are only 240 utterances"):
+        run({**config, "clusters": 300}, x, names, sklearn_kmeans)
+    with pytest.raises(InputError, match="fewer than two clusters"):
+        run(config, x, names, lambda rows, k: np.zeros(len(rows), int))
+    assert clustering_schemes.check(ClusterConfig(**config), 10**6, max_gb=0.1) == 10**6, "no tree, no memory for one"
+
+
 def test_pca_keeps_the_share_of_scikit_learn():
     x = np.random.default_rng(0).normal(size=(100, 10)) * np.arange(1, 11) + 3
     x /= np.linalg.norm(x, axis=1, keepdims=True)
@@ -240,6 +256,35 @@ def test_free_memory_is_between_nothing_and_all():
     assert 2**20 < clustering.free_bytes() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+def group(folder, limit, used, cached, v1=False):
+    """The files of a control group."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names, total = (("limit_in_bytes", "usage_in_bytes"), "total_") if v1 else (("max", "current"), "")
+    for name, value in zip(names, (limit, used), strict=True):
+        (folder / f"memory.{name}").write_text(f"{value}\n")
+    (folder / "memory.stat").write_text(f"anon 5\n{total}inactive_file {cached}\n{total}active_file 1\n")
+
+
+def test_control_groups_limit_what_is_free(tmp_path, monkeypatch):
+    """The process's own group and those above it, less what they use; of version 2 and 1."""
+    own, root = tmp_path / "cgroup", tmp_path / "fs"
+    assert clustering.control_group_bytes(str(own), str(root)) == np.inf
+    own.write_text("4:memory:/none\n0::/user/job 7\n")
+    assert clustering.control_group_bytes(str(own), str(root)) == np.inf
+    group(root / "user/job 7", "max", 10, 0)
+    assert clustering.control_group_bytes(str(own), str(root)) == np.inf
+    group(root / "user", 1000, 700, 99)
+    assert clustering.control_group_bytes(str(own), str(root)) == 400
+    group(root / "user/job 7", 500, 300, 0)
+    assert clustering.control_group_bytes(str(own), str(root)) == 201
+    own.write_text("4:cpu,memory:/user/job\n1:name=systemd:/user/job 7\n")
+    group(root / "memory/user", 2**63 - 4096, 700, 99, v1=True)
+    group(root / "memory", 900, 300, 49, v1=True)
+    assert clustering.control_group_bytes(str(own), str(root)) == 650, "a group that is not to be seen from here is passed over"
+    monkeypatch.setattr(clustering, "control_group_bytes", lambda: 123)
+    assert clustering.free_bytes() == 123
+
+
 @pytest.mark.parametrize(("value", "words"), [(np.nan, "u2 holds NaN"), (0.0, "u2 has length zero")])
 def test_bad_embeddings_are_named(value, words):
     x = np.random.default_rng(0).normal(size=(4, 3))
@@ -279,7 +324,9 @@ def test_what_cannot_be_is_refused_in_a_sentence():
 
 @pytest.mark.parametrize(("tree", "words"), [
     ({}, "either clusters or threshold"), ({"clusters": 3, "threshold": 0.1}, "either clusters or threshold"),
-    ({"clusters": 3}, "needs kmeans_clusters"), ({"method": "cosine_ahc", "clusters": 1}, "greater than or equal to 2"),
+    ({"clusters": 3}, "needs kmeans_clusters"), ({"method": "kmeans", "threshold": 0.1}, "kmeans takes clusters"),
+    ({"method": "kmeans", "clusters": 3, "kmeans_clusters": 9}, "kmeans takes clusters, and neither"),
+    ({"method": "cosine_ahc", "clusters": 1}, "greater than or equal to 2"),
     ({"clusters": 9, "kmeans_clusters": 8}, "more than kmeans_clusters"), ({"method": "plda_ahc", "clusters": 3}, "plda_clusters or"),
     ({"method": "cosine_ahc", "clusters": 3, "plda_threshold": 0}, "not for cosine_ahc"),
     ({"clusters": 3, "kmeans_clusters": 8, "kmeans_share": 0.5}, "not both"),

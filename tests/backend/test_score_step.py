@@ -186,7 +186,21 @@ def test_cohort_of_cluster_means(recipe):
     assert [figures[0][key] for key in ("top_n", "cohort_size", "cohort_labels")] == [4, 4, "pseudo"]
     assert [figures[1][key] for key in ("snorm", "top_n", "cohort_labels")] == ["z", None, "pseudo"]
     done = program(recipe, "--snorm", "s", "--cohort", "emb", "--bootstrap", "0", "trials_x.txt", "emb", "emb", "own")
-    assert done.returncode == 0 and "note: 30 ids of the cohort are also in the trials" in done.stdout
+    assert done.returncode == 0 and "note: 30 utterances of the cohort are also in the trials" in done.stdout
+
+
+def test_utterances_of_the_trials_are_counted_in_a_cohort_of_means(recipe):
+    """Those behind the means, and those behind the models of an enrolment map, which are what the means would stand against."""
+    table.write(recipe / "clusters", {f"id{s}-v-{n}": f"cluster-{n}" for s in range(6) for n in range(4)})
+    words = ("--snorm", "s", "--cohort", "emb", "--cohort-utt2spk", "clusters", "--bootstrap", "0")
+    done = program(recipe, *words, "trials_x.txt", "emb", "emb", "own")
+    assert done.returncode == 0 and "note: 24 utterances of the cohort are also in the trials" in done.stdout, done.stderr
+    assert json.loads((recipe / "own/result_trials_x.json").read_text())["cohort_in_trials"] == 24
+    table.write(recipe / "models", {f"m{s}": f"id{s}-v-0 id{s}-v-1" for s in range(6)})
+    trial_list.write(recipe / "trials_m", *zip(*((f"m{s}", f"id{t}-v-4", s == t) for s in range(5) for t in range(6)), strict=True))
+    done = program(recipe, "--enrol-map", "models", *words, "trials_m", "emb", "emb", "mapped")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((recipe / "mapped/result_trials_m.json").read_text())["cohort_in_trials"] == 10
 
 
 def test_enrolment_with_several_utterances(recipe):

@@ -199,3 +199,42 @@ def test_relabel(data, tmp_path):
         with pytest.raises(InputError, match=named):
             datadir.relabel(data, str(tmp_path / "no"), wrong, "pseudo")
     assert not (tmp_path / "no").exists()
+
+
+def test_true_labels_never_keep_the_mark_of_clusters(data, tmp_path):
+    """Whatever writes over a relabelled directory says what its own labels are."""
+    out, labels = str(tmp_path / "out"), {"s0-u1": "c2", "s1-u0": "c1", "s2-u3": "c2"}
+    for write in (lambda: datadir.combine(out, data), lambda: datadir.subset(data, out, speakers=["s1"]),
+                  lambda: datadir.write(out, wav={"a": "a.wav"}, utt2spk={"a": "a"})):
+        datadir.relabel(data, out, labels, "pseudo")
+        write()
+        assert datadir.label_source(out) == "speaker" and not os.path.exists(f"{out}/{datadir.LABEL_SOURCE}")
+
+
+def test_the_mark_of_clusters_goes_along(data, tmp_path):
+    clustered, out = str(tmp_path / "clustered"), str(tmp_path / "out")
+    datadir.relabel(data, clustered, {"s0-u1": "c2", "s1-u0": "c1", "s2-u3": "c2"}, "pseudo + speaker (15 %)")
+    datadir.subset(clustered, out, speakers=["c2"])
+    parts = datadir.split(clustered, 2)
+    assert {datadir.label_source(folder) for folder in (out, *parts)} == {"pseudo + speaker (15 %)"}
+    datadir.fix(clustered)
+    assert datadir.label_source(clustered) == "pseudo + speaker (15 %)"
+    rest = str(tmp_path / "rest")
+    datadir.subset(data, rest, utts=["s0-u0", "s1-u1"])
+    datadir.combine(str(tmp_path / "both"), rest, clustered)
+    assert datadir.label_source(tmp_path / "both") == "speaker + pseudo + speaker (15 %)"
+    datadir.write(out, wav={"a": "a.wav"}, utt2spk={"a": "a"}, labels="pseudo")
+    assert datadir.label_source(out) == "pseudo"
+
+
+def test_a_run_that_is_cut_off_never_makes_true_labels_look_like_clusters(data, tmp_path, monkeypatch):
+    out = str(tmp_path / "out")
+    datadir.relabel(data, out, {"s0-u1": "c2", "s1-u0": "c1"}, "pseudo")
+
+    def full_disk(path, mapping):
+        raise OSError("no space left")
+    monkeypatch.setattr(table, "write", full_disk)
+    for write in (lambda: datadir.subset(data, out, speakers=["s1"]), lambda: datadir.relabel(data, out, {"s0-u1": "c"}, "other")):
+        with pytest.raises(OSError, match="no space"):
+            write()
+        assert datadir.label_source(out) == "speaker"

@@ -152,3 +152,10 @@ def test_help_is_fast_and_needs_no_torch():
                           capture_output=True, text=True, check=True)
     assert "--format" in done.stdout
     assert not any(name in done.stderr for name in (" torch", " scipy", " soundfile", " numpy"))
+
+
+def test_what_the_labels_are_goes_along(recipe):
+    datadir.relabel(str(recipe / "data"), str(recipe / "clustered"), dict.fromkeys(table.read(recipe / "data/utt2spk"), "c1"), "pseudo")
+    for source, expected in (("clustered", "pseudo"), ("data", "speaker"), ("clustered", "pseudo")):
+        done = pack(recipe, "--nj", "1", source, "out")
+        assert done.returncode == 0 and datadir.label_source(recipe / "out") == expected, done.stderr

@@ -26,9 +26,44 @@ def test_crossing_lies_where_the_weighted_densities_are_equal():
 
 
 def test_no_crossing_lets_all_pass():
+    """Of few wide values around nearly the same mean as many narrow ones, the narrow ones are denser at both means."""
     assert crossing(np.zeros(50)) == math.inf  # all alike
-    wide = np.concatenate([np.random.default_rng(0).normal(0, 0.01, 20), np.random.default_rng(1).normal(0.001, 1.0, 2000)])
-    assert crossing(wide) == math.inf or abs(crossing(wide)) < 0.1
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(-0.3, 2.0, 500), rng.normal(0, 0.3, 9500)])
+    for values in (x, -x):
+        mixture = fitted(values)
+        order = np.argsort(mixture.means_[:, 0])
+        inside = np.linspace(*mixture.means_[order, 0], 1000)
+        low, high = (weighted_density(mixture, component, inside) for component in order)
+        assert abs(mixture.means_).max() < 0.6 and ((low < high).all() or (low > high).all()), "so the case is what it is said to be"
+        assert crossing(values) == math.inf
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_at_the_gate_the_component_of_low_losses_gives_way(seed):
+    rng = np.random.default_rng(seed)
+    spreads, sizes, gap = rng.uniform(0.2, 2, 2), rng.integers(300, 3000, 2), rng.uniform(0.5, 5)
+    x = np.concatenate([rng.normal(0, spreads[0], sizes[0]), rng.normal(gap, spreads[1], sizes[1])])
+    at, mixture = crossing(x), fitted(x)
+    order = np.argsort(mixture.means_[:, 0])
+    inside = np.linspace(*mixture.means_[order, 0], 10_001)
+    low, high = (weighted_density(mixture, component, inside) for component in order)
+    changes = np.flatnonzero((low > high)[:-1] & (low <= high)[1:])
+    assert np.count_nonzero(np.diff(low > high)) == len(changes) <= 1, "the lower component never takes over again"
+    if len(changes):
+        assert inside[changes[0]] <= at <= inside[changes[0] + 1]
+    else:
+        assert at == math.inf
+
+
+def fitted(x):
+    from sklearn.mixture import GaussianMixture
+    return GaussianMixture(2, means_init=np.quantile(x, [[0.1], [0.9]]), max_iter=200, random_state=0).fit(x[:, None])
+
+
+def weighted_density(mixture, component, x):
+    w, m, v = mixture.weights_[component], mixture.means_[component, 0], mixture.covariances_[component, 0, 0]
+    return w * np.exp(-(x - m) ** 2 / (2 * v)) / np.sqrt(v)
 
 
 def test_what_is_remembered_and_fitted():
