@@ -13,6 +13,7 @@ init=true           # false: the architecture of --model with fresh weights
 ft=once             # once | step1: classifier and last affine layers | step2: step1, then everything | none: probes alone
 probes="logistic"   # probes on the embeddings of --model, e.g. "logistic linear_svm mlp knn plda"; empty: none
 layer=              # probe a layer inside the encoder in place of its embedding, e.g. pooling
+frame_model=        # probe this in place of --model: "ARCH CHECKPOINT" as steps/extract_frame_model.sh takes them; --layer: a number
 mmse=false          # true: also a linear regression of the MMSE score on the embeddings, cross-validated
 speech=chunks       # chunks: Normalised_audio-chunks | participant: turns cut out by the transcript | all: whole recordings
 cv=5                # folds of the cross-validation, participants never divided | loso: one participant in turn
@@ -38,15 +39,19 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 case $ft in once|step1|step2|none) ;; *) die "--ft takes once, step1, step2 or none, not '$ft'" ;; esac
 [ "$pool" = mean ] || [ "$pool" = vote ] || die "--pool takes mean or vote, not '$pool'"
 [ -z "$model" ] || [ -s "$model" ] || die "there is no model $model; train it (egs/voxceleb/run.sh), or leave --model out"
+arch=${frame_model%% *} checkpoint=${frame_model#* }
+[ -z "$frame_model" ] || [ "$checkpoint" = random ] || [ -s "$checkpoint" ] ||
+  die "there is no checkpoint '$checkpoint'; --frame-model takes \"ARCH CHECKPOINT\", a file or the word random"
 [ -n "$model" ] || [[ $ft = once || $ft = none ]] || die "--ft $ft is for weights that were learnt before; give --model"
-[ -n "$model" ] || [ "$mmse" = false ] || die "--mmse regresses on the embeddings of a model; give --model"
+[ -n "$model$frame_model" ] || [ "$mmse" = false ] || die "--mmse regresses on the embeddings of a model; give --model or --frame-model"
 data=data exps=exp scratch=conf/scratch.yaml
 if [ "$mini" = true ]; then
   data=data_mini exps=exp_mini scratch=conf/mini/scratch.yaml corpora=data_mini/corpora
-  : "${adress:=$corpora/ADReSS}"; [ "$augment" = false ] || : "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
+  : "${adress:=$corpora/ADReSS}"
+  if [ "$augment" = true ]; then : "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"; fi
 fi
-what=$speech; [ "$speech" != chunks ] || what=; root=$data${what:+/$what}   # data directories of one kind of speech
-cut=$root/folds_$cv final=$root/final start=scratch fresh=; [ "$init" = true ] || fresh=_fresh
+case $speech in chunks) what= ;; participant|all) what=$speech ;; *) die "--speech takes chunks, participant or all, not '$speech'" ;; esac
+root=$data${what:+/$what} cut=$root/folds_$cv final=$root/final start=scratch fresh=; [ "$init" = true ] || fresh=_fresh
 [ -z "$model" ] || start=$(basename "$(dirname "$(readlink -f "$model")")")   # named after the system that it is
 name=$start${fresh}_$ft${what:+_$what}${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
 
@@ -87,26 +92,32 @@ esac
 on() {   # PART: how its participants are told
   echo "--labels $root/adress_$1/utt2diagnosis --pool $pool --groups $root/adress_$1/utt2spk"
 }
+# shellcheck disable=SC2046  # on() gives several words
 for seed in $seeds; do
   jobs=(--cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --set "seed=$seed")
   if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
-    # shellcheck disable=SC2046
     local/finetune_folds.sh "${jobs[@]}" $(on train) "${options[@]}" "$cut" "$exps/${name}_cv$cv/seed$seed"
   fi
   if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ "$ft" != none ]; then
-    # shellcheck disable=SC2046
     local/finetune_folds.sh "${jobs[@]}" $(on test) "${options[@]}" "$final" "$exps/${name}_test/seed$seed"
   fi
 done
 
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ -n "$model" ]; then
-  jobs=(--cuda-cmd "$cuda_cmd" --cmd "$train_cmd" --ngpu "$ngpu" --nj "$nj" --model "$model" --layer "$layer"
-        --untrained "$([ "$init" = true ] && echo false || echo true)")
-  emb=$root/adress_packed probed=$exps/probes_$start$fresh${what:+_$what}${layer:+_$layer}
-  # shellcheck disable=SC2046
+# shellcheck disable=SC2046
+if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ -n "$model$frame_model" ]; then
+  jobs=(--cuda-cmd "$cuda_cmd" --cmd "$train_cmd" --ngpu "$ngpu" --nj "$nj") emb=$root/adress_packed
+  [ -z "$frame_model" ] || { start=${arch}_$(basename "${checkpoint%.*}"); fresh=; }
+  probed=$exps/probes_$start$fresh${what:+_$what}${layer:+_$layer}
+  if [ -n "$frame_model" ]; then
+    steps/extract_frame_model.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --layer "${layer:-mean}" "$arch" "$checkpoint" \
+      "$emb" "${probed}_emb"
+    jobs+=(--emb "${probed}_emb")
+  else
+    jobs+=(--model "$model" --layer "$layer" --untrained "$([ "$init" = true ] && echo false || echo true)")
+  fi
   local/probe_folds.sh "${jobs[@]}" $(on train) --probes "$probes" "$emb" "$cut" "${probed}_cv$cv"
-  # shellcheck disable=SC2046
-  local/probe_folds.sh "${jobs[@]}" $(on test) --labels "$emb/utt2diagnosis" --tested "$root/adress_test/utt2diagnosis" --probes "$probes" "$emb" "$final" "${probed}_test"
+  local/probe_folds.sh "${jobs[@]}" $(on test) --labels "$emb/utt2diagnosis" --tested "$root/adress_test/utt2diagnosis" \
+    --probes "$probes" "$emb" "$final" "${probed}_test"
   if [ "$mmse" = true ]; then
     local/make_mmse_folds.sh --cv "$cv" "$root/adress_train_packed" "$root/mmse"
     local/probe_folds.sh "${jobs[@]}" --target regression --probes ridge --labels "$root/mmse/utt2mmse" --pool mean \

@@ -12,6 +12,7 @@ init=true           # false: the architecture of --model with fresh weights
 ft=once             # once | step1: classifier and last affine layers | step2: step1, then everything | none: probes alone
 probes="logistic"   # probes on the embeddings of --model, e.g. "logistic linear_svm mlp knn plda"; empty: none
 layer=              # probe a layer inside the encoder in place of its embedding, e.g. pooling
+frame_model=        # probe this in place of --model: "ARCH CHECKPOINT" as steps/extract_frame_model.sh takes them; --layer: a number
 folds=session       # session: 5, one session held out in turn | speaker: 10, one speaker in turn
 classes="angry happy neutral sad"   # emotions to keep
 merge_excited=false # true: excited counts as happy
@@ -35,13 +36,18 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
 case $folds in session) by=utt2session ;; speaker) by=utt2spk ;; *) die "--folds takes session or speaker, not '$folds'" ;; esac
+case $kind in all|improvised|scripted) ;; *) die "--kind takes all, improvised or scripted, not '$kind'" ;; esac
 case $ft in once|step1|step2|none) ;; *) die "--ft takes once, step1, step2 or none, not '$ft'" ;; esac
 [ -z "$model" ] || [ -s "$model" ] || die "there is no model $model; train it (egs/voxceleb/run.sh), or leave --model out"
+arch=${frame_model%% *} checkpoint=${frame_model#* }
+[ -z "$frame_model" ] || [ "$checkpoint" = random ] || [ -s "$checkpoint" ] ||
+  die "there is no checkpoint '$checkpoint'; --frame-model takes \"ARCH CHECKPOINT\", a file or the word random"
 [ -n "$model" ] || [[ $ft = once || $ft = none ]] || die "--ft $ft is for weights that were learnt before; give --model"
 data=data exps=exp scratch=conf/scratch.yaml
 if [ "$mini" = true ]; then
   data=data_mini exps=exp_mini scratch=conf/mini/scratch.yaml corpora=data_mini/corpora
-  : "${iemocap:=$corpora/IEMOCAP}"; [ "$augment" = false ] || : "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
+  : "${iemocap:=$corpora/IEMOCAP}"
+  if [ "$augment" = true ]; then : "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"; fi
 fi
 all=$data/iemocap cut=$data/folds_$folds start=scratch
 [ "$valid_share" = 0 ] || cut=${cut}_valid$valid_share
@@ -82,10 +88,17 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
   done
 fi
 
-if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ -n "$model" ] && [ -n "$probes" ]; then
+if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ -n "$model$frame_model" ] && [ -n "$probes" ]; then
+  if [ -n "$frame_model" ]; then
+    probed=$exps/probes_${arch}_$(basename "${checkpoint%.*}")_$folds${layer:+_$layer} from=(--emb "$probed/emb")
+    steps/extract_frame_model.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --layer "${layer:-mean}" "$arch" "$checkpoint" \
+      "${all}_packed" "$probed/emb"
+  else
+    probed=$exps/probes_$start$([ "$init" = true ] || echo _fresh)_$folds${layer:+_$layer}
+    from=(--model "$model" --layer "$layer" --untrained "$([ "$init" = true ] && echo false || echo true)")
+  fi
   local/probe_folds.sh --cuda-cmd "$cuda_cmd" --cmd "$train_cmd" --ngpu "$ngpu" --nj "$nj" --labels "$all/utt2emotion" \
-    --model "$model" --layer "$layer" --untrained "$([ "$init" = true ] && echo false || echo true)" --probes "$probes" \
-    "${all}_packed" "$cut" "$exps/probes_$start$([ "$init" = true ] || echo _fresh)_$folds${layer:+_$layer}"
+    "${from[@]}" --probes "$probes" "${all}_packed" "$cut" "$probed"
 fi
 
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then

@@ -80,7 +80,7 @@ case $study in
         more=$iemocap folds=session; [ "$task" = iemocap ] || more=$adress folds=cv5
         # shellcheck disable=SC2086
         (cd "../$task" && ./run.sh --mini "$mini" --ft none --frame-model "$frame_model" $more)
-        table+=("${frame_model%% *} (probe):$task=../$task/$exps/probes_${frame_model%% *}_$folds/logistic")
+        table+=("${frame_model%% *} (probe):$task=../$task/$exps/probes_${frame_model%% *}_$(basename "${frame_model##* }" .pt)_$folds/logistic")
       done
     else
       table+=("frame-level model (no checkpoint given: not run):iemocap=")
