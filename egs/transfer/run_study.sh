@@ -9,14 +9,15 @@ study=chunks        # chunks: crops of 1, 2, 4, 8 s, whole | augment: clean, noi
 tasks="iemocap adress"   # some of: voxceleb iemocap adress
 model=              # final.pt that is fine-tuned (all studies but init)
 models=             # init: the models to compare, e.g. "../voxceleb/exp/xvector_tdnn/final.pt ../voxceleb/exp/dino_lresnet34/final.pt"
-frame_model=        # init: "ARCH CHECKPOINT" of a frame-level model, pooled over time (torchaudio's format); probes alone
+frame_model=        # init: "ARCH CHECKPOINT" of a frame-level model, pooled over time (see steps/extract_frame_model.sh); probes alone
 seeds="0 1 2"       # of the fine-tunings
 iemocap=            # more for ../iemocap/run.sh, e.g. --iemocap="--iemocap /corpora/IEMOCAP --nj 8"
 adress=             # more for ../adress/run.sh
 voxceleb=           # more for ../voxceleb/run.sh; its --system is the one that --system names
 system=supervised_from_dino_once_short   # voxceleb: the fine-tuned system, whose chain begins with the model
 mini=false          # true: on the synthetic corpora
-help_message="usage: $0 --study chunks|augment|steps|init --model M [--tasks 'T ...'] [--iemocap 'OPTIONS'] [--adress 'OPTIONS'] [--mini true]"
+help_message="usage: $0 --study chunks|augment|steps|init --model M [--tasks 'T ...'] [--iemocap 'OPTIONS'] [--adress 'OPTIONS']
+       [--mini true]"
 . ./path.sh; . utils/parse_options.sh
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
@@ -80,7 +81,8 @@ case $study in
         more=$iemocap folds=session; [ "$task" = iemocap ] || more=$adress folds=cv5
         # shellcheck disable=SC2086
         (cd "../$task" && ./run.sh --mini "$mini" --ft none --frame-model "$frame_model" $more)
-        table+=("${frame_model%% *} (probe):$task=../$task/$exps/probes_${frame_model%% *}_$(basename "${frame_model##* }" .pt)_$folds/logistic")
+        arch=${frame_model%% *} weights=$(basename "${frame_model##* }" .pt)
+        table+=("$arch (probe):$task=../$task/$exps/probes_${arch}_${weights}_$folds/logistic")
       done
     else
       table+=("frame-level model (no checkpoint given: not run):iemocap=")

@@ -12,9 +12,9 @@ from sslspk.train.model import read_encoder_state
 def initialise(method: Method, config: SystemConfig, data: str, say) -> str:
     """Fill a new method as train.init_from and train.init_part say; returns the labels that those weights had seen.
 
-    encoder: every bare encoder gets that of the model. everything: whatever of the other run's newest checkpoint has a place of
-    the same name and shape here (queue, key encoder, projection, head); it must have been trained on the same data, whose
-    fingerprint is `data`.
+    encoder: every bare encoder gets that of the model. everything: whatever of the other run's newest checkpoint (the best epoch's
+    where they were judged on train.valid) has a place of the same name and shape here (queue, key encoder, projection, head); it must
+    have been trained on the same data, whose fingerprint is `data`.
     """
     model, part = config.train.init_from, config.train.init_part
     if model is None:
@@ -39,6 +39,9 @@ def _take_over(method: Method, exp: Path, data: str, say) -> None:
     newest = checkpoint.load_newest(exp, say)
     if newest is None:
         raise InputError(f"{exp}: holds no checkpoint to take everything from; use --set train.init_part=encoder, or train it again.")
+    best = newest.get("best", {"step": 0})["step"]  # epochs were judged on train.valid, and final.pt is that of this step
+    if best:
+        newest = checkpoint.load(checkpoint.at(exp, best))
     if newest["data"] != data:  # queue and prototypes speak of recordings and speakers by number
         raise InputError(f"{exp}: was trained on other data ({newest['data']}, now {data}); use --set train.init_part=encoder.")
     mine, theirs = method.state_dict(), newest["method"]

@@ -143,12 +143,17 @@ def test_balanced_drawing(emotions):
     assert sorted(plain.order(0)) == list(range(12))
 
 
-def test_best_epoch_is_kept_and_patience_ends_training(emotions, tmp_path, capsys):
-    """Judged by data whose labels are the wrong way round: what is learnt makes it worse."""
-    valid = tmp_path / "valid"
+def wrong_way_round(emotions, valid):
+    """The same recordings with the other label each."""
     datadir.subset(str(emotions), str(valid), utts=list(table.read(emotions / "wav.scp")))
     flip = {"glad": "sad", "sad": "glad"}
     table.write(valid / "utt2emotion", {utt: flip[one] for utt, one in table.read(emotions / "utt2emotion").items()})
+    return valid
+
+
+def test_best_epoch_is_kept_and_patience_ends_training(emotions, tmp_path, capsys):
+    """Judged by data whose labels are the wrong way round: what is learnt makes it worse."""
+    valid = wrong_way_round(emotions, tmp_path / "valid")
     config = tiny(**{**EMOTION, "train.steps": 90, "train.valid": str(valid), "train.patience": 2, "train.lr": 0.003, "train.keep": 1})
     job = train_here(config, emotions, tmp_path / "exp")
     recalls = [float(one) for one in re.findall(r"mean recall ([\d.]+)", capsys.readouterr().out)]
@@ -158,6 +163,18 @@ def test_best_epoch_is_kept_and_patience_ends_training(emotions, tmp_path, capsy
     assert content["info"]["step"] == job.best["step"] == 3 * (best + 1)
     kept = checkpoint.load(checkpoint.at(tmp_path / "exp", job.best["step"]))["method"]
     assert torch.equal(content["encoders"]["encoder"]["layers.0.conv.weight"], kept["encoder.layers.0.conv.weight"])
+
+
+def test_second_step_starts_from_the_best_epoch_of_the_first(emotions, tmp_path):
+    """Where the last epoch is another one, final.pt and what the second step takes are still the same weights."""
+    valid = wrong_way_round(emotions, tmp_path / "valid")
+    config = {**EMOTION, "train.steps": 90, "train.valid": str(valid), "train.patience": 2, "train.lr": 0.003}
+    job = train_here(tiny(**config), emotions, tmp_path / "step1")
+    assert job.best["step"] < job.step
+    second = tiny(**config, **{"train.init_from": str(tmp_path / "step1/final.pt"), "train.init_part": "everything"})
+    start, content = prepare(second, emotions, tmp_path / "step2", CPU, print).method, checkpoint.load(tmp_path / "step1/final.pt")
+    assert torch.equal(start.classifier.weight, content["classifier"]["weight"])
+    assert same({"encoder": start.encoder.state_dict()}, content["encoders"])
 
 
 def test_early_stopping_survives_a_resume(emotions, tmp_path):

@@ -1,0 +1,109 @@
+"""Tables of classifications: of a folder of experiments, of two that are compared, of a study over tasks."""
+import json
+import runpy
+import sys
+
+import numpy as np
+import pytest
+from recipe_copy import ROOT
+
+from sslspk.errors import InputError
+from sslspk.io import predictions, table
+from sslspk.metrics import class_report, classification
+
+CLASSES = ["glad", "sad"]
+
+
+def call(name, *args):
+    """The program local/NAME.py, as if called with these arguments."""
+    sys.argv = [name, *map(str, args)]
+    return runpy.run_path(str(ROOT / f"local/{name}.py"))["main"]()
+
+
+@pytest.fixture(autouse=True)
+def arguments(monkeypatch):
+    monkeypatch.setattr("sys.argv", [])
+
+
+def write_result(folder, ua, **more):
+    folder.mkdir(parents=True)
+    shares = dict.fromkeys(("wa_percent", "ua_percent", "macro_f1_percent", "micro_f1_percent"), ua)
+    row = {"task": "classification", **shares, "ua_percent_low": ua - 5, "ua_percent_high": ua + 5, "mean": shares,
+           "std": dict.fromkeys(shares, 1.5), "folds": [{}, {}], "pool": "none", "labels": "emotion", "commit": "abc", **more}
+    (folder / "result.json").write_text(json.dumps(row))
+
+
+def test_experiments_over_seeds_and_probes(tmp_path, capsys):
+    for seed, ua in enumerate((60.0, 70.0)):
+        write_result(tmp_path / f"dino_once/seed{seed}", ua, labels=["emotion", "emotion"])
+    write_result(tmp_path / "probes_dino/plda", 80.0, labels="none", pool="vote", probe_labels_from=["data/utt2emotion"])
+    write_result(tmp_path / "probes_dino/ridge", 0.0, task="regression", rmse=3.5, mean={"rmse": 3.4}, std={"rmse": 0.1}, pool="mean")
+    call("show_classes", "--out", tmp_path / "RESULTS.md", tmp_path)
+    text = capsys.readouterr().out
+    assert (tmp_path / "RESULTS.md").read_text() in text
+    assert "| dino_once | 2 | 65.00 (60.00-70.00) | +-7.07 | 65.00 +-1.50 | 65.00 | 65.00 | 65.00 | utterance | emotion | abc |" in text
+    assert "| probes_dino plda | 1 | 80.00 (75.00-85.00) |  | 80.00 +-1.50 | 80.00 | 80.00 | 80.00 | majority vote | emotion |" in text
+    assert "| probes_dino ridge | 1 | 3.50 |  | 3.40 +-0.10 | mean posterior | emotion | abc |" in text
+    assert text.index("probes_dino plda") < text.index("dino_once") < text.index("probes_dino ridge")
+    with pytest.raises(InputError, match="run the stages before this one"):
+        call("show_classes", "--out", tmp_path / "x.md", tmp_path / "dino_once/seed0")
+
+
+def experiment(folder, truth, wrong):
+    """One fold of predictions that are right but for the utterances `wrong`."""
+    told = [1 - CLASSES.index(one) if utt in wrong else CLASSES.index(one) for utt, one in truth.items()]
+    folder.mkdir(parents=True)
+    predictions.write(folder / "predictions.tsv", list(truth), CLASSES, 0.2 + 0.6 * np.eye(2)[told])
+
+
+def test_a_difference_is_told_or_cannot_be_told(tmp_path, capsys):
+    """Ten speakers with two utterances of each class; B errs once with each of them, C as often as A, with others."""
+    truth = {f"s{s}-{k}": CLASSES[k % 2] for s in range(10) for k in range(4)}
+    table.write(tmp_path / "utt2emotion", truth)
+    table.write(tmp_path / "utt2spk", {utt: utt.split("-")[0] for utt in truth})
+    wrong = {"A": {"s0-0", "s1-1"}, "B": {f"s{s}-0" for s in range(10)}, "C": {"s2-0", "s3-1"}}
+    for name, utts in wrong.items():
+        for seed in (0, 1):
+            experiment(tmp_path / f"{name}/seed{seed}/fold_1/test", truth, utts)
+        (tmp_path / f"{name}/seed0_step1").mkdir()   # of a fine-tuning in two steps: no seed of its own
+    common = ("--labels", tmp_path / "utt2emotion", "--utt2spk", tmp_path / "utt2spk")
+    call("compare_classes", *common, tmp_path / "A", tmp_path / "B")
+    said = capsys.readouterr().out
+    assert f"{tmp_path}/A 95.00, {tmp_path}/B 75.00: difference +20.00 (" in said and f"{tmp_path}/A is better" in said
+    call("compare_classes", *common, tmp_path / "A", tmp_path / "C")
+    said = capsys.readouterr().out
+    assert "difference +0.00 (" in said and "cannot be told" in said
+    low, high = (float(x) for x in said.split("(")[1].split(")")[0].split(" to "))
+    speaker = np.array([int(utt[1]) for utt in truth])
+    right = {name: np.array([CLASSES.index(one) ^ (utt in wrong[name]) for utt, one in truth.items()]) for name in "AC"}
+    codes = [CLASSES.index(one) for one in truth.values()]
+    tables = {name: classification.speaker_bootstrap(codes, right[name], speaker, 2, replicates=10000) for name in "AC"}
+    gap = 100 * (classification.unweighted_accuracy(tables["A"]) - classification.unweighted_accuracy(tables["C"]))
+    assert (low, high) == pytest.approx(tuple(np.percentile(gap, [2.5, 97.5])), abs=0.01)
+    table.write(tmp_path / "utt2emotion", {**truth, "s9-9": "sad"})
+    with pytest.raises(InputError, match="40 utterances were classified and 41 have a label"):
+        call("compare_classes", *common, tmp_path / "A", tmp_path / "B")
+
+
+def test_a_study_over_tasks(tmp_path, capsys):
+    for seed, ua in enumerate((60.0, 70.0)):
+        write_result(tmp_path / f"emo/seed{seed}", ua)
+    write_result(tmp_path / "probe", 50.0)
+    sv = tmp_path / "sv/scores_encoder"
+    sv.mkdir(parents=True)
+    (sv / "result_trials_veri_test2.json").write_text(json.dumps(
+        {"system": "sv", "weights": "encoder", "trained_on": "v", "labels": "speaker", "commit": "abc", "eer_percent": 12.345}))
+    call("show_study", "--title", "chunks", "--out", tmp_path / "out/S.md", f"1 s:iemocap={tmp_path}/emo", f"1 s:voxceleb={tmp_path}/sv",
+         f"2 s:iemocap={tmp_path}/probe", f"2 s:voxceleb={tmp_path}/none", "wavlm:iemocap=")
+    text = (tmp_path / "out/S.md").read_text()
+    assert "| | voxceleb, EER % | iemocap, UA % |" in text
+    assert "| 1 s | 12.35 | 65.00 (60.00-70.00), 2 seeds |" in text or "| 1 s | 12.34 | 65.00 (60.00-70.00), 2 seeds |" in text
+    assert "| 2 s | not run | 50.00 (45.00-55.00) |" in text and "| wavlm | not run | not run |" in text and text in capsys.readouterr().out
+    with pytest.raises(InputError, match="a cell is written VARIANT:TASK=EXPERIMENT"):
+        call("show_study", "--title", "x", "--out", tmp_path / "x.md", "1 s:sing=x")
+
+
+def test_means_over_seeds():
+    rows = [{"rmse": 1.0, "rmse_low": 0.5, "rmse_high": 2.0}, {"rmse": 3.0, "rmse_low": 1.5, "rmse_high": 4.0}]
+    assert class_report.mean_over_seeds(rows, "rmse") == 2.0 and class_report.interval_over_seeds(rows, "rmse") == "2.00 (1.00-3.00)"
+    assert class_report.interval_over_seeds([{"rmse": 1.0}, rows[0]], "rmse") == "1.00"
