@@ -2,8 +2,11 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,26 +18,43 @@ SYNTH = ("--speakers 6 --test-speakers 4 --sessions 2 --utts 2 --seconds 1.2 2.0
 SMALL = ("train.steps=3", "data.batch_size=8", "data.workers=0", "method.out_dim=64", "train.log_every=1")
 
 
-def make(folder: Path) -> Path:
-    """A copy of egs/voxceleb below `folder`, beside links to the code that it uses; returns the recipe directory."""
-    recipe = folder / "egs/voxceleb"
+def make(folder: Path, name: str = "voxceleb") -> Path:
+    """A copy of egs/`name` below `folder`, beside links to the code that it uses; returns the recipe directory."""
+    source, recipe = ROOT / "egs" / name, folder / "egs" / name
     recipe.mkdir(parents=True)
-    for name in (*LINKS, "tools", "sslspk"):
-        (folder / name).symlink_to(ROOT / name)
-    for name in LINKS:
-        (recipe / name).symlink_to(Path("../..") / name)
-    for name in (*(path.name for path in VOXCELEB.glob("run*.sh")), "path.sh", "cmd.sh"):
-        shutil.copy(VOXCELEB / name, recipe / name)
-    shutil.copytree(VOXCELEB / "conf", recipe / "conf")
+    for link in (*LINKS, "tools", "sslspk"):
+        if not (folder / link).is_symlink():   # of another recipe beside this one
+            (folder / link).symlink_to(ROOT / link)
+    for link in LINKS:
+        (recipe / link).symlink_to(Path("../..") / link)
+    for file in (*(path.name for path in source.glob("run*.sh")), "path.sh", "cmd.sh"):
+        shutil.copy(source / file, recipe / file)
+    shutil.copytree(source / "conf", recipe / "conf")
     return recipe
 
 
+def environment() -> dict[str, str]:
+    """That of a user whose python3 is the Python of the tests."""
+    changed = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    changed.pop("PYTHONPATH", None)   # path.sh has to find the package
+    return changed
+
+
 def sh(recipe: Path, *words: object, **options) -> subprocess.CompletedProcess:
-    """Run a command in the recipe directory. Its python3 is the Python of the tests."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    environment.pop("PYTHONPATH", None)   # path.sh has to find the package
-    return subprocess.run([str(word) for word in words], cwd=recipe, env=environment, text=True, capture_output=True,
+    """Run a command in the recipe directory."""
+    return subprocess.run([str(word) for word in words], cwd=recipe, env=environment(), text=True, capture_output=True,
                           check=False, timeout=900, **options)
+
+
+def kill_when(path: Path, recipe: Path, words: Sequence[object]) -> None:
+    """Start the command and kill -9 all of its processes as soon as `path` exists."""
+    process = subprocess.Popen([str(word) for word in words], cwd=recipe, env=environment(), start_new_session=True,
+                               stdout=subprocess.DEVNULL)
+    while not path.exists():
+        assert process.poll() is None, f"it ended with {process.returncode} before {path}"
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def run(recipe: Path, *words: object) -> str:

@@ -168,7 +168,7 @@ def test_best_epoch_is_kept_and_patience_ends_training(emotions, tmp_path, capsy
 def test_second_step_starts_from_the_best_epoch_of_the_first(emotions, tmp_path):
     """Where the last epoch is another one, final.pt and what the second step takes are still the same weights."""
     valid = wrong_way_round(emotions, tmp_path / "valid")
-    config = {**EMOTION, "train.steps": 90, "train.valid": str(valid), "train.patience": 2, "train.lr": 0.003}
+    config = {**EMOTION, "train.steps": 90, "train.valid": str(valid), "train.patience": 2, "train.lr": 0.003, "train.save_every": 1}
     job = train_here(tiny(**config), emotions, tmp_path / "step1")
     assert job.best["step"] < job.step
     second = tiny(**config, **{"train.init_from": str(tmp_path / "step1/final.pt"), "train.init_part": "everything"})
