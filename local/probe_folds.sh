@@ -1,42 +1,27 @@
 #!/usr/bin/env bash
-# Trains probes on the embeddings of a model as it is, on each fold of a cross-validation: reads DATA and FOLDS as
-# utils/make_folds.sh makes it, writes EXP/emb (not with --emb) and EXP/PROBE/{fold_*/,result.json} for each probe.
+# Trains probes on embeddings as they are, on each fold of a cross-validation: reads EMB/xvector.scp and FOLDS as
+# utils/make_folds.sh makes it, writes EXP/PROBE/{fold_*/,result.json} for each probe.
 set -euo pipefail
 cmd=utils/run.pl
-cuda_cmd=utils/run.pl
-ngpu=0
-nj=2
+nj=2               # folds at a time
 labels=            # the table of classes (or with --target regression, numbers) of all utterances of the folds
 tested=            # that of the utterances that are tested; empty: all of --labels are, in one fold or another
 target=classification   # classification | regression
-model=             # final.pt of the encoder
-emb=               # in place of --model: embeddings of DATA that are there already
-layer=             # a layer inside the encoder in place of its embedding
-untrained=false    # true: the encoder with its initial weights, a baseline
 probes=logistic    # e.g. "logistic linear_svm mlp knn plda"
 pool=none          # none | mean | vote: how utterances of a group decide together
 groups=            # their groups, such as data/adress_train/utt2spk
-help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--ngpu N] [--nj N] --labels TABLE [--tested TABLE]
-       --model M [--layer L] [--untrained true], or --emb DIR
-       [--probes 'P ...'] [--target classification|regression] [--pool none|mean|vote --groups TABLE] DATA FOLDS EXP"
+help_message="usage: $0 [--cmd C] [--nj N] --labels TABLE [--tested TABLE] [--probes 'P ...'] [--target classification|regression]
+       [--pool none|mean|vote --groups TABLE] EMB FOLDS EXP"
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
-data=$1 folds=$2 exp=$3
+emb=$1 folds=$2 exp=$3
 
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ -s "$folds/num_folds" ] || die "there are no folds in $folds; make them with utils/make_folds.sh."
+[ -s "$emb/xvector.scp" ] || die "there are no embeddings in $emb; extract them first (local/embed.sh)."
 count=$(cat "$folds/num_folds")
-if [ -n "$emb" ]; then
-  [ "$model$layer$untrained" = false ] || die "--emb stands in place of --model, --layer and --untrained; leave them out."
-  [ -s "$emb/xvector.scp" ] || die "there are no embeddings in $emb; extract them, or check --emb."
-else
-  [ -n "$model" ] || die "--model or --emb is needed; see --help."
-  emb=$exp/emb
-  steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --layer "$layer" --untrained "$untrained" \
-    "$data" "$(dirname "$model")" "$emb"
-fi
 for probe in $probes; do
   $cmd --max-jobs-run "$nj" JOB=1:"$count" "$exp/$probe/log/probe.JOB.log" OMP_NUM_THREADS=1 steps/probe.sh --classifier "$probe" \
     --target "$target" --labels "$labels" --train "$folds/JOB/train" --test "$folds/JOB/test" "$emb" "$exp/$probe/fold_JOB"

@@ -126,7 +126,7 @@ def test_the_step(recipe):
 
 
 def test_probes_on_embeddings_that_are_there(recipe):
-    """local/probe_folds.sh --emb: nothing is extracted, and the results tell what the embeddings are."""
+    """local/probe_folds.sh: the results tell what the embeddings are."""
     utts = [f"s{spk:02d}-u{n}" for spk in range(12) for n in range(2)]
     rng, wav = np.random.default_rng(1), dict.fromkeys(utts, "/x.wav")
     datadir.write(str(recipe / "data/many"), wav=wav, utt2spk={utt: utt[:3] for utt in utts})
@@ -138,15 +138,11 @@ def test_probes_on_embeddings_that_are_there(recipe):
     (recipe / "given/provenance.json").write_text(json.dumps({"system": "tiny", "weights": "layer 2", "labels": "none"}))
     run(recipe, "utils/make_folds.sh", "--by", "utt2spk", "--num-folds", "2", "--labels", "utt2class", "data/many", "data/folds")
     step = ("local/probe_folds.sh", "--labels", "data/many/utt2class")
-    run(recipe, *step, "--emb", "given", "data/many", "data/folds", "exp/probes")
+    run(recipe, *step, "given", "data/folds", "exp/probes")
     result = json.loads((recipe / "exp/probes/logistic/result.json").read_text())
     assert (result["system"], result["weights"]) == ("tiny", "layer 2") and result["ua_percent"] > 90
-    assert not (recipe / "exp/probes/emb").exists()
-    for options, part in (((), "--model or --emb is needed"), (("--emb", "gone"), "there are no embeddings in gone; extract them"),
-                          (("--emb", "given", "--layer", "2"), "--emb stands in place of --model, --layer"),
-                          (("--emb", "given", "--model", "m.pt"), "--emb stands in place of --model, --layer"),
-                          (("--emb", "given", "--untrained", "true"), "--emb stands in place of --model, --layer")):
-        refused(sh(recipe, *step, *options, "data/many", "data/folds", "exp/no"), part)
+    refused(sh(recipe, *step, "gone", "data/folds", "exp/no"), "there are no embeddings in gone; extract them")
+    refused(sh(recipe, "local/embed.sh", "data/many", "exp/no"), "--model or --frame-model is needed")
 
 
 def test_the_table_says_what_the_bundles_say():

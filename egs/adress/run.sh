@@ -105,18 +105,12 @@ done
 
 # shellcheck disable=SC2046
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ -n "$model$frame_model" ]; then
-  jobs=(--cuda-cmd "$cuda_cmd" --cmd "$train_cmd" --ngpu "$ngpu" --nj "$nj") emb=$root/adress_packed
   [ -z "$frame_model" ] || { start=${arch}_$(basename "${checkpoint%.*}"); fresh=; }
-  probed=$exps/probes_$start$fresh${what:+_$what}${layer:+_$layer}
-  if [ -n "$frame_model" ]; then
-    steps/extract_frame_model.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --layer "${layer:-mean}" "$arch" "$checkpoint" \
-      "$emb" "${probed}_emb"
-    jobs+=(--emb "${probed}_emb")
-  else
-    jobs+=(--model "$model" --layer "$layer" --untrained "$([ "$init" = true ] && echo false || echo true)")
-  fi
+  probed=$exps/probes_$start$fresh${what:+_$what}${layer:+_$layer} jobs=(--cmd "$train_cmd" --nj "$nj") emb=${probed}_emb
+  local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$model" --frame-model "$frame_model" --layer "$layer" \
+    --untrained "$([ "$init" = true ] && echo false || echo true)" "$root/adress_packed" "$emb"
   local/probe_folds.sh "${jobs[@]}" $(on train) --probes "$probes" "$emb" "$cut" "${probed}_cv$cv"
-  local/probe_folds.sh "${jobs[@]}" $(on test) --labels "$emb/utt2diagnosis" --tested "$root/adress_test/utt2diagnosis" \
+  local/probe_folds.sh "${jobs[@]}" $(on test) --labels "$root/adress_packed/utt2diagnosis" --tested "$root/adress_test/utt2diagnosis" \
     --probes "$probes" "$emb" "$final" "${probed}_test"
   if [ "$mmse" = true ]; then
     local/make_mmse_folds.sh --cv "$cv" "$root/adress_train_packed" "$root/mmse"

@@ -49,10 +49,10 @@ if [ "$mini" = true ]; then
   : "${iemocap:=$corpora/IEMOCAP}"
   if [ "$augment" = true ]; then : "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"; fi
 fi
-all=$data/iemocap cut=$data/folds_$folds start=scratch
+all=$data/iemocap cut=$data/folds_$folds start=scratch fresh=; [ "$init" = true ] || fresh=_fresh
 [ "$valid_share" = 0 ] || cut=${cut}_valid$valid_share
 [ -z "$model" ] || start=$(basename "$(dirname "$(readlink -f "$model")")")   # named after the system that it is
-name=${start}$([ "$init" = true ] || echo _fresh)_${ft}_$folds${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
+name=$start${fresh}_${ft}_$folds${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
@@ -89,16 +89,11 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
 fi
 
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ -n "$model$frame_model" ] && [ -n "$probes" ]; then
-  if [ -n "$frame_model" ]; then
-    probed=$exps/probes_${arch}_$(basename "${checkpoint%.*}")_$folds${layer:+_$layer} from=(--emb "$probed/emb")
-    steps/extract_frame_model.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --layer "${layer:-mean}" "$arch" "$checkpoint" \
-      "${all}_packed" "$probed/emb"
-  else
-    probed=$exps/probes_$start$([ "$init" = true ] || echo _fresh)_$folds${layer:+_$layer}
-    from=(--model "$model" --layer "$layer" --untrained "$([ "$init" = true ] && echo false || echo true)")
-  fi
-  local/probe_folds.sh --cuda-cmd "$cuda_cmd" --cmd "$train_cmd" --ngpu "$ngpu" --nj "$nj" --labels "$all/utt2emotion" \
-    "${from[@]}" --probes "$probes" "${all}_packed" "$cut" "$probed"
+  [ -z "$frame_model" ] || { start=${arch}_$(basename "${checkpoint%.*}"); fresh=; }
+  probed=$exps/probes_$start${fresh}_$folds${layer:+_$layer}
+  local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$model" --frame-model "$frame_model" --layer "$layer" \
+    --untrained "$([ "$init" = true ] && echo false || echo true)" "${all}_packed" "$probed/emb"
+  local/probe_folds.sh --cmd "$train_cmd" --nj "$nj" --labels "$all/utt2emotion" --probes "$probes" "$probed/emb" "$cut" "$probed"
 fi
 
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then

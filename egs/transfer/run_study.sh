@@ -21,7 +21,9 @@ help_message="usage: $0 --study chunks|augment|steps|init --model M [--tasks 'T 
 . ./path.sh; . utils/parse_options.sh
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
-for task in $tasks; do case $task in voxceleb|iemocap|adress) ;; *) die "--tasks takes voxceleb, iemocap and adress, not '$task'" ;; esac; done
+for task in $tasks; do
+  case $task in voxceleb|iemocap|adress) ;; *) die "--tasks takes voxceleb, iemocap and adress, not '$task'" ;; esac
+done
 exps=exp; [ "$mini" = false ] || exps=exp_mini
 table=()   # VARIANT:TASK=EXPERIMENT
 name_of() { basename "$(dirname "$(readlink -f "$1")")"; }

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# One embedding per utterance of DATA, of a model of this toolkit or of a frame-level one pooled over time; writes OUT/xvector.scp.
+set -euo pipefail
+cmd=utils/run.pl
+nj=2
+ngpu=0
+model=             # final.pt
+frame_model=       # in its place: "ARCH CHECKPOINT" as steps/extract_frame_model.sh takes them
+layer=             # of a model: a layer inside the encoder, by name; of a frame-level one its number; empty: embedding, or mean of layers
+untrained=false    # true: the model with its initial weights, a baseline
+help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] (--model M [--untrained true] | --frame-model 'ARCH CHECKPOINT') [--layer L] DATA OUT"
+if [ -f ./path.sh ]; then . ./path.sh; fi
+. utils/parse_options.sh
+[ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
+data=$1 out=$2
+
+jobs=(--cmd "$cmd" --nj "$nj" --ngpu "$ngpu")
+if [ -n "$frame_model" ]; then
+  steps/extract_frame_model.sh "${jobs[@]}" --layer "${layer:-mean}" "${frame_model%% *}" "${frame_model#* }" "$data" "$out"
+else
+  [ -n "$model" ] || { echo "$0: error: --model or --frame-model is needed; see --help." >&2; exit 1; }
+  steps/extract_embeddings.sh "${jobs[@]}" --layer "$layer" --untrained "$untrained" "$data" "$(dirname "$model")" "$out"
+fi
