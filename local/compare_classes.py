@@ -2,16 +2,19 @@
 """Tell whether one experiment classifies better than another: the difference of their mean recall (UA) with a paired interval.
 
 A and B are folders EXPS/NAME of fine-tunings (every seed counts; the UA of an experiment is the mean over its seeds) or
-EXPS/NAME/PROBE. The same speakers are drawn with replacement for both, with all that they said.
-usage: compare_classes.py --labels data/iemocap/utt2emotion --utt2spk data/iemocap/utt2spk A B
+EXPS/NAME/PROBE. What decides, an utterance or a participant, is what their result.json says. The same speakers are drawn with
+replacement for both, with all that they said. Run it in the recipe's folder.
+usage: compare_classes.py exp/A exp/B
 """
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from sslspk.errors import InputError, entry
 from sslspk.io import predictions, table
+from sslspk.io.files import read_object
 from sslspk.metrics import classification
 
 
@@ -19,39 +22,54 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("a", type=Path, metavar="A")
     parser.add_argument("b", type=Path, metavar="B")
-    parser.add_argument("--labels", required=True, metavar="TABLE", help="utterance -> true class")
-    parser.add_argument("--utt2spk", required=True, metavar="FILE", help="utterance -> speaker")
+    parser.add_argument("--utt2spk", metavar="FILE", help="utterance -> speaker; needed where utterances decide, "
+                                                          "if an id's part before the first hyphen is not the speaker")
     parser.add_argument("--bootstrap", type=int, default=10000, metavar="N", help="replicates (default: %(default)s)")
     args = parser.parse_args()
-    labels, speakers = table.read(args.labels), table.read(args.utt2spk)
-    one, other = (recall(folder, labels, speakers, args.bootstrap) for folder in (args.a, args.b))
+    one, other = (recall(folder, args.utt2spk, args.bootstrap) for folder in (args.a, args.b))
+    if one.items != other.items:
+        raise InputError(f"{args.a} and {args.b} decide about other items ({len(one.items)} and {len(other.items)}); compare what was "
+                         "tested on the same data in the same way.")
+    one, other = one.recall, other.recall
     low, high = np.percentile(one[1:] - other[1:], [2.5, 97.5])
     said = f"{args.a} is better" if low > 0 else f"{args.b} is better" if high < 0 else "cannot be told"
     print(f"{args.a} {one[0]:.2f}, {args.b} {other[0]:.2f}: difference {one[0] - other[0]:+.2f} ({low:+.2f} to {high:+.2f}), {said}")
     return 0
 
 
-def recall(folder: Path, labels: dict, speakers: dict, replicates: int) -> np.ndarray:
-    """(1 + R,) UA in %: of all utterances, then of each replicate; means over the seeds."""
-    names = sorted(set(labels.values()))
-    class_of, speaker_of = {name: i for i, name in enumerate(names)}, {name: i for i, name in enumerate(sorted(set(speakers.values())))}
-    found = []
+class Told(NamedTuple):
+    """items: what was decided about, with its true class; recall (1 + R,): UA in % of all of them, then of each replicate."""
+
+    items: dict[str, str]
+    recall: np.ndarray
+
+
+def recall(folder: Path, utt2spk: str | None, replicates: int) -> Told:
+    """Means over the seeds. Raises InputError where a result is missing or an utterance was tested twice."""
+    found, items = [], {}
     for seed in sorted(path for path in folder.glob("seed*") if path.name[4:].isdigit()) or [folder]:
-        paths = sorted(seed.glob("fold_*/test/predictions.tsv")) or sorted(seed.glob("fold_*/predictions.tsv"))
-        if not paths:
-            raise InputError(f"{seed}: holds no fold_*/predictions.tsv; give the folder of an experiment.")
-        told = {}
-        for path in paths:
-            read = predictions.read(path)
-            told |= {utt: class_of[read.columns[i]] for utt, i in zip(read.utts, read.values.argmax(1), strict=True)}
-        if told.keys() != labels.keys():
-            raise InputError(f"{seed}: {len(told)} utterances were classified and {len(labels)} have a label; run its stages again.")
-        truth = np.array([class_of[labels[utt]] for utt in told])
-        said, who = np.array(list(told.values())), np.array([speaker_of[speakers[utt]] for utt in told])
-        tables = np.concatenate([classification.confusion(truth, said, len(names))[None],
-                                 classification.speaker_bootstrap(truth, said, who, len(names), replicates=replicates)])
+        result = read_object(seed / "result.json")
+        labels = {utt: one for path in result["labels_from"] for utt, one in table.read(path).items()}
+        groups = table.read(result["groups"]) if result["pool"] != "none" else table.read(utt2spk) if utt2spk else {}
+        utts, values = [], []
+        for fold in result["folds"]:
+            read = predictions.read(fold["predictions"])
+            utts, values = utts + read.utts, [*values, read.values]
+        if len(set(utts)) < len(utts) or set(utts) != set(labels):
+            raise InputError(f"{seed}: its predictions are not of each of {' and '.join(result['labels_from'])} once; score it again "
+                             "(run.sh).")
+        who = [groups.get(utt, utt.partition("-")[0]) for utt in utts]
+        names, classes = sorted(set(who)), result["classes"]
+        truth = np.array([classes.index(labels[utt]) for utt in utts])
+        speaker, said = np.array([names.index(one) for one in who]), np.concatenate(values).argmax(1)
+        if result["pool"] != "none":
+            truth = np.array([truth[speaker == i][0] for i in range(len(names))])
+            said, speaker = classification.decide(np.concatenate(values), speaker, result["pool"]), np.arange(len(names))
+        items = dict(zip(names if result["pool"] != "none" else utts, (classes[i] for i in truth), strict=True))
+        tables = np.concatenate([classification.confusion(truth, said, len(classes))[None],
+                                 classification.speaker_bootstrap(truth, said, speaker, len(classes), replicates=replicates)])
         found.append(100 * classification.unweighted_accuracy(tables))
-    return np.mean(found, 0)
+    return Told(dict(sorted(items.items())), np.mean(found, 0))
 
 
 if __name__ == "__main__":

@@ -9,14 +9,15 @@ labels=            # the table of classes of all utterances, such as data/iemoca
 model=             # final.pt to start from; its features and encoder are taken as they are; empty: those of --scratch
 scratch=conf/scratch.yaml   # features and encoder where there is no --model
 init=true          # true: start from the weights of --model | false: its architecture with fresh weights
+step1=affine       # what step1 trains: affine, the encoder's last affine layers and the classifier | head: the classifier
 ft=once            # once: everything at once | step1: classifier and last affine layers alone | step2: step1, then everything
 confs=conf/ft      # folder of once.yaml, step1.yaml, step2.yaml
 set=()             # KEY=VALUE, overrides of every step's configuration; may be repeated
 pool=none          # none | mean | vote: how utterances of a group decide together
 groups=            # their groups, such as data/adress_train/utt2spk
-seconds=0          # classify in pieces no longer than this; 0: whole utterances
+seconds=           # crops in training, and pieces in testing; full: whole utterances, up to 20 s in training; empty: --confs' crops, whole
 help_message="usage: $0 [--cuda-cmd C] [--ngpu N] [--nj N] --labels TABLE [--model M] [--init true|false] [--ft once|step1|step2]
-       [--set k=v]... [--pool none|mean|vote --groups TABLE] [--seconds S] FOLDS EXP"
+       [--step1 affine|head] [--set k=v]... [--pool none|mean|vote --groups TABLE] [--seconds S|full] FOLDS EXP"
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
@@ -27,18 +28,29 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -s "$folds/num_folds" ] || die "there are no folds in $folds; make them with utils/make_folds.sh."
 [ -s "$labels" ] || die "--labels names no table of classes ('$labels'); give one such as data/iemocap/utt2emotion."
 [ -z "$model" ] || [ -s "$model" ] || die "there is no model $model; train it (egs/voxceleb/run.sh), or leave --model out."
+[ "$step1" = affine ] || [ "$step1" = head ] || die "--step1 takes affine or head, not '$step1'."
+[[ $folds$exp$model != *JOB* ]] || die "a path with the letters JOB in it cannot be told from a job's number; rename it."
+[ -z "$model" ] || model=$(readlink -f "$model")
 case $ft in once|step1|step2) ;; *) die "--ft takes once, step1 or step2, not '$ft'." ;; esac
 count=$(cat "$folds/num_folds")
 at_once=$((ngpu > 0 ? ngpu : nj))
 overrides=(--set "data.labels=$(basename "$labels")")
 for item in ${set[@]+"${set[@]}"}; do overrides+=(--set "$item"); done
+pieces=0 crop=$seconds
+case $seconds in
+  "") ;;
+  full) crop=$(awk '$2 > most { most = $2 } END { print (most > 20 ? 20 : most) }' "$folds"/1/*/utt2dur) ;;
+  *) pieces=$seconds ;;
+esac
+[ -z "$crop" ] || overrides+=(--set "method.crops=[{count: 1, seconds: $crop}]")
 [ ! -d "$folds/1/valid" ] || overrides+=(--set "train.valid=$folds/JOB/valid")
 
-train() {   # STEP OUT [INIT]: OUT/fold_JOB/final.pt, all folds
+train() {   # STEP OUT [INIT]: OUT/fold_JOB/final.pt, all folds. What the model was trained by is not taken over, only what it reads and is.
   local job=$2/fold_JOB from=()
   [ $# -lt 3 ] || from=(--init-from "$3")
   mkdir -p "$2/log"
-  python3 -m sslspk.bin.show_config --on "${model:-$scratch}" --conf "$confs/$1.yaml" > "$2/.conf.yaml"
+  local part=(); [ "$1" != step1 ] || part=(--set "train.trainable=$step1")
+  python3 -m sslspk.bin.show_config --on "${model:-$scratch}" --conf "$confs/$1.yaml" "${part[@]}" > "$2/.conf.yaml"
   # A fold runs where its job runs: within the job, training is a process of the same machine.
   $cuda_cmd --gpu $((ngpu > 0)) --max-jobs-run "$at_once" JOB=1:"$count" "$2/log/train.JOB.log" \
     OMP_NUM_THREADS=1 steps/train.sh --ngpu $((ngpu > 0)) --conf "$2/.conf.yaml" "${overrides[@]}" "${from[@]}" "$folds/JOB/train" "$job"
@@ -51,6 +63,6 @@ case $ft in
   step2) train step1 "${exp}_step1" "${start[@]}"; train step2 "$exp" "${exp}_step1/fold_JOB/final.pt" ;;
 esac
 $cuda_cmd --gpu $((ngpu > 0)) --max-jobs-run "$at_once" JOB=1:"$count" "$exp/log/classify.JOB.log" \
-  steps/classify.sh --ngpu $((ngpu > 0)) --seconds "$seconds" "$folds/JOB/test" "$exp/fold_JOB" "$exp/fold_JOB/test"
+  steps/classify.sh --ngpu $((ngpu > 0)) --seconds "$pieces" "$folds/JOB/test" "$exp/fold_JOB" "$exp/fold_JOB/test"
 predictions=(); for fold in $(seq "$count"); do predictions+=("$exp/fold_$fold/test/predictions.tsv"); done
 steps/score_classes.sh --labels "$labels" --pool "$pool" ${groups:+--groups "$groups"} "${predictions[@]}" "$exp"

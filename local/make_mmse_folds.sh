@@ -16,6 +16,6 @@ awk 'NR == FNR { if ($2 != "NA") score[$1] = $2; next } $2 in score { print $1, 
 [ -s "$out/.known" ] || { echo "$0: error: $data/spk2mmse knows no score, only NA." >&2; exit 1; }
 cut -d' ' -f1 "$out/.known" > "$out/.utts"
 utils/subset_data_dir.sh --utt-list "$out/.utts" "$data" "$out"
-mv "$out/.known" "$out/utt2mmse"
+cmp -s "$out/.known" "$out/utt2mmse" || cp "$out/.known" "$out/utt2mmse"
 number=(); [ "$cv" = loso ] || number=(--num-folds "$cv")
 utils/make_folds.sh --by utt2spk "${number[@]}" "$out" "$out/folds_$cv"

@@ -14,9 +14,11 @@ from sslspk.io.files import atomic_write, read_object
 from sslspk.io.results import joined
 from sslspk.metrics.class_report import interval_over_seeds, mean_over_seeds
 
-HEAD = ("experiment", "seeds", "UA % (95 % interval)", "over seeds", "over folds", "WA %", "macro F1 %", "micro F1 %", "decided by",
-        "labels used", "commit")
-NUMBERS = ("experiment", "seeds", "RMSE (95 % interval)", "over seeds", "over folds", "decided by", "labels used", "commit")
+HEAD = ("experiment", "from", "trained", "items", "seeds", "UA % (95 % interval)", "over seeds", "over folds", "WA %", "macro F1 %",
+        "micro F1 %", "decided by", "labels used", "commit")
+NUMBERS = ("experiment", "from", "items", "seeds", "RMSE (95 % interval)", "over seeds", "over folds", "decided by", "labels used",
+           "commit")
+
 
 
 def main() -> int:
@@ -64,6 +66,11 @@ def decided(row: dict) -> str:
     return "utterance" if row["pool"] == "none" else {"mean": "mean posterior", "vote": "majority vote"}[row["pool"]]
 
 
+def begun(rows: list[dict]) -> str:
+    """The model that a fine-tuning started from, or a probe reads: its system's name, none for a start from scratch."""
+    return origin(rows, "system" if "probe" in rows[0] else "start")
+
+
 def origin(rows: list[dict], key: str) -> str:
     """What the results say of `key`, each thing once."""
     values = [one for row in rows for one in (row.get(key) if isinstance(row.get(key), list) else [row.get(key, "unknown")])]
@@ -78,13 +85,20 @@ def labels_used(rows: list[dict]) -> str:
 
 def classes_line(name: str, rows: list[dict]) -> list:
     shares = [f"{mean_over_seeds(rows, f'{key}_percent'):.2f}" for key in ("wa", "macro_f1", "micro_f1")]
-    return [name, len(rows), interval_over_seeds(rows, "ua_percent"), spread(rows, "ua_percent"), over_folds(rows, "ua_percent"), *shares,
-            decided(rows[0]), labels_used(rows), origin(rows, "commit")]
+    trained = "probe" if "probe" in rows[0] else origin(rows, "trainable")
+    return [name, begun(rows), trained, *figures(rows, "ua_percent"), *shares, *facts(rows)]
 
 
 def numbers_line(name: str, rows: list[dict]) -> list:
-    return [name, len(rows), interval_over_seeds(rows, "rmse"), spread(rows, "rmse"), over_folds(rows, "rmse"), decided(rows[0]),
-            labels_used(rows), origin(rows, "commit")]
+    return [name, begun(rows), *figures(rows, "rmse"), *facts(rows)]
+
+
+def figures(rows: list[dict], key: str) -> list:
+    return [origin(rows, "items"), len(rows), interval_over_seeds(rows, key), spread(rows, key), over_folds(rows, key)]
+
+
+def facts(rows: list[dict]) -> list:
+    return [decided(rows[0]), labels_used(rows), origin(rows, "commit")]
 
 
 if __name__ == "__main__":

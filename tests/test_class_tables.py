@@ -29,48 +29,47 @@ def write_result(folder, ua, **more):
     folder.mkdir(parents=True)
     shares = dict.fromkeys(("wa_percent", "ua_percent", "macro_f1_percent", "micro_f1_percent"), ua)
     row = {"task": "classification", **shares, "ua_percent_low": ua - 5, "ua_percent_high": ua + 5, "mean": shares,
-           "std": dict.fromkeys(shares, 1.5), "folds": [{}, {}], "pool": "none", "labels": "emotion", "commit": "abc", **more}
+           "std": dict.fromkeys(shares, 1.5), "folds": [{}, {}], "items": 8, "pool": "none", "labels": "emotion", "commit": "abc", **more}
     (folder / "result.json").write_text(json.dumps(row))
 
 
 def test_experiments_over_seeds_and_probes(tmp_path, capsys):
     for seed, ua in enumerate((60.0, 70.0)):
-        write_result(tmp_path / f"dino_once/seed{seed}", ua, labels=["emotion", "emotion"])
-    write_result(tmp_path / "probes_dino/plda", 80.0, labels="none", pool="vote", probe_labels_from=["data/utt2emotion"])
-    write_result(tmp_path / "probes_dino/ridge", 0.0, task="regression", rmse=3.5, mean={"rmse": 3.4}, std={"rmse": 0.1}, pool="mean")
+        write_result(tmp_path / f"dino_once/seed{seed}", ua, labels=["emotion", "emotion"], start="dino", trainable="all")
+    write_result(tmp_path / "probes_dino/plda", 80.0, labels="none", pool="vote", system="dino", probe={}, probe_labels_from=["data/utt2emotion"])
+    write_result(tmp_path / "probes_dino/ridge", 0.0, task="regression", rmse=3.5, system="dino", probe={}, mean={"rmse": 3.4}, std={"rmse": 0.1}, pool="mean")
     call("show_classes", "--out", tmp_path / "RESULTS.md", tmp_path)
     text = capsys.readouterr().out
     assert (tmp_path / "RESULTS.md").read_text() in text
-    assert "| dino_once | 2 | 65.00 (60.00-70.00) | +-7.07 | 65.00 +-1.50 | 65.00 | 65.00 | 65.00 | utterance | emotion | abc |" in text
-    assert "| probes_dino plda | 1 | 80.00 (75.00-85.00) |  | 80.00 +-1.50 | 80.00 | 80.00 | 80.00 | majority vote | emotion |" in text
-    assert "| probes_dino ridge | 1 | 3.50 |  | 3.40 +-0.10 | mean posterior | emotion | abc |" in text
+    assert "| dino_once | dino | all | 8 | 2 | 65.00 (60.00-70.00) | +-7.07 | 65.00 +-1.50 | 65.00 | 65.00 | 65.00 | utterance | emotion | abc |" in text
+    assert "| probes_dino plda | dino | probe | 8 | 1 | 80.00 (75.00-85.00) |  | 80.00 +-1.50 | 80.00 | 80.00 | 80.00 | majority vote | emotion |" in text
+    assert "| probes_dino ridge | dino | 8 | 1 | 3.50 |  | 3.40 +-0.10 | mean posterior | emotion | abc |" in text
     assert text.index("probes_dino plda") < text.index("dino_once") < text.index("probes_dino ridge")
     with pytest.raises(InputError, match="run the stages before this one"):
         call("show_classes", "--out", tmp_path / "x.md", tmp_path / "dino_once/seed0")
 
 
-def experiment(folder, truth, wrong):
+def experiment(folder, truth, wrong, **more):
     """One fold of predictions that are right but for the utterances `wrong`."""
     told = [1 - CLASSES.index(one) if utt in wrong else CLASSES.index(one) for utt, one in truth.items()]
     folder.mkdir(parents=True)
-    predictions.write(folder / "predictions.tsv", list(truth), CLASSES, 0.2 + 0.6 * np.eye(2)[told])
+    predictions.write(folder / "fold.tsv", list(truth), CLASSES, 0.2 + 0.6 * np.eye(2)[told])
+    (folder / "result.json").write_text(json.dumps({"folds": [{"predictions": str(folder / "fold.tsv")}], "classes": CLASSES, **more}))
 
 
 def test_a_difference_is_told_or_cannot_be_told(tmp_path, capsys):
     """Ten speakers with two utterances of each class; B errs once with each of them, C as often as A, with others."""
     truth = {f"s{s}-{k}": CLASSES[k % 2] for s in range(10) for k in range(4)}
     table.write(tmp_path / "utt2emotion", truth)
-    table.write(tmp_path / "utt2spk", {utt: utt.split("-")[0] for utt in truth})
     wrong = {"A": {"s0-0", "s1-1"}, "B": {f"s{s}-0" for s in range(10)}, "C": {"s2-0", "s3-1"}}
     for name, utts in wrong.items():
         for seed in (0, 1):
-            experiment(tmp_path / f"{name}/seed{seed}/fold_1/test", truth, utts)
+            experiment(tmp_path / f"{name}/seed{seed}", truth, utts, pool="none", groups=None, labels_from=[str(tmp_path / "utt2emotion")])
         (tmp_path / f"{name}/seed0_step1").mkdir()   # of a fine-tuning in two steps: no seed of its own
-    common = ("--labels", tmp_path / "utt2emotion", "--utt2spk", tmp_path / "utt2spk")
-    call("compare_classes", *common, tmp_path / "A", tmp_path / "B")
+    call("compare_classes", tmp_path / "A", tmp_path / "B")
     said = capsys.readouterr().out
     assert f"{tmp_path}/A 95.00, {tmp_path}/B 75.00: difference +20.00 (" in said and f"{tmp_path}/A is better" in said
-    call("compare_classes", *common, tmp_path / "A", tmp_path / "C")
+    call("compare_classes", tmp_path / "A", tmp_path / "C")
     said = capsys.readouterr().out
     assert "difference +0.00 (" in said and "cannot be told" in said
     low, high = (float(x) for x in said.split("(")[1].split(")")[0].split(" to "))
@@ -81,8 +80,23 @@ def test_a_difference_is_told_or_cannot_be_told(tmp_path, capsys):
     gap = 100 * (classification.unweighted_accuracy(tables["A"]) - classification.unweighted_accuracy(tables["C"]))
     assert (low, high) == pytest.approx(tuple(np.percentile(gap, [2.5, 97.5])), abs=0.01)
     table.write(tmp_path / "utt2emotion", {**truth, "s9-9": "sad"})
-    with pytest.raises(InputError, match="40 utterances were classified and 41 have a label"):
-        call("compare_classes", *common, tmp_path / "A", tmp_path / "B")
+    with pytest.raises(InputError, match="score it again"):
+        call("compare_classes", tmp_path / "A", tmp_path / "B")
+
+
+def test_participants_are_compared_where_they_decide(tmp_path, capsys):
+    """One of three segments told wrongly changes no participant's vote, two do."""
+    truth = {f"p{s}-{k}": CLASSES[s % 2] for s in range(8) for k in range(3)}
+    table.write(tmp_path / "utt2diagnosis", truth)
+    table.write(tmp_path / "utt2spk", {utt: utt[:2] for utt in truth})
+    common = {"pool": "vote", "groups": str(tmp_path / "utt2spk"), "labels_from": [str(tmp_path / "utt2diagnosis")]}
+    experiment(tmp_path / "A", truth, {f"p{s}-0" for s in range(8)}, **common)
+    experiment(tmp_path / "B", truth, {"p0-0", "p0-1"}, **common)
+    call("compare_classes", tmp_path / "A", tmp_path / "B")
+    assert f"{tmp_path}/A 100.00, {tmp_path}/B 87.50: difference +12.50" in capsys.readouterr().out
+    experiment(tmp_path / "C", truth, set(), **{**common, "pool": "none", "groups": None})
+    with pytest.raises(InputError, match=r"other items \(8 and 24\)"):
+        call("compare_classes", tmp_path / "A", tmp_path / "C")
 
 
 def test_a_study_over_tasks(tmp_path, capsys):

@@ -11,14 +11,16 @@ adress=             # folder with train/ and test/
 model=              # final.pt to start from, of any recipe here (its features and encoder are taken); empty: conf/scratch.yaml
 init=true           # false: the architecture of --model with fresh weights
 ft=once             # once | step1: classifier and last affine layers | step2: step1, then everything | none: probes alone
+step1=affine        # head: step1 trains the classifier alone
 probes="logistic"   # probes on the embeddings of --model, e.g. "logistic linear_svm mlp knn plda"; empty: none
 layer=              # probe a layer inside the encoder in place of its embedding, e.g. pooling
 frame_model=        # probe this in place of --model: "ARCH CHECKPOINT" as steps/extract_frame_model.sh takes them; --layer: a number
 mmse=false          # true: also a linear regression of the MMSE score on the embeddings, cross-validated
 speech=chunks       # chunks: Normalised_audio-chunks | participant: turns cut out by the transcript | all: whole recordings
 cv=5                # folds of the cross-validation, participants never divided | loso: one participant in turn
+valid_share=0       # share of the training participants to choose the best epoch by; 0: the last epoch's weights
 pool=mean           # how a participant's segments decide: mean (of posteriors) | vote
-seconds=            # crop length in training and, for pieces of segments, in testing; full: whole segments; empty: conf/ft's
+seconds=            # crops in training and pieces in testing; full: whole segments (in training up to 20 s); empty: conf/ft's, whole
 seeds=0             # e.g. "0 1 2": everything is trained with each, the table gives their mean
 musan=              # folder of MUSAN: noise in training; needs --augment true to have an effect
 rirs=               # folder RIRS_NOISES: the same for reverberation
@@ -52,6 +54,7 @@ if [ "$mini" = true ]; then
 fi
 case $speech in chunks) what= ;; participant|all) what=$speech ;; *) die "--speech takes chunks, participant or all, not '$speech'" ;; esac
 root=$data${what:+/$what} cut=$root/folds_$cv final=$root/final start=scratch fresh=; [ "$init" = true ] || fresh=_fresh
+[ "$valid_share" = 0 ] || cut=${cut}_valid$valid_share
 [ -z "$model" ] || start=$(basename "$(dirname "$(readlink -f "$model")")")   # named after the system that it is
 name=$start${fresh}_$ft${what:+_$what}${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
 
@@ -75,19 +78,14 @@ fi
 
 if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   number=(); [ "$cv" = loso ] || number=(--num-folds "$cv")
-  utils/make_folds.sh --by utt2spk "${number[@]}" --labels utt2diagnosis "$root/adress_train_packed" "$cut"
+  utils/make_folds.sh --by utt2spk "${number[@]}" --labels utt2diagnosis --valid-share "$valid_share" "$root/adress_train_packed" "$cut"
   mkdir -p "$final/1"   # the whole training part and the test part, as one fold
   for part in train test; do ln -sfn "$(readlink -f "$root/adress_${part}_packed")" "$final/1/$part"; done
   echo 1 > "$final/num_folds"
 fi
 
-options=(--ft "$ft" --model "$model" --init "$init" --scratch "$scratch")
+options=(--ft "$ft" --step1 "$step1" --model "$model" --init "$init" --scratch "$scratch" --seconds "$seconds")
 for item in "${set[@]}"; do options+=(--set "$item"); done
-case $seconds in
-  "") ;;
-  full) options+=(--set "data.short=whole" --set "method.crops=[{count: 1, seconds: 30.0}]") ;;
-  *) options+=(--set "method.crops=[{count: 1, seconds: $seconds}]" --seconds "$seconds") ;;
-esac
 [ "$augment" = false ] || options+=(--set "augment.dir=$data/augment")
 on() {   # PART: how its participants are told
   echo "--labels $root/adress_$1/utt2diagnosis --pool $pool --groups $root/adress_$1/utt2spk"
@@ -104,9 +102,9 @@ for seed in $seeds; do
 done
 
 # shellcheck disable=SC2046
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ -n "$model$frame_model" ]; then
+if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ -n "$model$frame_model" ] && { [ -n "$probes" ] || [ "$mmse" = true ]; }; then
   [ -z "$frame_model" ] || { start=${arch}_$(basename "${checkpoint%.*}"); fresh=; }
-  probed=$exps/probes_$start$fresh${what:+_$what}${layer:+_$layer} jobs=(--cmd "$train_cmd" --nj "$nj") emb=${probed}_emb
+  probed=$exps/probes_$start$fresh${what:+_$what}${layer:+_$layer}${tag:+_$tag} jobs=(--cmd "$train_cmd" --nj "$nj") emb=${probed}_emb
   local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$model" --frame-model "$frame_model" --layer "$layer" \
     --untrained "$([ "$init" = true ] && echo false || echo true)" "$root/adress_packed" "$emb"
   local/probe_folds.sh "${jobs[@]}" $(on train) --probes "$probes" "$emb" "$cut" "${probed}_cv$cv"

@@ -10,6 +10,7 @@ iemocap=            # folder with Session1 ... Session5
 model=              # final.pt to start from, of any recipe here (its features and encoder are taken); empty: conf/scratch.yaml
 init=true           # false: the architecture of --model with fresh weights
 ft=once             # once | step1: classifier and last affine layers | step2: step1, then everything | none: probes alone
+step1=affine        # head: step1 trains the classifier alone
 probes="logistic"   # probes on the embeddings of --model, e.g. "logistic linear_svm mlp knn plda"; empty: none
 layer=              # probe a layer inside the encoder in place of its embedding, e.g. pooling
 frame_model=        # probe this in place of --model: "ARCH CHECKPOINT" as steps/extract_frame_model.sh takes them; --layer: a number
@@ -18,7 +19,7 @@ classes="angry happy neutral sad"   # emotions to keep
 merge_excited=false # true: excited counts as happy
 kind=all            # all | improvised | scripted
 valid_share=0       # share of the training speakers to choose the best epoch by; 0: the last epoch's weights
-seconds=            # crop length in training and, for pieces of utterances, in testing; full: whole utterances; empty: conf/ft's
+seconds=            # crops in training and pieces in testing; full: whole utterances (in training up to 20 s); empty: conf/ft's, whole
 seeds=0             # e.g. "0 1 2": everything is trained with each, the table gives their mean
 musan=              # folder of MUSAN: noise in training; needs --augment true to have an effect
 rirs=               # folder RIRS_NOISES: the same for reverberation
@@ -73,24 +74,19 @@ if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   utils/make_folds.sh --by $by --labels utt2emotion --valid-share "$valid_share" "${all}_packed" "$cut"
 fi
 
-options=()
+options=(--ft "$ft" --step1 "$step1" --model "$model" --init "$init" --scratch "$scratch" --seconds "$seconds")
 for item in "${set[@]}"; do options+=(--set "$item"); done
-case $seconds in
-  "") ;;
-  full) options+=(--set "data.short=whole" --set "method.crops=[{count: 1, seconds: 30.0}]") ;;
-  *) options+=(--set "method.crops=[{count: 1, seconds: $seconds}]" --seconds "$seconds") ;;
-esac
 [ "$augment" = false ] || options+=(--set "augment.dir=$data/augment")
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
   for seed in $seeds; do
-    local/finetune_folds.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --labels "$all/utt2emotion" --ft "$ft" \
-      --model "$model" --init "$init" --scratch $scratch "${options[@]}" --set "seed=$seed" "$cut" "$exps/$name/seed$seed"
+    local/finetune_folds.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --labels "$all/utt2emotion" \
+      "${options[@]}" --set "seed=$seed" "$cut" "$exps/$name/seed$seed"
   done
 fi
 
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ -n "$model$frame_model" ] && [ -n "$probes" ]; then
   [ -z "$frame_model" ] || { start=${arch}_$(basename "${checkpoint%.*}"); fresh=; }
-  probed=$exps/probes_$start${fresh}_$folds${layer:+_$layer}
+  probed=$exps/probes_$start${fresh}_$folds${layer:+_$layer}${tag:+_$tag}
   local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$model" --frame-model "$frame_model" --layer "$layer" \
     --untrained "$([ "$init" = true ] && echo false || echo true)" "${all}_packed" "$probed/emb"
   local/probe_folds.sh --cmd "$train_cmd" --nj "$nj" --labels "$all/utt2emotion" --probes "$probes" "$probed/emb" "$cut" "$probed"

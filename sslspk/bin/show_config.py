@@ -13,7 +13,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("key", nargs="?", metavar="KEY", help="e.g. features, or method.name; nothing: the whole configuration")
     parser.add_argument("--conf", required=True, help="YAML of the system")
-    parser.add_argument("--on", metavar="CONF", help="lay the YAML of --conf on this one, such as EXP/config.yaml, or on a model's")
+    parser.add_argument("--on", metavar="CONF", help="lay the YAML of --conf on this one, or on features, CMN and encoder of a final.pt")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override (repeatable)")
     parser.add_argument("--weights", action="store_true", help="print the names of the encoders to evaluate")
     parser.add_argument("--chain", action="store_true", help="print the systems to be trained before this one")
@@ -44,9 +44,10 @@ def main() -> int:
 
 
 def of_model(path: str) -> dict:
-    """The configuration that a final.pt holds."""
+    """What the encoder of a final.pt is and reads, as its configuration says it; not how it was trained."""
     from sslspk.train.model import read_encoder_state
-    return read_encoder_state(path)[1]["config"]
+    config = read_encoder_state(path)[1]["config"]
+    return {section: config[section] for section in ("features", "cmvn", "encoder")}
 
 
 def chain(conf: Path, after: str | None) -> list[str]:

@@ -43,12 +43,13 @@ def _already_done(exp: Path, config, data: Path) -> int:
     from sslspk.data.index import UtteranceIndex
     from sslspk.errors import InputError
     from sslspk.train import checkpoint
-    from sslspk.train.job import require_same
+    from sslspk.train.job import require_same, require_same_start, start_of
     require_same(exp, config)
-    trained = checkpoint.load(exp / "final.pt")["info"]["data"]
+    info = checkpoint.load(exp / "final.pt")["info"]
     now = UtteranceIndex(data, config.data.road, table_name=config.data.labels).fingerprint()
-    if trained != now:
-        raise InputError(f"{exp}: the finished run there was trained on other data ({trained}, now {now}); train into another "
+    require_same_start(exp, info, start_of(config))
+    if info["data"] != now:
+        raise InputError(f"{exp}: the finished run there was trained on other data ({info['data']}, now {now}); train into another "
                          "directory (run.sh: --tag), or remove it.")
     print(f"{exp}/final.pt is finished; nothing to do.")
     return 0

@@ -85,6 +85,8 @@ class SystemConfig(Config):
         asked = [key for key, value in wanted.items() if value]
         if asked and self.method.name != "supervised":
             raise ValueError(f"{asked[0]} is for method supervised, not {self.method.name}; remove it")
+        if self.data.balance != "none" and self.data.grow is not None:
+            raise ValueError("data.balance draws from all recordings, data.grow from a growing part of them; leave one out")
         if self.train.patience and self.train.valid is None:
             raise ValueError("train.patience waits for a better epoch, but there is nothing to judge it by; give train.valid=DATA_DIR")
         if self.train.valid is not None and self.train.average > 1:

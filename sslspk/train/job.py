@@ -21,7 +21,7 @@ from sslspk.methods import build as build_method
 from sslspk.methods.base import Corpus, Method
 from sslspk.methods.config import reads_labels
 from sslspk.nn import comm, sync_batchnorm
-from sslspk.train import checkpoint
+from sslspk.train import checkpoint, model
 from sslspk.train.config import SystemConfig, differences
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.initialise import initialise
@@ -51,7 +51,8 @@ class Job:
     best: dict = field(default_factory=lambda: {"step": 0, "recall": -1.0})   # the best epoch's end on train.valid so far
 
     def state(self) -> dict:
-        return {"step": self.step, "data": self.info["data"], "labels": self.info["labels"], "method": self.method.state_dict(),
+        origin = {key: self.info[key] for key in ("data", "labels", "start")}
+        return {"step": self.step, **origin, "method": self.method.state_dict(),
                 "optimizer": self.optimizer.state_dict(), "bad": sorted(self.bad), "best": self.best}
 
     def restore(self, state: dict) -> None:
@@ -61,6 +62,8 @@ class Job:
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.bad, self.best = state["step"], set(state["bad"]), state.get("best", self.best)
+        if self.best["step"] and not checkpoint.at(self.exp, self.best["step"]).exists():   # the newest checkpoint was damaged
+            self.best = {"step": 0, "recall": -1.0}
 
 
 def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.device, say) -> Job:
@@ -81,12 +84,10 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     method = build_method(config.method, config.encoder, num_features, corpus)
     state, data = checkpoint.load_newest(exp, say), index.fingerprint()
     inherited = state["labels"] if state else initialise(method, config, data, say)
+    info = _origin(config, exp, index, method, state, {"data": data, "trained_on": data_dir.resolve().name}, inherited)
     method = sync_batchnorm.convert(method).to(device)
     _freeze(method, config.train.trainable)
     front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug).to(device)
-    info = {"data": data, "trained_on": data_dir.resolve().name, "commit": git_commit(),
-            "labels": results.joined(*(text.replace("speaker", index.label_source) for text in (
-                method.labels, "speaker (curriculum)" if config.data.reads_speakers else "none")), inherited)}
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features,
               index.classes if learns else [], Validation(config, index.classes, front_end) if config.train.valid else None, info)
     if state:
@@ -101,6 +102,15 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
         with atomic_write(exp / "config.yaml") as f:
             f.write(to_yaml(config))
     return job
+
+
+def _origin(config: SystemConfig, exp: Path, index: UtteranceIndex, method: Method, state: dict | None, data: dict, inherited: str) -> dict:
+    """What final.pt will say of how it came about. Raises InputError when the run began with another model's weights."""
+    start = start_of(config)
+    require_same_start(exp, state or {}, start)
+    used = (method.labels, "speaker (curriculum)" if config.data.reads_speakers else "none")
+    labels = results.joined(*(text.replace("speaker", index.label_source) for text in used), inherited)
+    return {**data, "commit": git_commit(), "labels": labels, "start": (state or {}).get("start") or start}
 
 
 def _freeze(method: Method, trainable: str) -> None:
@@ -161,6 +171,20 @@ def _claim(config: SystemConfig, exp: Path) -> None:
         if checkpoint.checkpoints(exp):
             require_same(exp, config)
     comm.barrier()
+
+
+def start_of(config: SystemConfig) -> dict | None:
+    """What model.start says of train.init_from; None without one, or where the model is no longer there."""
+    path = config.train.init_from
+    return model.start(path) if path and Path(path).exists() else None
+
+
+def require_same_start(exp: Path, content: dict, start: dict | None) -> None:
+    """InputError when the run in `exp`, of which `content` is a checkpoint or final.pt's info, began with other weights."""
+    began = content.get("start")
+    if began and start and began["digest"] != start["digest"]:
+        raise InputError(f"{exp}: the run there started from other weights of {began['system']} ({began['digest']}, now "
+                         f"{start['digest']}); that model was trained anew, so train into another directory, or remove this one.")
 
 
 def require_same(exp: Path, config: SystemConfig) -> None:

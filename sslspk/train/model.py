@@ -1,4 +1,5 @@
 """A trained model file (final.pt): the encoders' weights together with the configuration that made them."""
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,6 +75,16 @@ def read_encoder_state(path: str | Path, weights: str | None = None, bare: bool 
     return state, content
 
 
+def start(path: str | Path) -> dict:
+    """What a run says of the model that it starts from: system (that of the first one, where models were chained), and a digest."""
+    state, content = read_encoder_state(path)
+    digest = hashlib.md5()
+    for key in sorted(state):
+        digest.update(state[key].cpu().contiguous().numpy().tobytes())
+    before = content["info"].get("start")
+    return {"system": before["system"] if before else Path(path).resolve().parent.name, "digest": digest.hexdigest()[:12]}
+
+
 def provenance(path: str | Path, weights: str | None = None, untrained: bool = False) -> dict:
     """What io.provenance.write says of embeddings by this model (system: the name of the folder that the file lies in)."""
     _, content = read_encoder_state(path, weights)
@@ -82,7 +93,8 @@ def provenance(path: str | Path, weights: str | None = None, untrained: bool = F
             "trained_on": corpus(info["trained_on"]), "training_data": info["data"], "method": config.method.name,
             "encoder": config.encoder.name, "config_hash": config_hash(config), "seed": config.seed,
             "steps": 0 if untrained else info["step"], "labels": "none" if untrained else info["labels"],
-            "road": config.data.road, "commit": info["commit"]}
+            "road": config.data.road, "commit": info["commit"], "start": (info.get("start") or {"system": "none"})["system"],
+            "trainable": config.train.trainable}
 
 
 def load(path: str | Path, weights: str | None = None, device: str | torch.device = "cpu", untrained: bool = False) -> Model:

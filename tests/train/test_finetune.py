@@ -4,11 +4,11 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import make_data, tiny
+from conftest import make_data, run, tiny
 from test_loop import CPU, final_weights, same, train_here
 
 from sslspk.bin import classify, extract_embeddings
-from sslspk.config import check
+from sslspk.config import check, to_yaml
 from sslspk.data.config import Crop, DataConfig
 from sslspk.data.dataset import BatchDataset
 from sslspk.data.index import UtteranceIndex
@@ -94,6 +94,7 @@ def test_an_encoder_without_affine_layers_is_refused(emotions, tmp_path):
     ({"train.trainable": "head"}, "train.trainable is for method supervised, not dino"),
     ({"data.balance": "class"}, "data.balance is for method supervised"),
     ({"data.labels": "utt2emotion"}, "data.labels is for method supervised"),
+    ({**EMOTION, "data.balance": "class", "data.grow": {"epochs": 2}}, "data.balance draws from all recordings"),
     ({**EMOTION, "train.patience": 2}, "nothing to judge it by; give train.valid"),
     ({**EMOTION, "train.valid": "x", "train.average": 2}, "leave one out"),
     ({**EMOTION, "method": {**METHOD, "loss": "softmax", "sub_centres": 2}}, "use loss aam or am"),
@@ -268,3 +269,50 @@ def test_a_model_without_classes_is_refused(emotions, tmp_path, monkeypatch):
     train_here(tiny(**{"train.steps": 2}), emotions, tmp_path / "exp")
     with pytest.raises(InputError, match="holds no classes; fine-tune it on labels first"):
         call(classify, emotions, tmp_path / "exp/final.pt", tmp_path)
+
+
+def test_a_start_model_that_was_trained_anew_is_told(emotions, tmp_path):
+    """Resumed or finished, a run does not mix the weights of two models that had one name; it says what it started from."""
+    for seed in (0, 1):
+        train_here(tiny(**{"train.steps": 2, "seed": seed}), emotions, tmp_path / f"dino{seed}")
+    config = tiny(**EMOTION, **{"train.init_from": str(tmp_path / "dino0/final.pt")})
+    train_here(config, emotions, tmp_path / "ft")
+    info = checkpoint.load(tmp_path / "ft/final.pt")["info"]
+    assert info["start"]["system"] == "dino0" and model.provenance(tmp_path / "ft/final.pt")["start"] == "dino0"
+    second = tiny(**EMOTION, **{"train.init_from": str(tmp_path / "ft/final.pt"), "train.init_part": "everything"})
+    train_here(second, emotions, tmp_path / "step2")
+    assert model.provenance(tmp_path / "step2/final.pt")["start"] == "dino0", "the first one of a chain"
+    (tmp_path / "dino0/final.pt").rename(tmp_path / "kept.pt")
+    prepare(config, emotions, tmp_path / "ft", CPU, print)   # a model that is gone is not needed any more
+    (tmp_path / "dino1/final.pt").rename(tmp_path / "dino0/final.pt")
+    with pytest.raises(InputError, match="started from other weights of dino0"):
+        prepare(config, emotions, tmp_path / "ft", CPU, print)
+    conf = tmp_path / "conf.yaml"
+    conf.write_text(to_yaml(config))
+    done = run("--conf", conf, emotions, tmp_path / "ft")
+    assert done.returncode == 1 and "started from other weights of dino0" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_what_a_model_was_trained_by_stays_behind(emotions, tmp_path, capsys, monkeypatch):
+    """A fine-tuning's configuration is the same whatever the model's method, augmentation and optimizer were."""
+    from sslspk.bin import show_config
+    monkeypatch.setattr("sys.argv", [])
+    conf = tmp_path / "once.yaml"
+    conf.write_text("method: {name: supervised, crops: [{count: 1, seconds: 0.4}]}\n")
+    shown = []
+    for name, changes in (("dino", {}), ("aam", {"method": {**METHOD, "sub_centres": 2, "hidden_dims": []}, "augment.eq_prob": 0.5,
+                                                 "train.clip_norm": 9.0, "vad": True})):
+        train_here(tiny(**{"train.steps": 2, **changes}), emotions, tmp_path / name)
+        call(show_config, "--conf", conf, "--on", tmp_path / name / "final.pt")
+        shown.append(capsys.readouterr().out.partition("reproduces:")[2])
+    assert shown[0] == shown[1] and "num_mel_bins: 20" in shown[0] and "pooled_channels: 12" in shown[0]
+
+
+def test_a_best_epoch_whose_checkpoint_is_gone_is_forgotten(emotions, tmp_path):
+    """As after a fall back from a damaged checkpoint to one before it."""
+    config = tiny(**{**EMOTION, "train.valid": str(emotions), "train.steps": 6})
+    train_here(config, emotions, tmp_path / "exp")
+    newest = checkpoint.checkpoints(tmp_path / "exp")[-1]
+    assert prepare(config, emotions, tmp_path / "exp", CPU, print).best["step"] in (3, 6)
+    checkpoint.save(newest, {**checkpoint.load(newest), "best": {"step": 1, "recall": 0.9}})
+    assert prepare(config, emotions, tmp_path / "exp", CPU, print).best == {"step": 0, "recall": -1.0}
