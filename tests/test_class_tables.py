@@ -36,14 +36,19 @@ def write_result(folder, ua, **more):
 def test_experiments_over_seeds_and_probes(tmp_path, capsys):
     for seed, ua in enumerate((60.0, 70.0)):
         write_result(tmp_path / f"dino_once/seed{seed}", ua, labels=["emotion", "emotion"], start="dino", trainable="all")
-    write_result(tmp_path / "probes_dino/plda", 80.0, labels="none", pool="vote", system="dino", probe={}, probe_labels_from=["data/utt2emotion"])
-    write_result(tmp_path / "probes_dino/ridge", 0.0, task="regression", rmse=3.5, system="dino", probe={}, mean={"rmse": 3.4}, std={"rmse": 0.1}, pool="mean")
+    probe = {"system": "dino", "probe": {}, "labels": "none"}
+    write_result(tmp_path / "probes_dino/plda", 80.0, pool="vote", probe_labels_from=["data/utt2emotion"], **probe)
+    write_result(tmp_path / "probes_dino/ridge", 0.0, task="regression", rmse=3.5, mean={"rmse": 3.4}, std={"rmse": 0.1}, pool="mean",
+                 probe_labels_from=["data/utt2mmse"], **probe)
     call("show_classes", "--out", tmp_path / "RESULTS.md", tmp_path)
     text = capsys.readouterr().out
     assert (tmp_path / "RESULTS.md").read_text() in text
-    assert "| dino_once | dino | all | 8 | 2 | 65.00 (60.00-70.00) | +-7.07 | 65.00 +-1.50 | 65.00 | 65.00 | 65.00 | utterance | emotion | abc |" in text
-    assert "| probes_dino plda | dino | probe | 8 | 1 | 80.00 (75.00-85.00) |  | 80.00 +-1.50 | 80.00 | 80.00 | 80.00 | majority vote | emotion |" in text
-    assert "| probes_dino ridge | dino | 8 | 1 | 3.50 |  | 3.40 +-0.10 | mean posterior | emotion | abc |" in text
+    found = {line.split(" | ")[0]: line for line in text.splitlines() if line.startswith("| ")}
+    assert found["| dino_once"] == ("| dino_once | dino | all | 8 | 2 | 65.00 (60.00-70.00) | +-7.07 | 65.00 +-1.50 | 65.00 | 65.00 "
+                                    "| 65.00 | utterance | emotion | abc |")
+    assert found["| probes_dino plda"] == ("| probes_dino plda | dino | probe | 8 | 1 | 80.00 (75.00-85.00) |  | 80.00 +-1.50 | 80.00 "
+                                           "| 80.00 | 80.00 | majority vote | emotion | abc |")
+    assert found["| probes_dino ridge"] == "| probes_dino ridge | dino | 8 | 1 | 3.50 |  | 3.40 +-0.10 | mean posterior | mmse | abc |"
     assert text.index("probes_dino plda") < text.index("dino_once") < text.index("probes_dino ridge")
     with pytest.raises(InputError, match="run the stages before this one"):
         call("show_classes", "--out", tmp_path / "x.md", tmp_path / "dino_once/seed0")

@@ -120,7 +120,7 @@ def _freeze(method: Method, trainable: str) -> None:
     for encoder in method.backbones():
         if trainable == "affine" and not encoder.last_layers:
             raise InputError("train.trainable is affine, but this encoder's embedding is what was pooled, with no affine layer above it; "
-                             "use train.trainable=head.")
+                             "use train.trainable=head (egs/iemocap, egs/adress: --step1 head).")
         encoder.freeze(encoder.last_layers if trainable == "affine" else [])
 
 

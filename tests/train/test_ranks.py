@@ -8,8 +8,11 @@ import pytest
 import torch
 import yaml
 from conftest import merged
+from test_loop import train_here
 
+from sslspk.config import load
 from sslspk.train import checkpoint
+from sslspk.train.config import SystemConfig
 
 ENCODERS = {
     "tdnn": {"name": "tdnn", "channels": 32, "pooled_channels": 48, "embed_dim": 32, "segment_layers": 1},
@@ -18,15 +21,18 @@ ENCODERS = {
 }
 
 
-def train_with(ranks, conf, data, exp):
-    several = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
-    program = [sys.executable, "-m", *(several if ranks > 1 else [])]
-    done = subprocess.run([*program, "sslspk.bin.train", "--conf", str(conf), str(data), str(exp)], capture_output=True, text=True,
-                          env={**os.environ, "OMP_NUM_THREADS": "1", "SSLSPK_DEVICE": "cpu"}, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+def outcome(exp):
+    """The losses that were logged, and the weights of final.pt."""
     lines = [json.loads(line) for line in (exp / "progress.jsonl").read_text().splitlines()]
     losses = [value for line in lines for key, value in line.items() if key == "loss" or "purity" in key]
     return losses, checkpoint.load(exp / "final.pt")["encoders"]
+
+
+def train_on_two_ranks(conf, data, exp):
+    program = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "sslspk.bin.train"]
+    done = subprocess.run([*program, "--conf", str(conf), str(data), str(exp)], capture_output=True, text=True,
+                          env={**os.environ, "OMP_NUM_THREADS": "1", "SSLSPK_DEVICE": "cpu"}, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 PAIR = {"crops": [{"count": 2, "seconds": 0.4}]}
@@ -57,8 +63,9 @@ def test_two_ranks_equal_one(data, tmp_path, encoder, method):
         "train.steps": 20, "train.log_every": 5, "train.save_every": 20, "train.optimizer": "sgd", "train.lr": 0.003,
         "train.clip_norm": 1.0, "train.analyse": True, "data.batch_size": 12, "encoder": ENCODERS[encoder], "method": METHODS[method],
         "train.valid": str(data) if method == "gated" else None})))
-    one_loss, one = train_with(1, conf, data, tmp_path / "one")
-    two_loss, two = train_with(2, conf, data, tmp_path / "two")
+    train_here(load(SystemConfig, conf), data, tmp_path / "one")
+    train_on_two_ranks(conf, data, tmp_path / "two")
+    (one_loss, one), (two_loss, two) = outcome(tmp_path / "one"), outcome(tmp_path / "two")
     assert two_loss == pytest.approx(one_loss, rel=1e-5)
     for name in one:
         a = torch.cat([v.flatten() for v in one[name].values() if v.is_floating_point()])
