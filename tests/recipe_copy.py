@@ -27,9 +27,10 @@ def make(folder: Path, name: str = "voxceleb") -> Path:
             (folder / link).symlink_to(ROOT / link)
     for link in LINKS:
         (recipe / link).symlink_to(Path("../..") / link)
-    for file in (*(path.name for path in source.glob("run*.sh")), "path.sh", "cmd.sh"):
-        shutil.copy(source / file, recipe / file)
-    shutil.copytree(source / "conf", recipe / "conf")
+    for path in source.glob("*.sh"):
+        shutil.copy(path, recipe / path.name)
+    if (source / "conf").is_dir():   # egs/transfer runs other recipes
+        shutil.copytree(source / "conf", recipe / "conf")
     return recipe
 
 

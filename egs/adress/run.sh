@@ -31,6 +31,7 @@ cmd=                # where jobs run; empty: as cmd.sh says
 mini=false          # true: synthesise the corpora, a small model
 synth=              # for the synthesiser, e.g. --synth="--ad-participants 6" (see tools/make_synth_corpus.py --help)
 tag=                # suffix of the experiment's name, for variants
+print_name=false    # true: print the names of the fine-tuning's and the probes' experiments, and end
 set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
 help_message="usage: $0 [--adress DIR] [--model FINAL.PT] [--ft once|step1|step2|none] [--stage N] [--ngpu N] [--mini true] ..."
 . ./path.sh; . ./cmd.sh; . utils/parse_options.sh
@@ -57,6 +58,9 @@ root=$data${what:+/$what} cut=$root/folds_$cv final=$root/final start=scratch fr
 [ "$valid_share" = 0 ] || cut=${cut}_valid$valid_share
 [ -z "$model" ] || start=$(basename "$(dirname "$(readlink -f "$model")")")   # named after the system that it is
 name=$start${fresh}_$ft${what:+_$what}${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
+[ -z "$frame_model" ] || { weights=$(basename "$checkpoint"); start=${arch}_${weights%.*} fresh=; }
+probed=$exps/probes_$start$fresh${what:+_$what}${layer:+_$layer}${tag:+_$tag}
+[ "$print_name" = false ] || { printf '%s\n' "$exps/${name}_cv$cv" "${probed}_cv$cv"; exit; }
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
@@ -103,8 +107,7 @@ done
 
 # shellcheck disable=SC2046
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ -n "$model$frame_model" ] && { [ -n "$probes" ] || [ "$mmse" = true ]; }; then
-  [ -z "$frame_model" ] || { start=${arch}_$(basename "${checkpoint%.*}"); fresh=; }
-  probed=$exps/probes_$start$fresh${what:+_$what}${layer:+_$layer}${tag:+_$tag} jobs=(--cmd "$train_cmd" --nj "$nj") emb=${probed}_emb
+  jobs=(--cmd "$train_cmd" --nj "$nj") emb=${probed}_emb
   local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$model" --frame-model "$frame_model" --layer "$layer" \
     --untrained "$([ "$init" = true ] && echo false || echo true)" "$root/adress_packed" "$emb"
   local/probe_folds.sh "${jobs[@]}" $(on train) --probes "$probes" "$emb" "$cut" "${probed}_cv$cv"

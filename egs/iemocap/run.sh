@@ -30,6 +30,7 @@ cmd=                # where jobs run; empty: as cmd.sh says
 mini=false          # true: synthesise the corpora, a small model
 synth=              # for the synthesiser, e.g. --synth="--emotion-utts 12" (see tools/make_synth_corpus.py --help)
 tag=                # suffix of the experiment's name, for variants
+print_name=false    # true: print the names of the fine-tuning's and the probes' experiments, and end
 set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
 help_message="usage: $0 [--iemocap DIR] [--model FINAL.PT] [--ft once|step1|step2|none] [--stage N] [--ngpu N] [--mini true] ..."
 . ./path.sh; . ./cmd.sh; . utils/parse_options.sh
@@ -54,6 +55,9 @@ all=$data/iemocap cut=$data/folds_$folds start=scratch fresh=; [ "$init" = true 
 [ "$valid_share" = 0 ] || cut=${cut}_valid$valid_share
 [ -z "$model" ] || start=$(basename "$(dirname "$(readlink -f "$model")")")   # named after the system that it is
 name=$start${fresh}_${ft}_$folds${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
+[ -z "$frame_model" ] || { weights=$(basename "$checkpoint"); start=${arch}_${weights%.*} fresh=; }
+probed=$exps/probes_$start${fresh}_$folds${layer:+_$layer}${tag:+_$tag}
+[ "$print_name" = false ] || { printf '%s\n' "$exps/$name" "$probed"; exit; }
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
@@ -85,8 +89,6 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
 fi
 
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ -n "$model$frame_model" ] && [ -n "$probes" ]; then
-  [ -z "$frame_model" ] || { start=${arch}_$(basename "${checkpoint%.*}"); fresh=; }
-  probed=$exps/probes_$start${fresh}_$folds${layer:+_$layer}${tag:+_$tag}
   local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$model" --frame-model "$frame_model" --layer "$layer" \
     --untrained "$([ "$init" = true ] && echo false || echo true)" "${all}_packed" "$probed/emb"
   local/probe_folds.sh --cmd "$train_cmd" --nj "$nj" --labels "$all/utt2emotion" --probes "$probes" "$probed/emb" "$cut" "$probed"

@@ -2,7 +2,7 @@
 # The transfer studies of Cho et al. 2022: one thing is varied, everything else held, on several tasks; runs the recipes of the tasks
 # and prints one table (speaker verification: EER, the others: mean recall UA).
 #   ./run_study.sh --study chunks --model ../voxceleb/exp/dino_lresnet34/final.pt \
-#     --iemocap "--iemocap /corpora/IEMOCAP --ngpu 4" --adress "--adress /corpora/ADReSS --ngpu 4"
+#     --iemocap="--iemocap /corpora/IEMOCAP --ngpu 4" --adress="--adress /corpora/ADReSS --ngpu 4"
 # What was done stays: the same command goes on, and prints the table of what there is when a task is left out.
 set -euo pipefail
 study=chunks        # chunks: crops of 1, 2, 4, 8 s, whole | augment: clean, noisy | steps: once, step1, step2 | init: where it starts from
@@ -11,84 +11,127 @@ model=              # final.pt that is fine-tuned (all studies but init)
 models=             # init: the models to compare, e.g. "../voxceleb/exp/xvector_tdnn/final.pt ../voxceleb/exp/dino_lresnet34/final.pt"
 frame_model=        # init: "ARCH CHECKPOINT" of a frame-level model, pooled over time (see steps/extract_frame_model.sh); probes alone
 seeds="0 1 2"       # of the fine-tunings
-iemocap=            # more for ../iemocap/run.sh, e.g. --iemocap="--iemocap /corpora/IEMOCAP --nj 8"
+iemocap=            # more for ../iemocap/run.sh, e.g. (with that first =) --iemocap="--iemocap /corpora/IEMOCAP --nj 8"
 adress=             # more for ../adress/run.sh
 voxceleb=           # more for ../voxceleb/run.sh; its --system is the one that --system names
-system=supervised_from_dino_once_short   # voxceleb: the fine-tuned system, whose chain begins with the model
+system=             # voxceleb: fine-tunes the model, with which its chain begins; empty: supervised_from_dino_once_short, mini: .._tdnn
 mini=false          # true: on the synthetic corpora
-help_message="usage: $0 --study chunks|augment|steps|init --model M [--tasks 'T ...'] [--iemocap 'OPTIONS'] [--adress 'OPTIONS']
-       [--mini true]"
+help_message="usage: $0 --study chunks|augment|steps --model M [--tasks 'T ...'] [--iemocap='--OPTION ...'] [--adress='--OPTION ...']
+       [--voxceleb='--OPTION ...'] [--system S] [--mini true]
+       $0 --study init [--models 'M ...'] [--frame-model 'ARCH CHECKPOINT'] ..."
 . ./path.sh; . utils/parse_options.sh
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
+case $study in chunks|augment|steps|init) ;; *) die "--study takes chunks, augment, steps or init, not '$study'" ;; esac
+[ -n "${tasks// /}" ] || die "--tasks names no task; give some of voxceleb, iemocap and adress"
 for task in $tasks; do
   case $task in voxceleb|iemocap|adress) ;; *) die "--tasks takes voxceleb, iemocap and adress, not '$task'" ;; esac
 done
-exps=exp; [ "$mini" = false ] || exps=exp_mini
-table=()   # VARIANT:TASK=EXPERIMENT
+exps=exp confs=../voxceleb/conf; [ "$mini" = false ] || exps=exp_mini confs=../voxceleb/conf/mini
+: "${system:=supervised_from_dino_once_$([ "$mini" = true ] && echo tdnn || echo short)}"
+steps=("$system" "${system/_once/_step1}" "${system/_once/}")
+table=() double=false   # table: VARIANT:TASK=EXPERIMENT
+asked() { [[ " $tasks " == *" $1 "* ]]; }
 name_of() { basename "$(dirname "$(readlink -f "$1")")"; }
 
-classes() {   # VARIANT MODEL SUFFIX [option of run.sh]...: both tasks with classes
-  local variant=$1 from=$2 suffix=$3 task start=scratch; shift 3
-  [ -z "$from" ] || start=$(name_of "$from")
-  for task in $tasks; do
-    case $task in
-      iemocap) run iemocap "$iemocap" "${from:+$(readlink -f "$from")}" "$@"
-               table+=("$variant:iemocap=../iemocap/$exps/${start}${suffix/_FOLDS/_session}") ;;
-      adress) run adress "$adress" "${from:+$(readlink -f "$from")}" "$@"
-              table+=("$variant:adress=../adress/$exps/${start}${suffix/_FOLDS/}_cv5") ;;
-    esac
+if [ "$study" = init ]; then
+  ! asked voxceleb || die "--study init is of iemocap and adress; the table of egs/voxceleb/run.sh compares systems of speaker verification"
+  [ -z "$model" ] || die "--study init takes --models in place of --model, as many as are to be compared"
+  [ -n "$models$frame_model" ] || die "--study init compares --models, a --frame-model or both; give one of them"
+  seen=' '
+  for from in $models; do
+    [ -s "$from" ] || die "there is no model $from; train it with egs/voxceleb/run.sh"
+    [[ $seen != *" $(name_of "$from") "* ]] || die "two of --models lie in folders named $(name_of "$from"); a name tells them apart"
+    seen+="$(name_of "$from") "
+  done
+  arch=${frame_model%% *} weights=${frame_model#* }
+  if [ -n "$frame_model" ] && [ "$weights" != random ]; then
+    [ -s "$weights" ] || die "there is no checkpoint '$weights'; --frame-model takes \"ARCH CHECKPOINT\", a file or the word random"
+    weights=$(realpath -s "$weights")
+  fi
+else
+  [ -z "$models$frame_model" ] || die "--models and --frame-model are for --study init; --study $study takes --model"
+  [ -s "$model" ] || die "--model names no model ('$model'); train one with egs/voxceleb/run.sh"
+fi
+if asked voxceleb; then
+  [[ ! " $voxceleb" =~ \ --(system|mini|speakers|hours)[=\ ] ]] ||
+    die "--voxceleb takes no --${BASH_REMATCH[1]}, which names another experiment; --system and --mini are options of this script"
+  [ "$study" = steps ] || steps=("$system")
+  [ ${#steps[@]} -eq 1 ] || [[ ${system}_ == *_once_* ]] ||
+    die "--study steps needs a --system like ecapa_aam_from_dino_once, with _once in its name, not '$system'"
+  for name in "${steps[@]}"; do [ -f "$confs/$name.yaml" ] || die "there is no $confs/$name.yaml; --system names such a file"; done
+fi
+
+run() {   # VARIANT TASK tuned|probed [option of run.sh]...: a cell of the table
+  local variant=$1 task=$2 kind=$3 more words said; shift 3
+  more=$iemocap; [ "$task" = iemocap ] || more=$adress
+  # shellcheck disable=SC2206  # options are several words
+  words=(--mini "$mini" --seeds "$seeds" --probes "" $more "$@")
+  # shellcheck disable=SC2207
+  [ "$double" = false ] || words+=($(longer "$more"))
+  said=$(cd "../$task" && ./run.sh "${words[@]}" --print-name true)   # fine-tuning, probes
+  (cd "../$task" && ./run.sh "${words[@]}")
+  case $kind in
+    tuned) note "$variant:$task" "../$task/${said%%$'\n'*}" 'seed*/result.json' ;;
+    probed) note "$variant:$task" "../$task/${said##*$'\n'}/logistic" result.json ;;
+  esac
+}
+note() {   # VARIANT:TASK EXPERIMENT RESULT: a cell, whose result has to be there by now
+  compgen -G "$2/$3" > /dev/null || die "$2 was run and holds no $3; let its recipe run to its end, then give this command again"
+  table+=("$1=$2")
+}
+tag_in() { [[ ! " $1" =~ .*\ --tag[=\ ]+([^ ]+) ]] || echo "${BASH_REMATCH[1]}"; }   # OPTIONS: prints the tag that they have, if any
+longer() {   # OPTIONS: prints those of a training twice as long as theirs or, if they say nothing, as conf/ft/once.yaml's
+  local key tag twice=
+  for key in epochs steps; do
+    [[ ! $1 =~ .*train\.$key=([0-9.]+) ]] || twice+="--set train.$key=$(awk "BEGIN { print 2 * ${BASH_REMATCH[1]} }") "
+  done
+  tag=$(tag_in "$1")
+  echo "${twice:---set train.epochs=40 }--tag ${tag:+${tag}_}long"
+}
+classes() {   # VARIANT MODEL [option of run.sh]...: fine-tunes MODEL for the tasks with classes
+  local variant=$1 from task; from=$(readlink -f "$2"); shift 2
+  for task in iemocap adress; do
+    if asked $task; then run "$variant" $task tuned --model "$from" "$@"; fi
   done
 }
-run() {   # RECIPE OPTIONS MODEL [option of run.sh]...
-  local recipe=$1 more=$2 from=$3; shift 3
-  # shellcheck disable=SC2086  # OPTIONS holds several words
-  (cd "../$recipe" && ./run.sh --mini "$mini" --seeds "$seeds" --probes "" ${from:+--model "$from"} $more "$@")
-}
 verify() {   # VARIANT SYSTEM TAG [option of run.sh]...: speaker verification
-  local variant=$1 what=$2 tag=$3; shift 3
-  [[ " $tasks " == *" voxceleb "* ]] || return 0
+  local variant=$1 what=$2 tag; tag=$(tag_in "$voxceleb")${3:+_$3}; shift 3
+  asked voxceleb || return 0
+  tag=${tag#_}
   # shellcheck disable=SC2086
-  (cd ../voxceleb && ./run.sh --mini "$mini" --system "$what" ${tag:+--tag "$tag"} $voxceleb "$@")
-  table+=("$variant:voxceleb=../voxceleb/$exps/$what${tag:+_$tag}")
+  (cd ../voxceleb && ./run.sh --mini "$mini" --system "$what" $voxceleb ${tag:+--tag "$tag"} "$@")
+  note "$variant:voxceleb" "../voxceleb/$exps/$what${tag:+_$tag}" 'scores_*/result_trials_veri_test2.json'
 }
 
-[ "$study" = init ] || [ -s "$model" ] || die "--model names no model ('$model'); train one with egs/voxceleb/run.sh"
 case $study in
   chunks)
-    for seconds in 1 2 4 8 full; do
-      classes "$seconds s" "$model" "_once_FOLDS_${seconds}s" --seconds "$seconds"
-      crop=$seconds whole=(); [ "$seconds" != full ] || crop=30 whole=(--set data.short=whole)
-      verify "$seconds s" "$system" "${seconds}s" --set "method.crops=[{count: 1, seconds: $crop}]" "${whole[@]}"
-    done ;;
+    for seconds in 1 2 4 8; do
+      classes "$seconds s" "$model" --seconds "$seconds"
+      verify "$seconds s" "$system" "${seconds}s" --set "method.crops=[{count: 1, seconds: $seconds}]"
+    done
+    classes whole "$model" --seconds full   # speaker verification is trained on batches of crops, so there is none of whole recordings
+    ! asked voxceleb || table+=("whole:voxceleb=") ;;
   augment)
-    classes clean "$model" _once_FOLDS
-    classes noisy "$model" _once_FOLDS_noisy --augment true
+    classes clean "$model"
+    classes noisy "$model" --augment true
     verify clean "$system" clean --set augment.noise_prob=0 --set augment.reverb_prob=0 --set augment.eq_prob=0
     verify noisy "$system" "" ;;
   steps)
-    for ft in once step1 step2; do classes $ft "$model" "_${ft}_FOLDS" --ft $ft; done
-    verify once "$system" ""
-    verify step1 "${system/_once_/_step1_}" ""
-    verify step2 "${system/_once_/_}" "" ;;
+    classes once "$model" --ft once
+    double=true classes "once, as long as both" "$model" --ft once
+    for ft in step1 step2; do classes $ft "$model" --ft $ft; done
+    verify "once, as long as both" "${steps[0]}" ""
+    verify step1 "${steps[1]}" ""
+    verify step2 "${steps[2]}" "" ;;
   init)
     for from in $models; do
-      [ -s "$from" ] || die "there is no model $from; train it with egs/voxceleb/run.sh"
-      classes "$(name_of "$from") (fresh)" "$from" _fresh_once_FOLDS --init false
-      classes "$(name_of "$from")" "$from" _once_FOLDS
+      classes "$(name_of "$from") (fresh)" "$from" --init false
+      classes "$(name_of "$from")" "$from"
     done
-    if [ -n "$frame_model" ]; then
-      for task in $tasks; do
-        [ "$task" != voxceleb ] || continue
-        more=$iemocap folds=session; [ "$task" = iemocap ] || more=$adress folds=cv5
-        # shellcheck disable=SC2086
-        (cd "../$task" && ./run.sh --mini "$mini" --ft none --frame-model "$frame_model" $more)
-        arch=${frame_model%% *} weights=$(basename "${frame_model##* }" .pt)
-        table+=("$arch (probe):$task=../$task/$exps/probes_${arch}_${weights}_$folds/logistic")
-      done
-    else
-      table+=("frame-level model (no checkpoint given: not run):iemocap=")
-    fi ;;
-  *) die "--study takes chunks, augment, steps or init, not '$study'" ;;
+    for task in $tasks; do
+      if [ -z "$frame_model" ]; then table+=("frame-level model (no checkpoint given: not run):$task="); continue; fi
+      run "$arch (probe)" "$task" probed --ft none --frame-model "$arch $weights" --probes logistic
+    done ;;
 esac
 python3 local/show_study.py --title "$study" --out "$exps/STUDY_$study.md" "${table[@]}"
