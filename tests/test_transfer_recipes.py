@@ -15,6 +15,7 @@ from recipe_copy import kill_when, overrides, run, sh, snapshot
 from sslspk.io import datadir, predictions, table
 from sslspk.train import checkpoint
 
+UA = "UA % (95 % interval)"
 EMOTIONS = ["angry", "happy", "neutral", "sad"]
 TINY = """
 features: {num_mel_bins: 20, snip_edges: false}
@@ -52,9 +53,15 @@ def result(folder):
 
 
 def rows(text):
-    """The lines of a Markdown table, by experiment."""
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
-    return {row[0]: row for row in cells if row[0] != "experiment"}
+    """The lines of the Markdown tables, by experiment: column -> cell."""
+    found, head = {}, []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if cells[:1] == ["experiment"]:
+            head = cells
+        elif line.startswith("| "):
+            found[cells[0]] = dict(zip(head, cells, strict=True))
+    return found
 
 
 def parts(fold):
@@ -96,7 +103,8 @@ def test_iemocap_from_scratch(tmp_path, monkeypatch):
     assert row["ua_percent"] == pytest.approx(100 * np.mean(recalls)) and told.keys() == truth.keys()
     assert rows(said) == rows((recipe / "exp_mini/RESULTS.md").read_text())
     line = rows(said)["scratch_once_session"]
-    assert line[1] == "1" and line[2].startswith(f"{row['ua_percent']:.2f} (") and line[8:10] == ["utterance", "emotion"]
+    assert line["seeds"] == "1" and line[UA].startswith(f"{row['ua_percent']:.2f} (")
+    assert [line[key] for key in ("from", "trained", "items", "decided by", "labels used")] == ["none", "all", "88", "utterance", "emotion"]
     check_rerun(recipe, exp)
     run(recipe, *IEMOCAP, "--folds", "speaker", "--stage", "2", "--stop-stage", "2")
     check_folds(recipe / "data_mini/folds_speaker", data, 10)
@@ -163,8 +171,7 @@ def moved(state, start):
 
 def compared(recipe, a, b):
     """The difference that local/compare_classes.py prints, and the ends of its interval."""
-    said = run(recipe, "bash", "-c", ". ./path.sh; exec local/compare_classes.py \"$@\"", "_", "--labels", "data_mini/iemocap/utt2emotion",
-               "--utt2spk", "data_mini/iemocap/utt2spk", "--bootstrap", "200", a, b)
+    said = run(recipe, "bash", "-c", ". ./path.sh; exec local/compare_classes.py \"$@\"", "_", "--bootstrap", "200", a, b)
     return tuple(map(float, re.search(r"difference (\S+) \((\S+) to (\S+)\), ", said).groups()))
 
 
@@ -188,7 +195,7 @@ def test_iemocap_killed_and_with_two_seeds(two_sessions, monkeypatch):
         told = [(folder / f"fold_{fold}/test/predictions.tsv").read_bytes() for folder in (exp / "seed0", whole / "seed0", exp / "seed1")]
         assert told[0] == told[1] != told[2]
     seeds, ua = rows(said)["scratch_once_session_seeds"], [result(exp / f"seed{seed}")["ua_percent"] for seed in (0, 1)]
-    assert seeds[1] == "2" and seeds[2].startswith(f"{np.mean(ua):.2f} (") and seeds[3] == f"+-{np.std(ua, ddof=1):.2f}"
+    assert seeds["seeds"] == "2" and seeds[UA].startswith(f"{np.mean(ua):.2f} (") and seeds["over seeds"] == f"+-{np.std(ua, ddof=1):.2f}"
     assert compared(recipe, exp, whole)[0] == pytest.approx(np.mean(ua) - ua[0], abs=0.006)
 
 
@@ -202,7 +209,7 @@ def test_adress(tmp_path, monkeypatch):
     check_folds(data / "folds_2", data / "adress_train", 2)
     for name, part in (("scratch_once_cv2", "train"), ("scratch_once_test", "test")):
         check_participants(exps / name / "seed0", data / f"adress_{part}")
-        assert rows(said)[name][8:10] == ["mean posterior", "diagnosis"]
+        assert (rows(said)[name]["decided by"], rows(said)[name]["labels used"]) == ("mean posterior", "diagnosis")
     run(recipe, *ADRESS, "--cv", "loso", "--stage", "2", "--stop-stage", "2")
     check_folds(data / "folds_loso", data / "adress_train", 12)
     check_speech(recipe)
@@ -252,7 +259,7 @@ def check_probes(recipe, shown):
     row = result(exps / "probes_dino_mmse_cv2/ridge")
     assert (row["task"], row["items"]) == ("regression", len(known)) == ("regression", 11) and row["rmse"] > 0
     assert {"probes_dino_cv2 logistic", "probes_dino_test logistic", "probes_dino_mmse_cv2 ridge"} <= shown.keys()
-    assert shown["probes_dino_mmse_cv2 ridge"][2].startswith(f"{row['rmse']:.2f} (")
+    assert shown["probes_dino_mmse_cv2 ridge"]["RMSE (95 % interval)"].startswith(f"{row['rmse']:.2f} (")
 
 
 NONE = ("--model", "nowhere/final.pt")
