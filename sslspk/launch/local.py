@@ -12,10 +12,9 @@ import time
 from dataclasses import dataclass, field
 
 from sslspk.errors import entry
-from sslspk.launch import Request, log_path, parse, read_status, report, shell_line, write_footer, write_header
+from sslspk.launch.request import Request, log_path, outcome, parse, pick, report, shell_line, write_footer, write_header
 
 GRACE = 30.0  # seconds
-REQUEUE = 99  # a job's way to say "saved, start me again": Grid Engine's, and passed on when no job failed otherwise
 USAGE = """usage: {name} [options] [JOB=1:n] LOG COMMAND [ARGUMENT...]
 
 Runs COMMAND with its output in LOG; with JOB=1:n it runs n of them with JOB replaced by the number in LOG and COMMAND.
@@ -23,7 +22,7 @@ Runs COMMAND with its output in LOG; with JOB=1:n it runs n of them with JOB rep
   --gpu N            each job gets N of this machine's GPUs for itself (CUDA_VISIBLE_DEVICES)
   --num-threads N    noted in the log
   --pick WHICH       all | failed (failed and unfinished ones again) | incomplete (only the unfinished ones)
-  --mem, --time, --config, -l, -q, -pe ... and other options of batch systems are read and have no effect here."""
+  --mem, --time, --requeue, --config, -l, -q, -pe ... and other options of batch systems are read and have no effect here."""
 
 
 class _Stopped(Exception):
@@ -56,7 +55,7 @@ class Local:
         self.watchdog = _start_watchdog()
 
     def _limit(self) -> int:
-        jobs = self.request.last - self.request.first + 1
+        jobs = len(self.request.numbers)
         limit = int(self.request.options.get("max_jobs_run", 0))
         if self.per_job:
             slots = len(self.free_gpus) // self.per_job
@@ -74,9 +73,8 @@ class Local:
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup and `&` in a script ask not to be disturbed
                 signal.signal(number, self._on_signal)
         try:
-            for number in range(self.request.first, self.request.last + 1):
-                if not self._picked(number):
-                    continue
+            numbers, self.failed = pick(self.request)
+            for number in numbers:
                 while len(self.running) >= self.at_once:
                     self._wait_for_one()
                 self._start(number)
@@ -88,13 +86,6 @@ class Local:
                   f"log is in {self.request.log}", file=sys.stderr)
             raise SystemExit(128 + self.caught) from None
         return self.failed
-
-    def _picked(self, number: int) -> bool:
-        pick = self.request.options.get("pick", "all")
-        status = None if pick == "all" else read_status(log_path(self.request, number))
-        if status and pick == "incomplete":
-            self.failed[number] = status
-        return status is None or bool(status and pick == "failed")
 
     def _on_signal(self, number: int, _frame: object) -> None:
         if self.caught:
@@ -213,7 +204,7 @@ def _alive(groups: set[int]) -> bool:
 
 
 def main() -> int:
-    """utils/run.pl: 0 when every job ended with 0; REQUEUE when those that did not all ended with it; else 1."""
+    """utils/run.pl; returns its exit status."""
     if sys.argv[1:] in (["--help"], ["-h"]):
         print(USAGE.format(name=os.path.basename(sys.argv[0])))
         return 0
@@ -221,9 +212,7 @@ def main() -> int:
     failed = Local(request).run()
     if failed:
         report(request, failed)
-    if not failed:
-        return 0
-    return REQUEUE if set(failed.values()) == {REQUEUE} else 1
+    return outcome(failed)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from sslspk.errors import InputError
-from sslspk.launch import parse, read_status, shell_line, write_footer, write_header
+from sslspk.launch.request import parse, read_status, shell_line, write_footer, write_header
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "utils/run.pl"
 
 
@@ -63,7 +63,8 @@ def test_range_name_is_replaced_everywhere_even_inside_words():
 def test_options_stand_before_and_after_the_range():
     request = parse(["x/run.pl", "--mem", "4G", "-pe", "smp", "2", "-V", "JOB=2:5", "-l", "a=1", "-tc", "7", "--config=c",
                      "--max-jobs-run", "3", "--max-jobs-run", "9", "log.JOB", "cmd", "--mem", "x"])
-    assert request.options == {"mem": "4G", "pe": "2", "l": "a=1", "max_jobs_run": "3", "config": "c"}
+    assert request.options == {"mem": "4G", "max_jobs_run": "3", "config": "c"}
+    assert request.passed == ("-pe", "smp", "2", "-V", "-l", "a=1")
     assert (request.program, request.name, request.first, request.last) == ("run.pl", "JOB", 2, 5)
     assert (request.log, request.words) == ("log.JOB", ("cmd", "--mem", "x"))
     assert parse(["run.pl", "JOB=3", "log", "cmd"]).last == 3
@@ -261,6 +262,6 @@ def test_nohup_is_respected(tmp_path):
 def test_help_and_start_need_no_package(tmp_path):
     result = run(tmp_path, "--help")
     assert result.returncode == 0 and "JOB=1:n" in result.stdout
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import sslspk.launch_local; print(*sys.modules)"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import sslspk.launch.local; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-S", "-c", code], text=True, capture_output=True, check=True).stdout.split()
     assert {name.partition(".")[0] for name in loaded} - {"sslspk", "__main__"} <= sys.stdlib_module_names

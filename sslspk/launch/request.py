@@ -1,8 +1,7 @@
 """The jobs of a step, Kaldi's `run.pl [options] [JOB=1:n] LOG COMMAND...`: what every way of running them shares.
 
 `parse` reads the command line into a `Request`; `shell_line` and `log_path` say what one job of it runs and where it
-writes; `report` tells which jobs failed. sslspk/launch_local.py runs the jobs on this machine (utils/run.pl).
-Standard library only, since it starts before every job.
+writes; `report` tells which jobs failed. It starts before every job, so it imports nothing that is slow.
 
 Words are joined as Kaldi joins them: one without white space stays as it is, so that a quoted `|` or `>` acts in bash;
 one with white space gets quotes. As in Kaldi there is no `pipefail`, and the range's name is replaced wherever it
@@ -12,29 +11,41 @@ import os
 import re
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sslspk.errors import InputError
 
 TAIL = 20  # lines of the first failing log that are shown
+NAMED = 10  # failed jobs that are named one by one
+REQUEUE = 99  # a job's way to say "saved, start me again": Grid Engine's, and passed on when no job failed otherwise
+BARE = ("-V", "-cwd", "-notify")  # options of batch systems that take no value
+CHOICES = {"pick": ("all", "failed", "incomplete"), "requeue": ("true", "false")}
 
 
 @dataclass(frozen=True)
 class Request:
     """What one command line asks for; `name` is "" when there is no range."""
     program: str
-    options: dict[str, str]
+    options: dict[str, str]  # those with two dashes, in the order given, and --max-jobs-run also for -tc
+    passed: tuple[str, ...]  # words with one dash and their values, for a batch system to read, in order
     name: str
     first: int
     last: int
     log: str
     words: tuple[str, ...]
 
+    @property
+    def numbers(self) -> range:
+        """The numbers of all jobs."""
+        return range(self.first, self.last + 1)
+
 
 def parse(argv: list[str]) -> Request:
     """Read Kaldi's command line (`argv[0]` is the program). Raises InputError on one that cannot be meant."""
     program, words = os.path.basename(argv[0]), list(argv[1:])
     options: dict[str, str] = {}
+    passed: list[str] = []
     name, first, last = "", 1, 1
     while words:
         array = re.fullmatch(r"(\w+)=(\d+)(?::(\d+))?", words[0])
@@ -44,7 +55,7 @@ def parse(argv: list[str]) -> Request:
                 raise InputError(f"the range {words[0]} is empty or starts below 1; write for example {name}=1:4.")
             words.pop(0)
         elif words[0].startswith("-"):
-            _take_option(words, options)
+            _take_option(words, options, passed)
         else:
             break
     if len(words) < 2:
@@ -54,27 +65,33 @@ def parse(argv: list[str]) -> Request:
         raise InputError(f"'{log}' is no range of jobs; both ends must be whole numbers, as in JOB=1:4.")
     if last > first and name not in log:
         raise InputError(f"all of {name}={first}:{last} would write to the one log {log}; put {name} in its name.")
-    return Request(program, options, name, first, last, log, tuple(words))
+    return Request(program, options, tuple(passed), name, first, last, log, tuple(words))
 
 
-def _take_option(words: list[str], options: dict[str, str]) -> None:
-    """Move one option from `words` to `options`; the last of a repeated one counts, the least of limits."""
+def _take_option(words: list[str], options: dict[str, str], passed: list[str]) -> None:
+    """Move one option from `words`; the last of a repeated one with two dashes counts, the least of limits."""
     flag = words.pop(0)
-    if flag == "-V":
+    if flag in BARE:
+        passed.append(flag)
         return
     key, equals, value = flag.partition("=") if flag.startswith("--") else (flag, "", "")
-    key = key.lstrip("-").replace("-", "_")
-    for _ in range(0 if equals else 2 if key == "pe" else 1):
+    values = [value] if equals else []
+    for _ in range(0 if equals else 2 if flag == "-pe" else 1):
         if not words or words[0].startswith("--"):
             raise InputError(f"the option {flag} needs a value after it.")
-        value = words.pop(0)
+        values.append(words.pop(0))
+    if not flag.startswith("--") and flag != "-tc":
+        passed += [flag, *values]
+        return
+    key, value = key.lstrip("-").replace("-", "_"), values[0]
     if key in ("max_jobs_run", "tc"):
         key, value = "max_jobs_run", str(min(_count(flag, value, 1), int(options.get("max_jobs_run", value))))
-    if key in ("gpu", "num_threads"):
+    if key in ("gpu", "num_threads", "max_requeues"):
         _count(flag, value, 0)
-    if key == "pick" and value not in ("all", "failed", "incomplete"):
-        raise InputError(f"--pick takes all, failed or incomplete, not '{value}'.")
-    options[key] = value
+    if value not in CHOICES.get(key, (value,)):
+        *others, last = CHOICES[key]
+        raise InputError(f"{flag.partition('=')[0]} takes {', '.join(others)} or {last}, not '{value}'.")
+    options["time" if key == "max_time" else key] = value
 
 
 def _count(flag: str, value: str, least: int) -> int:
@@ -88,9 +105,14 @@ def log_path(request: Request, number: int) -> str:
     return request.log.replace(request.name, str(number)) if request.name else request.log
 
 
+def command_line(request: Request) -> str:
+    """The line of bash that the jobs run, the range's name still in it."""
+    return " ".join(_quote(word) for word in request.words)
+
+
 def shell_line(request: Request, number: int) -> str:
     """The line of bash that one job runs."""
-    line = " ".join(_quote(word) for word in request.words)
+    line = command_line(request)
     return line.replace(request.name, str(number)) if request.name else line
 
 
@@ -128,14 +150,25 @@ def _date(when: float) -> str:
 
 
 def read_status(path: str) -> int | None:
-    """Exit status (128 + signal when killed) that a log's last line states; None without one: not run, or not ended."""
+    """Exit status (128 + signal when killed) in a log's last line, of run.pl or of the others; None: not run, or not ended."""
     if not os.path.exists(path):
         return None
     lines = _lines(path)
-    end = re.match(r"# Ended \(code (\d+)(?:; signal (\d+))?\)", lines[-1]) if lines else None
+    last = lines[-1] if lines else ""
+    end = re.match(r"# Ended \(code (\d+)(?:; signal (\d+))?\)", last)
+    if end is None:
+        end = re.fullmatch(r"# Finished at .* with status (\d+)()", last)
     if end is None:
         return None
     return 128 + int(end[2]) if end[2] else int(end[1])
+
+
+def pick(request: Request) -> tuple[list[int], dict[int, int]]:
+    """What --pick says: the numbers of the jobs to run, and the failed ones that are left as they are, with their status."""
+    which = request.options.get("pick", "all")
+    status = {number: None if which == "all" else read_status(log_path(request, number)) for number in request.numbers}
+    todo = [number for number, code in status.items() if code is None or (code and which == "failed")]
+    return todo, {number: code for number, code in status.items() if code and which == "incomplete"}
 
 
 def _lines(path: str) -> list[str]:
@@ -143,20 +176,27 @@ def _lines(path: str) -> list[str]:
         return log.read().splitlines()
 
 
-def report(request: Request, failed: dict[int, int]) -> None:
+def report(request: Request, failed: dict[int, int], reasons: Mapping[int, str] | None = None, also: str = "") -> None:
     """Say on stderr which jobs failed, where their logs are, and how the first of those logs ends.
 
-    failed: exit status by job number, not empty.
+    failed: exit status by job number, not empty; reasons: what the batch system says of some of them; also: the file to
+    show when the first job wrote no log.
     """
-    total, program, numbers = request.last - request.first + 1, request.program, sorted(failed)
+    total, program, numbers = len(request.numbers), request.program, sorted(failed)
     where = request.log.replace(request.name, "*") if request.name else request.log
     messages = [f"{len(failed)} / {total} failed, log is in {where}" if total > 1 else f"job failed, log is in {where}"]
-    messages += [f"job {number} ended with status {failed[number]}: {log_path(request, number)}"
-                 for number in numbers[:10]]
-    if len(numbers) > 10:
-        messages.append(f"... and {len(numbers) - 10} more")
+    for number in numbers[:NAMED]:
+        reason = (reasons or {}).get(number, "")
+        messages.append(f"job {number} ended with status {failed[number]}{reason and f' ({reason})'}: {log_path(request, number)}")
+    if len(numbers) > NAMED:
+        messages.append(f"... and {len(numbers) - NAMED} more")
     if not request.name and "JOB" in request.log:
         messages.append("the log's name holds JOB but no range was given; put JOB=1:$nj before it")
-    first = log_path(request, numbers[0])
-    messages.append(f"the last lines of {first}:")
-    print(*(f"{program}: {message}" for message in messages), *_lines(first)[-TAIL:], sep="\n", file=sys.stderr)
+    shown = next((path for path in (log_path(request, numbers[0]), also) if os.path.exists(path)), None)
+    messages.append(f"the last lines of {shown}:" if shown else "it wrote no log")
+    print(*(f"{program}: {message}" for message in messages), *(_lines(shown)[-TAIL:] if shown else []), sep="\n", file=sys.stderr)
+
+
+def outcome(failed: dict[int, int]) -> int:
+    """Exit status of a launcher: 0; REQUEUE when the jobs that did not end with 0 all ended with it; else 1."""
+    return 0 if not failed else REQUEUE if set(failed.values()) == {REQUEUE} else 1

@@ -1,0 +1,116 @@
+"""What a batch system has to tell: the contract that slurm.py and gridengine.py fulfil."""
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+
+from sslspk.errors import InputError
+from sslspk.launch.conf import LIMIT, Conf, expand
+from sslspk.launch.request import Request
+
+OWN = ("config", "pick", "requeue", "max_requeues")  # options that no batch system sees
+KEPT = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|TZ|LD_LIBRARY_PATH|SLURM_CONF|(SBATCH|SGE|SSLSPK|KRB5|MUNGE)_?\w*)")
+PATIENCE = 60  # seconds that a command of the batch system may take
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a task stands in its batch system."""
+    text: str             # in the batch system's words, with its reason
+    alive: bool = True    # waiting or running
+    waits: bool = False   # has not begun
+    stuck: bool = False   # alive, but it will never run
+    again: bool = False   # ended by no fault of its own: preempted, or its node failed
+    cancelled: bool = False
+
+
+class Refused(InputError):
+    """A submission that did not succeed; `transient` when it is worth another try."""
+
+    def __init__(self, message: str, transient: bool):
+        super().__init__(message)
+        self.transient = transient
+
+
+class Scheduler:
+    """One request in one batch system; the subclasses say how it is put and what the answers mean."""
+    name = ""              # as its users call it
+    conf = ""              # the usual name of its configuration
+    settings = ""          # the built-in configuration
+    job = ""               # bash for the id of a job, inside of it
+    assigns_gpus = True    # and names them in CUDA_VISIBLE_DEVICES
+    exports_all = False    # the environment of who submits becomes the job's, unless the words say otherwise
+    plain_exit = False     # some exit statuses of a job mean something to it
+    transient = ""         # regular expression of complaints that may pass
+
+    def __init__(self, request: Request, conf: Conf):
+        self.request, self.settings_read = request, conf
+        given = {key: value for key, value in request.options.items() if key not in OWN}
+        if not re.fullmatch(r"\d+[KMGTkmgt]|0", given.get("mem", "0")):
+            raise InputError(f"--mem takes a whole number with its unit, such as 2G or 500M, not '{given['mem']}'.")
+        limit = given.get(LIMIT)
+        if limit and LIMIT not in conf.options:
+            given.pop(LIMIT)
+        self.at_once = int(limit) if limit and LIMIT not in given else 0
+        self.expanded = expand(conf, given)
+
+    def submission(self, script: str, log: str, numbers: list[int]) -> list[str]:
+        """The command that submits these tasks."""
+        raise NotImplementedError
+
+    def task_number(self, numbers: list[int]) -> tuple[str, dict[int, int]]:
+        """Bash for a task's number, and the place of each task in the array (0 outside of one)."""
+        raise NotImplementedError
+
+    def states(self, jobs: list[str]) -> dict[tuple[str, int], State] | None:
+        """State by job and place in the array of all tasks that it still knows; None when it does not answer."""
+        raise NotImplementedError
+
+    def pending(self, job: str, state: State) -> str:
+        """Why a job does not start."""
+        return state.text
+
+    def explain(self, job: str, place: int) -> str:
+        """How a task ended; "" when nobody knows."""
+        raise NotImplementedError
+
+    def cancellation(self, jobs: list[str]) -> list[str]:
+        """The command that cancels jobs; JOB.PLACE is one task."""
+        raise NotImplementedError
+
+    def warned_is_cancelled(self, signal: str) -> bool:
+        """Whether the first signal that a job's script caught says that a user cancelled it."""
+        raise NotImplementedError
+
+    def with_first(self, words: list[str]) -> list[str]:
+        """The configured command with words of our own right after the program, where whatever comes later wins."""
+        command = self.settings_read.command
+        names = [os.path.basename(word) for word in command]
+        at = next((i for i, name in enumerate(names) if name in ("sbatch", "qsub")), 0) + 1
+        return [*command[:at], *words, *command[at:]]
+
+    def submit(self, words: list[str]) -> str:
+        """The id of the new job. Raises Refused."""
+        done = self.call(words, whole=any(word.startswith("--export") for word in words))
+        said = " ".join((done.stderr + done.stdout).split())
+        identity = re.search(r"^(\d+)\b", done.stdout, re.MULTILINE)
+        if done.returncode or not identity:
+            raise Refused(f"{self.name} refused the job ({said or f'status {done.returncode}'}); it was submitted with: "
+                          f"{' '.join(words)}{self.hint(said)}", bool(re.search(self.transient, said, re.IGNORECASE)))
+        return identity[1]
+
+    def hint(self, said: str) -> str:
+        """What to do about a refusal, where that is known."""
+        return f"\n(options become words of {self.name} by {self.settings_read.path})" if self.expanded and said else ""
+
+    def call(self, words: list[str], whole: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run a command of the batch system, out of reach of the terminal's signals. Raises Refused when it does not answer."""
+        kept = {key: value for key, value in os.environ.items() if whole or not self.exports_all or KEPT.fullmatch(key)}
+        try:
+            return subprocess.run(words, text=True, capture_output=True, check=False, timeout=PATIENCE, env=kept,
+                                  stdin=subprocess.DEVNULL, start_new_session=True, errors="replace")
+        except FileNotFoundError:
+            raise InputError(f"there is no program {words[0]} on this machine; {self.request.program} needs {self.name}'s commands "
+                             f"on PATH, or use utils/run.pl in cmd.sh.") from None
+        except subprocess.TimeoutExpired:
+            raise Refused(f"{words[0]} did not answer within {PATIENCE} seconds.", True) from None
