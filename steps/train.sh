@@ -4,10 +4,13 @@ set -euo pipefail
 cmd=utils/run.pl
 ngpu=0           # GPUs of this machine to train on; 0 trains on the CPU
 ranks=0          # training processes (0: one per GPU, or one on the CPU)
+nodes=1          # machines, each with --ngpu GPUs: the tasks of one job array, which share EXP and find each other there
+wait=60          # minutes that they wait for each other
+requeue=false    # true: a training that the scheduler stops (time limit, preemption) saves and goes back into the queue
 conf=            # YAML of the system, such as conf/dino_ecapa.yaml; must be given
 set=()           # KEY=VALUE, overrides the conf; may be repeated, e.g. --set train.lr=0.1 --set method.out_dim=10000
 init_from=       # final.pt whose encoder the training starts from
-help_message="usage: $0 [--cmd C] [--ngpu N] [--conf conf/X.yaml] [--set k=v]... [--init-from M] DATA EXP"
+help_message="usage: $0 [--cmd C] [--ngpu N] [--nodes N] [--requeue true] [--conf conf/X.yaml] [--set k=v]... [--init-from M] DATA EXP"
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
@@ -20,6 +23,8 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -d "$data" ] || die "there is no data directory $data; run the stages before this one."
 [[ $ranks =~ ^[0-9]+$ ]] || die "--ranks takes a whole number from 0 on, not '$ranks'."
 [ "$ranks" -gt 0 ] || ranks=$((ngpu > 0 ? ngpu : 1))
+[[ $nodes =~ ^[1-9][0-9]*$ ]] || die "--nodes takes a whole number from 1 on, not '$nodes'."
+[[ $data$exp$conf$init_from != *NODE* ]] || die "a path with the letters NODE in it cannot be told from a node's number; rename it."
 options=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
 [ -z "$init_from" ] || options+=(--init-from "$init_from")
@@ -27,18 +32,22 @@ if [ -s "$exp/final.pt" ]; then   # nothing to do, unless the options are others
   exec python3 -m sslspk.bin.train "${options[@]}" "$data" "$exp"
 fi
 utils/validate_data_dir.sh --no-feats --no-wav "$data"
-program=(python3 -m sslspk.bin.train)
-[ "$ranks" -eq 1 ] || program=(torchrun --standalone --nproc-per-node "$ranks" -m sslspk.bin.train)
 [ "$ngpu" -gt 0 ] || export SSLSPK_DEVICE=cpu
-export TORCHELASTIC_SIGNALS_TO_HANDLE=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1   # torchrun passes these on to the ranks
+job=(--gpu "$ngpu") log=$exp/log/train.log logs=("$exp/log/train.log") program=(python3 -m sslspk.bin.train --ranks "$ranks")
+[ "$requeue" = false ] || job+=(--requeue true)
+if [ "$nodes" -gt 1 ]; then
+  job+=(--max-jobs-run "$nodes" NODE=1:"$nodes")   # all at once, or they wait in vain
+  log=$exp/log/train.nodeNODE.log program+=(--nodes "$nodes" --node NODE --wait "$wait")
+  mapfile -t logs < <(seq -f "$exp/log/train.node%g.log" "$nodes")
+fi
 
 mkdir -p "$exp/log"
-log=$exp/log/train.log
-[ ! -f "$log" ] || mv "$log" "$exp/log/train.$(date +%Y%m%d-%H%M%S).log"
+for old in "${logs[@]}"; do [ ! -f "$old" ] || mv "$old" "${old%.log}.$(date +%Y%m%d-%H%M%S).log"; done
 echo "$0: training into $exp (log: $log)"
+trap : TERM USR1   # what is asked to stop may save first: this shell waits for it
 status=0
-$cmd --gpu "$ngpu" "$log" "${program[@]}" "${options[@]}" "$data" "$exp" || status=$?
-[ "$status" -eq 0 ] || [ ! -f "$exp/.stopped" ] || status=99   # stopped on request, saved: Grid Engine starts such a job again
+$cmd "${job[@]}" "$log" "${program[@]}" "${options[@]}" "$data" "$exp" || status=$?
+[ "$status" -eq 0 ] || [ ! -f "$exp/.stopped" ] || status=99   # stopped on request, and saved
 [ "$status" -eq 0 ] || exit "$status"
 [ -s "$exp/final.pt" ] || die "$exp/final.pt was not written; see $log, then run the same command again."
 echo "$0: wrote $exp/final.pt"

@@ -1,9 +1,10 @@
-"""Train one system: `python3 -m sslspk.bin.train --conf conf/dino_ecapa.yaml DATA EXP` (under torchrun for several ranks).
+"""Train one system: `python3 -m sslspk.bin.train --conf conf/dino_ecapa.yaml [--ranks 4] DATA EXP`.
 
 Writes EXP/config.yaml before the first step, EXP/ckpt/ while it runs, EXP/final.pt at the end. Started again after any
 interruption, it goes on from the newest checkpoint and ends with the same weights.
 """
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -18,7 +19,13 @@ def main() -> int:
     parser.add_argument("--conf", help="YAML of the system")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. train.lr=0.1 (repeatable)")
     parser.add_argument("--init-from", metavar="MODEL", help="final.pt whose encoder the training starts from")
+    parser.add_argument("--ranks", type=int, default=1, help="processes on this machine, one per GPU (default %(default)s)")
+    parser.add_argument("--nodes", type=int, default=1, help="machines, each with that many processes (default %(default)s)")
+    parser.add_argument("--node", type=int, default=1, help="which of them this is, from 1 on")
+    parser.add_argument("--wait", type=float, default=60.0, help="minutes that nodes wait for each other (default %(default)s)")
     args = parser.parse_args()
+    if min(args.ranks, args.nodes) < 1 or not 1 <= args.node <= args.nodes:
+        parser.error(f"--ranks {args.ranks} --nodes {args.nodes} --node {args.node}: all are from 1 on, and --node no more than --nodes")
 
     from sslspk.config import load
     from sslspk.train.config import SystemConfig
@@ -29,6 +36,18 @@ def main() -> int:
 
     from sslspk.versions import check_torch_pair
     check_torch_pair()
+    from sslspk.train import failures
+    if "RANK" not in os.environ:
+        if args.node == 1:
+            (args.exp / failures.STOPPED).unlink(missing_ok=True)
+        if args.ranks * args.nodes > 1:
+            from sslspk.train import agent
+            return agent.run(sys.argv[1:], args.exp, args.ranks, args.nodes, args.node, args.wait)
+    with failures.noted():
+        return _train(config, args)
+
+
+def _train(config, args) -> int:
     from sslspk.train import distributed
     device = distributed.init(config.train.timeout_seconds)
     from sslspk.nn import comm

@@ -1,7 +1,9 @@
 """Ranks: set-up under torchrun (or alone), one device per local rank, and an orderly end."""
 import atexit
+import ctypes
 import datetime
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -23,10 +25,18 @@ def init(timeout_seconds: int) -> torch.device:
     device = torch.device("cuda", local) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        _die_with_parent()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         dist.init_process_group("nccl" if cuda else "gloo", timeout=datetime.timedelta(seconds=timeout_seconds))
         sys.excepthook = _tell_and_leave
     return device
+
+
+def _die_with_parent() -> None:
+    """Have this rank killed when the agent that started it is gone: torch gives each rank a session of its own, where nobody finds it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _tell_and_leave(*error) -> None:

@@ -15,13 +15,12 @@ from sslspk.errors import InputError
 from sslspk.methods.base import Batch, Plain, Progress
 from sslspk.nn import comm
 from sslspk.train import checkpoint, model
+from sslspk.train.failures import REQUEUE, STOPPED
 from sslspk.train.job import Job
 from sslspk.train.log import TrainLog
 from sslspk.train.optim import learning_rate
 from sslspk.train.watch import CollapseWatch
 
-REQUEUE = 99  # exit status of a run that was asked to stop and saved: Grid Engine starts such a job again
-STOPPED = ".stopped"  # a file in EXP that says so too: torchrun keeps the ranks' exit status to itself
 MAX_BAD = 0.01  # share of the recordings that may be unreadable
 
 
@@ -35,7 +34,6 @@ def train(job: Job) -> int:
             f"{comm.world_size()} rank(s) on {job.device.type}")
     batches = iter(make_loader(job.dataset, job.step * cfg.accumulate, job.total * cfg.accumulate,
                                job.config.data.workers, job.device.type == "cuda"))
-    (job.exp / STOPPED).unlink(missing_ok=True)
     job.model.train()
     while job.step < job.total and not _patience_is_out(job):
         last = job.step + 1 == job.total

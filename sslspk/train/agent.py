@@ -1,0 +1,148 @@
+"""The processes of one training: torch's elastic agent starts and watches the ranks of this machine, and machines find each other.
+
+Node 1 writes its address to EXP/.meeting; the others wait for it there, so that a job array is all that a scheduler has to start,
+at whatever time it starts each of its tasks. SIGTERM and SIGUSR1 go to the ranks, which save and stop: the status is then REQUEUE. A rank
+that dies ends the others; what failed first is told last, where a reader of the log looks.
+"""
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.rendezvous import RendezvousError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from sslspk.errors import InputError
+from sslspk.io.files import atomic_write
+from sslspk.train import failures
+from sslspk.train.failures import REQUEUE, STOPPED
+
+MEETING = ".meeting"  # in EXP, while node 1 runs: "ID HOST PORT"
+
+
+def run(arguments: list[str], exp: Path, ranks: int, nodes: int = 1, node: int = 1, wait_minutes: float = 60.0) -> int:
+    """Run `python3 -m sslspk.bin.train ARGUMENTS` as `ranks` processes here, and as many on every other node; returns the exit status.
+
+    nodes, node: how many machines there are, and which of them this is (from 1 on). Raises InputError when they do not come together
+    within `wait_minutes`.
+    """
+    if node == 1:
+        exp.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(exp / failures.FOLDER, ignore_errors=True)
+    _pass_on_signals()
+    address = "localhost"
+    if nodes > 1:
+        address = _own_address()
+        _use_interface_of(address)
+    identity, endpoint = _meet(exp, address, nodes, node, wait_minutes)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ[failures.VARIABLE] = str((exp / failures.FOLDER).absolute())
+    config = LaunchConfig(
+        min_nodes=nodes, max_nodes=nodes, nproc_per_node=ranks, max_restarts=0, start_method="spawn", local_addr=address,
+        run_id=identity, rdzv_backend="c10d", rdzv_endpoint=endpoint,
+        rdzv_configs={"is_host": node == 1, "join_timeout": round(60 * wait_minutes)},
+        signals_to_handle="SIGINT,SIGHUP", logs_specs=DefaultLogsSpecs(log_dir=os.devnull))
+    try:
+        elastic_launch(config, sys.executable)("-u", "-m", "sslspk.bin.train", *arguments)
+        return 0
+    except ChildFailedError as err:
+        if (exp / STOPPED).exists():
+            return REQUEUE
+        killed = {rank: -failure.exitcode for rank, failure in err.failures.items() if failure.exitcode < 0}
+        print(failures.first(exp, ranks * nodes, killed), file=sys.stderr)
+        return 1
+    except RendezvousError as err:
+        raise InputError(f"{exp}: the {nodes} nodes did not come together within {wait_minutes:g} minutes ({err}); make sure that the "
+                         "scheduler can run them all at once and that they reach node 1 over the network, or raise --wait.") from None
+    except SignalException as err:
+        print(f"train.py: stopped by {err.sigval.name}", file=sys.stderr)
+        return 128 + err.sigval
+    finally:
+        if node == 1:
+            (exp / MEETING).unlink(missing_ok=True)
+
+
+def _pass_on_signals() -> None:
+    """SIGTERM and SIGUSR1 go on to the ranks, for which torch's agent would leave no more than 30 s to save."""
+    def pass_on(number, frame):
+        ranks = _children()
+        for pid in ranks:
+            os.kill(pid, number)
+        if not ranks:
+            raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, pass_on)
+
+
+def _children() -> list[int]:
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            state, parent = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[:2]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we were looking
+        if int(parent) == os.getpid() and state != "Z":
+            found.append(int(name))
+    return found
+
+
+def _meet(exp: Path, address: str, nodes: int, node: int, wait_minutes: float) -> tuple[str, str]:
+    """(id of this start, HOST:PORT where the nodes meet): chosen by node 1, read by the others."""
+    path = exp / MEETING
+    if node == 1:
+        with socket.socket() as probe:
+            probe.bind(("", 0))
+            port = probe.getsockname()[1]
+        identity = uuid.uuid4().hex
+        if nodes > 1:
+            with atomic_write(path) as f:
+                f.write(f"{identity} {address} {port}\n")
+            print(f"node 1 of {nodes} waits for the others at {address}, port {port}", flush=True)
+        return identity, f"{address}:{port}"
+    print(f"node {node} of {nodes} looks for node 1 in {path}", flush=True)
+    end = time.monotonic() + 60 * wait_minutes
+    while time.monotonic() < end:
+        words = path.read_text().split() if path.exists() else []
+        if len(words) == 3 and _listens(words[1], int(words[2])):  # else it is what an earlier start left behind
+            return words[0], f"{words[1]}:{words[2]}"
+        time.sleep(0.5)
+    raise InputError(f"{path}: node 1 of {nodes} did not come up within {wait_minutes:g} minutes; see its log, make sure that the "
+                     "scheduler can run all nodes at once and that they share this directory, or raise --wait.")
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _own_address() -> str:
+    """The address at which other machines reach this one: SSLSPK_ADDRESS, else the first that `hostname -I` tells, else the loopback."""
+    told = os.environ.get("SSLSPK_ADDRESS")
+    listing = [told] if told else subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False).stdout.split()
+    return listing[0] if listing else "127.0.0.1"
+
+
+def _use_interface_of(address: str) -> None:
+    """Have gloo talk over the interface with `address`: by itself it takes that of the host's name, often the loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            try:
+                reply = fcntl.ioctl(probe, 0x8915, struct.pack("256s", name.encode()[:15]))  # SIOCGIFADDR
+            except OSError:
+                continue  # an interface without an address
+            if socket.inet_ntoa(reply[20:24]) == address:
+                os.environ.setdefault("GLOO_SOCKET_IFNAME", name)

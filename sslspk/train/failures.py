@@ -1,0 +1,56 @@
+"""What ranks leave behind for the process that started them: why they failed, and that they stopped on request."""
+import contextlib
+import json
+import os
+import signal
+import time
+import traceback
+from pathlib import Path
+
+from sslspk.errors import InputError
+from sslspk.io.files import atomic_write
+
+REQUEUE = 99              # exit status of a run that was asked to stop and saved: start it again
+STOPPED = ".stopped"      # a file in EXP that says so too: torch's agent keeps the ranks' exit status to itself
+FOLDER = ".failures"      # in EXP, of the start at hand: a file per rank that failed
+VARIABLE = "SSLSPK_FAILURES"
+LINES = 12                # of a traceback's end; all of it stands further up in the log
+
+
+@contextlib.contextmanager
+def noted():
+    """Note what ends this rank, for `first`; where nobody started it as a rank, do nothing."""
+    try:
+        yield
+    except Exception as err:
+        folder = os.environ.get(VARIABLE)
+        if folder:
+            text = str(err) if isinstance(err, InputError) else traceback.format_exc()
+            note = {"time": time.time(), "rank": int(os.environ["RANK"]), "host": os.uname().nodename, "text": text}
+            with contextlib.suppress(OSError):  # a full disk may be the very failure
+                os.makedirs(folder, exist_ok=True)
+                with atomic_write(Path(folder) / f"rank-{note['rank']}.json") as f:
+                    json.dump(note, f)
+        raise
+
+
+def first(exp: Path, ranks: int, killed: dict[int, int]) -> str:
+    """What to tell of a failed start: the rank that failed first, and why. killed: signal by rank, of ranks that one ended."""
+    notes = sorted((json.loads(path.read_text()) for path in (exp / FOLDER).glob("rank-*.json")), key=lambda note: note["time"])
+    silent = sorted(set(range(ranks)) - {note["rank"] for note in notes})
+    hung = bool(notes and silent) and _of_waiting(notes[0]["text"])   # the agent then ends, and at last kills, those that hung
+    for rank, number in sorted(killed.items()):
+        if rank in silent and number != signal.SIGTERM and not hung:
+            return (f"train.py: error: rank {rank} of {ranks} was killed by {signal.Signals(number).name} (too little memory is the usual "
+                    "reason) and the others ended with it; run the same command again: it goes on from the last checkpoint.")
+    if not notes:
+        return (f"train.py: error: the ranks of {exp} ended without a word; see further up, and run the same command again: it goes on "
+                "from the last checkpoint.")
+    note = notes[0]
+    late = f"; rank(s) {', '.join(map(str, silent[:8]))} told nothing: waiting, or hung" if hung else ""
+    lines = note["text"].rstrip().splitlines()
+    return "\n".join([f"train.py: error: rank {note['rank']} of {ranks} ({note['host']}) failed first{late}:", *lines[-LINES:]])
+
+
+def _of_waiting(text: str) -> bool:
+    return any(word in text.lower() for word in ("timed out", "timeout"))

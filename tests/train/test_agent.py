@@ -1,0 +1,172 @@
+"""Ranks and nodes as they are started for real: equal results, an orderly end, and whose fault it was told in words."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import command, merged, run
+
+from sslspk.train import agent, checkpoint, failures
+
+CPU = {**os.environ, "SSLSPK_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+LONG = {"train.steps": 4000, "train.save_every": 4000, "train.log_every": 1}
+
+
+def conf_file(folder, **changes):
+    path = folder / "conf.yaml"
+    path.write_text(yaml.safe_dump(merged(**changes)))
+    return path
+
+
+def weights(exp):
+    return torch.cat([v.flatten() for v in checkpoint.load(exp / "final.pt")["encoders"]["student"].values() if v.is_floating_point()])
+
+
+def start(*words, **environment):
+    return subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**CPU, **environment})
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stdout.read()[-3000:]
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.05)
+
+
+def ranks_of(process):
+    """Process ids of the ranks that an agent has started, by rank."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            told = re.search(rb"\0RANK=(\d+)\0", b"\0" + (path / "environ").read_bytes()) if parent == process.pid else None
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if told:
+            found[int(told[1])] = int(path.name)
+    return found
+
+
+def trains(exp):
+    return (exp / "progress.jsonl").exists()
+
+
+@pytest.fixture
+def two_ranks(data, tmp_path, request):
+    """A training on two ranks that is under way, its experiment and its process ids; ended in any case. Its parameter: changes to LONG."""
+    exp = tmp_path / "exp"
+    process = start("--ranks", 2, "--conf", conf_file(tmp_path, **LONG, **getattr(request, "param", {})), data, exp)
+    try:
+        wait_for(lambda: trains(exp), process)
+        yield process, exp, ranks_of(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_two_nodes_equal_two_ranks_of_one_and_old_addresses_do_no_harm(data, tmp_path):
+    conf = conf_file(tmp_path, **{"train.steps": 4})
+    exp = tmp_path / "nodes"
+    exp.mkdir()
+    with socket.socket() as free:
+        free.bind(("", 0))
+        (exp / agent.MEETING).write_text(f"old 127.0.0.1 {free.getsockname()[1]}\n")   # of a start that was killed: nobody listens there
+        second = start("--nodes", 2, "--node", 2, "--conf", conf, data, exp)   # a scheduler may start it first
+        time.sleep(1)
+    first = start("--nodes", 2, "--node", 1, "--conf", conf, data, exp)
+    outputs = [process.communicate(timeout=180)[0] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], outputs
+    assert "node 1 of 2 waits for the others" in outputs[0] and "node 2 of 2 looks for node 1" in outputs[1]
+    assert not (exp / agent.MEETING).exists()
+    alone = run("--ranks", 2, "--conf", conf, data, tmp_path / "ranks", env=CPU)
+    assert alone.returncode == 0, alone.stderr
+    assert torch.equal(weights(exp), weights(tmp_path / "ranks"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_the_same_command_goes_on(two_ranks, data, number):
+    process, exp, ranks = two_ranks
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == failures.REQUEUE, output
+    assert "asked to stop: saved step" in output
+    assert len(checkpoint.checkpoints(exp)) == 1
+    assert not any(Path(f"/proc/{pid}").exists() for pid in ranks.values())
+    again = start("--ranks", 2, "--conf", exp.parent / "conf.yaml", data, exp)
+    wait_for(lambda: len(ranks_of(again)) == 2 and not (exp / failures.STOPPED).exists(), again)   # a failure from here on is one
+    again.kill()
+    output, _ = again.communicate()
+    assert "goes on from" not in output   # nothing failed yet
+
+
+@pytest.mark.slow
+def test_a_killed_rank_ends_the_job_and_is_named(two_ranks):
+    process, _, ranks = two_ranks
+    os.kill(ranks[1], signal.SIGKILL)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "train.py: error: rank 1 of 2 was killed by SIGKILL" in output.splitlines()[-1]
+    assert not Path(f"/proc/{ranks[0]}").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("two_ranks", [{"train.timeout_seconds": 15}], indirect=True)
+def test_a_hung_rank_ends_the_job_after_the_timeout_and_is_named(two_ranks):
+    process, _, ranks = two_ranks
+    os.kill(ranks[1], signal.SIGSTOP)
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 1
+    told = output[output.rindex("train.py: error:"):]
+    assert told.startswith("train.py: error: rank 0 of 2") and "rank(s) 1 told nothing: waiting, or hung" in told
+    assert not any(Path(f"/proc/{pid}").exists() for pid in ranks.values())
+
+
+@pytest.mark.slow
+def test_ranks_end_with_the_agent(two_ranks):
+    process, _, ranks = two_ranks
+    process.kill()
+    process.wait()
+    end = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in ranks.values()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_the_first_failure_is_told_last(data, tmp_path):
+    """Both ranks find the same fault; one sentence ends the log, torch's own report is not there."""
+    wrong = run("--ranks", 2, "--conf", conf_file(tmp_path, **{"data.batch_size": 64}), data, tmp_path / "exp", env=CPU)
+    assert wrong.returncode == 1
+    lines = wrong.stderr.splitlines()
+    place = next(i for i, line in enumerate(lines) if re.match(r"train.py: error: rank [01] of 2 \(\S+\) failed first:", line))
+    assert "lower it" in lines[-1] and place == len(lines) - 2
+    assert "ChildFailedError" not in wrong.stderr
+
+
+def test_a_node_without_the_first_gives_up_in_words(data, tmp_path):
+    alone = run("--nodes", 2, "--node", 2, "--wait", 0.01, "--conf", conf_file(tmp_path), data, tmp_path / "exp", env=CPU)
+    assert alone.returncode == 1
+    assert alone.stderr.splitlines()[-1].startswith("train.py: error:") and "did not come up within 0.01 minutes" in alone.stderr
+
+
+def test_which_failure_came_first(tmp_path):
+    folder = tmp_path / failures.FOLDER
+    folder.mkdir()
+    assert "without a word" in failures.first(tmp_path, 2, {})
+    assert "rank 1 of 2 was killed by SIGKILL" in failures.first(tmp_path, 2, {0: 15, 1: 9})
+    for rank, when, text in ((0, 2.0, "Connection closed by peer"), (1, 1.0, "Traceback\n" + "line\n" * 40 + "ZeroDivisionError")):
+        (folder / f"rank-{rank}.json").write_text(f'{{"time": {when}, "rank": {rank}, "host": "h", "text": {text!r}}}'.replace("'", '"'))
+    told = failures.first(tmp_path, 4, {0: 15}).splitlines()
+    assert told[0] == "train.py: error: rank 1 of 4 (h) failed first:" and told[-1] == "ZeroDivisionError"
+    assert len(told) == 1 + failures.LINES
+    (folder / "rank-1.json").write_text('{"time": 1.0, "rank": 1, "host": "h", "text": "RuntimeError: Timed out waiting 60000ms"}')
+    assert "rank(s) 2, 3 told nothing" in failures.first(tmp_path, 4, {})
