@@ -6,6 +6,8 @@ set -euo pipefail
 cuda_cmd=utils/run.pl
 nj=4
 ngpu=0
+nodes=1            # machines for each training
+requeue=false      # true: a training that the scheduler stops goes back into the queue
 rounds=1           # how many
 conf=conf/rounds/pseudo.yaml   # how a round is trained; laid on EXP/config.yaml
 cluster=conf/cluster.yaml      # how the embeddings are clustered
@@ -32,7 +34,8 @@ done
 train_on_labels() {   # CONF BASE FROM DATA OUT [--set k=v ...]: trains CONF laid on BASE's configuration, from FROM's encoder
   mkdir -p "$5"
   python3 -m sslspk.bin.show_config --on "$2/config.yaml" --conf "$1" "${@:6}" > "$5/.conf.yaml"
-  steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$5/.conf.yaml" --init-from "$3/final.pt" "$4" "$5"
+  steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nodes "$nodes" --requeue "$requeue" --conf "$5/.conf.yaml" \
+    --init-from "$3/final.pt" "$4" "$5"
 }
 
 before=$exp made=()

@@ -4,23 +4,25 @@
 set -euo pipefail
 cuda_cmd=utils/run.pl
 ngpu=0
+nodes=1            # machines for each training
+requeue=false      # true: a training that the scheduler stops goes back into the queue
 conf=              # YAML of the last system; those before it lie beside it
 common=()          # KEY=VALUE for every system of the chain; may be repeated
 set=()             # KEY=VALUE for the last system; may be repeated
 part=              # suffix of the earlier systems' experiments
-help_message="usage: $0 [--cuda-cmd C] [--ngpu N] --conf conf/X.yaml [--common k=v]... [--set k=v]... [--part _spk500] DATA EXP"
+help_message="usage: $0 [--cuda-cmd C] [--ngpu N] [--nodes N] [--requeue true] --conf conf/X.yaml [--common k=v]... [--set k=v]... [--part _spk500] DATA EXP"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2
 
-shared=() own=() from=()
+shared=(--cmd "$cuda_cmd" --ngpu "$ngpu" --nodes "$nodes" --requeue "$requeue") own=() from=()
 for item in ${common[@]+"${common[@]}"}; do shared+=(--set "$item"); done
 for item in ${set[@]+"${set[@]}"}; do own+=(--set "$item"); done
 chain=$(python3 -m sslspk.bin.show_config --conf "$conf" --chain)
 for earlier in $chain; do
   before=$(dirname "$exp")/$earlier$part
-  steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$(dirname "$conf")/$earlier.yaml" "${shared[@]}" "${from[@]}" "$data" "$before"
+  steps/train.sh --conf "$(dirname "$conf")/$earlier.yaml" "${shared[@]}" "${from[@]}" "$data" "$before"
   from=(--init-from "$before/final.pt")
 done
-steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$conf" "${shared[@]}" "${own[@]}" "${from[@]}" "$data" "$exp"
+steps/train.sh --conf "$conf" "${shared[@]}" "${own[@]}" "${from[@]}" "$data" "$exp"

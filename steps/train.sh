@@ -44,7 +44,6 @@ fi
 mkdir -p "$exp/log"
 for old in "${logs[@]}"; do [ ! -f "$old" ] || mv "$old" "${old%.log}.$(date +%Y%m%d-%H%M%S).log"; done
 echo "$0: training into $exp (log: $log)"
-trap : TERM USR1   # what is asked to stop may save first: this shell waits for it
 status=0
 $cmd "${job[@]}" "$log" "${program[@]}" "${options[@]}" "$data" "$exp" || status=$?
 [ "$status" -eq 0 ] || [ ! -f "$exp/.stopped" ] || status=99   # stopped on request, and saved

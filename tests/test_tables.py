@@ -309,6 +309,16 @@ def test_scripts_run_a_table_on_the_small_corpus(tmp_path, monkeypatch):
     assert [row[0] for row in sizes[1:]] == ["64"] and (exps / "k_sweep_dino_tdnn.png").exists()
     assert yaml.safe_load((exps / "dino_tdnn_k64/config.yaml").read_text())["method"]["out_dim"] == 64
 
+    run(recipe, "./run_sweep.sh", *common, "--stage", "3", "--system", "c3dino_from_moco_tdnn", "--tag", "s", "--over", "seed=3 4",
+        "--over", "rate:train.lr=0.01", *tiny)
+    made = {seed: yaml.safe_load((exps / f"c3dino_from_moco_tdnn_s_seed{seed}_rate0.01/config.yaml").read_text()) for seed in (3, 4)}
+    assert {seed: (conf["seed"], conf["train"]["lr"]) for seed, conf in made.items()} == {3: (3, 0.01), 4: (4, 0.01)}
+    assert len(list(exps.glob("c3dino_from_moco_tdnn_s_seed*_rate0.01/scores_*/result_*.json"))) >= 2
+    log = (exps / "sweep_c3dino_from_moco_tdnn_s/log/train.2.log").read_text()
+    assert "wrote exp_mini/c3dino_from_moco_tdnn_s_seed4_rate0.01/final.pt" in log
+    wrong = sh(recipe, "./run_sweep.sh", "--over", "seed", "--system", "dino_tdnn", "--mini", "true")
+    assert wrong.returncode == 1 and "not 'seed'" in wrong.stderr
+
 
 @pytest.mark.slow
 def test_hours_on_the_feats_road_with_vad_and_a_chain(tmp_path, monkeypatch):

@@ -8,6 +8,8 @@ system=dino_ecapa   # a conf/NAME.yaml; with --mini true a conf/mini/NAME.yaml
 stage=0             # first stage to run
 stop_stage=8        # last stage to run
 ngpu=0              # GPUs for training and extraction; 0: CPU
+nodes=1             # machines for training, each with --ngpu GPUs
+requeue=false       # true: a training that the scheduler stops (time limit, preemption) saves and goes back into the queue
 nj=2                # parallel jobs for everything else
 cmd=                # where jobs run; empty: as cmd.sh says
 voxceleb1=          # folder with dev/ test/ vox1_meta.csv veri_test2.txt
@@ -32,8 +34,7 @@ help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] 
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$speakers" ] || [ -z "$hours" ] || die "--speakers and --hours are two ways to choose a part; give one"
-[ "$road" = wave ] || { [ "$backends" = false ] && [ "$rounds" = 0 ]; } ||
-  die "--backends and --rounds embed the training audio; use --road wave"
+[[ $road = wave || $backends$rounds = false0 ]] || die "--backends and --rounds embed the training audio; use --road wave"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
 conf=conf/$system.yaml data=data exps=exp paper=conf/paper.yaml
 if [ "$mini" = true ]; then
@@ -41,8 +42,7 @@ if [ "$mini" = true ]; then
   : "${voxceleb1:=$corpora/VoxCeleb1}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
   if [ "$train" = voxceleb2 ]; then : "${voxceleb2:=$corpora/VoxCeleb2}"; fi
 fi
-[ -f "$conf" ] ||
-  die "there is no $conf; --system takes one of: $(grep -l '^reproduces:' "${conf%/*}"/*.yaml | xargs basename -s .yaml | xargs)"
+[ -f "$conf" ] || die "there is no $conf; --system is one of $(grep -l ^reproduces: "${conf%/*}"/*.yaml | xargs basename -s .yaml | xargs)"
 : "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
 [[ $train = voxceleb[12] ]] || die "--train takes voxceleb1 or voxceleb2, not '$train'"
 home() { case $1 in list_test*|voxsrc*) echo voxceleb1 ;; *) echo voxceleb1_test ;; esac; }   # where a list's utterances are
@@ -60,7 +60,7 @@ weights=$(config --weights); config --chain > /dev/null   # a chain that cannot 
 part=${speakers:+_spk$speakers}${hours:+_${hours}h} train_data=$data/${train}_dev
 exp=$exps/$system$part${tag:+_$tag} whole=${train_data}_packed; [ "$vad" = false ] || whole=${train_data}_vad
 packed=$whole$part own=$whole${part}_$(basename "$exp")
-jobs=(--cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu")
+jobs=(--cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu") machines=(--nodes "$nodes" --requeue "$requeue")
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
@@ -93,8 +93,8 @@ noises=() from=$packed; [ "$road" = wave ] || from=$own   # on the wave road noi
 [ "$road" = feats ] || [ ! -f $data/augment/.done ] || noises=(--common "augment.dir=$data/augment")
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
-  local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$conf" --common "data.road=$road" "${noises[@]}" "${overrides[@]}" \
-    --part "$part" "$from" "$exp"
+  local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${machines[@]}" --conf "$conf" --common "data.road=$road" "${noises[@]}" \
+    "${overrides[@]}" --part "$part" "$from" "$exp"
 fi
 
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
@@ -116,7 +116,7 @@ fi
 
 if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ] && [ "$rounds" -gt 0 ]; then
   # shellcheck disable=SC2086  # --round-options holds several words
-  local/train_rounds.sh "${jobs[@]}" --cluster "$cluster_conf" --rounds "$rounds" \
+  local/train_rounds.sh "${jobs[@]}" "${machines[@]}" --cluster "$cluster_conf" --rounds "$rounds" \
     --conf "$confs/rounds/pseudo$size.yaml" $round_options "$from" "$exp"
   mapfile -t trained_rounds < "$exp/rounds.list"
   for trained in "${trained_rounds[@]}"; do

@@ -8,17 +8,13 @@ sizes="6000 10000 20000 30000 40000 50000 60000 65536 98304 131072"   # values o
 system=            # empty: dino_ecapa, with --mini true dino_tdnn
 key=method.out_dim # where the system's configuration says K, e.g. method.dino.out_dim for moco+dino
 mini=false         # true: on the synthetic corpus
-PASS=()            # all other options are those of run.sh
-help_message="usage: $0 [--sizes 'K ...'] [--system NAME] [--mini true] [options of run.sh]"
+PASS=()            # all other options are those of run_sweep.sh
+help_message="usage: $0 [--sizes 'K ...'] [--system NAME] [--mini true] [options of run.sh and run_sweep.sh]"
 . ./path.sh
 . utils/parse_options.sh
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
 : "${system:=$([ "$mini" = true ] && echo dino_tdnn || echo dino_ecapa)}"
-exps=exp
-if [ "$mini" = true ]; then exps=exp_mini PASS+=(--mini true); fi
-
-for size in $sizes; do
-  ./run.sh --system "$system" --tag "k$size" "${PASS[@]}" --set "$key=$size" ||
-    { echo "$0: error: $system with K $size failed; see above, then run the same command again" >&2; exit 1; }
-done
+exps=exp; [ "$mini" = false ] || exps=exp_mini
+./run_sweep.sh --system "$system" --mini "$mini" --over "k:$key=$sizes" "${PASS[@]}" ||
+  { echo "$0: error: the sweep failed; see above, then run the same command again" >&2; exit 1; }
 local/show_k_sweep.py --system "$system" --out "$exps/K_SWEEP_$system.md" --plot "$exps/k_sweep_$system.png" $exps

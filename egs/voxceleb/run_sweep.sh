@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Trains and scores one system with each value of a setting, or each combination of several; the trainings are tasks of one job array.
+#   ./run_sweep.sh --over "seed=0 1 2" --system dino_ecapa --voxceleb1 /corpora/VoxCeleb1 ... --ngpu 1 --cmd "utils/slurm.pl --requeue true"
+#   ./run_sweep.sh --mini true --over "lr:train.lr=0.1 0.2" --over "seed=0 1" --system dino_tdnn
+# The experiments are SYSTEM_lr0.1_seed0 and so on (what stands before the colon names them). What was done stays: the same command goes on.
+set -euo pipefail
+over=()            # [NAME:]KEY=VALUE VALUE ...; may be repeated
+system=dino_ecapa  # as for run.sh
+mini=false         # as for run.sh
+cmd=               # where jobs run; empty: as cmd.sh says
+ngpu=0             # GPUs of each training
+at_once=           # trainings at a time; empty: as many as the scheduler or this machine has room for
+stage=0            # first stage to run, of those of run.sh
+stop_stage=8       # last stage to run
+tag=               # prefix of the names
+set=()             # overrides that hold for all, as for run.sh
+PASS=()            # all other options are those of run.sh
+help_message="usage: $0 --over '[NAME:]KEY=VALUE VALUE ...' [--over ...] [--at-once N] [options of run.sh]"
+. ./path.sh; . ./cmd.sh; . utils/parse_options.sh
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
+[ ${#over[@]} -gt 0 ] || die "--over names no setting; give one such as --over 'seed=0 1 2'"
+[ -z "$cmd" ] || cuda_cmd=$cmd
+confs=conf exps=exp
+[ "$mini" = false ] || confs=conf/mini exps=exp_mini
+[ -f "$confs/$system.yaml" ] || die "there is no $confs/$system.yaml; --system names such a file"
+common=(--system "$system" --mini "$mini" --ngpu "$ngpu" "${PASS[@]}")
+[ -z "$cmd" ] || common+=(--cmd "$cmd")
+
+own=; for item in "${set[@]}"; do own+=" --set $(printf %q "$item")"; done
+tags=("$tag") sets=("$own")   # every combination: its name, and its overrides, quoted for the shell
+for item in "${over[@]}"; do
+  name=${item%%=*} values=${item#*=}
+  [[ $item == *=* && -n ${values// /} && $name != *" "* ]] || die "--over takes [NAME:]KEY=VALUE VALUE ..., not '$item'"
+  key=${name#*:}
+  [[ $name == *:* ]] && name=${name%%:*} || name=${key##*.}
+  read -ra values <<< "$values"
+  more_tags=() more_sets=()
+  for i in "${!tags[@]}"; do
+    for value in "${values[@]}"; do
+      clean=$(tr -c 'A-Za-z0-9.\n-' _ <<< "$value")
+      more_tags+=("${tags[i]:+${tags[i]}_}$name$clean") more_sets+=("${sets[i]} --set $(printf %q "$key=$value")")
+    done
+  done
+  tags=("${more_tags[@]}") sets=("${more_sets[@]}")
+done
+[ -z "$(printf '%s\n' "${tags[@]}" | sort | uniq -d)" ] ||
+  die "two combinations have one name; name the settings apart: --over 'NAME:KEY=...'"
+dir=$exps/sweep_$system${tag:+_$tag}
+[[ $dir != *JOB* ]] || die "a path with the letters JOB in it cannot be told from a job's number; rename it"
+mkdir -p "$dir/log"
+for i in "${!tags[@]}"; do
+  printf '%s --tag %q %s "$@"\n' "./run.sh $(printf '%q ' "${common[@]}")" "${tags[i]}" "${sets[i]}" > "$dir/task.$((i + 1)).sh"
+done
+
+if [ "$stage" -le 2 ]; then ./run.sh "${common[@]}" --stage "$stage" --stop-stage $((stop_stage < 2 ? stop_stage : 2)); fi
+
+if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
+  chain=$(python3 -m sslspk.bin.show_config --conf "$confs/$system.yaml" --chain | tail -n 1)
+  [ -z "$chain" ] || ./run.sh "${common[@]}" --system "$chain" --stage 3 --stop-stage 3   # what they all start from
+  echo "$0: trains ${tags[*]} (log: $dir/log/train.*.log)"
+  # Within its task, a training is a process of the machine where the task runs.
+  $cuda_cmd --gpu "$ngpu" ${at_once:+--max-jobs-run "$at_once"} JOB=1:${#tags[@]} "$dir/log/train.JOB.log" \
+    bash "$dir/task.JOB.sh" --stage 3 --stop-stage 3 --cmd utils/run.pl
+fi
+
+if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 4 ]; then
+  for i in "${!tags[@]}"; do
+    bash "$dir/task.$((i + 1)).sh" --stage $((stage > 4 ? stage : 4)) --stop-stage $((stop_stage < 7 ? stop_stage : 7))
+  done
+fi
+[ "$stop_stage" -lt 8 ] || ./run.sh "${common[@]}" --stage 8
