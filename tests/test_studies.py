@@ -227,6 +227,20 @@ def test_init_of_a_part(tmp_path):
     check_cells(said, {"hubert_base (probe)": {"iemocap": expected}})
 
 
+def test_init_of_verification(tmp_path):
+    """One system with labels, from each model and from scratch; a frame-level model has no part in it."""
+    study = make(tmp_path)
+    models = f"../voxceleb/exp/xvector/final.pt {MODEL[1]}"
+    said = run(study, "./run_study.sh", "--study", "init", "--models", models, "--tasks", "voxceleb iemocap", *ONE, *FROM)
+    for name in ("xvector", "dino"):
+        options = verified(study, said, name, f"exp/supervised_short_from_{name}")
+        assert f"train.init_from={tmp_path / f'egs/voxceleb/exp/{name}/final.pt'}" in options["--set"]
+    alone = verified(study, said, "supervised_short from scratch", "exp/supervised_short")
+    assert not any("init_from" in item for item in alone["--set"])
+    shown = table_of(said)
+    assert shown["xvector (fresh)"]["voxceleb"] == shown["frame-level model (no checkpoint given: not run)"]["voxceleb"] == "not run"
+
+
 def test_seeds_are_counted_and_an_experiment_without_result_is_named(tmp_path):
     study = make(tmp_path)
     words = ("./run_study.sh", "--study", "augment", *MODEL, "--tasks", "adress")
@@ -260,7 +274,6 @@ VOXCELEB = (*MODEL, "--tasks", "voxceleb", "--study", "steps")
     ((*MODEL, "--iemocap=--folds dialog"), ("--folds", "'dialog'")),
     (("--study", "init"), ("--models", "--frame-model")),
     (("--study", "init", *MODEL), ("--models", "--model,")),
-    (("--study", "init", "--models", MODEL[1], "--tasks", "iemocap voxceleb"), ("--study init", "egs/voxceleb/run.sh")),
     (("--study", "init", "--models", f"{MODEL[1]} nowhere.pt"), ("nowhere.pt",)),
     (("--study", "init", "--models", f"{MODEL[1]} ../voxceleb/exp/dino/../dino/final.pt"), ("--models", "dino")),
     (("--study", "init", "--frame-model", "wavlm_base"), ("--frame-model", "ARCH CHECKPOINT")),

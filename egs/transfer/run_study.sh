@@ -14,7 +14,7 @@ seeds="0 1 2"       # of the fine-tunings
 iemocap=            # more for ../iemocap/run.sh, e.g. (with that first =) --iemocap="--iemocap /corpora/IEMOCAP --nj 8"
 adress=             # more for ../adress/run.sh
 voxceleb=           # more for ../voxceleb/run.sh; its --system is the one that --system names
-system=             # voxceleb: fine-tunes the model, with which its chain begins; empty: supervised_from_dino_once_short, mini: .._tdnn
+system=             # voxceleb: what is trained, from --model on; empty: supervised_from_dino_once_short, init: supervised_short, mini: .._tdnn
 mini=false          # true: on the synthetic corpora
 help_message="usage: $0 --study chunks|augment|steps --model M [--tasks 'T ...'] [--iemocap='--OPTION ...'] [--adress='--OPTION ...']
        [--voxceleb='--OPTION ...'] [--system S] [--mini true]
@@ -28,14 +28,13 @@ for task in $tasks; do
   case $task in voxceleb|iemocap|adress) ;; *) die "--tasks takes voxceleb, iemocap and adress, not '$task'" ;; esac
 done
 exps=exp confs=../voxceleb/conf; [ "$mini" = false ] || exps=exp_mini confs=../voxceleb/conf/mini
-: "${system:=supervised_from_dino_once_$([ "$mini" = true ] && echo tdnn || echo short)}"
+: "${system:=supervised_$([ "$study" = init ] || echo from_dino_once_)$([ "$mini" = true ] && echo tdnn || echo short)}"
 steps=("$system" "${system/_once/_step1}" "${system/_once/}")
 table=() double=false   # table: VARIANT:TASK=EXPERIMENT
 asked() { [[ " $tasks " == *" $1 "* ]]; }
 name_of() { basename "$(dirname "$(readlink -f "$1")")"; }
 
 if [ "$study" = init ]; then
-  ! asked voxceleb || die "--study init is of iemocap and adress; the table of egs/voxceleb/run.sh compares systems of speaker verification"
   [ -z "$model" ] || die "--study init takes --models in place of --model, as many as are to be compared"
   [ -n "$models$frame_model" ] || die "--study init compares --models, a --frame-model or both; give one of them"
   seen=' '
@@ -128,10 +127,15 @@ case $study in
     for from in $models; do
       classes "$(name_of "$from") (fresh)" "$from" --init false
       classes "$(name_of "$from")" "$from"
+      verify "$(name_of "$from")" "$system" "from_$(name_of "$from")" --set "train.init_from=$(readlink -f "$from")"
     done
+    verify "$system from scratch" "$system" ""
     for task in $tasks; do
-      if [ -z "$frame_model" ]; then table+=("frame-level model (no checkpoint given: not run):$task="); continue; fi
-      run "$arch (probe)" "$task" probed --ft none --frame-model "$arch $weights" --probes logistic
+      if [ -z "$frame_model" ]; then
+        table+=("frame-level model (no checkpoint given: not run):$task=")
+      elif [ "$task" != voxceleb ]; then
+        run "$arch (probe)" "$task" probed --ft none --frame-model "$arch $weights" --probes logistic
+      fi
     done ;;
 esac
 python3 local/show_study.py --title "$study" --out "$exps/STUDY_$study.md" "${table[@]}"
