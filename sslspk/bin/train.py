@@ -11,6 +11,8 @@ from typing import NoReturn
 
 from sslspk.errors import entry
 
+AGAIN = 3   # exit status
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -19,6 +21,8 @@ def main() -> int:
     parser.add_argument("--conf", help="YAML of the system")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. train.lr=0.1 (repeatable)")
     parser.add_argument("--init-from", metavar="MODEL", help="final.pt whose encoder the training starts from")
+    parser.add_argument("--finished", action="store_true",
+                        help=f"train nothing: exit 0 where EXP/final.pt is this run's, {AGAIN} where it is missing or damaged")
     parser.add_argument("--ranks", type=int, default=1, help="processes on this machine, one per GPU (default %(default)s)")
     parser.add_argument("--nodes", type=int, default=1, help="machines, each with that many processes (default %(default)s)")
     parser.add_argument("--node", type=int, default=1, help="which of them this is, from 1 on")
@@ -31,8 +35,10 @@ def main() -> int:
     from sslspk.train.config import SystemConfig
     chosen = [f"train.init_from={args.init_from}"] if args.init_from else []
     config = load(SystemConfig, args.conf, args.set + chosen)
-    if (args.exp / "final.pt").exists():
+    if (args.exp / "final.pt").exists() and not _is_damaged(args.exp):
         return _already_done(args.exp, config, args.data)
+    if args.finished:
+        return AGAIN
 
     from sslspk.versions import check_torch_pair
     check_torch_pair()
@@ -43,7 +49,7 @@ def main() -> int:
         if args.ranks * args.nodes > 1:
             from sslspk.train import agent
             return agent.run(sys.argv[1:], args.exp, args.ranks, args.nodes, args.node, args.wait)
-    with failures.noted():
+    with failures.Noted():
         return _train(config, args)
 
 
@@ -55,6 +61,20 @@ def _train(config, args) -> int:
     from sslspk.train.loop import train
     say = print if comm.rank() == 0 else lambda text: None
     return train(prepare(config, args.data, args.exp, device, say))
+
+
+def _is_damaged(exp: Path) -> bool:
+    """Whether final.pt cannot be read; the checkpoints make it again."""
+    from sslspk.errors import InputError
+    from sslspk.train import checkpoint
+    try:
+        checkpoint.load(exp / "final.pt")
+    except InputError as err:
+        if not checkpoint.checkpoints(exp):
+            raise InputError(f"{err} There is no checkpoint to make it from; remove it, and the same command trains anew.") from None
+        print(f"warning: {err} It is made again from the checkpoints.")
+        return True
+    return False
 
 
 def _already_done(exp: Path, config, data: Path) -> int:

@@ -17,21 +17,18 @@ VARIABLE = "SSLSPK_FAILURES"
 LINES = 12                # of a traceback's end; all of it stands further up in the log
 
 
-@contextlib.contextmanager
-def noted():
-    """Note what ends this rank, for `first`; where nobody started it as a rank, do nothing."""
-    try:
-        yield
-    except Exception as err:
+class Noted(contextlib.AbstractContextManager):
+    """Notes what ends this rank, for `first`; where nobody started it as a rank, does nothing."""
+
+    def __exit__(self, kind, err, trace) -> None:
         folder = os.environ.get(VARIABLE)
-        if folder:
-            text = str(err) if isinstance(err, InputError) else traceback.format_exc()
-            note = {"time": time.time(), "rank": int(os.environ["RANK"]), "host": os.uname().nodename, "text": text}
-            with contextlib.suppress(OSError):  # a full disk may be the very failure
-                os.makedirs(folder, exist_ok=True)
-                with atomic_write(Path(folder) / f"rank-{note['rank']}.json") as f:
-                    json.dump(note, f)
-        raise
+        if not folder or not isinstance(err, Exception):
+            return
+        text = str(err) if isinstance(err, InputError) else "".join(traceback.format_exception(err))
+        note = {"time": time.time(), "rank": int(os.environ["RANK"]), "host": os.uname().nodename, "text": text}
+        path = Path(folder) / f"rank-{note['rank']}.json"
+        with contextlib.suppress(OSError), atomic_write(path) as f:  # a full disk may be the very failure
+            json.dump(note, f)
 
 
 def first(exp: Path, ranks: int, killed: dict[int, int]) -> str:
