@@ -7,6 +7,7 @@ setup(
     description="Kaldi-style shell recipes for self-supervised, utterance-level speech embeddings",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["sslspk", "sslspk.*"]),
+    package_data={"sslspk.launch": ["job.sh"]},
     install_requires=[
         "torch>=2.6,<2.12",
         "torchaudio>=2.6,<2.12",

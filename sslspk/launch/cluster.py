@@ -68,6 +68,7 @@ class Cluster:
         self.again: list[Task] = []        # to be submitted again
         self.submissions = 0
         self.over: list[Task] = []         # failed with a status that does not say why
+        self.cancelled = False             # a user cancelled a job
         self.caught = 0                    # the first signal that asked for the end
         self.waiting = False
         self.asked = self.submitted = 0.0  # when, by the monotonic clock
@@ -176,6 +177,7 @@ class Cluster:
         elif not self.requeue or (status != REQUEUE and caught == "-"):
             self._fail(task, status, f"told to end by SIG{caught}" if caught != "-" else "")
         elif self.scheduler.warned_is_cancelled(caught):
+            self.cancelled = True
             self._fail(task, status, f"cancelled in {self.scheduler.name}")
         else:
             task.status = status  # whether it was cancelled or preempted, the batch system knows when it is over
@@ -232,6 +234,7 @@ class Cluster:
         """What becomes of a task that is over, and did not end with 0."""
         wanted = status == REQUEUE or bool(state and state.again)
         if not (self.requeue and wanted) or (state and state.cancelled):
+            self.cancelled = self.cancelled or bool(state and state.cancelled)
             known = self.scheduler.explain(task.job, task.place) if len(self.failed) < NAMED else ""
             known = known or (state.text if state else "it left the queue without a status: deleted, killed, or its node is gone")
             self._fail(task, status, f"{self.scheduler.name}: {known}")
@@ -296,4 +299,4 @@ def main(kind: type[Scheduler]) -> int:
     failed = cluster.run()
     if failed:
         report(request, failed, cluster.reasons, also=cluster.where.log)
-    return outcome(failed)
+    return 1 if cluster.cancelled else outcome(failed)  # nobody is to start again what a user ended

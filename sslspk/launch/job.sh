@@ -1,14 +1,20 @@
 # What every q/NAME.sh does, after the assignments that the launcher writes above it: one task of a request.
 #
 # Its status goes to a file, written whole or not at all, for the launcher to find; nothing is read out of the log.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC1091,SC2094,SC2154,SC2329
 SECONDS=0
 caught=       # the first signal that asked for the end
 again=        # a signal came while we waited
 child=        # the command: a process group of its own
-forward() {   # SIGNAL: give the whole command its chance to save
-  caught=${caught:-$1} again=1
-  [ -z "$child" ] || kill -TERM -- "-$child" 2> /dev/null
+sleep infinity > /dev/null 2>&1 &
+witness=$!    # a process beside the command, to tell a signal for everything in the job from one for this script
+disown
+forward() {   # SIGNAL: give the whole command its chance to save, and tell it once
+  again=1
+  [ -z "$caught" ] || return
+  caught=$1
+  if [ "$1" = TERM ]; then sleep 0.3; fi
+  if [ -n "$child" ] && { [ "$1" != TERM ] || kill -0 "$witness"; } 2> /dev/null; then kill -TERM -- "-$child"; fi
 }
 for signal in USR1 USR2 TERM XCPU; do
   # shellcheck disable=SC2064
@@ -24,6 +30,7 @@ fi
 (set -C; echo "$job" > "$sync/$number.begun.$run") 2> /dev/null || [ "$(cat "$sync/$number.begun.$run")" = "$job" ] || exit 0
 
 finish() {  # STATUS
+  kill "$witness" 2> /dev/null
   {
     [ -z "$(tail -c 1 "$log")" ] || echo
     [ -z "${SLURM_JOB_ID:-}" ] || printf '# Accounting: %s\n' "begin_time=$begin" "end_time=$(date +%s)"
