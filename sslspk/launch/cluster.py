@@ -9,12 +9,11 @@ import shutil
 import signal
 import sys
 import time
-from dataclasses import dataclass
 
 from sslspk.launch import script
 from sslspk.launch.conf import load
 from sslspk.launch.request import NAMED, REQUEUE, Request, log_path, outcome, parse, pick, report
-from sslspk.launch.scheduler import Refused, Scheduler, State
+from sslspk.launch.scheduler import Refused, Scheduler, State, Task
 
 ASK = 10.0     # seconds between two questions to the batch system (SSLSPK_ASK_SECONDS changes it)
 TRIES = 6      # of a submission while the batch system cannot be reached
@@ -40,19 +39,6 @@ class _Stopped(Exception):
     """A signal asked for the end."""
 
 
-@dataclass
-class Task:
-    """One job of the request, in the batch system."""
-    number: int
-    job: str = ""
-    place: int = 0             # in the array of its job
-    submission: int = 0        # which of this program's it belongs to, from 0
-    run: int = 0               # how often it was started again
-    state: State | None = None
-    status: int | None = None  # what its script wrote, where the batch system has still to say why it ended
-    gone_at: float = 0.0       # since when the batch system says that it has ended, by the monotonic clock
-
-
 class Cluster:
     """All jobs of one request. `failed` maps the number of each failed job to its status, `reasons` to what is known beside."""
 
@@ -66,13 +52,10 @@ class Cluster:
         self.failed: dict[int, int] = {}
         self.reasons: dict[int, str] = {}
         self.again: list[Task] = []        # to be submitted again
-        self.submissions = 0
         self.over: list[Task] = []         # failed with a status that does not say why
-        self.cancelled = False             # a user cancelled a job
-        self.caught = 0                    # the first signal that asked for the end
-        self.waiting = False
+        self.submissions = self.caught = 0  # caught: the first signal that asked for the end
         self.asked = self.submitted = 0.0  # when, by the monotonic clock
-        self.said_why = self.said_silent = False
+        self.cancelled = self.waiting = self.said_why = self.said_silent = False  # cancelled: by a user, in the batch system
 
     def run(self) -> dict[int, int]:
         """Run everything; returns `failed`. Raises SystemExit(128 + signal) when told to stop."""
@@ -125,7 +108,7 @@ class Cluster:
         job = self._try(self.scheduler.submission(self.where.script, self.where.log, numbers))
         for task in tasks:
             task.job, task.place, task.submission = job, places[task.number], self.submissions
-            task.state, task.status, task.gone_at = None, None, 0.0
+            task.state, task.status, task.warned, task.gone_at = None, None, False, 0.0
             self.open[task.number] = task
         self.submissions += 1
         self.submitted = self.asked = time.monotonic()
@@ -180,7 +163,7 @@ class Cluster:
             self.cancelled = True
             self._fail(task, status, f"cancelled in {self.scheduler.name}")
         else:
-            task.status = status  # whether it was cancelled or preempted, the batch system knows when it is over
+            task.status, task.warned = status, caught != "-"  # whether a user or a preemption ended it, the batch system knows
 
     def _fail(self, task: Task, status: int, reason: str) -> None:
         self.open.pop(task.number, None)
@@ -232,7 +215,7 @@ class Cluster:
 
     def _decide(self, task: Task, status: int, state: State | None) -> None:
         """What becomes of a task that is over, and did not end with 0."""
-        wanted = status == REQUEUE or bool(state and state.again)
+        wanted = status == REQUEUE or task.warned or bool(state and state.again)   # every step goes on where it was stopped
         if not (self.requeue and wanted) or (state and state.cancelled):
             self.cancelled = self.cancelled or bool(state and state.cancelled)
             known = self.scheduler.explain(task.job, task.place) if len(self.failed) < NAMED else ""
@@ -242,7 +225,7 @@ class Cluster:
             self._fail(task, status, f"it was to be started again more than {self.limit} times (--max-requeues)")
         else:
             task.run += 1
-            why = "saved" if status == REQUEUE else state.text
+            why = "saved" if status == REQUEUE else state.text if state and state.again else "told to end"
             self._say(f"job {task.number} ({self.scheduler.name} {task.job}) ended, {why}; it is submitted again "
                       f"({task.run} of at most {self.limit})")
             del self.open[task.number]

@@ -3,14 +3,12 @@ import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
+from tones import make_data
 
 from sslspk.config import check
-from sslspk.io import audio, datadir, table
 from sslspk.train.config import SystemConfig
 
-RATE = 16000
 TINY = {
     "features": {"num_mel_bins": 20}, "cmvn": {"cmn": "utterance"},
     "data": {"batch_size": 4, "workers": 0},
@@ -35,22 +33,6 @@ def merged(**changes):
 
 def tiny(**changes) -> SystemConfig:
     return check(SystemConfig, merged(**changes), "the test")
-
-
-def make_data(folder, count=12):
-    """`count` noisy tones of 0.5 to 0.9 s; a pair of neighbours is one speaker."""
-    folder.mkdir()
-    rng = np.random.default_rng(7)
-    lengths = {}
-    with audio.PackWriter(folder / "wav.ark", folder / "pack.scp") as pack:
-        for i in range(count):
-            utt, n = f"s{i // 2:02d}-u{i:02d}", int(rng.integers(8000, 14400))
-            tone = np.sin(2 * np.pi * (150 + 40 * (i // 2)) * np.arange(n) / RATE) + 0.3 * rng.normal(size=n)
-            pack.write(utt, (3000 * tone).astype(np.int16), RATE)
-            lengths[utt] = n
-    wav = table.read(folder / "pack.scp")
-    datadir.write(folder, wav=wav, utt2spk={u: u.split("-")[0] for u in wav}, utt2num_samples=lengths)
-    return folder
 
 
 @pytest.fixture(scope="session")

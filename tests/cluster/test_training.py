@@ -1,0 +1,93 @@
+"""Trainings in a real Slurm and Grid Engine: several nodes, and back into the queue when the time is up."""
+import subprocess
+
+import pytest
+import recipe_copy
+import torch
+from conftest import wait_for
+from tones import make_data
+
+from sslspk.train import checkpoint
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+CONF = """
+features: {num_mel_bins: 20}
+cmvn: {cmn: utterance}
+data: {batch_size: 4, workers: 0}
+encoder: {name: tdnn, channels: 8, pooled_channels: 12, embed_dim: 6, segment_layers: 1}
+method: {name: dino, out_dim: 16, hidden_dim: 8, bottleneck_dim: 4, crops: [{count: 2, seconds: 0.4}, {count: 2, seconds: 0.3}]}
+train: {steps: STEPS, lr: 0.01, lr_batch: null, warmup_epochs: 0, log_every: 5, save_every: 100000}
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    recipe = recipe_copy.make(tmp_path_factory.mktemp("cluster"))
+    (recipe / "data").mkdir()
+    make_data(recipe / "data/x")
+    for name, steps in (("short", 6), ("long", 500)):
+        (recipe / f"conf/{name}.yaml").write_text(CONF.replace("STEPS", str(steps)))
+    return recipe
+
+
+def train(system, recipe, exp, *words, conf="short"):
+    """steps/train.sh in the batch system, under way."""
+    command = ["steps/train.sh", "--cmd", f"{system.program} --max-requeues 30", "--conf", f"conf/{conf}.yaml", *words, "data/x", exp]
+    return subprocess.Popen(command, cwd=recipe, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            env=system.changed(recipe_copy.environment() | {"SSLSPK_ASK_SECONDS": "1"}))
+
+
+def here(recipe, exp, *words, conf="short"):
+    """The same on this machine, undisturbed; its weights."""
+    if not (recipe / exp / "final.pt").exists():
+        recipe_copy.run(recipe, "steps/train.sh", "--conf", f"conf/{conf}.yaml", *words, "data/x", exp)
+    return weights(recipe / exp)
+
+
+def weights(exp):
+    return torch.cat([v.flatten() for v in checkpoint.load(exp / "final.pt")["encoders"]["student"].values() if v.is_floating_point()])
+
+
+def lines(path):
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def test_two_nodes_are_two_ranks(system, recipe):
+    exp = f"exp/nodes_{system.name}"
+    # In Slurm a task takes all of a node's cores, so that the other one has to run on the other node.
+    cmd = f"{system.program}{' --num-threads 4' if system.name == 'slurm' else ''}"
+    process = train(system, recipe, exp, "--cmd", cmd, "--nodes", "2", "--wait", "3")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    logs = [(recipe / exp / f"log/train.node{node}.log").read_text() for node in (1, 2)]
+    assert "2 rank(s) on cpu" in "".join(logs) and "node 2 of 2 looks for node 1" in logs[1]
+    if system.name == "slurm":
+        nodes = {line for log in logs for line in log.splitlines() if line.startswith("# SLURM_JOB_NODELIST=")}
+        assert nodes == {"# SLURM_JOB_NODELIST=n1", "# SLURM_JOB_NODELIST=n2"}
+    assert torch.equal(weights(recipe / exp), here(recipe, "exp/ranks", "--ranks", "2"))
+
+
+def test_a_warned_training_saves_goes_back_and_ends_the_same(slurm, recipe):
+    """The signal that Slurm sends before a time limit (--signal=B:USR1@120), sent twice, to one of two nodes and then to the other."""
+    process = train(slurm, recipe, "exp/warned", "--nodes", "2", "--wait", "3", "--requeue", "true", conf="long")
+    for task in (1, 2):
+        wait_for(lambda least=10 * task: lines(recipe / "exp/warned/progress.jsonl") > least, 200)
+        jobs = {*slurm.jobs()}
+        for job in jobs:
+            slurm.call("scancel", "--batch", "--signal=USR1", f"{job}_{task}")
+        wait_for(lambda before=jobs: {*slurm.jobs()} - before, 100)   # submitted again
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert output.count("is submitted again") >= 4 and (recipe / "exp/warned/log/train.node1.log.1").exists()
+    assert torch.equal(weights(recipe / "exp/warned"), here(recipe, "exp/undisturbed2", "--ranks", "2", conf="long"))
+
+
+def test_a_training_whose_place_is_wanted_goes_back_and_ends_the_same(gridengine, recipe):
+    """Grid Engine warns a job (-notify) before it suspends it for another one."""
+    process = train(gridengine, recipe, "exp/wanted", "--requeue", "true", conf="long")
+    wait_for(lambda: lines(recipe / "exp/wanted/progress.jsonl") > 10, 200)
+    gridengine.call("qmod", "-sj", *gridengine.jobs())
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert output.count("is submitted again") == 1 and (recipe / "exp/wanted/log/train.log.1").exists()
+    assert torch.equal(weights(recipe / "exp/wanted"), here(recipe, "exp/undisturbed", conf="long"))
