@@ -71,12 +71,12 @@ class Cluster:
                 self._submit_again()
                 if self.open:
                     self._pause(min(LOOKS, 0.1 + (time.monotonic() - self.submitted) / 20))
+            self._look_back()
         except _Stopped:
             self._stop()
             raise SystemExit(128 + self.caught) from None
         finally:
             shutil.rmtree(self.where.sync, ignore_errors=True)
-        self._look_back()
         return self.failed
 
     def _on_signal(self, number: int, _frame: object) -> None:
@@ -238,13 +238,18 @@ class Cluster:
             self._say(f"job {task.number} ({self.scheduler.name} {task.job}) waits: {self.scheduler.pending(task.job, task.state)}")
 
     def _look_back(self) -> None:
-        """Ask for the reason of statuses that mean a signal."""
+        """Ask for the reason of statuses that mean a signal; those jobs may still be on their way out."""
         tasks = self.over[:NAMED]
-        states = self.scheduler.states(sorted({task.job for task in tasks})) if tasks else {}
+        jobs, states = sorted({task.job for task in tasks}), {}
+        for _ in range(5 if tasks else 0):
+            states = self.scheduler.states(jobs) or {}
+            if not any(states[key].alive for key in states if key in {(task.job, task.place) for task in tasks}):
+                break
+            self._pause(self.ask / 5)
         for task in tasks:
-            state = (states or {}).get((task.job, task.place))
-            if state and not state.alive and not state.text.startswith("FAILED"):
-                self.reasons.setdefault(task.number, f"{self.scheduler.name}: {state.text}")
+            state, known = states.get((task.job, task.place)), self.reasons.get(task.number, "")
+            if state and not state.alive and not state.text.startswith("FAILED") and state.text not in known:
+                self.reasons[task.number] = "; ".join(filter(None, [known, f"{self.scheduler.name}: {state.text}"]))
 
     def _stop(self) -> None:
         """Cancel everything, and wait until it has left."""

@@ -77,19 +77,29 @@ if [ "$gpus" -gt 0 ] && [ -z "${CUDA_VISIBLE_DEVICES+set}" ]; then
   take_gpus "$gpus" || finish 1
 fi
 [ -z "$caught" ] || finish 143
-# The shell of the command waits for what it runs when it is told to end, but starts nothing more.
+# Shells get the signal as well: that of the command waits for what it runs, but starts nothing more; the one around it writes
+# the status down, which `wait` may lose when a trap comes between.
+code=$sync/.$number.code
+rm -f "$code"
 set -m
-bash >> "$log" 2>&1 <<< "trap sslspk_stop=1 TERM; trap 'sslspk_status=\$?; [ -z \"\${sslspk_stop-}\" ] || \
+{
+  trap : TERM
+  bash <<< "trap sslspk_stop=1 TERM; trap 'sslspk_status=\$?; [ -z \"\${sslspk_stop-}\" ] || \
 exit \$((sslspk_status ? sslspk_status : 143))' DEBUG
-$line" &
+$line"
+  echo $? > "$code"
+} >> "$log" 2>&1 &
 child=$!
 set +m
 while :; do
   again=
   wait "$child"
   status=$?
-  [ -n "$again" ] || break  # a trap ends `wait` early, with the signal's status
+  [ -n "$again" ] || break  # a trap ends `wait` early
 done
+while kill -0 "$child" 2> /dev/null; do sleep 0.1; done
+if [ -s "$code" ]; then read -r status < "$code"; fi
+[[ $status =~ ^[0-9]+$ ]] || status=137
 if [ -n "$caught" ]; then  # what it left running may still be saving
   for ((try = 0; try < 150; try++)); do
     kill -0 -- "-$child" 2> /dev/null || break

@@ -176,6 +176,11 @@ def _lines(path: str) -> list[str]:
         return log.read().splitlines()
 
 
+def _tail(path: str) -> list[str]:
+    """The last lines, without those about the batch system's environment."""
+    return [line for line in _lines(path) if not line.startswith("# SLURM_")][-TAIL:]
+
+
 def report(request: Request, failed: dict[int, int], reasons: Mapping[int, str] | None = None, also: str = "") -> None:
     """Say on stderr which jobs failed, where their logs are, and how the first of those logs ends.
 
@@ -194,7 +199,7 @@ def report(request: Request, failed: dict[int, int], reasons: Mapping[int, str] 
         messages.append("the log's name holds JOB but no range was given; put JOB=1:$nj before it")
     shown = next((path for path in (log_path(request, numbers[0]), also) if os.path.exists(path)), None)
     messages.append(f"the last lines of {shown}:" if shown else "it wrote no log")
-    print(*(f"{program}: {message}" for message in messages), *(_lines(shown)[-TAIL:] if shown else []), sep="\n", file=sys.stderr)
+    print(*(f"{program}: {message}" for message in messages), *(_tail(shown) if shown else []), sep="\n", file=sys.stderr)
 
 
 def outcome(failed: dict[int, int]) -> int:

@@ -24,6 +24,20 @@ class State:
     cancelled: bool = False
 
 
+@dataclass
+class Task:
+    """One job of the request, in the batch system."""
+    number: int
+    job: str = ""
+    place: int = 0             # in the array of its job
+    submission: int = 0        # which of this program's it belongs to, from 0
+    run: int = 0               # how often it was started again
+    state: State | None = None
+    status: int | None = None  # what its script wrote, where the batch system has still to say why it ended
+    warned: bool = False       # its script caught a signal before it failed: the batch system stopped it
+    gone_at: float = 0.0       # since when the batch system says that it has ended, by the monotonic clock
+
+
 class Refused(InputError):
     """A submission that did not succeed; `transient` when it is worth another try."""
 
