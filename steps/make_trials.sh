@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Draws a trial list from a utt2spk (of speakers, or of clusters), half targets, half non-targets: for calibration on training material.
 set -euo pipefail
+cmd=utils/run.pl
 num_trials=20000   # how many, half of them targets
 seed=0             # of the drawing
 utt2session=       # leave out target pairs of one recording session; empty: take them
-help_message="usage: $0 [--num-trials 20000] [--seed 0] [--utt2session FILE] UTT2SPK OUT_TRIALS"
+help_message="usage: $0 [--cmd C] [--num-trials 20000] [--seed 0] [--utt2session FILE] UTT2SPK OUT_TRIALS"
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
@@ -24,7 +25,10 @@ if done_skip "$stamp" "$key" "${inputs[@]}" -- "$out"; then
   exit 0
 fi
 
-python3 -m sslspk.bin.make_trials --num-trials "$num_trials" --seed "$seed" ${utt2session:+--utt2session "$utt2session"} "$utt2spk" "$out"
+log="$(dirname "$out")/log/make_trials_$(basename "$out").log"
+$cmd "$log" \
+  python3 -m sslspk.bin.make_trials --num-trials "$num_trials" --seed "$seed" ${utt2session:+--utt2session "$utt2session"} "$utt2spk" "$out"
+grep -v '^#' "$log" || [ $? -eq 1 ]
 [ -s "$out" ] || die "$out did not come out; the reason stands above."
 done_mark "$stamp" "$key" "${inputs[@]}"
 echo "$0: wrote $out, $(wc -l < "$out") trials"

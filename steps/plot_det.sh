@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # DET plot of several systems: reads a trial list and a score file for each system, writes one picture.
 set -euo pipefail
+cmd=utils/run.pl
 trials=          # the list that all systems scored
 title=           # above the plot; empty: the list's file name
 p_target=0.05    # prior of the minDCF that the diamonds mark
@@ -16,6 +17,9 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 out=$1
 shift
 
-python3 -m sslspk.bin.plot_det --trials "$trials" ${title:+--title "$title"} --p-target "$p_target" --out "$out" "$@"
+log="$(dirname "$out")/log/plot_det_$(basename "$out").log"
+$cmd "$log" \
+  python3 -m sslspk.bin.plot_det --trials "$trials" ${title:+--title "$title"} --p-target "$p_target" --out "$out" "$@"
+grep -v '^#' "$log" || [ $? -eq 1 ]
 [ -s "$out" ] || die "$out did not come out; the reason stands above."
 echo "$0: wrote $out"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures a classification over folds: reads predictions.tsv of each fold, writes OUT/{result.json,confusion.tsv,confusion.png}.
 set -euo pipefail
+cmd=utils/run.pl
 labels=()        # utterance -> true class (utt2emotion); may be repeated, the union names what was tested, no more and no fewer
 pool=none        # none | mean | vote: measure utterances, or groups by the mean posterior or by majority vote
 groups=          # utterance -> recording or subject, for --pool
@@ -36,7 +37,9 @@ if done_skip "$stamp" "$key" "${inputs[@]}" -- "${outputs[@]}"; then
 fi
 
 rm -f "$out/result.json"
-python3 -m sslspk.bin.score_classes "${options[@]}" "${predictions[@]}" "$out"
+log="$out/log/score_classes.log"
+$cmd "$log" python3 -m sslspk.bin.score_classes "${options[@]}" "${predictions[@]}" "$out"
+grep -v '^#' "$log" || [ $? -eq 1 ]
 [ -s "$out/result.json" ] || die "$out/result.json did not come out; the reason stands above."
 done_mark "$stamp" "$key" "${inputs[@]}"
 echo "$0: wrote $out/result.json"

@@ -138,6 +138,14 @@ def test_every_step_has_its_program(path):
     assert os.access(path, os.X_OK), "chmod +x"
 
 
+@each(STEPS)
+def test_every_step_runs_where_cmd_says(path):
+    """--cmd is an option of each, and runs the program of the step, with a log."""
+    text = path.read_text()
+    assert re.search(r"^cmd=utils/run.pl\b", text, re.MULTILINE)
+    assert re.search(r"(^|\s)\$cmd .*log", text, re.MULTILINE), f"{relative(path)} runs nothing by $cmd"
+
+
 @each(SCRIPTS)
 def test_shell_hides_no_failure(path):
     text = path.read_text()
