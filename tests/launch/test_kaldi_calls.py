@@ -1,0 +1,138 @@
+"""Command lines of Kaldi's documentation and recipes (the table in utils/README.md): run by run.pl, and as the batch systems get them."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sslspk.errors import InputError
+from sslspk.launch import conf
+from sslspk.launch.gridengine import GridEngine
+from sslspk.launch.request import parse, pick
+from sslspk.launch.slurm import Slurm
+
+ROOT = Path(__file__).resolve().parents[2]
+ARRAY = ("JOB=1:4", "log/x.JOB.log", "echo", "JOB")
+REFUSED = "refused"
+PASSED = "-q all.q -l ram_free=1G -l arch=*64*"
+# options, words that qsub gets, words that sbatch gets (besides those of every submission)
+CALLS = [
+    ((), "", ""),
+    (("--mem", "4G"), "-l mem_free=4G", "--mem-per-cpu 4G"),
+    (("--mem", "0"), "", ""),
+    (("--num-threads", "8"), "-pe smp 8", "--cpus-per-task 8"),
+    (("--gpu", "1"), "-l gpu=1", "--gres=gpu:1"),
+    (("--gpu", "0"), "", ""),
+    (("--time", "4:00:00"), "-l h_rt=4:00:00", "--time 4:00:00"),
+    (("--max-time", "4:00:00"), "-l h_rt=4:00:00", "--time 4:00:00"),
+    (("--time=4:00:00", "--mem=1G"), "-l h_rt=4:00:00 -l mem_free=1G", "--time 4:00:00 --mem-per-cpu 1G"),
+    (("-q", "all.q", "-l", "ram_free=1G", "-l", "arch=*64*"), PASSED, PASSED),
+    (("-pe", "smp", "4"), "-pe smp 4", REFUSED),
+    (("-p", "high", "-N", "name", "--mem", "2G"), "-p high -N name -l mem_free=2G", "-p high -N name --mem-per-cpu 2G"),
+    (("-V",), "-V", "--export=ALL"),
+    (("-sync", "y"), "", ""),
+    (("--foo", "x"), REFUSED, REFUSED),
+    (("--mem", "4000"), REFUSED, REFUSED),
+    (("--pick", "failed"), "", ""),
+    (("--config", "conf/own.conf", "--foo", "x"), "-foo x", "-foo x"),
+]
+
+
+def rest(words: list[str], kind: type) -> str:
+    """The words of a submission without those that every one has, and without the script."""
+    own = {"-w": 1, "-r": 1, "-j": 1, "-o": 1, "-S": 1, "-t": 1, "-N": 1}
+    left, words = [], words[1:-1]
+    seen = set()
+    while words:
+        word = words.pop(0)
+        if word in own and kind is GridEngine and word not in seen:
+            seen.add(word)
+            words = words[own[word]:]
+        elif word in ("-terse", "-cwd", "-notify", "--parsable", "--no-requeue") or word.startswith(("--output", "--open-mode", "--array")):
+            continue
+        elif word == "-j":
+            words.pop(0)
+        else:
+            left.append(word)
+    return " ".join(left)
+
+
+def submission(kind: type, options: tuple[str, ...], command: tuple[str, ...] = ARRAY) -> list[str]:
+    request = parse(["x.pl", *options, *command])
+    settings = conf.load(request.options.get("config"), kind.conf, kind.settings)
+    return kind(request, settings).submission("log/q/x.sh", "log/q/x.log", pick(request)[0])
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/own.conf").write_text("command qsub -cwd -S /bin/bash -j y\noption foo=* -foo $0\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind, column", [(GridEngine, 1), (Slurm, 2)], ids=["queue.pl", "slurm.pl"])
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: " ".join(call[0]) or "plain")
+def test_what_the_batch_systems_get(call, kind, column):
+    if call[column] == REFUSED:
+        with pytest.raises(InputError):
+            submission(kind, call[0])
+        return
+    if kind is Slurm and "--config" in call[0]:
+        Path("conf/own.conf").write_text("command sbatch\noption foo=* -foo $0\n")
+    words = submission(kind, call[0])
+    assert words[0] == ("qsub" if kind is GridEngine else "sbatch") and words[-1] == "log/q/x.sh"
+    assert rest(words, kind) == call[column]
+    assert ("1-4" in words) if kind is GridEngine else ("--array=1-4" in words)
+
+
+@pytest.mark.parametrize("options", [call[0] for call in CALLS], ids=lambda options: " ".join(options) or "plain")
+def test_run_pl_reads_and_runs_them_all(folder, options):
+    if "-V" in options:
+        (folder / "path.sh").touch()
+    done = subprocess.run([sys.executable, ROOT / "utils/run.pl", *options, *ARRAY], cwd=folder, text=True, capture_output=True,
+                          timeout=60, env={**os.environ, "CUDA_VISIBLE_DEVICES": "0"})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [(folder / f"log/x.{n}.log").read_text().splitlines()[3] for n in (1, 2, 3, 4)] == ["1", "2", "3", "4"]
+
+
+def test_limits_of_arrays_and_single_jobs():
+    limited = ("--max-jobs-run", "10", "-tc", "7", "--max-jobs-run=20")
+    assert " ".join(submission(GridEngine, limited)).count("-tc 7") == 1 and "--array=1-4%7" in submission(Slurm, limited)
+    single = ("log/x.log", "true")
+    assert "-tc" not in submission(GridEngine, limited, single) and "-t" not in submission(GridEngine, limited, single)
+    assert not any(word.startswith("--array") for word in submission(Slurm, limited, single))
+
+
+@pytest.mark.parametrize("limit, slurm, gridengine", [("1:0:0", 120, 3480), ("0:4:0", 60, 180), ("", 120, 0)])
+def test_a_warning_comes_before_the_limit_when_a_job_may_be_started_again(limit, slurm, gridengine):
+    options = ("--requeue", "true", *(["--time", limit] if limit else []))
+    assert f"--signal=B:USR1@{slurm}" in submission(Slurm, options)
+    assert [word for word in submission(GridEngine, options) if "s_rt" in word] == ([f"s_rt={gridengine}"] if limit else [])
+    assert not any("signal" in word or "s_rt" in word for kind in (Slurm, GridEngine) for word in submission(kind, options[2:]))
+
+
+def test_the_conf_beats_our_own_words():
+    Path("conf/slurm.conf").write_text("command sbatch --signal=B:USR1@600 --no-requeue\n")
+    words = submission(Slurm, ("--requeue", "true"))
+    assert words.index("--signal=B:USR1@120") < words.index("--signal=B:USR1@600")   # the last one counts
+
+
+def test_an_array_with_gaps():
+    request = parse(["x.pl", *ARRAY])
+    assert "--array=1,3-4" in Slurm(request, conf.parse(Slurm.settings, "x")).submission("s", "l", [1, 3, 4])
+    engine = GridEngine(request, conf.parse(GridEngine.settings, "x"))
+    words = engine.submission("s", "l", [2, 5, 9])
+    assert words[words.index("-t") + 1] == "1-3"
+    number, places = engine.task_number([2, 5, 9])
+    assert places == {2: 1, 5: 2, 9: 3}
+    assert subprocess.run(["bash", "-c", f"echo {number}"], env={"SGE_TASK_ID": "2"}, text=True, capture_output=True).stdout == "5\n"
+
+
+def test_pipes_and_quotes_act_as_in_kaldi(folder):
+    words = ("log/p.log", "printf", r"'b\nb\na\n'", "|", "sort", "|", "uniq", "-c", "|", "cat", "-", "two words", ">", "out")
+    (folder / "two words").write_text("it's\n")
+    done = subprocess.run([sys.executable, ROOT / "utils/run.pl", *words], cwd=folder, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "out").read_text().split() == ["1", "a", "2", "b", "it's"]

@@ -1,0 +1,158 @@
+"""The script of a job, run by hand as a batch system would: its status, its signals, its GPUs, and where its files lie."""
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from sslspk.launch import script
+from sslspk.launch.request import parse
+
+
+def wait_for(condition, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.02)
+
+
+class Job:
+    """One job of `words`."""
+
+    def __init__(self, *words: str, task: str = "1", job: str = "7", gpus: int = 0, plain_exit: bool = False, **environment: str):
+        request = parse(["x.pl", *words])
+        self.where = script.places(request)
+        script.write(request, self.where, task, job, 0, gpus, plain_exit)
+        spooled = shutil.copy(self.where.script, f"spooled.{task}.{job}")   # as batch systems do: the next submission writes it anew
+        self.process = subprocess.Popen(["bash", spooled], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        env={**os.environ, **environment}, start_new_session=True)
+        self.task = task
+
+    def end(self) -> tuple[int, str]:
+        """Its exit status, and what it wrote for the launcher."""
+        self.process.communicate(timeout=60)
+        path = Path(self.where.sync, f"{self.task}.status.0")
+        return self.process.returncode, path.read_text().strip() if path.exists() else ""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PWD", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("log, name, folder_and_script", [
+    ("exp/log/train.log", "", "exp/log/q/train"),
+    ("exp/log/x.JOB.log", "JOB", "exp/log/q/x"),
+    ("log/JOB/x.log", "JOB", "log/q/x"),
+    ("/a/split4/JOB/log/x.JOB.log", "JOB", "/a/split4/q/log.x"),
+    ("x", "", "./q/x"),
+    ("/JOB.log", "JOB", "/q/job"),
+])
+def test_where_the_scripts_lie(log, name, folder_and_script):
+    where = script.places(parse(["x.pl", *([f"{name}=1:2"] if name else []), log, "true"]))
+    assert f"{where.folder}/{where.name}" == folder_and_script
+    assert where.sync.startswith(f"{where.folder}/sync/{where.name}.")
+
+
+@pytest.mark.parametrize("plain_exit", [False, True])
+@pytest.mark.parametrize("status", [0, 7, 99, 100])
+def test_the_status_is_written_and_those_that_mean_something_to_grid_engine_are_not_returned(status, plain_exit):
+    assert Job("l.log", "exit", str(status), plain_exit=plain_exit).end() == (min(status, 1) if plain_exit else status, f"{status} -")
+    assert Path("l.log").read_text().endswith(f"with status {status}\n")
+
+
+def test_a_command_longer_than_one_argument_may_be():
+    assert Job("l.log", "echo", *["w" * 100_000] * 3, "|", "wc", "-c").end() == (0, "0 -")
+    assert "\n300003\n" in Path("l.log").read_text()
+
+
+def test_standard_input_is_at_its_end_and_a_failing_pipe_succeeds():
+    assert Job("l.log", "cat;", "false", "|", "cat").end() == (0, "0 -")
+
+
+SAVES = """import signal, sys, time
+told = []
+for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+    signal.signal(number, lambda number, frame: told.append(number))
+open("on", "w").close()
+while not told:
+    time.sleep(0.02)
+time.sleep(0.8)
+print("told", *(signal.Signals(number).name for number in told), flush=True)
+sys.exit(99)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGXCPU])
+def test_a_signal_reaches_the_command_as_one_sigterm_and_its_status_is_told(number):
+    Path("s.py").write_text(SAVES)
+    job = Job("l.log", "python3", "s.py;", "echo", "never")
+    wait_for(Path("on").exists)
+    job.process.send_signal(number)
+    assert job.end() == (99, f"99 {number.name.removeprefix('SIG')}")
+    assert "told SIGTERM\n" in Path("l.log").read_text() and "\nnever\n" not in Path("l.log").read_text()
+
+
+def test_a_sigterm_for_all_processes_is_not_doubled():
+    """scancel tells every process of a job."""
+    Path("s.py").write_text(SAVES)
+    job = Job("l.log", "python3", "s.py")
+    wait_for(Path("on").exists)
+    children = subprocess.run(["ps", "-o", "pid=", "-s", str(job.process.pid)], text=True, capture_output=True, check=True).stdout.split()
+    assert len(children) >= 4   # the script, its witness, the two shells and the command, less those that became the command
+    for pid in children:
+        os.kill(int(pid), signal.SIGTERM)
+    assert job.end() == (99, "99 TERM")
+    assert "told SIGTERM\n" in Path("l.log").read_text()
+
+
+def test_a_second_job_for_one_task_does_nothing():
+    first = Job("l.log", "echo", "x", ">>", "count;", "sleep", "1")
+    wait_for(Path("count").exists)
+    second = Job("l.log", "echo", "x", ">>", "count", job="8")
+    second.process.communicate(timeout=20)
+    assert first.end() == (0, "0 -") and Path("count").read_text() == "x\n"
+
+
+@pytest.fixture
+def node(folder, monkeypatch):
+    """A machine with three GPUs."""
+    (folder / "bin").mkdir()
+    (folder / "bin/nvidia-smi").write_text("#!/bin/bash\nprintf 'GPU %d: Pretended\\n' 0 1 2\n")
+    (folder / "bin/nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
+    monkeypatch.setenv("SSLSPK_GPU_LOCKS", str(folder / "locks"))
+    return folder
+
+
+def test_jobs_take_free_gpus_and_give_them_back(node):
+    words = ("JOB=1:4", "l.JOB", "echo", "$CUDA_VISIBLE_DEVICES", ">", "gpus.JOB;", "until", "[", "-e", "go.JOB", "];", "do", "sleep",
+             "0.05;", "done")
+    jobs = [Job(*words, task=str(task), gpus=gpus) for task, gpus in ((1, 2), (2, 1))]
+    wait_for(lambda: all(Path(f"gpus.{n}").exists() and Path(f"gpus.{n}").read_text() for n in (1, 2)))
+    taken = [Path(f"gpus.{n}").read_text().strip().split(",") for n in (1, 2)]
+    assert sorted(taken[0] + taken[1]) == ["0", "1", "2"] and len(taken[0]) == 2
+    third = Job(*words, task="3", gpus=2)
+    time.sleep(1)
+    assert not Path("gpus.3").exists()   # two are not free
+    Path("go.1").touch()
+    wait_for(lambda: Path("gpus.3").exists() and Path("gpus.3").read_text())
+    assert Path("gpus.3").read_text().strip().split(",") == taken[0]
+    Path("go.2").touch()
+    Path("go.3").touch()
+    assert [job.end() for job in (*jobs, third)] == [(0, "0 -")] * 3
+
+
+def test_more_gpus_than_there_are_is_told_and_those_assigned_stay(node):
+    assert Job("l.log", "true", gpus=4).end() == (1, "1 -")
+    assert "of the 3 GPUs of" in Path("l.log").read_text()
+    assert Job("m.log", "echo", "$CUDA_VISIBLE_DEVICES", gpus=4, CUDA_VISIBLE_DEVICES="9").end() == (0, "0 -")
+    assert "\n9\n" in Path("m.log").read_text()
+    assert Job("n.log", "echo", "[${CUDA_VISIBLE_DEVICES-unset}]").end() == (0, "0 -")
+    assert "[unset]" in Path("n.log").read_text()
