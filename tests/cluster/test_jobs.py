@@ -61,7 +61,7 @@ def test_failures_are_told_by_the_status_and_by_nothing_that_is_printed(system, 
         assert any(line.startswith(f"{name}: job {number} ended with status {status}") for line in report), report
     assert report[-1].endswith("with status 3")
     assert [read_status(str(tmp_path / f"log/f.{n}.log")) for n in range(1, 6)] == [3, 0, 100, 137, 0]
-    assert not system.jobs()
+    wait_for(lambda: not system.jobs())   # none stays in error
 
 
 def test_a_job_whose_script_is_killed_is_missed(system, tmp_path):
