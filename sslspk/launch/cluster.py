@@ -5,11 +5,13 @@ Nothing is read out of logs, nor taken from a submission that waits. One failing
 When this program is itself killed with -9, its jobs go on in the queue; scancel or qdel ends them.
 """
 import os
+import re
 import shutil
 import signal
 import sys
 import time
 
+from sslspk.errors import InputError
 from sslspk.launch import script
 from sslspk.launch.conf import load
 from sslspk.launch.request import NAMED, REQUEUE, Request, log_path, outcome, parse, pick, report
@@ -45,7 +47,7 @@ class Cluster:
     def __init__(self, request: Request, scheduler: Scheduler):
         self.request, self.scheduler = request, scheduler
         self.where = script.places(request)
-        self.ask = float(os.environ.get("SSLSPK_ASK_SECONDS", ASK))
+        self.ask = _seconds_between_questions()
         self.requeue = request.options.get("requeue") == "true"
         self.limit = int(request.options.get("max_requeues", 100))
         self.open: dict[int, Task] = {}
@@ -274,6 +276,13 @@ class Cluster:
             self._say(f"its jobs have not ended yet ({done.stderr.strip()})")
         except (Refused, _Stopped) as err:
             self._say(f"its jobs may still run{str(err) and f' ({err})'}; {' '.join(words)} ends them")
+
+
+def _seconds_between_questions() -> float:
+    given = os.environ.get("SSLSPK_ASK_SECONDS", str(ASK))
+    if not re.fullmatch(r"\d+(\.\d+)?", given) or not float(given):
+        raise InputError(f"SSLSPK_ASK_SECONDS is a number of seconds above 0, not '{given}'; change or unset it.")
+    return float(given)
 
 
 def main(kind: type[Scheduler]) -> int:

@@ -143,7 +143,8 @@ def test_a_time_limit_of_grid_engine(gridengine: System, tmp_path, training):
 @pytest.mark.slow
 def test_a_time_limit_of_slurm(slurm: System, tmp_path, training):
     """Limits are minutes, and looked at twice a minute; the warning may come a minute early."""
-    runner = slurm.start(tmp_path, "--time", "1", "l.log", "trap '' TERM;", "touch", "on;", "for i in $(seq 999); do sleep 1; done")
+    (tmp_path / "deaf.sh").write_text("trap '' TERM\nwhile :; do sleep 1; done\n")
+    runner = slurm.start(tmp_path, "--time", "1", "l.log", "bash", "deaf.sh")
     result = slurm.run(tmp_path, "--max-time", "1", "--requeue", "true", "JOB=1:1", "m.JOB.log", *training, "1")
     assert result.returncode == 0 and result.stderr.count("submitted again") == 1, result.stderr
     assert "saved 1" in text(tmp_path / "m.1.log.1") and "finished" in text(tmp_path / "m.1.log")

@@ -65,7 +65,9 @@ def test_failures_are_told_by_the_status_and_by_nothing_that_is_printed(system, 
 
 
 def test_a_job_whose_script_is_killed_is_missed(system, tmp_path):
-    (tmp_path / "kill.py").write_text("import os\nshell = open(f'/proc/{os.getppid()}/stat').read().split()[3]\nos.kill(int(shell), 9)\n")
+    """The script stands above the two shells of the command."""
+    (tmp_path / "kill.py").write_text("import os\npid = os.getpid()\nfor _ in range(3):\n"
+                                      "    pid = int(open(f'/proc/{pid}/stat').read().split()[3])\nos.kill(pid, 9)\n")
     result = system.run(tmp_path, "--pick", "failed", "log/k.log", "python3", "kill.py", ";", "sleep", "60")
     assert result.returncode == 1
     assert f"job 1 ended with status 137 ({system.title}: " in result.stderr
