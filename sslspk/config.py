@@ -26,6 +26,7 @@ class Config(pydantic.BaseModel):
 
 
 C = TypeVar("C", bound=Config)
+BEGIN, END = "# Written by a program; the last line tells that this file is whole.\n", "# end of this file\n"
 
 
 def load(cls: type[C], path: str | Path | None = None, overrides: typing.Sequence[str] = (),
@@ -59,13 +60,16 @@ def read_yaml(path: str | Path, seen: tuple[Path, ...] = ()) -> dict:
     if path.resolve() in seen:
         raise InputError(f"{path}: `base:` goes round in a circle; remove it from one of the files.")
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        tree = yaml.safe_load(text)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such configuration file; check the name given to --conf or base:.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as err:
         mark = getattr(err, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise InputError(f"{path}{line}: not valid YAML ({getattr(err, 'problem', err)}); mend that line.") from None
+    if text.startswith(BEGIN) and not text.endswith(END):
+        raise InputError(f"{path}: cut short, its last line ({END.strip()}) is missing; run the command that wrote it again.")
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -97,6 +101,11 @@ def digest(config: Config, exclude: dict | None = None) -> str:
 def to_yaml(config: Config) -> str:
     """The whole configuration as YAML; loading it gives an equal model."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def to_whole_yaml(config: Config) -> str:
+    """The same between two lines by which `read_yaml` finds a file that was cut short: keys that are gone would pass for defaults."""
+    return BEGIN + to_yaml(config) + END
 
 
 def _override(tree: dict, item: str) -> None:

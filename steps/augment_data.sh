@@ -30,7 +30,10 @@ mkdir -p "$out"
 key="augment_data copies=$copies seed=$seed set=${set[*]-} $([ -z "$conf" ] || done_conf "$conf")"
 inputs=("$data/wav.scp" "$data/utt2spk")
 for scp in "$lists"/*/wav.scp; do [ ! -f "$scp" ] || inputs+=("$scp"); done
-if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{wav.scp,utt2num_samples}; then echo "$0: $out is up to date, skipped"; exit 0; fi
+if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{wav.scp,utt2num_samples,utt2spk,utt2uniq}; then
+  echo "$0: $out is up to date, skipped"
+  exit 0
+fi
 
 utils/validate_data_dir.sh --no-feats "$data"
 total=$(grep -c "" "$data/wav.scp")

@@ -28,7 +28,7 @@ options=(--feats-conf "$feats_conf")
 [ -z "$conf" ] || options+=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
 known=$(python3 -m sslspk.bin.compute_vad options "${options[@]}")
-archives_begin compute_vad vad "$known"
+archives_begin compute_vad vad "$known" "" utt2dur
 
 $cmd JOB=1:"$jobs" "$log/compute_vad.JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.compute_vad extract "${options[@]}" --allow-pipes "$allow_pipes" \

@@ -33,7 +33,12 @@ if [ ${#found[@]} -eq 0 ]; then
 fi
 [ ${#missing[@]} -eq 0 ] || echo "$0: not in $root and left out: ${missing[*]}"
 key="make_augment_lists rir=$rir_seconds babble=$num_babble,$babble_seconds seed=$seed missing=${missing[*]-}"
-if done_skip "$out" "$key" "${found[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
+find_outputs() {
+  mapfile -t outputs < <(find "$out" -mindepth 2 -maxdepth 2 -type f \( -name wav.scp -o -name 'utt2*' -o -name 'spk2*' \) | LC_ALL=C sort)
+}
+mkdir -p "$out"
+find_outputs
+if done_skip "$out" "$key" "${found[@]}" -- "${outputs[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
 for scp in "${found[@]}"; do utils/validate_data_dir.sh --no-feats "$(dirname "$scp")"; done
 rm -rf "${kinds[@]}"
@@ -45,4 +50,5 @@ $cmd JOB=1:"$nj" "$out/log/make_augment_lists.JOB.log" \
 python3 -m sslspk.bin.make_augment_lists merge --jobs "$nj" "$root" "$out"
 cat "$out"/log/make_augment_lists.*.log | awk -v step="$0" '/: left out, silent:/ { n++ }
   END { if (n) printf "%s: %d silent recordings left out (named in the logs)\n", step, n }'
-done_mark "$out" "$key" "${found[@]}"
+find_outputs
+done_mark "$out" "$key" "${found[@]}" -- "${outputs[@]}"

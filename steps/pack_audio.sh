@@ -42,7 +42,7 @@ copy_tables() {  # what DATA knows about the same utterances, as it is now
     mv "$out/.${table##*/}.tmp" "$out/${table##*/}"
   done
 }
-if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{wav.scp,utt2num_samples}; then
+if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{wav.scp,utt2num_samples,utt2dur}; then
   copy_tables
   echo "$0: $out is up to date, skipped"
   exit 0

@@ -14,6 +14,7 @@ help_message="usage: $0 [--cmd C] [--ngpu N] [--nodes N] [--requeue true] [--con
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2
 
@@ -28,9 +29,15 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 options=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
 [ -z "$init_from" ] || options+=(--init-from "$init_from")
-if [ -s "$exp/final.pt" ]; then   # nothing to do, unless the options are others: then one sentence says so
-  exec python3 -m sslspk.bin.train "${options[@]}" "$data" "$exp"
-fi
+stop_if_finished() {   # nothing to do, unless the options are others (then one sentence says so) or the model is damaged
+  [ -s "$exp/final.pt" ] || return 0
+  local status=0
+  python3 -m sslspk.bin.train --finished "${options[@]}" "$data" "$exp" || status=$?
+  [ "$status" -eq 3 ] || exit "$status"
+}
+stop_if_finished
+done_lock "$exp"
+stop_if_finished   # by whoever had the lock
 utils/validate_data_dir.sh --no-feats --no-wav "$data"
 [ "$ngpu" -gt 0 ] || export SSLSPK_DEVICE=cpu
 job=(--gpu "$ngpu") log=$exp/log/train.log logs=("$exp/log/train.log") program=(python3 -m sslspk.bin.train --ranks "$ranks")

@@ -22,8 +22,11 @@ for file in "${inputs[@]}"; do
   [ -s "$file" ] || die "there is no $file, or it is empty; run the stage that makes it."
 done
 [ -z "$adapt" ] || inputs+=("$adapt")
-outputs=("$out"/{mean.vec,transform.mat,backend.yaml,info.json})
-grep -qs '^plda: none' "$out/backend.yaml" || outputs+=("$out/plda")   # what the last run was configured to make
+find_outputs() {   # of what the last run was configured to make
+  outputs=("$out"/{mean.vec,transform.mat,backend.yaml,info.json})
+  grep -qs '^plda: none' "$out/backend.yaml" || outputs+=("$out/plda")
+}
+find_outputs
 options=() text=
 [ -z "$conf" ] || options+=(--conf "$conf") text=$(done_conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
@@ -40,6 +43,7 @@ log=$out/log/train_backend.log
 rm -f "$out"/{mean.vec,transform.mat,plda,info.json}
 $cmd "$log" python3 -m sslspk.bin.train_backend ${options[@]+"${options[@]}"} "$emb" "$out"
 [ -s "$out/info.json" ] || die "$out/info.json was not written; see $log, then run the step again."
-done_mark "$out" "$key" "${inputs[@]}"
+find_outputs
+done_mark "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"
 grep -E 'dimensions kept|^note:|^adapted' "$log"
 echo "$0: wrote $out"

@@ -1,7 +1,9 @@
 """The shell half of a step: option parsing, skip stamps, and the data directory tools, each run as a user runs it."""
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -183,7 +185,88 @@ def test_a_lost_output_is_made_again(stamped, tmp_path, change):
     out.write_text("a x.ark:2\n")
     assert [stamped("nj=4", "wav.scp", "--", "xvector.scp").stdout for _ in range(2)] == ["work\n", "skip\n"]
     change(out)
-    assert stamped("nj=4", "wav.scp", "--", "xvector.scp").stdout == "work\n"
+    assert stamped("nj=4", "wav.scp", "--", "xvector.scp").stdout.endswith("again\nwork\n")
+
+
+@pytest.mark.parametrize("change", [lambda folder: (folder / "xvector.scp").write_text("a x.ark:3\n"),
+                                    lambda folder: (folder / "x.ark").write_bytes(b"half"),
+                                    lambda folder: os.utime(folder / "x.ark", (1, 1)),
+                                    lambda folder: (folder / "x.ark").unlink()])
+def test_an_output_or_archive_that_is_not_as_it_was_left_is_made_again(stamped, tmp_path, change):
+    (tmp_path / "xvector.scp").write_text("a x.ark:2\n")
+    (tmp_path / "x.ark").write_bytes(b"whole")
+    words = ("nj=4", "wav.scp", "--", "xvector.scp")
+    assert [stamped(*words).stdout for _ in range(2)] == ["work\n", "skip\n"]
+    change(tmp_path)
+    assert [stamped(*words).stdout.splitlines()[-1] for _ in range(2)] == ["work", "skip"]
+
+
+def test_a_stamp_from_before_outputs_were_looked_at_still_counts(stamped, tmp_path):
+    (tmp_path / "xvector.scp").write_text("a x.ark:2\n")
+    words = ("nj=4", "wav.scp", "--", "xvector.scp")
+    stamped(*words)
+    stamp = tmp_path / "out/.done"
+    stamp.write_text(stamp.read_text().splitlines()[0] + "\n")
+    assert stamped(*words).stdout == "skip\n"
+
+
+LOCKED = f"""set -euo pipefail
+. {UTILS}/done.sh
+if done_skip out opts wav.scp -- result; then echo skip; exit 0; fi
+echo started; touch started
+sleep 600 &   # stands for run.pl, which goes on when the shell alone is killed
+echo $! > sleeper
+wait || echo killed
+echo finished > result
+done_mark out opts wav.scp
+"""
+
+
+def test_a_second_command_waits_for_the_jobs_of_the_first_even_when_its_shell_was_killed(tmp_path):
+    (tmp_path / "s.sh").write_text(LOCKED)
+    (tmp_path / "wav.scp").write_text("a a.wav\n")
+    start = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    first = subprocess.Popen(["bash", "s.sh"], **start)
+    assert first.stdout.readline() == "started\n"
+    second = subprocess.Popen(["bash", "s.sh"], **start)
+    told = second.stderr.readline()
+    assert f"out is being written by process {first.pid} on " in told and "waiting" in told
+    sleeper(tmp_path)
+    first.kill()
+    first.wait()
+    (tmp_path / "started").unlink()
+    assert second.poll() is None and not (tmp_path / "started").exists()
+    os.kill(sleeper(tmp_path), signal.SIGKILL)   # now nobody is at work there
+    (tmp_path / "sleeper").unlink()
+    assert second.stdout.readline() == "started\n"
+    os.kill(sleeper(tmp_path), signal.SIGKILL)
+    assert second.wait() == 0 and (tmp_path / "result").exists()
+
+
+def sleeper(folder):
+    """The process id that the script writes."""
+    while not (folder / "sleeper").exists() or not (folder / "sleeper").read_text().endswith("\n"):
+        time.sleep(0.02)
+    return int((folder / "sleeper").read_text())
+
+
+def test_a_command_that_waited_finds_the_work_done(tmp_path):
+    (tmp_path / "s.sh").write_text(LOCKED.replace("sleep 600", "while [ ! -e go ]; do sleep 0.05; done").replace("$!", "$!; touch up"))
+    (tmp_path / "wav.scp").write_text("a a.wav\n")
+    first = subprocess.Popen(["bash", "s.sh"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "up").exists():
+        assert first.poll() is None
+    second = subprocess.Popen(["bash", "s.sh"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "waiting" in second.stderr.readline()
+    (tmp_path / "go").touch()
+    assert first.wait() == 0 and second.communicate()[0] == "skip\n"
+
+
+def test_what_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "s.sh").write_text(LOCKED)
+    (tmp_path / "wav.scp").write_text("a a.wav\n")
+    (tmp_path / "out/.busy").mkdir(parents=True)   # unwritable for root, too
+    refused(sh("bash", "s.sh", cwd=tmp_path), "cannot write to out", "permissions")
 
 
 def test_a_missing_input_cannot_be_marked(stamped):

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from sslspk.errors import InputError, entry
+from sslspk.io.files import alone
 
 STAMP = ".synth.json"
 Jobs = list[Callable[[], float]]
@@ -172,8 +173,13 @@ def work(jobs: Jobs, nj: int) -> float:
 
 
 def main() -> int:
-    """Make what is missing, each corpus under another name until it is whole."""
     args = options()
+    with alone(args.out):
+        return make(args)
+
+
+def make(args: argparse.Namespace) -> int:
+    """Make what is missing, each corpus under another name until it is whole."""
     jobs, ready = [], []
     for corpus in wanted(args):
         final, part = args.out / corpus.folder, args.out / f".{corpus.folder}.part"

@@ -1,8 +1,8 @@
 # Sourced by the steps that turn DATA/wav.scp into archives and one table of DATA: what comes before and after their jobs.
 #
-#     archives_begin make_feats feats "$options"      # ends the script where nothing has changed; sets `jobs` and `ark`
+#     archives_begin make_feats feats "$options" "" utt2dur   # ends the script where nothing has changed; sets `jobs` and `ark`
 #     $cmd JOB=1:"$jobs" ... "$data/split$jobs/JOB" "$ark.JOB.ark" "$ark.JOB.scp"
-#     archives_end utt2dur utt2num_frames             # the tables that a job writes beside its scp
+#     archives_end utt2dur utt2num_frames                     # the tables that a job writes beside its scp
 #
 # The script has set data, log, arkdir, nj and allow_pipes, and has checked what it alone knows. utils/done.sh is sourced.
 # shellcheck shell=bash
@@ -16,23 +16,26 @@ _archives_find() {  # sets `_made`: the archives of this DATA (another one of th
   done
 }
 
-archives_begin() {  # PROGRAM TABLE OPTIONS [WORDS]: TABLE is feats or vad; WORDS and OPTIONS are all that the result depends on
+archives_begin() {  # PROGRAM TABLE OPTIONS WORDS NAME...: TABLE is feats or vad; WORDS and OPTIONS are all that the result depends on;
+  # the tables NAME of DATA are this step's alone
   local folder total
   mkdir -p "$arkdir" "$log"
   folder=$(readlink -f "$arkdir")
   ark=$folder/$2_$(basename "$(readlink -f "$data")")
   _table=$2 _stamp=$data/.$1 _key="$1 ${4:+$4 }ark=$folder $3"
+  _own=("${@:5}")
   _archives_find
-  if done_skip "$_stamp" "$_key" "$data"/{wav.scp,utt2spk,"$_table.scp"} ${_made[@]+"${_made[@]}"}; then
+  if done_skip "$_stamp" "$_key" "$data"/{wav.scp,utt2spk,"$_table.scp"} ${_made[@]+"${_made[@]}"} -- "${_own[@]/#/$data/}"; then
     echo "$0: $data/$_table.scp is up to date, skipped"
     exit 0
   fi
 
-  utils/validate_data_dir.sh --no-feats --allow-pipes "$allow_pipes" "$data"
+  # What this step makes is made again, whatever has become of it.
+  utils/validate_data_dir.sh --ignore "$_table.scp" "${_own[@]/#/--ignore=}" --no-feats --allow-pipes "$allow_pipes" "$data"
   total=$(grep -c "" "$data/wav.scp")
   jobs=$((nj < total ? nj : total))
   # A table of an earlier run would point into archives that are about to change.
-  rm -f "$data/$_table.scp" ${_made[@]+"${_made[@]}"} ${_made[@]+"${_made[@]/%ark/scp}"}
+  rm -f "$data/$_table.scp" "${_own[@]/#/$data/}" ${_made[@]+"${_made[@]}"} ${_made[@]+"${_made[@]/%ark/scp}"}
   utils/split_data.sh "$data" "$jobs"
 }
 

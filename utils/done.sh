@@ -1,15 +1,19 @@
-# Sourced by steps: remembers that a step has finished, so that a rerun skips it unless its inputs or options changed.
+# Sourced by steps: remembers that a step has finished, so that a rerun skips it unless its inputs or options changed, and keeps two
+# commands from writing one directory at once.
 #
 #     opts="$nj $conf $(cat "$conf")"
 #     if done_skip "$dir" "$opts" "$data/wav.scp" -- "$dir/out.scp"; then echo "$0: $dir is up to date, skipped"; exit 0; fi
 #     ... the work ...
 #     done_mark "$dir" "$opts" "$data/wav.scp"
 #
-# STAMP_DIR/.done holds the md5 of the option string and of each input's name, size and modification time. An input that is
-# a directory stands for the visible files directly inside it. What stands after -- are outputs: one that is gone or empty
-# means that the work is to be done again. What is not the same removes the stamp: a step that then
-# fails half-way must not look finished when the old options come back.
+# STAMP_DIR/.done holds two md5: of the option string and each input's name, size and modification time, and of the outputs. An input
+# that is a directory stands for the visible files directly inside it. What stands after -- are outputs: one that is gone, empty or not
+# as the step left it (its content; of an scp file also the sizes and times of its archives) means that the work is to be done again.
+# What is not the same removes the stamp: a step that then
+# fails half-way must not look finished when the old options come back. Work that is to be done begins with done_lock.
 # shellcheck shell=bash
+
+declare -A _done_outputs=()   # by stamp: the outputs that done_skip was told, one a line
 
 _done_md5() {  # option string, inputs...
   local path
@@ -29,20 +33,75 @@ _done_md5() {  # option string, inputs...
   } | md5sum | cut -d' ' -f1
 }
 
-done_skip() {  # STAMP_DIR OPTIONS INPUT...: true when the step has already been done with these
-  local stamp=$1/.done path outputs=false
+_done_outputs_md5() {  # outputs...: that of their content, and of where the archives of an scp file end and when they were written
+  local path
+  for path in "$@"; do
+    printf '%s\n' "$path"
+    if [ ! -f "$path" ]; then continue; fi
+    cat -- "$path"
+    case $path in
+      *.scp) sed -n 's/^[^ ]* *\(.*\):[0-9]*$/\1/p' "$path" | LC_ALL=C sort -u |
+               while IFS= read -r path; do [ ! -e "$path" ] || stat -L -c '%n %s %.9Y' -- "$path"; done ;;
+    esac
+  done 2> /dev/null | md5sum | cut -d' ' -f1
+}
+
+_done_fresh() {  # STAMP_DIR OPTIONS INPUT...: whether nothing has changed since done_mark; what has changed removes the stamp
+  local stamp=$1/.done path outputs=() seen=false was now
   [ -f "$stamp" ] || return 1
   for path in "${@:3}"; do
-    if [ "$outputs" = true ] && [ ! -s "$path" ]; then rm -f "$stamp"; return 1; fi
-    [ "$path" != -- ] || outputs=true
+    if [ "$seen" = true ]; then outputs+=("$path"); fi
+    [ "$path" != -- ] || seen=true
   done
-  if [ "$(cat "$stamp")" = "$(_done_md5 "${@:2}")" ]; then return 0; fi
-  rm -f "$stamp"
+  mapfile -t was < "$stamp"
+  now=$(_done_md5 "${@:2}")
+  if [ "${was[0]-}" != "$now" ]; then rm -f "$stamp"; return 1; fi
+  for path in ${outputs[@]+"${outputs[@]}"}; do
+    if [ ! -s "$path" ]; then echo "$0: $path is gone or empty; it is made again"; rm -f "$stamp"; return 1; fi
+  done
+  # A stamp of one line was written before outputs were looked at.
+  if [ ${#was[@]} -gt 1 ] && [ "${was[1]}" != "$(_done_outputs_md5 ${outputs[@]+"${outputs[@]}"})" ]; then
+    echo "$0: what $1 says was finished is not as it was left; it is made again"
+    rm -f "$stamp"
+    return 1
+  fi
+}
+
+done_skip() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: true when the step has already been done with these; else STAMP_DIR is locked
+  local path seen=false
+  if _done_fresh "$@"; then return 0; fi
+  done_lock "$1"
+  if _done_fresh "$@"; then return 0; fi   # by whoever had the lock
+  _done_outputs[$1]=
+  for path in "${@:3}"; do
+    if [ "$seen" = true ]; then _done_outputs[$1]+=$path$'\n'; fi
+    [ "$path" != -- ] || seen=true
+  done
   return 1
 }
 
-done_mark() {  # STAMP_DIR OPTIONS INPUT...: call it last, when every output is whole
-  local path
+done_lock() {  # DIR: from here on others wait that want to write DIR, until this script has ended and the jobs that it started
+  local file=$1/.busy fd
+  mkdir -p "$1"
+  # Tried out first: a redirection that fails ends a script with no sentence of ours.
+  if ! (: >> "$file") 2> /dev/null; then
+    echo "$0: error: cannot write to $1; check its permissions and the space on its disk, then run the same command again." >&2
+    exit 1
+  fi
+  exec {fd}>> "$file"   # run.pl inherits it: when this shell is killed alone, the lock lives as long as the jobs
+  if ! flock -n "$fd"; then
+    echo "$0: $1 is being written by $(cat "$file"); waiting for its end" >&2
+    flock "$fd"
+  fi
+  echo "process $$ on $(uname -n) since $(date '+%F %T')" > "$file"
+}
+
+done_mark() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: call it last, when every output is whole; without -- they are done_skip's
+  local path outputs=() seen=false
+  for path in "${@:3}"; do
+    if [ "$seen" = true ]; then outputs+=("$path"); fi
+    [ "$path" != -- ] || seen=true
+  done
   for path in "${@:3}"; do
     [ "$path" != -- ] || break
     if [ ! -e "$path" ]; then
@@ -51,8 +110,11 @@ done_mark() {  # STAMP_DIR OPTIONS INPUT...: call it last, when every output is 
     fi
   done
   mkdir -p "$1"
-  _done_md5 "${@:2}" > "$1/.done.$$"
-  mv -f "$1/.done.$$" "$1/.done"
+  [ "$seen" = true ] || [ -z "${_done_outputs[$1]-}" ] || mapfile -t outputs < <(printf '%s' "${_done_outputs[$1]}")
+  if ! { { _done_md5 "${@:2}"; _done_outputs_md5 ${outputs[@]+"${outputs[@]}"}; } > "$1/.done.$$" && mv -f "$1/.done.$$" "$1/.done"; }; then
+    echo "$0: error: cannot write $1/.done; free some space or check the permissions, then run the same command again." >&2
+    return 1
+  fi
 }
 
 done_conf() {  # YAML...: the text of configuration files and of those that their `base:` names, for an option string

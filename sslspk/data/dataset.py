@@ -13,7 +13,7 @@ import torch
 from sslspk.data import curriculum, speed
 from sslspk.data.config import Crop, DataConfig
 from sslspk.data.index import UtteranceIndex
-from sslspk.data.views import Unreadable, disjoint, read, stack
+from sslspk.data.views import IDLE, Unreadable, disjoint, note, read, stack
 from sslspk.errors import InputError
 
 DRAWS = 8  # how many recordings are tried for one place in the batch before giving up
@@ -114,6 +114,8 @@ class BatchDataset(torch.utils.data.Dataset):
             return self.batch(micro_step)
         except InputError as err:
             return {"error": str(err)}
+        finally:
+            note(self, IDLE)
 
     def batch(self, micro_step: int) -> dict:
         units, position = self.units_of(micro_step)
@@ -140,6 +142,7 @@ class BatchDataset(torch.utils.data.Dataset):
         grow = self.augment.config.grow if self.augment else None
         augmented = grow is None or rng.random() < curriculum.share(grow, step / self.steps_per_epoch)
         for _ in range(DRAWS):
+            note(self, unit)
             try:
                 views, utt = self._views(unit, sizes, rng, augmented)
                 return unit, int(self.index.label[utt]), views

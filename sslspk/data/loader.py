@@ -1,32 +1,108 @@
 """The loader: micro-steps in order from any start, several worker processes, pinned memory for a GPU."""
 import atexit
+import contextlib
 import functools
 import multiprocessing
 import os
 import signal
+import time
+from collections.abc import Iterable, Iterator
 
 import torch
 
+from sslspk.data.views import IDLE
+from sslspk.errors import InputError
 
-def make_loader(dataset: torch.utils.data.Dataset, start: int, stop: int, workers: int, pin: bool) -> torch.utils.data.DataLoader:
-    """Items start .. stop-1 of a dataset of whole batches: micro-steps of BatchDataset, or PlainCrops.
 
-    `dataset` must not hold open files: each worker opens its own.
+def make_loader(dataset: torch.utils.data.Dataset, start: int, stop: int, workers: int, pin: bool, timeout: int = 0) -> Iterator[dict]:
+    """Items start .. stop-1 of a dataset of whole batches: micro-steps of BatchDataset, or PlainCrops. The workers start at once.
+
+    `dataset` must not hold open files: each worker opens its own. timeout: seconds after which a silent worker is given up, 0: never.
+    Raises InputError naming what a worker was reading that died or is silent.
     """
-    start_worker = None
+    start_worker = reading = None
     if workers:
         ending = multiprocessing.Event()
         atexit.register(ending.set)
-        start_worker = functools.partial(_start_worker, ending)
-    return torch.utils.data.DataLoader(
+        reading = multiprocessing.RawArray("q", [0, IDLE] * workers)   # of each worker its process id and the utterance it reads
+        start_worker = functools.partial(_start_worker, ending, reading)
+    loader = torch.utils.data.DataLoader(
         dataset, sampler=range(start, stop), batch_size=None, num_workers=workers, pin_memory=pin,
-        prefetch_factor=4 if workers else None, worker_init_fn=start_worker)
+        prefetch_factor=4 if workers else None, worker_init_fn=start_worker, timeout=timeout if workers else 0)
+    return _batches(iter(loader), dataset, reading)
 
 
-def _start_worker(ending, worker: int) -> None:
+@contextlib.contextmanager
+def explained(batches: Iterator[dict]):
+    """While `batches` of make_loader are worked on: a worker's death is felt wherever the trainer is at that moment, and is told as
+    InputError all the same."""
+    try:
+        yield
+    except RuntimeError as err:
+        if "DataLoader worker" in str(err):
+            batches.throw(err)
+        raise
+
+
+def _batches(batches: Iterator[dict], dataset: torch.utils.data.Dataset, reading) -> Iterator[dict]:
+    try:
+        yield from batches
+    except (RuntimeError, ConnectionError, EOFError) as err:   # a worker's end may first be felt where it handed something over
+        try:
+            torchs = signal.signal(signal.SIGCHLD, signal.SIG_DFL)   # which raises whenever a worker is killed
+        except RuntimeError:   # just now
+            torchs = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        workers = dict(zip(reading[0::2], reading[1::2], strict=True)) if reading else {}
+        silent = "DataLoader timed out" in str(err)
+        died = _dead(set(workers), seconds=0 if silent else 5)
+        if died or silent:
+            _kill(set(workers))
+        signal.signal(signal.SIGCHLD, torchs)
+        if not died and not silent:
+            raise
+        units = [unit for pid, unit in workers.items() if pid in died or not died]
+        raise InputError(_sentence(dataset, units, str(err).splitlines()[0])) from err
+
+
+def _dead(workers: set[int], seconds: float) -> set[int]:
+    """Those of the workers (process ids) that have ended; a pipe breaks a little before its process is gone, hence `seconds` to wait."""
+    end = time.monotonic() + seconds
+    while True:
+        died = workers - {0} - {process.pid for process in multiprocessing.active_children()}
+        if died or not workers or time.monotonic() >= end:
+            return died
+        time.sleep(0.05)
+
+
+def _kill(workers: set[int]) -> None:
+    """End the workers that are left; one that hangs hears nothing else, and the end of the program would wait for it."""
+    for process in multiprocessing.active_children():
+        if process.pid in workers:
+            process.kill()
+            process.join()
+
+
+def _sentence(dataset: torch.utils.data.Dataset, units: Iterable[int], what: str) -> str:
+    index, named = dataset.index, []
+    for unit in units:
+        if unit != IDLE:
+            utt = int(index.unit(unit)[0])
+            named.append(f"{index.keys[utt]} ({index.spec(utt)})")
+    place = f"while it read {', '.join(named)}" if named else "between two recordings"
+    return (f"a data worker failed ({what.rstrip('. ')}) {place}; look at that recording and its disk, and lower data.workers if memory "
+            "is short; the same command goes on from the last checkpoint.")
+
+
+def _start_worker(ending, reading, worker: int) -> None:
     """One thread. A signal that asks the whole job to stop is the trainer's to answer, which still needs its batches; only
-    when the trainer itself is ending does a worker obey."""
+    when the trainer itself is ending does a worker obey. What it reads it notes, lest it die over it."""
     torch.set_num_threads(1)
+    reading[2 * worker] = os.getpid()
+
+    def note(unit: int) -> None:
+        reading[2 * worker + 1] = unit
+
+    torch.utils.data.get_worker_info().dataset.note = note
 
     def obey(signum, frame):
         if ending.is_set():

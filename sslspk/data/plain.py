@@ -29,10 +29,12 @@ class PlainCrops(torch.utils.data.Dataset):
         units = self.units[i * self.batch_size:(i + 1) * self.batch_size]
         failed: list[str] = []
         items = [[{self.road: self._middle(int(unit), failed)}] for unit in units]
+        views.note(self, views.IDLE)
         return {"crops": [views.stack(items)], "unit": torch.from_numpy(units), "failed": failed}
 
     def _middle(self, unit: int, failed: list[str]) -> np.ndarray:
         utt = int(self.index.unit(unit)[0])
+        views.note(self, unit)
         start = max(int(self.index.length[utt]) - self.size, 0) // 2
         try:
             return views.read(self.index, self.road, utt, start, self.size)

@@ -6,9 +6,17 @@ from sslspk.data.index import UtteranceIndex
 from sslspk.errors import InputError
 from sslspk.io import ark, audio
 
+IDLE = -1   # in place of a recording
+
 
 class Unreadable(Exception):
     """A recording of the training set cannot be read. It is left out and counted, which no other bad input is."""
+
+
+def note(dataset: object, unit: int) -> None:
+    """Say which recording is about to be read, or IDLE; in a worker process somebody listens (data.loader), lest it die over it."""
+    if hasattr(dataset, "note"):
+        dataset.note(unit)
 
 
 def read(index: UtteranceIndex, road: str, utt: int, start: int, size: int) -> np.ndarray:

@@ -70,14 +70,15 @@ def read(folder: str) -> dict[str, dict[str, str]]:
 
 
 def validate(folder: str, need: Iterable[str] = ("wav.scp",), allow_pipes: bool = False,
-             check_files: bool = False) -> dict[str, dict[str, str]]:
+             check_files: bool = False, ignore: Iterable[str] = ()) -> dict[str, dict[str, str]]:
     """Check a data directory and return its tables by file name.
 
-    need: files that must be there besides utt2spk and spk2utt. check_files: look for every file an scp names.
+    need: files that must be there besides utt2spk and spk2utt. check_files: look for every file an scp names. ignore: tables that are
+    not looked at, since they are about to be made again.
     Raises InputError at the first bad entry: missing or empty table, blank, duplicate or unsorted line, tables that
     disagree about the utterances, spk2utt that is not utt2spk's inverse, a pipe in an scp, a length that is no number.
     """
-    names = table_names(folder)
+    names = [name for name in table_names(folder) if name not in set(ignore)]
     for name in ("utt2spk", "spk2utt", *need):
         if not os.path.exists(os.path.join(folder, name)):
             remedy = FIX if name == "spk2utt" else "run the step that makes it"

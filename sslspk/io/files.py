@@ -1,9 +1,12 @@
 """Files that are whole or absent, and reads at an offset for which a process keeps its files open."""
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import sys
+import time
 import uuid
 from collections.abc import Iterator
 from typing import IO
@@ -34,7 +37,7 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as err:
-        if err.filename is None and err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        if err.filename is None and err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
             err.filename = path
         raise
     finally:
@@ -42,6 +45,23 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
             os.unlink(temporary)
     _open_files.pop(os.path.abspath(path), None)
     _sync_folder(folder or ".")
+
+
+@contextlib.contextmanager
+def alone(folder: str | os.PathLike) -> Iterator[None]:
+    """Hold a folder against other programs that would write it, as done_lock of utils/done.sh does; wait for one that is at work there."""
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, ".busy"), "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            print(f"{os.fspath(folder)} is being written by {file.read().strip()}; waiting for its end", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {os.uname().nodename} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        file.flush()
+        yield
 
 
 def _sync_folder(folder: str) -> None:

@@ -90,7 +90,8 @@ def run(data: str, parts: Mapping[str, Sequence[Source]], opts: Options,
     if bad > MAX_BAD_SHARE * len(sources):
         lists = ", ".join(os.path.join(data, name, BAD_LIST) for name, pairs in found.items()
                           if any(outcome.reason for _, outcome in pairs))
-        raise InputError(f"{bad} of {len(sources)} recordings are bad, more than {MAX_BAD_SHARE:.0%}; "
+        first = next(source.path for pairs in found.values() for source, outcome in pairs if outcome.reason)
+        raise InputError(f"{bad} of {len(sources)} recordings are bad, more than {MAX_BAD_SHARE:.0%} (the first is {first}); "
                          f"copy or download those listed in {lists} again.")
     good = {name: [pair for pair in pairs if not pair[1].reason] for name, pairs in found.items()}
     for name, pairs in good.items():

@@ -11,10 +11,11 @@ from sslspk.io import files
 def read(path: str | os.PathLike) -> dict[str, str]:
     """Read a table such as wav.scp, utt2spk or spk2utt; a value is the rest of the line without outer blanks.
 
-    Raises InputError naming file and line: missing or empty file, blank line, missing value, duplicate key, unsorted.
+    Raises InputError naming file and line: missing or empty file, blank line, missing value, duplicate key, unsorted, a last
+    line without an end (a file that was cut short, whose last value is not to be trusted).
     """
     path = os.fspath(path)
-    lines = _lines(path)
+    lines = _lines(path, whole=True)
     pairs = [line.split(None, 1) for line in lines]
     if not all(len(pair) == 2 for pair in pairs) or any(line[0].isspace() for line in lines):
         _refuse_shape(path, lines)
@@ -69,16 +70,23 @@ def check_key(key: str, path: str | os.PathLike) -> None:
         raise InputError(f"{os.fspath(path)}: the id {key!r} is empty or holds a blank; rename it.")
 
 
-def _lines(path: str) -> list[str]:
+def _lines(path: str, whole: bool = False) -> list[str]:
     data = files.read_bytes(path)
     if not data:
         raise InputError(f"{path} is empty; run the stage that makes it again.")
+    if b"\0" in data:
+        line = data.count(b"\n", 0, data.index(0)) + 1
+        raise InputError(f"{path}:{line}: zero bytes, as a crash of the machine or a full disk leaves them; run the stage that makes "
+                         "it again.")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as err:
         line = data.count(b"\n", 0, err.start) + 1
         raise InputError(f"{path}:{line}: not UTF-8 text; convert or rename this entry.") from err
     lines = text.split("\n")
+    if whole and lines[-1]:
+        raise InputError(f"{path}:{len(lines)}: the last line does not end, so the file may have been cut short; run the stage that makes "
+                         "it again, or end that line if it is whole.")
     if lines[-1] == "":
         lines.pop()
     return lines

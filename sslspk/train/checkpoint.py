@@ -2,6 +2,8 @@
 
     exp/SYS/ckpt/step-00000120.pt   everything a resume needs       exp/SYS/final.pt   what extraction and fine-tuning need
 """
+import errno
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -15,10 +17,16 @@ UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.Unpi
 
 
 def save(path: Path, content: dict) -> None:
-    """torch.save to a temporary name, fsync, rename."""
+    """torch.save to a temporary name, fsync, rename. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path, "wb") as f:
-        torch.save(content, f)
+    try:
+        with atomic_write(path, "wb") as f:
+            torch.save(content, f)
+    except RuntimeError as err:   # what torch makes of a write that fails
+        if "inline_container" not in str(err):
+            raise
+        number = (err.__context__.errno if isinstance(err.__context__, OSError) else None) or errno.ENOSPC
+        raise OSError(number, os.strerror(number), str(path)) from err
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> dict:

@@ -1,5 +1,7 @@
 """Everything a run needs before its first step: data, model, optimizer, and the place where it stopped last time."""
 import fcntl
+import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sslspk.config import check, read_yaml, to_yaml
+from sslspk.config import check, read_yaml, to_whole_yaml
 from sslspk.data.dataset import BatchDataset
 from sslspk.data.index import UtteranceIndex
 from sslspk.data.noise import NoiseBank
@@ -52,7 +54,7 @@ class Job:
 
     def state(self) -> dict:
         origin = {key: self.info[key] for key in ("data", "labels", "start")}
-        return {"step": self.step, **origin, "method": self.method.state_dict(),
+        return {"step": self.step, "config": self.config.model_dump(mode="json"), **origin, "method": self.method.state_dict(),
                 "optimizer": self.optimizer.state_dict(), "bad": sorted(self.bad), "best": self.best}
 
     def restore(self, state: dict) -> None:
@@ -99,8 +101,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
         job.model = DistributedDataParallel(method, broadcast_buffers=False,
                                             device_ids=[device.index] if device.type == "cuda" else None)
     if comm.rank() == 0:
-        with atomic_write(exp / "config.yaml") as f:
-            f.write(to_yaml(config))
+        write_config(exp, config)
     return job
 
 
@@ -163,11 +164,18 @@ def _claim(config: SystemConfig, exp: Path) -> None:
     """Lock the directory (rank 0) and refuse to go on with a run of another configuration."""
     if comm.rank() == 0:
         exp.mkdir(parents=True, exist_ok=True)
-        _claim.lock = (exp / ".lock").open("w")  # held until this process ends, however it ends; not passed on to workers
+        _claim.lock = (exp / ".lock").open("a+")  # held until this process ends, however it ends; not passed on to workers
         try:
-            fcntl.lockf(_claim.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(_claim.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)   # lockf, not flock: on NFS it holds between machines, too
         except OSError:
-            raise InputError(f"{exp}: another training process is at work there; wait for it or choose another directory.") from None
+            holder = (exp / ".lock").read_text().strip()
+            raise InputError(f"{exp}: another training is at work there ({holder}); wait for it, stop it, or choose another "
+                             "directory.") from None
+        _claim.lock.truncate(0)
+        _claim.lock.write(f"process {os.getpid()} on {os.uname().nodename} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        _claim.lock.flush()
+        for left in (exp / "ckpt").glob(".*.tmp"):   # half-written when a run was killed
+            left.unlink()
         if checkpoint.checkpoints(exp):
             require_same(exp, config)
     comm.barrier()
@@ -187,10 +195,33 @@ def require_same_start(exp: Path, content: dict, start: dict | None) -> None:
                          f"{start['digest']}); that model was trained anew, so train into another directory, or remove this one.")
 
 
+def _config_of(exp: Path) -> SystemConfig:
+    """What the run in `exp` was started with: its config.yaml or, where that is damaged, what its model or newest checkpoint says."""
+    path = exp / "config.yaml"
+    try:
+        return check(SystemConfig, read_yaml(path), str(path))
+    except InputError as err:
+        for kept in (exp / "final.pt", *reversed(checkpoint.checkpoints(exp))):
+            try:
+                content = checkpoint.load(kept)
+                print(f"warning: {err} {kept} holds the same, which is written there again.")
+                config = check(SystemConfig, content["config"], str(kept))
+            except (InputError, KeyError):
+                continue   # missing, damaged as well, or written before checkpoints had it
+            write_config(exp, config)
+            return config
+        raise
+
+
+def write_config(exp: Path, config: SystemConfig) -> None:
+    """exp/config.yaml, by which the run can be made again."""
+    with atomic_write(exp / "config.yaml") as f:
+        f.write(to_whole_yaml(config))
+
+
 def require_same(exp: Path, config: SystemConfig) -> None:
     """InputError when the run in `exp` was made with another configuration."""
-    path = exp / "config.yaml"
-    changed = differences(check(SystemConfig, read_yaml(path), str(path)), config)
+    changed = differences(_config_of(exp), config)
     if changed:
-        raise InputError(f"{path}: the run there has {changed[0]}; train into another directory, remove {exp}, or "
+        raise InputError(f"{exp / 'config.yaml'}: the run there has {changed[0]}; train into another directory, remove {exp}, or "
                          "give the same options again.")

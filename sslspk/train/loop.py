@@ -5,10 +5,11 @@ import functools
 import math
 import signal
 import time
+from collections.abc import Iterator
 
 import torch
 
-from sslspk.data.loader import make_loader
+from sslspk.data.loader import explained, make_loader
 from sslspk.data.plain import PlainCrops
 from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
@@ -27,13 +28,20 @@ MAX_BAD = 0.01  # share of the recordings that may be unreadable
 def train(job: Job) -> int:
     """Run to the end, or until SIGTERM / SIGUSR1; returns the exit status (0, or REQUEUE when stopped early)."""
     cfg, per_epoch = job.config.train, job.dataset.steps_per_epoch
-    save_every = cfg.save_every or per_epoch
     prototypes = getattr(job.config.method, "prototypes", None)
     log, watch, stop = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes), CollapseWatch(prototypes), _stop_flag()
     log.say(f"{job.total} steps of {job.config.data.batch_size} recordings, {per_epoch} an epoch, from step {job.step}, "
             f"{comm.world_size()} rank(s) on {job.device.type}")
-    batches = iter(make_loader(job.dataset, job.step * cfg.accumulate, job.total * cfg.accumulate,
-                               job.config.data.workers, job.device.type == "cuda"))
+    batches = make_loader(job.dataset, job.step * cfg.accumulate, job.total * cfg.accumulate,
+                          job.config.data.workers, job.device.type == "cuda", cfg.timeout_seconds)
+    with explained(batches):
+        return _until_the_end(job, batches, log, watch, stop)
+
+
+def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: CollapseWatch, stop: dict) -> int:
+    """Every step that is left, saved as it is due, and final.pt; returns the exit status."""
+    cfg, per_epoch = job.config.train, job.dataset.steps_per_epoch
+    save_every = cfg.save_every or per_epoch
     job.model.train()
     while job.step < job.total and not _patience_is_out(job):
         last = job.step + 1 == job.total
@@ -133,7 +141,7 @@ def embed_all(job: Job, progress: Progress, encoder: torch.nn.Module) -> Plain:
     parts, units = [], []
     alone = dataclasses.replace(progress, log=False)  # ranks have different numbers of batches: no messages between them here
     encoder.eval()
-    for batch in make_loader(plain, 0, len(plain), job.config.data.workers, job.device.type == "cuda"):
+    for batch in make_loader(plain, 0, len(plain), job.config.data.workers, job.device.type == "cuda", job.config.train.timeout_seconds):
         if "error" in batch:
             raise InputError(batch["error"])
         _count_bad(job, batch["failed"], alone)

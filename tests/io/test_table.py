@@ -19,13 +19,15 @@ def test_what_is_written_is_read(tmp_path_factory, mapping):
 
 
 def test_values_keep_their_inner_blanks(tmp_path):
-    (tmp_path / "t").write_text("a  x  y \nb\tz")
+    (tmp_path / "t").write_text("a  x  y \nb\tz\n")
     assert table.read(tmp_path / "t") == {"a": "x  y", "b": "z"}
 
 
 @pytest.mark.parametrize(("content", "message"), [
     (b"", "is empty"),
     (b"a 1\n\nb 2\n", "t:2: a blank line"),
+    (b"a 1\nb 2", "t:2: the last line does not end"),
+    (b"a 1\nb \0\0\n", "t:2: zero bytes"),
     (b"\n", "t:1: a blank line"),
     (b"a 1\nb\nc 3\n", "t:2: b has no value"),
     (b"a 1\nb \n", "t:2: b has no value"),
