@@ -6,9 +6,8 @@ SECONDS=0
 caught=       # the first signal that asked for the end
 again=        # a signal came while we waited
 child=        # the command: a process group of its own
-sleep infinity > /dev/null 2>&1 &
-witness=$!    # a process beside the command, to tell a signal for everything in the job from one for this script
-disown
+exec {lifeline}> >(exec cat > /dev/null)
+witness=$!    # a process beside the command, to tell a signal for everything in the job from one for this script; ends with it
 forward() {   # SIGNAL: give the whole command its chance to save, and tell it once
   again=1
   [ -z "$caught" ] || return
@@ -30,7 +29,6 @@ fi
 (set -C; echo "$job" > "$sync/$number.begun.$run") 2> /dev/null || [ "$(cat "$sync/$number.begun.$run")" = "$job" ] || exit 0
 
 finish() {  # STATUS
-  kill "$witness" 2> /dev/null
   {
     [ -z "$(tail -c 1 "$log")" ] || echo
     [ -z "${SLURM_JOB_ID:-}" ] || printf '# Accounting: %s\n' "begin_time=$begin" "end_time=$(date +%s)"
@@ -88,7 +86,7 @@ set -m
 exit \$((sslspk_status ? sslspk_status : 143))' DEBUG
 $line"
   echo $? > "$code"
-} >> "$log" 2>&1 &
+} >> "$log" 2>&1 {lifeline}>&- &
 child=$!
 set +m
 while :; do

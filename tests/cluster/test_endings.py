@@ -77,7 +77,7 @@ def test_a_signal_cancels_the_jobs_which_may_save(system: System, tmp_path, trai
     assert f"stopped by {number.name}; cancelling its jobs" in stderr and "have ended" in stderr
     assert [text(tmp_path / f"runs.{n}") for n in (1, 2)] == ["x", "x"]
     assert all("saved 1" in text(tmp_path / f"l.{n}.log") and read_status(str(tmp_path / f"l.{n}.log")) == 99 for n in (1, 2))
-    assert not system.jobs()
+    wait_for(lambda: not system.jobs())
 
 
 def test_a_job_that_saved_is_started_again_with_its_logs_kept(system: System, tmp_path, training):

@@ -112,6 +112,25 @@ def test_a_sigterm_for_all_processes_is_not_doubled():
     assert "told SIGTERM\n" in Path("l.log").read_text()
 
 
+def test_nothing_is_left_when_the_script_is_killed():
+    job = Job("l.log", "touch", "on;", "sleep", "600")
+    wait_for(Path("on").exists)
+    listing = ["ps", "-o", "pid=,stat=,args=", "-s", str(job.process.pid)]
+    job.process.kill()
+    job.process.wait(timeout=20)
+
+    def left() -> list[str]:
+        lines = subprocess.run(listing, text=True, capture_output=True, check=False).stdout.splitlines()
+        return [line for line in lines if " Z" not in line]
+
+    try:
+        wait_for(lambda: not any("cat" in line for line in left()))   # the command is the batch system's to kill
+        assert any("sleep 600" in line for line in left())
+    finally:
+        for line in left():
+            os.kill(int(line.split()[0]), signal.SIGKILL)
+
+
 def test_a_second_job_for_one_task_does_nothing():
     first = Job("l.log", "echo", "x", ">>", "count;", "sleep", "1")
     wait_for(Path("count").exists)
