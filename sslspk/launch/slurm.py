@@ -6,7 +6,7 @@ from sslspk.launch.scheduler import Refused, Scheduler, State
 
 ALIVE = {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING", "REQUEUED",
          "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
-AGAIN = {"PREEMPTED", "NODE_FAIL", "BOOT_FAIL"}
+AGAIN = {"PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "TIMEOUT"}  # a preemption with a GraceTime may end as TIMEOUT
 WARNING = 120  # seconds before the limit
 
 
