@@ -158,7 +158,13 @@ def wanted(args: argparse.Namespace) -> list[Corpus]:
 
 def run(job: Callable[[], float]) -> float:
     """One job, in whichever process."""
-    return job()
+    import soundfile
+
+    try:
+        return job()
+    except soundfile.LibsndfileError as err:
+        raise InputError(f"a recording cannot be written ({err}); free some space or choose another OUT, then run the same command "
+                         "again.") from None
 
 
 def work(jobs: Jobs, nj: int) -> float:

@@ -32,7 +32,7 @@ KINDS = {   # fault -> the stages that it meets
     "blank output": LONG,
     "lost output": ALL,
     "cut checkpoint": TRAINS,      # the newest, and there is no final.pt yet
-    "lost checkpoints": TRAINS,    # all of them, beside a sound final.pt
+    "lost checkpoints": TRAINS,    # all of them, beside a sound final.pt: they need not come back
     "leftovers": JOBS,             # half-written temporaries of an earlier crash
     "clock": JOBS,                 # every file seems to be of tomorrow, the newest checkpoint the oldest
 }
