@@ -51,9 +51,10 @@ fi
 mkdir -p "$exp/log"
 for old in "${logs[@]}"; do [ ! -f "$old" ] || mv "$old" "${old%.log}.$(date +%Y%m%d-%H%M%S).log"; done
 echo "$0: training into $exp (log: $log)"
+rm -f "$exp/.stopped"
 status=0
 $cmd "${job[@]}" "$log" "${program[@]}" "${options[@]}" "$data" "$exp" || status=$?
-[ "$status" -eq 0 ] || [ ! -f "$exp/.stopped" ] || status=99   # stopped on request, and saved
+[ "$status" -le 128 ] || [ ! -f "$exp/.stopped" ] || status=99   # the launcher was stopped, and the training saved
 [ "$status" -eq 0 ] || exit "$status"
 [ -s "$exp/final.pt" ] || die "$exp/final.pt was not written; see $log, then run the same command again."
 echo "$0: wrote $exp/final.pt"

@@ -20,6 +20,7 @@ archives_begin() {  # PROGRAM TABLE OPTIONS WORDS NAME...: TABLE is feats or vad
   # the tables NAME of DATA are this step's alone
   local folder total
   mkdir -p "$arkdir" "$log"
+  if [ -w "$data" ]; then done_lock "$data/.archives"; fi   # features and VAD share tables and the split
   folder=$(readlink -f "$arkdir")
   ark=$folder/$2_$(basename "$(readlink -f "$data")")
   _table=$2 _stamp=$data/.$1 _key="$1 ${4:+$4 }ark=$folder $3"

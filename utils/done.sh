@@ -89,9 +89,13 @@ done_lock() {  # DIR: from here on others wait that want to write DIR, until thi
     exit 1
   fi
   exec {fd}>> "$file"   # run.pl inherits it: when this shell is killed alone, the lock lives as long as the jobs
-  if ! flock -n "$fd"; then
+  local status=0
+  flock -n -E 75 "$fd" 2> /dev/null || status=$?
+  if [ "$status" -eq 75 ]; then
     echo "$0: $1 is being written by $(cat "$file"); waiting for its end" >&2
     flock "$fd"
+  elif [ "$status" -ne 0 ]; then
+    echo "$0: warning: no file can be locked in $1; see to it that no other command writes there." >&2
   fi
   echo "process $$ on $(uname -n) since $(date '+%F %T')" > "$file"
 }

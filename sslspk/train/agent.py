@@ -4,13 +4,13 @@ Node 1 writes its address to EXP/.meeting; the others wait for it there, so that
 at whatever time it starts each of its tasks. SIGTERM and SIGUSR1 go to the ranks, which save and stop: the status is then REQUEUE. A rank
 that dies ends the others; what failed first is told last, where a reader of the log looks.
 """
+import contextlib
 import fcntl
 import os
 import shutil
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import time
 import uuid
@@ -19,12 +19,12 @@ from pathlib import Path
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.elastic.rendezvous import RendezvousError
+from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from sslspk.errors import InputError
 from sslspk.io.files import atomic_write
-from sslspk.train import failures
+from sslspk.train import distributed, failures
 from sslspk.train.failures import REQUEUE, STOPPED
 
 MEETING = ".meeting"  # in EXP, while node 1 runs: "ID HOST PORT"
@@ -40,21 +40,22 @@ def run(arguments: list[str], exp: Path, ranks: int, nodes: int = 1, node: int =
         exp.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(exp / failures.FOLDER, ignore_errors=True)
     _pass_on_signals()
-    address = "localhost"
-    if nodes > 1:
-        address = _own_address()
-        _use_interface_of(address)
-    identity, endpoint = _meet(exp, address, nodes, node, wait_minutes)
+    address = _own_address() if nodes > 1 else "localhost"
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ[failures.VARIABLE] = str((exp / failures.FOLDER).absolute())
-    config = LaunchConfig(
-        min_nodes=nodes, max_nodes=nodes, nproc_per_node=ranks, max_restarts=0, start_method="spawn", local_addr=address,
-        run_id=identity, rdzv_backend="c10d", rdzv_endpoint=endpoint,
-        rdzv_configs={"is_host": node == 1, "join_timeout": round(60 * wait_minutes)},
-        signals_to_handle="SIGINT,SIGHUP", logs_specs=DefaultLogsSpecs(log_dir=os.devnull))
+    os.environ[distributed.AGENT] = str(os.getpid())
+    end = time.monotonic() + 60 * wait_minutes
     try:
-        elastic_launch(config, sys.executable)("-u", "-m", "sslspk.bin.train", *arguments)
-        return 0
+        while True:
+            identity, endpoint = _meet(exp, address, nodes, node, end, wait_minutes)
+            try:
+                config = _launch_config(ranks, nodes, node, address, identity, endpoint, max(1, round(end - time.monotonic())))
+                elastic_launch(config, sys.executable)("-u", "-m", "sslspk.bin.train", *arguments)
+                return 0
+            except RendezvousClosedError:   # of an earlier start, whose first node is still about to leave
+                if node == 1 or time.monotonic() > end:
+                    raise
+                time.sleep(1)
     except ChildFailedError as err:
         if (exp / STOPPED).exists():
             return REQUEUE
@@ -70,6 +71,16 @@ def run(arguments: list[str], exp: Path, ranks: int, nodes: int = 1, node: int =
     finally:
         if node == 1:
             (exp / MEETING).unlink(missing_ok=True)
+
+
+def _launch_config(ranks: int, nodes: int, node: int, address: str, identity: str, endpoint: str, seconds: int) -> LaunchConfig:
+    more = {}
+    if "signals_to_handle" in LaunchConfig.__dataclass_fields__:   # not in older torch, which ends the ranks itself 30 s after SIGTERM
+        more["signals_to_handle"] = "SIGINT,SIGHUP"
+    return LaunchConfig(
+        min_nodes=nodes, max_nodes=nodes, nproc_per_node=ranks, max_restarts=0, start_method="spawn", local_addr=address,
+        run_id=identity, rdzv_backend="c10d", rdzv_endpoint=endpoint,
+        rdzv_configs={"is_host": node == 1, "join_timeout": seconds}, logs_specs=DefaultLogsSpecs(log_dir=os.devnull), **more)
 
 
 def _pass_on_signals() -> None:
@@ -97,21 +108,21 @@ def _children() -> list[int]:
     return found
 
 
-def _meet(exp: Path, address: str, nodes: int, node: int, wait_minutes: float) -> tuple[str, str]:
-    """(id of this start, HOST:PORT where the nodes meet): chosen by node 1, read by the others."""
+def _meet(exp: Path, address: str, nodes: int, node: int, end: float, wait_minutes: float) -> tuple[str, str]:
+    """(id of this start, HOST:PORT where the nodes meet): chosen by node 1, read by the others until `end` of the monotonic clock."""
     path = exp / MEETING
+    if nodes == 1:
+        return uuid.uuid4().hex, "localhost:0"   # any port that is free, found and kept in one go
     if node == 1:
         with socket.socket() as probe:
             probe.bind(("", 0))
             port = probe.getsockname()[1]
         identity = uuid.uuid4().hex
-        if nodes > 1:
-            with atomic_write(path) as f:
-                f.write(f"{identity} {address} {port}\n")
-            print(f"node 1 of {nodes} waits for the others at {address}, port {port}", flush=True)
+        with atomic_write(path) as f:
+            f.write(f"{identity} {address} {port}\n")
+        print(f"node 1 of {nodes} waits for the others at {address}, port {port}", flush=True)
         return identity, f"{address}:{port}"
     print(f"node {node} of {nodes} looks for node 1 in {path}", flush=True)
-    end = time.monotonic() + 60 * wait_minutes
     while time.monotonic() < end:
         words = path.read_text().split() if path.exists() else []
         if len(words) == 3 and _listens(words[1], int(words[2])):  # else it is what an earlier start left behind
@@ -130,19 +141,27 @@ def _listens(host: str, port: int) -> bool:
 
 
 def _own_address() -> str:
-    """The address at which other machines reach this one: SSLSPK_ADDRESS, else the first that `hostname -I` tells, else the loopback."""
-    told = os.environ.get("SSLSPK_ADDRESS")
-    listing = [told] if told else subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False).stdout.split()
-    return listing[0] if listing else "127.0.0.1"
+    """The address at which other machines reach this one: that of the interface SSLSPK_INTERFACE, else of the first besides the loopback.
+
+    Has gloo and nccl talk over the same interface, unless told otherwise: gloo takes that of the host's name, often the loopback, and
+    nccl may take a bridge. Raises InputError when there is none.
+    """
+    addresses, wanted = _interfaces(), os.environ.get("SSLSPK_INTERFACE")
+    name = wanted or next((name for name, address in addresses.items() if not address.startswith("127.")), "")
+    if name not in addresses:
+        raise InputError(f"{os.uname().nodename} has no network interface {wanted or 'besides the loopback'} with an address, at which "
+                         f"other nodes could reach it; set SSLSPK_INTERFACE to one that it has ({', '.join(addresses)}).")
+    for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        os.environ.setdefault(variable, name)
+    return addresses[name]
 
 
-def _use_interface_of(address: str) -> None:
-    """Have gloo talk over the interface with `address`: by itself it takes that of the host's name, often the loopback."""
+def _interfaces() -> dict[str, str]:
+    """IPv4 address by network interface."""
+    found = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for _, name in socket.if_nameindex():
-            try:
+            with contextlib.suppress(OSError):  # an interface without an address
                 reply = fcntl.ioctl(probe, 0x8915, struct.pack("256s", name.encode()[:15]))  # SIOCGIFADDR
-            except OSError:
-                continue  # an interface without an address
-            if socket.inet_ntoa(reply[20:24]) == address:
-                os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
+                found[name] = socket.inet_ntoa(reply[20:24])
+    return found

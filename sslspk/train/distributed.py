@@ -12,6 +12,8 @@ from torch import distributed as dist
 
 from sslspk.errors import InputError
 
+AGENT = "SSLSPK_AGENT"  # environment: process id of the agent that starts the ranks
+
 
 def init(timeout_seconds: int) -> torch.device:
     """Join the job that torchrun started (environment WORLD_SIZE, LOCAL_RANK), or run alone; returns this rank's device.
@@ -37,6 +39,9 @@ def _die_with_parent() -> None:
     """Have this rank killed when the agent that started it is gone: torch gives each rank a session of its own, where nobody finds it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        agent = os.environ.get(AGENT)
+        if agent and os.getppid() != int(agent):
+            sys.exit(f"train.py: error: the process that started this rank ({agent}) is gone.")
 
 
 def _tell_and_leave(*error) -> None:

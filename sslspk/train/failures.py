@@ -38,8 +38,8 @@ def first(exp: Path, ranks: int, killed: dict[int, int]) -> str:
     hung = bool(notes and silent) and _of_waiting(notes[0]["text"])   # the agent then ends, and at last kills, those that hung
     for rank, number in sorted(killed.items()):
         if rank in silent and number != signal.SIGTERM and not hung:
-            return (f"train.py: error: rank {rank} of {ranks} was killed by {signal.Signals(number).name} (too little memory is the usual "
-                    "reason) and the others ended with it; run the same command again: it goes on from the last checkpoint.")
+            return (f"train.py: error: rank {rank} of {ranks} was killed by {signal.Signals(number).name}{_hint(number, rank, silent)}; "
+                    "the others ended with it; run the same command again: it goes on from the last checkpoint.")
     if not notes:
         return (f"train.py: error: the ranks of {exp} ended without a word; see further up, and run the same command again: it goes on "
                 "from the last checkpoint.")
@@ -47,6 +47,16 @@ def first(exp: Path, ranks: int, killed: dict[int, int]) -> str:
     late = f"; rank(s) {', '.join(map(str, silent[:8]))} told nothing: waiting, or hung" if hung else ""
     lines = note["text"].rstrip().splitlines()
     return "\n".join([f"train.py: error: rank {note['rank']} of {ranks} ({note['host']}) failed first{late}:", *lines[-LINES:]])
+
+
+def _hint(number: int, rank: int, silent: list[int]) -> str:
+    """What such a signal usually means."""
+    if number == signal.SIGKILL:
+        return " (too little memory is the usual reason)"
+    if number == signal.SIGABRT:   # nccl's watchdog; the rank that it waited for tells nothing
+        others = ", ".join(str(other) for other in silent if other != rank) or "none"
+        return f" (nccl gives up waiting so: see 'Watchdog' further up; ranks that told nothing and may hang: {others})"
+    return " (told to stop before its training had begun)" if number == signal.SIGUSR1 else ""
 
 
 def _of_waiting(text: str) -> bool:

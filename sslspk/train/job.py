@@ -1,4 +1,5 @@
 """Everything a run needs before its first step: data, model, optimizer, and the place where it stopped last time."""
+import errno
 import fcntl
 import os
 import time
@@ -167,10 +168,12 @@ def _claim(config: SystemConfig, exp: Path) -> None:
         _claim.lock = (exp / ".lock").open("a+")  # held until this process ends, however it ends; not passed on to workers
         try:
             fcntl.lockf(_claim.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)   # lockf, not flock: on NFS it holds between machines, too
-        except OSError:
+        except OSError as err:
             holder = (exp / ".lock").read_text().strip()
-            raise InputError(f"{exp}: another training is at work there ({holder}); wait for it, stop it, or choose another "
-                             "directory.") from None
+            if err.errno in (errno.EACCES, errno.EAGAIN):
+                raise InputError(f"{exp}: another training is at work there ({holder}); wait for it, stop it, or choose another "
+                                 "directory.") from None
+            print(f"warning: no file can be locked in {exp} ({err.strerror}); see to it that no other training writes there.", flush=True)
         _claim.lock.truncate(0)
         _claim.lock.write(f"process {os.getpid()} on {os.uname().nodename} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
         _claim.lock.flush()

@@ -57,8 +57,11 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Coll
         if job.step % save_every == 0 or last or stopping or better:
             save(job, save_every)
         if stopping and not last:
+            comm.barrier()   # a rank that left would have the agent end the others, before the first one has saved
             log.say(f"asked to stop: saved step {job.step}; the same command goes on from there")
-            (job.exp / STOPPED).touch()
+            if comm.rank() == 0:
+                (job.exp / STOPPED).touch()
+            comm.barrier()
             log.close()
             return REQUEUE
     log.close()

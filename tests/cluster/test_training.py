@@ -34,7 +34,7 @@ def train(system, recipe, exp, *words, conf="short"):
     """steps/train.sh in the batch system, under way."""
     command = ["steps/train.sh", "--cmd", f"{system.program} --max-requeues 30", "--conf", f"conf/{conf}.yaml", *words, "data/x", exp]
     return subprocess.Popen(command, cwd=recipe, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            env=system.changed(recipe_copy.environment() | {"SSLSPK_ASK_SECONDS": "1"}))
+                            env=system.changed(recipe_copy.environment() | {"SSLSPK_ASK_SECONDS": "1", "SSLSPK_INTERFACE": "lo"}))
 
 
 def here(recipe, exp, *words, conf="short"):

@@ -1,9 +1,11 @@
 """Ranks and nodes as they are started for real: equal results, an orderly end, and whose fault it was told in words."""
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from conftest import command, merged, run
 
 from sslspk.train import agent, checkpoint, failures
 
-CPU = {**os.environ, "SSLSPK_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+CPU = {**os.environ, "SSLSPK_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "SSLSPK_INTERFACE": "lo"}
 LONG = {"train.steps": 4000, "train.save_every": 4000, "train.log_every": 1}
 
 
@@ -99,13 +101,53 @@ def test_a_signal_saves_and_the_same_command_goes_on(two_ranks, data, number):
     output, _ = process.communicate(timeout=120)
     assert process.returncode == failures.REQUEUE, output
     assert "asked to stop: saved step" in output
-    assert len(checkpoint.checkpoints(exp)) == 1
+    [saved] = checkpoint.checkpoints(exp)
     assert not any(Path(f"/proc/{pid}").exists() for pid in ranks.values())
     again = start("--ranks", 2, "--conf", exp.parent / "conf.yaml", data, exp)
-    wait_for(lambda: len(ranks_of(again)) == 2 and not (exp / failures.STOPPED).exists(), again)   # a failure from here on is one
-    again.kill()
-    output, _ = again.communicate()
-    assert "goes on from" not in output   # nothing failed yet
+    try:
+        wait_for(lambda: len(ranks_of(again)) == 2 and not (exp / failures.STOPPED).exists(), again)   # a failure from here on is one
+        step, lines = int(saved.stem.removeprefix("step-")), exp / "progress.jsonl"
+        wait_for(lambda: json.loads(lines.read_text().splitlines()[-1])["step"] > step, again)
+        told = [json.loads(line)["step"] for line in lines.read_text().splitlines()]
+        assert told == list(range(1, told[-1] + 1))   # it went on, and did not begin anew
+    finally:
+        again.kill()
+        again.communicate()
+
+
+SLOW = """
+import sys, time
+from sslspk.bin import train
+from sslspk.errors import entry
+from sslspk.train import checkpoint
+save = checkpoint.save
+checkpoint.save = lambda *content: (time.sleep(3), save(*content))
+entry(train.main, train._leave)
+"""
+START = """
+import sys
+from pathlib import Path
+from sslspk.train import agent
+launch = agent.elastic_launch
+agent.elastic_launch = lambda config, program: lambda *words: launch(config, program)("-u", sys.argv[1], *words[3:])
+sys.exit(agent.run(sys.argv[2:], Path(sys.argv[-1]), 2))
+"""
+
+
+@pytest.mark.slow
+def test_no_rank_leaves_before_the_first_one_has_saved(data, tmp_path):
+    """Once a rank has left, torch's agent gives the others 30 s."""
+    exp, slow = tmp_path / "exp", tmp_path / "slow.py"
+    slow.write_text(SLOW)
+    words = [str(word) for word in (slow, "--conf", conf_file(tmp_path, **LONG), data, exp)]
+    process = subprocess.Popen([sys.executable, "-c", START, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=CPU)
+    wait_for(lambda: trains(exp), process)
+    ranks = ranks_of(process)
+    process.send_signal(signal.SIGTERM)
+    while not checkpoint.checkpoints(exp):
+        assert len(ranks_of(process)) == len(ranks) == 2 or checkpoint.checkpoints(exp)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == failures.REQUEUE, output
 
 
 @pytest.mark.slow
