@@ -20,7 +20,7 @@ def campaign(out, *pairs):
 def test_nothing_is_lost_and_what_is_lost_would_be_told(tmp_path):
     done, found = campaign(tmp_path, *PAIRS)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert found["counts"] == {"survived": len(PAIRS), "lost": 0, "hung": 0}
+    assert found["counts"] == {"survived": len(PAIRS), "lost": 0, "hung": 0, "missed": 0}
     assert f"{len(PAIRS)} faults: {len(PAIRS)} survived" in done.stdout
     stamps = tmp_path / "code/utils/done.sh"   # steps that never look at what they once wrote
     stamps.write_text(stamps.read_text().replace("_done_fresh() {", "_done_fresh() { [ -f \"$1/.done\" ]; return; "))

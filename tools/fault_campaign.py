@@ -2,8 +2,9 @@
 """Disturb every stage of the recipe, on a corpus of seconds, in all the ways that happen, and see that nothing is ever lost.
 
 Each fault starts from the state before a stage, comes at a random moment or lies there in a damaged file; then the same command is
-run again, as a user would, and every file that the recipe makes is compared with that of an undisturbed run, byte for byte. Writes
-OUT/campaign.json and OUT/summary.txt; started again, it goes on where it was. Exit status 1 when anything was lost or hung.
+run again, as a user would, and every file that the recipe makes is compared with that of an undisturbed run, byte for byte (checkpoints:
+their numbers). A fault that came too late to be noticed four times over is missed, and does not count. Writes OUT/campaign.json and
+OUT/summary.txt; started again, it goes on where it was. Exit status 1 when anything was lost or hung.
 """
 import argparse
 import dataclasses
@@ -14,13 +15,15 @@ import sys
 import time
 from pathlib import Path
 
-from faults.bench import Bench
+from faults.bench import Bench, code_md5
 from faults.plan import KINDS, Fault, plan
 from faults.stages import STAGES
 from faults.verdict import judge
 from tqdm import tqdm
 
 INSIDE = "FAULT_CAMPAIGN_INSIDE"
+VERDICTS = ("survived", "lost", "hung", "missed")
+CODE = "code.md5"   # in OUT: of the code that is judged
 
 
 def options() -> argparse.Namespace:
@@ -34,7 +37,7 @@ def options() -> argparse.Namespace:
     add("--pairs", nargs="+", metavar="KIND:STAGE", help="these faults, in place of a plan of all, e.g. 'kill all:train'")
     add("--numbers", type=int, nargs="+", help="these faults of the plan alone")
     add("--jobs", type=int, default=1, help="so many at once, each in a folder of its own")
-    add("--again", action="store_true", help="try those once more that were lost or hung")
+    add("--again", action="store_true", help="try those once more that were lost, hung or missed")
     args = parser.parse_args()
     if args.faults < 1 or args.jobs < 1:
         parser.error("--faults and --jobs are whole numbers from 1 on")
@@ -82,12 +85,12 @@ def report(fault: Fault, row: dict) -> None:
 
 
 def table(rows: list[dict]) -> str:
-    """Kinds x stages: survived / lost / hung."""
+    """Kinds x stages: survived / lost / hung; those that were missed are in none of them."""
     stages = [stage.name for stage in STAGES]
     lines = [" " * 17 + "".join(f"{name:>10s}" for name in (*stages, "all"))]
 
     def cell(some: list[dict]) -> str:
-        return "/".join(str(sum(row["verdict"] == verdict for row in some)) for verdict in ("survived", "lost", "hung")) if some else "-"
+        return "/".join(str(sum(row["verdict"] == verdict for row in some)) for verdict in VERDICTS[:3]) if some else "-"
 
     for kind in [*KINDS, "all"]:
         of_kind = [row for row in rows if kind in ("all", row["kind"])]
@@ -100,28 +103,37 @@ def main() -> int:
     args = options()
     own_mounts()
     args.out.mkdir(parents=True, exist_ok=True)
+    now, kept = code_md5(), args.out / CODE
+    if kept.exists() and kept.read_text() != now:
+        raise SystemExit(f"{args.out}: holds a campaign of other code than what is here now; give another --out.")
+    kept.write_text(now)
     begun, children = time.monotonic(), []
     for part in range(1, args.jobs):
-        if os.fork() == 0:
-            campaign(args, part)
-            os._exit(0)
-        children.append(part)
+        child = os.fork()
+        if child == 0:
+            try:
+                campaign(args, part)
+            finally:
+                os._exit(sys.exc_info()[0] is not None)
+        children.append((part, child))
     rows = campaign(args, 0)
-    for _ in children:
-        os.wait()
-    for part in children:
+    for part, child in children:
+        if os.waitpid(child, 0)[1]:
+            raise SystemExit(f"share {part} of the campaign ended early; see above, and give the same command again.")
         rows |= json.loads((args.out / f"verdicts.{part}.json").read_text())
     return conclude(args.out, list(rows.values()), (time.monotonic() - begun) / 60)
 
 
 def conclude(out: Path, rows: list[dict], minutes: float) -> int:
     """Write campaign.json and summary.txt; returns the exit status."""
-    bad = [row for row in rows if row["verdict"] != "survived"]
-    counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in ("survived", "lost", "hung")}
-    (out / "campaign.json").write_text(json.dumps({"counts": counts, "faults": rows}, indent=1))
-    text = (f"{table(rows)}\n\n{len(rows)} faults: {counts['survived']} survived, {counts['lost']} lost, {counts['hung']} hung; "
+    bad = [row for row in rows if row["verdict"] in ("lost", "hung")]
+    missed = [row for row in rows if row["verdict"] == "missed"]
+    counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in VERDICTS}
+    (out / "campaign.json").write_text(json.dumps({"counts": counts, "code": (out / CODE).read_text(), "faults": rows}, indent=1))
+    text = (f"{table(rows)}\n\n{len(rows) - len(missed)} faults: {counts['survived']} survived, {counts['lost']} lost, "
+            f"{counts['hung']} hung; {len(missed)} more were missed; "
             f"{sum(row['seconds'] for row in rows) / 60:.0f} minutes of faults, {minutes:.0f} in this run\n"
-            + "".join(f"{row['verdict']}: {row['number']} {row['kind']}, {row['stage']}: {row['why']}\n" for row in bad))
+            + "".join(f"{row['verdict']}: {row['number']} {row['kind']}, {row['stage']}: {row['why']}\n" for row in bad + missed))
     (out / "summary.txt").write_text(text)
     print(text)
     return 1 if bad else 0

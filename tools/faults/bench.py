@@ -17,6 +17,7 @@ from faults.stages import SHRUNK, STAGES, WRITTEN
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = ("data_mini", "exp_mini")   # what the recipe makes, below its folder
+CODE = ("sslspk", "steps", "utils", "local", "tools")
 LOGS = {"log", "tensorboard", "progress.jsonl"}
 NAMES = (*(stage.name for stage in STAGES), "end")
 LIMIT = 300                        # seconds after which a command hangs
@@ -112,11 +113,21 @@ def mount_memory(folder: Path) -> bool:
     return done.returncode == 0
 
 
+def code_md5() -> str:
+    """That of the code which a campaign copies."""
+    digest = hashlib.md5()
+    for name in CODE:
+        for path in sorted((ROOT / name).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def copy_code(to: Path) -> None:
     """The code, so that what is edited meanwhile does not change the campaign; the recipe with configurations of seconds."""
     shutil.rmtree(to, ignore_errors=True)
     skip = shutil.ignore_patterns("__pycache__", "exp*", "data*")
-    for name in ("sslspk", "steps", "utils", "local", "tools"):
+    for name in CODE:
         shutil.copytree(ROOT / name, to / name, symlinks=True, ignore=skip if name != "sslspk" else shutil.ignore_patterns("__pycache__"))
     recipe = to / "egs/voxceleb"
     shutil.copytree(ROOT / "egs/voxceleb", recipe, symlinks=True, ignore=skip)

@@ -19,7 +19,7 @@ BALLAST = "ballast"
 
 
 class Missed(Exception):
-    """The command ended before the fault came."""
+    """The command ended before the fault came, or as if it had not come."""
 
 
 def damage(bench: Bench, fault: Fault) -> Path:
@@ -81,7 +81,7 @@ def during(bench: Bench, fault: Fault, command: Command) -> list[Command]:
     if fault.kind == "twice":
         return [processes.start(bench, BY_NAME[fault.stage].words, command.mark + "-twin")]
     if fault.kind == "full disk":
-        fill(bench, random.Random(fault.seed).randrange(0, 120))
+        fill(bench, fault.room)
     elif fault.kind == "read-only":
         read_only(bench, fault, True)
     elif fault.kind == "kill all":
@@ -103,8 +103,8 @@ def limits(bench: Bench, fault: Fault) -> dict:
     """How the command of a fault is started: where no disk of our own can be filled, a limit on the size of a file stands for it."""
     if fault.kind != "full disk" or bench.mounted:
         return {}
-    most = random.Random(fault.seed).randrange(1, 60) * 1024
-    return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))}
+    most = (1 + fault.room // 2) * 1024
+    return {"limit": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))}
 
 
 def fill(bench: Bench, room: int) -> None:

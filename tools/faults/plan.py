@@ -5,31 +5,30 @@ from dataclasses import dataclass
 from faults.stages import BY_NAME, STAGES
 
 TRAINS = ("train", "ranks", "rounds")
-ALL = tuple(stage.name for stage in STAGES if stage.name not in ("backends", "rounds"))
-LONG = (*ALL, "backends", "rounds")   # these two take the longest and are made of the steps of the others
+ALL = tuple(stage.name for stage in STAGES)
 JOBS = tuple(name for name in ALL if name not in ("prepare", "table"))
 RUNS = tuple(name for name in ALL if name != "ranks")   # by run.sh; the ranks are a step by itself
 KINDS = {   # fault -> the stages that it meets
-    "kill all": LONG,              # kill -9 of every process: a power cut
-    "kill run.sh": LONG,           # the first shell alone, the rest goes on
+    "kill all": ALL,              # kill -9 of every process
+    "kill run.sh": ALL,           # the first shell alone, the rest goes on
     "kill step": tuple(name for name in JOBS if name != "ranks"),
     "kill run.pl": JOBS,
-    "kill job": (*JOBS, "rounds"),
+    "kill job": JOBS,
     "kill rank": ("ranks",),
     "kill worker": TRAINS,         # a process that reads data
     "stop rank": ("ranks",),       # SIGSTOP: it hangs
-    "stop worker": ("train",),
+    "stop worker": ("train", "rounds"),
     "terminate group": ALL,        # SIGTERM to all processes of the group
-    "interrupt group": LONG,       # Ctrl-C
+    "interrupt group": ALL,       # Ctrl-C
     "terminate run.sh": RUNS,
-    "full disk": LONG,
+    "full disk": ALL,
     "read-only": ALL,
-    "twice": LONG,                 # the same command a second time while the first one runs
-    "cut input": LONG,             # before the stage: a file that it reads ends early
+    "twice": ALL,                 # the same command a second time while the first one runs
+    "cut input": ALL,             # before the stage: a file that it reads ends early
     "blank input": ALL,            # begins with zeros
     "lost input": ALL,
     "cut output": ALL,             # after the stage: the same for one that it wrote; run again, it is made again
-    "blank output": LONG,
+    "blank output": ALL,
     "lost output": ALL,
     "cut checkpoint": TRAINS,      # the newest, and there is no final.pt yet
     "lost checkpoints": TRAINS,    # all of them, beside a sound final.pt: they need not come back
@@ -40,7 +39,8 @@ KINDS = {   # fault -> the stages that it meets
 
 @dataclass(frozen=True)
 class Fault:
-    """moment: share of the stage's time after which it comes. path: pattern of the file that it damages. seed: for all else."""
+    """moment: share of the stage's time after which it comes. path: pattern of the file that it damages. seed: for all else.
+    room: KiB that a full disk has left."""
 
     number: int
     kind: str
@@ -48,6 +48,7 @@ class Fault:
     moment: float
     path: str
     seed: int
+    room: int
 
 
 def starts_after(fault: Fault) -> bool:
@@ -68,5 +69,6 @@ def plan(count: int, seed: int, costs: dict[str, float], only: str = "", pairs: 
     faults = []
     for number, (kind, stage) in enumerate(chosen):
         files = BY_NAME[stage].reads if kind.endswith("input") else BY_NAME[stage].writes
-        faults.append(Fault(number, kind, stage, rng.uniform(0.02, 0.9), rng.choice(files), rng.randrange(2 ** 31)))
+        faults.append(Fault(number, kind, stage, rng.uniform(0.02, 0.9), rng.choice(files), rng.randrange(2 ** 31),
+                            rng.randrange(120)))
     return faults

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +29,18 @@ class Command:
     log: Path
 
 
-def start(bench: Bench, words: tuple[str, ...], mark: str, **options) -> Command:
+def start(bench: Bench, words: tuple[str, ...], mark: str, limit: Callable[[], None] = lambda: None) -> Command:
+    """Run it as from a terminal: Ctrl-C and a hang-up are heard even where the campaign itself runs in the background."""
+    def listen() -> None:
+        limit()
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
     log = bench.out / "said" / f"{mark}.txt"
     log.parent.mkdir(exist_ok=True)
     with log.open("w") as file:
         popen = subprocess.Popen(words, cwd=bench.recipe, env={**environment(), MARK: mark}, stdin=subprocess.DEVNULL, stdout=file,
-                                 stderr=subprocess.STDOUT, start_new_session=True, **options)
+                                 stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=listen)
     return Command(mark, popen, log)
 
 

@@ -17,9 +17,9 @@ class Verdict(Exception):
 
 
 def judge(bench: Bench, fault: Fault) -> dict:
-    """Put one fault in, run the command again, compare; returns {"verdict": survived | lost | hung, "why", "status"}."""
+    """Put one fault in, run the command again, compare; returns {"verdict": survived | lost | hung | missed, "why"}."""
     for attempt in range(4):
-        sooner = dataclasses.replace(fault, moment=fault.moment / 2 ** attempt)
+        sooner = dataclasses.replace(fault, moment=fault.moment / 2 ** attempt, room=fault.room // 4 ** attempt)
         row: dict = {"verdict": "survived", "why": ""}
         try:
             row["why"] = disturb(bench, sooner, f"{fault.number}-{attempt}")
@@ -33,7 +33,7 @@ def judge(bench: Bench, fault: Fault) -> dict:
             processes.kill_all(f"{fault.number}-{attempt}-again")
             inject.clean(bench, fault)
         return row
-    return {"verdict": "survived", "why": "it was over each time before the fault came"}
+    return {"verdict": "missed", "why": "it was over each time before the fault came, or took no notice"}
 
 
 def disturb(bench: Bench, fault: Fault, mark: str) -> str:
@@ -46,6 +46,8 @@ def disturb(bench: Bench, fault: Fault, mark: str) -> str:
     others = [] if lies_there else inject.during(bench, fault, command)
     statuses = [finish(one) for one in (command, *others)]
     inject.clean(bench, fault)
+    if not lies_there and not others and statuses[0] == 0:
+        raise inject.Missed   # nothing that the command noticed
     if damaged and fault.kind.endswith("input"):
         return after_input(bench, fault, mark, damaged, statuses[0], command.log)
     if fault.kind in TOLD and statuses[0]:
@@ -119,7 +121,7 @@ def require_sentence(log: Path) -> None:
 def names(said: str, path: Path) -> bool:
     """Whether a line of error or warning names the file."""
     lines = [line for line in said.splitlines() if re.search(r"error|warning|left out|broken", line, re.IGNORECASE)]
-    return any(path.name in line for line in lines)
+    return any("/".join(path.parts[-2:]) in line for line in lines)   # the name alone many files have
 
 
 def last_line(log: Path) -> str:
