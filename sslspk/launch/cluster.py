@@ -2,27 +2,28 @@
 
 The status of a task is what its own script wrote to a file; the batch system is asked, seldom, about tasks without one.
 Nothing is read out of logs, nor taken from a submission that waits. One failing task does not stop the others.
-When this program is itself killed with -9, its jobs go on in the queue; scancel or qdel ends them.
+When this program is itself killed with -9, its jobs go on in the queue, until it is started again: then it ends them first.
 """
 import os
-import re
 import shutil
 import signal
 import sys
 import time
 
 from sslspk.errors import InputError
-from sslspk.launch import script
+from sslspk.launch import leaving, script
 from sslspk.launch.conf import load
-from sslspk.launch.request import NAMED, REQUEUE, Request, log_path, outcome, parse, pick, report
+from sslspk.launch.endings import KILLED, End, Endings, ending
+from sslspk.launch.request import NAMED, REQUEUE, Request, log_path, outcome, parse, pick, report, seconds_of
 from sslspk.launch.scheduler import Refused, Scheduler, State, Task
+from sslspk.launch.signals import Signals, Stopped
 
 ASK = 10.0     # seconds between two questions to the batch system (SSLSPK_ASK_SECONDS changes it)
+RARELY = 6     # times as long between two questions where nothing has happened for long
 TRIES = 6      # of a submission while the batch system cannot be reached
 LOOKS = 3.0    # seconds between two looks at the folder of statuses, in the end
 WAITS = 60.0   # seconds after which the reason why a job waits is said
-GRACE = 60.0   # seconds for cancelled jobs to save and leave
-KILLED = 137   # status of a task that left none
+TOGETHER = 60.0  # seconds for jobs that run together to end by themselves after one did (SSLSPK_TOGETHER_SECONDS changes it)
 USAGE = """usage: {name} [options] [JOB=1:n] LOG COMMAND [ARGUMENT...]
 
 Runs COMMAND as a job of {system} with its output in LOG; with JOB=1:n it runs an array of n with JOB replaced by the number.
@@ -30,69 +31,60 @@ Runs COMMAND as a job of {system} with its output in LOG; with JOB=1:n it runs a
   --config FILE      how options become words of {system} (default: conf/{conf}, else built-in settings)
   --max-jobs-run N   at most N at a time
   --pick WHICH       all | failed (failed and unfinished ones again) | incomplete (only the unfinished ones)
-  --requeue true     start a job again that ends with status {again} (it saved), is preempted or loses its node;
-                     a signal comes two minutes before the time limit and before preemption
+  --requeue true     start a job again that {again};
+                     a signal comes two minutes before the time limit, for it to save
   --max-requeues N   at most N times (default 100)
+  --together true    the jobs need each other: all run at once, and end or are started again as one
   Words with one dash (-l, -q, -p, -pe smp N, -N ...) go to {system} as they are.
 Scripts and the batch system's own messages are in the folder q/ beside the logs."""
 
 
-class _Stopped(Exception):
-    """A signal asked for the end."""
-
-
 class Cluster:
-    """All jobs of one request. `failed` maps the number of each failed job to its status, `reasons` to what is known beside."""
+    """All jobs of one request; `endings` holds what became of them."""
 
     def __init__(self, request: Request, scheduler: Scheduler):
         self.request, self.scheduler = request, scheduler
         self.where = script.places(request)
-        self.ask = _seconds_between_questions()
+        self.ask = seconds_of("SSLSPK_ASK_SECONDS", ASK)
         self.requeue = request.options.get("requeue") == "true"
-        self.limit = int(request.options.get("max_requeues", 100))
+        self.limit = int(request.options.get("max_jobs_run", 0))
         self.open: dict[int, Task] = {}
-        self.failed: dict[int, int] = {}
-        self.reasons: dict[int, str] = {}
-        self.again: list[Task] = []        # to be submitted again
-        self.over: list[Task] = []         # failed with a status that does not say why
-        self.submissions = self.caught = 0  # caught: the first signal that asked for the end
-        self.asked = self.submitted = 0.0  # when, by the monotonic clock
-        self.cancelled = self.waiting = self.said_why = self.said_silent = False  # cancelled: by a user, in the batch system
+        self.endings = Endings(request, scheduler, self._say, seconds_of("SSLSPK_TOGETHER_SECONDS", TOGETHER))
+        self.signals = Signals()
+        self.submissions = 0
+        self.asked = self.submitted = self.moved = 0.0  # when, by the monotonic clock; moved: something happened
+        self.said_why = self.said_silent = False
+        self.left: bool | None = None      # at the end, whether none of the jobs is in the queue any more
 
     def run(self) -> dict[int, int]:
-        """Run everything; returns `failed`. Raises SystemExit(128 + signal) when told to stop."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup and `&` in a script ask not to be disturbed
-                signal.signal(number, self._on_signal)
+        """Run everything; returns the status of each failed job. Raises SystemExit(128 + signal) when told to stop."""
+        self.signals.listen()
         try:
-            todo, self.failed = pick(self.request)
-            self._submit([Task(number) for number in todo])
-            while self.open:
-                self._collect()
-                self._ask()
-                self._submit_again()
-                if self.open:
-                    self._pause(min(LOOKS, 0.1 + (time.monotonic() - self.submitted) / 20))
-            self._look_back()
-        except _Stopped:
-            self._stop()
-            raise SystemExit(128 + self.caught) from None
+            self._work()
+            self.left = True
+        except Stopped:
+            self._leave(f"stopped by {signal.Signals(self.signals.caught).name}")
+            raise SystemExit(128 + self.signals.caught) from None
         finally:
-            shutil.rmtree(self.where.sync, ignore_errors=True)
-        return self.failed
+            if self.left is None:
+                self._leave("ended by an error")
+            if self.left:  # else the next launcher finds there what to end
+                shutil.rmtree(self.where.sync, ignore_errors=True)
+        return self.endings.failed
 
-    def _on_signal(self, number: int, _frame: object) -> None:
-        self.caught = self.caught or number
-        if self.waiting:
-            self.waiting = False
-            raise _Stopped
-
-    def _pause(self, seconds: float) -> None:
-        self.waiting = True  # from here on the signal handler itself raises
-        if self.caught:
-            raise _Stopped
-        time.sleep(seconds)
-        self.waiting = False
+    def _work(self) -> None:
+        leaving.end_those_left(self.where, self.scheduler, self._say, self.signals.pause, self.ask / 5)
+        leaving.sign(self.where, self.scheduler.name)
+        todo, self.endings.failed = pick(self.request)
+        self._submit([Task(number) for number in todo])
+        while self.open or self.endings.again:
+            self._collect()
+            self._ask()
+            self._keep_together()
+            self._submit_again()
+            if self.open or self.endings.again:
+                self.signals.pause(min(LOOKS, 0.1 + (time.monotonic() - self.submitted) / 20))
+        self._look_back()
 
     def _say(self, message: str) -> None:
         print(f"{self.request.program}: {message}", file=sys.stderr, flush=True)
@@ -101,6 +93,7 @@ class Cluster:
         """Hand tasks to the batch system as one job; wait and try again while it cannot be reached. Raises Refused."""
         if not tasks:
             return
+        tasks = sorted(tasks, key=lambda task: task.number)
         numbers = [task.number for task in tasks]
         number, places = self.scheduler.task_number(numbers)
         for task in tasks:
@@ -110,18 +103,43 @@ class Cluster:
         job = self._try(self.scheduler.submission(self.where.script, self.where.log, numbers))
         for task in tasks:
             task.job, task.place, task.submission = job, places[task.number], self.submissions
-            task.state, task.status, task.warned, task.gone_at = None, None, False, 0.0
+            task.state, task.status, task.warned, task.culled, task.gone_at = None, None, False, False, 0.0
             self.open[task.number] = task
+        leaving.remember(self.where, job)
         self.submissions += 1
-        self.submitted = self.asked = time.monotonic()
+        self.submitted = self.asked = self.moved = time.monotonic()
 
     def _submit_again(self) -> None:
-        tasks, self.again = self.again, []
+        """Hand in what is to be started again; each submission is an array of its own, so a limit is held by handing in no more."""
+        again = self.endings.again
+        room = max(self.limit - len(self.open), 0) if self.limit else len(again)
+        tasks, self.endings.again = again[:room], again[room:]
         try:
             self._submit(tasks)
         except Refused as err:  # the others still run
             for task in tasks:
-                self._fail(task, REQUEUE, str(err))
+                self.endings.fail(task, End(REQUEUE, str(err)))
+
+    def _keep_together(self) -> None:
+        """Of jobs that need each other, end those that another one left alone; decide when all have ended."""
+        tasks = self.endings.to_cull(list(self.open.values()))
+        if tasks:
+            self._collect()
+            tasks = [task for task in tasks if task.number in self.open and task.status is None]
+            names = ", ".join(str(task.number) for task in tasks)
+            self._say(f"one of the jobs that run together has ended, and {names} did not within {self.endings.grace:g} seconds; cancelled")
+            for task in tasks:
+                task.culled = True
+            self._cancel(tasks)
+        if self.endings.together and not self.open:
+            self.endings.all_ended()
+
+    def _cancel(self, tasks: list[Task]) -> None:
+        words = self.scheduler.cancellation([f"{task.job}.{task.place}" if task.place else task.job for task in tasks])
+        try:
+            self.scheduler.call(words)
+        except Refused as err:
+            self._say(f"{err} They may still run; `{' '.join(words)}` ends them")
 
     def _try(self, words: list[str]) -> str:
         for attempt in range(TRIES):
@@ -132,7 +150,7 @@ class Cluster:
                     raise
                 pause = self.ask / 5 * 2 ** attempt
                 self._say(f"{err}\n{self.request.program}: trying again in {pause:g} seconds")
-                self._pause(pause)
+                self.signals.pause(pause)
         raise AssertionError("unreachable")
 
     def _put_log_away(self, task: Task) -> None:
@@ -151,34 +169,34 @@ class Cluster:
             name = f"{task.number}.status.{task.submission}"
             if name not in found or task.status is not None:
                 continue
-            with open(os.path.join(self.where.sync, name), encoding="utf-8") as file:
+            path = os.path.join(self.where.sync, name)
+            with open(path, encoding="utf-8") as file:
                 status, caught = file.read().split()
-            self._ended(task, int(status), caught)
+            self.moved = time.monotonic()
+            self._ended(task, int(status), caught, os.stat(path).st_mtime)
 
-    def _ended(self, task: Task, status: int, caught: str) -> None:
+    def _ended(self, task: Task, status: int, caught: str, when: float) -> None:
         """caught: the first signal that its script caught, or "-"."""
-        if status == 0:
-            del self.open[task.number]
+        if status == 0 or task.culled:
+            self._close(task, ending(task, status, None, self.requeue) if status else End(0))
         elif not self.requeue or (status != REQUEUE and caught == "-"):
-            self._fail(task, status, f"told to end by SIG{caught}" if caught != "-" else "")
+            self._close(task, End(status, f"told to end by SIG{caught}" if caught != "-" else "", when=when))
         elif self.scheduler.warned_is_cancelled(caught):
-            self.cancelled = True
-            self._fail(task, status, f"cancelled in {self.scheduler.name}")
+            self._close(task, End(status, f"cancelled in {self.scheduler.name}", final=True, cancelled=True, when=when))
         else:
             task.status, task.warned = status, caught != "-"  # whether a user or a preemption ended it, the batch system knows
 
-    def _fail(self, task: Task, status: int, reason: str) -> None:
-        self.open.pop(task.number, None)
-        self.failed[task.number] = status
-        if reason:
-            self.reasons[task.number] = reason
-        if status >= 128:
-            self.over.append(task)
+    def _close(self, task: Task, end: End) -> None:
+        del self.open[task.number]
+        self.moved = time.monotonic()
+        self.endings.take(task, end)
 
     def _ask(self) -> None:
-        """Ask the batch system, now and then, about the tasks without status; more often about those that seem to be over."""
+        """Ask the batch system, now and then, about the tasks without status; more often about those that seem to be over, and
+        ever more seldom while nothing happens."""
         hurry = any(task.gone_at or task.status is not None for task in self.open.values())
-        if not self.open or time.monotonic() - self.asked < self.ask / (4 if hurry else 1):
+        pause = self.ask / 4 if hurry else min(RARELY * self.ask, max(self.ask, (time.monotonic() - self.moved) / 20))
+        if not self.open or time.monotonic() - self.asked < pause:
             return
         self.asked = time.monotonic()
         states = self.scheduler.states(sorted({task.job for task in self.open.values()}))
@@ -193,8 +211,8 @@ class Cluster:
     def _look_at(self, task: Task, state: State | None) -> None:
         """state: what the batch system says of a task; None when it knows nothing of it."""
         if state and state.stuck:
-            self.scheduler.call(self.scheduler.cancellation([f"{task.job}.{task.place}" if task.place else task.job]))
-            self._fail(task, KILLED, f"{self.scheduler.name}: {state.text}")
+            self._cancel([task])
+            self._close(task, End(KILLED, f"{self.scheduler.name}: {state.text}", final=True))
         elif state and state.alive:
             task.state, task.gone_at = state, 0.0
             self._say_why(task)
@@ -216,22 +234,13 @@ class Cluster:
                 task.job, task.gone_at = job, 0.0
 
     def _decide(self, task: Task, status: int, state: State | None) -> None:
-        """What becomes of a task that is over, and did not end with 0."""
-        wanted = status == REQUEUE or task.warned or bool(state and state.again)   # every step goes on where it was stopped
-        if not (self.requeue and wanted) or (state and state.cancelled):
-            self.cancelled = self.cancelled or bool(state and state.cancelled)
-            known = self.scheduler.explain(task.job, task.place) if len(self.failed) < NAMED else ""
+        """A task is over, and did not end with 0."""
+        end = ending(task, status, state, self.requeue)
+        if not (end.again or end.reason):
+            known = self.scheduler.explain(task.job, task.place) if len(self.endings.failed) < NAMED else ""
             known = known or (state.text if state else "it left the queue without a status: deleted, killed, or its node is gone")
-            self._fail(task, status, f"{self.scheduler.name}: {known}")
-        elif task.run >= self.limit:
-            self._fail(task, status, f"it was to be started again more than {self.limit} times (--max-requeues)")
-        else:
-            task.run += 1
-            why = "saved" if status == REQUEUE else state.text if state and state.again else "told to end"
-            self._say(f"job {task.number} ({self.scheduler.name} {task.job}) ended, {why}; it is submitted again "
-                      f"({task.run} of at most {self.limit})")
-            del self.open[task.number]
-            self.again.append(task)
+            end.reason = f"{self.scheduler.name}: {known}"
+        self._close(task, end)
 
     def _say_why(self, task: Task) -> None:
         """Say, once, why a job waits."""
@@ -241,59 +250,45 @@ class Cluster:
 
     def _look_back(self) -> None:
         """Ask for the reason of statuses that mean a signal; those jobs may still be on their way out."""
-        tasks = self.over[:NAMED]
+        tasks = self.endings.over[:NAMED]
         jobs, states = sorted({task.job for task in tasks}), {}
         for _ in range(5 if tasks else 0):
             states = self.scheduler.states(jobs) or {}
             if not any(states[key].alive for key in states if key in {(task.job, task.place) for task in tasks}):
                 break
-            self._pause(self.ask / 5)
+            self.signals.pause(self.ask / 5)
         for task in tasks:
-            state, known = states.get((task.job, task.place)), self.reasons.get(task.number, "")
+            state, known = states.get((task.job, task.place)), self.endings.reasons.get(task.number, "")
             if state and not state.alive and not state.text.startswith("FAILED") and state.text not in known:
-                self.reasons[task.number] = "; ".join(filter(None, [known, f"{self.scheduler.name}: {state.text}"]))
+                self.endings.reasons[task.number] = "; ".join(filter(None, [known, f"{self.scheduler.name}: {state.text}"]))
 
-    def _stop(self) -> None:
+    def _leave(self, why: str) -> None:
         """Cancel everything, and wait until it has left."""
-        name, jobs = signal.Signals(self.caught).name, sorted({task.job for task in self.open.values()})
+        jobs = sorted({task.job for task in self.open.values()})
+        self.left = not jobs
         if not jobs:
-            self._say(f"stopped by {name}, with no job in the queue")
+            if self.signals.caught:
+                self._say(f"{why}, with no job in the queue")
             return
         words = self.scheduler.cancellation(jobs)
-        self._say(f"stopped by {name}; cancelling its jobs: {' '.join(words)}")
-        end = time.monotonic() + GRACE
-        try:
-            done = self.scheduler.call(words)
-            while time.monotonic() < end:
-                self._collect()
-                states = self.scheduler.states(jobs) if self.open else {}
-                if states is not None and not any(state.alive for state in states.values()):
-                    self._say(f"its jobs have ended; log is in {self.request.log}")
-                    return
-                self.waiting = True  # a second signal ends the waiting
-                time.sleep(min(1.0, self.ask / 5))
-                self.waiting = False
-            self._say(f"its jobs have not ended yet ({done.stderr.strip()})")
-        except (Refused, _Stopped) as err:
+        self._say(f"{why}; cancelling its jobs: {' '.join(words)}")
+        try:  # a second signal ends the waiting
+            said = leaving.cancel_and_wait(self.scheduler, jobs, self.signals.nap, min(1.0, self.ask / 5))
+            self.left = not said
+            self._say(f"its jobs have not ended yet ({said})" if said else f"its jobs have ended; log is in {self.request.log}")
+        except (InputError, OSError, Stopped) as err:
             self._say(f"its jobs may still run{str(err) and f' ({err})'}; {' '.join(words)} ends them")
-
-
-def _seconds_between_questions() -> float:
-    given = os.environ.get("SSLSPK_ASK_SECONDS", str(ASK))
-    if not re.fullmatch(r"\d+(\.\d+)?", given) or not float(given):
-        raise InputError(f"SSLSPK_ASK_SECONDS is a number of seconds above 0, not '{given}'; change or unset it.")
-    return float(given)
 
 
 def main(kind: type[Scheduler]) -> int:
     """utils/queue.pl or utils/slurm.pl; returns its exit status."""
     if sys.argv[1:] in (["--help"], ["-h"]):
-        print(USAGE.format(name=os.path.basename(sys.argv[0]), system=kind.name, conf=kind.conf, again=REQUEUE))
+        print(USAGE.format(name=os.path.basename(sys.argv[0]), system=kind.name, conf=kind.conf, again=kind.restarts))
         return 0
     request = parse(sys.argv)
     conf = load(request.options.get("config"), kind.conf, kind.settings)
     cluster = Cluster(request, kind(request, conf))
     failed = cluster.run()
     if failed:
-        report(request, failed, cluster.reasons, also=cluster.where.log)
-    return 1 if cluster.cancelled else outcome(failed)  # nobody is to start again what a user ended
+        report(request, failed, cluster.endings.reasons, also=cluster.where.log)
+    return 1 if cluster.endings.cancelled else outcome(failed)  # nobody is to start again what a user ended

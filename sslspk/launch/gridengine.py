@@ -15,6 +15,7 @@ class GridEngine(Scheduler):
     """qsub, qstat, qacct, qdel."""
     name = "Grid Engine"
     conf = "queue.conf"
+    restarts = "ends with status 99 (it saved), or is told to end before its time limit or a suspension"
     job = "$JOB_ID"
     assigns_gpus = False
     plain_exit = True
@@ -83,16 +84,16 @@ class GridEngine(Scheduler):
 
     def _why(self, job: str) -> str:
         """Why a job is in error."""
-        lines = self.call(["qstat", "-j", job]).stdout.splitlines()
+        lines = self.answer(["qstat", "-j", job]).splitlines()
         reasons = [line.partition(":")[2].strip() for line in lines if line.startswith("error reason")]
         return f"state Eqw, {reasons[0]}" if reasons else "state Eqw"
 
     def pending(self, job: str, state: State) -> str:
-        lines = self.call(["qalter", "-w", "p", job]).stdout.splitlines()
+        lines = self.answer(["qalter", "-w", "p", job]).splitlines()
         return "; ".join(dict.fromkeys(line.strip() for line in lines if "cannot run" in line)) or state.text
 
     def explain(self, job: str, place: int) -> str:
-        kept = self.call(["qacct", "-j", job, *(["-t", str(place)] if place else [])]).stdout
+        kept = self.answer(["qacct", "-j", job, *(["-t", str(place)] if place else [])])
         failed, status = (re.search(rf"^{key}\s+(\S.*)$", kept, re.MULTILINE) for key in ("failed", "exit_status"))
         return f"failed {failed[1].strip()}, exit_status {status[1].strip()}" if failed and status else ""
 

@@ -20,7 +20,7 @@ TAIL = 20  # lines of the first failing log that are shown
 NAMED = 10  # failed jobs that are named one by one
 REQUEUE = 99  # a job's way to say "saved, start me again": Grid Engine's, and passed on when no job failed otherwise
 BARE = ("-V", "-cwd", "-notify")  # options of batch systems that take no value
-CHOICES = {"pick": ("all", "failed", "incomplete"), "requeue": ("true", "false")}
+CHOICES = {"pick": ("all", "failed", "incomplete"), "requeue": ("true", "false"), "together": ("true", "false")}
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,9 @@ def parse(argv: list[str]) -> Request:
         raise InputError(f"'{log}' is no range of jobs; both ends must be whole numbers, as in JOB=1:4.")
     if last > first and name not in log:
         raise InputError(f"all of {name}={first}:{last} would write to the one log {log}; put {name} in its name.")
+    if options.get("together") == "true" and int(options.get("max_jobs_run", last)) < last - first + 1:
+        raise InputError(f"the {last - first + 1} jobs of --together true wait for each other, and --max-jobs-run "
+                         f"{options['max_jobs_run']} never runs all at once; leave that option out.")
     return Request(program, options, tuple(passed), name, first, last, log, tuple(words))
 
 
@@ -168,7 +171,17 @@ def pick(request: Request) -> tuple[list[int], dict[int, int]]:
     which = request.options.get("pick", "all")
     status = {number: None if which == "all" else read_status(log_path(request, number)) for number in request.numbers}
     todo = [number for number, code in status.items() if code is None or (code and which == "failed")]
+    if todo and request.options.get("together") == "true":
+        return list(request.numbers), {}
     return todo, {number: code for number, code in status.items() if code and which == "incomplete"}
+
+
+def seconds_of(variable: str, usual: float) -> float:
+    """A number of seconds that a variable of the environment may change. Raises InputError on anything else."""
+    given = os.environ.get(variable, str(usual))
+    if not re.fullmatch(r"\d+(\.\d+)?", given) or not float(given):
+        raise InputError(f"{variable} is a number of seconds above 0, not '{given}'; change or unset it.")
+    return float(given)
 
 
 def _lines(path: str) -> list[str]:
@@ -184,10 +197,11 @@ def _tail(path: str) -> list[str]:
 def report(request: Request, failed: dict[int, int], reasons: Mapping[int, str] | None = None, also: str = "") -> None:
     """Say on stderr which jobs failed, where their logs are, and how the first of those logs ends.
 
-    failed: exit status by job number, not empty; reasons: what the batch system says of some of them; also: the file to
-    show when the first job wrote no log.
+    failed: exit status by job number, not empty, the true reason first where the jobs run together; reasons: what the batch
+    system says of some of them; also: the file to show when the first job wrote no log.
     """
-    total, program, numbers = len(request.numbers), request.program, sorted(failed)
+    total, program = len(request.numbers), request.program
+    numbers = list(failed) if request.options.get("together") == "true" else sorted(failed)
     where = request.log.replace(request.name, "*") if request.name else request.log
     messages = [f"{len(failed)} / {total} failed, log is in {where}" if total > 1 else f"job failed, log is in {where}"]
     for number in numbers[:NAMED]:

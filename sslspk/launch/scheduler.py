@@ -8,7 +8,7 @@ from sslspk.errors import InputError
 from sslspk.launch.conf import LIMIT, Conf, expand
 from sslspk.launch.request import Request
 
-OWN = ("config", "pick", "requeue", "max_requeues")  # options that no batch system sees
+OWN = ("config", "pick", "requeue", "max_requeues", "together")  # options that no batch system sees
 KEPT = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|TZ|LD_LIBRARY_PATH|SLURM_CONF|(SBATCH|SGE|SSLSPK|KRB5|MUNGE)_?\w*)")
 PATIENCE = 60  # seconds that a command of the batch system may take
 
@@ -22,6 +22,7 @@ class State:
     stuck: bool = False   # alive, but it will never run
     again: bool = False   # ended by no fault of its own: preempted, or its node failed
     cancelled: bool = False
+    timeout: bool = False  # ended at its time limit
 
 
 @dataclass
@@ -35,6 +36,8 @@ class Task:
     state: State | None = None
     status: int | None = None  # what its script wrote, where the batch system has still to say why it ended
     warned: bool = False       # its script caught a signal before it failed: the batch system stopped it
+    timeouts: int = 0          # how often in a row it met its time limit before it could save
+    culled: bool = False       # cancelled by this program, as one that runs together with it ended badly
     gone_at: float = 0.0       # since when the batch system says that it has ended, by the monotonic clock
 
 
@@ -51,6 +54,7 @@ class Scheduler:
     name = ""              # as its users call it
     conf = ""              # the usual name of its configuration
     settings = ""          # the built-in configuration
+    restarts = ""          # with --requeue true a job that ... is started again
     job = ""               # bash for the id of a job, inside of it
     assigns_gpus = True    # and names them in CUDA_VISIBLE_DEVICES
     exports_all = False    # the environment of who submits becomes the job's, unless the words say otherwise
@@ -116,6 +120,13 @@ class Scheduler:
     def hint(self, said: str) -> str:
         """What to do about a refusal, where that is known."""
         return f"\n(options become words of {self.name} by {self.settings_read.path})" if self.expanded and said else ""
+
+    def answer(self, words: list[str]) -> str:
+        """What a command of the batch system says, "" when it does not answer: for what is good to know, and no more."""
+        try:
+            return self.call(words).stdout
+        except Refused:
+            return ""
 
     def call(self, words: list[str], whole: bool = False) -> subprocess.CompletedProcess[str]:
         """Run a command of the batch system, out of reach of the terminal's signals. Raises Refused when it does not answer."""

@@ -14,6 +14,7 @@ class Slurm(Scheduler):
     """sbatch, squeue, scancel."""
     name = "Slurm"
     conf = "slurm.conf"
+    restarts = "ends with status 99 (it saved), meets its time limit, is preempted or loses its node"
     job = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}"
     exports_all = True
     transient = r"unable to contact|socket timed out|connection (refused|timed out|reset)|temporarily|zero bytes|transport endpoint"
@@ -68,16 +69,17 @@ class Slurm(Scheduler):
             job, place, state, reason = [*line.split("|", 3), "", "", ""][:4]
             text = state if reason in ("None", "", state) else f"{state}, {reason}"
             found[job, int(place) if place.isdecimal() else 0] = State(
-                text, alive=state in ALIVE, waits=state == "PENDING", again=state in AGAIN, cancelled=state == "CANCELLED")
+                text, alive=state in ALIVE, waits=state == "PENDING", again=state in AGAIN, cancelled=state == "CANCELLED",
+                timeout=state == "TIMEOUT")
         return found
 
     def explain(self, job: str, place: int) -> str:
         task = f"{job}_{place}" if place else job
-        shown = self.call(["scontrol", "--oneliner", "show", "job", task]).stdout
+        shown = self.answer(["scontrol", "--oneliner", "show", "job", task])
         state, reason, code = (re.search(rf"\b{key}=(\S*)", shown) for key in ("JobState", "Reason", "ExitCode"))
         if not state:
-            kept = self.call(["sacct", "--noheader", "--parsable2", "--allocations", "--format=State", "--jobs", task]).stdout.split("\n")
-            return kept[0].strip()
+            kept = self.answer(["sacct", "--noheader", "--parsable2", "--allocations", "--format=State", "--jobs", task])
+            return kept.partition("\n")[0].strip()
         killed = code and not code[1].endswith(":0") and f"killed by signal {code[1].split(':')[1]}"
         return ", ".join(filter(None, [state[1], reason and reason[1] != "None" and reason[1], killed]))
 

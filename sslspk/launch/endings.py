@@ -1,0 +1,107 @@
+"""What becomes of tasks that have ended: they fail or are submitted again, each for itself or, with --together true, all as one."""
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sslspk.launch.request import REQUEUE, Request
+from sslspk.launch.scheduler import Scheduler, State, Task
+
+KILLED = 137    # status of a task that left none
+TIMEOUTS = 3    # limits met in a row, without having saved, after which a task is not started again
+WITH_OTHERS = "ended because another of the jobs that run together did"
+
+
+@dataclass
+class End:
+    """How a task ended."""
+    status: int
+    reason: str = ""         # what is known beside the status
+    again: str = ""          # why it may be started again; "": it may not
+    final: bool = False      # nothing may be started again, neither this task nor one that runs together with it
+    cancelled: bool = False  # by a user, in the batch system
+    culled: bool = False     # by this program, as another one ended badly
+    when: float = field(default_factory=time.time)
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """The true reason comes first: what was lost or stopped from outside makes the others fail; then what failed first."""
+        return 0 if self.final else 3 if self.culled else 1 if self.again or self.status >= 128 else 2, self.when
+
+
+def ending(task: Task, status: int, state: State | None, requeue: bool) -> End:
+    """How a task ended that is over and did not end with 0. status: its script's, or KILLED; the reason is left to be found."""
+    if task.culled:
+        return End(status, WITH_OTHERS, culled=True)
+    unsaved = bool(state and state.timeout and task.status is None)
+    task.timeouts = task.timeouts + 1 if unsaved else 0
+    cancelled = bool(state and state.cancelled)
+    wanted = status == REQUEUE or task.warned or bool(state and state.again)   # every step goes on where it was stopped
+    if cancelled or not (requeue and wanted):
+        return End(status, final=cancelled, cancelled=cancelled)
+    if task.timeouts >= TIMEOUTS:
+        return End(status, f"it met its time limit {TIMEOUTS} times in a row before it could save; raise --time", final=True)
+    return End(status, again="saved" if status == REQUEUE else state.text if state and state.again else "told to end")
+
+
+class Endings:
+    """`failed` maps the number of each failed task to its status, the true reason first; `reasons` to what is known beside."""
+
+    def __init__(self, request: Request, scheduler: Scheduler, say: Callable[[str], None], grace: float):
+        self.name, self.say, self.grace = scheduler.name, say, grace
+        self.limit = int(request.options.get("max_requeues", 100))
+        self.together = request.options.get("together") == "true"
+        self.failed: dict[int, int] = {}
+        self.reasons: dict[int, str] = {}
+        self.again: list[Task] = []        # to be submitted again
+        self.over: list[Task] = []         # failed with a status that does not say why
+        self.ended: list[tuple[Task, End]] = []   # of those that run together
+        self.cancelled = False             # by a user, in the batch system
+        self.broken_at = 0.0               # since when one of those that run together has failed, by the monotonic clock
+
+    def take(self, task: Task, end: End) -> None:
+        """A task has ended."""
+        self.cancelled = self.cancelled or end.cancelled
+        if self.together:
+            self.ended.append((task, end))
+            if end.status and not self.broken_at:
+                self.broken_at = time.monotonic()
+        elif end.status and self._may_go_on(task, end):
+            self._start_again(task, end.again)
+        elif end.status:
+            self.fail(task, end)
+
+    def to_cull(self, tasks: list[Task]) -> list[Task]:
+        """Those of the open tasks that are to be cancelled, as another one ended badly and they had time to end by themselves."""
+        if not self.broken_at or time.monotonic() - self.broken_at < self.grace:
+            return []
+        return [task for task in tasks if not task.culled and task.status is None]
+
+    def all_ended(self) -> None:
+        """None of those that run together runs any more: all are started again, or none."""
+        ended, self.ended, self.broken_at = self.ended, [], 0.0
+        bad = sorted(((task, end) for task, end in ended if end.status), key=lambda item: item[1].rank)
+        wanted = [item for item in bad if item[1].again]
+        if wanted and not any(end.final for _, end in bad) and self._may_go_on(*wanted[0]):
+            for task, end in ended:
+                self._start_again(task, end.again or "as those do that run together with it")
+        else:
+            for task, end in bad:
+                self.fail(task, end)
+
+    def _may_go_on(self, task: Task, end: End) -> bool:
+        if end.again and task.run >= self.limit:
+            end.reason = f"it was to be started again more than {self.limit} times (--max-requeues)"
+        return bool(end.again) and task.run < self.limit
+
+    def _start_again(self, task: Task, why: str) -> None:
+        task.run += 1
+        self.say(f"job {task.number} ({self.name} {task.job}) ended, {why}; it is submitted again ({task.run} of at most {self.limit})")
+        self.again.append(task)
+
+    def fail(self, task: Task, end: End) -> None:
+        """A task has failed for good."""
+        self.failed[task.number] = end.status
+        if end.reason or end.again:
+            self.reasons[task.number] = end.reason or end.again
+        if end.status >= 128 and not end.culled:
+            self.over.append(task)

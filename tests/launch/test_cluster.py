@@ -1,0 +1,276 @@
+"""The loop of slurm.pl against pretended sbatch, squeue, scancel, scontrol: faults that a real Slurm does not do on demand.
+
+Each job of the pretended Slurm is a folder job.ID; squeue prints the file `states`, lines of JOB|PLACE|STATE|REASON.
+"""
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sslspk.launch import conf, scheduler
+from sslspk.launch.endings import End, Endings, ending
+from sslspk.launch.gridengine import GridEngine
+from sslspk.launch.request import parse
+from sslspk.launch.scheduler import State, Task
+from sslspk.launch.slurm import Slurm
+
+ROOT = Path(__file__).resolve().parents[2]
+SBATCH = """n=$(ls -d {here}/job.* 2> /dev/null | wc -l); n=$((n + 1)); mkdir {here}/job.$n; echo "$@" > {here}/job.$n/words
+cp "${{@: -1}}" {here}/job.$n/script; . {here}/on_submit; echo $n"""
+PROGRAMS = {"sbatch": SBATCH, "squeue": "echo x >> {here}/asked; cat {here}/states", "scontrol": ":", "sacct": ":",
+            "scancel": 'echo "$@" >> {here}/cancelled; : > {here}/states'}
+
+
+def wait_for(condition, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.02)
+
+
+class Pretended:
+    """A Slurm of shell scripts."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        (folder / "bin").mkdir()
+        (folder / "states").touch()
+        (folder / "on_submit").touch()
+        for name, body in PROGRAMS.items():
+            self.program(name, body.format(here=folder))
+
+    def program(self, name: str, body: str) -> None:
+        path = self.folder / "bin" / name
+        path.write_text(f"#!/bin/bash\n{body}\n")
+        path.chmod(0o755)
+
+    def start(self, *words: str, **environment: str) -> subprocess.Popen:
+        environment = {**os.environ, "PATH": f"{self.folder}/bin:{os.environ['PATH']}", "SSLSPK_ASK_SECONDS": "0.2", **environment}
+        return subprocess.Popen([sys.executable, ROOT / "utils/slurm.pl", *words], cwd=self.folder, text=True, stderr=subprocess.PIPE,
+                                env=environment, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
+    def run(self, *words: str, **environment: str) -> tuple[int, str]:
+        process = self.start(*words, **environment)
+        stderr = process.communicate(timeout=60)[1]
+        return process.returncode, stderr
+
+    def says(self, *lines: str) -> None:
+        """What squeue tells of the jobs."""
+        (self.folder / "new").write_text("".join(f"{line}\n" for line in lines))
+        (self.folder / "new").replace(self.folder / "states")
+
+    def on_submit(self, body: str) -> None:
+        """Bash that runs at each submission, with $n the id of the job, and may run its script: bash job.$n/script."""
+        (self.folder / "on_submit").write_text(body)
+
+    def ended(self, task: int, status: int, caught: str = "-", submission: int = 0) -> None:
+        """A task's script has written its status."""
+        folder, = (self.folder / "q/sync").glob("*")
+        (folder / "status").write_text(f"{status} {caught}\n")
+        (folder / "status").replace(folder / f"{task}.status.{submission}")
+
+    def jobs(self) -> int:
+        return len(list(self.folder.glob("job.*/script")))
+
+    def cancelled(self) -> list[str]:
+        path = self.folder / "cancelled"
+        return path.read_text().split() if path.exists() else []
+
+
+@pytest.fixture
+def slurm(tmp_path) -> Pretended:
+    return Pretended(tmp_path)
+
+
+RUNNING = ("1|1|RUNNING|None", "1|2|RUNNING|None")
+ARRAY = ("JOB=1:2", "l.JOB", "true")
+
+
+def test_an_error_cancels_the_open_jobs(slurm):
+    """The status of a task that cannot be understood, for one."""
+    slurm.says(*RUNNING)
+    process = slurm.start(*ARRAY)
+    wait_for(slurm.jobs)
+    wait_for(lambda: list((slurm.folder / "q/sync").glob("*/jobs")))
+    folder, = (slurm.folder / "q/sync").glob("*")
+    (folder / "1.status.0").mkdir()
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and "ended by an error; cancelling its jobs: scancel 1" in stderr and "have ended" in stderr
+    assert slurm.cancelled() == ["1"] and not folder.exists()
+
+
+def test_a_cancellation_that_fails_leaves_the_ids_to_the_next_launcher(slurm):
+    slurm.says(*RUNNING)
+    process = slurm.start(*ARRAY)
+    wait_for(lambda: list((slurm.folder / "q/sync").glob("*/jobs")))
+    slurm.program("scancel", f"touch {slurm.folder}/tried")
+    folder, = (slurm.folder / "q/sync").glob("*")
+    (folder / "1.status.0").mkdir()
+    wait_for((slurm.folder / "tried").exists)
+    time.sleep(0.5)
+    process.terminate()   # somebody has no time to wait
+    assert "scancel 1 ends them" in process.communicate(timeout=60)[1] and (folder / "jobs").read_text() == "1\n"
+
+
+def test_what_is_only_good_to_know_may_stay_unknown(slurm, monkeypatch):
+    monkeypatch.setattr(scheduler, "PATIENCE", 0.2)
+    for name in ("scontrol", "sacct", "qalter", "qacct", "qstat"):
+        slurm.program(name, "exec sleep 5")
+    monkeypatch.setenv("PATH", f"{slurm.folder}/bin:{os.environ['PATH']}")
+    request = parse(["x.pl", "l", "true"])
+    assert Slurm(request, conf.parse(Slurm.settings, "x")).explain("1", 0) == ""
+    engine = GridEngine(request, conf.parse(GridEngine.settings, "x"))
+    assert (engine.explain("1", 0), engine.pending("1", State("state qw")), engine._why("1")) == ("", "state qw", "state Eqw")
+
+
+def test_jobs_of_a_killed_launcher_are_cancelled_first(slurm):
+    slurm.says(*RUNNING)
+    first = slurm.start(*ARRAY)
+    wait_for(lambda: list((slurm.folder / "q/sync").glob("*/jobs")))
+    other = slurm.start("JOB=1:2", "other.JOB", "true")
+    wait_for(lambda: list((slurm.folder / "q/sync").glob("other*/jobs")))
+    alive = slurm.start(*ARRAY)     # while the first one lives, its jobs stay
+    wait_for(lambda: slurm.jobs() == 3)
+    assert not slurm.cancelled()
+    for process in (alive, other):
+        process.kill()
+        process.wait()
+    first.kill()
+    first.wait()
+    slurm.says("1|1|RUNNING|None", "2|1|RUNNING|None", "3|1|COMPLETED|None")
+    last = slurm.start(*ARRAY)
+    assert "that was killed left its jobs in Slurm; cancelling them: scancel" in last.stderr.readline()
+    wait_for(lambda: slurm.jobs() == 4)
+    assert "1" in slurm.cancelled() and "3" not in slurm.cancelled()
+    folders = {path.name.rpartition(".")[2] for path in (slurm.folder / "q/sync").iterdir()}
+    assert folders == {str(last.pid), str(other.pid)}
+    last.kill()
+    last.communicate()
+
+
+def test_a_limit_is_held_when_jobs_are_submitted_again(slurm):
+    slurm.says(*RUNNING, "1|3|RUNNING|None")
+    process = slurm.start("--requeue", "true", "--max-jobs-run", "2", "JOB=1:3", "l.JOB", "true")
+    wait_for(lambda: list((slurm.folder / "q/sync").glob("*/jobs")))
+    slurm.says("1|1|COMPLETED|None", "1|2|RUNNING|None", "1|3|RUNNING|None")
+    slurm.ended(1, 99)
+    time.sleep(2)
+    assert slurm.jobs() == 1        # two are open
+    slurm.ended(2, 0)
+    wait_for(lambda: slurm.jobs() == 2)
+    assert "--array=1%2" in (slurm.folder / "job.2/words").read_text()
+    slurm.ended(3, 0)
+    slurm.ended(1, 0, submission=1)
+    assert process.wait(timeout=20) == 0
+
+
+def test_a_batch_system_is_asked_ever_more_seldom(slurm):
+    slurm.says("1|0|RUNNING|None")
+    process = slurm.start("l.log", "true", SSLSPK_ASK_SECONDS="0.05")
+    wait_for(lambda: list((slurm.folder / "q/sync").glob("*/jobs")))
+    time.sleep(8)
+    asked = slurm.folder / "asked"
+    before = len(asked.read_text().split())
+    time.sleep(4)
+    assert 4 <= len(asked.read_text().split()) - before <= 14     # not 4 / 0.05, nor what it was at the beginning
+    slurm.ended(1, 0)
+    assert process.wait(timeout=20) == 0
+
+
+def test_a_limit_met_three_times_without_saving_is_enough(slurm):
+    slurm.on_submit('echo "$n|1|TIMEOUT|TimeLimit" > states')
+    status, stderr = slurm.run("--requeue", "true", "JOB=1:1", "l.JOB", "true")
+    assert status == 1 and slurm.jobs() == 3 and "raise --time" in stderr, stderr
+
+
+TOGETHER = ("--requeue", "true", "--together", "true", "JOB=1:3", "l.JOB", "true")
+THREE = tuple(f"1|{place}|RUNNING|None" for place in (1, 2, 3))
+
+
+def up(slurm: Pretended, *words: str) -> subprocess.Popen:
+    slurm.says(*THREE)
+    process = slurm.start(*words, SSLSPK_TOGETHER_SECONDS="1")
+    wait_for(lambda: list((slurm.folder / "q/sync").glob("*/jobs")))
+    return process
+
+
+def test_jobs_that_run_together_are_started_again_as_one(slurm):
+    """The node of the second is lost; the first notices and fails, the third hangs and is cancelled."""
+    process = up(slurm, *TOGETHER)
+    slurm.ended(1, 1)
+    slurm.says("1|1|FAILED|None", "1|2|NODE_FAIL|None", "1|3|RUNNING|None")
+    slurm.on_submit(": > states; for i in 1 2 3; do echo \"$n|$i|RUNNING|None\" >> states; done")
+    wait_for(slurm.cancelled)
+    assert slurm.cancelled() == ["1_3"] and slurm.jobs() == 1
+    wait_for(lambda: slurm.jobs() == 2)
+    assert "--array=1-3" in (slurm.folder / "job.2/words").read_text()
+    for task in (1, 2, 3):
+        slurm.ended(task, 0, submission=1)
+    stderr = process.communicate(timeout=30)[1]
+    assert process.returncode == 0 and stderr.count("is submitted again (1 of at most 100)") == 3, stderr
+
+
+def test_jobs_that_run_together_fail_as_one_and_the_reason_is_first(slurm):
+    process = up(slurm, *TOGETHER)
+    slurm.ended(2, 3)
+    stderr = process.communicate(timeout=30)[1]
+    assert process.returncode == 1 and slurm.cancelled() == ["1_1", "1_3"] and slurm.jobs() == 1, stderr
+    lines = [line for line in stderr.splitlines() if "ended with status" in line]
+    assert lines[0].startswith("slurm.pl: job 2 ended with status 3") and len(lines) == 3
+    assert "another of the jobs that run together" in lines[1]
+
+
+def test_jobs_that_run_together_and_end_well_are_left_alone(slurm):
+    process = up(slurm, *TOGETHER)
+    slurm.ended(1, 0)
+    time.sleep(2)
+    assert not slurm.cancelled()
+    for task in (2, 3):
+        slurm.ended(task, 0)
+    assert process.wait(timeout=20) == 0
+
+
+def ends(*given: tuple[int, int, str, State | None], run: int = 0) -> Endings:
+    """What became of (number, status or 137, signal that was caught, state), told in this order."""
+    request = parse(["slurm.pl", "--requeue", "true", "--together", "true", "--max-requeues", "2", f"JOB=1:{len(given)}", "l.JOB", "true"])
+    endings = Endings(request, type("Named", (), {"name": "Slurm"}), lambda message: None, 1.0)
+    for when, (number, status, caught, state) in enumerate(given):
+        task = Task(number, run=run, status=None if status == 137 else status, warned=caught != "-", culled=caught == "culled")
+        end = ending(task, status, state, True) if status else End(0)
+        end.when = when
+        endings.take(task, end)
+    endings.all_ended()
+    return endings
+
+
+CANCELLED, PREEMPTED = State("CANCELLED", alive=False, cancelled=True), State("PREEMPTED", alive=False, again=True)
+FAILED = State("FAILED", alive=False)
+
+
+@pytest.mark.parametrize("given, again, failed", [
+    ([(1, 99, "USR1", None), (2, 99, "USR1", None)], [1, 2], []),
+    ([(1, 1, "-", FAILED), (2, 137, "-", PREEMPTED)], [1, 2], []),
+    ([(1, 0, "-", None), (2, 143, "TERM", PREEMPTED)], [1, 2], []),
+    ([(1, 1, "-", FAILED), (2, 99, "culled", CANCELLED)], [], [1, 2]),       # what we ended ourselves is no reason
+    ([(2, 99, "USR1", None), (1, 99, "culled", CANCELLED)], [2, 1], []),
+    ([(1, 99, "USR1", None), (2, 143, "TERM", CANCELLED)], [], [2, 1]),      # a user's wish
+    ([(2, 1, "-", FAILED), (1, 1, "-", FAILED), (3, 137, "-", None)], [], [3, 2, 1]),
+    ([(1, 0, "-", None), (2, 0, "-", None)], [], []),
+])
+def test_what_becomes_of_jobs_that_run_together(given, again, failed):
+    endings = ends(*given)
+    assert [task.number for task in endings.again] == again and list(endings.failed) == failed
+    assert {task.run for task in endings.again} <= {1}
+    stopped = ends(*given, run=2)
+    assert not stopped.again and bool(stopped.failed) == bool(again or failed)
+
+
+@pytest.mark.parametrize("launcher", ["slurm.pl", "queue.pl", "run.pl"])
+def test_jobs_that_wait_for_each_other_must_be_able_to_run_at_once(slurm, launcher):
+    words = ["--together", "true", "--max-jobs-run", "2", "JOB=1:3", "l.JOB", "true"]
+    done = subprocess.run([sys.executable, ROOT / "utils" / launcher, *words], cwd=slurm.folder, text=True, capture_output=True)
+    assert done.returncode == 1 and "wait for each other" in done.stderr and not slurm.jobs()
