@@ -99,7 +99,8 @@ class Cluster:
         for task in tasks:
             self._put_log_away(task)
         gpus = 0 if self.scheduler.assigns_gpus else int(self.request.options.get("gpu", 0))
-        script.write(self.request, self.where, number, self.scheduler.job, self.submissions, gpus, self.scheduler.plain_exit)
+        script.write(self.request, self.where, number, self.scheduler.job, self.submissions, gpus, self.scheduler.plain_exit,
+                     self.scheduler.warning())
         job = self._try(self.scheduler.submission(self.where.script, self.where.log, numbers))
         for task in tasks:
             task.job, task.place, task.submission = job, places[task.number], self.submissions

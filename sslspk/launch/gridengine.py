@@ -7,7 +7,6 @@ import xml.etree.ElementTree as xml
 from sslspk.errors import InputError
 from sslspk.launch.scheduler import Refused, Scheduler, State
 
-WARNING = 120  # seconds before the limit
 LOADS = r"\b(mem_free|mem_used|swap_free|swap_used|virtual_free|virtual_used|cpu|np_load_\w+|load_\w+|tmpfree)="
 
 
@@ -35,9 +34,9 @@ class GridEngine(Scheduler):
         # -notify: a signal comes before the kill. -r n: we start a job again, not Grid Engine.
         own = ["-terse", "-r", "n", "-notify", "-j", "y", "-o", log, "-N", _job_name(script)]
         rest = [*self._passed(), *self.expanded]
-        limit = _seconds(self.request.options.get("time", ""))
+        limit = self.seconds(self.request.options.get("time", ""))
         if self.request.options.get("requeue") == "true" and limit and "s_rt=" not in " ".join(rest):
-            own += ["-l", f"s_rt={limit - min(WARNING, limit // 4)}"]
+            own += ["-l", f"s_rt={limit - self.warning()}"]
         # Refuse at once what can never run. Loads are unknown to this check: it would refuse any request for them.
         if not re.search(LOADS, " ".join([*self.settings_read.command, *rest])):
             own += ["-w", "e"]
@@ -45,6 +44,15 @@ class GridEngine(Scheduler):
             first, last = (numbers[0], numbers[-1]) if _is_range(numbers) else (1, len(numbers))
             own += ["-t", f"{first}-{last}", *(["-tc", str(self.at_once)] if self.at_once else [])]
         return [*self.with_first(own), *rest, script]
+
+    def seconds(self, limit: str) -> int:
+        """Seconds of a time limit, h:m:s or a number; 0 for none. Raises InputError."""
+        if not re.fullmatch(r"\d+(:\d+:\d+)?", limit):
+            if limit:
+                raise InputError(f"--time takes h:m:s or seconds in Grid Engine, not '{limit}'.")
+            return 0
+        parts = [int(part) for part in limit.split(":")]
+        return parts[0] if len(parts) == 1 else parts[0] * 3600 + parts[1] * 60 + parts[2]
 
     def _passed(self) -> list[str]:
         """Words with one dash, but not those that make qsub wait: we do, and its status is not to be trusted."""
@@ -126,13 +134,3 @@ def _job_name(script: str) -> str:
     """Grid Engine's names start with no digit and hold few signs."""
     name = re.sub(r"[^\w.-]", "_", script.rpartition("/")[2])
     return f"j{name}" if name[0].isdigit() else name
-
-
-def _seconds(limit: str) -> int:
-    """Seconds of a time limit, h:m:s or a number; 0 for anything else."""
-    if not re.fullmatch(r"\d+(:\d+:\d+)?", limit):
-        if limit:
-            raise InputError(f"--time takes h:m:s or seconds in Grid Engine, not '{limit}'.")
-        return 0
-    parts = [int(part) for part in limit.split(":")]
-    return parts[0] if len(parts) == 1 else parts[0] * 3600 + parts[1] * 60 + parts[2]

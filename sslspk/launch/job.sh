@@ -21,12 +21,24 @@ for signal in USR1 USR2 TERM XCPU; do
 done
 
 cd "$cwd" || exit 1
-if [ -f ./path.sh ]; then . ./path.sh; fi
 if [ -n "$name" ]; then
   line=${line//"$name"/$number} log=${log//"$name"/$number}
 fi
 # A submission whose answer was lost may have been repeated: the first of the two jobs to start is the one that counts.
-(set -C; echo "$job" > "$sync/$number.begun.$run") 2> /dev/null || [ "$(cat "$sync/$number.begun.$run")" = "$job" ] || exit 0
+begun=$sync/$number.begun.$run
+if ! (set -C; echo "$job" > "$begun") 2> /dev/null; then
+  for ((try = 0; try < 20; try++)); do   # it may just be being written
+    first=$(cat "$begun" 2> /dev/null)
+    [ -z "$first" ] || break
+    sleep 0.1
+  done
+  [ -z "$first" ] || [ "$first" = "$job" ] || exit 0
+  if [ -z "$first" ]; then
+    echo "error: $(hostname) cannot write $begun, so nothing was run; does this machine see the folder by that name, and may you \
+write there, or has the launcher ended?" >&2
+    exit 1
+  fi
+fi
 
 finish() {  # STATUS
   {
@@ -41,13 +53,24 @@ finish() {  # STATUS
   exit "$1"
 }
 
+others_gpus() {  # the numbers, between spaces, of GPUs on which processes run, ours or of those who know no locks
+  local busy uuid gpu=0
+  busy=$(nvidia-smi --query-compute-apps=gpu_uuid --format=csv,noheader 2> /dev/null)
+  while read -r uuid; do
+    if [ -n "$uuid" ] && [[ $busy == *"$uuid"* ]]; then printf ' %s ' "$gpu"; fi
+    gpu=$((gpu + 1))
+  done < <(nvidia-smi -L 2> /dev/null | grep '^GPU ' | sed -e 's/.*UUID: *\([^ )]*\).*/\1/' -e t -e 's/.*//')
+}
+
 take_gpus() {  # N: lock N of this node's GPUs, as long as this job lives, where the batch system assigns none
-  local locks=${SSLSPK_GPU_LOCKS:-/tmp/sslspk-gpus} count try gpu fd taken=() open
+  local locks=${SSLSPK_GPU_LOCKS:-/tmp/sslspk-gpus} count try gpu fd others taken=() open
   count=$(nvidia-smi -L 2> /dev/null | grep -c '^GPU ')
   (umask 0; mkdir -p "$locks"; for ((gpu = 0; gpu < count; gpu++)); do : >> "$locks/$gpu"; done) 2> /dev/null
   for ((try = 0; try < 60 && count >= $1; try++)); do
-    taken=() open=()
+    taken=() open=() others=
+    if ((try < 10)); then others=$(others_gpus); fi   # then the queue must know better
     for ((gpu = 0; gpu < count && ${#taken[@]} < $1; gpu++)); do
+      [[ $others != *" $gpu "* ]] || continue
       exec {fd}< "$locks/$gpu" || continue
       if flock -n "$fd"; then taken+=("$gpu") open+=("$fd"); else exec {fd}<&-; fi
     done
@@ -75,17 +98,21 @@ if [ "$gpus" -gt 0 ] && [ -z "${CUDA_VISIBLE_DEVICES+set}" ]; then
   take_gpus "$gpus" || finish 1
 fi
 [ -z "$caught" ] || finish 143
+# What run.pl, when a job of ours runs it, leaves its own jobs to save; the rest is for this script.
+export SSLSPK_GRACE_SECONDS=${SSLSPK_GRACE_SECONDS:-$((warning * 9 / 10))}
+sslspk_line=$line sslspk_code=$sync/.$number.code   # path.sh may have a `line` and a `code` of its own
 # Shells get the signal as well: that of the command waits for what it runs, but starts nothing more; the one around it writes
 # the status down, which `wait` may lose when a trap comes between.
-code=$sync/.$number.code
-rm -f "$code"
+rm -f "$sslspk_code"
 set -m
 {
   trap : TERM
+  if [ -f ./path.sh ]; then . ./path.sh; fi
+  sslspk_status=0
   bash <<< "trap sslspk_stop=1 TERM; trap 'sslspk_status=\$?; [ -z \"\${sslspk_stop-}\" ] || \
 exit \$((sslspk_status ? sslspk_status : 143))' DEBUG
-$line"
-  echo $? > "$code"
+$sslspk_line" || sslspk_status=$?
+  echo $sslspk_status > "$sslspk_code"
 } >> "$log" 2>&1 {lifeline}>&- &
 child=$!
 set +m
@@ -96,10 +123,12 @@ while :; do
   [ -n "$again" ] || break  # a trap ends `wait` early
 done
 while kill -0 "$child" 2> /dev/null; do sleep 0.1; done
-if [ -s "$code" ]; then read -r status < "$code"; fi
+if [ -s "$sslspk_code" ]; then read -r status < "$sslspk_code"; fi
 [[ $status =~ ^[0-9]+$ ]] || status=137
 if [ -n "$caught" ]; then  # what it left running may still be saving
-  for ((try = 0; try < 150; try++)); do
+  left=30   # seconds that batch systems usually grant
+  if [ "$caught" = USR1 ]; then left=$warning; fi
+  for ((try = 0; try < 5 * left; try++)); do
     kill -0 -- "-$child" 2> /dev/null || break
     sleep 0.2
   done

@@ -2,6 +2,7 @@
 
 Each job is one line of bash in a session of its own. One that fails does not stop its siblings. SIGINT, SIGTERM or
 SIGHUP ends them all: SIGTERM first, so that a training can save, SIGKILL after GRACE seconds or at the second signal.
+With --together true one that fails ends its siblings in the same way, as they wait for it.
 When this program is itself killed with -9, a small forked watchdog kills its jobs, so that none goes on unseen.
 """
 import os
@@ -11,16 +12,17 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from sslspk.errors import entry
-from sslspk.launch.request import Request, log_path, outcome, parse, pick, report, shell_line, write_footer, write_header
+from sslspk.errors import InputError, entry
+from sslspk.launch.request import Request, log_path, outcome, parse, pick, report, seconds_of, shell_line, write_footer, write_header
 
-GRACE = 30.0  # seconds
+GRACE = 30.0  # seconds (SSLSPK_GRACE_SECONDS changes it: in a batch system's job, to what is left before its end)
 USAGE = """usage: {name} [options] [JOB=1:n] LOG COMMAND [ARGUMENT...]
 
 Runs COMMAND with its output in LOG; with JOB=1:n it runs n of them with JOB replaced by the number in LOG and COMMAND.
   --max-jobs-run N   at most N at a time (default: as many as there are cores)
   --gpu N            each job gets N of this machine's GPUs for itself (CUDA_VISIBLE_DEVICES)
   --num-threads N    noted in the log
+  --together true    the jobs need each other: all run at once, or none; when one fails the others are ended
   --pick WHICH       all | failed (failed and unfinished ones again) | incomplete (only the unfinished ones)
   --mem, --time, --requeue, --config, -l, -q, -pe ... and other options of batch systems are read and have no effect here."""
 
@@ -45,6 +47,9 @@ class Local:
     def __init__(self, request: Request):
         self.request = request
         self.failed: dict[int, int] = {}
+        self.reasons: dict[int, str] = {}  # of failures
+        self.together = request.options.get("together") == "true"
+        self.grace = seconds_of("SSLSPK_GRACE_SECONDS", GRACE)
         self.running: dict[int, Job] = {}  # by process id, which is also that of its session
         self.caught = 0                    # the first signal that asked for the end
         self.waiting = False
@@ -57,6 +62,12 @@ class Local:
     def _limit(self) -> int:
         jobs = len(self.request.numbers)
         limit = int(self.request.options.get("max_jobs_run", 0))
+        if self.together:
+            if self.per_job * jobs > len(self.free_gpus):
+                raise InputError(f"the {jobs} jobs of --together true wait for each other, and with --gpu {self.per_job} each they need "
+                                 f"{self.per_job * jobs} GPUs at once, but this machine has {len(self.free_gpus)}; ask for fewer jobs or "
+                                 "GPUs, or run them in a batch system.")
+            return jobs
         if self.per_job:
             slots = len(self.free_gpus) // self.per_job
             if not slots:
@@ -120,6 +131,27 @@ class Local:
             raise _Stopped
         pid, status = os.wait()
         self.waiting = False
+        self._ended(pid, status)
+        if self.together and self.failed and self.running:
+            self._end_the_others()
+
+    def _end_the_others(self) -> None:
+        """One of the jobs that need each other has failed: SIGTERM for the rest, time to save, SIGKILL."""
+        first = next(iter(self.failed))
+        self.reasons = {job.number: f"ended because job {first} had failed" for job in self.running.values()}
+        self._signal_all(signal.SIGTERM)
+        end = time.monotonic() + self.grace
+        while time.monotonic() < end and _alive(set(self.running)):
+            self.waiting = True
+            if self.caught:
+                raise _Stopped
+            time.sleep(0.05)
+            self.waiting = False
+        self._signal_all(signal.SIGKILL)
+        for pid in list(self.running):
+            self._ended(*os.waitpid(pid, 0))
+
+    def _ended(self, pid: int, status: int) -> None:
         job = self.running.pop(pid, None)
         if job is None:
             return
@@ -139,7 +171,7 @@ class Local:
         """SIGTERM, time to save, SIGKILL; the logs say that the jobs were ended."""
         self.waiting = False
         self._signal_all(signal.SIGTERM)
-        end = time.monotonic() + GRACE
+        end = time.monotonic() + self.grace
         while time.monotonic() < end and _alive(set(self.running)):
             time.sleep(0.05)
         self._signal_all(signal.SIGKILL)
@@ -209,9 +241,10 @@ def main() -> int:
         print(USAGE.format(name=os.path.basename(sys.argv[0])))
         return 0
     request = parse(sys.argv)
-    failed = Local(request).run()
+    local = Local(request)
+    failed = local.run()
     if failed:
-        report(request, failed)
+        report(request, failed, local.reasons)
     return outcome(failed)
 
 

@@ -10,6 +10,7 @@ from sslspk.launch.request import Request
 
 OWN = ("config", "pick", "requeue", "max_requeues", "together")  # options that no batch system sees
 KEPT = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|TZ|LD_LIBRARY_PATH|SLURM_CONF|(SBATCH|SGE|SSLSPK|KRB5|MUNGE)_?\w*)")
+WARNING = 120  # seconds before the limit
 PATIENCE = 60  # seconds that a command of the batch system may take
 
 
@@ -74,6 +75,15 @@ class Scheduler:
 
     def submission(self, script: str, log: str, numbers: list[int]) -> list[str]:
         """The command that submits these tasks."""
+        raise NotImplementedError
+
+    def warning(self) -> int:
+        """Seconds before its time limit at which a job is told to end."""
+        limit = self.seconds(self.request.options.get("time", ""))
+        return min(WARNING, limit // 4) if limit else WARNING
+
+    def seconds(self, limit: str) -> int:
+        """Seconds of a time limit; 0 when it says none."""
         raise NotImplementedError
 
     def task_number(self, numbers: list[int]) -> tuple[str, dict[int, int]]:

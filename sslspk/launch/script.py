@@ -21,7 +21,7 @@ class Places:
 
     @property
     def log(self) -> str:
-        """What the batch system itself and path.sh say."""
+        """What the batch system itself says."""
         return os.path.join(self.folder, f"{self.name}.log")
 
 
@@ -37,15 +37,19 @@ def places(request: Request) -> Places:
     return Places(folder, name, os.path.join(folder, "sync", f"{name}.{os.uname().nodename}.{os.getpid()}"))
 
 
-def write(request: Request, where: Places, number: str, job: str, run: int, gpus: int, plain_exit: bool) -> None:
-    """Write the script. number, job: bash for the number of the task and the batch system's id; run: 0, 1 ... when started again."""
+def here() -> str:
+    """This folder, by the name that other machines know as well where PWD holds one: an automounter's, not where it leads."""
+    told = os.environ.get("PWD", "")
+    return told if told and os.path.isdir(told) and os.path.samefile(told, ".") else os.getcwd()
+
+
+def write(request: Request, where: Places, number: str, job: str, run: int, gpus: int, plain_exit: bool, warning: int) -> None:
+    """Write the script. number, job: bash for the number of the task and the batch system's id; run: 0, 1 ... when started again;
+    warning: seconds between a warning and the end."""
     exported = {key: value for key, value in os.environ.items() if key == "PATH" or key.startswith("SSLSPK_")}
-    here = os.environ.get("PWD", "")
-    if not (here and os.path.isdir(here) and os.path.samefile(here, ".")):
-        here = os.getcwd()  # PWD may hold a name that other machines know as well
-    values = {"cwd": here, "name": request.name, "line": command_line(request), "log": request.log,
-              "sync": os.path.abspath(where.sync), "threads": request.options.get("num_threads", "1"), "run": str(run),
-              "gpus": str(gpus), "plain_exit": str(int(plain_exit))}
+    values = {"cwd": here(), "name": request.name, "line": command_line(request), "log": request.log,
+              "sync": os.path.join(here(), where.sync), "threads": request.options.get("num_threads", "1"), "run": str(run),
+              "gpus": str(gpus), "plain_exit": str(int(plain_exit)), "warning": str(warning)}
     with open(BODY, encoding="utf-8") as file:
         body = file.read()
     lines = ["#!/bin/bash", *(f"export {key}={shlex.quote(value)}" for key, value in sorted(exported.items())),

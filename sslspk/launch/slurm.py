@@ -3,11 +3,11 @@ import re
 
 from sslspk.errors import InputError
 from sslspk.launch.scheduler import Refused, Scheduler, State
+from sslspk.launch.script import here
 
 ALIVE = {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING", "REQUEUED",
          "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
 AGAIN = {"PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "TIMEOUT"}  # a preemption with a GraceTime may end as TIMEOUT
-WARNING = 120  # seconds before the limit
 
 
 class Slurm(Scheduler):
@@ -29,13 +29,21 @@ class Slurm(Scheduler):
         """
 
     def submission(self, script: str, log: str, numbers: list[int]) -> list[str]:
-        own = ["--parsable", "--no-requeue", "--open-mode=append", f"--output={log}"]
+        own = ["--parsable", "--no-requeue", "--open-mode=append", f"--chdir={here()}", f"--output={log}"]
         if self.request.options.get("requeue") == "true":
-            limit = _seconds(self.request.options.get("time", ""))
-            own.append(f"--signal=B:USR1@{min(WARNING, limit // 4) if limit else WARNING}")
+            own.append(f"--signal=B:USR1@{self.warning()}")
         if self.request.name:
             own.append(f"--array={_ranges(numbers)}{f'%{self.at_once}' if self.at_once else ''}")
         return [*self.with_first(own), *self._passed(), *self.expanded, script]
+
+    def seconds(self, limit: str) -> int:
+        """Seconds of a time limit in Slurm's manner: minutes, m:s, h:m:s, d-h, d-h:m, d-h:m:s; 0 for anything else."""
+        if not re.fullmatch(r"(\d+-)?\d+(:\d+){0,2}", limit):
+            return 0
+        days, _, rest = limit.rpartition("-")
+        parts = [int(part) for part in rest.split(":")]
+        units = (3600, 60, 1) if days or len(parts) == 3 else (60, 1)
+        return int(days or 0) * 86400 + sum(part * unit for part, unit in zip(parts, units, strict=False))
 
     def _passed(self) -> list[str]:
         """Words with one dash; those of Grid Engine that sbatch would choke on become its own, or a sentence."""
@@ -104,13 +112,3 @@ def _ranges(numbers: list[int]) -> str:
         else:
             runs.append([number, number])
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
-
-
-def _seconds(limit: str) -> int:
-    """Seconds of a time limit in Slurm's manner: minutes, m:s, h:m:s, d-h, d-h:m, d-h:m:s; 0 for anything else."""
-    if not re.fullmatch(r"(\d+-)?\d+(:\d+){0,2}", limit):
-        return 0
-    days, _, rest = limit.rpartition("-")
-    parts = [int(part) for part in rest.split(":")]
-    units = (3600, 60, 1) if days or len(parts) == 3 else (60, 1)
-    return int(days or 0) * 86400 + sum(part * unit for part, unit in zip(parts, units, strict=False))

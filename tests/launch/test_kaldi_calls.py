@@ -49,7 +49,8 @@ def rest(words: list[str], kind: type) -> str:
         if word in own and kind is GridEngine and word not in seen:
             seen.add(word)
             words = words[own[word]:]
-        elif word in ("-terse", "-cwd", "-notify", "--parsable", "--no-requeue") or word.startswith(("--output", "--open-mode", "--array")):
+        elif word in ("-terse", "-cwd", "-notify", "--parsable", "--no-requeue") \
+                or word.startswith(("--output", "--open-mode", "--array", "--chdir")):
             continue
         elif word == "-j":
             words.pop(0)

@@ -251,6 +251,37 @@ def test_nothing_outlives_a_killed_runner(tmp_path):
     wait_for(lambda: not any(alive(pid) for pid in pids))
 
 
+def test_the_time_to_save_may_be_changed(tmp_path):
+    (tmp_path / "s.sh").write_text(STUBBORN)
+    runner = subprocess.Popen([sys.executable, RUN, "l", "bash", "s.sh", "1"], cwd=tmp_path, preexec_fn=listen,
+                              env={**os.environ, "SSLSPK_GRACE_SECONDS": "0.5"})
+    wait_for(lambda: (tmp_path / "pid.1").exists() and (tmp_path / "pid.1").read_text())
+    runner.terminate()
+    assert runner.wait(timeout=20) == 143
+    assert "is a number of seconds" in run(tmp_path, "l", "true", SSLSPK_GRACE_SECONDS="soon").stderr
+
+
+def test_jobs_that_need_each_other_end_together(tmp_path):
+    """The second fails; the first saves, the third does not listen, and all have begun though there are more than cores."""
+    saves = "trap 'sleep 0.5; touch saved; exit 0' TERM; " + SLEEPER
+    (tmp_path / "s.sh").write_text("touch on.$1\nif [ $1 = 2 ]; then while [ $(ls | grep -c ^on) -lt 9 ] || [ ! -s pid.1 ]; do "
+                                   f"sleep 0.05; done; exit 5; fi\nif [ $1 = 1 ]; then\n{saves}else\n{STUBBORN}fi\n")
+    start = time.monotonic()
+    result = run(tmp_path, "--together", "true", "JOB=1:9", "l.JOB", "bash", "s.sh", "JOB", SSLSPK_GRACE_SECONDS="2")
+    assert result.returncode == 1 and time.monotonic() - start < 25
+    lines = [line for line in result.stderr.splitlines() if "ended with status" in line]
+    assert "job 2 ended with status 5" in lines[0] and "(ended because job 2 had failed)" in lines[1]
+    assert (tmp_path / "saved").exists()
+    assert not any(alive(int(path.read_text())) for path in tmp_path.glob("pid.*"))
+
+
+def test_jobs_that_need_each_other_are_refused_when_they_cannot_all_run(tmp_path):
+    result = run(tmp_path, "--together", "true", "--gpu", "2", "JOB=1:2", "l.JOB", "touch", "ran", CUDA_VISIBLE_DEVICES="0,1,2")
+    assert result.returncode == 1 and "4 GPUs at once, but this machine has 3" in result.stderr and not (tmp_path / "ran").exists()
+    enough = run(tmp_path, "--together", "true", "--gpu", "1", "JOB=1:2", "l.JOB", "touch", "ran", CUDA_VISIBLE_DEVICES="0,1,2")
+    assert enough.returncode == 0 and (tmp_path / "ran").exists()
+
+
 def test_nohup_is_respected(tmp_path):
     runner = subprocess.Popen(["nohup", sys.executable, RUN, "l", "touch", "on;", "sleep", "0.6"], cwd=tmp_path,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

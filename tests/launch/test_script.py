@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sslspk.launch import script
+from sslspk.launch import conf, script
 from sslspk.launch.request import parse
+from sslspk.launch.slurm import Slurm
 
 
 def wait_for(condition, seconds: float = 20) -> None:
@@ -22,10 +23,11 @@ def wait_for(condition, seconds: float = 20) -> None:
 class Job:
     """One job of `words`."""
 
-    def __init__(self, *words: str, task: str = "1", job: str = "7", gpus: int = 0, plain_exit: bool = False, **environment: str):
+    def __init__(self, *words: str, task: str = "1", job: str = "7", gpus: int = 0, plain_exit: bool = False, warning: int = 120,
+                 **environment: str):
         request = parse(["x.pl", *words])
         self.where = script.places(request)
-        script.write(request, self.where, task, job, 0, gpus, plain_exit)
+        script.write(request, self.where, task, job, 0, gpus, plain_exit, warning)
         spooled = shutil.copy(self.where.script, f"spooled.{task}.{job}")   # as batch systems do: the next submission writes it anew
         self.process = subprocess.Popen(["bash", spooled], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         env={**os.environ, **environment}, start_new_session=True)
@@ -175,3 +177,85 @@ def test_more_gpus_than_there_are_is_told_and_those_assigned_stay(node):
     assert "\n9\n" in Path("m.log").read_text()
     assert Job("n.log", "echo", "[${CUDA_VISIBLE_DEVICES-unset}]").end() == (0, "0 -")
     assert "[unset]" in Path("n.log").read_text()
+
+
+def test_gpus_on_which_others_work_are_taken_last(node):
+    """Grid Engine's -l gpu=1 is a count: a process of somebody who knows no locks may sit on the first GPU."""
+    Path("bin/nvidia-smi").write_text("#!/bin/bash\ncase $* in\n"
+                                      "-L) for i in 0 1 2; do echo \"GPU $i: Pretended (UUID: GPU-a$i)\"; done ;;\n"
+                                      "--query-compute-apps=gpu_uuid*) cat busy ;;\nesac\n")
+    Path("busy").write_text("GPU-a0\nGPU-a0\nGPU-a2\n")
+    assert Job("l.log", "echo", "on:$CUDA_VISIBLE_DEVICES", gpus=1).end() == (0, "0 -")
+    assert "\non:1\n" in Path("l.log").read_text()
+    assert Job("m.log", "echo", "on:$CUDA_VISIBLE_DEVICES", gpus=2).end() == (0, "0 -")   # the queue must know
+    assert "\non:0,1\n" in Path("m.log").read_text()
+
+
+def test_a_job_that_cannot_write_where_it_should_does_not_end_well():
+    job = Job("l.log", "touch", "ran;", "sleep", "0")
+    job.process.communicate(timeout=20)
+    shutil.rmtree(job.where.sync)
+    Path("ran").unlink()
+    process = subprocess.run(["bash", "spooled.1.7"], text=True, capture_output=True, timeout=20)
+    assert process.returncode == 1 and "cannot write" in process.stderr and not Path("ran").exists()
+
+
+def test_files_are_named_as_other_machines_know_them(folder, monkeypatch):
+    """An automounter's name, not the one it leads to."""
+    (folder / "real").mkdir()
+    (folder / "home").symlink_to("real")
+    monkeypatch.chdir(folder / "real")
+    monkeypatch.setenv("PWD", str(folder / "home"))
+    job = Job("log/l.log", "true")
+    text = Path(job.where.script).read_text()
+    assert f"\ncwd={folder}/home\n" in text and f"\nsync={folder}/home/log/q/sync/l." in text and f"{folder}/real" not in text
+    assert job.end() == (0, "0 -")
+    request = parse(["x.pl", "l.log", "true"])
+    assert f"--chdir={folder}/home" in Slurm(request, conf.parse(Slurm.settings, "x")).submission("s", "l", [1])
+
+
+def test_path_sh_may_use_any_name_and_its_end_is_told():
+    names = ("cwd", "name", "line", "log", "sync", "number", "job", "run", "gpus", "status", "code", "child", "caught", "again", "begun",
+             "warning", "threads", "plain_exit", "begin", "witness")
+    Path("path.sh").write_text("set -eu\nset -- a b\n" + "".join(f"{name}=x\n" for name in names) + "export OF_PATH=1\n")
+    assert Job("JOB=1:1", "l.JOB", "echo", "got:$OF_PATH;", "exit", "7").end() == (7, "7 -")
+    assert "\ngot:1\n" in Path("l.1").read_text()
+    Path("path.sh").write_text("echo no Kaldi here; exit 3\n")
+    assert Job("m.log", "touch", "ran").end() == (3, "3 -")
+    assert "no Kaldi here" in Path("m.log").read_text() and not Path("ran").exists()
+
+
+LINGERS = """import os, signal, sys, time
+if os.fork():
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    open("on", "w").close()
+    time.sleep(600)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("warning", [2, 60])
+def test_what_saves_has_the_time_of_the_warning(warning):
+    """The command has ended, a part of it still saves; 30 seconds are what it has after other signals."""
+    Path("s.py").write_text(LINGERS)
+    job = Job("l.log", "python3", "s.py", warning=warning)
+    wait_for(Path("on").exists)
+    job.process.send_signal(signal.SIGUSR1)
+    start = time.monotonic()
+    try:
+        if warning == 60:
+            with pytest.raises(subprocess.TimeoutExpired):
+                job.process.wait(timeout=33)
+        else:
+            job.end()
+            assert 1.5 < time.monotonic() - start < 25
+    finally:
+        listing = subprocess.run(["ps", "-o", "pid=", "-s", str(job.process.pid)], text=True, capture_output=True, check=False).stdout
+        for pid in listing.split():
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def test_a_launcher_inside_a_job_leaves_its_jobs_the_time_of_the_warning():
+    assert Job("l.log", "echo", "grace:$SSLSPK_GRACE_SECONDS", warning=100).end() == (0, "0 -")
+    assert "\ngrace:90\n" in Path("l.log").read_text()
