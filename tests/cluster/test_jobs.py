@@ -148,12 +148,36 @@ def test_options_of_other_launchers_do_no_harm(system, tmp_path):
     assert system.run(tmp_path, "-tc", "1", name, "mine", "JOB=1:2", "l.JOB", "true").returncode == 0
 
 
-def test_after_a_hard_kill_of_the_launcher_its_jobs_go_on(system, tmp_path):
-    runner = system.start(tmp_path, "l.log", "touch", "on;", "sleep", "2;", "touch", "done")
+def test_after_a_hard_kill_of_the_launcher_its_jobs_go_on_until_it_is_started_again(system, tmp_path):
+    """One writer at a time: the jobs of the first have left before those of the second begin."""
+    (tmp_path / "s.sh").write_text("mkdir busy.$1 || exit 7; trap 'sleep 0.5; rmdir busy.$1; exit 9' TERM; echo x >> on.$1\n"
+                                   "until [ -e go ]; do sleep 0.1; done; rmdir busy.$1\n")
+    words = ("JOB=1:2", "log/l.JOB", "bash", "s.sh", "JOB")
+    ons = [tmp_path / "on.1", tmp_path / "on.2"]
+    runner = system.start(tmp_path, *words)
+    wait_for(lambda: all(on.exists() for on in ons))
+    runner.kill()
+    runner.wait(timeout=20)
+    old = set(system.jobs())
+    assert old and list((tmp_path / "log/q/sync").iterdir())
+    again = system.start(tmp_path, *words)
+    wait_for(lambda: all(on.read_text() == "x\nx\n" for on in ons), 100)
+    assert not old & set(system.jobs())
+    (tmp_path / "go").touch()
+    stderr = again.communicate(timeout=60)[1]
+    assert again.returncode == 0 and f"that was killed left its jobs in {system.title}; cancelling them" in stderr, stderr
+    assert not list((tmp_path / "log/q/sync").iterdir())
+
+
+def test_jobs_of_a_killed_launcher_that_have_ended_are_no_matter(system, tmp_path):
+    runner = system.start(tmp_path, "l.log", "touch", "on;", "sleep", "1;", "touch", "done")
     wait_for((tmp_path / "on").exists)
     runner.kill()
     runner.wait(timeout=20)
     wait_for((tmp_path / "done").exists)
+    wait_for(lambda: not system.jobs())
+    result = system.run(tmp_path, "l.log", "true")
+    assert (result.returncode, result.stderr) == (0, "") and not list((tmp_path / "q/sync").iterdir())
 
 
 def test_the_scripts_bring_up_and_take_down_nothing_but_their_own(system, tmp_path):
