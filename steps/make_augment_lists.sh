@@ -23,7 +23,7 @@ root=$1 out=$2
 found=()
 missing=()
 for name in musan_{noise,music,speech} rirs_{small,medium,large,real}; do
-  if [ -f "$root/$name/wav.scp" ]; then found+=("$root/$name/wav.scp"); else missing+=("$name"); fi
+  if [ -d "$root/$name" ]; then found+=("$root/$name/wav.scp"); else missing+=("$name"); fi
 done
 kinds=("$out"/{noise,music,speech,babble,rir_{small,medium,large,real}})
 if [ ${#found[@]} -eq 0 ]; then

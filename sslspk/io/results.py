@@ -43,7 +43,7 @@ def scoring(row: dict) -> str:
 
 def read_all(exps: Path) -> list[dict]:
     """The rows of EXPS/*/scores_*/result_*.json, by list, the best of each list first."""
-    rows = [read(path) for path in exps.glob("*/scores_*/result_*.json")]
+    rows = [read(path) for path in sorted(exps.glob("*/scores_*/result_*.json"))]   # sorted: equal rates stand in one order everywhere
     return sorted(rows, key=lambda row: (row["list"], row["eer_percent"], row["system"], row["weights"]))
 
 
