@@ -15,11 +15,10 @@ from sslspk.launch import leaving, script
 from sslspk.launch.conf import load
 from sslspk.launch.endings import KILLED, End, Endings, ending
 from sslspk.launch.request import NAMED, REQUEUE, Request, log_path, outcome, parse, pick, report, seconds_of
-from sslspk.launch.scheduler import Refused, Scheduler, State, Task
+from sslspk.launch.scheduler import Refused, Scheduler, State, Task, between_questions
 from sslspk.launch.signals import Signals, Stopped
 
 ASK = 10.0     # seconds between two questions to the batch system (SSLSPK_ASK_SECONDS changes it)
-RARELY = 6     # times as long between two questions where nothing has happened for long
 TRIES = 6      # of a submission while the batch system cannot be reached
 LOOKS = 3.0    # seconds between two looks at the folder of statuses, in the end
 WAITS = 60.0   # seconds after which the reason why a job waits is said
@@ -196,8 +195,7 @@ class Cluster:
         """Ask the batch system, now and then, about the tasks without status; more often about those that seem to be over, and
         ever more seldom while nothing happens."""
         hurry = any(task.gone_at or task.status is not None for task in self.open.values())
-        pause = self.ask / 4 if hurry else min(RARELY * self.ask, max(self.ask, (time.monotonic() - self.moved) / 20))
-        if not self.open or time.monotonic() - self.asked < pause:
+        if not self.open or time.monotonic() - self.asked < between_questions(self.ask, time.monotonic() - self.moved, hurry):
             return
         self.asked = time.monotonic()
         states = self.scheduler.states(sorted({task.job for task in self.open.values()}))

@@ -11,6 +11,7 @@ from sslspk.launch.request import Request
 OWN = ("config", "pick", "requeue", "max_requeues", "together")  # options that no batch system sees
 KEPT = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|TZ|LD_LIBRARY_PATH|SLURM_CONF|(SBATCH|SGE|SSLSPK|KRB5|MUNGE)_?\w*)")
 WARNING = 120  # seconds before the limit
+RARELY = 6     # times as long between two questions where nothing has happened for long
 PATIENCE = 60  # seconds that a command of the batch system may take
 
 
@@ -149,3 +150,8 @@ class Scheduler:
                              f"on PATH, or use utils/run.pl in cmd.sh.") from None
         except subprocess.TimeoutExpired:
             raise Refused(f"{words[0]} did not answer within {PATIENCE} seconds.", True) from None
+
+
+def between_questions(ask: float, quiet: float, hurry: bool) -> float:
+    """Seconds between two questions to the batch system, when nothing has happened for `quiet` seconds; hurry: something seems over."""
+    return ask / 4 if hurry else min(RARELY * ask, max(ask, quiet / 20))

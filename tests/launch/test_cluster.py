@@ -15,7 +15,7 @@ from sslspk.launch import conf, scheduler
 from sslspk.launch.endings import End, Endings, ending
 from sslspk.launch.gridengine import GridEngine
 from sslspk.launch.request import parse
-from sslspk.launch.scheduler import State, Task
+from sslspk.launch.scheduler import State, Task, between_questions
 from sslspk.launch.slurm import Slurm
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,17 +168,10 @@ def test_a_limit_is_held_when_jobs_are_submitted_again(slurm):
     assert process.wait(timeout=20) == 0
 
 
-def test_a_batch_system_is_asked_ever_more_seldom(slurm):
-    slurm.says("1|0|RUNNING|None")
-    process = slurm.start("l.log", "true", SSLSPK_ASK_SECONDS="0.05")
-    wait_for(lambda: list((slurm.folder / "q/sync").glob("*/jobs")))
-    time.sleep(8)
-    asked = slurm.folder / "asked"
-    before = len(asked.read_text().split())
-    time.sleep(4)
-    assert 4 <= len(asked.read_text().split()) - before <= 14     # not 4 / 0.05, nor what it was at the beginning
-    slurm.ended(1, 0)
-    assert process.wait(timeout=20) == 0
+@pytest.mark.parametrize("quiet, hurry, seconds", [(0, False, 10), (200, False, 10), (600, False, 30), (86400, False, 60),
+                                                   (86400, True, 2.5)])
+def test_a_batch_system_is_asked_ever_more_seldom(quiet, hurry, seconds):
+    assert between_questions(10, quiet, hurry) == seconds
 
 
 def test_a_limit_met_three_times_without_saving_is_enough(slurm):
@@ -274,3 +267,9 @@ def test_jobs_that_wait_for_each_other_must_be_able_to_run_at_once(slurm, launch
     words = ["--together", "true", "--max-jobs-run", "2", "JOB=1:3", "l.JOB", "true"]
     done = subprocess.run([sys.executable, ROOT / "utils" / launcher, *words], cwd=slurm.folder, text=True, capture_output=True)
     assert done.returncode == 1 and "wait for each other" in done.stderr and not slurm.jobs()
+
+
+@pytest.mark.parametrize("launcher, told, not_told", [("slurm.pl", "loses its node", "suspension"), ("queue.pl", "suspension", "its node")])
+def test_help_promises_what_the_batch_system_does(launcher, told, not_told):
+    done = subprocess.run([sys.executable, ROOT / "utils" / launcher, "--help"], text=True, capture_output=True, check=True)
+    assert told in done.stdout and not_told not in done.stdout and "--together true" in done.stdout
