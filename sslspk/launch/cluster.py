@@ -72,7 +72,7 @@ class Cluster:
         return self.endings.failed
 
     def _work(self) -> None:
-        leaving.end_those_left(self.where, self.scheduler, self._say, self.signals.pause, self.ask / 5)
+        leaving.end_those_left(self.where, self.scheduler, self._say, self.signals.wait, self.ask / 5)
         leaving.sign(self.where, self.scheduler.name)
         todo, self.endings.failed = pick(self.request)
         self._submit([Task(number) for number in todo])
@@ -82,7 +82,7 @@ class Cluster:
             self._keep_together()
             self._submit_again()
             if self.open or self.endings.again:
-                self.signals.pause(min(LOOKS, 0.1 + (time.monotonic() - self.submitted) / 20))
+                self.signals.wait(min(LOOKS, 0.1 + (time.monotonic() - self.submitted) / 20))
         self._look_back()
 
     def _say(self, message: str) -> None:
@@ -150,7 +150,7 @@ class Cluster:
                     raise
                 pause = self.ask / 5 * 2 ** attempt
                 self._say(f"{err}\n{self.request.program}: trying again in {pause:g} seconds")
-                self.signals.pause(pause)
+                self.signals.wait(pause)
         raise AssertionError("unreachable")
 
     def _put_log_away(self, task: Task) -> None:
@@ -255,7 +255,7 @@ class Cluster:
             states = self.scheduler.states(jobs) or {}
             if not any(states[key].alive for key in states if key in {(task.job, task.place) for task in tasks}):
                 break
-            self.signals.pause(self.ask / 5)
+            self.signals.wait(self.ask / 5)
         for task in tasks:
             state, known = states.get((task.job, task.place)), self.endings.reasons.get(task.number, "")
             if state and not state.alive and not state.text.startswith("FAILED") and state.text not in known:
@@ -272,7 +272,7 @@ class Cluster:
         words = self.scheduler.cancellation(jobs)
         self._say(f"{why}; cancelling its jobs: {' '.join(words)}")
         try:  # a second signal ends the waiting
-            said = leaving.cancel_and_wait(self.scheduler, jobs, self.signals.nap, min(1.0, self.ask / 5))
+            said = leaving.cancel_and_wait(self.scheduler, jobs, self.signals.wait, min(1.0, self.ask / 5))
             self.left = not said
             self._say(f"its jobs have not ended yet ({said})" if said else f"its jobs have ended; log is in {self.request.log}")
         except (InputError, OSError, Stopped) as err:

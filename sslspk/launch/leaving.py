@@ -17,7 +17,7 @@ GRACE = 60.0   # seconds for cancelled jobs to save and leave
 LAUNCHER, JOBS = "launcher", "jobs"
 
 
-def cancel_and_wait(scheduler: Scheduler, jobs: list[str], nap: Callable[[float], None], pause: float) -> str:
+def cancel_and_wait(scheduler: Scheduler, jobs: list[str], wait: Callable[[float], None], pause: float) -> str:
     """Cancel jobs, and wait until they have left: "", or what the batch system said when they have not. Raises Refused."""
     done = scheduler.call(scheduler.cancellation(jobs))
     end = time.monotonic() + GRACE
@@ -25,7 +25,7 @@ def cancel_and_wait(scheduler: Scheduler, jobs: list[str], nap: Callable[[float]
         states = scheduler.states(jobs)
         if states is not None and not any(state.alive for state in states.values()):
             return ""
-        nap(pause)
+        wait(pause)
     return done.stderr.strip() or f"not within {GRACE:g} seconds"
 
 
@@ -42,7 +42,7 @@ def remember(where: Places, job: str) -> None:
         file.write(f"{job}\n")
 
 
-def end_those_left(where: Places, scheduler: Scheduler, say: Callable[[str], None], nap: Callable[[float], None], pause: float) -> None:
+def end_those_left(where: Places, scheduler: Scheduler, say: Callable[[str], None], wait: Callable[[float], None], pause: float) -> None:
     """Cancel the jobs of killed launchers of this machine with this script. Raises InputError when they do not leave."""
     for folder in glob.glob(f"{glob.escape(where.sync.rpartition('.')[0])}.*"):
         birth, system = _signature(folder)
@@ -51,12 +51,12 @@ def end_those_left(where: Places, scheduler: Scheduler, say: Callable[[str], Non
         known = _jobs(folder)
         while (states := scheduler.states(known) if known else {}) is None:
             say(f"{scheduler.name} does not answer, and {folder} names jobs that a killed launcher left there; waiting")
-            nap(pause * 5)
+            wait(pause * 5)
         alive = sorted({job for (job, _), state in states.items() if state.alive})
         if alive:
             words = " ".join(scheduler.cancellation(alive))
             say(f"a launcher that was killed left its jobs in {scheduler.name}; cancelling them: {words}")
-            said = cancel_and_wait(scheduler, alive, nap, pause)
+            said = cancel_and_wait(scheduler, alive, wait, pause)
             if said:
                 raise InputError(f"jobs of an earlier launcher, which was killed, do not leave {scheduler.name} ({said}); "
                                  f"end them by `{words}`, then run the same command again.")

@@ -12,7 +12,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.caught = 0
-        self.waiting = False
+        self.unheard = self.waiting = False  # unheard: a signal has come that raised nothing so far
 
     def listen(self) -> None:
         """From here on signals count."""
@@ -22,20 +22,18 @@ class Signals:
 
     def _on_signal(self, number: int, _frame: object) -> None:
         self.caught = self.caught or number
+        self.unheard = True
         if self.waiting:
-            self.waiting = False
-            raise Stopped
+            self._stop()
 
-    def pause(self, seconds: float) -> None:
-        """Wait. Raises Stopped when a signal has come, or comes."""
+    def _stop(self) -> None:
+        self.waiting = self.unheard = False
+        raise Stopped
+
+    def wait(self, seconds: float) -> None:
+        """Raises Stopped when a signal has come since the last one that did, or comes: also a second one, while things are ended."""
         self.waiting = True  # from here on the signal handler itself raises
-        if self.caught:
-            self.waiting = False
-            raise Stopped
-        self.nap(seconds)
-
-    def nap(self, seconds: float) -> None:
-        """Wait. Raises Stopped when a signal comes now: a second one, perhaps."""
-        self.waiting = True
+        if self.unheard:
+            self._stop()
         time.sleep(seconds)
         self.waiting = False

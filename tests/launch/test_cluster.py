@@ -16,6 +16,7 @@ from sslspk.launch.endings import End, Endings, ending
 from sslspk.launch.gridengine import GridEngine
 from sslspk.launch.request import parse
 from sslspk.launch.scheduler import State, Task, between_questions
+from sslspk.launch.signals import Signals, Stopped
 from sslspk.launch.slurm import Slurm
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -267,6 +268,18 @@ def test_jobs_that_wait_for_each_other_must_be_able_to_run_at_once(slurm, launch
     words = ["--together", "true", "--max-jobs-run", "2", "JOB=1:3", "l.JOB", "true"]
     done = subprocess.run([sys.executable, ROOT / "utils" / launcher, *words], cwd=slurm.folder, text=True, capture_output=True)
     assert done.returncode == 1 and "wait for each other" in done.stderr and not slurm.jobs()
+
+
+def test_a_signal_counts_once_also_when_it_came_between_two_waits():
+    signals = Signals()
+    with pytest.raises(Stopped):
+        signals._on_signal(signal.SIGINT, None)
+        signals.wait(0)
+    signals.wait(0)               # things are ended
+    signals._on_signal(signal.SIGTERM, None)
+    with pytest.raises(Stopped):  # the second one
+        signals.wait(0)
+    assert signals.caught == signal.SIGINT
 
 
 @pytest.mark.parametrize("launcher, told, not_told", [("slurm.pl", "loses its node", "suspension"), ("queue.pl", "suspension", "its node")])
