@@ -43,7 +43,7 @@ utils/validate_data_dir.sh --no-feats --no-wav "$data"
 job=(--gpu "$ngpu") log=$exp/log/train.log logs=("$exp/log/train.log") program=(python3 -m sslspk.bin.train --ranks "$ranks")
 [ "$requeue" = false ] || job+=(--requeue true)
 if [ "$nodes" -gt 1 ]; then
-  job+=(--max-jobs-run "$nodes" NODE=1:"$nodes")   # all at once, or they wait in vain
+  job+=(--together true NODE=1:"$nodes")   # all at once, or they wait in vain; they end and come back together
   log=$exp/log/train.nodeNODE.log program+=(--nodes "$nodes" --node NODE --wait "$wait")
   mapfile -t logs < <(seq -f "$exp/log/train.node%g.log" "$nodes")
 fi

@@ -44,18 +44,9 @@ def run(arguments: list[str], exp: Path, ranks: int, nodes: int = 1, node: int =
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ[failures.VARIABLE] = str((exp / failures.FOLDER).absolute())
     os.environ[distributed.AGENT] = str(os.getpid())
-    end = time.monotonic() + 60 * wait_minutes
     try:
-        while True:
-            identity, endpoint = _meet(exp, address, nodes, node, end, wait_minutes)
-            try:
-                config = _launch_config(ranks, nodes, node, address, identity, endpoint, max(1, round(end - time.monotonic())))
-                elastic_launch(config, sys.executable)("-u", "-m", "sslspk.bin.train", *arguments)
-                return 0
-            except RendezvousClosedError:   # of an earlier start, whose first node is still about to leave
-                if node == 1 or time.monotonic() > end:
-                    raise
-                time.sleep(1)
+        _launch(arguments, exp, ranks, nodes, node, address, wait_minutes)
+        return 0
     except ChildFailedError as err:
         if (exp / STOPPED).exists():
             return REQUEUE
@@ -71,6 +62,21 @@ def run(arguments: list[str], exp: Path, ranks: int, nodes: int = 1, node: int =
     finally:
         if node == 1:
             (exp / MEETING).unlink(missing_ok=True)
+
+
+def _launch(arguments: list[str], exp: Path, ranks: int, nodes: int, node: int, address: str, wait_minutes: float) -> None:
+    """Meet the other nodes, and start and watch the ranks."""
+    end = time.monotonic() + 60 * wait_minutes
+    while True:
+        identity, endpoint = _meet(exp, address, nodes, node, end, wait_minutes)
+        config = _launch_config(ranks, nodes, node, address, identity, endpoint, max(1, round(end - time.monotonic())))
+        try:
+            elastic_launch(config, sys.executable)("-u", "-m", "sslspk.bin.train", *arguments)
+            return
+        except RendezvousClosedError:   # of an earlier start, whose first node is still about to leave
+            if node == 1 or time.monotonic() > end:
+                raise
+            time.sleep(1)
 
 
 def _launch_config(ranks: int, nodes: int, node: int, address: str, identity: str, endpoint: str, seconds: int) -> LaunchConfig:
