@@ -5,6 +5,7 @@ import functools
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator
 
@@ -12,6 +13,8 @@ import torch
 
 from sslspk.data.views import IDLE
 from sslspk.errors import InputError
+
+SILENT = "no batch came"
 
 
 def make_loader(dataset: torch.utils.data.Dataset, start: int, stop: int, workers: int, pin: bool, timeout: int = 0) -> Iterator[dict]:
@@ -28,8 +31,8 @@ def make_loader(dataset: torch.utils.data.Dataset, start: int, stop: int, worker
         start_worker = functools.partial(_start_worker, ending, reading)
     loader = torch.utils.data.DataLoader(
         dataset, sampler=range(start, stop), batch_size=None, num_workers=workers, pin_memory=pin,
-        prefetch_factor=4 if workers else None, worker_init_fn=start_worker, timeout=timeout if workers else 0)
-    return _batches(iter(loader), dataset, reading)
+        prefetch_factor=4 if workers else None, worker_init_fn=start_worker)
+    return _batches(iter(loader), dataset, reading, timeout if workers else 0)
 
 
 @contextlib.contextmanager
@@ -44,16 +47,21 @@ def explained(batches: Iterator[dict]):
         raise
 
 
-def _batches(batches: Iterator[dict], dataset: torch.utils.data.Dataset, reading) -> Iterator[dict]:
+def _batches(batches: Iterator[dict], dataset: torch.utils.data.Dataset, reading, timeout: int) -> Iterator[dict]:
     try:
-        yield from batches
+        while True:
+            with _at_most(timeout):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
     except (RuntimeError, ConnectionError, EOFError) as err:   # a worker's end may first be felt where it handed something over
         try:
             torchs = signal.signal(signal.SIGCHLD, signal.SIG_DFL)   # which raises whenever a worker is killed
         except RuntimeError:   # just now
             torchs = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         workers = dict(zip(reading[0::2], reading[1::2], strict=True)) if reading else {}
-        silent = "DataLoader timed out" in str(err)
+        silent = str(err).startswith(SILENT)
         died = _dead(set(workers), seconds=0 if silent else 5)
         if died or silent:
             _kill(set(workers))
@@ -62,6 +70,26 @@ def _batches(batches: Iterator[dict], dataset: torch.utils.data.Dataset, reading
             raise
         units = [unit for pid, unit in workers.items() if pid in died or not died]
         raise InputError(_sentence(dataset, units, str(err).splitlines()[0])) from err
+
+
+@contextlib.contextmanager
+def _at_most(seconds: int):
+    """RuntimeError when the block takes longer; 0: no limit. By an alarm, since torch's own time-out does not see a worker that hangs
+    while it hands a batch over."""
+    if not seconds or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def give_up(signum, frame):
+        raise RuntimeError(f"{SILENT} for {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _dead(workers: set[int], seconds: float) -> set[int]:

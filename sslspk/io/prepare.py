@@ -150,8 +150,8 @@ def _report(folder: str, pairs: Sequence[Pair], opts: Options, groups: str) -> N
     hours = sum(outcome.samples for _, outcome in good) / RATE / 3600
     print(f"{folder}: {len(good)} utterances, {len({source.spk for source, _ in good})} {groups}, {hours:.2f} hours")
     if len(good) < len(pairs):
-        bad = len(pairs) - len(good)
-        print(f"  {bad} of {len(pairs)} recordings are bad and left out, listed in {folder}/{BAD_LIST}")
+        bad, first = len(pairs) - len(good), next(source.path for source, outcome in pairs if outcome.reason)
+        print(f"  {bad} of {len(pairs)} recordings are bad and left out, listed in {folder}/{BAD_LIST} (the first is {first})")
     rates = collections.Counter(outcome.rate for _, outcome in good if outcome.rate != RATE)
     if rates:
         which = ", ".join(f"{count} of {rate} Hz" for rate, count in sorted(rates.items()))
