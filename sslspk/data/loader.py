@@ -61,12 +61,12 @@ def _batches(batches: Iterator[dict], dataset: torch.utils.data.Dataset, reading
         except RuntimeError:   # just now
             torchs = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         workers = dict(zip(reading[0::2], reading[1::2], strict=True)) if reading else {}
-        silent = str(err).startswith(SILENT)
-        died = _dead(set(workers), seconds=0 if silent else 5)
-        if died or silent:
+        known = str(err).startswith((SILENT, "DataLoader worker"))   # which may have died before it could tell its process id
+        died = _dead(set(workers), seconds=0 if str(err).startswith(SILENT) else 5)
+        if died or known:
             _kill(set(workers))
         signal.signal(signal.SIGCHLD, torchs)
-        if not died and not silent:
+        if not died and not known:
             raise
         units = [unit for pid, unit in workers.items() if pid in died or not died]
         raise InputError(_sentence(dataset, units, str(err).splitlines()[0])) from err

@@ -182,6 +182,15 @@ def test_a_data_worker_that_dies_or_hangs_names_its_recording(data, number, said
     assert not multiprocessing.active_children()   # a stopped one would be waited for at the end of the program
 
 
+def test_a_data_worker_that_dies_before_it_reads_anything(data, monkeypatch):
+    from sslspk.data import loader
+    from sslspk.data.index import UtteranceIndex
+    monkeypatch.setattr(loader, "_start_worker", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    batches = make_dataset(tiny(), UtteranceIndex(data, "wave"))
+    with pytest.raises(InputError, match=r"a data worker failed \(.*between two recordings.*the same command"):
+        list(make_loader(batches, 0, batches.steps_per_epoch, 1, False, timeout=60))
+
+
 def test_a_recording_that_vanishes_while_training(tmp_path, train):
     """One of 120 is within the share that is left out and counted; a second one stops the run in one sentence."""
     folder = make_data(tmp_path / "data", 120)
