@@ -25,7 +25,7 @@ def recipe(tmp_path_factory):
     recipe = recipe_copy.make(tmp_path_factory.mktemp("cluster"))
     (recipe / "data").mkdir()
     make_data(recipe / "data/x")
-    for name, steps in (("short", 6), ("long", 500)):
+    for name, steps in (("short", 6), ("long", 250)):
         (recipe / f"conf/{name}.yaml").write_text(CONF.replace("STEPS", str(steps)))
     return recipe
 
@@ -57,7 +57,7 @@ def test_two_nodes_are_two_ranks(system, recipe):
     # In Slurm a task takes all of a node's cores, so that the other one has to run on the other node.
     cmd = f"{system.program}{' --num-threads 4' if system.name == 'slurm' else ''}"
     process = train(system, recipe, exp, "--cmd", cmd, "--nodes", "2", "--wait", "3")
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     logs = [(recipe / exp / f"log/train.node{node}.log").read_text() for node in (1, 2)]
     assert "2 rank(s) on cpu" in "".join(logs) and "node 2 of 2 looks for node 1" in logs[1]
@@ -76,10 +76,21 @@ def test_a_warned_training_saves_goes_back_and_ends_the_same(slurm, recipe):
         for job in jobs:
             slurm.call("scancel", "--batch", "--signal=USR1", f"{job}_{task}")
         wait_for(lambda before=jobs: {*slurm.jobs()} - before, 100)   # submitted again
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     assert output.count("is submitted again") >= 4 and (recipe / "exp/warned/log/train.node1.log.1").exists()
     assert torch.equal(weights(recipe / "exp/warned"), here(recipe, "exp/undisturbed2", "--ranks", "2", conf="long"))
+
+
+def test_a_preempted_training_goes_back_and_ends_the_same(slurm, recipe):
+    """A job of a partition with higher priority takes both nodes."""
+    process = train(slurm, recipe, "exp/preempted", "--cmd", f"{slurm.program} -p low", "--requeue", "true", conf="long")
+    wait_for(lambda: lines(recipe / "exp/preempted/progress.jsonl") > 10, 200)
+    slurm.call("srun", "-p", "high", "-N", "2", "-c", "4", "true")
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    assert output.count("is submitted again") == 1 and "asked to stop: saved" in (recipe / "exp/preempted/log/train.log.1").read_text()
+    assert torch.equal(weights(recipe / "exp/preempted"), here(recipe, "exp/undisturbed", conf="long"))
 
 
 def test_a_training_whose_place_is_wanted_goes_back_and_ends_the_same(gridengine, recipe):
@@ -87,7 +98,7 @@ def test_a_training_whose_place_is_wanted_goes_back_and_ends_the_same(gridengine
     process = train(gridengine, recipe, "exp/wanted", "--requeue", "true", conf="long")
     wait_for(lambda: lines(recipe / "exp/wanted/progress.jsonl") > 10, 200)
     gridengine.call("qmod", "-sj", *gridengine.jobs())
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     assert output.count("is submitted again") == 1 and (recipe / "exp/wanted/log/train.log.1").exists()
     assert torch.equal(weights(recipe / "exp/wanted"), here(recipe, "exp/undisturbed", conf="long"))
