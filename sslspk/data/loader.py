@@ -64,7 +64,7 @@ def _batches(batches: Iterator[dict], dataset: torch.utils.data.Dataset, reading
         known = str(err).startswith((SILENT, "DataLoader worker"))   # which may have died before it could tell its process id
         died = _dead(set(workers), seconds=0 if str(err).startswith(SILENT) else 5)
         if died or known:
-            _kill(set(workers))
+            _kill_workers()
         signal.signal(signal.SIGCHLD, torchs)
         if not died and not known:
             raise
@@ -102,12 +102,11 @@ def _dead(workers: set[int], seconds: float) -> set[int]:
         time.sleep(0.05)
 
 
-def _kill(workers: set[int]) -> None:
-    """End the workers that are left; one that hangs hears nothing else, and the end of the program would wait for it."""
+def _kill_workers() -> None:
+    """End all that are left, with a known process id or not: one that hangs hears nothing else, and the program would wait for it."""
     for process in multiprocessing.active_children():
-        if process.pid in workers:
-            process.kill()
-            process.join()
+        process.kill()
+        process.join()
 
 
 def _sentence(dataset: torch.utils.data.Dataset, units: Iterable[int], what: str) -> str:

@@ -182,13 +182,15 @@ def test_a_data_worker_that_dies_or_hangs_names_its_recording(data, number, said
     assert not multiprocessing.active_children()   # a stopped one would be waited for at the end of the program
 
 
-def test_a_data_worker_that_dies_before_it_reads_anything(data, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_data_worker_that_dies_or_hangs_before_it_reads_anything(data, number, monkeypatch):
     from sslspk.data import loader
     from sslspk.data.index import UtteranceIndex
-    monkeypatch.setattr(loader, "_start_worker", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(loader, "_start_worker", lambda *_: os.kill(os.getpid(), number))
     batches = make_dataset(tiny(), UtteranceIndex(data, "wave"))
     with pytest.raises(InputError, match=r"a data worker failed \(.*between two recordings.*the same command"):
-        list(make_loader(batches, 0, batches.steps_per_epoch, 1, False, timeout=60))
+        list(make_loader(batches, 0, batches.steps_per_epoch, 1, False, timeout=10))
+    assert not multiprocessing.active_children()
 
 
 def test_a_recording_that_vanishes_while_training(tmp_path, train):
