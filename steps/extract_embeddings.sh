@@ -20,6 +20,10 @@ data=$1 model=$2/final.pt out=$3
 
 [ -s "$model" ] || { echo "$0: error: there is no $model; train it with steps/train.sh" >&2; exit 1; }
 scp=$data/wav.scp
+if [ ! -f "$scp" ] && [ -f "$data/utt2num_samples" ]; then
+  echo "$0: error: there is no $scp, though $data/utt2num_samples counts its samples; run the stage that prepares it" >&2
+  exit 1
+fi
 [ -f "$scp" ] || scp=$data/feats.scp
 [ -f "$scp" ] || { echo "$0: error: $data has neither wav.scp nor feats.scp; run the stage that prepares it" >&2; exit 1; }
 key="extract_embeddings $weights $untrained${layer:+ $layer}"

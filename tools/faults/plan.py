@@ -69,6 +69,7 @@ def plan(count: int, seed: int, costs: dict[str, float], only: str = "", pairs: 
     faults = []
     for number, (kind, stage) in enumerate(chosen):
         files = BY_NAME[stage].reads if kind.endswith("input") else BY_NAME[stage].writes
+        files = BY_NAME[stage].listed or files if kind == "lost input" else files
         faults.append(Fault(number, kind, stage, rng.uniform(0.02, 0.9), rng.choice(files), rng.randrange(2 ** 31),
                             rng.randrange(120)))
     return faults

@@ -20,13 +20,15 @@ WRITTEN = {   # whole configurations in place of those of egs/voxceleb/conf/mini
 
 @dataclass(frozen=True)
 class Stage:
-    """words: the command; reads, writes: patterns of files relative to the recipe, one of which a fault damages."""
+    """words: the command; reads, writes: patterns of files relative to the recipe, one of which a fault damages. listed: those of
+    `reads` that something names, so that it can be noticed when they are gone (none: all)."""
 
     name: str
     words: tuple[str, ...]
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     writes_to: str   # the folder that a full or read-only disk is about
+    listed: tuple[str, ...] = ()
 
 
 def run_sh(number: int, nj: int = 1) -> tuple[str, ...]:
@@ -52,7 +54,9 @@ def below(folder: str, names: tuple[str, ...]) -> tuple[str, ...]:
 STAGES = (
     Stage("prepare", run_sh(0), ("data_mini/corpora/VoxCeleb1/*/wav/*/*/*.wav", "data_mini/corpora/VoxCeleb1/veri_test2.txt",
                                  "data_mini/corpora/VoxCeleb1/vox1_meta.csv", "data_mini/corpora/musan/*/*/*.wav"),
-          (*below(TEST, (*TABLES, "spk2utt", "trials_veri_test2")), *below(DEV, TABLES), "data_mini/musan_noise/wav.scp"), "data_mini"),
+          (*below(TEST, (*TABLES, "spk2utt", "trials_veri_test2")), *below(DEV, TABLES), "data_mini/musan_noise/wav.scp"), "data_mini",
+          listed=("data_mini/corpora/VoxCeleb1/test/wav/*/*/*.wav", "data_mini/corpora/VoxCeleb1/veri_test2.txt",
+                  "data_mini/corpora/VoxCeleb1/vox1_meta.csv")),
     Stage("features", run_sh(1, 2), (*below(TEST, TABLES[:2]), *below(DEV, TABLES[:2]), "data_mini/corpora/VoxCeleb1/*/wav/*/*/*.wav"),
           (*below(TEST, ("feats.scp", "vad.scp", "utt2num_frames", "data/feats_*.ark", "data/vad_*.ark", ".make_feats/.done")), *AUDIO,
            f"{PACKED}/.done"), "data_mini"),

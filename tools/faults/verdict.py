@@ -121,7 +121,7 @@ def require_sentence(log: Path) -> None:
 def names(said: str, path: Path) -> bool:
     """Whether a line of error or warning names the file."""
     lines = [line for line in said.splitlines() if re.search(r"error|warning|left out|broken", line, re.IGNORECASE)]
-    return any("/".join(path.parts[-2:]) in line for line in lines)   # the name alone many files have
+    return any(f"{folder}/{path.name}" in line for line in lines for folder in (path.parent.name, "*"))   # the name alone many files have
 
 
 def last_line(log: Path) -> str:
