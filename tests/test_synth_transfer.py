@@ -49,7 +49,7 @@ def check_wav(path: Path) -> np.ndarray:
 
 
 def test_only_what_is_asked_for_and_the_bytes_do_not_depend_on_the_jobs(corpora, tmp_path):
-    assert sorted(p.name for p in corpora.iterdir()) == ["ADReSS", "IEMOCAP"]
+    assert sorted(p.name for p in corpora.glob("[!.]*")) == ["ADReSS", "IEMOCAP"]
     make(tmp_path / "one", "--nj", "1")
     assert digest(tmp_path / "one") == digest(corpora)
     make(tmp_path / "other", "--seed", "1")
