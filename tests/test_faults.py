@@ -8,17 +8,11 @@ import pytest
 import recipe_copy
 import soundfile
 from recipe_copy import overrides, run, sh, snapshot
+from tones import conf_text
 
 from sslspk.io import ark, datadir, table
 
-CONF = """
-features: {num_mel_bins: 20}
-cmvn: {cmn: utterance}
-data: {batch_size: 4, workers: 0}
-encoder: {name: tdnn, channels: 8, pooled_channels: 12, embed_dim: 6, segment_layers: 1}
-method: {name: dino, out_dim: 16, hidden_dim: 8, bottleneck_dim: 4, crops: [{count: 2, seconds: 0.4}, {count: 2, seconds: 0.3}]}
-train: {steps: 4, lr: 0.01, lr_batch: null, warmup_epochs: 0, log_every: 1, save_every: 1}
-"""
+CONF = conf_text(steps=4, log_every=1, save_every=1)
 SPKS = 4
 STEPS = {   # each of them reads data/X and owns what it writes
     "make_feats": ("steps/make_feats.sh", "--nj", "1", "--conf", "conf/fbank.yaml", "DATA"),

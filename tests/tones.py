@@ -1,9 +1,23 @@
-"""A tiny packed corpus of tones, for trainings that take about a second."""
+"""A tiny packed corpus of tones and a tiny DINO, for trainings that take about a second."""
+import json
+import subprocess
+import sys
+
 import numpy as np
 
+from sslspk.config import check
 from sslspk.io import audio, datadir, table
+from sslspk.train.config import SystemConfig
 
 RATE = 16000
+TINY = {
+    "features": {"num_mel_bins": 20}, "cmvn": {"cmn": "utterance"},
+    "data": {"batch_size": 4, "workers": 0},
+    "encoder": {"name": "tdnn", "channels": 8, "pooled_channels": 12, "embed_dim": 6, "segment_layers": 1},
+    "method": {"name": "dino", "out_dim": 16, "hidden_dim": 8, "bottleneck_dim": 4, "crops": [
+        {"count": 2, "seconds": 0.4}, {"count": 2, "seconds": 0.3}]},
+    "train": {"steps": 6, "optimizer": "adamw", "lr": 0.01, "lr_batch": None, "warmup_epochs": 0, "log_every": 2, "save_every": 2},
+}
 
 
 def make_data(folder, count=12):
@@ -20,3 +34,32 @@ def make_data(folder, count=12):
     wav = table.read(folder / "pack.scp")
     datadir.write(folder, wav=wav, utt2spk={u: u.split("-")[0] for u in wav}, utt2num_samples=lengths)
     return folder
+
+
+def merged(**changes):
+    """TINY with dotted changes, e.g. merged(**{"train.steps": 8})."""
+    tree = json.loads(json.dumps(TINY))
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        part = tree
+        for name in parents:
+            part = part.setdefault(name, {})
+        part[last] = value
+    return tree
+
+
+def tiny(**changes) -> SystemConfig:
+    return check(SystemConfig, merged(**changes), "the test")
+
+
+def command(*args):
+    return [sys.executable, "-m", "sslspk.bin.train", *map(str, args)]
+
+
+def run(*args, **kw):
+    return subprocess.run(command(*args), capture_output=True, text=True, check=False, **kw)
+
+
+def conf_text(**train) -> str:
+    """TINY as the text of a configuration (JSON is YAML), with other options of training."""
+    return json.dumps({**TINY, "train": {"lr": 0.01, "lr_batch": None, "warmup_epochs": 0, **train}})

@@ -35,8 +35,9 @@ def main() -> int:
     from sslspk.train.config import SystemConfig
     chosen = [f"train.init_from={args.init_from}"] if args.init_from else []
     config = load(SystemConfig, args.conf, args.set + chosen)
-    if (args.exp / "final.pt").exists() and not _is_damaged(args.exp):
-        return _already_done(args.exp, config, args.data)
+    finished = _finished(args.exp)
+    if finished:
+        return _already_done(args.exp, finished["info"], config, args.data)
     if args.finished:
         return AGAIN
 
@@ -63,28 +64,27 @@ def _train(config, args) -> int:
     return train(prepare(config, args.data, args.exp, device, say))
 
 
-def _is_damaged(exp: Path) -> bool:
-    """Whether final.pt cannot be read; the checkpoints make it again."""
+def _finished(exp: Path) -> dict | None:
+    """What final.pt holds; None where there is none, or a damaged one that the checkpoints make again."""
+    if not (exp / "final.pt").exists():
+        return None
     from sslspk.errors import InputError
     from sslspk.train import checkpoint
     try:
-        checkpoint.load(exp / "final.pt")
+        return checkpoint.load(exp / "final.pt")
     except InputError as err:
         if not checkpoint.checkpoints(exp):
             raise InputError(f"{err} There is no checkpoint to make it from; remove it, and the same command trains anew.") from None
         print(f"warning: {err} It is made again from the checkpoints.")
-        return True
-    return False
+        return None
 
 
-def _already_done(exp: Path, config, data: Path) -> int:
+def _already_done(exp: Path, info: dict, config, data: Path) -> int:
     """A finished run is left alone, but only when it is the run that was asked for."""
     from sslspk.data.index import UtteranceIndex
     from sslspk.errors import InputError
-    from sslspk.train import checkpoint
     from sslspk.train.job import require_same, require_same_start, start_of
     require_same(exp, config)
-    info = checkpoint.load(exp / "final.pt")["info"]
     now = UtteranceIndex(data, config.data.road, table_name=config.data.labels).fingerprint()
     require_same_start(exp, info, start_of(config))
     if info["data"] != now:

@@ -58,10 +58,15 @@ def alone(folder: str | os.PathLike) -> Iterator[None]:
             file.seek(0)
             print(f"{os.fspath(folder)} is being written by {file.read().strip()}; waiting for its end", file=sys.stderr)
             fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {os.uname().nodename} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-        file.flush()
+        sign(file)
         yield
+
+
+def sign(file: IO) -> None:
+    """Write into a lock file (opened with a+) who holds it, for those who meet it."""
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {os.uname().nodename} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+    file.flush()
 
 
 def _sync_folder(folder: str) -> None:

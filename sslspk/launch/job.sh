@@ -20,6 +20,10 @@ for signal in USR1 USR2 TERM XCPU; do
   trap "forward $signal" "$signal"
 done
 
+# The job's share of the machine, which torch and numpy would otherwise take whole.
+threads=${SLURM_CPUS_PER_TASK:-${NSLOTS:-$threads}}
+export OMP_NUM_THREADS=$threads
+
 cd "$cwd" || exit 1
 if [ -n "$name" ]; then
   line=${line//"$name"/$number} log=${log//"$name"/$number}

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 
 from sslspk.errors import InputError, entry
+from sslspk.launch.processes import running
 from sslspk.launch.request import Request, log_path, outcome, parse, pick, report, seconds_of, shell_line, write_footer, write_header
 
 GRACE = 30.0  # seconds (SSLSPK_GRACE_SECONDS changes it: in a batch system's job, to what is left before its end)
@@ -141,7 +142,7 @@ class Local:
         self.reasons = {job.number: f"ended because job {first} had failed" for job in self.running.values()}
         self._signal_all(signal.SIGTERM)
         end = time.monotonic() + self.grace
-        while time.monotonic() < end and _alive(set(self.running)):
+        while time.monotonic() < end and any(group in self.running for _, _, group in running()):
             self.waiting = True
             if self.caught:
                 raise _Stopped
@@ -172,7 +173,7 @@ class Local:
         self.waiting = False
         self._signal_all(signal.SIGTERM)
         end = time.monotonic() + self.grace
-        while time.monotonic() < end and _alive(set(self.running)):
+        while time.monotonic() < end and any(group in self.running for _, _, group in running()):
             time.sleep(0.05)
         self._signal_all(signal.SIGKILL)
         for job in self.running.values():
@@ -218,21 +219,6 @@ def _signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
     except ProcessLookupError:
         return  # it has ended in the meantime
-
-
-def _alive(groups: set[int]) -> bool:
-    """Whether any process of these process groups runs. A zombie that nobody has buried yet does not count."""
-    for name in os.listdir("/proc"):
-        if not name.isdecimal():
-            continue
-        try:
-            with open(f"/proc/{name}/stat") as file:
-                state, _, group = file.read().rpartition(")")[2].split()[:3]
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while we were looking
-        if int(group) in groups and state != "Z":
-            return True
-    return False
 
 
 def main() -> int:

@@ -24,6 +24,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from sslspk.errors import InputError
 from sslspk.io.files import atomic_write
+from sslspk.launch.processes import running
 from sslspk.train import distributed, failures
 from sslspk.train.failures import REQUEUE, STOPPED
 
@@ -92,7 +93,7 @@ def _launch_config(ranks: int, nodes: int, node: int, address: str, identity: st
 def _pass_on_signals() -> None:
     """SIGTERM and SIGUSR1 go on to the ranks, for which torch's agent would leave no more than 30 s to save."""
     def pass_on(number, frame):
-        ranks = _children()
+        ranks = [pid for pid, parent, _ in running() if parent == os.getpid()]
         for pid in ranks:
             os.kill(pid, number)
         if not ranks:
@@ -100,18 +101,6 @@ def _pass_on_signals() -> None:
 
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, pass_on)
-
-
-def _children() -> list[int]:
-    found = []
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            state, parent = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[:2]
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while we were looking
-        if int(parent) == os.getpid() and state != "Z":
-            found.append(int(name))
-    return found
 
 
 def _meet(exp: Path, address: str, nodes: int, node: int, end: float, wait_minutes: float) -> tuple[str, str]:

@@ -1,8 +1,6 @@
 """Everything a run needs before its first step: data, model, optimizer, and the place where it stopped last time."""
 import errno
 import fcntl
-import os
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from sslspk.errors import InputError
 from sslspk.features import specaug
 from sslspk.features.fbank import Extractor
 from sslspk.io import results
-from sslspk.io.files import atomic_write
+from sslspk.io.files import atomic_write, sign
 from sslspk.io.provenance import git_commit
 from sslspk.methods import build as build_method
 from sslspk.methods.base import Corpus, Method
@@ -174,9 +172,7 @@ def _claim(config: SystemConfig, exp: Path) -> None:
                 raise InputError(f"{exp}: another training is at work there ({holder}); wait for it, stop it, or choose another "
                                  "directory.") from None
             print(f"warning: no file can be locked in {exp} ({err.strerror}); see to it that no other training writes there.", flush=True)
-        _claim.lock.truncate(0)
-        _claim.lock.write(f"process {os.getpid()} on {os.uname().nodename} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-        _claim.lock.flush()
+        sign(_claim.lock)
         for left in (exp / "ckpt").glob(".*.tmp"):   # half-written when a run was killed
             left.unlink()
         if checkpoint.checkpoints(exp):

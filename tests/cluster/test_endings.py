@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import System, wait_for
+from systems import System
+from waiting import wait_for
 
 from sslspk.launch.request import read_status
 

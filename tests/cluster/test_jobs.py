@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import wait_for
+from waiting import wait_for
 
 from sslspk.launch.request import read_status
 
@@ -40,12 +40,12 @@ def test_words_and_environment_arrive_once(system, tmp_path):
     given, environment = json.loads(body(tmp_path / "one.log"))
     assert given == ["two words", "it's so", 'say "x" $HOME', "", "2", "a", "done", "$SSLSPK_A"]
     assert (tmp_path / "count").read_text() == "x\n"
-    assert environment["SSLSPK_A"] == "x y'\"$z`" and "OTHER" not in environment and environment.get("OMP_NUM_THREADS") != "7"
+    assert environment["SSLSPK_A"] == "x y'\"$z`" and "OTHER" not in environment and environment["OMP_NUM_THREADS"] == "1"
     assert environment["FROM_PATH_SH"] == environment["PATH"] == system.changed({})["PATH"]
-    everything = system.run(tmp_path, "-V", "two.log", "python3", "dump.py", OTHER="1", TWO_WORDS="a b")
+    everything = system.run(tmp_path, "-V", "--num-threads", "2", "two.log", "python3", "dump.py", OTHER="1", TWO_WORDS="a b")
     assert everything.returncode == 0, everything.stderr
     environment = json.loads(body(tmp_path / "two.log"))[1]
-    assert (environment["OTHER"], environment["TWO_WORDS"]) == ("1", "a b")
+    assert (environment["OTHER"], environment["TWO_WORDS"], environment["OMP_NUM_THREADS"]) == ("1", "a b", "2")
 
 
 def test_failures_are_told_by_the_status_and_by_nothing_that_is_printed(system, tmp_path):

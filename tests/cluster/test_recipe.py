@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import recipe_copy
-from conftest import System, wait_for
 from recipe_copy import SMALL, SYNTH, overrides
+from systems import System
+from waiting import wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 VARIANT = {"slurm": "# Slurm", "gridengine": "# Grid Engine"}

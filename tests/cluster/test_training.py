@@ -4,20 +4,12 @@ import subprocess
 import pytest
 import recipe_copy
 import torch
-from conftest import wait_for
-from tones import make_data
+from tones import conf_text, make_data
+from waiting import wait_for
 
 from sslspk.train import checkpoint
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-CONF = """
-features: {num_mel_bins: 20}
-cmvn: {cmn: utterance}
-data: {batch_size: 4, workers: 0}
-encoder: {name: tdnn, channels: 8, pooled_channels: 12, embed_dim: 6, segment_layers: 1}
-method: {name: dino, out_dim: 16, hidden_dim: 8, bottleneck_dim: 4, crops: [{count: 2, seconds: 0.4}, {count: 2, seconds: 0.3}]}
-train: {steps: STEPS, lr: 0.01, lr_batch: null, warmup_epochs: 0, log_every: 5, save_every: 100000}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +18,7 @@ def recipe(tmp_path_factory):
     (recipe / "data").mkdir()
     make_data(recipe / "data/x")
     for name, steps in (("short", 6), ("long", 250)):
-        (recipe / f"conf/{name}.yaml").write_text(CONF.replace("STEPS", str(steps)))
+        (recipe / f"conf/{name}.yaml").write_text(conf_text(steps=steps, log_every=5, save_every=100000))
     return recipe
 
 
@@ -37,10 +29,10 @@ def train(system, recipe, exp, *words, conf="short"):
                             env=system.changed(recipe_copy.environment() | {"SSLSPK_ASK_SECONDS": "1", "SSLSPK_INTERFACE": "lo"}))
 
 
-def here(recipe, exp, *words, conf="short"):
-    """The same on this machine, undisturbed; its weights."""
+def here(recipe, exp, *words, conf="short", threads=1):
+    """The same on this machine, undisturbed, each rank on as many threads as the job had (they settle the bits); its weights."""
     if not (recipe / exp / "final.pt").exists():
-        recipe_copy.run(recipe, "steps/train.sh", "--conf", f"conf/{conf}.yaml", *words, "data/x", exp)
+        recipe_copy.run(recipe, "env", f"OMP_NUM_THREADS={threads}", "steps/train.sh", "--conf", f"conf/{conf}.yaml", *words, "data/x", exp)
     return weights(recipe / exp)
 
 
@@ -55,8 +47,8 @@ def lines(path):
 def test_two_nodes_are_two_ranks(system, recipe):
     exp = f"exp/nodes_{system.name}"
     # In Slurm a task takes all of a node's cores, so that the other one has to run on the other node.
-    cmd = f"{system.program}{' --num-threads 4' if system.name == 'slurm' else ''}"
-    process = train(system, recipe, exp, "--cmd", cmd, "--nodes", "2", "--wait", "3")
+    threads = 4 if system.name == "slurm" else 1
+    process = train(system, recipe, exp, "--cmd", f"{system.program} --num-threads {threads}", "--nodes", "2", "--wait", "3")
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     logs = [(recipe / exp / f"log/train.node{node}.log").read_text() for node in (1, 2)]
@@ -64,7 +56,7 @@ def test_two_nodes_are_two_ranks(system, recipe):
     if system.name == "slurm":
         nodes = {line for log in logs for line in log.splitlines() if line.startswith("# SLURM_JOB_NODELIST=")}
         assert nodes == {"# SLURM_JOB_NODELIST=n1", "# SLURM_JOB_NODELIST=n2"}
-    assert torch.equal(weights(recipe / exp), here(recipe, "exp/ranks", "--ranks", "2"))
+    assert torch.equal(weights(recipe / exp), here(recipe, f"{exp}_here", "--ranks", "2", threads=threads))
 
 
 def test_a_warned_training_saves_goes_back_and_ends_the_same(slurm, recipe):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 
 from sslspk.launch import conf, scheduler
 from sslspk.launch.endings import End, Endings, ending
@@ -24,13 +25,6 @@ SBATCH = """n=$(ls -d {here}/job.* 2> /dev/null | wc -l); n=$((n + 1)); mkdir {h
 cp "${{@: -1}}" {here}/job.$n/script; . {here}/on_submit; echo $n"""
 PROGRAMS = {"sbatch": SBATCH, "squeue": "echo x >> {here}/asked; cat {here}/states", "scontrol": ":", "sacct": ":",
             "scancel": 'echo "$@" >> {here}/cancelled; : > {here}/states'}
-
-
-def wait_for(condition, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.02)
 
 
 class Pretended:

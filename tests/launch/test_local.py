@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 
 from sslspk.errors import InputError
 from sslspk.launch.request import parse, read_status, shell_line, write_footer, write_header
@@ -27,13 +28,6 @@ def line(*words: str) -> str:
 
 def body(log: Path) -> str:
     return "\n".join(text for text in log.read_text().splitlines() if not text.startswith("#"))
-
-
-def wait_for(condition, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.02)
 
 
 def alive(pid: int) -> bool:

@@ -7,17 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 
 from sslspk.launch import conf, script
 from sslspk.launch.request import parse
 from sslspk.launch.slurm import Slurm
-
-
-def wait_for(condition, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.02)
 
 
 class Job:

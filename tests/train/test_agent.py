@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import command, merged, run
+from tones import command, merged, run
+from waiting import wait_for
 
 from sslspk.train import agent, checkpoint, failures
 
@@ -32,14 +33,6 @@ def weights(exp):
 
 def start(*words, **environment):
     return subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**CPU, **environment})
-
-
-def wait_for(condition, process, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.stdout.read()[-3000:]
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.05)
 
 
 def ranks_of(process):
@@ -66,7 +59,7 @@ def two_ranks(data, tmp_path, request):
     exp = tmp_path / "exp"
     process = start("--ranks", 2, "--conf", conf_file(tmp_path, **LONG, **getattr(request, "param", {})), data, exp)
     try:
-        wait_for(lambda: trains(exp), process)
+        wait_for(lambda: trains(exp), process=process)
         yield process, exp, ranks_of(process)
     finally:
         process.kill()
@@ -105,9 +98,9 @@ def test_a_signal_saves_and_the_same_command_goes_on(two_ranks, data, number):
     assert not any(Path(f"/proc/{pid}").exists() for pid in ranks.values())
     again = start("--ranks", 2, "--conf", exp.parent / "conf.yaml", data, exp)
     try:
-        wait_for(lambda: len(ranks_of(again)) == 2 and not (exp / failures.STOPPED).exists(), again)   # a failure from here on is one
+        wait_for(lambda: len(ranks_of(again)) == 2 and not (exp / failures.STOPPED).exists(), process=again)   # only from here on
         step, lines = int(saved.stem.removeprefix("step-")), exp / "progress.jsonl"
-        wait_for(lambda: json.loads(lines.read_text().splitlines()[-1])["step"] > step, again)
+        wait_for(lambda: json.loads(lines.read_text().splitlines()[-1])["step"] > step, process=again)
         told = [json.loads(line)["step"] for line in lines.read_text().splitlines()]
         assert told == list(range(1, told[-1] + 1))   # it went on, and did not begin anew
     finally:
@@ -141,7 +134,7 @@ def test_no_rank_leaves_before_the_first_one_has_saved(data, tmp_path):
     slow.write_text(SLOW)
     words = [str(word) for word in (slow, "--conf", conf_file(tmp_path, **LONG), data, exp)]
     process = subprocess.Popen([sys.executable, "-c", START, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=CPU)
-    wait_for(lambda: trains(exp), process)
+    wait_for(lambda: trains(exp), process=process)
     ranks = ranks_of(process)
     process.send_signal(signal.SIGTERM)
     while not checkpoint.checkpoints(exp):

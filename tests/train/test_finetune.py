@@ -4,8 +4,8 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import make_data, run, tiny
 from test_loop import CPU, final_weights, same, train_here
+from tones import make_data, run, tiny
 
 from sslspk.bin import classify, extract_embeddings
 from sslspk.config import check, to_yaml

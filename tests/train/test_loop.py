@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 import yaml
-from conftest import command, make_data, merged, run, tiny
+from tones import command, make_data, merged, run, tiny
 
 from sslspk.errors import InputError
 from sslspk.io import datadir, table

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 import yaml
-from conftest import command, make_data, merged, run, tiny
+from tones import command, make_data, merged, run, tiny
 
 from sslspk.bin.train import main
 from sslspk.config import load, read_yaml

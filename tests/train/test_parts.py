@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import tiny
+from tones import tiny
 
 from sslspk.errors import InputError
 from sslspk.features.augment import WaveAugment

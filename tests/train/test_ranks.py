@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 import yaml
-from conftest import merged
 from test_loop import train_here
+from tones import merged
 
 from sslspk.config import load
 from sslspk.train import checkpoint

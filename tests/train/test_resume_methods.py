@@ -1,8 +1,8 @@
 """Every kind of state survives: queue, prototypes, curricula, accumulated steps; and what a run takes over from another one."""
 import pytest
 import torch
-from conftest import make_data, tiny
 from test_loop import CPU, final_weights, same, train_here
+from tones import make_data, tiny
 
 from sslspk.errors import InputError
 from sslspk.io.results import joined

@@ -21,6 +21,20 @@ find_folder() {  # DIR: sets $dir; nothing to do without one
   [ -e "$dir/$marker" ] || die "$dir was not made by the script that brings a cluster up; name its folder."
 }
 
+take_down_options() {  # UP-SCRIPT ARGUMENT...: sets $keep and $dir; ends where there is nothing to do
+  keep=false
+  case ${2:-} in
+    --help|-h) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+    --keep) keep=true; set -- "$1" "${@:3}" ;;
+  esac
+  [ $# -eq 2 ] || die "name the folder that was given to $1."
+  find_folder "$2"
+}
+
+remove_folder() {  # unless --keep was given
+  if [ "$keep" = true ]; then : > "$dir/pids"; else rm -rf "$dir"; fi
+}
+
 free_ports() {  # N
   python3 - "$1" << 'PYTHON'
 import socket, sys

@@ -5,13 +5,7 @@
 set -euo pipefail
 # shellcheck source=tools/cluster/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-keep=false
-case ${1:-} in
-  --help|-h) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; exit 0 ;;
-  --keep) keep=true; shift ;;
-esac
-[ $# -eq 1 ] || die "name the folder that was given to gridengine_up.sh."
-find_folder "$1"
+take_down_options gridengine_up.sh "$@"
 if is_up; then
   # shellcheck source=/dev/null
   . "$dir/env.sh"
@@ -22,4 +16,4 @@ if is_up; then
 fi
 stop_recorded
 kill_jobs "SGE_ROOT=$dir" JOB_ID
-if [ "$keep" = true ]; then : > "$dir/pids"; else rm -rf "$dir"; fi
+remove_folder

@@ -5,13 +5,7 @@
 set -euo pipefail
 # shellcheck source=tools/cluster/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-keep=false
-case ${1:-} in
-  --help|-h) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; exit 0 ;;
-  --keep) keep=true; shift ;;
-esac
-[ $# -eq 1 ] || die "name the folder that was given to slurm_up.sh."
-find_folder "$1"
+take_down_options slurm_up.sh "$@"
 if is_up; then
   export SLURM_CONF=$dir/slurm.conf
   if timeout 5 scancel --user="$(id -un)" 2> /dev/null; then   # a job outlives its slurmd
@@ -21,4 +15,4 @@ if is_up; then
 fi
 stop_recorded
 kill_jobs "SLURM_CONF=$dir/slurm.conf" SLURM_JOB_ID
-if [ "$keep" = true ]; then : > "$dir/pids"; else rm -rf "$dir"; fi
+remove_folder
