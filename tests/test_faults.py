@@ -225,6 +225,14 @@ def test_lists_and_scores_that_do_not_fit(recipe):
     refused(sh(recipe, "steps/plot_det.sh", "--trials", "data/trials_x", "exp/det.png", "A=exp/tiny/scores"), "scores_trials_x:6", "'nan'")
     refused(sh(recipe, "bash", "-c", ". ./path.sh; python3 -m sslspk.bin.metrics data/trials_x exp/tiny/scores/scores_trials_x"),
             "scores_trials_x:6", "'nan'")
+    shutil.copytree(recipe / "exp/tiny/scores", recipe / "exp/old")
+    lines(recipe / "exp/old/scores_trials_x", lambda x: x[:5])
+    for damaged, named in ((text.splitlines()[0] + "\n", ("exp/old/scores_trials_x:2", "is not in data/trials_x")),
+                           (text.splitlines()[-1] + "\n", ("exp/old/scores_trials_x", "line 1 of data/trials_x")),
+                           ("\0" * 20 + text[20:], ("data/trials_x:1: zero bytes",))):
+        trials.write_text(damaged)
+        refused(sh(recipe, "steps/plot_det.sh", "--trials", "data/trials_x", "exp/det.png", "A=exp/old"), *named)
+    trials.write_text(text)
     assert not (recipe / "exp/det.png").exists()
 
 

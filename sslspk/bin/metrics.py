@@ -50,7 +50,7 @@ def measure(args: argparse.Namespace, trials=None, scores=None) -> tuple[dict, t
     from sslspk.metrics import report
     if trials is None:
         trials = trial_list.read(args.trials)
-        scores = score_file.align(trials, score_file.read(args.scores), args.scores)
+        scores = score_file.align(trials, score_file.read(args.scores), args.scores, args.trials)
     figures = {"trials": args.trials, "trials_md5": files.md5(args.trials), "p_target": list(report.P_TARGETS)}
     figures |= report.report(trials, scores, utt2spk=args.utt2spk and table.read(args.utt2spk),
                              spk2gender=args.spk2gender and table.read(args.spk2gender),

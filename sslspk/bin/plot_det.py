@@ -43,7 +43,7 @@ def plot(trials: str, out: str, systems: dict[str, str], title: str | None = Non
     from sslspk.io import trials as trial_list
     from sslspk.metrics import verification
     pairs = trial_list.read(trials)
-    curves = {system: verification.det_curve(score_file.align(pairs, score_file.read(path), path), pairs.target)
+    curves = {system: verification.det_curve(score_file.align(pairs, score_file.read(path), path, trials), pairs.target)
               for system, path in systems.items()}
     save(draw(curves, list_name(trials) if title is None else title, p_target), out)
 

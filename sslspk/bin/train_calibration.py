@@ -63,7 +63,7 @@ def gather(args: argparse.Namespace, trials: "Trials") -> "tuple[np.ndarray, tup
     from sslspk.backend import calibration
     from sslspk.io import embeddings, table
     from sslspk.io import scores as score_file
-    columns = [score_file.align(trials, score_file.read(path), path)[:, None] for path in args.scores]
+    columns = [score_file.align(trials, score_file.read(path), path, args.trials)[:, None] for path in args.scores]
     quality = []
     if args.utt2dur:
         durations = calibration.log_durations(table.read(args.utt2dur), args.utt2dur)

@@ -15,12 +15,15 @@ def read(path: str | os.PathLike, form: str) -> tuple[np.ndarray, np.ndarray, np
     """The three columns as bytes arrays (N,). `form` describes a good line for the message about a bad one.
 
     A byte order mark, blanks at line ends, CRLF and blank lines at the end of the file are let pass.
-    Raises InputError naming file and line for a line that has not exactly three fields, or an empty file.
+    Raises InputError naming file and line for a line that has not exactly three fields or holds zero bytes, or an empty file.
     """
     path = os.fspath(path)
     data = files.read_bytes(path).removeprefix(b"\xef\xbb\xbf").rstrip()
     if not data:
         raise InputError(f"{path} is empty; it must hold lines of the form \"{form}\".")
+    if b"\0" in data:
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise InputError(f"{path}:{line}: zero bytes, as a crash of the machine or a full disk leaves them; make the file again.")
     counts = _fields_per_line(data)
     if (counts != 3).any():
         line = int(np.flatnonzero(counts != 3)[0])

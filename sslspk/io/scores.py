@@ -51,16 +51,16 @@ def write(path: str | os.PathLike, enrol: Sequence[str], test: Sequence[str], sc
         file.writelines(lines)
 
 
-def align(trials: Trials, scores: Scores, path: str | os.PathLike = "scores") -> np.ndarray:
-    """Scores in the order of the trials: (N,) float64. path: the file that the scores are from, for the messages.
+def align(trials: Trials, scores: Scores, path: str | os.PathLike = "scores", listed: str | os.PathLike = "the trials") -> np.ndarray:
+    """Scores in the order of the trials: (N,) float64. path, listed: the files that scores and trials are from, for the messages.
 
-    Raises InputError naming file and pair: a trial without a score, a score without a trial, a pair with two scores.
+    Raises InputError naming both files and the pair: a trial without a score, a score without a trial, a pair with two scores.
     """
     same = len(trials.enrol) == len(scores.enrol)
     if same and np.array_equal(trials.enrol, scores.enrol) and np.array_equal(trials.test, scores.test):
         return scores.score
     aligned = _reordered(trials, scores, _digest(trials), _digest(scores)) if same else None
-    return _matched(trials, scores, os.fspath(path)) if aligned is None else aligned
+    return _matched(trials, scores, os.fspath(path), os.fspath(listed)) if aligned is None else aligned
 
 
 def _reordered(trials: Trials, scores: Scores, wanted: np.ndarray, given: np.ndarray) -> np.ndarray | None:
@@ -91,25 +91,25 @@ def _digest(pairs: Trials | Scores) -> np.ndarray:
     return total
 
 
-def _matched(trials: Trials, scores: Scores, path: str) -> np.ndarray:
+def _matched(trials: Trials, scores: Scores, path: str, listed: str) -> np.ndarray:
     """As `align`, for lists that are not merely in different orders; slower, and names what does not fit."""
     wanted, given = _pair_codes(trials, scores)
     order = np.argsort(given, kind="stable")
     given_sorted, score_sorted = given[order], scores.score[order]
     twice = np.flatnonzero((given_sorted[1:] == given_sorted[:-1]) & (score_sorted[1:] != score_sorted[:-1]))
     if len(twice):
-        raise _misfit(path, scores, order[twice[0] + 1], "has two different scores; keep one")
+        raise _misfit(path, scores, order[twice[0] + 1], f"of {listed} has two different scores; keep one")
     place = np.minimum(np.searchsorted(given_sorted, wanted), len(given_sorted) - 1)
     missing = np.flatnonzero(given_sorted[place] != wanted)
     if len(missing):
         row = missing[0]
-        raise InputError(f"{path}: {trials.enrol[row]} {trials.test[row]}, line {row + 1} of the trials, has no score; "
-                         "score this list again.")
+        raise InputError(f"{path}: {trials.enrol[row]} {trials.test[row]}, line {row + 1} of {listed}, has no score; "
+                         "score this list again, or mend it.")
     used = np.zeros(len(given_sorted), bool)
     used[place] = True
     if used.sum() < 1 + np.count_nonzero(np.diff(given_sorted)):
         unknown = np.flatnonzero(~np.isin(given, wanted))
-        raise _misfit(path, scores, unknown[0], "has a score but is not in the trial list; use the list that was scored")
+        raise _misfit(path, scores, unknown[0], f"has a score but is not in {listed}; use the list that was scored")
     return score_sorted[place]
 
 

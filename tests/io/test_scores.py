@@ -76,7 +76,7 @@ def test_both_ways_of_aligning_agree_whatever_the_lists():
         trials, scored = make_trials(pairs), make_scores(given, [value[pair] for pair in given])
         expected = [value[pair] for pair in pairs]
         digests = scores._digest(trials), scores._digest(scored)
-        assert scores._reordered(trials, scored, *digests).tolist() == scores._matched(trials, scored, "s").tolist() == expected
+        assert scores._reordered(trials, scored, *digests).tolist() == scores._matched(trials, scored, "s", "t").tolist() == expected
 
 
 def test_pairs_with_one_digest_are_told_apart():
@@ -98,14 +98,14 @@ def test_a_trial_listed_twice_gets_its_score_twice():
 
 
 @pytest.mark.parametrize(("pairs", "values", "message"), [
-    ([("a", "b")], [1], "the_scores: c d, line 2 of the trials, has no score"),
-    ([("c", "d"), ("a", "b"), ("a", "d")], [1, 2, 3], "the_scores:3: the pair a d has a score but is not in the trial list"),
+    ([("a", "b")], [1], "the_scores: c d, line 2 of the_list, has no score"),
+    ([("c", "d"), ("a", "b"), ("a", "d")], [1, 2, 3], "the_scores:3: the pair a d has a score but is not in the_list; use"),
     ([("c", "d"), ("x", "y"), ("a", "b")], [1, 2, 3], "the_scores:2: the pair x y has a score but"),
-    ([("c", "d"), ("a", "b"), ("c", "d")], [1, 2, 3], "the_scores:3: the pair c d has two different scores"),
+    ([("c", "d"), ("a", "b"), ("c", "d")], [1, 2, 3], "the_scores:3: the pair c d of the_list has two different scores"),
 ])
 def test_lists_that_do_not_belong_together(pairs, values, message):
     with pytest.raises(InputError) as caught:
-        scores.align(make_trials([("a", "b"), ("c", "d")]), make_scores(pairs, values), "the_scores")
+        scores.align(make_trials([("a", "b"), ("c", "d")]), make_scores(pairs, values), "the_scores", "the_list")
     assert message in str(caught.value)
 
 

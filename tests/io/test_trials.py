@@ -33,6 +33,7 @@ def test_both_forms_and_what_real_lists_carry(tmp_path, text):
     ("1 a b\n2 a b\n", "t:2: the label is '2'"),
     ("a b target\n1 a b\n", "t:2: the label is 'b'"),
     ("x y z\n", "t:1: the label is 'x'"),
+    ("a b target\n\0\0 b target\n", "t:2: zero bytes"),
 ])
 def test_bad_lines_are_named(tmp_path, text, message):
     (tmp_path / "t").write_text(text)
