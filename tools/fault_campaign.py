@@ -13,7 +13,9 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from faults.bench import Bench, code_md5
 from faults.plan import KINDS, Fault, plan
@@ -78,6 +80,19 @@ def campaign(args: argparse.Namespace, part: int) -> dict[str, dict]:
     return rows
 
 
+def share(args: argparse.Namespace, part: int) -> NoReturn:
+    """What a child does; it tells itself what stops it, as os._exit does not."""
+    try:
+        campaign(args, part)
+    finally:
+        err = sys.exc_info()[1]
+        if isinstance(err, SystemExit):
+            print(err, file=sys.stderr, flush=True)
+        elif err:
+            traceback.print_exc()
+        os._exit(err is not None)
+
+
 def report(fault: Fault, row: dict) -> None:
     text = f"{fault.number:4d} {row['verdict']:8s} {fault.kind:16s} {fault.stage:9s} {row['seconds']:5.1f} s  {row['why']}"
     tqdm.write(text, file=sys.stdout)
@@ -111,10 +126,7 @@ def main() -> int:
     for part in range(1, args.jobs):
         child = os.fork()
         if child == 0:
-            try:
-                campaign(args, part)
-            finally:
-                os._exit(sys.exc_info()[0] is not None)
+            share(args, part)
         children.append((part, child))
     rows = campaign(args, 0)
     for part, child in children:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 SYSTEM = "simclr_tdnn"
 SYNTH = ("--speakers 6 --test-speakers 4 --sessions 2 --utts 2 --seconds 1.2 2.0 --trials 60 --musan-files 2 --rooms 1 --rirs 1 "
          "--voxceleb2-speakers 4")
+TIMEOUT = 20   # seconds after which a training notices that one of its processes hangs
 SHRUNK = {   # what the copied configurations say in place of what they say in egs/voxceleb/conf/mini
     "mini": {"batch_size: 64": "batch_size: 8", "workers: 0": "workers: 2", "steps: 80": "steps: 6", "save_every: 50": "save_every: 1",
-             "log_every: 10": "log_every: 1\n  timeout_seconds: 20", "channels: 96": "channels: 8",
+             "log_every: 10": f"log_every: 1\n  timeout_seconds: {TIMEOUT}", "channels: 96": "channels: 8",
              "pooled_channels: 288": "pooled_channels: 24", "embed_dim: 192": "embed_dim: 12"},
 }
 WRITTEN = {   # whole configurations in place of those of egs/voxceleb/conf/mini

@@ -7,9 +7,11 @@ from faults import inject, processes
 from faults.bench import LIMIT, Bench
 from faults.plan import Fault, starts_after
 from faults.processes import Command
-from faults.stages import BY_NAME
+from faults.stages import BY_NAME, TIMEOUT
 
 TOLD = ("full disk", "read-only", "kill worker", "stop worker")   # must end in a sentence too, or well
+MARGIN = 80   # seconds beyond its timeout that a training has to end in, when one of its processes hangs and the machine is busy
+LEAVING = 90  # seconds that processes have to leave once the command has ended
 
 
 class Verdict(Exception):
@@ -44,10 +46,12 @@ def disturb(bench: Bench, fault: Fault, mark: str) -> str:
     lies_there = damaged or "checkpoint" in fault.kind or fault.kind in ("leftovers", "clock")
     command = processes.start(bench, BY_NAME[fault.stage].words, mark, **inject.limits(bench, fault))
     others = [] if lies_there else inject.during(bench, fault, command)
-    statuses = [finish(one) for one in (command, *others)]
+    statuses = [finish(one, TIMEOUT + MARGIN if fault.kind.startswith("stop") else LIMIT) for one in (command, *others)]
     inject.clean(bench, fault)
-    if not lies_there and not others and statuses[0] == 0:
-        raise inject.Missed   # nothing that the command noticed
+    if not lies_there and not others and statuses[0] == 0:   # nothing that the command noticed, or nothing that it told
+        alone(mark)
+        require_same(bench, fault)
+        raise inject.Missed
     if damaged and fault.kind.endswith("input"):
         return after_input(bench, fault, mark, damaged, statuses[0], command.log)
     if fault.kind in TOLD and statuses[0]:
@@ -83,9 +87,10 @@ def after_input(bench: Bench, fault: Fault, mark: str, damaged: Path, status: in
     return f"exit {status}, {'told' if told else 'made again' if made_again else 'no difference'}: {damaged}"
 
 
-def finish(command: Command) -> int:
-    if not processes.wait(lambda: command.popen.poll() is not None, LIMIT):
-        raise Verdict("hung", f"{command.log.name} had not ended after {LIMIT} s: {last_line(command.log)}")
+def finish(command: Command, limit: float = LIMIT) -> int:
+    """Its exit status, for which it has `limit` seconds from now on."""
+    if not processes.wait(lambda: command.popen.poll() is not None, limit):
+        raise Verdict("hung", f"{command.log.name} had not ended after {limit} s: {last_line(command.log)}")
     return command.popen.returncode
 
 
@@ -99,7 +104,7 @@ def again(bench: Bench, fault: Fault, mark: str) -> None:
 def alone(mark: str) -> None:
     """No process may be left behind."""
     marks = (mark, f"{mark}-again", f"{mark}-twin")
-    if not processes.wait(lambda: not any(processes.family(one) for one in marks), 90):
+    if not processes.wait(lambda: not any(processes.family(one) for one in marks), LEAVING):
         left = [one for name in marks for one in processes.family(name)]
         raise Verdict("hung", f"{len(left)} processes are left, the first of them {' '.join(left[0].words)[:150]}")
 
