@@ -29,7 +29,8 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -s "$labels" ] || die "--labels names no table of classes ('$labels'); give one such as data/iemocap/utt2emotion."
 [ -z "$model" ] || [ -s "$model" ] || die "there is no model $model; train it (egs/voxceleb/run.sh), or leave --model out."
 [ "$step1" = affine ] || [ "$step1" = head ] || die "--step1 takes affine or head, not '$step1'."
-[[ $folds$exp$model != *JOB* ]] || die "a path with the letters JOB in it cannot be told from a job's number; rename it."
+[[ "$folds $exp $model $labels ${set[*]-}" != *JOB* ]] ||
+  die "a path or a --set with the letters JOB in it cannot be told from a job's number; rename it."
 [ -z "$model" ] || model=$(readlink -f "$model")
 case $ft in once|step1|step2) ;; *) die "--ft takes once, step1 or step2, not '$ft'." ;; esac
 count=$(cat "$folds/num_folds")

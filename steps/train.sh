@@ -25,7 +25,8 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [[ $ranks =~ ^[0-9]+$ ]] || die "--ranks takes a whole number from 0 on, not '$ranks'."
 [ "$ranks" -gt 0 ] || ranks=$((ngpu > 0 ? ngpu : 1))
 [[ $nodes =~ ^[1-9][0-9]*$ ]] || die "--nodes takes a whole number from 1 on, not '$nodes'."
-[[ $data$exp$conf$init_from != *NODE* ]] || die "a path with the letters NODE in it cannot be told from a node's number; rename it."
+[ "$nodes" -eq 1 ] || [[ "$data $exp $conf $init_from ${set[*]-}" != *NODE* ]] ||
+  die "a path or a --set with the letters NODE in it cannot be told from a node's number; rename it, or take --nodes 1."
 options=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
 [ -z "$init_from" ] || options+=(--init-from "$init_from")

@@ -241,3 +241,18 @@ def test_a_run_that_belongs_to_other_options_is_left_alone(recipe):
     refused(sh(recipe, "steps/train.sh", "--conf", "conf/tiny.yaml", *overrides("train.steps=9"), "data/good", "exp/tiny"),
             "train.steps = 4, asked for 9")
     assert snapshot(recipe / "exp/tiny") == before
+
+
+def test_what_a_number_would_be_put_into_is_refused(recipe):
+    """NODE and JOB are replaced by numbers, in overrides too; on one machine NODE is a name like any other."""
+    run(recipe, "steps/train.sh", "--conf", "conf/tiny.yaml", "data/good", "exp/NODE")
+    train = ("steps/train.sh", "--nodes", "2", "--conf", "conf/tiny.yaml")
+    refused(sh(recipe, *train, "data/good", "exp/NODE_2"), "letters NODE", "--nodes 1")
+    refused(sh(recipe, *train, "--set", "train.valid=data/NODE", "data/good", "exp/two_nodes"), "letters NODE")
+    folds, labels = recipe / "data/folds", recipe / "data/utt2JOB"
+    folds.mkdir()
+    (folds / "num_folds").write_text("2\n")
+    labels.write_text("s0-u0 a\n")
+    for words in ((labels, "data/folds"), ("data/good/utt2spk", "--set", "train.valid=data/JOB", "data/folds")):
+        refused(sh(recipe, "local/finetune_folds.sh", "--labels", *words, "exp/folds"), "letters JOB")
+    assert not (recipe / "exp/two_nodes").exists() and not (recipe / "exp/folds").exists()
