@@ -4,6 +4,7 @@ import contextlib
 import functools
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -17,7 +18,7 @@ from sslspk.errors import InputError
 SILENT = "no batch came"
 
 
-def make_loader(dataset: torch.utils.data.Dataset, start: int, stop: int, workers: int, pin: bool, timeout: int = 0) -> Iterator[dict]:
+def make_loader(dataset: torch.utils.data.Dataset, start: int, stop: int, workers: int, pin: bool, timeout: int = 0) -> "Batches":
     """Items start .. stop-1 of a dataset of whole batches: micro-steps of BatchDataset, or PlainCrops. The workers start at once.
 
     `dataset` must not hold open files: each worker opens its own. timeout: seconds after which a silent worker is given up, 0: never.
@@ -32,44 +33,56 @@ def make_loader(dataset: torch.utils.data.Dataset, start: int, stop: int, worker
     loader = torch.utils.data.DataLoader(
         dataset, sampler=range(start, stop), batch_size=None, num_workers=workers, pin_memory=pin,
         prefetch_factor=4 if workers else None, worker_init_fn=start_worker)
-    return _batches(iter(loader), dataset, reading, timeout if workers else 0)
+    return Batches(iter(loader), dataset, reading, timeout if workers else 0)
 
 
-@contextlib.contextmanager
-def explained(batches: Iterator[dict]):
-    """While `batches` of make_loader are worked on: a worker's death is felt wherever the trainer is at that moment, and is told as
-    InputError all the same."""
-    try:
-        yield
-    except RuntimeError as err:
-        if "DataLoader worker" in str(err):
-            batches.throw(err)
-        raise
+class Batches:
+    """What `make_loader` returns."""
 
+    def __init__(self, batches: Iterator[dict], dataset: torch.utils.data.Dataset, reading, timeout: int):
+        self.batches, self.dataset, self.reading, self.timeout = batches, dataset, reading, timeout
 
-def _batches(batches: Iterator[dict], dataset: torch.utils.data.Dataset, reading, timeout: int) -> Iterator[dict]:
-    try:
-        while True:
-            with _at_most(timeout):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
-    except (RuntimeError, ConnectionError, EOFError) as err:   # a worker's end may first be felt where it handed something over
+    def __iter__(self) -> Iterator[dict]:
+        return self
+
+    def __next__(self) -> dict:
+        try:
+            with _at_most(self.timeout):
+                return next(self.batches)
+        except (RuntimeError, ConnectionError, EOFError) as err:   # a worker's end may first be felt where it handed something over
+            self._explain(err)
+            raise
+
+    @contextlib.contextmanager
+    def explained(self):
+        """While these batches are worked on: a worker's death is felt wherever the trainer is at that moment, and is told as
+        InputError all the same."""
+        try:
+            yield
+        except RuntimeError as err:
+            if "DataLoader worker" in str(err):
+                self._explain(err)
+            raise
+
+    def _explain(self, err: Exception) -> None:
+        """Raises InputError, and ends all workers, when `err` came of a worker of this loader."""
+        workers = dict(zip(self.reading[0::2], self.reading[1::2], strict=True)) if self.reading else {}
+        what = str(err).splitlines()[0] if str(err) else type(err).__name__
+        named = {int(pid) for pid in re.findall(r"\d+", what.partition(")")[0])} if what.startswith("DataLoader worker (pid") else set()
+        if named and not named & set(workers) and 0 not in workers:   # 0: one that has not told its process id yet
+            return   # another loader's
         try:
             torchs = signal.signal(signal.SIGCHLD, signal.SIG_DFL)   # which raises whenever a worker is killed
         except RuntimeError:   # just now
             torchs = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        workers = dict(zip(reading[0::2], reading[1::2], strict=True)) if reading else {}
-        known = str(err).startswith((SILENT, "DataLoader worker"))   # which may have died before it could tell its process id
-        died = _dead(set(workers), seconds=0 if str(err).startswith(SILENT) else 5)
+        known = what.startswith((SILENT, "DataLoader worker"))   # which may have died before it could tell its process id
+        died = _dead(set(workers), seconds=0 if what.startswith(SILENT) else 5)
         if died or known:
             _kill_workers()
         signal.signal(signal.SIGCHLD, torchs)
-        if not died and not known:
-            raise
-        units = [unit for pid, unit in workers.items() if pid in died or not died]
-        raise InputError(_sentence(dataset, units, str(err).splitlines()[0])) from err
+        if died or known:
+            units = [unit for pid, unit in workers.items() if pid in died or not died]
+            raise InputError(_sentence(self.dataset, units, what)) from err
 
 
 @contextlib.contextmanager

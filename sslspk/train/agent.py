@@ -19,7 +19,7 @@ from pathlib import Path
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousError
+from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousConnectionError, RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from sslspk.errors import InputError
@@ -48,21 +48,28 @@ def run(arguments: list[str], exp: Path, ranks: int, nodes: int = 1, node: int =
     try:
         _launch(arguments, exp, ranks, nodes, node, address, wait_minutes)
         return 0
-    except ChildFailedError as err:
+    except (ChildFailedError, RendezvousError) as err:
         if (exp / STOPPED).exists():
             return REQUEUE
+        if not isinstance(err, ChildFailedError):
+            raise InputError(_parted(err, exp, nodes, wait_minutes)) from None
         killed = {rank: -failure.exitcode for rank, failure in err.failures.items() if failure.exitcode < 0}
         print(failures.first(exp, ranks * nodes, killed), file=sys.stderr)
         return 1
-    except RendezvousError as err:
-        raise InputError(f"{exp}: the {nodes} nodes did not come together within {wait_minutes:g} minutes ({err}); make sure that the "
-                         "scheduler can run them all at once and that they reach node 1 over the network, or raise --wait.") from None
     except SignalException as err:
         print(f"train.py: stopped by {err.sigval.name}", file=sys.stderr)
         return 128 + err.sigval
     finally:
         if node == 1:
             (exp / MEETING).unlink(missing_ok=True)
+
+
+def _parted(err: RendezvousError, exp: Path, nodes: int, wait_minutes: float) -> str:
+    """What to tell of nodes that do not meet, or no longer."""
+    if isinstance(err, RendezvousConnectionError):
+        return f"{exp}: lost contact with node 1 of {nodes} ({err}); see its log; the same command goes on from the last checkpoint."
+    return (f"{exp}: the {nodes} nodes did not come together within {wait_minutes:g} minutes ({err}); make sure that the scheduler can "
+            "run them all at once and that they reach node 1 over the network, or raise --wait.")
 
 
 def _launch(arguments: list[str], exp: Path, ranks: int, nodes: int, node: int, address: str, wait_minutes: float) -> None:
@@ -119,7 +126,9 @@ def _meet(exp: Path, address: str, nodes: int, node: int, end: float, wait_minut
         return identity, f"{address}:{port}"
     print(f"node {node} of {nodes} looks for node 1 in {path}", flush=True)
     while time.monotonic() < end:
-        words = path.read_text().split() if path.exists() else []
+        words = []
+        with contextlib.suppress(OSError):   # it comes and goes with node 1
+            words = path.read_text().split()
         if len(words) == 3 and _listens(words[1], int(words[2])):  # else it is what an earlier start left behind
             return words[0], f"{words[1]}:{words[2]}"
         time.sleep(0.5)

@@ -6,12 +6,18 @@ import errno
 import os
 import pickle
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from sslspk.errors import InputError
 from sslspk.io.files import atomic_write
+
+
+class Damaged(InputError):
+    """A file that is not, or no longer, what `save` wrote."""
+
 
 UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile)
 
@@ -30,7 +36,7 @@ def save(path: Path, content: dict) -> None:
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> dict:
-    """Read and verify a file that `save` wrote; InputError when it is missing, damaged or not ours."""
+    """Read and verify a file that `save` wrote. Raises Damaged, and InputError when it is missing or cannot be got at now."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -40,7 +46,11 @@ def load(path: Path, device: str | torch.device = "cpu") -> dict:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such model; train it first, or check the name.") from None
     except UNREADABLE as err:
-        raise InputError(f"{path}: not a readable model ({err}); the file is damaged or not one of this toolkit.") from None
+        if isinstance(err, OSError) and err.errno not in (None, errno.EIO):   # EIO: the disk has lost it
+            raise InputError(f"{path} cannot be read now ({err.strerror}); mend that, then run the same command again.") from None
+        if isinstance(err, RuntimeError) and "allocate memory" in str(err):
+            raise
+        raise Damaged(f"{path}: not a readable model ({err}); the file is damaged or not one of this toolkit.") from None
 
 
 def checkpoints(exp: Path) -> list[Path]:
@@ -54,7 +64,7 @@ def load_newest(exp: Path, say=print) -> dict | None:
     for path in reversed(paths):
         try:
             return load(path)
-        except InputError as err:
+        except Damaged as err:
             say(f"warning: {err} Falling back to the checkpoint before it.")
     if paths:
         raise InputError(f"{exp}/ckpt: none of the {len(paths)} checkpoints can be read; remove them to start afresh.")
@@ -63,8 +73,7 @@ def load_newest(exp: Path, say=print) -> dict | None:
 
 def regular(exp: Path, every: int, total: int) -> list[Path]:
     """The checkpoints of planned steps, oldest first; those that a signal asked for in between do not count in averages."""
-    steps = {path: int(path.stem.removeprefix("step-")) for path in checkpoints(exp)}
-    return [path for path, step in steps.items() if step % every == 0 or step == total]
+    return [path for path in checkpoints(exp) if step_of(path) % every == 0 or step_of(path) == total]
 
 
 def at(exp: Path, step: int) -> Path:
@@ -72,11 +81,18 @@ def at(exp: Path, step: int) -> Path:
     return exp / "ckpt" / f"step-{step:08d}.pt"
 
 
-def save_step(exp: Path, step: int, content: dict, keep: int, every: int, total: int, best: int | None = None) -> None:
-    """Save a checkpoint; keep it, the last `keep` of planned steps, and that of step `best`."""
+def step_of(path: Path) -> int:
+    """The step of a checkpoint."""
+    return int(path.stem.removeprefix("step-"))
+
+
+def save_step(exp: Path, step: int, content: dict, keep: int, every: int, total: int, bests: Sequence[int] = ()) -> None:
+    """Save a checkpoint; keep it, the last `keep` of planned steps, and for each of these the last of the steps `bests` up to it."""
     newest = at(exp, step)
     save(newest, content)
-    kept = {newest, *regular(exp, every, total)[-keep:], *([at(exp, best)] if best is not None else [])}
+    kept = {newest, *regular(exp, every, total)[-keep:]}
+    # A training that falls back to one of them needs what was the best then.
+    kept |= {at(exp, max((best for best in bests if best <= step_of(path)), default=0)) for path in kept}
     for old in checkpoints(exp):
         if old not in kept:
             old.unlink()

@@ -11,7 +11,7 @@ from sslspk.errors import InputError
 from sslspk.io.files import atomic_write
 
 REQUEUE = 99              # exit status of a run that was asked to stop and saved: start it again
-STOPPED = ".stopped"      # a file in EXP that says so too: torch's agent keeps the ranks' exit status to itself
+STOPPED = ".stopped"      # a file in EXP that says so too, to the agents of other nodes and to steps/train.sh
 FOLDER = ".failures"      # in EXP, of the start at hand: a file per rank that failed
 VARIABLE = "SSLSPK_FAILURES"
 LINES = 12                # of a traceback's end; all of it stands further up in the log

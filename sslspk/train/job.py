@@ -49,7 +49,8 @@ class Job:
     info: dict  # what final.pt says of how it came about: data, training set, labels, commit
     step: int = 0
     bad: set = field(default_factory=set)
-    best: dict = field(default_factory=lambda: {"step": 0, "recall": -1.0})   # the best epoch's end on train.valid so far
+    # the best epoch's end on train.valid so far, and the steps of those that were the best before it
+    best: dict = field(default_factory=lambda: {"step": 0, "recall": -1.0, "earlier": []})
 
     def state(self) -> dict:
         origin = {key: self.info[key] for key in ("data", "labels", "start")}
@@ -62,9 +63,7 @@ class Job:
                              "train into another directory, or give back the data.")
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.bad, self.best = state["step"], set(state["bad"]), state.get("best", self.best)
-        if self.best["step"] and not checkpoint.at(self.exp, self.best["step"]).exists():   # the newest checkpoint was damaged
-            self.best = {"step": 0, "recall": -1.0}
+        self.step, self.bad, self.best = state["step"], set(state["bad"]), {**self.best, **state.get("best", {})}
 
 
 def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.device, say) -> Job:
@@ -83,7 +82,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     torch.manual_seed(config.seed)
     corpus = Corpus(index.num_units, len(index.classes) if learns else 0)
     method = build_method(config.method, config.encoder, num_features, corpus)
-    state, data = checkpoint.load_newest(exp, say), index.fingerprint()
+    state, data = _newest(exp, say, device), index.fingerprint()
     inherited = state["labels"] if state else initialise(method, config, data, say)
     info = _origin(config, exp, index, method, state, {"data": data, "trained_on": data_dir.resolve().name}, inherited)
     method = sync_batchnorm.convert(method).to(device)
@@ -102,6 +101,18 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     if comm.rank() == 0:
         write_config(exp, config)
     return job
+
+
+def _newest(exp: Path, say, device: torch.device) -> dict | None:
+    """The checkpoint to go on from. Raises InputError when not all ranks can read the same one."""
+    state = checkpoint.load_newest(exp, say)
+    step = torch.tensor(state["step"] if state else -1, device=device)
+    last, first = int(comm.max_over_ranks(step)), -int(comm.max_over_ranks(-step))
+    if first != last:
+        raise InputError(f"{exp}/ckpt: rank {comm.rank()} of {comm.world_size()} can read the checkpoint of step {int(step)}, others "
+                         f"that of step {first if int(step) == last else last}; see that all nodes can read that folder, then run the "
+                         "same command again.")
+    return state
 
 
 def _origin(config: SystemConfig, exp: Path, index: UtteranceIndex, method: Method, state: dict | None, data: dict, inherited: str) -> dict:

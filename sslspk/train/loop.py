@@ -6,10 +6,11 @@ import math
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
-from sslspk.data.loader import explained, make_loader
+from sslspk.data.loader import make_loader
 from sslspk.data.plain import PlainCrops
 from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
@@ -23,6 +24,7 @@ from sslspk.train.optim import learning_rate
 from sslspk.train.watch import CollapseWatch
 
 MAX_BAD = 0.01  # share of the recordings that may be unreadable
+ASK = 10        # steps, at most, after which ranks on GPUs hear that they are to stop
 
 
 def train(job: Job) -> int:
@@ -34,7 +36,7 @@ def train(job: Job) -> int:
             f"{comm.world_size()} rank(s) on {job.device.type}")
     batches = make_loader(job.dataset, job.step * cfg.accumulate, job.total * cfg.accumulate,
                           job.config.data.workers, job.device.type == "cuda", cfg.timeout_seconds)
-    with explained(batches):
+    with batches.explained():
         return _until_the_end(job, batches, log, watch, stop)
 
 
@@ -77,7 +79,7 @@ def _validate(job: Job, log: TrainLog) -> bool:
     log.note(figures)
     if recall <= job.best["recall"]:
         return False
-    job.best = {"step": job.step, "recall": recall}
+    job.best = {"step": job.step, "recall": recall, "earlier": [*job.best["earlier"], job.best["step"]]}
     return True
 
 
@@ -143,15 +145,17 @@ def embed_all(job: Job, progress: Progress, encoder: torch.nn.Module) -> Plain:
                        data.rank, data.world)
     parts, units = [], []
     alone = dataclasses.replace(progress, log=False)  # ranks have different numbers of batches: no messages between them here
+    batches = make_loader(plain, 0, len(plain), job.config.data.workers, job.device.type == "cuda", job.config.train.timeout_seconds)
     encoder.eval()
-    for batch in make_loader(plain, 0, len(plain), job.config.data.workers, job.device.type == "cuda", job.config.train.timeout_seconds):
-        if "error" in batch:
-            raise InputError(batch["error"])
-        _count_bad(job, batch["failed"], alone)
-        crop = {k: v.to(job.device, non_blocking=True) for k, v in batch["crops"][0].items()}
-        with torch.autocast(job.device.type, torch.bfloat16, enabled=job.config.train.precision == "bf16"):
-            parts.append(encoder(job.front_end(crop)[0]).float())
-        units.append(batch["unit"].to(job.device))
+    with batches.explained():
+        for batch in batches:
+            if "error" in batch:
+                raise InputError(batch["error"])
+            _count_bad(job, batch["failed"], alone)
+            crop = {k: v.to(job.device, non_blocking=True) for k, v in batch["crops"][0].items()}
+            with torch.autocast(job.device.type, torch.bfloat16, enabled=job.config.train.precision == "bf16"):
+                parts.append(encoder(job.front_end(crop)[0]).float())
+            units.append(batch["unit"].to(job.device))
     encoder.train()
     units = torch.cat(units)
     label = torch.from_numpy(data.index.label[data.index.members[data.index.unit_start[:-1]]]).to(job.device, torch.int64)
@@ -205,10 +209,12 @@ def _stop_flag() -> dict:
 
 
 def _agreed(stop: dict, progress: Progress, job: Job) -> bool:
-    """Whether to stop now. Ranks on GPUs ask each other only on logged steps, where the host waits anyway."""
+    """Whether to stop now. Ranks on GPUs ask each other only now and then, since the host has to wait for the answer."""
     if comm.world_size() == 1:
         return stop["stop"]
-    return (progress.log or job.device.type == "cpu") and bool(comm.max_over_ranks(torch.tensor(stop["stop"], device=job.device)))
+    if not progress.log and job.step % ASK and job.device.type != "cpu":
+        return False
+    return bool(comm.max_over_ranks(torch.tensor(stop["stop"], device=job.device)))
 
 
 def _judge(job: Job, log: TrainLog, watch: CollapseWatch, figures: dict) -> None:
@@ -229,18 +235,29 @@ def save(job: Job, every: int) -> None:
             raise InputError(f"{job.exp}: a weight is not finite at step {job.step}; run the same command again to go on from the last "
                              "checkpoint, with a lower train.lr or train.clip_norm in another directory if it comes back.")
         keep = max(job.config.train.keep, job.config.train.average)
-        checkpoint.save_step(job.exp, job.step, job.state(), keep, every, job.total,
-                             job.best["step"] if job.validation else None)
+        bests = [*job.best["earlier"], job.best["step"]] if job.validation else []
+        checkpoint.save_step(job.exp, job.step, job.state(), keep, every, job.total, bests)
+
+
+def _needed(path: Path) -> dict:
+    """The method of a checkpoint that final.pt is made of. Raises InputError."""
+    try:
+        return checkpoint.load(path)["method"]
+    except InputError as err:
+        raise InputError(f"{err} final.pt is made of it: remove that checkpoint and all later ones, and the same command makes them "
+                         "again.") from None
 
 
 def finish(job: Job, every: int) -> None:
     """Write final.pt: the encoders, averaged over the last checkpoints if so configured, or those of the best epoch (rank 0)."""
     if comm.rank() != 0:
         return
-    paths = checkpoint.regular(job.exp, every, job.total)[-job.config.train.average:]
+    paths, count = checkpoint.regular(job.exp, every, job.total)[-job.config.train.average:], job.config.train.average
     if job.validation:
-        paths = [checkpoint.at(job.exp, job.best["step"])]
-    mean = checkpoint.average([checkpoint.load(path)["method"] for path in paths])
+        paths, count = [checkpoint.at(job.exp, job.best["step"])], 1
+    if len(paths) < min(count, math.ceil(job.total / every)):
+        print(f"warning: final.pt is the average of {len(paths)} checkpoints, not of {count}: the others are not there.", flush=True)
+    mean = checkpoint.average([_needed(path) for path in paths])
     names = {id(module): name for name, module in job.method.named_modules(remove_duplicate=False)}
     encoders = {name: checkpoint.part(mean, names[id(encoder)]) for name, encoder in job.method.encoders().items()}
     classifier = (checkpoint.part(mean, "classifier"), job.classes) if hasattr(job.method, "classifier") else None

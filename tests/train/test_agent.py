@@ -13,8 +13,10 @@ import pytest
 import torch
 import yaml
 from tones import command, merged, run
+from torch.distributed.elastic.rendezvous import RendezvousConnectionError
 from waiting import wait_for
 
+from sslspk.errors import InputError
 from sslspk.train import agent, checkpoint, failures
 
 CPU = {**os.environ, "SSLSPK_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "SSLSPK_INTERFACE": "lo"}
@@ -205,3 +207,16 @@ def test_which_failure_came_first(tmp_path):
     assert len(told) == 1 + failures.LINES
     (folder / "rank-1.json").write_text('{"time": 1.0, "rank": 1, "host": "h", "text": "RuntimeError: Timed out waiting 60000ms"}')
     assert "rank(s) 2, 3 told nothing" in failures.first(tmp_path, 4, {})
+
+
+def test_nodes_that_part_say_so_unless_they_were_told_to_stop(tmp_path, monkeypatch):
+    def lost(*_):
+        raise RendezvousConnectionError("the connection has failed")
+
+    monkeypatch.setattr(agent, "_launch", lost)
+    monkeypatch.setattr(agent, "_pass_on_signals", lambda: None)
+    monkeypatch.setattr(agent.os, "environ", {**os.environ, "SSLSPK_INTERFACE": "lo"})
+    with pytest.raises(InputError, match=r"lost contact with node 1 of 2 \(the connection has failed\).* goes on from the last"):
+        agent.run([], tmp_path, 1, nodes=2, node=2)
+    (tmp_path / failures.STOPPED).touch()
+    assert agent.run([], tmp_path, 1, nodes=2, node=2) == failures.REQUEUE

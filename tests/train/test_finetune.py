@@ -1,5 +1,6 @@
 """Training with classes: what is frozen stays, classes come from any table and are drawn evenly, the best epoch is kept, final.pt tells."""
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from sslspk.io import ark, datadir, predictions, table
 from sslspk.losses.aam import am_logits
 from sslspk.methods.classifier import Classifier
 from sslspk.methods.config_supervised import SupervisedConfig
-from sslspk.train import checkpoint, layers, model
+from sslspk.train import checkpoint, layers, loop, model
 from sslspk.train.job import prepare
 
 METHOD = {"name": "supervised", "crops": [{"count": 1, "seconds": 0.4}], "scale": 10.0, "margin": 0.1}
@@ -113,7 +114,6 @@ def test_encoder_lr_scales_the_layers_below_the_last(emotions, tmp_path):
                          "train.encoder_lr": factor})
         job = prepare(config, emotions, tmp_path / f"{factor:g}", CPU, print)
         before = {key: value.clone() for key, value in job.method.state_dict().items()}
-        from sslspk.train import loop
         loop.train(job)
         moved[factor] = {key: value - before[key] for key, value in job.method.state_dict().items()}
     for key, ratio in (("encoder.layers.0.conv.weight", 0.1), ("encoder.segment.0.weight", 1.0), ("classifier.weight", 1.0)):
@@ -308,11 +308,28 @@ def test_what_a_model_was_trained_by_stays_behind(emotions, tmp_path, capsys, mo
     assert shown[0] == shown[1] and "num_mel_bins: 20" in shown[0] and "pooled_channels: 12" in shown[0]
 
 
-def test_a_best_epoch_whose_checkpoint_is_gone_is_forgotten(emotions, tmp_path):
-    """As after a fall back from a damaged checkpoint to one before it."""
-    config = tiny(**{**EMOTION, "train.valid": str(emotions), "train.steps": 6})
-    train_here(config, emotions, tmp_path / "exp")
-    newest = checkpoint.checkpoints(tmp_path / "exp")[-1]
-    assert prepare(config, emotions, tmp_path / "exp", CPU, print).best["step"] in (3, 6)
-    checkpoint.save(newest, {**checkpoint.load(newest), "best": {"step": 1, "recall": 0.9}})
-    assert prepare(config, emotions, tmp_path / "exp", CPU, print).best == {"step": 0, "recall": -1.0}
+def test_a_fall_back_does_not_lose_the_best_epoch(emotions, tmp_path):
+    """From the last two of six epochs, the fifth the best, to the fourth, with the first the best until then and patience all but out."""
+    config = tiny(**{**EMOTION, "train.valid": str(emotions), "train.patience": 4, "train.steps": 18, "train.save_every": 3})
+
+    def train_judged():
+        job = prepare(config, emotions, tmp_path / "exp", CPU, print)
+        recalls = [0.5, 0.4, 0.4, 0.4, 0.9, 0.3]
+        job.validation = SimpleNamespace(name="", recall=lambda _: {"valid_recall": recalls[job.step // 3 - 1], "valid_loss": 0.0})
+        assert loop.train(job) == 0
+        return checkpoint.load(tmp_path / "exp/final.pt")
+
+    final = train_judged()
+    assert final["info"]["step"] == 15
+    (tmp_path / "exp/final.pt").unlink()
+    for path in checkpoint.checkpoints(tmp_path / "exp")[-2:]:
+        path.write_bytes(path.read_bytes()[:-100])
+    again = train_judged()
+    assert again["info"] == final["info"] and same(again["encoders"], final["encoders"])
+
+
+def test_every_kept_checkpoint_finds_its_best_one(tmp_path):
+    """Steps 2, 4 and 9 were the best in turn; 5 and 10 are kept."""
+    for step, bests in ((2, [0, 2]), (4, [0, 2, 4]), (5, [0, 2, 4]), (9, [0, 2, 4, 9]), (10, [0, 2, 4, 9])):
+        checkpoint.save_step(tmp_path, step, {}, 2, 5, 20, bests)
+    assert [checkpoint.step_of(path) for path in checkpoint.checkpoints(tmp_path)] == [4, 5, 9, 10]

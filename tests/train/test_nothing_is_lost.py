@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -191,6 +192,48 @@ def test_a_data_worker_that_dies_or_hangs_before_it_reads_anything(data, number,
     with pytest.raises(InputError, match=r"a data worker failed \(.*between two recordings.*the same command"):
         list(make_loader(batches, 0, batches.steps_per_epoch, 1, False, timeout=10))
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("dying", ["trainer's", "pass's"])
+def test_a_data_worker_that_dies_while_others_are_waited_for(data, tmp_path, dying):
+    """An epoch may begin with a pass over all recordings, by workers of its own; the trainer's have read ahead meanwhile."""
+    from sslspk.data.index import UtteranceIndex
+    index = UtteranceIndex(data, "wave")
+    loaders = {name: make_loader(make_dataset(tiny(), index), 0, 1000, 1, False, timeout=10) for name in ("trainer's", "pass's")}
+    one, other = loaders.values()
+    with pytest.raises(InputError, match=r"a data worker failed .*the same command") as caught, one.explained(), other.explained():
+        next(other)
+        time.sleep(0.5)   # they have read ahead as far as they may
+        one.reading[1], other.reading[1] = 0, 1
+        os.kill(loaders[dying].reading[0], signal.SIGKILL)
+        time.sleep(60)    # the trainer's work
+    assert [index.keys[unit] in str(caught.value) for unit in (0, 1)] == [dying == "trainer's", dying == "pass's"]
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(("damaged", "said"), [(True, "not a readable model.*final.pt is made of it: remove that checkpoint and all later"),
+                                               (False, "")])
+def test_a_checkpoint_of_the_average_that_is_damaged_or_lost(data, tmp_path, damaged, said, train, capsys):
+    conf, exp = tmp_path / "conf.yaml", tmp_path / "exp"
+    conf.write_text(yaml.safe_dump(merged(**{"train.steps": 6, "train.save_every": 2, "train.average": 2, "train.keep": 3})))
+    assert train("--conf", conf, data, exp) == 0
+    final = checkpoint.load(exp / "final.pt")
+    (exp / "final.pt").unlink()
+    second = checkpoint.at(exp, 4)
+    if damaged:
+        second.write_bytes(second.read_bytes()[:-100])
+        with pytest.raises(InputError, match=said):
+            train("--conf", conf, data, exp)
+        second.unlink()
+        checkpoint.at(exp, 6).unlink()
+        assert train("--conf", conf, data, exp) == 0
+        again = checkpoint.load(exp / "final.pt")
+        assert all(torch.equal(value, again["encoders"]["student"][key]) for key, value in final["encoders"]["student"].items())
+    else:
+        second.rename(tmp_path / "lost.pt")
+        checkpoint.at(exp, 2).unlink()
+        assert train("--conf", conf, data, exp) == 0
+        assert "final.pt is the average of 1 checkpoints, not of 2" in capsys.readouterr().out
 
 
 def test_a_recording_that_vanishes_while_training(tmp_path, train):

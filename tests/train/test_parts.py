@@ -1,6 +1,7 @@
 """The loop's parts by themselves: checkpoints, model files, learning rate, collapse watch, front end."""
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from tones import tiny
 from sslspk.errors import InputError
 from sslspk.features.augment import WaveAugment
 from sslspk.features.fbank import Extractor
+from sslspk.methods.base import Progress
 from sslspk.train import checkpoint, loop, model
+from sslspk.train import job as job_module
 from sslspk.train.config import differences
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.job import prepare
@@ -24,6 +27,30 @@ def test_checkpoint_round_trip_and_pruning(tmp_path):
     assert [p.name for p in checkpoint.checkpoints(tmp_path)] == ["step-00000010.pt", "step-00000015.pt"]
     assert checkpoint.load_newest(tmp_path)["step"] == 15
     assert checkpoint.load_newest(tmp_path / "nothing") is None
+
+
+def test_what_cannot_be_read_just_now_is_not_passed_over(tmp_path):
+    """Only what is damaged is; without the right to read there would be no checkpoint left."""
+    checkpoint.save_step(tmp_path, 5, {"step": 5}, keep=2, every=5, total=20)
+    checkpoint.at(tmp_path, 10).mkdir()
+    with pytest.raises(InputError, match=r"step-00000010\.pt cannot be read now \(Is a directory\)"):
+        checkpoint.load_newest(tmp_path)
+
+
+def test_ranks_go_on_from_the_same_checkpoint(data, tmp_path, monkeypatch):
+    """Another rank has read that of step 2, this one none."""
+    others = iter([2, -2])
+    monkeypatch.setattr(job_module.comm, "max_over_ranks", lambda x: torch.maximum(x, torch.tensor(next(others))))
+    with pytest.raises(InputError, match=r"can read the checkpoint of step -1, others that of step 2; see that all nodes"):
+        prepare(tiny(), data, tmp_path / "exp", torch.device("cpu"), print)
+
+
+@pytest.mark.parametrize(("step", "logged", "heard"), [(10, False, True), (11, False, False), (11, True, True)])
+def test_ranks_on_gpus_hear_of_a_stop_within_ten_steps(step, logged, heard, monkeypatch):
+    monkeypatch.setattr(loop.comm, "world_size", lambda: 2)
+    monkeypatch.setattr(loop.comm, "max_over_ranks", lambda x: torch.tensor(True))
+    job = SimpleNamespace(step=step, device=torch.device("meta"))
+    assert loop._agreed({"stop": False}, Progress(step - 1, 100, 10, log=logged), job) is heard
 
 
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
