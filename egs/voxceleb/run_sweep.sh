@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains and scores one system with each value of a setting, or each combination of several; the trainings are tasks of one job array.
-#   ./run_sweep.sh --over "seed=0 1 2" --system dino_ecapa --voxceleb1 /corpora/VoxCeleb1 ... --ngpu 1 --cmd "utils/slurm.pl --requeue true"
+#   ./run_sweep.sh --over "seed=0 1 2" --system dino_ecapa --voxceleb1 /corpora/VoxCeleb1 ... --ngpu 1 --cmd utils/slurm.pl --requeue true
 #   ./run_sweep.sh --mini true --over "lr:train.lr=0.1 0.2" --over "seed=0 1" --system dino_tdnn
 # The experiments are SYSTEM_lr0.1_seed0 and so on (what stands before the colon names them). What was done stays: the same command goes on.
 set -euo pipefail
@@ -9,6 +9,9 @@ system=dino_ecapa  # as for run.sh
 mini=false         # as for run.sh
 cmd=               # where jobs run; empty: as cmd.sh says
 ngpu=0             # GPUs of each training
+nodes=1            # each training is a task on one machine
+requeue=false      # true: a training that the scheduler stops (time limit, preemption) saves and goes back into the queue
+road=wave          # as for run.sh
 at_once=           # trainings at a time; empty: as many as the scheduler or this machine has room for
 stage=0            # first stage to run, of those of run.sh
 stop_stage=8       # last stage to run
@@ -20,11 +23,12 @@ help_message="usage: $0 --over '[NAME:]KEY=VALUE VALUE ...' [--over ...] [--at-o
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ ${#over[@]} -gt 0 ] || die "--over names no setting; give one such as --over 'seed=0 1 2'"
+[ "$nodes" = 1 ] || die "--nodes $nodes: each training of a sweep is one task on one machine; leave it out, or train by run.sh"
 [ -z "$cmd" ] || cuda_cmd=$cmd
 confs=conf exps=exp
 [ "$mini" = false ] || confs=conf/mini exps=exp_mini
 [ -f "$confs/$system.yaml" ] || die "there is no $confs/$system.yaml; --system names such a file"
-common=(--system "$system" --mini "$mini" --ngpu "$ngpu" "${PASS[@]}")
+common=(--system "$system" --mini "$mini" --ngpu "$ngpu" --requeue "$requeue" --road "$road" "${PASS[@]}")
 [ -z "$cmd" ] || common+=(--cmd "$cmd")
 
 own=; for item in "${set[@]}"; do own+=" --set $(printf %q "$item")"; done
@@ -53,20 +57,29 @@ for i in "${!tags[@]}"; do
   printf '%s --tag %q %s "$@"\n' "./run.sh $(printf '%q ' "${common[@]}")" "${tags[i]}" "${sets[i]}" > "$dir/task.$((i + 1)).sh"
 done
 
-if [ "$stage" -le 2 ]; then ./run.sh "${common[@]}" --stage "$stage" --stop-stage $((stop_stage < 2 ? stop_stage : 2)); fi
+each() {  # FIRST LAST: these stages of all trainings, one after the other
+  local i
+  for i in "${!tags[@]}"; do bash "$dir/task.$((i + 1)).sh" --stage "$1" --stop-stage "$2"; done
+}
+
+shared=2; [ "$road" = wave ] || shared=1   # the last stage that is done once for all: on the feats road each has noisy copies of its own
+if [ "$stage" -le $shared ]; then
+  ./run.sh "${common[@]}" --stage "$stage" --stop-stage $((stop_stage < shared ? stop_stage : shared))
+fi
+if [ $shared -lt 2 ] && [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then each 2 2; fi
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
   chain=$(python3 -m sslspk.bin.show_config --conf "$confs/$system.yaml" --chain | tail -n 1)
-  [ -z "$chain" ] || ./run.sh "${common[@]}" --system "$chain" --stage 3 --stop-stage 3   # what they all start from
+  [ -z "$chain" ] || ./run.sh "${common[@]}" --system "$chain" --stage $((shared + 1)) --stop-stage 3   # what they all start from
   echo "$0: trains ${tags[*]} (log: $dir/log/train.*.log)"
-  # Within its task, a training is a process of the machine where the task runs.
-  $cuda_cmd --gpu "$ngpu" ${at_once:+--max-jobs-run "$at_once"} JOB=1:${#tags[@]} "$dir/log/train.JOB.log" \
+  job=(--gpu "$ngpu" ${at_once:+--max-jobs-run "$at_once"})
+  [ "$requeue" = false ] || job+=(--requeue true)
+  # Within its task, a training is a process of the machine where the task runs; one that was told to save ends the task with 99.
+  $cuda_cmd "${job[@]}" JOB=1:${#tags[@]} "$dir/log/train.JOB.log" \
     bash "$dir/task.JOB.sh" --stage 3 --stop-stage 3 --cmd utils/run.pl
 fi
 
 if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 4 ]; then
-  for i in "${!tags[@]}"; do
-    bash "$dir/task.$((i + 1)).sh" --stage $((stage > 4 ? stage : 4)) --stop-stage $((stop_stage < 7 ? stop_stage : 7))
-  done
+  each $((stage > 4 ? stage : 4)) $((stop_stage < 7 ? stop_stage : 7))
 fi
 [ "$stop_stage" -lt 8 ] || ./run.sh "${common[@]}" --stage 8
