@@ -315,7 +315,8 @@ def test_a_fall_back_does_not_lose_the_best_epoch(emotions, tmp_path):
     def train_judged():
         job = prepare(config, emotions, tmp_path / "exp", CPU, print)
         recalls = [0.5, 0.4, 0.4, 0.4, 0.9, 0.3]
-        job.validation = SimpleNamespace(name="", recall=lambda _: {"valid_recall": recalls[job.step // 3 - 1], "valid_loss": 0.0})
+        job.validation = SimpleNamespace(name="", recall=lambda _: {
+            "valid_recall": torch.tensor(recalls[job.step // 3 - 1]), "valid_loss": torch.tensor(0.0)})
         assert loop.train(job) == 0
         return checkpoint.load(tmp_path / "exp/final.pt")
 
