@@ -32,7 +32,7 @@ take_down_options() {  # UP-SCRIPT ARGUMENT...: sets $keep and $dir; ends where 
 }
 
 remove_folder() {  # unless --keep was given
-  if [ "$keep" = true ]; then : > "$dir/pids"; else rm -rf "$dir"; fi
+  if [ "$keep" = true ]; then : > "$dir/pids"; rm -f "$dir/up"; else rm -rf "$dir"; fi
 }
 
 free_ports() {  # N
@@ -56,11 +56,26 @@ record() { echo "$1 $(begun "$1")" >> "$dir/pids"; }  # PID: a number alone may 
 
 ours() { [ -n "$2" ] && [ "$(begun "$1")" = "$2" ]; }  # PID BEGUN
 
-is_up() {
+any_up() {
   local pid when
   while read -r pid when; do ours "$pid" "$when" && return 0; done < "$dir/pids"
   return 1
 }
+
+all_up() {
+  local pid when
+  [ -e "$dir/up" ] || return 1   # they did not all start
+  while read -r pid when; do ours "$pid" "$when" || return 1; done < "$dir/pids"
+}
+
+begin_anew() {  # ends where it is up already; what is half up is taken down
+  if all_up; then echo "$0: it is up already; . $dir/env.sh"; exit 0; fi
+  any_up || return 0
+  echo "$0: only a part of it is up; it is taken down, and started anew"
+  "${0%_up.sh}_down.sh" --keep "$dir"
+}
+
+tell_up() { touch "$dir/up"; echo "$0: up; . $dir/env.sh"; }
 
 wait_until() {  # SECONDS COMMAND...
   local end=$((SECONDS + $1))
@@ -75,9 +90,9 @@ stop_recorded() {  # the daemons, last started first; orderly, or after two seco
   local pid when i
   while read -r pid when; do
     ours "$pid" "$when" || continue
-    kill "$pid"
+    kill "$pid" 2> /dev/null || continue   # it ended in the meantime
     for ((i = 0; i < 20; i++)); do ours "$pid" "$when" || break; sleep 0.1; done
-    if ours "$pid" "$when"; then kill -9 "$pid"; fi
+    if ours "$pid" "$when"; then kill -9 "$pid" 2> /dev/null || continue; fi
   done < <(tac "$dir/pids")
 }
 

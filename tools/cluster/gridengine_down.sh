@@ -6,7 +6,7 @@ set -euo pipefail
 # shellcheck source=tools/cluster/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 take_down_options gridengine_up.sh "$@"
-if is_up; then
+if any_up; then
   # shellcheck source=/dev/null
   . "$dir/env.sh"
   if timeout 5 qdel -u '*' > /dev/null 2>&1; then   # a job outlives its execd

@@ -26,8 +26,8 @@ host=$(hostname -s) user=$(id -un) programs=/usr/lib/gridengine share=/usr/share
 install_gridengine "$install"
 getent hosts "$host" > /dev/null || die "this machine's name $host has no address, which Grid Engine needs; add it to /etc/hosts."
 make_folder "$dir"
-if is_up; then echo "$0: it is up already; . $dir/env.sh"; exit 0; fi
-rm -rf "$dir/spool" "$dir/default" "$dir/pids" && touch "$dir/pids"
+begin_anew
+rm -rf "$dir/spool" "$dir/default" "$dir/pids" "$dir/up" && touch "$dir/pids"
 
 arch=$($share/util/arch)
 read -r master_port exec_port < <(free_ports 2)
@@ -116,4 +116,4 @@ configure > "$dir/log/configure.out" 2>&1 || give_up "$(tail -n 1 "$dir/log/conf
 start sge_execd
 alive() { qhost -h "$host" | grep -q "lx-"; }
 wait_until 30 alive || give_up "this machine does not report to it"
-echo "$0: up; . $dir/env.sh"
+tell_up

@@ -6,7 +6,7 @@ set -euo pipefail
 # shellcheck source=tools/cluster/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 take_down_options slurm_up.sh "$@"
-if is_up; then
+if any_up; then
   export SLURM_CONF=$dir/slurm.conf
   if timeout 5 scancel --user="$(id -un)" 2> /dev/null; then   # a job outlives its slurmd
     no_jobs() { [ -z "$(timeout 5 squeue -h)" ]; }

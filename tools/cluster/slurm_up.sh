@@ -29,8 +29,8 @@ done
 [ -n "$dir" ] || die "name a folder for it, as in: $0 /tmp/slurm"
 install_slurm "$install"
 make_folder "$dir"
-if is_up; then echo "$0: it is up already; . $dir/env.sh"; exit 0; fi
-rm -rf "$dir/state" "$dir"/spool.* "$dir/pids" && touch "$dir/pids" && mkdir -m 700 "$dir/state"
+begin_anew
+rm -rf "$dir/state" "$dir"/spool.* "$dir/pids" "$dir/up" && touch "$dir/pids" && mkdir -m 700 "$dir/state"
 
 host=$(hostname -s) user=$(id -un) names="n[1-$nodes]"
 memory=$(awk '/MemTotal/ {print int($2 / 1024 / '"$nodes"') - 256}' /proc/meminfo)
@@ -102,4 +102,4 @@ if ! wait_until 60 all_idle; then
   "$(dirname "$0")/slurm_down.sh" --keep "$dir"
   die "Slurm did not come up within a minute; the last lines of its output in $dir/log are above."
 fi
-echo "$0: up; . $dir/env.sh"
+tell_up
