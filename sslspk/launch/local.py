@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sslspk.errors import InputError, entry
 from sslspk.launch.processes import running
 from sslspk.launch.request import Request, log_path, outcome, parse, pick, report, seconds_of, shell_line, write_footer, write_header
+from sslspk.launch.signals import Signals, Stopped
 
 GRACE = 30.0  # seconds (SSLSPK_GRACE_SECONDS changes it: in a batch system's job, to what is left before its end)
 USAGE = """usage: {name} [options] [JOB=1:n] LOG COMMAND [ARGUMENT...]
@@ -26,10 +28,6 @@ Runs COMMAND with its output in LOG; with JOB=1:n it runs n of them with JOB rep
   --together true    the jobs need each other: all run at once, or none; when one fails the others are ended
   --pick WHICH       all | failed (failed and unfinished ones again) | incomplete (only the unfinished ones)
   --mem, --time, --requeue, --config, -l, -q, -pe ... and other options of batch systems are read and have no effect here."""
-
-
-class _Stopped(Exception):
-    """A signal asked for the end."""
 
 
 @dataclass
@@ -52,8 +50,7 @@ class Local:
         self.together = request.options.get("together") == "true"
         self.grace = seconds_of("SSLSPK_GRACE_SECONDS", GRACE)
         self.running: dict[int, Job] = {}  # by process id, which is also that of its session
-        self.caught = 0                    # the first signal that asked for the end
-        self.waiting = False
+        self.signals = Signals(lambda: self._signal_all(signal.SIGKILL))  # asked twice: no more time to save
         self.threads = request.options.get("num_threads", "1")
         self.per_job = int(request.options.get("gpu", 0))
         self.free_gpus = visible_gpus() if self.per_job else []
@@ -81,9 +78,7 @@ class Local:
 
     def run(self) -> dict[int, int]:
         """Run everything; returns `failed`. Raises SystemExit(128 + signal) when told to stop."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup and `&` in a script ask not to be disturbed
-                signal.signal(number, self._on_signal)
+        self.signals.listen()
         try:
             numbers, self.failed = pick(self.request)
             for number in numbers:
@@ -92,24 +87,17 @@ class Local:
                 self._start(number)
             while self.running:
                 self._wait_for_one()
-        except _Stopped:
-            self._stop()
-            print(f"{self.request.program}: stopped by {signal.Signals(self.caught).name}, and its jobs with it; "
+        except Stopped:
+            self._end_all(time.sleep)
+            for job in self.running.values():
+                write_footer(job.log, job.process.wait(), job.started, self.threads)
+            print(f"{self.request.program}: stopped by {signal.Signals(self.signals.caught).name}, and its jobs with it; "
                   f"log is in {self.request.log}", file=sys.stderr)
-            raise SystemExit(128 + self.caught) from None
+            raise SystemExit(128 + self.signals.caught) from None
         return self.failed
 
-    def _on_signal(self, number: int, _frame: object) -> None:
-        if self.caught:
-            self._signal_all(signal.SIGKILL)  # asked twice: no more time to save
-        self.caught = self.caught or number
-        if self.waiting:
-            self.waiting = False
-            raise _Stopped
-
     def _start(self, number: int) -> None:
-        if self.caught:
-            raise _Stopped
+        self.signals.check()
         line, path = shell_line(self.request, number), log_path(self.request, number)
         gpus = [self.free_gpus.pop(0) for _ in range(min(self.per_job, len(self.free_gpus)))]
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else None
@@ -127,28 +115,16 @@ class Local:
             process.stdin = None
 
     def _wait_for_one(self) -> None:
-        self.waiting = True  # from here on the signal handler itself raises
-        if self.caught:
-            raise _Stopped
-        pid, status = os.wait()
-        self.waiting = False
-        self._ended(pid, status)
+        ended = self.signals.during(os.waitid, os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # its status is kept for the next line
+        self._ended(*os.waitpid(ended.si_pid, 0))
         if self.together and self.failed and self.running:
             self._end_the_others()
 
     def _end_the_others(self) -> None:
-        """One of the jobs that need each other has failed: SIGTERM for the rest, time to save, SIGKILL."""
+        """One of the jobs that need each other has failed."""
         first = next(iter(self.failed))
         self.reasons = {job.number: f"ended because job {first} had failed" for job in self.running.values()}
-        self._signal_all(signal.SIGTERM)
-        end = time.monotonic() + self.grace
-        while time.monotonic() < end and any(group in self.running for _, _, group in running()):
-            self.waiting = True
-            if self.caught:
-                raise _Stopped
-            time.sleep(0.05)
-            self.waiting = False
-        self._signal_all(signal.SIGKILL)
+        self._end_all(self.signals.wait)
         for pid in list(self.running):
             self._ended(*os.waitpid(pid, 0))
 
@@ -168,16 +144,13 @@ class Local:
         for pid in self.running:
             _signal_group(pid, number)
 
-    def _stop(self) -> None:
-        """SIGTERM, time to save, SIGKILL; the logs say that the jobs were ended."""
-        self.waiting = False
+    def _end_all(self, sleep: Callable[[float], None]) -> None:
+        """SIGTERM for every process of every running job, time to save, SIGKILL."""
         self._signal_all(signal.SIGTERM)
         end = time.monotonic() + self.grace
         while time.monotonic() < end and any(group in self.running for _, _, group in running()):
-            time.sleep(0.05)
+            sleep(0.05)
         self._signal_all(signal.SIGKILL)
-        for job in self.running.values():
-            write_footer(job.log, job.process.wait(), job.started, self.threads)
 
 
 def visible_gpus() -> list[str]:

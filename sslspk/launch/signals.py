@@ -1,6 +1,10 @@
 """SIGINT, SIGTERM and SIGHUP of a launcher that waits most of the time: they act while it waits, and never between two steps."""
 import signal
 import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 
 class Stopped(Exception):
@@ -8,10 +12,10 @@ class Stopped(Exception):
 
 
 class Signals:
-    """`caught` is the first signal that asked for the end, or 0."""
+    """`caught` is the first signal that asked for the end, or 0; `again` is called at once at each later one."""
 
-    def __init__(self) -> None:
-        self.caught = 0
+    def __init__(self, again: Callable[[], None] = lambda: None):
+        self.caught, self.again = 0, again
         self.unheard = self.waiting = False  # unheard: a signal has come that raised nothing so far
 
     def listen(self) -> None:
@@ -21,19 +25,27 @@ class Signals:
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: object) -> None:
+        if self.caught:
+            self.again()
         self.caught = self.caught or number
         self.unheard = True
         if self.waiting:
-            self._stop()
+            self.check()
 
-    def _stop(self) -> None:
-        self.waiting = self.unheard = False
-        raise Stopped
+    def check(self) -> None:
+        """Raises Stopped when a signal has come since the last one that did."""
+        if self.unheard:
+            self.waiting = self.unheard = False
+            raise Stopped
+
+    def during(self, call: Callable[..., Result], *arguments: object) -> Result:
+        """Make a call that waits and may be broken off. Raises Stopped as `check` does, or when a signal comes."""
+        self.waiting = True  # from here on the signal handler itself raises
+        self.check()
+        result = call(*arguments)
+        self.waiting = False
+        return result
 
     def wait(self, seconds: float) -> None:
-        """Raises Stopped when a signal has come since the last one that did, or comes: also a second one, while things are ended."""
-        self.waiting = True  # from here on the signal handler itself raises
-        if self.unheard:
-            self._stop()
-        time.sleep(seconds)
-        self.waiting = False
+        """Raises Stopped as `during`: also at a second signal, while things are ended."""
+        self.during(time.sleep, seconds)

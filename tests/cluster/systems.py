@@ -1,24 +1,18 @@
 """A private batch system that is up for tests, and its launcher."""
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from waiting import listen
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "tools/cluster"
 INSTALLED = {"slurm": shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin"),
              "gridengine": shutil.which("/usr/lib/gridengine/sge_qmaster")}
-
-
-def listen() -> None:
-    """Undo what nohup or a background job left ignored."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)

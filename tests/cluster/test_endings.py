@@ -148,8 +148,9 @@ def test_a_time_limit_of_slurm(slurm: System, tmp_path, training):
     (tmp_path / "deaf.sh").write_text("trap '' TERM\nwhile :; do sleep 1; done\n")
     runner = slurm.start(tmp_path, "--time", "1", "l.log", "bash", "deaf.sh")
     result = slurm.run(tmp_path, "--max-time", "1", "--requeue", "true", "JOB=1:1", "m.JOB.log", *training, "1")
-    assert result.returncode == 0 and result.stderr.count("submitted again") == 1, result.stderr
-    assert "saved 1" in text(tmp_path / "m.1.log.1") and "finished" in text(tmp_path / "m.1.log")
+    # That minute may be over before a run has begun: then it is one run more.
+    assert result.returncode == 0 and result.stderr.count("submitted again") >= 1, result.stderr
+    assert any("saved 1" in text(path) for path in tmp_path.glob("m.1.log.*")) and "finished" in text(tmp_path / "m.1.log")
     stderr = runner.communicate(timeout=180)[1]
     assert runner.returncode == 1 and "TIMEOUT" in stderr, stderr
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from waiting import wait_for
+from waiting import listen, wait_for
 
 from sslspk.launch import conf, scheduler
 from sslspk.launch.endings import End, Endings, ending
@@ -46,7 +46,7 @@ class Pretended:
     def start(self, *words: str, **environment: str) -> subprocess.Popen:
         environment = {**os.environ, "PATH": f"{self.folder}/bin:{os.environ['PATH']}", "SSLSPK_ASK_SECONDS": "0.2", **environment}
         return subprocess.Popen([sys.executable, ROOT / "utils/slurm.pl", *words], cwd=self.folder, text=True, stderr=subprocess.PIPE,
-                                env=environment, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                                env=environment, preexec_fn=listen)
 
     def run(self, *words: str, **environment: str) -> tuple[int, str]:
         process = self.start(*words, **environment)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from waiting import wait_for
+from waiting import body, listen, wait_for
 
 from sslspk.errors import InputError
 from sslspk.launch.request import parse, read_status, shell_line, write_footer, write_header
@@ -24,10 +24,6 @@ def run(folder: Path, *words: str, **environment: str) -> subprocess.CompletedPr
 
 def line(*words: str) -> str:
     return shell_line(parse(["run.pl", *words]), 3)
-
-
-def body(log: Path) -> str:
-    return "\n".join(text for text in log.read_text().splitlines() if not text.startswith("#"))
 
 
 def alive(pid: int) -> bool:
@@ -189,12 +185,6 @@ def test_asking_for_gpus_without_any_warns_and_runs_one_at_a_time(tmp_path):
     result = run(tmp_path, "--gpu", "1", "JOB=1:3", "l.JOB", "bash", "s.sh", CUDA_VISIBLE_DEVICES="")
     assert result.returncode == 0
     assert "this machine has 0 GPUs" in result.stderr
-
-
-def listen() -> None:
-    """Undo what nohup or a background job left ignored."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def start_and_list(folder: Path, script: str) -> tuple[subprocess.Popen, list[int]]:
