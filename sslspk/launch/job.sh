@@ -8,10 +8,12 @@ again=        # a signal came while we waited
 child=        # the command: a process group of its own
 exec {lifeline}> >(exec cat > /dev/null)
 witness=$!    # a process beside the command, to tell a signal for everything in the job from one for this script; ends with it
+told=$sync/.$number.told.$job   # a signal came: the command, where it has not begun, is not to
 forward() {   # SIGNAL: give the whole command its chance to save, and tell it once
   again=1
   [ -z "$caught" ] || return
   caught=$1
+  { : > "$told"; } 2> /dev/null
   if [ "$1" = TERM ]; then sleep 0.3; fi
   if [ -n "$child" ] && { [ "$1" != TERM ] || kill -0 "$witness"; } 2> /dev/null; then kill -TERM -- "-$child"; fi
 }
@@ -43,6 +45,10 @@ write there, or has the launcher ended?" >&2
     exit 1
   fi
 fi
+# A launcher that ends, or whose submission failed without an answer, wants nothing more to begin.
+for closed in "$sync/closed" "$sync/closed.$run"; do
+  [ ! -e "$closed" ] || exit 0
+done
 
 finish() {  # STATUS
   {
@@ -95,7 +101,9 @@ mkdir -p "$(dirname "$log")"
 {
   echo "# Running on $(hostname)"
   echo "# Started at $(date)"
-  for variable in "${!SLURM_@}"; do echo "# $variable=${!variable}"; done
+  for variable in "${!SLURM_@}"; do
+    if [ "$variable" != SLURM_JWT ]; then echo "# $variable=${!variable}"; fi   # a secret
+  done
   printf '# %s \n' "$line"
 } > "$log" || finish 1
 if [ "$gpus" -gt 0 ] && [ -z "${CUDA_VISIBLE_DEVICES+set}" ]; then
@@ -104,16 +112,17 @@ fi
 [ -z "$caught" ] || finish 143
 # What run.pl, when a job of ours runs it, leaves its own jobs to save; the rest is for this script.
 export SSLSPK_GRACE_SECONDS=${SSLSPK_GRACE_SECONDS:-$((warning * 9 / 10))}
-sslspk_line=$line sslspk_code=$sync/.$number.code   # path.sh may have a `line` and a `code` of its own
+sslspk_line=$line sslspk_code=$sync/.$number.code sslspk_told=$told   # path.sh may have a `line` and a `code` of its own
 # Shells get the signal as well: that of the command waits for what it runs, but starts nothing more; the one around it writes
-# the status down, which `wait` may lose when a trap comes between.
+# the status down, which `wait` may lose when a trap comes between. A signal that came before the trap of the command's shell
+# has left the file `told`.
 rm -f "$sslspk_code"
 set -m
 {
   trap : TERM
   if [ -f ./path.sh ]; then . ./path.sh; fi
   sslspk_status=0
-  bash <<< "trap sslspk_stop=1 TERM; trap 'sslspk_status=\$?; [ -z \"\${sslspk_stop-}\" ] || \
+  bash <<< "trap sslspk_stop=1 TERM; [ ! -e ${sslspk_told@Q} ] || exit 143; trap 'sslspk_status=\$?; [ -z \"\${sslspk_stop-}\" ] || \
 exit \$((sslspk_status ? sslspk_status : 143))' DEBUG
 $sslspk_line" || sslspk_status=$?
   echo $sslspk_status > "$sslspk_code"

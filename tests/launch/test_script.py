@@ -135,12 +135,52 @@ def test_a_second_job_for_one_task_does_nothing():
     assert first.end() == (0, "0 -") and Path("count").read_text() == "x\n"
 
 
+@pytest.mark.parametrize("closed", ["closed", "closed.0"])
+def test_nothing_begins_once_the_launcher_has_closed_its_folder(closed):
+    """A job whose submission was not answered, and which starts when its launcher has given up."""
+    first = Job("l.log", "true")
+    assert first.end() == (0, "0 -")
+    Path(first.where.sync, "1.begun.0").unlink()
+    Path("l.log").unlink()
+    Path(first.where.sync, closed).touch()
+    assert subprocess.run(["bash", "spooled.1.7"], timeout=20).returncode == 0 and not Path("l.log").exists()
+    Path(first.where.sync, closed).rename(Path(first.where.sync, "closed.1"))   # of another submission
+    Path(first.where.sync, "1.begun.0").unlink()
+    assert subprocess.run(["bash", "spooled.1.7"], timeout=20).returncode == 0 and Path("l.log").exists()
+
+
+def test_a_secret_of_slurm_is_not_logged():
+    assert Job("l.log", "true", SLURM_JWT="secret", SLURM_CLUSTERS="c1").end() == (0, "0 -")
+    assert "# SLURM_CLUSTERS=c1\n" in Path("l.log").read_text() and "secret" not in Path("l.log").read_text()
+
+
+def test_a_signal_just_before_the_command_begins_is_not_lost(folder, monkeypatch):
+    program(folder, "rm", "kill -USR1 $PPID; exec /bin/rm \"$@\"")   # the last program that the script runs before
+    monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
+    assert Job("l.log", "touch", "ran").end() == (143, "143 USR1") and not Path("ran").exists()
+
+
+def test_a_signal_while_path_sh_is_read_is_not_lost():
+    Path("path.sh").write_text("touch on\nuntil [ -e go ]; do read -t 0.1 < <(:); done\n")
+    job = Job("l.log", "touch", "ran")
+    wait_for(Path("on").exists)
+    job.process.send_signal(signal.SIGUSR2)
+    wait_for(lambda: list(Path(job.where.sync).glob(".1.told.*")), seconds=10)
+    Path("go").touch()
+    assert job.end() == (143, "143 USR2") and not Path("ran").exists()
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    """A program of the folder's own, in bin/."""
+    (folder / "bin").mkdir(exist_ok=True)
+    (folder / "bin" / name).write_text(f"#!/bin/bash\n{text}\n")
+    (folder / "bin" / name).chmod(0o755)
+
+
 @pytest.fixture
 def node(folder, monkeypatch):
     """A machine with three GPUs."""
-    (folder / "bin").mkdir()
-    (folder / "bin/nvidia-smi").write_text("#!/bin/bash\nprintf 'GPU %d: Pretended\\n' 0 1 2\n")
-    (folder / "bin/nvidia-smi").chmod(0o755)
+    program(folder, "nvidia-smi", "printf 'GPU %d: Pretended\\n' 0 1 2")
     monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
     monkeypatch.setenv("SSLSPK_GPU_LOCKS", str(folder / "locks"))
     return folder
@@ -229,21 +269,18 @@ time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("warning", [2, 60])
-def test_what_saves_has_the_time_of_the_warning(warning):
-    """The command has ended, a part of it still saves; 30 seconds are what it has after other signals."""
+@pytest.mark.parametrize("number, warning, seconds", [(signal.SIGUSR1, 2, 2), (signal.SIGUSR1, 60, 60), (signal.SIGUSR2, 60, 30)])
+def test_what_saves_has_the_time_of_the_warning(folder, monkeypatch, number, warning, seconds):
+    """The command has ended, a part of it still saves; other signals leave it 30 seconds. Sleeps are counted, not slept."""
+    program(folder, "sleep", "echo $1 >> sleeps")
+    monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
     Path("s.py").write_text(LINGERS)
     job = Job("l.log", "python3", "s.py", warning=warning)
     wait_for(Path("on").exists)
-    job.process.send_signal(signal.SIGUSR1)
-    start = time.monotonic()
+    job.process.send_signal(number)
     try:
-        if warning == 60:
-            with pytest.raises(subprocess.TimeoutExpired):
-                job.process.wait(timeout=33)
-        else:
-            job.end()
-            assert 1.5 < time.monotonic() - start < 25
+        assert job.end() == (0, f"0 {number.name.removeprefix('SIG')}")
+        assert Path("sleeps").read_text().split().count("0.2") * 0.2 == pytest.approx(seconds)
     finally:
         listing = subprocess.run(["ps", "-o", "pid=", "-s", str(job.process.pid)], text=True, capture_output=True, check=False).stdout
         for pid in listing.split():
