@@ -2,13 +2,12 @@
 import os
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 import recipe_copy
 from recipe_copy import SYNTH, overrides, run, sh
 from test_chain import shrink
-from tones import conf_text, make_data
+from tones import conf_text, make_data, words_of
 from waiting import wait_for
 
 from sslspk.launch.processes import running
@@ -55,12 +54,8 @@ def test_a_training_that_saved_ends_its_task_with_99(recipe):
 
 def trainings(exp):
     """Process ids of the programs that train into `exp`."""
-    found = []
-    for pid, _, _ in running():
-        words = Path(f"/proc/{pid}/cmdline")
-        if words.exists() and words.read_bytes().decode(errors="replace").split("\0")[2:3] == ["sslspk.bin.train"]:
-            found += [pid] * words.read_bytes().endswith(b"%s\0" % str(exp).encode())
-    return found
+    words = {pid: words_of(pid) for pid, _, _ in running()}
+    return [pid for pid, line in words.items() if line[2:3] == ["sslspk.bin.train"] and line[-1] == str(exp)]
 
 
 def test_several_machines_are_refused(recipe):

@@ -2,11 +2,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import torch
 
 from sslspk.config import check
 from sslspk.io import audio, datadir, table
+from sslspk.train import checkpoint
 from sslspk.train.config import SystemConfig
 
 RATE = 16000
@@ -63,3 +66,16 @@ def run(*args, **kw):
 def conf_text(**train) -> str:
     """TINY as the text of a configuration (JSON is YAML), with other options of training."""
     return json.dumps({**TINY, "train": {"lr": 0.01, "lr_batch": None, "warmup_epochs": 0, **train}})
+
+
+def weights(exp):
+    """Those of the student of a finished run, in one row."""
+    return torch.cat([v.flatten() for v in checkpoint.load(exp / "final.pt")["encoders"]["student"].values() if v.is_floating_point()])
+
+
+def words_of(pid, kind="cmdline"):
+    """The command line of a process, or its variables (kind: environ), word by word; nothing of one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/{kind}").read_bytes().rstrip(b"\0").decode(errors="replace").split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []

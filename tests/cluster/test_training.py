@@ -4,10 +4,8 @@ import subprocess
 import pytest
 import recipe_copy
 import torch
-from tones import conf_text, make_data
+from tones import conf_text, make_data, weights
 from waiting import wait_for
-
-from sslspk.train import checkpoint
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -34,10 +32,6 @@ def here(recipe, exp, *words, conf="short", threads=1):
     if not (recipe / exp / "final.pt").exists():
         recipe_copy.run(recipe, "env", f"OMP_NUM_THREADS={threads}", "steps/train.sh", "--conf", f"conf/{conf}.yaml", *words, "data/x", exp)
     return weights(recipe / exp)
-
-
-def weights(exp):
-    return torch.cat([v.flatten() for v in checkpoint.load(exp / "final.pt")["encoders"]["student"].values() if v.is_floating_point()])
 
 
 def lines(path):

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tones import command, merged, run
+from tones import command, merged, run, weights, words_of
 from torch.distributed.elastic.rendezvous import RendezvousConnectionError
 from waiting import wait_for
 
 from sslspk.errors import InputError
+from sslspk.launch.processes import running
 from sslspk.train import agent, checkpoint, failures
 
 CPU = {**os.environ, "SSLSPK_DEVICE": "cpu", "OMP_NUM_THREADS": "1", "SSLSPK_INTERFACE": "lo"}
@@ -29,10 +30,6 @@ def conf_file(folder, **changes):
     return path
 
 
-def weights(exp):
-    return torch.cat([v.flatten() for v in checkpoint.load(exp / "final.pt")["encoders"]["student"].values() if v.is_floating_point()])
-
-
 def start(*words, **environment):
     return subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**CPU, **environment})
 
@@ -40,14 +37,9 @@ def start(*words, **environment):
 def ranks_of(process):
     """Process ids of the ranks that an agent has started, by rank."""
     found = {}
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            told = re.search(rb"\0RANK=(\d+)\0", b"\0" + (path / "environ").read_bytes()) if parent == process.pid else None
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if told:
-            found[int(told[1])] = int(path.name)
+    for pid, parent, _ in running():
+        if parent == process.pid:
+            found |= {int(word.removeprefix("RANK=")): pid for word in words_of(pid, "environ") if word.startswith("RANK=")}
     return found
 
 

@@ -10,13 +10,14 @@ import time
 import pytest
 import torch
 import yaml
-from tones import command, make_data, merged, run, tiny
+from tones import command, make_data, merged, run, tiny, words_of
 
 from sslspk.bin.train import main
 from sslspk.config import load, read_yaml
 from sslspk.data.loader import make_loader
 from sslspk.errors import InputError
 from sslspk.io import table
+from sslspk.launch.processes import running
 from sslspk.train import checkpoint, loop
 from sslspk.train.config import SystemConfig
 from sslspk.train.job import make_dataset, prepare
@@ -268,13 +269,4 @@ def test_a_killed_worker_ends_the_program_in_one_sentence(data, tmp_path):
 
 def worker_of(pid):
     """The child of a training that runs the same program: its data worker."""
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
-        own = file.read()
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/stat") as stat, open(f"/proc/{name}/cmdline", "rb") as line:
-                if int(stat.read().rpartition(")")[2].split()[1]) == pid and line.read() == own:
-                    return int(name)
-        except (FileNotFoundError, ProcessLookupError):
-            continue   # it ended while we were looking
-    raise AssertionError("no worker is there")
+    return next(child for child, parent, _ in running() if parent == pid and words_of(child) == words_of(pid))
