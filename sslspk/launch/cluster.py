@@ -14,14 +14,14 @@ from sslspk.errors import InputError
 from sslspk.launch import leaving, script
 from sslspk.launch.conf import load
 from sslspk.launch.endings import KILLED, End, Endings, ending
-from sslspk.launch.request import NAMED, REQUEUE, Request, log_path, outcome, parse, pick, report, seconds_of
+from sslspk.launch.request import NAMED, REQUEUE, log_path, outcome, parse, pick, put_away, report, seconds_of
 from sslspk.launch.scheduler import Refused, Scheduler, State, Task, between_questions
 from sslspk.launch.signals import Signals, Stopped
+from sslspk.launch.why import Why
 
 ASK = 10.0     # seconds between two questions to the batch system (SSLSPK_ASK_SECONDS changes it)
 TRIES = 6      # of a submission while the batch system cannot be reached
 LOOKS = 3.0    # seconds between two looks at the folder of statuses, in the end
-WAITS = 60.0   # seconds after which the reason why a job waits is said
 TOGETHER = 60.0  # seconds for jobs that run together to end by themselves after one did (SSLSPK_TOGETHER_SECONDS changes it)
 USAGE = """usage: {name} [options] [JOB=1:n] LOG COMMAND [ARGUMENT...]
 
@@ -41,18 +41,19 @@ Scripts and the batch system's own messages are in the folder q/ beside the logs
 class Cluster:
     """All jobs of one request; `endings` holds what became of them."""
 
-    def __init__(self, request: Request, scheduler: Scheduler):
-        self.request, self.scheduler = request, scheduler
-        self.where = script.places(request)
+    def __init__(self, scheduler: Scheduler):
+        self.scheduler, self.request = scheduler, scheduler.request
+        self.where = script.places(self.request)
         self.ask = seconds_of("SSLSPK_ASK_SECONDS", ASK)
-        self.requeue = request.options.get("requeue") == "true"
-        self.limit = int(request.options.get("max_jobs_run", 0))
+        self.requeue = self.request.options.get("requeue") == "true"
         self.open: dict[int, Task] = {}
-        self.endings = Endings(request, scheduler, self._say, seconds_of("SSLSPK_TOGETHER_SECONDS", TOGETHER))
+        self.endings = Endings(self.request, scheduler, self._say, seconds_of("SSLSPK_TOGETHER_SECONDS", TOGETHER))
+        self.why = Why(scheduler, self._say, self.ask)
         self.signals = Signals()
         self.submissions = 0
-        self.asked = self.submitted = self.moved = 0.0  # when, by the monotonic clock; moved: something happened
-        self.said_why = self.said_silent = False
+        self.asked = self.submitted = self.moved = self.cancelled = 0.0  # when, by the monotonic clock; moved: something happened
+        self.said_silent, self.said_failed = False, ""
+        self.lost: set[str] = set()        # jobs of submissions that counted as failed, and had begun
         self.left: bool | None = None      # at the end, whether none of the jobs is in the queue any more
 
     def run(self) -> dict[int, int]:
@@ -60,7 +61,10 @@ class Cluster:
         self.signals.listen()
         try:
             self._work()
-            self.left = True
+            if self.lost:
+                self._leave("a submission failed, but its jobs had begun")
+            else:
+                self.left = True
         except Stopped:
             self._leave(f"stopped by {signal.Signals(self.signals.caught).name}")
             raise SystemExit(128 + self.signals.caught) from None
@@ -96,50 +100,62 @@ class Cluster:
         numbers = [task.number for task in tasks]
         number, places = self.scheduler.task_number(numbers)
         for task in tasks:
-            self._put_log_away(task)
+            put_away(log_path(self.request, task.number), task.run)
         gpus = 0 if self.scheduler.assigns_gpus else int(self.request.options.get("gpu", 0))
         script.write(self.request, self.where, number, self.scheduler.job, self.submissions, gpus, self.scheduler.plain_exit,
                      self.scheduler.warning())
         job = self._try(self.scheduler.submission(self.where.script, self.where.log, numbers))
         for task in tasks:
             task.job, task.place, task.submission = job, places[task.number], self.submissions
-            task.state, task.status, task.warned, task.culled, task.gone_at = None, None, False, False, 0.0
+            task.state, task.status, task.warned, task.culled, task.told, task.gone_at = None, None, False, False, False, 0.0
             self.open[task.number] = task
         leaving.remember(self.where, job)
         self.submissions += 1
         self.submitted = self.asked = self.moved = time.monotonic()
+        self.why.submitted()
 
     def _submit_again(self) -> None:
         """Hand in what is to be started again; each submission is an array of its own, so a limit is held by handing in no more."""
-        again = self.endings.again
-        room = max(self.limit - len(self.open), 0) if self.limit else len(again)
+        again, limit = self.endings.again, self.scheduler.at_once
+        room = max(limit - len(self.open), 0) if limit else len(again)
         tasks, self.endings.again = again[:room], again[room:]
         try:
             self._submit(tasks)
         except Refused as err:  # the others still run
+            begun = leaving.close(self.where.sync, f".{self.submissions}")
+            self.submissions += 1
+            self.lost |= set(begun)
+            if begun:
+                self._cancel(begun)
             for task in tasks:
                 self.endings.fail(task, End(REQUEUE, str(err)))
 
     def _keep_together(self) -> None:
         """Of jobs that need each other, end those that another one left alone; decide when all have ended."""
-        tasks = self.endings.to_cull(list(self.open.values()))
-        if tasks:
+        if self.endings.to_cull(list(self.open.values())) and time.monotonic() - self.cancelled > self.ask:
             self._collect()
-            tasks = [task for task in tasks if task.number in self.open and task.status is None]
-            names = ", ".join(str(task.number) for task in tasks)
-            self._say(f"one of the jobs that run together has ended, and {names} did not within {self.endings.grace:g} seconds; cancelled")
-            for task in tasks:
-                task.culled = True
-            self._cancel(tasks)
+            self._cull(self.endings.to_cull(list(self.open.values())))
         if self.endings.together and not self.open:
             self.endings.all_ended()
 
-    def _cancel(self, tasks: list[Task]) -> None:
-        words = self.scheduler.cancellation([f"{task.job}.{task.place}" if task.place else task.job for task in tasks])
-        try:
-            self.scheduler.call(words)
-        except Refused as err:
-            self._say(f"{err} They may still run; `{' '.join(words)}` ends them")
+    def _cull(self, tasks: list[Task]) -> None:
+        names = ", ".join(str(task.number) for task in tasks if not task.culled)
+        if names:
+            self._say(f"one of the jobs that run together has ended, and {names} did not within {self.endings.grace:g} seconds; cancelled")
+        for task in tasks:
+            task.culled = True   # whatever is said now: it may be cancelled all the same
+        told = bool(tasks) and self._cancel([task.name for task in tasks])
+        for task in tasks:
+            task.told = told
+
+    def _cancel(self, jobs: list[str]) -> bool:
+        """Whether the batch system says that it has cancelled them."""
+        words, self.cancelled = self.scheduler.cancellation(jobs), time.monotonic()
+        failed = self.scheduler.fails(words)
+        if failed and failed != self.said_failed:
+            self._say(f"`{' '.join(words)}` failed, and will be tried again ({failed})")
+        self.said_failed = failed or self.said_failed
+        return not failed
 
     def _try(self, words: list[str]) -> str:
         for attempt in range(TRIES):
@@ -152,15 +168,6 @@ class Cluster:
                 self._say(f"{err}\n{self.request.program}: trying again in {pause:g} seconds")
                 self.signals.wait(pause)
         raise AssertionError("unreachable")
-
-    def _put_log_away(self, task: Task) -> None:
-        """A log of an earlier run of this program goes, that of a run before a requeue stays under a name of its own."""
-        log = log_path(self.request, task.number)
-        if os.path.exists(log):
-            if task.run:
-                os.replace(log, f"{log}.{task.run}")
-            else:
-                os.remove(log)
 
     def _collect(self) -> None:
         """Read the statuses that have come."""
@@ -210,11 +217,11 @@ class Cluster:
     def _look_at(self, task: Task, state: State | None) -> None:
         """state: what the batch system says of a task; None when it knows nothing of it."""
         if state and state.stuck:
-            self._cancel([task])
-            self._close(task, End(KILLED, f"{self.scheduler.name}: {state.text}", final=True))
+            if self._cancel([task.name]):  # else with the next question
+                self._close(task, End(KILLED, f"{self.scheduler.name}: {state.text}", final=True))
         elif state and state.alive:
             task.state, task.gone_at = state, 0.0
-            self._say_why(task)
+            self.why.look(task)
         elif task.status is not None:
             self._decide(task, task.status, state)
         elif not task.gone_at:
@@ -230,7 +237,7 @@ class Cluster:
             with open(begun, encoding="utf-8") as file:
                 job = file.read().strip()
             if job and job != task.job:
-                task.job, task.gone_at = job, 0.0
+                task.job, task.gone_at, task.told = job, 0.0, False
 
     def _decide(self, task: Task, status: int, state: State | None) -> None:
         """A task is over, and did not end with 0."""
@@ -240,12 +247,6 @@ class Cluster:
             known = known or (state.text if state else "it left the queue without a status: deleted, killed, or its node is gone")
             end.reason = f"{self.scheduler.name}: {known}"
         self._close(task, end)
-
-    def _say_why(self, task: Task) -> None:
-        """Say, once, why a job waits."""
-        if task.state.waits and not self.said_why and time.monotonic() - self.submitted > min(WAITS, 6 * self.ask):
-            self.said_why = True
-            self._say(f"job {task.number} ({self.scheduler.name} {task.job}) waits: {self.scheduler.pending(task.job, task.state)}")
 
     def _look_back(self) -> None:
         """Ask for the reason of statuses that mean a signal; those jobs may still be on their way out."""
@@ -262,21 +263,19 @@ class Cluster:
                 self.endings.reasons[task.number] = "; ".join(filter(None, [known, f"{self.scheduler.name}: {state.text}"]))
 
     def _leave(self, why: str) -> None:
-        """Cancel everything, and wait until it has left."""
-        jobs = sorted({task.job for task in self.open.values()})
-        self.left = not jobs
-        if not jobs:
-            if self.signals.caught:
-                self._say(f"{why}, with no job in the queue")
-            return
-        words = self.scheduler.cancellation(jobs)
-        self._say(f"{why}; cancelling its jobs: {' '.join(words)}")
+        """Cancel everything, also what an unanswered submission began, and wait until it has left."""
+        jobs, self.left, said = sorted({task.job for task in self.open.values()}), False, ""
         try:  # a second signal ends the waiting
-            said = leaving.cancel_and_wait(self.scheduler, jobs, self.signals.wait, min(1.0, self.ask / 5))
+            jobs = leaving.to_end(self.where.sync, self.scheduler, jobs)
+            if jobs:
+                self._say(f"{why}; cancelling its jobs: {' '.join(self.scheduler.cancellation(jobs))}")
+                said = leaving.cancel_and_wait(self.scheduler, jobs, self.signals.wait, min(1.0, self.ask / 5))
+                self._say(f"its jobs have not ended yet ({said})" if said else f"its jobs have ended; log is in {self.request.log}")
+            elif self.signals.caught:
+                self._say(f"{why}, with no job in the queue")
             self.left = not said
-            self._say(f"its jobs have not ended yet ({said})" if said else f"its jobs have ended; log is in {self.request.log}")
         except (InputError, OSError, Stopped) as err:
-            self._say(f"its jobs may still run{str(err) and f' ({err})'}; {' '.join(words)} ends them")
+            self._say(f"its jobs may still run{str(err) and f' ({err})'}; {' '.join(self.scheduler.cancellation(jobs))} ends them")
 
 
 def main(kind: type[Scheduler]) -> int:
@@ -286,8 +285,8 @@ def main(kind: type[Scheduler]) -> int:
         return 0
     request = parse(sys.argv)
     conf = load(request.options.get("config"), kind.conf, kind.settings)
-    cluster = Cluster(request, kind(request, conf))
+    cluster = Cluster(kind(request, conf))
     failed = cluster.run()
     if failed:
-        report(request, failed, cluster.endings.reasons, also=cluster.where.log)
+        report(cluster.request, failed, cluster.endings.reasons, also=cluster.where.log)
     return 1 if cluster.endings.cancelled else outcome(failed)  # nobody is to start again what a user ended

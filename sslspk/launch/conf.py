@@ -7,6 +7,7 @@
 
 Hyphens and underscores in names are the same, `#` starts a comment. Options expand in the order of the command line,
 defaults after them (Kaldi's order changes from run to run). Words may be quoted, and $NAME is the environment's.
+What the launchers know by themselves, such as Kaldi's `option max_jobs_run=* -tc $0`, may stand there and changes nothing.
 """
 import os
 import re
@@ -15,8 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sslspk.errors import InputError
-
-LIMIT = "max_jobs_run"  # every launcher knows it by itself
 
 
 @dataclass
@@ -86,9 +85,9 @@ def canonical(name: str) -> str:
 
 
 def expand(conf: Conf, options: Mapping[str, str]) -> list[str]:
-    """The words that options with two dashes stand for. Raises InputError on an option that the file does not describe."""
+    """The words that options, with the defaults already among them, stand for. Raises InputError on one that is not described."""
     words: list[str] = []
-    for name, value in {**options, **{key: value for key, value in conf.defaults.items() if key not in options}}.items():
+    for name, value in options.items():
         described = conf.options.get(name)
         option = f"--{name.replace('_', '-')}"
         if described is None:

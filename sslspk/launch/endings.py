@@ -71,10 +71,10 @@ class Endings:
             self.fail(task, end)
 
     def to_cull(self, tasks: list[Task]) -> list[Task]:
-        """Those of the open tasks that are to be cancelled, as another one ended badly and they had time to end by themselves."""
+        """Those of the open tasks that are still to be cancelled: another one ended badly, and they had time to end by themselves."""
         if not self.broken_at or time.monotonic() - self.broken_at < self.grace:
             return []
-        return [task for task in tasks if not task.culled and task.status is None]
+        return [task for task in tasks if not task.told and task.status is None]
 
     def all_ended(self) -> None:
         """None of those that run together runs any more: all are started again, or none."""

@@ -19,6 +19,7 @@ class GridEngine(Scheduler):
     assigns_gpus = False
     plain_exit = True
     transient = r"unable to (contact|send message to) qmaster|commlib|got no response|failed receiving|gdi|connection refused|timeout"
+    limits = r"\bh_rt=(\d+(?::\d+:\d+)?)(?![^\s,])"
     settings = """
         command qsub -cwd -S /bin/bash -j y
         option time=* -l h_rt=$0
@@ -34,7 +35,7 @@ class GridEngine(Scheduler):
         # -notify: a signal comes before the kill. -r n: we start a job again, not Grid Engine.
         own = ["-terse", "-r", "n", "-notify", "-j", "y", "-o", log, "-N", _job_name(script)]
         rest = [*self._passed(), *self.expanded]
-        limit = self.seconds(self.request.options.get("time", ""))
+        limit = self.limit()
         if self.request.options.get("requeue") == "true" and limit and "s_rt=" not in " ".join(rest):
             own += ["-l", f"s_rt={limit - self.warning()}"]
         # Refuse at once what can never run. Loads are unknown to this check: it would refuse any request for them.

@@ -1,8 +1,10 @@
 """Ends jobs in a batch system: those of a launcher that is told to stop or fails, and those that a killed one left behind.
 
 A launcher's folder, q/sync/NAME.HOST.PID, holds who it is (LAUNCHER) and the ids of its jobs (JOBS). After kill -9 it stays, and the
-next launcher with this script finds there what it must end before a second set of jobs writes to the same files.
+next launcher with this script finds there what it must end before a second set of jobs writes to the same files. A job looks for
+CLOSED after it wrote that it has begun, and a launcher that ends reads what has begun after it wrote CLOSED: none is missed.
 """
+import contextlib
 import glob
 import os
 import shutil
@@ -14,19 +16,42 @@ from sslspk.launch.scheduler import Scheduler
 from sslspk.launch.script import Places
 
 GRACE = 60.0   # seconds for cancelled jobs to save and leave
-LAUNCHER, JOBS = "launcher", "jobs"
+LAUNCHER, JOBS, CLOSED = "launcher", "jobs", "closed"
 
 
 def cancel_and_wait(scheduler: Scheduler, jobs: list[str], wait: Callable[[float], None], pause: float) -> str:
-    """Cancel jobs, and wait until they have left: "", or what the batch system said when they have not. Raises Refused."""
-    done = scheduler.call(scheduler.cancellation(jobs))
+    """Cancel jobs, again when that fails, and wait until they have left: "", or what the batch system said when they have not."""
+    left, said, told = jobs, "", False
     end = time.monotonic() + GRACE
     while time.monotonic() < end:
-        states = scheduler.states(jobs)
-        if states is not None and not any(state.alive for state in states.values()):
+        if not told:
+            said = scheduler.fails(scheduler.cancellation(left))
+            told = not said
+        left = alive(scheduler, jobs)
+        if not left:
             return ""
         wait(pause)
-    return done.stderr.strip() or f"not within {GRACE:g} seconds"
+    return said or f"not within {GRACE:g} seconds"
+
+
+def alive(scheduler: Scheduler, jobs: list[str]) -> list[str]:
+    """Those that wait or run; all of them when the batch system does not answer."""
+    states = scheduler.states(jobs) if jobs else {}
+    return jobs if states is None else sorted({job for (job, _), state in states.items() if state.alive})
+
+
+def to_end(folder: str, scheduler: Scheduler, jobs: list[str]) -> list[str]:
+    """Let none of a launcher's jobs begin any more: those given, and whichever else has begun and is alive."""
+    close(folder)
+    return sorted({*jobs, *alive(scheduler, known(folder))})
+
+
+def close(folder: str, run: str = "") -> list[str]:
+    """Let no job begin whose submission was not answered, of all or of one (".0", ".1" ...); returns the ids of those that have."""
+    if os.path.isdir(folder):
+        with contextlib.suppress(OSError), open(os.path.join(folder, CLOSED + run), "w"):  # on a full disk none begins either
+            pass
+    return _ids(glob.glob(f"{glob.escape(folder)}/*.begun{run or '.*'}"))
 
 
 def sign(where: Places, system: str) -> None:
@@ -48,25 +73,30 @@ def end_those_left(where: Places, scheduler: Scheduler, say: Callable[[str], Non
         birth, system = _signature(folder)
         if system not in ("", scheduler.name) or not _is_dead(folder.rpartition(".")[2], birth):
             continue
-        known = _jobs(folder)
-        while (states := scheduler.states(known) if known else {}) is None:
+        close(folder)
+        jobs = known(folder)
+        while jobs and scheduler.states(jobs) is None:
             say(f"{scheduler.name} does not answer, and {folder} names jobs that a killed launcher left there; waiting")
             wait(pause * 5)
-        alive = sorted({job for (job, _), state in states.items() if state.alive})
-        if alive:
-            words = " ".join(scheduler.cancellation(alive))
+        left = alive(scheduler, jobs)
+        if left:
+            words = " ".join(scheduler.cancellation(left))
             say(f"a launcher that was killed left its jobs in {scheduler.name}; cancelling them: {words}")
-            said = cancel_and_wait(scheduler, alive, wait, pause)
+            said = cancel_and_wait(scheduler, left, wait, pause)
             if said:
                 raise InputError(f"jobs of an earlier launcher, which was killed, do not leave {scheduler.name} ({said}); "
                                  f"end them by `{words}`, then run the same command again.")
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _jobs(folder: str) -> list[str]:
-    """Ids in a launcher's folder: those it kept, and those that its jobs wrote (it may have been killed before it could)."""
+def known(folder: str) -> list[str]:
+    """Ids in a launcher's folder: those it kept, and those that its jobs wrote (their submission may not have been answered)."""
+    return _ids([os.path.join(folder, JOBS), *glob.glob(f"{glob.escape(folder)}/*.begun.*")])
+
+
+def _ids(paths: list[str]) -> list[str]:
     found: set[str] = set()
-    for path in (os.path.join(folder, JOBS), *glob.glob(f"{glob.escape(folder)}/*.begun.*")):
+    for path in paths:
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:
                 found |= {word for word in file.read().split() if word.isdecimal()}

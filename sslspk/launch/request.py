@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sslspk.errors import InputError
 
@@ -20,6 +20,7 @@ TAIL = 20  # lines of the first failing log that are shown
 NAMED = 10  # failed jobs that are named one by one
 REQUEUE = 99  # a job's way to say "saved, start me again": Grid Engine's, and passed on when no job failed otherwise
 BARE = ("-V", "-cwd", "-notify")  # options of batch systems that take no value
+COUNTS = {"max_jobs_run": 1, "gpu": 0, "num_threads": 0, "max_requeues": 0}  # the least of each
 CHOICES = {"pick": ("all", "failed", "incomplete"), "requeue": ("true", "false"), "together": ("true", "false")}
 
 
@@ -65,10 +66,24 @@ def parse(argv: list[str]) -> Request:
         raise InputError(f"'{log}' is no range of jobs; both ends must be whole numbers, as in JOB=1:4.")
     if last > first and name not in log:
         raise InputError(f"all of {name}={first}:{last} would write to the one log {log}; put {name} in its name.")
-    if options.get("together") == "true" and int(options.get("max_jobs_run", last)) < last - first + 1:
-        raise InputError(f"the {last - first + 1} jobs of --together true wait for each other, and --max-jobs-run "
-                         f"{options['max_jobs_run']} never runs all at once; leave that option out.")
-    return Request(program, options, tuple(passed), name, first, last, log, tuple(words))
+    return _possible(Request(program, options, tuple(passed), name, first, last, log, tuple(words)))
+
+
+def _possible(request: Request) -> Request:
+    """Raises InputError on options that contradict each other."""
+    jobs, limit = len(request.numbers), request.options.get("max_jobs_run")
+    if request.options.get("together") == "true" and limit and int(limit) < jobs:
+        raise InputError(f"the {jobs} jobs of --together true wait for each other, and --max-jobs-run {limit} never runs all at once; "
+                         "leave that option out.")
+    return request
+
+
+def with_defaults(request: Request, defaults: Mapping[str, str], path: str) -> Request:
+    """The request as if the defaults of the configuration `path` stood in it, after what was given. Raises InputError."""
+    missing = {key: value for key, value in defaults.items() if key not in request.options}
+    for key, value in missing.items():
+        _check(f"--{key.replace('_', '-')}, a default of {path},", key, value)
+    return _possible(replace(request, options={**request.options, **missing}))
 
 
 def _take_option(words: list[str], options: dict[str, str], passed: list[str]) -> None:
@@ -87,20 +102,21 @@ def _take_option(words: list[str], options: dict[str, str], passed: list[str]) -
         passed += [flag, *values]
         return
     key, value = key.lstrip("-").replace("-", "_"), values[0]
-    if key in ("max_jobs_run", "tc"):
-        key, value = "max_jobs_run", str(min(_count(flag, value, 1), int(options.get("max_jobs_run", value))))
-    if key in ("gpu", "num_threads", "max_requeues"):
-        _count(flag, value, 0)
+    key = {"tc": "max_jobs_run", "max_time": "time"}.get(key, key)
+    _check(flag.partition("=")[0], key, value)
+    if key == "max_jobs_run":
+        value = str(min(int(value), int(options.get(key, value))))
+    options[key] = value
+
+
+def _check(flag: str, key: str, value: str) -> None:
+    """Raises InputError on a value that an option cannot have."""
+    least = COUNTS.get(key)
+    if least is not None and not (value.isdecimal() and int(value) >= least):
+        raise InputError(f"the option {flag} takes a whole number from {least} on, not '{value}'.")
     if value not in CHOICES.get(key, (value,)):
         *others, last = CHOICES[key]
-        raise InputError(f"{flag.partition('=')[0]} takes {', '.join(others)} or {last}, not '{value}'.")
-    options["time" if key == "max_time" else key] = value
-
-
-def _count(flag: str, value: str, least: int) -> int:
-    if not value.isdecimal() or int(value) < least:
-        raise InputError(f"the option {flag} takes a whole number from {least} on, not '{value}'.")
-    return int(value)
+        raise InputError(f"{flag} takes {', '.join(others)} or {last}, not '{value}'.")
 
 
 def log_path(request: Request, number: int) -> str:
@@ -126,6 +142,15 @@ def _quote(word: str) -> str:
     if '"' in word:
         return "'" + word.replace("'", "'\\''") + "'"
     return f'"{word}"'
+
+
+def put_away(path: str, run: int) -> None:
+    """A log of an earlier launcher goes; that of a run before a requeue, the run-th, stays under a name of its own."""
+    if os.path.exists(path):
+        if run:
+            os.replace(path, f"{path}.{run}")
+        else:
+            os.remove(path)
 
 
 def write_header(path: str, line: str) -> None:

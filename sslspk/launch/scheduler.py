@@ -5,11 +5,11 @@ import subprocess
 from dataclasses import dataclass
 
 from sslspk.errors import InputError
-from sslspk.launch.conf import LIMIT, Conf, expand
-from sslspk.launch.request import Request
+from sslspk.launch.conf import Conf, expand
+from sslspk.launch.request import Request, with_defaults
 
-OWN = ("config", "pick", "requeue", "max_requeues", "together")  # options that no batch system sees
-KEPT = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|TZ|LD_LIBRARY_PATH|SLURM_CONF|(SBATCH|SGE|SSLSPK|KRB5|MUNGE)_?\w*)")
+OWN = ("config", "pick", "requeue", "max_requeues", "together", "max_jobs_run")  # options that need no words of the conf
+KEPT = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|TZ|LD_LIBRARY_PATH|SLURM_(CONF|CLUSTERS|JWT)|(SBATCH|SGE|SSLSPK|KRB5|MUNGE)_?\w*)")
 WARNING = 120  # seconds before the limit
 RARELY = 6     # times as long between two questions where nothing has happened for long
 PATIENCE = 60  # seconds that a command of the batch system may take
@@ -40,7 +40,13 @@ class Task:
     warned: bool = False       # its script caught a signal before it failed: the batch system stopped it
     timeouts: int = 0          # how often in a row it met its time limit before it could save
     culled: bool = False       # cancelled by this program, as one that runs together with it ended badly
+    told: bool = False         # and the batch system said that it has done so
     gone_at: float = 0.0       # since when the batch system says that it has ended, by the monotonic clock
+
+    @property
+    def name(self) -> str:
+        """As Scheduler.cancellation has it."""
+        return f"{self.job}.{self.place}" if self.place else self.job
 
 
 class Refused(InputError):
@@ -62,17 +68,15 @@ class Scheduler:
     exports_all = False    # the environment of who submits becomes the job's, unless the words say otherwise
     plain_exit = False     # some exit statuses of a job mean something to it
     transient = ""         # regular expression of complaints that may pass
+    limits = ""            # regular expression of a time limit among the words of a submission
 
     def __init__(self, request: Request, conf: Conf):
-        self.request, self.settings_read = request, conf
-        given = {key: value for key, value in request.options.items() if key not in OWN}
-        if not re.fullmatch(r"\d+[KMGTkmgt]|0", given.get("mem", "0")):
-            raise InputError(f"--mem takes a whole number with its unit, such as 2G or 500M, not '{given['mem']}'.")
-        limit = given.get(LIMIT)
-        if limit and LIMIT not in conf.options:
-            given.pop(LIMIT)
-        self.at_once = int(limit) if limit and LIMIT not in given else 0
-        self.expanded = expand(conf, given)
+        self.request, self.settings_read = with_defaults(request, conf.defaults, conf.path), conf
+        asked = self.request.options
+        if not re.fullmatch(r"\d+[KMGTkmgt]|0", asked.get("mem", "0")):
+            raise InputError(f"--mem takes a whole number with its unit, such as 2G or 500M, not '{asked['mem']}'.")
+        self.at_once = int(asked.get("max_jobs_run", 0))
+        self.expanded = expand(conf, {key: value for key, value in asked.items() if key not in OWN})
 
     def submission(self, script: str, log: str, numbers: list[int]) -> list[str]:
         """The command that submits these tasks."""
@@ -80,8 +84,14 @@ class Scheduler:
 
     def warning(self) -> int:
         """Seconds before its time limit at which a job is told to end."""
-        limit = self.seconds(self.request.options.get("time", ""))
+        limit = self.limit()
         return min(WARNING, limit // 4) if limit else WARNING
+
+    def limit(self) -> int:
+        """Seconds of the time limit that is asked for, in whatever words; 0 when none is."""
+        words = " ".join([*self.settings_read.command, *self.request.passed, *self.expanded])
+        found = re.findall(self.limits, words)   # the last one counts
+        return self.seconds(found[-1] if found else self.request.options.get("time", ""))
 
     def seconds(self, limit: str) -> int:
         """Seconds of a time limit; 0 when it says none."""
@@ -138,6 +148,15 @@ class Scheduler:
             return self.call(words).stdout
         except Refused:
             return ""
+
+    def fails(self, words: list[str]) -> str:
+        """Run a command of the batch system: "" when it succeeds, else what it said."""
+        try:
+            done = self.call(words)
+        except Refused as err:
+            return str(err)
+        said = " ".join((done.stderr + done.stdout).split())
+        return said or f"status {done.returncode}" if done.returncode else ""
 
     def call(self, words: list[str], whole: bool = False) -> subprocess.CompletedProcess[str]:
         """Run a command of the batch system, out of reach of the terminal's signals. Raises Refused when it does not answer."""

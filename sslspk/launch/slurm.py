@@ -7,6 +7,8 @@ from sslspk.launch.script import here
 
 ALIVE = {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING", "REQUEUED",
          "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
+WAITS = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"}
+NEVER = r"BadConstraints|DependencyNeverSatisfied|.*requeued held"  # not JobHeldUser or JobHeldAdmin: somebody wants those to wait
 AGAIN = {"PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "TIMEOUT"}  # a preemption with a GraceTime may end as TIMEOUT
 
 
@@ -18,6 +20,7 @@ class Slurm(Scheduler):
     job = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}"
     exports_all = True
     transient = r"unable to contact|socket timed out|connection (refused|timed out|reset)|temporarily|zero bytes|transport endpoint"
+    limits = r"(?<!\S)(?:-t ?|--time[ =])((?:\d+-)?\d+(?::\d+){0,2})(?!\S)"
     settings = """
         command sbatch
         option time=* --time $0
@@ -77,8 +80,8 @@ class Slurm(Scheduler):
             job, place, state, reason = [*line.split("|", 3), "", "", ""][:4]
             text = state if reason in ("None", "", state) else f"{state}, {reason}"
             found[job, int(place) if place.isdecimal() else 0] = State(
-                text, alive=state in ALIVE, waits=state == "PENDING", again=state in AGAIN, cancelled=state == "CANCELLED",
-                timeout=state == "TIMEOUT")
+                text, alive=state in ALIVE, waits=state in WAITS, stuck=state in WAITS and bool(re.fullmatch(NEVER, reason)),
+                again=state in AGAIN, cancelled=state == "CANCELLED", timeout=state == "TIMEOUT")
         return found
 
     def explain(self, job: str, place: int) -> str:

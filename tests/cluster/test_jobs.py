@@ -140,6 +140,14 @@ def test_a_job_that_waits_says_why(system, tmp_path):
     assert runner.wait(timeout=60) == 0 and "waits" not in runner.stderr.read()
 
 
+def test_a_job_that_slurm_can_never_run_is_cancelled(slurm, tmp_path):
+    good = slurm.call("sbatch", "--parsable", f"--output={tmp_path}/good.log", "--wrap", "true").strip()
+    wait_for(lambda: good not in slurm.jobs())
+    result = slurm.run(tmp_path, "-d", f"afternotok:{good}", "l.log", "true")
+    assert result.returncode == 1 and "(Slurm: PENDING, DependencyNeverSatisfied)" in result.stderr, result.stderr
+    wait_for(lambda: not slurm.jobs())
+
+
 def test_options_of_other_launchers_do_no_harm(system, tmp_path):
     assert system.run(tmp_path, "-sync", "y", "--gpu", "0", "--mem", "0", "--num-threads", "1", "one.log", "true").returncode == 0
     name = "-N" if system.name == "gridengine" else "-J"

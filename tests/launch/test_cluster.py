@@ -1,16 +1,13 @@
-"""The loop of slurm.pl against pretended sbatch, squeue, scancel, scontrol: faults that a real Slurm does not do on demand.
-
-Each job of the pretended Slurm is a folder job.ID; squeue prints the file `states`, lines of JOB|PLACE|STATE|REASON.
-"""
+"""The loop of slurm.pl against a pretended Slurm."""
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from waiting import listen, wait_for
+from pretended import ROOT, Pretended
+from waiting import wait_for
 
 from sslspk.launch import conf, scheduler
 from sslspk.launch.endings import End, Endings, ending
@@ -19,67 +16,6 @@ from sslspk.launch.request import parse
 from sslspk.launch.scheduler import State, Task, between_questions
 from sslspk.launch.signals import Signals, Stopped
 from sslspk.launch.slurm import Slurm
-
-ROOT = Path(__file__).resolve().parents[2]
-SBATCH = """n=$(ls -d {here}/job.* 2> /dev/null | wc -l); n=$((n + 1)); mkdir {here}/job.$n; echo "$@" > {here}/job.$n/words
-cp "${{@: -1}}" {here}/job.$n/script; . {here}/on_submit; echo $n"""
-PROGRAMS = {"sbatch": SBATCH, "squeue": "echo x >> {here}/asked; cat {here}/states", "scontrol": ":", "sacct": ":",
-            "scancel": 'echo "$@" >> {here}/cancelled; : > {here}/states'}
-
-
-class Pretended:
-    """A Slurm of shell scripts."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        (folder / "bin").mkdir()
-        (folder / "states").touch()
-        (folder / "on_submit").touch()
-        for name, body in PROGRAMS.items():
-            self.program(name, body.format(here=folder))
-
-    def program(self, name: str, body: str) -> None:
-        path = self.folder / "bin" / name
-        path.write_text(f"#!/bin/bash\n{body}\n")
-        path.chmod(0o755)
-
-    def start(self, *words: str, **environment: str) -> subprocess.Popen:
-        environment = {**os.environ, "PATH": f"{self.folder}/bin:{os.environ['PATH']}", "SSLSPK_ASK_SECONDS": "0.2", **environment}
-        return subprocess.Popen([sys.executable, ROOT / "utils/slurm.pl", *words], cwd=self.folder, text=True, stderr=subprocess.PIPE,
-                                env=environment, preexec_fn=listen)
-
-    def run(self, *words: str, **environment: str) -> tuple[int, str]:
-        process = self.start(*words, **environment)
-        stderr = process.communicate(timeout=60)[1]
-        return process.returncode, stderr
-
-    def says(self, *lines: str) -> None:
-        """What squeue tells of the jobs."""
-        (self.folder / "new").write_text("".join(f"{line}\n" for line in lines))
-        (self.folder / "new").replace(self.folder / "states")
-
-    def on_submit(self, body: str) -> None:
-        """Bash that runs at each submission, with $n the id of the job, and may run its script: bash job.$n/script."""
-        (self.folder / "on_submit").write_text(body)
-
-    def ended(self, task: int, status: int, caught: str = "-", submission: int = 0) -> None:
-        """A task's script has written its status."""
-        folder, = (self.folder / "q/sync").glob("*")
-        (folder / "status").write_text(f"{status} {caught}\n")
-        (folder / "status").replace(folder / f"{task}.status.{submission}")
-
-    def jobs(self) -> int:
-        return len(list(self.folder.glob("job.*/script")))
-
-    def cancelled(self) -> list[str]:
-        path = self.folder / "cancelled"
-        return path.read_text().split() if path.exists() else []
-
-
-@pytest.fixture
-def slurm(tmp_path) -> Pretended:
-    return Pretended(tmp_path)
-
 
 RUNNING = ("1|1|RUNNING|None", "1|2|RUNNING|None")
 ARRAY = ("JOB=1:2", "l.JOB", "true")

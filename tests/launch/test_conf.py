@@ -7,6 +7,7 @@ import pytest
 from sslspk.errors import InputError
 from sslspk.launch import conf
 from sslspk.launch.gridengine import GridEngine
+from sslspk.launch.request import Request, with_defaults
 from sslspk.launch.slurm import Slurm
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,15 +29,20 @@ def example() -> conf.Conf:
     return conf.parse(TEXT, "conf/x.conf")
 
 
+def expanded(read: conf.Conf, options: dict[str, str]) -> list[str]:
+    request = Request("x.pl", options, (), "", 1, 1, "l", ("true",))
+    return conf.expand(read, with_defaults(request, read.defaults, read.path).options)
+
+
 def test_options_expand_in_the_order_given_and_defaults_after(example):
     assert example.command == ["sbatch", "--account", "my group"]
     given = {"mem": "2G", "gpu": "1", "max_jobs": "x y"}
-    assert conf.expand(example, given) == ["--mem-per-cpu", "2G", "--gres=gpu:1", "-a", "x y", "-b", "x y", "-p", "fast"]
+    assert expanded(example, given) == ["--mem-per-cpu", "2G", "--gres=gpu:1", "-a", "x y", "-b", "x y", "-p", "fast"]
     assert conf.expand(example, {"gpu": "1", "mem": "2G"})[0] == "--gres=gpu:1"
 
 
 def test_an_exact_value_beats_any_value(example):
-    assert conf.expand(example, {"mem": "0"}) == ["-p", "fast"]
+    assert expanded(example, {"mem": "0"}) == ["-p", "fast"]
 
 
 @pytest.mark.parametrize("given, parts", [

@@ -114,6 +114,49 @@ def test_a_warning_comes_before_the_limit_when_a_job_may_be_started_again(limit,
     assert not any("signal" in word or "s_rt" in word for kind in (Slurm, GridEngine) for word in submission(kind, options[2:]))
 
 
+@pytest.mark.parametrize("words, options, gridengine, slurm", [
+    ("", ("-l", "h_rt=0:4:0"), 180, 120),                     # Kaldi's way
+    ("", ("-l", "mem_free=1G,h_rt=240,gpu=1"), 180, 120),
+    ("", ("-l", "h_rt=9:0:0", "--time", "0:4:0"), 180, 60),   # the last one counts, as for qsub
+    ("-l h_rt=0:4:0", (), 180, 120),
+    ("", ("-t", "4"), None, 60),
+    ("--time=0-0:4", (), None, 60),
+    ("--time-min=4", (), None, 120),
+])
+def test_a_limit_counts_in_whatever_words_it_stands(words, options, gridengine, slurm):
+    for kind, option in ((GridEngine, "option time=* -l h_rt=$0"), (Slurm, "option time=* --time $0")):
+        Path("conf", kind.conf).write_text(f"command {'qsub' if kind is GridEngine else 'sbatch'} {words}\n{option}\n")
+    assert f"--signal=B:USR1@{slurm}" in submission(Slurm, ("--requeue", "true", *options))
+    found = [word for word in submission(GridEngine, ("--requeue", "true", *options)) if "s_rt=" in word]
+    assert found == ([f"s_rt={gridengine}"] if gridengine else [])
+
+
+def test_defaults_of_the_conf_count_as_if_they_were_given():
+    text = "default time=0:4:0\ndefault gpu=2\ndefault num_threads=3\ndefault requeue=true\ndefault max_jobs_run=2\n"
+    for kind in (GridEngine, Slurm):
+        Path("conf", kind.conf).write_text(f"{kind.settings}\n{text}")
+    words = submission(GridEngine, ())
+    assert "s_rt=180" in words and words[words.index("-tc") + 1] == "2"
+    assert {"--signal=B:USR1@60", "--array=1-4%2", "--gres=gpu:2"} <= set(submission(Slurm, ("--num-threads", "1")))
+    assert "s_rt=240" not in (given := submission(GridEngine, ("--requeue", "false", "--gpu", "0"))) and "gpu=2" not in given
+    with pytest.raises(InputError, match="wait for each other"):
+        submission(Slurm, ("--together", "true"))
+    Path("conf/slurm.conf").write_text("command sbatch\ndefault gpu=one\noption gpu=* --gres=gpu:$0\n")
+    with pytest.raises(InputError, match=r"--gpu, a default of conf/slurm\.conf, takes a whole number"):
+        submission(Slurm, ())
+
+
+@pytest.mark.parametrize("line", ["option max_jobs_run=*", "option max_jobs_run=* -tc $0", "option max-jobs-run=* -tc $0", ""])
+def test_a_conf_that_describes_the_limit_of_arrays_loses_nothing(line):
+    for kind, program in ((GridEngine, "qsub"), (Slurm, "sbatch")):
+        Path("conf", kind.conf).write_text(f"command {program}\n{line}\n")
+    limited, single = ("--max-jobs-run", "2"), ("log/x.log", "true")
+    words = submission(GridEngine, limited)
+    assert words.count("-tc") == 1 and words[words.index("-tc") + 1] == "2"
+    assert "--array=1-4%2" in (words := submission(Slurm, limited)) and "-tc" not in words
+    assert not any("-tc" in submission(kind, limited, single) for kind in (GridEngine, Slurm))
+
+
 def test_the_conf_beats_our_own_words():
     Path("conf/slurm.conf").write_text("command sbatch --signal=B:USR1@600 --no-requeue\n")
     words = submission(Slurm, ("--requeue", "true"))

@@ -228,6 +228,24 @@ def test_a_second_signal_kills_what_does_not_listen(tmp_path):
     assert not any(alive(pid) for pid in pids)
 
 
+STOPPED_LATE = """import sys; sys.path.insert(0, {root!r})
+from sslspk.launch import local
+def during(signals, call, *arguments):
+    call(*arguments)
+    signals.caught = 15
+    raise local.Stopped
+local.Signals.during = during
+sys.argv = ["run.pl", "l", "exit", "7"]
+local.main()
+"""
+
+
+def test_a_job_that_ends_as_a_signal_comes_keeps_its_status(tmp_path):
+    """The signal comes when the job has been waited for, and nobody has looked at it yet."""
+    done = subprocess.run([sys.executable, "-c", STOPPED_LATE.format(root=str(ROOT))], cwd=tmp_path, timeout=60)
+    assert done.returncode == 143 and read_status(str(tmp_path / "l")) == 7
+
+
 def test_nothing_outlives_a_killed_runner(tmp_path):
     runner, pids = start_and_list(tmp_path, STUBBORN)
     runner.kill()
