@@ -103,5 +103,5 @@ class Endings:
         self.failed[task.number] = end.status
         if end.reason or end.again:
             self.reasons[task.number] = end.reason or end.again
-        if end.status >= 128 and not end.culled:
+        if end.status >= 128 and not (end.culled or (end.final and end.reason)):
             self.over.append(task)
