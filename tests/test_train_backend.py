@@ -34,9 +34,14 @@ def recipe(tmp_path_factory):
     return recipe
 
 
-def test_what_is_written(recipe):
-    said = run(recipe, STEP, "--set", "lda_dim=5", "--labels", "part", "--label-kind", "pseudo", "emb", "be")
-    assert "54 embeddings of 8 dimensions, 18 left out; 9 speakers; 5 dimensions kept" in said
+@pytest.fixture(scope="module")
+def trained(recipe):
+    """A back-end `be` on pseudo-labels; what its training said."""
+    return run(recipe, STEP, "--set", "lda_dim=5", "--labels", "part", "--label-kind", "pseudo", "emb", "be")
+
+
+def test_what_is_written(recipe, trained):
+    assert "54 embeddings of 8 dimensions, 18 left out; 9 speakers; 5 dimensions kept" in trained
     info = json.loads((recipe / "be/info.json").read_text())
     assert (info["labels"], info["n"], info["speakers"], info["trained_on"], info["labels_from"]) == ("pseudo", 54, 9, "emb", "part")
     assert kaldi_model.read(recipe / "be/mean.vec").shape == (8,) and kaldi_model.read(recipe / "be/transform.mat").shape == (5, 9)
@@ -107,7 +112,7 @@ def test_without_labels(recipe):
     (("--labels", "utt2spk", "--set", "min_utterances=7", "emb", "no"), "min_utterances"),
     (("--labels", "utt2spk", "nan", "no"), "s00-u1 in nan holds NaN"), (("--adapt", "be", "--labels", "utt2spk", "emb", "no"), "--adapt"),
 ])
-def test_mistakes_are_one_sentence(recipe, words, named):
+def test_mistakes_are_one_sentence(recipe, trained, words, named):
     table.write(recipe / "odd", {"x-1": "x"})
     (recipe / "nan").mkdir(exist_ok=True)
     text = (recipe / "emb/xvector.scp").read_text()

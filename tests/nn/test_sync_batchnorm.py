@@ -11,6 +11,7 @@ from torch import nn
 from sslspk.nn import sync_batchnorm
 
 SHAPES = {"vectors": (7, 5), "frames": (7, 5, 11), "images": (7, 5, 4, 6)}
+CASES = [(SHAPES["vectors"], True, 0.1), (SHAPES["frames"], False, 0.1), (SHAPES["images"], True, None)]   # shape, affine, momentum
 SPLIT = 3  # rank 0 has three of the seven rows: ranks need not hold equally many
 
 
@@ -47,26 +48,29 @@ def run(net, inputs):
     return out
 
 
-def worker(rank, folder, shape, affine, momentum):
+def worker(rank, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2,
                             timeout=timedelta(seconds=60))
-    net = sync_batchnorm.convert(network(shape, affine, momentum))
     rows = slice(0, SPLIT) if rank == 0 else slice(SPLIT, None)
-    tensors = run(net, [x[rows] for x in batches(shape)])
-    gradients = [p.grad for p in net.parameters()]
-    for gradient in gradients:
-        dist.all_reduce(gradient)
-    with torch.no_grad():
-        alone = net.eval()(batches(shape)[0][:1])  # evaluation exchanges nothing: the ranks may do different things
-    torch.save({"tensors": tensors, "gradients": gradients, "state": net.state_dict(), "eval": alone}, f"{folder}/{rank}.pt")
+    for number, (shape, affine, momentum) in enumerate(CASES):
+        net = sync_batchnorm.convert(network(shape, affine, momentum))
+        tensors = run(net, [x[rows] for x in batches(shape)])
+        gradients = [p.grad for p in net.parameters()]
+        for gradient in gradients:
+            dist.all_reduce(gradient)
+        with torch.no_grad():
+            alone = net.eval()(batches(shape)[0][:1])  # evaluation exchanges nothing: the ranks may do different things
+        torch.save({"tensors": tensors, "gradients": gradients, "state": net.state_dict(), "eval": alone}, f"{folder}/{number}.{rank}.pt")
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("name, affine, momentum", [("vectors", True, 0.1), ("frames", False, 0.1), ("images", True, None)])
-def test_two_ranks_equal_one(tmp_path, name, affine, momentum):
-    shape = SHAPES[name]
-    mp.spawn(worker, (str(tmp_path), shape, affine, momentum), nprocs=2)
-    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+def test_two_ranks_equal_one(tmp_path):
+    mp.spawn(worker, (str(tmp_path),), nprocs=2)
+    for number, case in enumerate(CASES):
+        check_ranks([torch.load(tmp_path / f"{number}.{rank}.pt") for rank in range(2)], *case)
+
+
+def check_ranks(ranks, shape, affine, momentum):
     single = network(shape, affine, momentum)
     expected = run(single, batches(shape))
     for one, a, b in zip(expected, ranks[0]["tensors"], ranks[1]["tensors"], strict=True):

@@ -121,7 +121,9 @@ def read_only(bench: Bench, fault: Fault, on: bool) -> None:
     folder.mkdir(exist_ok=True)
     if bench.mounted and on:
         subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+        remount = ["mount", "-o", "remount,bind,ro", str(folder)]
+        if not processes.wait(lambda: subprocess.run(remount, check=False, capture_output=True).returncode == 0, 10):   # a file is open
+            raise Missed
     elif bench.mounted:
         while os.path.ismount(folder) or str(folder) in Path("/proc/self/mounts").read_text():
             subprocess.run(["umount", "-l", str(folder)], check=True)
