@@ -34,5 +34,5 @@ if [ "$cluster" = true ] && ! tools/cluster/install.sh; then
   echo "$0: the tests of a batch system that could not be installed are skipped" >&2
 fi
 echo "pytest"
-# One more than cores: some tests wait most of the time, for a batch system or a time-out.
-exec python3 -m pytest -q -n $(($(nproc) + 1)) --dist worksteal ${args[@]+"${args[@]}"}
+# Three on two cores: some tests wait most of the time, for a batch system or a time-out.
+exec python3 -m pytest -q -n 3 --dist worksteal ${args[@]+"${args[@]}"}
