@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+SPEECHLESS = os.EX_IOERR   # exit status (74) of a program whose disk is so full that its error cannot be written either
+
 
 class InputError(Exception):
     """Bad input. The message is one sentence that names file, line or key, and the remedy."""
@@ -16,15 +18,23 @@ def entry(main: Callable[[], int | None], leave: Callable[[int], NoReturn] = sys
     try:
         status = main() or 0
     except InputError as err:
-        print(f"{name}: error: {err}", file=sys.stderr)
-        status = 1
+        status = _tell(f"{name}: error: {err}")
     except OSError as err:
         if err.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
             raise
         where = f" ({err.filename})" if err.filename else ""
-        print(f"{name}: error: cannot write{where}: {err.strerror}; free some space or choose another place, "
-              "then run the same command again.", file=sys.stderr)
-        status = 1
+        status = _tell(f"{name}: error: cannot write{where}: {err.strerror}; free some space or choose another place, "
+                       "then run the same command again.")
     except KeyboardInterrupt:
         status = 130
     leave(status)
+
+
+def _tell(sentence: str) -> int:
+    """Print it on stderr; returns the exit status."""
+    try:
+        print(sentence, file=sys.stderr)
+        return 1
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # at its end Python would try again, and end with a status of its own
+        return SPEECHLESS

@@ -72,7 +72,7 @@ def _finished(exp: Path) -> dict | None:
     from sslspk.train import checkpoint
     try:
         return checkpoint.load(exp / "final.pt")
-    except InputError as err:
+    except checkpoint.Damaged as err:
         if not checkpoint.checkpoints(exp):
             raise InputError(f"{err} There is no checkpoint to make it from; remove it, and the same command trains anew.") from None
         print(f"warning: {err} It is made again from the checkpoints.")

@@ -120,9 +120,9 @@ def rms(samples: np.ndarray) -> float:
 
 
 def _find(folder: str | Path, prefix: str, weights: dict[str, float]) -> dict[str, UtteranceIndex]:
-    """The packed directories folder/{prefix}{kind} of the kinds that have a weight."""
+    """The packed directories folder/{prefix}{kind} of the kinds that have a weight. Raises InputError on one that lacks a table."""
     return {kind: UtteranceIndex(Path(folder) / f"{prefix}{kind}", "wave") for kind, weight in weights.items()
-            if weight > 0 and (Path(folder) / f"{prefix}{kind}" / "wav.scp").exists()}
+            if weight > 0 and (Path(folder) / f"{prefix}{kind}").is_dir()}
 
 
 def _odds(found: dict[str, UtteranceIndex], weights: dict[str, float]) -> np.ndarray:

@@ -135,7 +135,7 @@ def find_lists(folder: str) -> list[str]:
         paths += [path for path in places if os.path.isfile(path)][:1]
     if not paths:
         names = ", ".join(f"{name}.txt" for name in (*LISTS_TEST, *LISTS_ALL))
-        raise InputError(f"none of VoxCeleb1's trial lists ({names}) is in {folder}; get at least veri_test2.txt "
+        raise InputError(f"there is no {folder}/veri_test2.txt, nor any other trial list of VoxCeleb1 ({names}); get at least that one "
                          f"from {SITE}, or say with --lists where they are.")
     return paths
 

@@ -5,7 +5,6 @@ Nothing is read out of logs, nor taken from a submission that waits. One failing
 When this program is itself killed with -9, its jobs go on in the queue, until it is started again: then it ends them first.
 """
 import os
-import shutil
 import signal
 import sys
 import time
@@ -63,6 +62,8 @@ class Cluster:
             self._work()
             if self.lost:
                 self._leave("a submission failed, but its jobs had begun")
+                if self.signals.caught:
+                    raise SystemExit(128 + self.signals.caught)
             else:
                 self.left = True
         except Stopped:
@@ -72,7 +73,7 @@ class Cluster:
             if self.left is None:
                 self._leave("ended by an error")
             if self.left:  # else the next launcher finds there what to end
-                shutil.rmtree(self.where.sync, ignore_errors=True)
+                leaving.remove(self.where.sync)
         return self.endings.failed
 
     def _work(self) -> None:

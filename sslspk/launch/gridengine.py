@@ -19,7 +19,7 @@ class GridEngine(Scheduler):
     assigns_gpus = False
     plain_exit = True
     transient = r"unable to (contact|send message to) qmaster|commlib|got no response|failed receiving|gdi|connection refused|timeout"
-    limits = r"\bh_rt=(\d+(?::\d+:\d+)?)(?![^\s,])"
+    limits = r"\bh_rt=([^\s,]+)"
     settings = """
         command qsub -cwd -S /bin/bash -j y
         option time=* -l h_rt=$0

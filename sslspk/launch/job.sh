@@ -23,7 +23,8 @@ for signal in USR1 USR2 TERM XCPU; do
 done
 
 # The job's share of the machine, which torch and numpy would otherwise take whole.
-threads=${SLURM_CPUS_PER_TASK:-${NSLOTS:-$threads}}
+[ "$threads" != 0 ] || threads=
+threads=${threads:-${SLURM_CPUS_ON_NODE:-${NSLOTS:-1}}}
 export OMP_NUM_THREADS=$threads
 
 cd "$cwd" || exit 1
@@ -49,6 +50,8 @@ fi
 for closed in "$sync/closed" "$sync/closed.$run"; do
   [ ! -e "$closed" ] || exit 0
 done
+[ -e "$begun" ] || exit 0   # the folder is gone
+rm -f "$told"               # of an earlier start of this job by the batch system
 
 finish() {  # STATUS
   {

@@ -54,6 +54,16 @@ def close(folder: str, run: str = "") -> list[str]:
     return _ids(glob.glob(f"{glob.escape(folder)}/*.begun{run or '.*'}"))
 
 
+def remove(folder: str) -> None:
+    """Remove a launcher's folder in one go, so that a job that comes late finds all of it or nothing."""
+    close(folder)
+    over = f"{folder}.over"
+    shutil.rmtree(over, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.replace(folder, over)
+    shutil.rmtree(over, ignore_errors=True)
+
+
 def sign(where: Places, system: str) -> None:
     """Say in the launcher's folder who it is."""
     os.makedirs(where.sync, exist_ok=True)

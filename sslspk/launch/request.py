@@ -14,13 +14,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sslspk.errors import InputError
+from sslspk.errors import SPEECHLESS, InputError
 
 TAIL = 20  # lines of the first failing log that are shown
 NAMED = 10  # failed jobs that are named one by one
 REQUEUE = 99  # a job's way to say "saved, start me again": Grid Engine's, and passed on when no job failed otherwise
 BARE = ("-V", "-cwd", "-notify")  # options of batch systems that take no value
 COUNTS = {"max_jobs_run": 1, "gpu": 0, "num_threads": 0, "max_requeues": 0}  # the least of each
+MEANINGS = {SPEECHLESS: "error: it could not write, not even to its log; free some space, then run the same command again"}
 CHOICES = {"pick": ("all", "failed", "incomplete"), "requeue": ("true", "false"), "together": ("true", "false")}
 
 
@@ -215,8 +216,10 @@ def _lines(path: str) -> list[str]:
 
 
 def _tail(path: str) -> list[str]:
-    """The last lines, without those about the batch system's environment."""
-    return [line for line in _lines(path) if not line.startswith("# SLURM_")][-TAIL:]
+    """The last lines, without those about the batch system's environment; from a program's own sentence on, where it stands there."""
+    lines = [line for line in _lines(path) if not line.startswith("# SLURM_")][-TAIL:]
+    told = [place for place, line in enumerate(lines) if re.match(r"\S+: error: ", line)]
+    return lines[told[-1] if told else 0:]
 
 
 def report(request: Request, failed: dict[int, int], reasons: Mapping[int, str] | None = None, also: str = "") -> None:
@@ -230,7 +233,7 @@ def report(request: Request, failed: dict[int, int], reasons: Mapping[int, str] 
     where = request.log.replace(request.name, "*") if request.name else request.log
     messages = [f"{len(failed)} / {total} failed, log is in {where}" if total > 1 else f"job failed, log is in {where}"]
     for number in numbers[:NAMED]:
-        reason = (reasons or {}).get(number, "")
+        reason = (reasons or {}).get(number, "") or MEANINGS.get(failed[number], "")
         messages.append(f"job {number} ended with status {failed[number]}{reason and f' ({reason})'}: {log_path(request, number)}")
     if len(numbers) > NAMED:
         messages.append(f"... and {len(numbers) - NAMED} more")

@@ -89,9 +89,12 @@ class Scheduler:
 
     def limit(self) -> int:
         """Seconds of the time limit that is asked for, in whatever words; 0 when none is."""
-        words = " ".join([*self.settings_read.command, *self.request.passed, *self.expanded])
-        found = re.findall(self.limits, words)   # the last one counts
-        return self.seconds(found[-1] if found else self.request.options.get("time", ""))
+        asked = self.seconds(self.request.options.get("time", ""))
+        found = re.findall(self.limits, " ".join([*self.settings_read.command, *self.request.passed, *self.expanded]))
+        try:
+            return self.seconds(found[-1]) if found else asked   # the last one counts
+        except InputError:   # INFINITY, or a manner of writing that only the batch system knows
+            return 0
 
     def seconds(self, limit: str) -> int:
         """Seconds of a time limit; 0 when it says none."""

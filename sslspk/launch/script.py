@@ -48,7 +48,7 @@ def write(request: Request, where: Places, number: str, job: str, run: int, gpus
     warning: seconds between a warning and the end."""
     exported = {key: value for key, value in os.environ.items() if key == "PATH" or key.startswith("SSLSPK_")}
     values = {"cwd": here(), "name": request.name, "line": command_line(request), "log": request.log,
-              "sync": os.path.join(here(), where.sync), "threads": request.options.get("num_threads", "1"), "run": str(run),
+              "sync": os.path.join(here(), where.sync), "threads": request.options.get("num_threads", ""), "run": str(run),
               "gpus": str(gpus), "plain_exit": str(int(plain_exit)), "warning": str(warning)}
     with open(BODY, encoding="utf-8") as file:
         body = file.read()

@@ -8,7 +8,7 @@ from sslspk.launch.script import here
 ALIVE = {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING", "REQUEUED",
          "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
 WAITS = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"}
-NEVER = r"BadConstraints|DependencyNeverSatisfied|.*requeued held"  # not JobHeldUser or JobHeldAdmin: somebody wants those to wait
+NEVER = r"DependencyNeverSatisfied|.*requeued held"  # not JobHeldUser or JobHeldAdmin: somebody wants those to wait
 AGAIN = {"PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "TIMEOUT"}  # a preemption with a GraceTime may end as TIMEOUT
 
 
@@ -20,7 +20,7 @@ class Slurm(Scheduler):
     job = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}"
     exports_all = True
     transient = r"unable to contact|socket timed out|connection (refused|timed out|reset)|temporarily|zero bytes|transport endpoint"
-    limits = r"(?<!\S)(?:-t ?|--time[ =])((?:\d+-)?\d+(?::\d+){0,2})(?!\S)"
+    limits = r"(?<!\S)(?:-t ?|--time[ =])((?:\d+-)?\d+(?::\d+){0,2}|UNLIMITED|INFINITE)(?!\S)"
     settings = """
         command sbatch
         option time=* --time $0

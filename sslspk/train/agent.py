@@ -42,7 +42,7 @@ def run(arguments: list[str], exp: Path, ranks: int, nodes: int = 1, node: int =
         shutil.rmtree(exp / failures.FOLDER, ignore_errors=True)
     _pass_on_signals()
     address = _own_address() if nodes > 1 else "localhost"
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["OMP_NUM_THREADS"] = str(max(1, int(os.environ.get("OMP_NUM_THREADS", ranks)) // ranks))   # they share the job's
     os.environ[failures.VARIABLE] = str((exp / failures.FOLDER).absolute())
     os.environ[distributed.AGENT] = str(os.getpid())
     try:

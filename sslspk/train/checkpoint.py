@@ -6,6 +6,7 @@ import errno
 import os
 import pickle
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,8 @@ class Damaged(InputError):
     """A file that is not, or no longer, what `save` wrote."""
 
 
-UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile)
+UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile,
+              NotImplementedError, zlib.error)
 
 
 def save(path: Path, content: dict) -> None:
@@ -46,7 +48,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> dict:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such model; train it first, or check the name.") from None
     except UNREADABLE as err:
-        if isinstance(err, OSError) and err.errno not in (None, errno.EIO):   # EIO: the disk has lost it
+        if isinstance(err, OSError) and err.errno not in (None, errno.EIO, errno.EINVAL):   # the disk lost it; it points before its start
             raise InputError(f"{path} cannot be read now ({err.strerror}); mend that, then run the same command again.") from None
         if isinstance(err, RuntimeError) and "allocate memory" in str(err):
             raise

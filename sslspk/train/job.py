@@ -64,6 +64,10 @@ class Job:
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.bad, self.best = state["step"], set(state["bad"]), {**self.best, **state.get("best", {})}
+        if self.best["step"] and not checkpoint.at(self.exp, self.best["step"]).exists():
+            print(f"warning: the checkpoint of the best epoch so far, step {self.best['step']}, is gone; the best one is looked for "
+                  f"from step {self.step} on.", flush=True)
+            self.best = {"step": self.step, "recall": -1.0, "earlier": []}
 
 
 def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.device, say) -> Job:

@@ -243,9 +243,10 @@ def _needed(path: Path) -> dict:
     """The method of a checkpoint that final.pt is made of. Raises InputError."""
     try:
         return checkpoint.load(path)["method"]
-    except InputError as err:
+    except checkpoint.Damaged as err:
+        first = checkpoint.checkpoints(path.parent.parent)[0] == path
         raise InputError(f"{err} final.pt is made of it: remove that checkpoint and all later ones, and the same command makes them "
-                         "again.") from None
+                         f"again{', from the beginning' if first else ''}.") from None
 
 
 def finish(job: Job, every: int) -> None:

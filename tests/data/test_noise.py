@@ -122,6 +122,12 @@ def test_an_empty_folder_is_refused(tmp_path):
         bank(tmp_path)
 
 
+def test_a_kind_that_has_lost_its_table_is_not_left_out_in_silence(lists):
+    (lists / "noise/wav.scp").unlink()
+    with pytest.raises(InputError, match=r"noise.*wav\.scp"):
+        bank(lists)
+
+
 @pytest.mark.parametrize("line, message", [
     ("reverb_prob: 1.5", "reverb_prob"),
     ("snr_db: {noise: [18, 0]}", "runs backwards"),

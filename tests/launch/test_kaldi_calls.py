@@ -119,6 +119,7 @@ def test_a_warning_comes_before_the_limit_when_a_job_may_be_started_again(limit,
     ("", ("-l", "mem_free=1G,h_rt=240,gpu=1"), 180, 120),
     ("", ("-l", "h_rt=9:0:0", "--time", "0:4:0"), 180, 60),   # the last one counts, as for qsub
     ("-l h_rt=0:4:0", (), 180, 120),
+    ("-l h_rt=0:4:0", ("-l", "h_rt=INFINITY"), 0, 120),       # no limit, whatever stood before
     ("", ("-t", "4"), None, 60),
     ("--time=0-0:4", (), None, 60),
     ("--time-min=4", (), None, 120),

@@ -298,3 +298,19 @@ def test_help_and_start_need_no_package(tmp_path):
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import sslspk.launch.local; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-S", "-c", code], text=True, capture_output=True, check=True).stdout.split()
     assert {name.partition(".")[0] for name in loaded} - {"sslspk", "__main__"} <= sys.stdlib_module_names
+
+
+def test_a_program_that_cannot_even_tell_its_error_is_explained(tmp_path):
+    """As where the log is on the disk that is full."""
+    (tmp_path / "x.py").write_text("from sslspk.errors import InputError, entry\ndef main():\n    raise InputError('why')\nentry(main)\n")
+    done = run(tmp_path, "l.log", sys.executable, "x.py", "2>", "/dev/full", PYTHONPATH=str(ROOT))
+    assert done.returncode == 1 and "status 74 (error: it could not write, not even to its log; free some space" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_report_begins_with_the_sentence_of_the_program_that_failed(tmp_path):
+    """And not with what other processes told while they were ended; without a sentence it shows the last lines."""
+    (tmp_path / "x.sh").write_text("echo begin; echo Traceback; [ $1 = 0 ] || { echo 'x.py: error: this;'; echo 'do that'; }; exit 3\n")
+    said = run(tmp_path, "l.log", "bash", "x.sh", "1").stderr.splitlines()
+    assert said[3:5] == ["x.py: error: this;", "do that"] and "Traceback" not in said
+    assert {"begin", "Traceback"} <= set(run(tmp_path, "l.log", "bash", "x.sh", "0").stderr.splitlines())

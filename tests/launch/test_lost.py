@@ -15,7 +15,7 @@ from sslspk.launch.slurm import Slurm
 from sslspk.launch.why import Why
 
 ARRAY = ("JOB=1:1", "l.JOB", "touch", "on;", "until", "[", "-e", "go", "];", "do", "sleep", "0.1;", "done")
-STATES = "printf '1|1|CANCELLED|BadConstraints\n1|2|PENDING|JobHeldUser\n' > {}/states"
+STATES = "printf '1|1|CANCELLED|DependencyNeverSatisfied\n1|2|PENDING|JobHeldUser\n' > {}/states"
 SILENT = "echo 'sbatch: error: Socket timed out on send/recv operation' >&2; exit 1"
 
 
@@ -111,20 +111,20 @@ def test_a_cancellation_at_the_end_is_tried_again(slurm):
 
 
 def test_a_job_that_can_never_run_is_cancelled_also_when_that_fails_once(slurm):
-    slurm.says("1|1|PENDING|BadConstraints", "1|2|PENDING|JobHeldUser")
+    slurm.says("1|1|PENDING|DependencyNeverSatisfied", "1|2|PENDING|JobHeldUser")
     slurm.fails("scancel", 1)
     slurm.program("scancel", (slurm.folder / "bin/scancel").read_text().replace(f": > {slurm.folder}/states", STATES.format(slurm.folder)))
     process = slurm.start("JOB=1:2", "l.JOB", "true")
     wait_for(lambda: slurm.cancelled() == ["1_1"])
     slurm.ended(2, 0)     # it was released
     stderr = process.communicate(timeout=60)[1]
-    assert process.returncode == 1 and "job 1 ended with status 137 (Slurm: PENDING, BadConstraints)" in stderr, stderr
+    assert process.returncode == 1 and "job 1 ended with status 137 (Slurm: PENDING, DependencyNeverSatisfied)" in stderr, stderr
 
 
 @pytest.mark.parametrize("state, reason, waits, stuck", [
     ("PENDING", "Resources", True, False), ("PENDING", "JobHeldUser", True, False), ("PENDING", "JobHeldAdmin", True, False),
     ("PENDING", "job requeued in held state", True, False),     # scontrol requeuehold
-    ("PENDING", "launch failed requeued held", True, True), ("PENDING", "BadConstraints", True, True),
+    ("PENDING", "launch failed requeued held", True, True), ("PENDING", "BadConstraints", True, False),
     ("PENDING", "DependencyNeverSatisfied", True, True), ("RUNNING", "None", False, False), ("REQUEUE_HOLD", "None", True, False),
 ])
 def test_which_jobs_wait_and_which_can_never_run(slurm, monkeypatch, state, reason, waits, stuck):

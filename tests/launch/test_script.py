@@ -290,3 +290,25 @@ def test_what_saves_has_the_time_of_the_warning(folder, monkeypatch, number, war
 def test_a_launcher_inside_a_job_leaves_its_jobs_the_time_of_the_warning():
     assert Job("l.log", "echo", "grace:$SSLSPK_GRACE_SECONDS", warning=100).end() == (0, "0 -")
     assert "\ngrace:90\n" in Path("l.log").read_text()
+
+
+@pytest.mark.parametrize("words, environment, threads", [
+    ((), {}, 1), ((), {"SLURM_CPUS_ON_NODE": "5"}, 5), ((), {"NSLOTS": "4"}, 4), (("--num-threads", "0"), {"NSLOTS": "4"}, 4),
+    (("--num-threads", "3"), {"SLURM_CPUS_ON_NODE": "5", "NSLOTS": "1"}, 3),
+])
+def test_a_job_takes_the_threads_that_it_asked_for_or_was_given(monkeypatch, words, environment, threads):
+    for name in ("SLURM_CPUS_ON_NODE", "NSLOTS"):
+        monkeypatch.delenv(name, raising=False)
+    job = Job(*words, "l.log", "echo", "'OMP='$OMP_NUM_THREADS", **environment)
+    assert job.end() == (0, "0 -")
+    text = Path("l.log").read_text()
+    assert f"OMP={threads}" in text and f"threads={threads}\n" in text
+
+
+def test_what_an_earlier_start_of_the_same_job_was_told_does_not_count():
+    """A batch system that starts a job again by itself does so under the same id."""
+    sync = Path(script.places(parse(["x.pl", "l.log", "true"])).sync)
+    sync.mkdir(parents=True)
+    (sync / ".1.told.7").touch()
+    (sync / "1.begun.0").write_text("7\n")
+    assert Job("l.log", "true").end() == (0, "0 -")

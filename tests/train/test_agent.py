@@ -212,3 +212,14 @@ def test_nodes_that_part_say_so_unless_they_were_told_to_stop(tmp_path, monkeypa
         agent.run([], tmp_path, 1, nodes=2, node=2)
     (tmp_path / failures.STOPPED).touch()
     assert agent.run([], tmp_path, 1, nodes=2, node=2) == failures.REQUEUE
+
+
+@pytest.mark.parametrize("given, ranks, each", [("8", 4, "2"), ("2", 4, "1"), (None, 2, "1")])
+def test_ranks_share_the_threads_of_their_job(tmp_path, monkeypatch, given, ranks, each):
+    environment = {**os.environ, **({"OMP_NUM_THREADS": given} if given else {})}
+    if not given:
+        environment.pop("OMP_NUM_THREADS", None)
+    monkeypatch.setattr(agent, "_launch", lambda *_: None)
+    monkeypatch.setattr(agent, "_pass_on_signals", lambda: None)
+    monkeypatch.setattr(agent.os, "environ", environment)
+    assert agent.run([], tmp_path, ranks) == 0 and environment["OMP_NUM_THREADS"] == each

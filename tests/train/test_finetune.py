@@ -334,3 +334,14 @@ def test_every_kept_checkpoint_finds_its_best_one(tmp_path):
     for step, bests in ((2, [0, 2]), (4, [0, 2, 4]), (5, [0, 2, 4]), (9, [0, 2, 4, 9]), (10, [0, 2, 4, 9])):
         checkpoint.save_step(tmp_path, step, {}, 2, 5, 20, bests)
     assert [checkpoint.step_of(path) for path in checkpoint.checkpoints(tmp_path)] == [4, 5, 9, 10]
+
+
+def test_a_best_epoch_whose_checkpoint_is_gone_is_told_and_looked_for_anew(emotions, tmp_path, capsys):
+    config = tiny(**{**EMOTION, "train.valid": str(emotions), "train.patience": 1, "train.steps": 6, "train.save_every": 3})
+    train_here(config, emotions, tmp_path / "exp")
+    newest = checkpoint.checkpoints(tmp_path / "exp")[-1]
+    checkpoint.save(newest, {**checkpoint.load(newest), "best": {"step": 1, "recall": 0.9}})   # as an earlier version left it
+    (tmp_path / "exp/final.pt").unlink()
+    train_here(config, emotions, tmp_path / "exp")
+    assert "the best epoch so far, step 1, is gone" in capsys.readouterr().out
+    assert checkpoint.load(tmp_path / "exp/final.pt")["info"]["step"] == checkpoint.step_of(newest)

@@ -199,3 +199,20 @@ def test_a_projection_is_part_of_the_model_file(data, tmp_path):
     assert model.load(path, untrained=True).encoder(x).shape == (1, 5)
     bare, _ = model.read_encoder_state(path, bare=True)
     assert all(torch.equal(value, bare[key]) for key, value in method.network.encoder.state_dict().items())
+
+
+def test_a_bit_that_turns_anywhere_in_the_directory_of_the_file_is_damage(tmp_path):
+    """Which may make the rest of it look like a file that cannot be read just now, or of another kind."""
+    path = tmp_path / "x.pt"
+    checkpoint.save(path, {"x": torch.arange(3.0)})
+    good = path.read_bytes()
+    begin, verdicts = good.index(b"PK\1\2"), set()
+    for place in range(begin, len(good)):
+        content = bytearray(good)
+        content[place] ^= 0x40
+        path.write_bytes(bytes(content))
+        try:
+            checkpoint.load(path)
+        except InputError as err:
+            verdicts.add(type(err))
+    assert verdicts == {checkpoint.Damaged}
