@@ -2,9 +2,11 @@
 import errno
 import os
 import sys
+import threading
 from collections.abc import Callable
 from typing import NoReturn
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 SPEECHLESS = os.EX_IOERR   # exit status (74) of a program whose disk is so full that its error cannot be written either
 
 
@@ -15,12 +17,13 @@ class InputError(Exception):
 def entry(main: Callable[[], int | None], leave: Callable[[int], NoReturn] = sys.exit) -> None:
     """Run a program's `main` and `leave` with its status; bad input and a full disk end in one sentence, not in a traceback."""
     name = os.path.basename(sys.argv[0])
+    threading.excepthook = _in_thread
     try:
         status = main() or 0
     except InputError as err:
         status = _tell(f"{name}: error: {err}")
     except OSError as err:
-        if err.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+        if err.errno not in FULL:
             raise
         where = f" ({err.filename})" if err.filename else ""
         status = _tell(f"{name}: error: cannot write{where}: {err.strerror}; free some space or choose another place, "
@@ -38,3 +41,9 @@ def _tell(sentence: str) -> int:
     except OSError:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # at its end Python would try again, and end with a status of its own
         return SPEECHLESS
+
+
+def _in_thread(args: threading.ExceptHookArgs) -> None:
+    """What a thread cannot write the main thread hears of, and tells: tensorboard's."""
+    if not (isinstance(args.exc_value, OSError) and args.exc_value.errno in FULL):
+        threading.__excepthook__(args)
