@@ -46,7 +46,8 @@ def first(exp: Path, ranks: int, killed: dict[int, int]) -> str:
     note = notes[0]
     late = f"; rank(s) {', '.join(map(str, silent[:8]))} told nothing: waiting, or hung" if hung else ""
     lines = note["text"].rstrip().splitlines()
-    return "\n".join([f"train.py: error: rank {note['rank']} of {ranks} ({note['host']}) failed first{late}:", *lines[-LINES:]])
+    gap = " " if len(lines) == 1 else "\n"   # a sentence, or a traceback
+    return f"train.py: error: rank {note['rank']} of {ranks} ({note['host']}) failed first{late}:{gap}" + "\n".join(lines[-LINES:])
 
 
 def _hint(number: int, rank: int, silent: list[int]) -> str:
