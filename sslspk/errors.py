@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 SPEECHLESS = os.EX_IOERR   # exit status (74) of a program whose disk is so full that its error cannot be written either
 
 
@@ -23,7 +23,7 @@ def entry(main: Callable[[], int | None], leave: Callable[[int], NoReturn] = sys
     except InputError as err:
         status = _tell(f"{name}: error: {err}")
     except OSError as err:
-        if err.errno not in FULL:
+        if err.errno not in UNWRITABLE:
             raise
         where = f" ({err.filename})" if err.filename else ""
         status = _tell(f"{name}: error: cannot write{where}: {err.strerror}; free some space or choose another place, "
@@ -45,5 +45,5 @@ def _tell(sentence: str) -> int:
 
 def _in_thread(args: threading.ExceptHookArgs) -> None:
     """What a thread cannot write the main thread hears of, and tells: tensorboard's."""
-    if not (isinstance(args.exc_value, OSError) and args.exc_value.errno in FULL):
+    if not (isinstance(args.exc_value, OSError) and args.exc_value.errno in UNWRITABLE):
         threading.__excepthook__(args)

@@ -15,17 +15,12 @@ echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 . utils/done.sh
+. utils/utterances.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 model=$2/final.pt out=$3
 
 [ -s "$model" ] || { echo "$0: error: there is no $model; train it with steps/train.sh" >&2; exit 1; }
-scp=$data/wav.scp
-if [ ! -f "$scp" ] && [ -f "$data/utt2num_samples" ]; then
-  echo "$0: error: there is no $scp, though $data/utt2num_samples counts its samples; run the stage that prepares it" >&2
-  exit 1
-fi
-[ -f "$scp" ] || scp=$data/feats.scp
-[ -f "$scp" ] || { echo "$0: error: $data has neither wav.scp nor feats.scp; run the stage that prepares it" >&2; exit 1; }
+utterances_of "$data"
 key="extract_embeddings $weights $untrained${layer:+ $layer}"
 if done_skip "$out" "$key" "$scp" "$model" -- "$out"/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
 

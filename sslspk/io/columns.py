@@ -21,9 +21,7 @@ def read(path: str | os.PathLike, form: str) -> tuple[np.ndarray, np.ndarray, np
     data = files.read_bytes(path).removeprefix(b"\xef\xbb\xbf").rstrip()
     if not data:
         raise InputError(f"{path} is empty; it must hold lines of the form \"{form}\".")
-    if b"\0" in data:
-        line = data.count(b"\n", 0, data.index(b"\0")) + 1
-        raise InputError(f"{path}:{line}: zero bytes, as a crash of the machine or a full disk leaves them; make the file again.")
+    files.refuse_zero_bytes(path, data, "make the file again")
     counts = _fields_per_line(data)
     if (counts != 3).any():
         line = int(np.flatnonzero(counts != 3)[0])

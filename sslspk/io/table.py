@@ -74,10 +74,7 @@ def _lines(path: str, whole: bool = False) -> list[str]:
     data = files.read_bytes(path)
     if not data:
         raise InputError(f"{path} is empty; run the stage that makes it again.")
-    if b"\0" in data:
-        line = data.count(b"\n", 0, data.index(0)) + 1
-        raise InputError(f"{path}:{line}: zero bytes, as a crash of the machine or a full disk leaves them; run the stage that makes "
-                         "it again.")
+    files.refuse_zero_bytes(path, data, "run the stage that makes it again")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as err:

@@ -27,23 +27,26 @@ def cancel_and_wait(scheduler: Scheduler, jobs: list[str], wait: Callable[[float
         if not told:
             said = scheduler.fails(scheduler.cancellation(left))
             told = not said
-        left = alive(scheduler, jobs)
-        if not left:
+        now = alive(scheduler, jobs)
+        if now == []:
             return ""
+        left = jobs if now is None else now
         wait(pause)
     return said or f"not within {GRACE:g} seconds"
 
 
-def alive(scheduler: Scheduler, jobs: list[str]) -> list[str]:
-    """Those that wait or run; all of them when the batch system does not answer."""
+def alive(scheduler: Scheduler, jobs: list[str]) -> list[str] | None:
+    """Those that wait or run; None when the batch system does not answer."""
     states = scheduler.states(jobs) if jobs else {}
-    return jobs if states is None else sorted({job for (job, _), state in states.items() if state.alive})
+    return None if states is None else sorted({job for (job, _), state in states.items() if state.alive})
 
 
 def to_end(folder: str, scheduler: Scheduler, jobs: list[str]) -> list[str]:
-    """Let none of a launcher's jobs begin any more: those given, and whichever else has begun and is alive."""
+    """Let none of a launcher's jobs begin any more: those given, and whichever else has begun and may be alive."""
     close(folder)
-    return sorted({*jobs, *alive(scheduler, known(folder))})
+    begun = known(folder)
+    left = alive(scheduler, begun)
+    return sorted({*jobs, *(begun if left is None else left)})
 
 
 def close(folder: str, run: str = "") -> list[str]:
@@ -85,10 +88,9 @@ def end_those_left(where: Places, scheduler: Scheduler, say: Callable[[str], Non
             continue
         close(folder)
         jobs = known(folder)
-        while jobs and scheduler.states(jobs) is None:
+        while (left := alive(scheduler, jobs)) is None:
             say(f"{scheduler.name} does not answer, and {folder} names jobs that a killed launcher left there; waiting")
             wait(pause * 5)
-        left = alive(scheduler, jobs)
         if left:
             words = " ".join(scheduler.cancellation(left))
             say(f"a launcher that was killed left its jobs in {scheduler.name}; cancelling them: {words}")

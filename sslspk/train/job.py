@@ -1,6 +1,7 @@
 """Everything a run needs before its first step: data, model, optimizer, and the place where it stopped last time."""
 import errno
 import fcntl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Job:
         return {"step": self.step, "config": self.config.model_dump(mode="json"), **origin, "method": self.method.state_dict(),
                 "optimizer": self.optimizer.state_dict(), "bad": sorted(self.bad), "best": self.best}
 
-    def restore(self, state: dict) -> None:
+    def restore(self, state: dict, say: Callable[[str], None]) -> None:
         if state["data"] != self.info["data"]:
             raise InputError(f"{self.exp}: this run was started on other data ({state['data']}, now {self.info['data']}); "
                              "train into another directory, or give back the data.")
@@ -65,8 +66,8 @@ class Job:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.bad, self.best = state["step"], set(state["bad"]), {**self.best, **state.get("best", {})}
         if self.best["step"] and not checkpoint.at(self.exp, self.best["step"]).exists():
-            print(f"warning: the checkpoint of the best epoch so far, step {self.best['step']}, is gone; the best one is looked for "
-                  f"from step {self.step} on.", flush=True)
+            say(f"warning: the checkpoint of the best epoch so far, step {self.best['step']}, is gone; the best one is looked for "
+                f"from step {self.step} on.")
             self.best = {"step": self.step, "recall": -1.0, "earlier": []}
 
 
@@ -95,7 +96,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features,
               index.classes if learns else [], Validation(config, index.classes, front_end) if config.train.valid else None, info)
     if state:
-        job.restore(state)
+        job.restore(state, say)
     if config.train.compile:
         for encoder in method.backbones():
             encoder.compile()

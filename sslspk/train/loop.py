@@ -253,9 +253,8 @@ def finish(job: Job, every: int) -> None:
     """Write final.pt: the encoders, averaged over the last checkpoints if so configured, or those of the best epoch (rank 0)."""
     if comm.rank() != 0:
         return
-    paths, count = checkpoint.regular(job.exp, every, job.total)[-job.config.train.average:], job.config.train.average
-    if job.validation:
-        paths, count = [checkpoint.at(job.exp, job.best["step"])], 1
+    count = 1 if job.validation else job.config.train.average
+    paths = [checkpoint.at(job.exp, job.best["step"])] if job.validation else checkpoint.regular(job.exp, every, job.total)[-count:]
     if len(paths) < min(count, math.ceil(job.total / every)):
         print(f"warning: final.pt is the average of {len(paths)} checkpoints, not of {count}: the others are not there.", flush=True)
     mean = checkpoint.average([_needed(path) for path in paths])
