@@ -1,6 +1,7 @@
 """The one way in which a program of this toolkit refuses bad input: one sentence on stderr and a non-zero exit."""
 import errno
 import os
+import reprlib
 import sys
 import threading
 from collections.abc import Callable
@@ -12,6 +13,16 @@ SPEECHLESS = os.EX_IOERR   # exit status (74) of a program whose disk is so full
 
 class InputError(Exception):
     """Bad input. The message is one sentence that names file, line or key, and the remedy."""
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """A value of the input as a message quotes it: its repr in at most `limit` characters, whatever its size and depth."""
+    if isinstance(value, int) and value.bit_length() > 4 * limit:
+        return f"a number of {value.bit_length()} bits"   # Python refuses to print one of some thousand digits
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = limit
+    text = short.repr(value)
+    return text if len(text) <= limit else text[:limit - 3] + "..."
 
 
 def entry(main: Callable[[], int | None], leave: Callable[[int], NoReturn] = sys.exit) -> None:
