@@ -7,12 +7,47 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 SPEECHLESS = os.EX_IOERR   # exit status (74) of a program whose disk is so full that its error cannot be written either
+SPACE = "free some space or choose another place, then run the same command again"
+RIGHTS = "ask its owner for that right (chmod), or choose another place"
+DISK = "the disk or the network file system fails; try again, or tell its administrator"
+DESCRIPTORS = "too few file descriptors; raise their number (ulimit -n 4096), or lower --nj or data.workers, and run the same command again"
+REMEDIES = {   # of what the operating system refuses, reading or writing
+    errno.ENOSPC: SPACE, errno.EDQUOT: SPACE, errno.EFBIG: SPACE, errno.EACCES: RIGHTS, errno.EPERM: RIGHTS,
+    errno.EROFS: "nothing can be written there; choose another place", errno.EIO: DISK, errno.ESTALE: DISK,
+    errno.EMFILE: DESCRIPTORS, errno.ENFILE: DESCRIPTORS, errno.ENOMEM: "free some memory, and run the same command again",
+    errno.ENAMETOOLONG: "choose a shorter name", errno.ELOOP: "symbolic links lead round in a circle; mend them",
+    errno.ENOTDIR: "a part of this path is a file; correct the path", errno.EISDIR: "a folder is in the place of a file; correct the name",
+    errno.EEXIST: "a file is in the place of a folder; correct the name, or move it away",
+    errno.ENOENT: "check the name, or run the step that makes it",
+}
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class InputError(Exception):
     """Bad input. The message is one sentence that names file, line or key, and the remedy."""
+
+
+class MachineError(Exception):
+    """The machine lacks something, whatever the input is: no reader may take it for a bad recording. The message is one sentence."""
+
+
+def unreadable(err: OSError, path: object, kind: str | None, remedy: str) -> Exception:
+    """What to raise for a file that the system does not let us read. kind: what stands there, where it is no file ("a socket")."""
+    if err.errno in EXHAUSTED:
+        return MachineError(f"{named(path)} cannot be opened ({err.strerror}): {REMEDIES[err.errno]}.")
+    if kind:
+        return InputError(f"{named(path)} is {kind}, not a file; {remedy}.")
+    remedy = remedy if err.errno == errno.ENOENT else REMEDIES.get(err.errno, remedy)
+    return InputError(f"{named(path)} cannot be read ({err.strerror}); {remedy}.")
+
+
+def named(path: object, limit: int = 160) -> str:
+    """A path as a message names it: its end where it is very long, quoted where it could not be printed."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else str(path)
+    text = text if len(text) <= limit else "..." + text[3 - limit:]
+    return text if text.isprintable() else ascii(text)
 
 
 def shown(value: object, limit: int = 80) -> str:
@@ -33,12 +68,13 @@ def entry(main: Callable[[], int | None], leave: Callable[[int], NoReturn] = sys
         status = main() or 0
     except InputError as err:
         status = _tell(f"{name}: error: {err}")
+    except MachineError as err:
+        status = _tell(f"{name}: error: {err}")
     except OSError as err:
-        if err.errno not in UNWRITABLE:
+        if err.errno not in REMEDIES:
             raise
-        where = f" ({err.filename})" if err.filename else ""
-        status = _tell(f"{name}: error: cannot write{where}: {err.strerror}; free some space or choose another place, "
-                       "then run the same command again.")
+        what = f"{'write' if err.errno in UNWRITABLE else 'use'} {named(err.filename) + ' ' if err.filename else ''}({err.strerror})"
+        status = _tell(f"{name}: error: cannot {what}; {REMEDIES[err.errno]}.")
     except KeyboardInterrupt:
         status = 130
     leave(status)

@@ -3,17 +3,20 @@ import contextlib
 import errno
 import fcntl
 import hashlib
-import json
 import os
+import stat
 import sys
 import time
 import uuid
 from collections.abc import Iterator
 from typing import IO
 
-from sslspk.errors import InputError
+from sslspk import reading
+from sslspk.errors import InputError, named, shown, unreadable
 
 MAX_OPEN = 64
+IN_SCP = "check the path in the scp file"
+OFFSET_DIGITS = 18   # any more would not fit into 63 bits, and belong to a file's name
 _open_files: dict[str, "SharedFile"] = {}
 
 
@@ -91,43 +94,25 @@ def _sync_folder(folder: str) -> None:
 def md5(path: str | os.PathLike) -> str:
     """MD5 of a file's bytes, as 32 hexadecimal digits. Raises InputError when the file cannot be read."""
     digest = hashlib.md5(usedforsecurity=False)
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as err:
-        raise InputError(f"{os.fspath(path)} cannot be read ({err.strerror}); check the name.") from err
+    for block in reading.blocks(path):
+        digest.update(block)
     return digest.hexdigest()
 
 
 def version(path: str | os.PathLike) -> str:
     """Size and modification time of a file, by which the stamps of utils/done.sh know it, too. Raises InputError when it is missing."""
-    try:
-        found = os.stat(path)
-    except OSError as err:
-        raise InputError(f"{os.fspath(path)} cannot be read ({err.strerror}); check the name, or run the step that makes it.") from err
+    found = _stat(path, reading.REMEDY)
     return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
-    """The whole file. Raises InputError naming it when it is missing or cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as err:
-        raise InputError(f"{os.fspath(path)} cannot be read ({err.strerror}); check the name, "
-                         "or run the stage that makes it.") from err
+    """The whole file. Raises InputError naming it when it is missing, cannot be read, or is no regular file."""
+    return reading.read(path)
 
 
 def read_object(path: str | os.PathLike) -> dict:
     """The keys of a JSON file. Raises InputError when it is not a JSON object."""
-    try:
-        found = json.loads(read_bytes(path))
-    except ValueError as err:
-        raise InputError(f"{os.fspath(path)} is not valid JSON ({err}); write it again.") from err
-    if not isinstance(found, dict):
-        raise InputError(f"{os.fspath(path)} must hold one JSON object, not a {type(found).__name__}.")
-    return found
+    return reading.json_object(path)
 
 
 class SharedFile:
@@ -138,7 +123,7 @@ class SharedFile:
 
     def __init__(self, path: str):
         self.path, self.kind = path, None
-        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.fd = reading.descriptor(path, IN_SCP)
 
     def __del__(self):
         if hasattr(self, "fd"):
@@ -149,7 +134,13 @@ class SharedFile:
         try:
             return os.pread(self.fd, count, offset)
         except OSError as err:
-            raise InputError(f"{self.path} cannot be read ({err.strerror}); check the disk it is on.") from err
+            raise unreadable(err, self.path, None, IN_SCP) from err
+        except (OverflowError, ValueError):   # an offset of more than 63 bits
+            raise InputError(f"{named(self.path)} has no byte {shown(offset, 30)}; {IN_SCP}.") from None
+
+    def size(self) -> int:
+        """Bytes of the file as it is now."""
+        return os.fstat(self.fd).st_size
 
 
 def shared(path: str) -> SharedFile:
@@ -160,10 +151,7 @@ def shared(path: str) -> SharedFile:
     key = os.path.abspath(path)
     file = _open_files.get(key)
     if file is None:
-        try:
-            file = SharedFile(key)
-        except OSError as err:
-            raise InputError(f"{path} cannot be opened ({err.strerror}); check the path in the scp file.") from err
+        file = SharedFile(path)
         while len(_open_files) >= MAX_OPEN:
             _open_files.pop(next(iter(_open_files)), None)
         _open_files[key] = file
@@ -171,27 +159,31 @@ def shared(path: str) -> SharedFile:
 
 
 def size(path: str) -> int:
-    """Size of a file in bytes. Raises InputError naming it when it is missing."""
+    """Size of a file in bytes. Raises InputError naming it when it is missing or no regular file."""
+    return _stat(path, IN_SCP).st_size
+
+
+def _stat(path: str | os.PathLike, remedy: str) -> os.stat_result:
     try:
-        return os.stat(path).st_size
+        found = os.stat(path)
     except OSError as err:
-        raise InputError(f"{path} cannot be read ({err.strerror}); check the path in the scp file.") from err
+        raise unreadable(err, path, None, remedy) from err
+    except ValueError:
+        raise InputError(f"{shown(os.fspath(path))} is no name that a file can have; {remedy}.") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{named(path)} is {reading.kind_of(found.st_mode)}, not a file; {remedy}.")
+    return found
 
 
 def part(path: str, count: int, offset: int = 0) -> bytes:
     """Up to `count` bytes at byte `offset` of a file that is not kept open. Raises InputError naming the file."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            file.seek(offset)
-            return file.read(count)
-    except OSError as err:
-        raise InputError(f"{path} cannot be read ({err.strerror}); check the path in the scp file.") from err
+    return SharedFile(path).pread(count, offset)
 
 
 def split_spec(spec: str) -> tuple[str, int | None]:
     """Kaldi's extended file name: "x.ark:123" is ("x.ark", 123), "x.wav" is ("x.wav", None)."""
     path, colon, offset = spec.rpartition(":")
-    if colon and path and offset.isascii() and offset.isdigit():
+    if colon and path and offset.isascii() and offset.isdigit() and len(offset) <= OFFSET_DIGITS:
         return path, int(offset)
     return spec, None
 
