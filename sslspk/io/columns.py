@@ -1,34 +1,35 @@
-"""Big lists of three columns, split in bulk: trial lists and score files of VoxCeleb hold 580,000 lines."""
+"""Big lists of a few columns, split in bulk: trial lists and score files of VoxCeleb hold 580,000 lines."""
 import os
 
 import numpy as np
 
 from sslspk.errors import InputError
-from sslspk.io import files
+from sslspk.io import table
 
 NEWLINE = 10
 IN_FIELD = np.ones(256, bool)
-IN_FIELD[list(b" \t\n\r\v\f")] = False  # what bytes.split() splits at
+IN_FIELD[list(b" \t\n")] = False
 
 
-def read(path: str | os.PathLike, form: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The three columns as bytes arrays (N,). `form` describes a good line for the message about a bad one.
+def read(path: str | os.PathLike, form: str, widths: tuple[int, ...] = (3,)) -> tuple[np.ndarray, ...]:
+    """The columns as bytes arrays (N,). `form` describes a good line for the message about a bad one.
 
+    widths: how many columns there may be; the first line says how many of them there are.
     A byte order mark, blanks at line ends, CRLF and blank lines at the end of the file are let pass.
-    Raises InputError naming file and line for a line that has not exactly three fields or holds zero bytes, or an empty file.
+    Raises InputError naming file and line for a line that has another number of fields or a control character, or an empty file.
     """
     path = os.fspath(path)
-    data = files.read_bytes(path).removeprefix(b"\xef\xbb\xbf").rstrip()
+    data = table.content(path, "make the file again").rstrip()
     if not data:
         raise InputError(f"{path} is empty; it must hold lines of the form \"{form}\".")
-    files.refuse_zero_bytes(path, data, "make the file again")
     counts = _fields_per_line(data)
-    if (counts != 3).any():
-        line = int(np.flatnonzero(counts != 3)[0])
+    width = int(counts[0]) if counts[0] in widths else widths[0]
+    if (counts != width).any():
+        line = int(np.flatnonzero(counts != width)[0])
         found = f"{counts[line]} fields" if counts[line] else "a blank line"
         raise InputError(f"{path}:{line + 1}: {found} where the form is \"{form}\"; correct the line.")
     fields = data.split()
-    return np.array(fields[0::3]), np.array(fields[1::3]), np.array(fields[2::3])
+    return tuple(np.array(fields[i::width]) for i in range(width))
 
 
 def to_text(column: np.ndarray, path: str | os.PathLike) -> np.ndarray:

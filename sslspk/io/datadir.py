@@ -119,7 +119,7 @@ def fix(folder: str) -> dict[str, int]:
     names = [name for name in table_names(folder) if name != "spk2utt"]
     if "utt2spk" not in names:
         raise InputError(f"{folder}/utt2spk is missing; run the stage that makes it.")
-    tables = {name: table.read_loose(os.path.join(folder, name)) for name in names}
+    tables = {name: table.read_loose(os.path.join(folder, name)).entries for name in names}
     keep = set.intersection(*(set(content) for name, content in tables.items() if is_utterance_table(name)))
     spoken = [set(content) for name, content in tables.items() if is_speaker_table(name)]
     keep = {utt for utt in keep if all(tables["utt2spk"][utt] in speakers for speakers in spoken)}

@@ -1,80 +1,143 @@
-"""Kaldi's tables: one "key value" line per entry, keys unique and sorted in C byte order."""
+"""Kaldi's tables: one "key value" line per entry, keys unique and sorted in C byte order.
+
+Space and tab part the words of a line and nothing else does: a no-break space (U+00A0), U+3000 or U+2028 is a letter of an id. A byte
+order mark and the CR of a line that ends in CRLF are taken off; any other control character is refused, since tools disagree about it.
+"""
 import itertools
 import operator
 import os
+import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from sslspk.errors import InputError
+from sslspk.errors import InputError, shown
 from sslspk.io import files
 
+BLANKS = " \t"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+CONTROLS = bytes([*range(9), *range(11, 32), 127])   # all but tab and newline
+LONGEST_SHOWN = 60
+FIRST_BLANK = re.compile(f"[{BLANKS}]")
+NO_KEY = re.compile("[\\x00-\\x20\\x7f]")
+NO_VALUE = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f]")
 
-def read(path: str | os.PathLike) -> dict[str, str]:
+
+class Loose(NamedTuple):
+    """What could be saved of a table, and what could not: reason -> the keys (or "line 7") that it concerns, in the file's order."""
+
+    entries: dict[str, str]
+    dropped: dict[str, list[str]]
+    kept: dict[str, list[str]]
+
+
+def read(path: str | os.PathLike, empty: bool = False) -> dict[str, str]:
     """Read a table such as wav.scp, utt2spk or spk2utt; a value is the rest of the line without outer blanks.
 
-    Raises InputError naming file and line: missing or empty file, blank line, missing value, duplicate key, unsorted, a last
-    line without an end (a file that was cut short, whose last value is not to be trusted).
+    empty: a key may stand without a value (an empty transcript of `text`), which is then "".
+    Raises InputError naming file and line: missing or empty file, blank line, missing value, duplicate key, unsorted, a control
+    character, a last line without an end (a file that was cut short, whose last value is not to be trusted).
     """
     path = os.fspath(path)
-    lines = _lines(path, whole=True)
-    pairs = [line.split(None, 1) for line in lines]
-    if not all(len(pair) == 2 for pair in pairs) or any(line[0].isspace() for line in lines):
-        _refuse_shape(path, lines)
-    keys = [pair[0] for pair in pairs]
+    keys, values = _columns(_lines(path, whole=True))
+    if not all(keys) or not (empty or all(values)):
+        _refuse_shape(path, keys, values)
     # UTF-8 keeps code point order, so comparing str is comparing bytes as LC_ALL=C sort does.
     if not all(map(operator.lt, keys, keys[1:])):
         _refuse_order(path, keys)
-    return {key: value.rstrip() for key, value in pairs}
+    return dict(zip(keys, values, strict=True))
 
 
-def read_loose(path: str | os.PathLike) -> dict[str, str]:
-    """Read what can be saved of a table in any order: blank lines and keys without value are left out.
+def read_loose(path: str | os.PathLike, empty: bool = False) -> Loose:
+    """Read what can be saved of a table in any order: lines without key or value and repeated lines are left out.
 
     Raises InputError when a key has two different values, since neither can be trusted.
     """
     path = os.fspath(path)
-    pairs = [(number, line.split(None, 1)) for number, line in enumerate(_lines(path), 1)]
-    found: dict[str, str] = {}
-    for number, pair in pairs:
-        if len(pair) != 2:
-            continue
-        key, value = pair[0], pair[1].rstrip()
-        if found.setdefault(key, value) != value:
-            raise InputError(f"{path}:{number}: {key} has two different values; remove the wrong one.")
-    return found
+    lines = _lines(path)
+    entries: dict[str, str] = {}
+    dropped: dict[str, list[str]] = {}
+    for number, (key, value) in enumerate(zip(*_columns([line.lstrip(BLANKS) for line in lines]), strict=True), 1):
+        if not key or not (value or empty):
+            dropped.setdefault("no value" if key else "blank line", []).append(key or f"line {number}")
+        elif entries.setdefault(key, value) != value:
+            raise InputError(f"{path}:{number}: {named(key)} has two different values; remove the wrong one.")
+        elif len(entries) + sum(map(len, dropped.values())) < number:
+            dropped.setdefault("repeated", []).append(key)
+    unended = bool(lines) and not files.read_bytes(path).endswith(b"\n")
+    return Loose(entries, dropped, {"last line without an end, perhaps cut short": [f"line {len(lines)}"]} if unended else {})
 
 
-def write(path: str | os.PathLike, mapping: Mapping[str, object]) -> None:
+def write(path: str | os.PathLike, mapping: Mapping[str, object], empty: bool = False) -> None:
     """Write a table whole or not at all, sorted in C byte order. Values are turned into text by `str`.
 
     A file that holds just that already is left alone: by its time steps see whether their inputs have changed.
-    Raises InputError for a key with a blank in it, an empty key, or a value that is empty or spans lines.
+    Raises InputError for a key with a blank in it, an empty key, or a value that is empty (but for `empty`) or spans lines.
     """
+    text = encode(path, mapping, empty)
+    if os.path.isfile(path) and files.read_bytes(path) == text:
+        return
+    with files.atomic_write(path, "wb") as file:
+        file.write(text)
+
+
+def encode(path: str | os.PathLike, mapping: Mapping[str, object], empty: bool = False) -> bytes:
+    """The bytes that `write` writes; path: for the messages."""
     lines = []
     for key in sorted(mapping):
-        value = str(mapping[key]).strip()
+        value = str(mapping[key]).strip(BLANKS)
         check_key(key, path)
-        if not value or "\n" in value or "\r" in value:
-            raise InputError(f"{os.fspath(path)}: the value of {key} is empty or spans lines; "
-                             "give it one line of text.")
+        if not (value or empty) or NO_VALUE.search(value):
+            raise InputError(f"{os.fspath(path)}: the value of {named(key)} is empty or spans lines; give it one line of text.")
         lines.append(f"{key} {value}\n")
-    text = "".join(lines)
-    if os.path.isfile(path) and files.read_bytes(path) == text.encode():
-        return
-    with files.atomic_write(path) as file:
-        file.write(text)
+    try:
+        return "".join(lines).encode()
+    except UnicodeEncodeError:
+        bad = next(line for line in lines if any("\ud800" <= letter <= "\udfff" for letter in line))
+        raise InputError(f"{os.fspath(path)}: {shown(bad)} is no UTF-8 text; rename that file or id.") from None
 
 
 def check_key(key: str, path: str | os.PathLike) -> None:
     """Refuse an id that could not be read back from a table or an archive."""
-    if key.split() != [key]:
-        raise InputError(f"{os.fspath(path)}: the id {key!r} is empty or holds a blank; rename it.")
+    if not key or NO_KEY.search(key) or key[0] == "\ufeff":
+        raise InputError(f"{os.fspath(path)}: the id {shown(key)} is empty or holds a blank or a control character; rename it.")
+
+
+def named(key: str) -> str:
+    """An id as a message has it: as it is, unless it is long or cannot be seen."""
+    return key if len(key) <= LONGEST_SHOWN and key.isprintable() else shown(key)
+
+
+def words(text: str) -> list[str]:
+    """The words of a line or of a value, which only spaces and tabs part."""
+    return [word for word in text.replace("\t", " ").split(" ") if word]
+
+
+def read_lines(path: str | os.PathLike) -> list[str]:
+    """The lines of a text file, without their ends. Raises InputError as `content` does, and naming the first that is no UTF-8."""
+    return _lines(os.fspath(path))
+
+
+def content(path: str | os.PathLike, remedy: str = "run the stage that makes it again") -> bytes:
+    """The bytes of a table or list: no byte order mark, lines that end in LF alone.
+
+    Raises InputError naming file and line: missing, empty, zero bytes, another control character.
+    """
+    path = os.fspath(path)
+    data = files.read_bytes(path).removeprefix(BYTE_ORDER_MARK)
+    if not data:
+        raise InputError(f"{path} is empty; {remedy}.")
+    files.refuse_zero_bytes(path, data, remedy)
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
+    if len(data.translate(None, CONTROLS)) < len(data):
+        at = re.search(b"[" + re.escape(CONTROLS) + b"]", data)
+        line, found = data.count(b"\n", 0, at.start()) + 1, at[0].decode("ascii")
+        raise InputError(f"{path}:{line}: a control character ({found!r}); take it out.")
+    return data
 
 
 def _lines(path: str, whole: bool = False) -> list[str]:
-    data = files.read_bytes(path)
-    if not data:
-        raise InputError(f"{path} is empty; run the stage that makes it again.")
-    files.refuse_zero_bytes(path, data, "run the stage that makes it again")
+    data = content(path)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as err:
@@ -89,23 +152,36 @@ def _lines(path: str, whole: bool = False) -> list[str]:
     return lines
 
 
-def _refuse_shape(path: str, lines: list[str]) -> None:
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+def _columns(lines: list[str]) -> tuple[list[str], list[str]]:
+    """First words and what follows them, both "" where there is none; no object a line but these."""
+    if any("\t" in line for line in lines):
+        found = map(FIRST_BLANK.search, lines)
+        ends = [len(line) if match is None else match.start() for line, match in zip(lines, found, strict=True)]
+    else:
+        ends = [line.find(" ") for line in lines]
+        if min(ends, default=0) < 0:
+            ends = [len(line) if end < 0 else end for line, end in zip(lines, ends, strict=True)]
+    keys = [line[:end] for line, end in zip(lines, ends, strict=True)]
+    return keys, [line[end:].strip(BLANKS) for line, end in zip(lines, ends, strict=True)]
+
+
+def _refuse_shape(path: str, keys: list[str], values: list[str]) -> None:
+    for number, (key, value) in enumerate(zip(keys, values, strict=True), 1):
+        if not key and not value:
             raise InputError(f"{path}:{number}: a blank line; remove it, or run utils/fix_data_dir.sh.")
-        if line[0].isspace():
+        if not key:
             raise InputError(f"{path}:{number}: the line starts with a blank; remove the blank.")
-        if len(line.split(None, 1)) == 1:
-            raise InputError(f"{path}:{number}: {line.strip()} has no value; every line is \"key value\".")
+        if not value:
+            raise InputError(f"{path}:{number}: {named(key)} has no value; every line is \"key value\".")
 
 
 def _refuse_order(path: str, keys: list[str]) -> None:
     seen = set()
     for number, key in enumerate(keys, 1):
         if key in seen:
-            raise InputError(f"{path}:{number}: {key} is there twice; remove one, or run utils/fix_data_dir.sh.")
+            raise InputError(f"{path}:{number}: {named(key)} is there twice; remove one, or run utils/fix_data_dir.sh.")
         seen.add(key)
     for number, (before, key) in enumerate(itertools.pairwise(keys), 2):
         if key < before:
-            raise InputError(f"{path}:{number}: {key} comes after {before}, which is not C byte order; "
-                             f"sort with LC_ALL=C sort, or run utils/fix_data_dir.sh.")
+            raise InputError(f"{path}:{number}: {named(key)} comes after {named(before)}, which is not C byte order; "
+                             "sort with LC_ALL=C sort, or run utils/fix_data_dir.sh.")

@@ -34,6 +34,7 @@ def test_both_forms_and_what_real_lists_carry(tmp_path, text):
     ("a b target\n1 a b\n", "t:2: the label is 'b'"),
     ("x y z\n", "t:1: the label is 'x'"),
     ("a b target\n\0\0 b target\n", "t:2: zero bytes"),
+    ("a b target\na\x0cc b target\n", "t:2: a control character"),
 ])
 def test_bad_lines_are_named(tmp_path, text, message):
     (tmp_path / "t").write_text(text)
@@ -43,8 +44,8 @@ def test_bad_lines_are_named(tmp_path, text, message):
 
 
 def test_names_beyond_ascii(tmp_path):
-    (tmp_path / "t").write_text("rené zoë target\n", encoding="utf-8")
-    assert trials.read(tmp_path / "t").enrol.tolist() == ["rené"]
+    (tmp_path / "t").write_text("rené\u00a0x\u2028 zoë\u0085 target\n", encoding="utf-8")
+    assert [ids.tolist() for ids in trials.read(tmp_path / "t")[:2]] == [["rené\u00a0x\u2028"], ["zoë\u0085"]]
     (tmp_path / "t").write_bytes(b"a b target\n\xff b target\n")
     with pytest.raises(InputError, match="t:2: not UTF-8"):
         trials.read(tmp_path / "t")
