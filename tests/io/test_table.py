@@ -67,7 +67,8 @@ def test_what_other_programs_write_loses_nothing(tmp_path, start, end, blank):
 def test_a_transcript_may_be_empty(tmp_path):
     for content in (b"a\nb \nc x\n", b"a\r\nb \r\nc x\r\n"):
         (tmp_path / "text").write_bytes(content)
-        assert table.read(tmp_path / "text", empty=True) == {"a": "", "b": "", "c": "x"} == table.read_loose(tmp_path / "text", True).entries
+        assert table.read(tmp_path / "text", empty=True) == {"a": "", "b": "", "c": "x"}
+        assert table.read_loose(tmp_path / "text", empty=True).entries == {"a": "", "b": "", "c": "x"}
     table.write(tmp_path / "text", {"b": "", "a": "x"}, empty=True)
     assert (tmp_path / "text").read_bytes() == b"a x\nb \n"
 
