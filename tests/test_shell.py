@@ -192,8 +192,9 @@ def test_a_lost_output_is_made_again(stamped, tmp_path, change):
                                     lambda folder: (folder / "x.ark").write_bytes(b"half"),
                                     lambda folder: os.utime(folder / "x.ark", (1, 1)),
                                     lambda folder: (folder / "x.ark").unlink()])
-def test_an_output_or_archive_that_is_not_as_it_was_left_is_made_again(stamped, tmp_path, change):
-    (tmp_path / "xvector.scp").write_text("a x.ark:2\n")
+@pytest.mark.parametrize("entry", ["x.ark:2", "x.ark:2[0:9]", "x.ark:2[0:9,0:3]"])
+def test_an_output_or_archive_that_is_not_as_it_was_left_is_made_again(stamped, tmp_path, entry, change):
+    (tmp_path / "xvector.scp").write_text(f"a {entry}\n")
     (tmp_path / "x.ark").write_bytes(b"whole")
     words = ("nj=4", "wav.scp", "--", "xvector.scp")
     assert [stamped(*words).stdout for _ in range(2)] == ["work\n", "skip\n"]

@@ -40,7 +40,7 @@ _done_outputs_md5() {  # outputs...: that of their content, and of where the arc
     if [ ! -f "$path" ]; then continue; fi
     cat -- "$path"
     case $path in
-      *.scp) sed -n 's/^[^ ]* *\(.*\):[0-9]*$/\1/p' "$path" | LC_ALL=C sort -u |
+      *.scp) sed -n 's/^[^ ]* *\(.*\):[0-9]*\(\[[-0-9:,]*\]\)\{0,1\}$/\1/p' "$path" | LC_ALL=C sort -u |
                while IFS= read -r path; do [ ! -e "$path" ] || stat -L -c '%n %s %.9Y' -- "$path"; done ;;
     esac
   done 2> /dev/null | md5sum | cut -d' ' -f1

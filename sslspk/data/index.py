@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from sslspk.errors import InputError
-from sslspk.io import audio, datadir, files, table
+from sslspk.io import ark, audio, datadir, files, table
 
 
 class Strings:
@@ -29,6 +29,7 @@ class UtteranceIndex:
 
     keys     utterance ids
     paths    the files that hold them (a packed archive once, however many utterances it holds)
+    ranges   the rows (and columns) of feats.scp entries that name a part of a matrix, "" for a whole one; None where all are whole
     path_of  (N,) int32     offset (N,) int64, -1 for a file of its own     length (N,) int64: samples (wave) or frames (feats)
     label    (N,) int32: index into `classes` in sorted order, all -1 when labels were not asked for
     label_source  what these labels are: "speaker", or "pseudo" and the like where utils/relabel_data_dir.sh made them; of another
@@ -44,7 +45,10 @@ class UtteranceIndex:
         sizes = table.read(data / lengths)
         _same_keys(specs, sizes, data / scp, data / lengths)
         self.keys = Strings(specs)
-        self.path_of, self.offset, self.paths = _locate(specs.values())
+        ranges = [ark.split_range(spec)[1] if road == "feats" and spec.endswith("]") else "" for spec in specs.values()]
+        self.ranges = Strings(ranges) if any(ranges) else None
+        self.path_of, self.offset, self.paths = _locate(spec[:len(spec) - len(span) - 2] if span else spec
+                                                        for spec, span in zip(specs.values(), ranges, strict=True))
         self.length = np.fromiter(map(int, sizes.values()), np.int64, len(sizes))
         self.labels, self.classes = data / table_name, []
         self.label_source = datadir.label_source(data) if table_name == "utt2spk" else table_name.removeprefix("utt2")
@@ -100,9 +104,10 @@ class UtteranceIndex:
                                  "resample with steps/pack_audio.sh --rate, or set features.sample_frequency.")
 
     def spec(self, i: int) -> str:
-        """What sslspk.io needs to read utterance i: PATH, or PATH:OFFSET."""
+        """What sslspk.io needs to read utterance i: PATH, PATH:OFFSET, or PATH:OFFSET[RANGE]."""
         path = self.paths[self.path_of[i]]
-        return path if self.offset[i] < 0 else f"{path}:{self.offset[i]}"
+        place = path if self.offset[i] < 0 else f"{path}:{self.offset[i]}"
+        return place if self.ranges is None or not self.ranges[i] else f"{place}[{self.ranges[i]}]"
 
 
 def _locate(specs) -> tuple[np.ndarray, np.ndarray, Strings]:

@@ -1,7 +1,11 @@
-"""Kaldi archives of matrices and vectors (ark and scp), read with one seek, written whole or not at all."""
+"""Kaldi archives of matrices and vectors (ark and scp), read with one seek, written whole or not at all.
+
+An scp entry may name a part of a matrix or vector: "x.ark:20[0:9]" is its rows 0 to 9, "x.ark:20[:,0:3]" its columns 0 to 3.
+"""
 import contextlib
 import io
 import os
+import re
 import struct
 from typing import NamedTuple
 
@@ -13,6 +17,9 @@ from sslspk.io import files, table
 
 HEAD_BYTES = 32
 AUTOMATIC = 1  # Kaldi's --compress=true: speech-feature format, or two bytes for 8 rows and fewer
+ROW_SLACK = 3  # rows by which a range may go beyond the matrix, as in Kaldi: times of segments are rounded
+RANGE = re.compile(r"(.+)\[([-0-9:,]*)\]")
+BOUNDS = re.compile("([0-9]{1,10}):([0-9]{1,10})")
 DTYPES = {b"FM": "<f4", b"FV": "<f4", b"DM": "<f8", b"DV": "<f8"}
 
 
@@ -74,51 +81,89 @@ def read_scp(path: str | os.PathLike) -> dict[str, str]:
 
 
 def load(spec: str) -> np.ndarray:
-    """The matrix (T, F) or vector (D,) at "file.ark:offset", float32 (float64 when it was stored so).
+    """The matrix (T, F) or vector (D,) at "file.ark:offset", float32 (float64 when it was stored so), or the range of it that is named.
 
-    Raises InputError naming the entry: missing file, not a matrix, truncated archive.
+    Raises InputError naming the entry: missing file, not a matrix, truncated archive, a range that is not in it.
     """
-    path, offset = _place(spec)
+    entry, span = split_range(spec)
+    path, offset = _place(entry)
     archive = files.shared(path)
     if archive.pread(2, offset) != b"\0B":
-        return _load_text(path, offset, spec)
-    head = _head(archive, offset, spec)
+        whole = _load_text(path, offset, entry)
+        return whole[_slices(span, whole.shape, spec)].copy() if span else whole
+    head = _head(archive, offset, entry)
+    if span and head.kind in (b"FM", b"DM"):
+        return load_rows(spec, 0, shape(spec)[0])
     if head.kind not in DTYPES:
-        entry = archive.pread(head.start - offset + head.length, offset)
-        _check_length(len(entry) - (head.start - offset), head, spec)
-        return np.array(kaldiio.matio.read_kaldi(io.BytesIO(entry)), dtype=np.float32)
-    numbers = _numbers(archive, head, 0, head.length, spec)
-    return numbers if head.kind.endswith(b"V") else numbers.reshape(head.rows, head.cols)
+        data = archive.pread(head.start - offset + head.length, offset)
+        _check_length(len(data) - (head.start - offset), head, entry)
+        whole = np.array(kaldiio.matio.read_kaldi(io.BytesIO(data)), dtype=np.float32)
+    else:
+        whole = _numbers(archive, head, 0, head.length, entry)
+        whole = whole if head.kind.endswith(b"V") else whole.reshape(head.rows, head.cols)
+    return whole[_slices(span, whole.shape, spec)].copy() if span else whole
 
 
 def load_rows(spec: str, start: int, count: int) -> np.ndarray:
-    """Rows `start` to `start + count` of a matrix: (count, F). Uncompressed, only their bytes are read.
+    """Rows `start` to `start + count` of a matrix, or of the range of it that is named: (count, F).
 
-    Raises InputError as `load` does, and when the matrix has not so many rows.
+    Uncompressed, only their bytes are read. Raises InputError as `load` does, and when there are not so many rows.
     """
-    path, offset = _place(spec)
+    entry, span = split_range(spec)
+    path, offset = _place(entry)
     archive = files.shared(path)
-    head = _head(archive, offset, spec)
-    if start < 0 or start + count > head.rows:
-        raise InputError(f"{spec} has {head.rows} rows, but {start} to {start + count} were asked for; "
+    head = _head(archive, offset, entry)
+    rows, *columns = _slices(span, (head.rows, head.cols), spec)
+    if start < 0 or start + count > rows.stop - rows.start:
+        raise InputError(f"{spec} has {rows.stop - rows.start} rows, but {start} to {start + count} were asked for; "
                          "make utt2num_frames again.")
     if head.kind not in (b"FM", b"DM"):
         return load(spec)[start:start + count]
     width = head.cols * np.dtype(DTYPES[head.kind]).itemsize
-    return _numbers(archive, head, start * width, count * width, spec).reshape(count, head.cols)
+    found = _numbers(archive, head, (rows.start + start) * width, count * width, entry).reshape(count, head.cols)
+    return np.ascontiguousarray(found[:, columns[0]])
 
 
 def shape(spec: str) -> tuple[int, ...]:
-    """(T, F) of a matrix or (D,) of a vector, from its header."""
-    path, offset = _place(spec)
-    head = _head(files.shared(path), offset, spec)
-    return (head.rows,) if head.kind.endswith(b"V") else (head.rows, head.cols)
+    """(T, F) of a matrix or (D,) of a vector, from its header, or of the range of it that is named."""
+    entry, span = split_range(spec)
+    path, offset = _place(entry)
+    head = _head(files.shared(path), offset, entry)
+    whole = (head.rows,) if head.kind.endswith(b"V") else (head.rows, head.cols)
+    return tuple(part.stop - part.start for part in _slices(span, whole, spec))
+
+
+def split_range(spec: str) -> tuple[str, str]:
+    """("x.ark:20", "0:9") of the entry "x.ark:20[0:9]"; the second is "" where it names no range."""
+    found = RANGE.fullmatch(spec) if spec.endswith("]") else None
+    if found is None:
+        return spec, ""
+    if not found[2]:
+        raise InputError(f"{spec}: [] names no rows; write [first:last], or leave it out.")
+    return found[1], found[2]
+
+
+def _slices(span: str, whole: tuple[int, ...], spec: str) -> tuple[slice, ...]:
+    """One slice for each axis of a matrix or vector of shape `whole`; span: "first:last", both included, or ":", parted by a comma."""
+    if not span:
+        return tuple(slice(0, size) for size in whole)
+    found, parts = [], span.split(",")
+    for part, size, slack in zip([*parts, ":"][:len(whole)], whole, (ROW_SLACK, 0), strict=False):
+        bounds = BOUNDS.fullmatch(part)
+        first, last = (int(bounds[1]), int(bounds[2])) if bounds else (0, size - 1)
+        if (bounds is None and part != ":") or (bounds and first > min(last, size - 1)) or last >= size + slack:
+            raise InputError(f"{spec} names no range of {' x '.join(map(str, whole))} numbers; write [first:last], counted from 0.")
+        found.append(slice(first, min(last + 1, size)))
+    if len(parts) > len(whole):
+        raise InputError(f"{spec} names columns of a vector; write [first:last].")
+    return tuple(found)
 
 
 def end(spec: str) -> int:
-    """The byte of the archive at which a matrix or vector ends, as its header says."""
-    path, offset = _place(spec)
-    head = _head(files.shared(path), offset, spec)
+    """The byte of the archive at which a matrix or vector ends (the whole of it, whatever range is named), as its header says."""
+    entry, _ = split_range(spec)
+    path, offset = _place(entry)
+    head = _head(files.shared(path), offset, entry)
     return head.start + head.length
 
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 
 from sslspk.errors import InputError
-from sslspk.io import files, table
+from sslspk.io import ark, files, table
 
 SCP_TABLES = ("wav.scp", "feats.scp", "vad.scp")
 UTTERANCE_TABLES = (*SCP_TABLES, "text")
@@ -281,7 +281,7 @@ def _check_specs(name: str, content: Mapping[str, str], allow_pipes: bool, check
             continue
         if not check_files:
             continue
-        path = files.split_spec(spec)[0]
+        path = files.split_spec(spec if name.endswith("wav.scp") else ark.split_range(spec)[0])[0]
         if path not in seen and not os.path.isfile(path):
             raise InputError(f"{name}:{line}: {key} names {path}, which is not there; mount or make it, "
                              "or remove the entry.")

@@ -67,3 +67,15 @@ def test_features_of_the_first_copy(tmp_path):
     table.write(tmp_path / "feats.scp", {**specs, "b": f"{tmp_path}/gone.ark:4"})
     broken = PlainCrops(UtteranceIndex(tmp_path, "feats"), np.arange(2), 100, "feats", 2)[0]
     assert len(broken["failed"]) == 1 and broken["failed"][0].startswith("b: ") and not broken["crops"][0]["feats"][0, 1].any()
+
+
+def test_features_that_are_a_range_of_a_longer_matrix(tmp_path):
+    """feats.scp of utterances cut from one recording, as Kaldi writes it: x.ark:20[first:last]."""
+    with ark.Writer(tmp_path / "f.ark", tmp_path / "whole.scp") as writer:
+        writer.write("r", np.arange(400).reshape(200, 2))
+    spec = table.read(tmp_path / "whole.scp")["r"]
+    table.write(tmp_path / "feats.scp", {"a": spec, "b": f"{spec}[10:49]", "c": f"{spec}[100:199]"})
+    table.write(tmp_path / "utt2num_frames", {"a": 200, "b": 40, "c": 100})
+    found = rows(PlainCrops(UtteranceIndex(tmp_path, "feats"), np.arange(3), 20, "feats", 3), key="feats")
+    assert {unit: crop[:, 0].tolist() for unit, crop in found.items()} == {
+        0: list(range(180, 220, 2)), 1: list(range(40, 80, 2)), 2: list(range(280, 320, 2))}

@@ -77,6 +77,41 @@ def test_what_kaldiio_writes_is_read(tmp_path, method):
     assert ark.shape(spec) == (30, 4)
 
 
+@pytest.mark.parametrize(("span", "rows", "columns"), [
+    ("0:9", slice(0, 10), slice(None)), ("3:3", slice(3, 4), slice(None)), ("2:5,0:3", slice(2, 6), slice(0, 4)),
+    (":,1:2", slice(None), slice(1, 3)), (":", slice(None), slice(None)), ("4:6,:", slice(4, 7), slice(None)),
+])
+@pytest.mark.parametrize("golden", ["fm.ark", "fm.txt", "cm_speech.ark"])
+def test_a_range_is_that_part_of_kaldis_matrix(golden, span, rows, columns):
+    entry = f"{GOLDEN}/{golden}:{START}"
+    expected, spec = ark.load(entry)[rows, columns], f"{entry}[{span}]"
+    np.testing.assert_array_equal(ark.load(spec), expected)
+    assert ark.load(spec).flags.c_contiguous and ark.load(spec).flags.writeable
+    if golden != "fm.txt":   # of text only the whole is read
+        assert ark.shape(spec) == expected.shape and ark.end(spec) == ark.end(entry)
+        np.testing.assert_array_equal(ark.load_rows(spec, len(expected) - 1, 1), expected[-1:])
+        with pytest.raises(InputError, match=f"has {len(expected)} rows"):
+            ark.load_rows(spec, 0, len(expected) + 1)
+
+
+def test_a_range_of_a_vector_and_one_that_is_rounded_up(tmp_path):
+    scp = write(tmp_path, {"m": np.arange(40).reshape(20, 2), "v": np.arange(20)})
+    assert ark.load(scp["v"] + "[2:4]").tolist() == [2, 3, 4] and ark.shape(scp["v"] + "[2:4]") == (3,)
+    assert ark.load(scp["m"] + "[18:22]").tolist() == [[36, 37], [38, 39]]   # Kaldi allows three rows too many
+    assert ark.shape(scp["m"] + "[18:22]") == (2, 2)
+
+
+@pytest.mark.parametrize("span", ["", "5:4", "18:23", "20:21", "-1:4", "1", "1:2:3", "0:1,0:2", "0:1,", ",0:1", "0:1,0:1,0:1", "0:1,5:5",
+                                  "0:" + "9" * 5000])
+def test_a_range_that_is_not_there_is_refused(tmp_path, span):
+    spec = write(tmp_path, {"m": np.zeros((20, 2))})["m"]
+    for read in (ark.load, ark.shape, lambda spec: ark.load_rows(spec, 0, 1)):
+        with pytest.raises(InputError, match=r"x\.ark:2\["):
+            read(f"{spec}[{span}]")
+    with pytest.raises(InputError, match="columns of a vector"):
+        ark.load(write(tmp_path, {"v": np.zeros(9)})["v"] + "[0:1,0:1]")
+
+
 def test_doubles_stay_doubles(tmp_path):
     matrix = np.random.default_rng(3).standard_normal((5, 4))
     kaldiio.save_ark(f"{tmp_path}/x.ark", {"a": matrix}, scp=f"{tmp_path}/x.scp")
