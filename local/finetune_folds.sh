@@ -21,6 +21,7 @@ help_message="usage: $0 [--cuda-cmd C] [--ngpu N] [--nj N] --labels TABLE [--mod
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 folds=$1 exp=$2
 
@@ -29,14 +30,14 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -s "$labels" ] || die "--labels names no table of classes ('$labels'); give one such as data/iemocap/utt2emotion."
 [ -z "$model" ] || [ -s "$model" ] || die "there is no model $model; train it (egs/voxceleb/run.sh), or leave --model out."
 [ "$step1" = affine ] || [ "$step1" = head ] || die "--step1 takes affine or head, not '$step1'."
-[[ "$folds $exp $model $labels ${set[*]-}" != *JOB* ]] ||
-  die "a path or a --set with the letters JOB in it cannot be told from a job's number; rename it."
 [ -z "$model" ] || model=$(readlink -f "$model")
 case $ft in once|step1|step2) ;; *) die "--ft takes once, step1 or step2, not '$ft'." ;; esac
 count=$(cat "$folds/num_folds")
 at_once=$((ngpu > 0 ? ngpu : nj))
-overrides=(--set "data.labels=$(basename "$labels")")
-for item in ${set[@]+"${set[@]}"}; do overrides+=(--set "$item"); done
+[[ $seconds =~ ^(full|[0-9]*(\.[0-9]+)?)$ ]] || die "--seconds takes a number, or full, not '$seconds'."
+yaml() { echo "'${1//\'/\'\'}'"; }   # a name as a string of YAML, whatever signs are in it
+overrides=(--set "data.labels=$(yaml "$(basename "$labels")")")
+for item in ${set[@]+"${set[@]}"}; do overrides+=("--set=$item"); done
 pieces=0 crop=$seconds
 case $seconds in
   "") ;;
@@ -44,26 +45,26 @@ case $seconds in
   *) pieces=$seconds ;;
 esac
 [ -z "$crop" ] || overrides+=(--set "method.crops=[{count: 1, seconds: $crop}]")
-[ ! -d "$folds/1/valid" ] || overrides+=(--set "train.valid=$folds/JOB/valid")
+[ ! -d "$folds/1/valid" ] || overrides+=(--set "train.valid=$(yaml "$folds/$JOB/valid")")
 
 train() {   # STEP OUT [INIT]: OUT/fold_JOB/final.pt, all folds. What the model was trained by is not taken over, only what it reads and is.
-  local job=$2/fold_JOB from=()
+  local job=$2/fold_$JOB from=()
   [ $# -lt 3 ] || from=(--init-from "$3")
   mkdir -p "$2/log"
   local part=(); [ "$1" != step1 ] || part=(--set "train.trainable=$step1")
   python3 -m sslspk.bin.show_config --on "${model:-$scratch}" --conf "$confs/$1.yaml" "${part[@]}" > "$2/.conf.yaml"
   # A fold runs where its job runs: within the job, training is a process of the same machine.
-  $cuda_cmd --gpu $((ngpu > 0)) --max-jobs-run "$at_once" JOB=1:"$count" "$2/log/train.JOB.log" \
-    OMP_NUM_THREADS=1 steps/train.sh --ngpu $((ngpu > 0)) --conf "$2/.conf.yaml" "${overrides[@]}" "${from[@]}" "$folds/JOB/train" "$job"
+  launch "$cuda_cmd" --gpu $((ngpu > 0)) --max-jobs-run "$at_once" JOB=1:"$count" "$2/log/train.$JOB.log" \
+    OMP_NUM_THREADS=1 steps/train.sh --ngpu $((ngpu > 0)) --conf "$2/.conf.yaml" "${overrides[@]}" "${from[@]}" "$folds/$JOB/train" "$job"
 }
 
 start=(); [ "$init" = false ] || [ -z "$model" ] || start=("$model")
 case $ft in
   once) train once "$exp" "${start[@]}" ;;
   step1) train step1 "$exp" "${start[@]}" ;;
-  step2) train step1 "${exp}_step1" "${start[@]}"; train step2 "$exp" "${exp}_step1/fold_JOB/final.pt" ;;
+  step2) train step1 "${exp}_step1" "${start[@]}"; train step2 "$exp" "${exp}_step1/fold_$JOB/final.pt" ;;
 esac
-$cuda_cmd --gpu $((ngpu > 0)) --max-jobs-run "$at_once" JOB=1:"$count" "$exp/log/classify.JOB.log" \
-  steps/classify.sh --ngpu $((ngpu > 0)) --seconds "$pieces" "$folds/JOB/test" "$exp/fold_JOB" "$exp/fold_JOB/test"
+launch "$cuda_cmd" --gpu $((ngpu > 0)) --max-jobs-run "$at_once" JOB=1:"$count" "$exp/log/classify.$JOB.log" \
+  steps/classify.sh --ngpu $((ngpu > 0)) --seconds "$pieces" "$folds/$JOB/test" "$exp/fold_$JOB" "$exp/fold_$JOB/test"
 predictions=(); for fold in $(seq "$count"); do predictions+=("$exp/fold_$fold/test/predictions.tsv"); done
 steps/score_classes.sh --labels "$labels" --pool "$pool" ${groups:+--groups "$groups"} "${predictions[@]}" "$exp"

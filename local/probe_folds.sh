@@ -15,6 +15,7 @@ help_message="usage: $0 [--cmd C] [--nj N] --labels TABLE [--tested TABLE] [--pr
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 emb=$1 folds=$2 exp=$3
 
@@ -23,8 +24,8 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -s "$emb/xvector.scp" ] || die "there are no embeddings in $emb; extract them first (local/embed.sh)."
 count=$(cat "$folds/num_folds")
 for probe in $probes; do
-  $cmd --max-jobs-run "$nj" JOB=1:"$count" "$exp/$probe/log/probe.JOB.log" OMP_NUM_THREADS=1 steps/probe.sh --classifier "$probe" \
-    --target "$target" --labels "$labels" --train "$folds/JOB/train" --test "$folds/JOB/test" "$emb" "$exp/$probe/fold_JOB"
+  launch "$cmd" --max-jobs-run "$nj" JOB=1:"$count" "$exp/$probe/log/probe.$JOB.log" OMP_NUM_THREADS=1 steps/probe.sh --classifier "$probe" \
+    --target "$target" --labels "$labels" --train "$folds/$JOB/train" --test "$folds/$JOB/test" "$emb" "$exp/$probe/fold_$JOB"
   predictions=(); for fold in $(seq "$count"); do predictions+=("$exp/$probe/fold_$fold/predictions.tsv"); done
   steps/score_classes.sh --labels "${tested:-$labels}" --pool "$pool" ${groups:+--groups "$groups"} "${predictions[@]}" "$exp/$probe"
 done

@@ -14,6 +14,7 @@ NAME is the file name of TRIALS, without .txt."
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -ge 4 ] || { echo "$help_message" >&2; exit 1; }
 out=${*: -1} trials=$2
@@ -42,7 +43,7 @@ fi
 
 mkdir -p "$out/log"
 log=$out/log/apply_calibration_$name.log
-$cmd "$log" python3 -m sslspk.bin.apply_calibration "${options[@]}" "${files[@]}" "$out"
+launch "$cmd" "$log" python3 -m sslspk.bin.apply_calibration "${options[@]}" "${files[@]}" "$out"
 total=$(grep -c "[^[:space:]]" "$trials")
 got=$(wc -l < "$out/scores_$name")
 [ "$got" -ge "$total" ] || die "$got of $total scores came out; see $log, then run the step again."

@@ -14,6 +14,7 @@ example: $0 --copies 2 data/voxceleb1_dev_packed data/augment data/voxceleb1_dev
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 lists=$2 out=$3
@@ -41,16 +42,16 @@ jobs=$nj
 [ "$jobs" -le "$total" ] || jobs=$total
 utils/split_data.sh "$data" "$jobs"
 overrides=()
-for item in ${set[@]+"${set[@]}"}; do overrides+=(--set "$item"); done
+for item in ${set[@]+"${set[@]}"}; do overrides+=("--set=$item"); done
 [ -z "$conf" ] || overrides+=(--conf "$conf")
 ark=$(readlink -f "$out")/ark log=$out/log
 mkdir -p "$ark" "$log"
 # Tables of an earlier run would point into archives that are about to change.
 find "$out" -maxdepth 1 -type f \( -name '*.scp' -o -name 'utt2*' -o -name 'spk2*' -o -name text \) -delete
 find "$ark" -maxdepth 1 -type f -name 'wav.*' -delete
-$cmd JOB=1:"$jobs" "$log/augment_data.JOB.log" \
+launch "$cmd" JOB=1:"$jobs" "$log/augment_data.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.augment_data copy ${overrides[@]+"${overrides[@]}"} --copies "$copies" \
-  --seed "$seed" "$data/split$jobs/JOB" "$lists" "$ark/wav.JOB.ark" "$ark/wav.JOB.scp"
+  --seed "$seed" "$data/split$jobs/$JOB" "$lists" "$ark/wav.$JOB.ark" "$ark/wav.$JOB.scp"
 scps=()
 for n in $(seq "$jobs"); do scps+=("$ark/wav.$n.scp"); done
 python3 -m sslspk.bin.augment_data merge --copies "$copies" "$data" "$out" "${scps[@]}"

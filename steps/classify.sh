@@ -10,6 +10,7 @@ help_message="usage: $0 [--cmd C] [--ngpu N] [--seconds S] [--allow-pipes true] 
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 . utils/utterances.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
@@ -26,6 +27,6 @@ fi
 utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
 mkdir -p "$out/log"
 gpu=$((ngpu > 0 ? 0 : -1))
-$cmd --gpu $((ngpu > 0)) "$out/log/classify.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.classify \
+launch "$cmd" --gpu $((ngpu > 0)) "$out/log/classify.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.classify \
   --seconds "$seconds" --allow-pipes "$allow_pipes" --gpu "$gpu" "$data" "$model" "$out"
 done_mark "$out" "$key" "$scp" "$model"

@@ -14,6 +14,7 @@ help_message="usage: $0 [--cmd C] [--nj N] [--ngpu 0|1] [--conf conf/cluster.yam
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 emb=$1 out=$2
@@ -35,14 +36,14 @@ if done_skip "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"; then
   exit 0
 fi
 options=(--conf "$conf")
-for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
+for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 for option in truth model; do [ -z "${!option}" ] || options+=("--$option" "${!option}"); done
 [ -z "$max_gb" ] || options+=(--max-gb "$max_gb")
 [ "$ngpu" -eq 0 ] || options+=(--gpu 0)
 
 mkdir -p "$out/log"
 log=$out/log/cluster.log
-$cmd --num-threads "$nj" --gpu "$((ngpu > 0))" "$log" OMP_NUM_THREADS="$nj" python3 -m sslspk.bin.cluster "${options[@]}" "$emb" "$out"
+launch "$cmd" --num-threads "$nj" --gpu "$((ngpu > 0))" "$log" OMP_NUM_THREADS="$nj" python3 -m sslspk.bin.cluster "${options[@]}" "$emb" "$out"
 total=$(wc -l < "$emb/xvector.scp")
 got=$(wc -l < "$out/utt2spk")
 left=$(sed -n 's/^ *"left_out": \([0-9]*\),$/\1/p' "$out/info.json")

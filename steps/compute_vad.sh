@@ -15,6 +15,7 @@ example: $0 --nj 8 --set vad_energy_threshold=5.0 data/voxceleb1_test"
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 . utils/archives.sh
 [ $# -ge 1 ] && [ $# -le 3 ] || { echo "$help_message" >&2; exit 1; }
@@ -26,13 +27,13 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -f "$feats_conf" ] || die "there is no configuration $feats_conf; check --feats-conf."
 options=(--feats-conf "$feats_conf")
 [ -z "$conf" ] || options+=(--conf "$conf")
-for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
+for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 known=$(python3 -m sslspk.bin.compute_vad options "${options[@]}")
 archives_begin compute_vad vad "$known" "" utt2dur
 
-$cmd JOB=1:"$jobs" "$log/compute_vad.JOB.log" \
+launch "$cmd" JOB=1:"$jobs" "$log/compute_vad.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.compute_vad extract "${options[@]}" --allow-pipes "$allow_pipes" \
-  "$data/split$jobs/JOB" "$ark.JOB.ark" "$ark.JOB.scp"
+  "$data/split$jobs/$JOB" "$ark.$JOB.ark" "$ark.$JOB.scp"
 tables=(utt2dur)
 [ -f "$data/feats.scp" ] || tables+=(utt2num_frames)   # which counts the frames of the features where there are any
 archives_end "${tables[@]}"

@@ -14,6 +14,7 @@ help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--layer L] 
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 . utils/utterances.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
@@ -37,8 +38,8 @@ options=(--allow-pipes "$allow_pipes")
 mkdir -p "$out/log"
 gpus=(--gpu 0) gpu=-1
 [ "$ngpu" -eq 0 ] || gpus=(--gpu 1 --max-jobs-run "$ngpu") gpu=0   # each job sees one GPU, its own
-$cmd "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.JOB.log" \
+launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_embeddings "${options[@]}" --gpu "$gpu" \
-  "$data/split$nj/JOB" "$model" "$out/xvector.JOB.ark" "$out/xvector.JOB.scp"
+  "$data/split$nj/$JOB" "$model" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"
 python3 -m sslspk.bin.merge_tables --jobs "$nj" --ids "$scp" --logs "$out/log" "$out/xvector.JOB.scp" "$out/xvector.scp"
 done_mark "$out" "$key" "$scp" "$model"

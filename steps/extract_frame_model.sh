@@ -17,6 +17,7 @@ CHECKPOINT: a local file with the state_dict that a bundle of torchaudio.pipelin
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 4 ] || { echo "$help_message" >&2; exit 1; }
 arch=$1 checkpoint=$2 data=$3 out=$4
@@ -47,8 +48,8 @@ options=(--layer "$layer" --pooling "$pooling" --normalise "$normalise" --seed "
 mkdir -p "$out/log"
 gpus=(--gpu 0) gpu=-1
 [ "$ngpu" -eq 0 ] || gpus=(--gpu 1 --max-jobs-run "$ngpu") gpu=0   # each job sees one GPU, its own
-$cmd "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.JOB.log" \
+launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_frame_model "${options[@]}" --gpu "$gpu" \
-  "$arch" "$checkpoint" "$data/split$nj/JOB" "$out/xvector.JOB.ark" "$out/xvector.JOB.scp"
+  "$arch" "$checkpoint" "$data/split$nj/$JOB" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"
 python3 -m sslspk.bin.merge_tables --jobs "$nj" --ids "$scp" --logs "$out/log" "$out/xvector.JOB.scp" "$out/xvector.scp"
 done_mark "$out" "$key" "${inputs[@]}"

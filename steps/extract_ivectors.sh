@@ -8,6 +8,7 @@ help_message="usage: $0 [--cmd C] [--nj N] DATA EXP OUTDIR"
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2 out=$3
@@ -28,7 +29,7 @@ total=$(wc -l < "$data/feats.scp")
 jobs=$((nj < total ? nj : total))
 utils/split_data.sh "$data" "$jobs"
 mkdir -p "$out/log"
-$cmd JOB=1:"$jobs" "$out/log/extract.JOB.log" \
-  OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_ivectors "$data/split$jobs/JOB" "$exp" "$out/xvector.JOB.ark" "$out/xvector.JOB.scp"
+launch "$cmd" JOB=1:"$jobs" "$out/log/extract.$JOB.log" \
+  OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_ivectors "$data/split$jobs/$JOB" "$exp" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"
 python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$data/feats.scp" --logs "$out/log" "$out/xvector.JOB.scp" "$out/xvector.scp"
 done_mark "$out" extract_ivectors "${inputs[@]}"

@@ -8,6 +8,7 @@ help_message="usage: $0 [--cmd C] [--conf conf/fbank.yaml] [--allow-pipes true] 
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 reference=$2 out=$3
@@ -21,7 +22,7 @@ inputs=("$data/feats.scp" "$reference/wav.scp")
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{raw,standardised,deviation}/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
 utils/validate_data_dir.sh --no-wav --allow-pipes "$allow_pipes" "$data"
 mkdir -p "$out/log"
-$cmd "$out/log/statistics.log" python3 -m sslspk.bin.extract_statistics --conf "$conf" --reference "$reference" \
+launch "$cmd" "$out/log/statistics.log" python3 -m sslspk.bin.extract_statistics --conf "$conf" --reference "$reference" \
   --allow-pipes "$allow_pipes" "$data" "$out"
 total=$(wc -l < "$data/feats.scp")
 for variant in raw standardised deviation; do

@@ -15,6 +15,7 @@ example: $0 --nj 8 data data/augment"
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 root=$1 out=$2
@@ -44,8 +45,8 @@ for scp in "${found[@]}"; do utils/validate_data_dir.sh --no-feats "$(dirname "$
 rm -rf "${kinds[@]}"
 mkdir -p "$out/log"
 rm -f "$out"/log/make_augment_lists.*.log   # those of an earlier run with more jobs would be counted
-$cmd JOB=1:"$nj" "$out/log/make_augment_lists.JOB.log" \
-  OMP_NUM_THREADS=1 python3 -m sslspk.bin.make_augment_lists pack --job JOB --jobs "$nj" --rir-seconds "$rir_seconds" \
+launch "$cmd" JOB=1:"$nj" "$out/log/make_augment_lists.$JOB.log" \
+  OMP_NUM_THREADS=1 python3 -m sslspk.bin.make_augment_lists pack --job "$JOB" --jobs "$nj" --rir-seconds "$rir_seconds" \
   --num-babble "$num_babble" --babble-seconds "$babble_seconds" --seed "$seed" "$root" "$out"
 python3 -m sslspk.bin.make_augment_lists merge --jobs "$nj" "$root" "$out"
 cat "$out"/log/make_augment_lists.*.log | awk -v step="$0" '/: left out, silent:/ { n++ }

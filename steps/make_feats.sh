@@ -13,6 +13,7 @@ example: $0 --nj 8 --conf conf/fbank.yaml --set num_mel_bins=40 data/voxceleb1_t
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 . utils/archives.sh
 [ $# -ge 1 ] && [ $# -le 3 ] || { echo "$help_message" >&2; exit 1; }
@@ -23,12 +24,12 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -z "$conf" ] || [ -f "$conf" ] || die "there is no configuration $conf; check --conf, or give --conf \"\" for the defaults."
 options=()
 [ -z "$conf" ] || options+=(--conf "$conf")
-for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
+for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 known=$(python3 -m sslspk.bin.make_feats options ${options[@]+"${options[@]}"})
 archives_begin make_feats feats "$known" "compress=$compress" utt2dur utt2num_frames
 rm -f "$data/utt2num_frames"   # it counts the frames of the old features
 
-$cmd JOB=1:"$jobs" "$log/make_feats.JOB.log" \
+launch "$cmd" JOB=1:"$jobs" "$log/make_feats.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.make_feats extract ${options[@]+"${options[@]}"} --compress "$compress" \
-  --allow-pipes "$allow_pipes" "$data/split$jobs/JOB" "$ark.JOB.ark" "$ark.JOB.scp"
+  --allow-pipes "$allow_pipes" "$data/split$jobs/$JOB" "$ark.$JOB.ark" "$ark.$JOB.scp"
 archives_end utt2dur utt2num_frames

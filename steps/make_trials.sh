@@ -9,6 +9,7 @@ help_message="usage: $0 [--cmd C] [--num-trials 20000] [--seed 0] [--utt2session
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 utt2spk=$1 out=$2
@@ -26,7 +27,7 @@ if done_skip "$stamp" "$key" "${inputs[@]}" -- "$out"; then
 fi
 
 log="$(dirname "$out")/log/make_trials_$(basename "$out").log"
-$cmd "$log" \
+launch "$cmd" "$log" \
   python3 -m sslspk.bin.make_trials --num-trials "$num_trials" --seed "$seed" ${utt2session:+--utt2session "$utt2session"} "$utt2spk" "$out"
 grep -v '^#' "$log" || [ $? -eq 1 ]
 [ -s "$out" ] || die "$out did not come out; the reason stands above."

@@ -14,6 +14,7 @@ example: $0 --nj 8 data/voxceleb1_dev data/voxceleb1_dev_packed"
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 out=$2
@@ -58,9 +59,9 @@ mkdir -p "$ark" "$log"
 # Tables of an earlier run would point into archives that are about to change.
 find "$out" -maxdepth 1 -type f \( -name '*.scp' -o -name 'utt2*' -o -name 'spk2*' -o -name text \) -delete
 find "$ark" -maxdepth 1 -type f -name 'wav.*' -delete
-$cmd JOB=1:"$jobs" "$log/pack_audio.JOB.log" \
+launch "$cmd" JOB=1:"$jobs" "$log/pack_audio.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.pack_audio --format "$format" --rate "$rate" --vad "$vad" \
-  --allow-pipes "$allow_pipes" "$data/split$jobs/JOB" "$ark/wav.JOB.ark" "$ark/wav.JOB.scp"
+  --allow-pipes "$allow_pipes" "$data/split$jobs/$JOB" "$ark/wav.$JOB.ark" "$ark/wav.$JOB.scp"
 copy_tables
 python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$data/utt2spk" --logs "$log" \
   "$ark/wav.JOB.scp.utt2num_samples" "$out/utt2num_samples" "$ark/wav.JOB.scp.utt2dur" "$out/utt2dur" \

@@ -10,6 +10,7 @@ SCORES is a score file, or the directory that steps/score.sh wrote it to."
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 [ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ -n "$trials" ] || die "--trials is needed; name the list that these systems scored."
@@ -18,7 +19,7 @@ out=$1
 shift
 
 log="$(dirname "$out")/log/plot_det_$(basename "$out").log"
-$cmd "$log" \
+launch "$cmd" "$log" \
   python3 -m sslspk.bin.plot_det --trials "$trials" ${title:+--title "$title"} --p-target "$p_target" --out "$out" "$@"
 grep -v '^#' "$log" || [ $? -eq 1 ]
 [ -s "$out" ] || die "$out did not come out; the reason stands above."

@@ -15,6 +15,7 @@ EMB_DIR/xvector.scp holds the embeddings of both parts."
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 emb=$1 out=$2
@@ -30,7 +31,7 @@ done
 options=(--target "$target" --labels "$labels" --train "$train" --test "$test") text=
 [ -z "$classifier" ] || options+=(--classifier "$classifier")
 [ -z "$conf" ] || options+=(--conf "$conf") text=$(done_conf "$conf")
-for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
+for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 key="probe ${options[*]} $text"
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{predictions.tsv,probe.yaml,provenance.json}; then
   echo "$0: $out is up to date, skipped"
@@ -40,7 +41,7 @@ fi
 mkdir -p "$out/log"
 log=$out/log/probe.log
 rm -f "$out/predictions.tsv"
-$cmd "$log" python3 -m sslspk.bin.probe "${options[@]}" "$emb" "$out"
+launch "$cmd" "$log" python3 -m sslspk.bin.probe "${options[@]}" "$emb" "$out"
 total=$(wc -l < "$test/utt2spk")
 got=$(($(wc -l < "$out/predictions.tsv") - 1))
 [ "$got" -eq "$total" ] || die "$got of $total predictions came out; see $log, then run the step again."

@@ -21,6 +21,7 @@ NAME is the file name of TRIALS, without .txt."
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 4 ] || { echo "$help_message" >&2; exit 1; }
 trials=$1 enrol=$2 test=$3 out=$4
@@ -49,7 +50,7 @@ fi
 
 mkdir -p "$out/log"
 log=$out/log/score_$name.log
-$cmd "$log" python3 -m sslspk.bin.score "${options[@]}" "$trials" "$enrol" "$test" "$out"
+launch "$cmd" "$log" python3 -m sslspk.bin.score "${options[@]}" "$trials" "$enrol" "$test" "$out"
 total=$(grep -c "[^[:space:]]" "$trials")
 got=$(wc -l < "$out/scores_$name")
 [ "$got" -ge "$total" ] || die "$got of $total scores came out; see $log, then run the step again."

@@ -12,6 +12,7 @@ PREDICTIONS are files predictions.tsv, one per fold; of a regression (columns ut
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }
 out=${*: -1} predictions=("${@:1:$#-1}")
@@ -38,7 +39,7 @@ fi
 
 rm -f "$out/result.json"
 log="$out/log/score_classes.log"
-$cmd "$log" python3 -m sslspk.bin.score_classes "${options[@]}" "${predictions[@]}" "$out"
+launch "$cmd" "$log" python3 -m sslspk.bin.score_classes "${options[@]}" "${predictions[@]}" "$out"
 grep -v '^#' "$log" || [ $? -eq 1 ]
 [ -s "$out/result.json" ] || die "$out/result.json did not come out; the reason stands above."
 done_mark "$stamp" "$key" "${inputs[@]}"

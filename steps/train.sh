@@ -14,6 +14,7 @@ help_message="usage: $0 [--cmd C] [--ngpu N] [--nodes N] [--requeue true] [--con
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2
@@ -25,10 +26,8 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [[ $ranks =~ ^[0-9]+$ ]] || die "--ranks takes a whole number from 0 on, not '$ranks'."
 [ "$ranks" -gt 0 ] || ranks=$((ngpu > 0 ? ngpu : 1))
 [[ $nodes =~ ^[1-9][0-9]*$ ]] || die "--nodes takes a whole number from 1 on, not '$nodes'."
-[ "$nodes" -eq 1 ] || [[ "$data $exp $conf $init_from ${set[*]-}" != *NODE* ]] ||
-  die "a path or a --set with the letters NODE in it cannot be told from a node's number; rename it, or take --nodes 1."
 options=(--conf "$conf")
-for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
+for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 [ -z "$init_from" ] || options+=(--init-from "$init_from")
 stop_if_finished() {   # nothing to do, unless the options are others (then one sentence says so) or the model is damaged
   [ -s "$exp/final.pt" ] || return 0
@@ -44,18 +43,18 @@ utils/validate_data_dir.sh --no-feats --no-wav "$data"
 job=(--gpu "$ngpu") log=$exp/log/train.log logs=("$exp/log/train.log") program=(python3 -m sslspk.bin.train --ranks "$ranks")
 [ "$requeue" = false ] || job+=(--requeue true)
 if [ "$nodes" -gt 1 ]; then
-  job+=(--together true NODE=1:"$nodes")   # all at once, or they wait in vain; they end and come back together
-  log=$exp/log/train.nodeNODE.log program+=(--nodes "$nodes" --node NODE --wait "$wait")
-  mapfile -t logs < <(seq -f "$exp/log/train.node%g.log" "$nodes")
+  job+=(--together true JOB=1:"$nodes")   # all at once, or they wait in vain; they end and come back together
+  log=$exp/log/train.node$JOB.log logs=() program+=(--nodes "$nodes" --node "$JOB" --wait "$wait")
+  for ((node = 1; node <= nodes; node++)); do logs+=("${log/"$JOB"/$node}"); done
 fi
 
 mkdir -p "$exp/log"
 for old in "${logs[@]}"; do [ ! -f "$old" ] || mv "$old" "${old%.log}.$(date +%Y%m%d-%H%M%S).log"; done
-echo "$0: training into $exp (log: $log)"
+echo "$0: training into $exp (log: ${log/"$JOB"/*})"
 rm -f "$exp/.stopped"
 status=0
-$cmd "${job[@]}" "$log" "${program[@]}" "${options[@]}" "$data" "$exp" || status=$?
+launch "$cmd" "${job[@]}" "$log" "${program[@]}" "${options[@]}" "$data" "$exp" || status=$?
 [ "$status" -le 128 ] || [ ! -f "$exp/.stopped" ] || status=99   # the launcher was stopped, and the training saved
 [ "$status" -eq 0 ] || exit "$status"
-[ -s "$exp/final.pt" ] || die "$exp/final.pt was not written; see $log, then run the same command again."
+[ -s "$exp/final.pt" ] || die "$exp/final.pt was not written; see ${log/"$JOB"/*}, then run the same command again."
 echo "$0: wrote $exp/final.pt"

@@ -11,6 +11,7 @@ help_message="usage: $0 [--cmd C] [--conf C] [--set k=v]... [--labels utt2spk] [
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 emb=$1 out=$2
@@ -29,7 +30,7 @@ find_outputs() {   # of what the last run was configured to make
 find_outputs
 options=() text=
 [ -z "$conf" ] || options+=(--conf "$conf") text=$(done_conf "$conf")
-for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
+for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 [ -z "$labels" ] || options+=(--labels "$labels" --label-kind "$label_kind")
 [ -z "$adapt" ] || options+=(--adapt "$adapt")
 key="train_backend ${options[*]} $text"
@@ -41,7 +42,7 @@ fi
 mkdir -p "$out/log"
 log=$out/log/train_backend.log
 rm -f "$out"/{mean.vec,transform.mat,plda,info.json}
-$cmd "$log" python3 -m sslspk.bin.train_backend ${options[@]+"${options[@]}"} "$emb" "$out"
+launch "$cmd" "$log" python3 -m sslspk.bin.train_backend ${options[@]+"${options[@]}"} "$emb" "$out"
 [ -s "$out/info.json" ] || die "$out/info.json was not written; see $log, then run the step again."
 find_outputs
 done_mark "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"

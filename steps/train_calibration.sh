@@ -10,6 +10,7 @@ help_message="usage: $0 [--p-target 0.05] [--label-kind pseudo|speaker] [--utt2d
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -ge 3 ] || { echo "$help_message" >&2; exit 1; }
 model=${*: -1}
@@ -31,7 +32,7 @@ fi
 
 mkdir -p "$dir/log"
 log=$dir/log/train_calibration_$name.log
-$cmd "$log" python3 -m sslspk.bin.train_calibration "${options[@]}" "${files[@]}" "$model"
+launch "$cmd" "$log" python3 -m sslspk.bin.train_calibration "${options[@]}" "${files[@]}" "$model"
 [ -s "$model" ] || die "$model did not come out; see $log, then run the step again."
 done_mark "$dir/.train_calibration_$name" "$key" "${inputs[@]}"
 grep -E '^(weight|offset|Cllr) ' "$log"

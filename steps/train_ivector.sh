@@ -11,6 +11,7 @@ help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--se
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 ubm=$2 exp=$3
@@ -24,7 +25,7 @@ key="train_ivector $(done_conf "$conf") ${set[*]-}" inputs=("$data"/{feats,vad}.
 if done_skip "$exp" "$key" "${inputs[@]}" -- "$exp/final.npz"; then echo "$0: $exp is up to date, skipped"; exit 0; fi
 utils/validate_data_dir.sh --no-wav "$data"
 options=(--conf "$conf")
-for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
+for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 total=$(wc -l < "$data/feats.scp")
 jobs=$((nj < total ? nj : total))
 
@@ -34,11 +35,11 @@ if done_skip "$stats" "$key $jobs" "${inputs[@]}"; then echo "$0: $stats is up t
   rm -rf "$stats"
   mkdir -p "$stats"
   utils/split_data.sh "$data" "$jobs"
-  $cmd JOB=1:"$jobs" "$exp/log/stats.JOB.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ivector stats "${options[@]}" \
-    "$data" "$data/split$jobs/JOB" "$ubm" "$stats/JOB"
+  launch "$cmd" JOB=1:"$jobs" "$exp/log/stats.$JOB.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ivector stats "${options[@]}" \
+    "$data" "$data/split$jobs/$JOB" "$ubm" "$stats/$JOB"
   done_mark "$stats" "$key $jobs" "${inputs[@]}"
 fi
-$cmd --num-threads "$nj" "$exp/log/train_ivector.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ivector em "${options[@]}" \
+launch "$cmd" --num-threads "$nj" "$exp/log/train_ivector.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ivector em "${options[@]}" \
   --nj "$nj" --jobs "$jobs" "$data" "$ubm" "$stats/JOB" "$exp"
 [ -s "$exp/final.npz" ] || die "$exp/final.npz was not written; see $exp/log, then run the same command again."
 [ "$keep_stats" = true ] || rm -rf "$stats"

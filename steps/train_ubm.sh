@@ -9,6 +9,7 @@ help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--se
 echo "$0 $*"
 if [ -f ./path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
+. utils/launch.sh
 . utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 out=$2
@@ -21,10 +22,10 @@ key="train_ubm $(done_conf "$conf") ${set[*]-}" inputs=("$data"/{feats,vad}.scp)
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out/final.npz"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 utils/validate_data_dir.sh --no-wav "$data"
 options=(--conf "$conf" --nj "$nj")
-for item in ${set[@]+"${set[@]}"}; do options+=(--set "$item"); done
+for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 
 mkdir -p "$out/log"
-$cmd --num-threads "$nj" "$out/log/train_ubm.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ubm "${options[@]}" "$data" "$out"
+launch "$cmd" --num-threads "$nj" "$out/log/train_ubm.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ubm "${options[@]}" "$data" "$out"
 [ -s "$out/final.npz" ] || die "$out/final.npz was not written; see $out/log, then run the same command again."
 done_mark "$out" "$key" "${inputs[@]}"
 grep "log likelihood" "$out/log/train_ubm.log" | tail -n 1

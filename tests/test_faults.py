@@ -243,16 +243,23 @@ def test_a_run_that_belongs_to_other_options_is_left_alone(recipe):
     assert snapshot(recipe / "exp/tiny") == before
 
 
-def test_what_a_number_would_be_put_into_is_refused(recipe):
-    """NODE and JOB are replaced by numbers, in overrides too; on one machine NODE is a name like any other."""
-    run(recipe, "steps/train.sh", "--conf", "conf/tiny.yaml", "data/good", "exp/NODE")
-    train = ("steps/train.sh", "--nodes", "2", "--conf", "conf/tiny.yaml")
-    refused(sh(recipe, *train, "data/good", "exp/NODE_2"), "letters NODE", "--nodes 1")
-    refused(sh(recipe, *train, "--set", "train.valid=data/NODE", "data/good", "exp/two_nodes"), "letters NODE")
-    folds, labels = recipe / "data/folds", recipe / "data/utt2JOB"
+def test_no_number_is_put_into_a_name_that_holds_the_letters_job(recipe):
+    """Of a machine, in a training on several, and of a fold; each of them is told to whoever runs the jobs."""
+    (recipe / "told.sh").write_text('#!/bin/sh\nprintf "%s\\n" "$@" >> told\n')
+    (recipe / "told.sh").chmod(0o755)
+    train = ("steps/train.sh", "--cmd", "./told.sh", "--nodes", "2", "--conf", "conf/tiny.yaml", "--set", "train.valid=data/JOB")
+    refused(sh(recipe, *train, "data/good", "exp/JOB1 NODE"), "final.pt was not written")
+    words = (recipe / "told").read_text().splitlines()
+    assert words[:7] == ["--gpu", "0", "--together", "true", "JOB2=1:2", "exp/JOB1 NODE/log/train.nodeJOB2.log", "python3"]
+    assert words[words.index("--node") + 1] == "JOB2" and words[-3:] == ["--set=train.valid=data/JOB", "data/good", "$'exp/JOB1\\040NODE'"]
+    (recipe / "told").unlink()
+    folds, labels = recipe / "data/folds_JOB", recipe / "data/utt2JOB"
     folds.mkdir()
     (folds / "num_folds").write_text("2\n")
     labels.write_text("s0-u0 a\n")
-    for words in ((labels, "data/folds"), ("data/good/utt2spk", "--set", "train.valid=data/JOB", "data/folds")):
-        refused(sh(recipe, "local/finetune_folds.sh", "--labels", *words, "exp/folds"), "letters JOB")
-    assert not (recipe / "exp/two_nodes").exists() and not (recipe / "exp/folds").exists()
+    done = sh(recipe, "local/finetune_folds.sh", "--cuda-cmd", "./told.sh", "--scratch", "conf/tiny.yaml", "--labels", labels,
+              "--confs", recipe_copy.ROOT / "egs/iemocap/conf/ft", folds, "exp/folds")
+    assert "there is no file exp/folds/fold_1/test/predictions.tsv" in done.stderr
+    words = (recipe / "told").read_text().splitlines()
+    assert "JOB1=1:2" in words and f"{folds}/JOB1/train" in words and "exp/folds/fold_JOB1" in words
+    assert "$'data.labels=\\047utt2JOB\\047'" in words

@@ -143,7 +143,7 @@ def test_every_step_runs_where_cmd_says(path):
     """--cmd is an option of each, and runs the program of the step, with a log."""
     text = path.read_text()
     assert re.search(r"^cmd=utils/run.pl\b", text, re.MULTILINE)
-    assert re.search(r"(^|\s)\$cmd .*log", text, re.MULTILINE), f"{relative(path)} runs nothing by $cmd"
+    assert re.search(r'^\s*launch "\$cmd" .*log', text, re.MULTILINE), f"{relative(path)} runs nothing by $cmd"
 
 
 @each(SCRIPTS)

@@ -20,6 +20,7 @@ set=()             # overrides that hold for all, as for run.sh
 PASS=()            # all other options are those of run.sh
 help_message="usage: $0 --over '[NAME:]KEY=VALUE VALUE ...' [--over ...] [--at-once N] [options of run.sh]"
 . ./path.sh; . ./cmd.sh; . utils/parse_options.sh
+. utils/launch.sh
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ ${#over[@]} -gt 0 ] || die "--over names no setting; give one such as --over 'seed=0 1 2'"
@@ -51,7 +52,6 @@ done
 [ -z "$(printf '%s\n' "${tags[@]}" | sort | uniq -d)" ] ||
   die "two combinations have one name; name the settings apart: --over 'NAME:KEY=...'"
 dir=$exps/sweep_$system${tag:+_$tag}
-[[ $dir != *JOB* ]] || die "a path with the letters JOB in it cannot be told from a job's number; rename it"
 mkdir -p "$dir/log"
 for i in "${!tags[@]}"; do
   printf '%s --tag %q %s "$@"\n' "./run.sh $(printf '%q ' "${common[@]}")" "${tags[i]}" "${sets[i]}" > "$dir/task.$((i + 1)).sh"
@@ -75,8 +75,8 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
   job=(--gpu "$ngpu" ${at_once:+--max-jobs-run "$at_once"})
   [ "$requeue" = false ] || job+=(--requeue true)
   # Within its task, a training is a process of the machine where the task runs; one that was told to save ends the task with 99.
-  $cuda_cmd "${job[@]}" JOB=1:${#tags[@]} "$dir/log/train.JOB.log" \
-    bash "$dir/task.JOB.sh" --stage 3 --stop-stage 3 --cmd utils/run.pl
+  launch "$cuda_cmd" "${job[@]}" JOB=1:${#tags[@]} "$dir/log/train.$JOB.log" \
+    bash "$dir/task.$JOB.sh" --stage 3 --stop-stage 3 --cmd utils/run.pl
 fi
 
 if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 4 ]; then

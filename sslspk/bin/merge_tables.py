@@ -1,8 +1,8 @@
 """Joins the tables that the jobs of a step wrote: `python3 -m sslspk.bin.merge_tables --jobs 4 w.JOB.scp data/x/wav.scp`.
 
-PARTS is the name of a job's table with JOB in place of its number, OUT the table to write. Every OUT is sorted; all of them are
-checked before the first is written, in the order given: a missing or unknown id, an id that comes twice and an archive that
-ends too early stop the program. Where several are given they must hold the same ids.
+PARTS is the name of a job's table with JOB (the last one, where a folder holds it as well) in place of its number, OUT the table to
+write. Every OUT is sorted; all of them are checked before the first is written, in the order given: a missing or unknown id, an id
+that comes twice and an archive that ends too early stop the program. Where several are given they must hold the same ids.
 """
 import argparse
 
@@ -23,7 +23,7 @@ def main() -> None:
         parser.error(f"--jobs takes a number from 1 on, not {args.jobs}")
 
     from sslspk.io import merge, table
-    parts = ([pattern.replace("JOB", str(job)) for job in range(1, args.jobs + 1)] for pattern in patterns)
+    parts = ([str(job).join(pattern.rsplit("JOB", 1)) for job in range(1, args.jobs + 1)] for pattern in patterns)
     count = merge.join(dict(zip(outs, parts, strict=True)), table.read(args.ids) if args.ids else None, args.logs)
     print(f"merge_tables: wrote {count} entries to {' and '.join(outs)}")
 

@@ -66,7 +66,7 @@ def train(args: argparse.Namespace, config, ubm) -> None:
     tables = (args.data / "feats.scp", args.data / "vad.scp")   # made again they have the old text, but other frames behind it
     key = " ".join([digest(config), *map(files.version, tables), files.md5(args.ubm / "final.npz")])
     state.resume(args.exp, key)   # refuses another training's, before anything of it is written over
-    statistics = Statistics([args.prefix.replace("JOB", str(job)) for job in range(1, args.jobs + 1)])
+    statistics = Statistics([str(job).join(args.prefix.rsplit("JOB", 1)) for job in range(1, args.jobs + 1)])
     with files.atomic_write(args.exp / "config.yaml") as file:
         file.write(to_yaml(config))
     print(f"{len(statistics)} utterances, {statistics.counts_.sum():.0f} frames, i-vectors of {config.ivector_dim} dimensions", flush=True)
