@@ -55,6 +55,8 @@ def read(path: str | os.PathLike, most: int | None = None, remedy: str = REMEDY)
 def blocks(path: str | os.PathLike, most: int | None = None, remedy: str = REMEDY):
     """The file in pieces of up to BLOCK bytes, so that a reader may refuse it early. Raises as `read` does."""
     with open(descriptor(path, remedy), "rb", buffering=0) as file:
+        if most is not None and os.fstat(file.fileno()).st_size > most:   # a large one is not even begun
+            raise _too_large(path, most, remedy)
         total = 0
         while True:
             try:
@@ -63,10 +65,14 @@ def blocks(path: str | os.PathLike, most: int | None = None, remedy: str = REMED
                 raise unreadable(err, path, None, remedy) from err
             total += len(block)
             if most is not None and total > most:
-                raise InputError(f"{named(path)} is larger than {most >> 20} MB, so it is no file of this kind; {remedy}.")
+                raise _too_large(path, most, remedy)
             if not block:
                 return
             yield block
+
+
+def _too_large(path: str | os.PathLike, most: int, remedy: str) -> InputError:
+    return InputError(f"{named(path)} is larger than {most >> 20} MB, so it is no file of this kind; {remedy}.")
 
 
 def text(path: str | os.PathLike, most: int | None = TEXT_BYTES, remedy: str = REMEDY, longest: int | None = None) -> str:

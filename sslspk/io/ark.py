@@ -12,7 +12,7 @@ from typing import NamedTuple
 import kaldiio
 import numpy as np
 
-from sslspk.errors import InputError
+from sslspk.errors import InputError, named
 from sslspk.io import files, table
 
 HEAD_BYTES = 32
@@ -20,6 +20,9 @@ AUTOMATIC = 1  # Kaldi's --compress=true: speech-feature format, or two bytes fo
 ROW_SLACK = 3  # rows by which a range may go beyond the matrix, as in Kaldi: times of segments are rounded
 RANGE = re.compile(r"(.+)\[([-0-9:,]*)\]")
 BOUNDS = re.compile("([0-9]{1,10}):([0-9]{1,10})")
+TEXT_BLOCK = 1 << 20
+TEXT_BYTES = 32 << 20  # of a matrix in Kaldi's text form, which nobody writes in bulk
+NUMERIC = b"0123456789+-.eEinfatyINFATY \t\r\n"
 DTYPES = {b"FM": "<f4", b"FV": "<f4", b"DM": "<f8", b"DV": "<f8"}
 
 
@@ -89,14 +92,13 @@ def load(spec: str) -> np.ndarray:
     path, offset = _place(entry)
     archive = files.shared(path)
     if archive.pread(2, offset) != b"\0B":
-        whole = _load_text(path, offset, entry)
+        whole = _load_text(archive, offset, entry)
         return whole[_slices(span, whole.shape, spec)].copy() if span else whole
     head = _head(archive, offset, entry)
     if span and head.kind in (b"FM", b"DM"):
         return load_rows(spec, 0, shape(spec)[0])
     if head.kind not in DTYPES:
         data = archive.pread(head.start - offset + head.length, offset)
-        _check_length(len(data) - (head.start - offset), head, entry)
         whole = np.array(kaldiio.matio.read_kaldi(io.BytesIO(data)), dtype=np.float32)
     else:
         whole = _numbers(archive, head, 0, head.length, entry)
@@ -175,41 +177,66 @@ def _place(spec: str) -> tuple[str, int]:
 
 
 def _head(archive: files.SharedFile, offset: int, spec: str) -> _Head:
+    """What the header at an offset says. Raises InputError where it is none, or promises more than the archive holds."""
     data = archive.pread(HEAD_BYTES, offset)
     kind = data[2:].split(b" ", 1)[0]
     start = 3 + len(kind)
     if data[:2] == b"\0B" and kind in DTYPES and len(data) >= start + 10 - 5 * kind.endswith(b"V"):
-        rows, = struct.unpack_from("<i", data, start + 1)
-        if kind.endswith(b"V"):
-            return _Head(kind, rows, 1, offset + start + 5, rows * np.dtype(DTYPES[kind]).itemsize)
-        cols, = struct.unpack_from("<i", data, start + 6)
-        return _Head(kind, rows, cols, offset + start + 10, rows * cols * np.dtype(DTYPES[kind]).itemsize)
-    if data[:2] == b"\0B" and kind in (b"CM", b"CM2", b"CM3") and len(data) >= start + 16:
-        rows, cols = struct.unpack_from("<ii", data, start + 8)
+        (rows, cols), used = ((_whole(data, start), 1), 5) if kind.endswith(b"V") else ((_whole(data, start), _whole(data, start + 5)), 10)
+        length = rows * cols * np.dtype(DTYPES[kind]).itemsize
+    elif data[:2] == b"\0B" and kind in (b"CM", b"CM2", b"CM3") and len(data) >= start + 16:
+        (rows, cols), used = struct.unpack_from("<ii", data, start + 8), 16
         length = {b"CM": rows * cols + 8 * cols, b"CM2": 2 * rows * cols, b"CM3": rows * cols}[kind]
-        return _Head(kind, rows, cols, offset + start + 16, length)
-    raise InputError(f"{spec} is not a whole matrix or vector of Kaldi's (file cut short, or a wrong offset); "
-                     "run the step that wrote it again.")
+    else:
+        raise _no_matrix(spec)
+    if rows < 0 or cols < 0 or (rows and not cols):
+        raise _no_matrix(spec)
+    held = archive.size() - offset - start - used
+    if held < length:
+        raise InputError(f"{spec} is truncated ({max(held, 0)} of {length} bytes); run the step that wrote it again.")
+    return _Head(kind, rows, cols, offset + start + used, length)
+
+
+def _whole(data: bytes, at: int) -> int:
+    """A number of rows or columns, behind the byte that says how long it is; -1 where that is not 4."""
+    return struct.unpack_from("<i", data, at + 1)[0] if data[at] == 4 else -1
+
+
+def _no_matrix(spec: str) -> InputError:
+    return InputError(f"{named(spec)} is not a whole matrix or vector of Kaldi's (file cut short, or a wrong offset); "
+                      "run the step that wrote it again.")
 
 
 def _numbers(archive: files.SharedFile, head: _Head, start: int, length: int, spec: str) -> np.ndarray:
     data = archive.pread(length, head.start + start)
-    _check_length(len(data) + head.length - length, head, spec)
+    if len(data) < length:   # it was cut since its header was looked at
+        raise _no_matrix(spec)
     return np.frombuffer(data, DTYPES[head.kind]).copy()  # torch wants to own what it is given
 
 
-def _check_length(found: int, head: _Head, spec: str) -> None:
-    if found < head.length:
-        raise InputError(f"{spec} is truncated ({max(found, 0)} of {head.length} bytes); "
-                         "run the step that wrote it again.")
+def _load_text(archive: files.SharedFile, offset: int, spec: str) -> np.ndarray:
+    """Kaldi's text form. Nothing is read beyond the first block that holds anything but numbers, blanks and the brackets."""
+    blocks, closed = [], b""
+    while not closed and len(blocks) * TEXT_BLOCK < TEXT_BYTES:
+        inside, closed, _ = archive.pread(TEXT_BLOCK, offset + len(blocks) * TEXT_BLOCK).partition(b"]")
+        if not (inside + closed) or inside.translate(None, b"[" + NUMERIC):
+            raise _no_matrix(spec)
+        blocks.append(inside + closed)
+    return parse_text(b"".join(blocks), _no_matrix(spec))[0].astype(np.float32)
 
 
-def _load_text(path: str, offset: int, spec: str) -> np.ndarray:
-    """Kaldi's text form, which nobody meets in bulk: kaldiio reads it."""
+def parse_text(data: bytes, fault: InputError) -> tuple[np.ndarray, bytes]:
+    """The array in brackets that `data` begins with, float64, and what stands behind it: a vector (N,) on one line, else a matrix (R, C).
+
+    Raises `fault` where there is none.
+    """
+    inside, closed, rest = data.lstrip().removeprefix(b"[").partition(b"]")
+    if not closed or not data.lstrip().startswith(b"[") or len(inside) > TEXT_BYTES \
+            or inside.translate(None, NUMERIC):
+        raise fault
+    rows = [line.split() for line in inside.split(b"\n") if line.strip()]
     try:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            return np.array(kaldiio.matio.read_ascii_mat(file), dtype=np.float32)
-    except (ValueError, AssertionError, RuntimeError) as err:
-        raise InputError(f"{spec} is not a whole matrix or vector of Kaldi's (file cut short, or a wrong offset); "
-                         "run the step that wrote it again.") from err
+        x = np.array(rows, np.float64)
+    except ValueError:
+        raise fault from None
+    return x if b"\n" in inside else x.reshape(-1), rest

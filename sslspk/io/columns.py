@@ -7,6 +7,7 @@ from sslspk.errors import InputError
 from sslspk.io import table
 
 NEWLINE = 10
+LINE_BYTES = 64 << 10   # of two ids and a number, many times over
 IN_FIELD = np.ones(256, bool)
 IN_FIELD[list(b" \t\n")] = False
 
@@ -19,7 +20,7 @@ def read(path: str | os.PathLike, form: str, widths: tuple[int, ...] = (3,)) -> 
     Raises InputError naming file and line for a line that has another number of fields or a control character, or an empty file.
     """
     path = os.fspath(path)
-    data = table.content(path, "make the file again").rstrip()
+    data = table.content(path, "make the file again", LINE_BYTES).rstrip()
     if not data:
         raise InputError(f"{path} is empty; it must hold lines of the form \"{form}\".")
     counts = _fields_per_line(data)

@@ -65,13 +65,6 @@ def alone(folder: str | os.PathLike) -> Iterator[None]:
         yield
 
 
-def refuse_zero_bytes(path: str, data: bytes, remedy: str) -> None:
-    """Raises InputError, naming the line, where `data` of a text file holds some."""
-    if b"\0" in data:
-        line = data.count(b"\n", 0, data.index(b"\0")) + 1
-        raise InputError(f"{path}:{line}: zero bytes, as a crash of the machine or a full disk leaves them; {remedy}.")
-
-
 def sign(file: IO) -> None:
     """Write into a lock file (opened with a+) who holds it, for those who meet it."""
     file.truncate(0)

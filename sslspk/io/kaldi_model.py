@@ -1,13 +1,18 @@
 """Kaldi's model files: one matrix, one vector, or a <Plda>, binary or text, so that back-ends travel between Kaldi and here."""
 import io
+import math
 import os
 import struct
 from typing import NamedTuple
 
 import numpy as np
 
-from sslspk.errors import InputError
+from sslspk import reading
+from sslspk.errors import InputError, named
 from sslspk.io import ark, files
+
+MOST = 1 << 30       # bytes of a <Plda>: 11,000 dimensions
+TOKEN_BYTES = 1024   # within which a token stands
 
 
 class PldaFile(NamedTuple):
@@ -19,9 +24,9 @@ class PldaFile(NamedTuple):
 
 
 def read(path: str | os.PathLike) -> np.ndarray:
-    """The matrix (R, C) or vector (N,) that a file holds, float64. Raises InputError when it is missing or not whole."""
-    files.read_bytes(path)
-    return np.asarray(ark.load(f"{os.fspath(path)}:0"), np.float64)
+    """The matrix (R, C) or vector (N,) that a file holds, float64. Raises InputError when it is missing, not whole, or not finite."""
+    files.version(path)   # tells a missing file with the remedy of a model
+    return _finite(path, np.asarray(ark.load(f"{os.fspath(path)}:0"), np.float64))
 
 
 def write(path: str | os.PathLike, x: np.ndarray, binary: bool = True) -> None:
@@ -33,17 +38,25 @@ def write(path: str | os.PathLike, x: np.ndarray, binary: bool = True) -> None:
 
 
 def read_plda(path: str | os.PathLike) -> PldaFile:
-    """A <Plda>, float64. Raises InputError when the file is missing, cut short, or another kind of file."""
-    data = files.read_bytes(path)
+    """A <Plda>, float64. Raises InputError when the file is missing, cut short, another kind of file, or not finite."""
+    data = reading.read(path, MOST)
     reader = _Binary(data, path) if data[:2] == b"\0B" else _Text(data, path)
     reader.token("<Plda>")
-    found = PldaFile(reader.array(1), reader.array(2), reader.array(1))
+    found = PldaFile(*(_finite(path, reader.array(ndim)) for ndim in (1, 2, 1)))
     reader.token("</Plda>")
     dim = len(found.mean)
     if found.transform.shape != (dim, dim) or found.psi.shape != (dim,):
         raise InputError(f"{os.fspath(path)}: a mean of {dim} dimensions does not go with a transform {found.transform.shape} and psi of "
                          f"{len(found.psi)}; train the back-end again.")
+    if (found.psi < 0).any():
+        raise InputError(f"{named(path)}: a variance between classes (psi) is below 0; train the back-end again.")
     return found
+
+
+def _finite(path: str | os.PathLike, x: np.ndarray) -> np.ndarray:
+    if not np.isfinite(x).all():
+        raise InputError(f"{named(path)} holds NaN or infinite values; train the back-end again.")
+    return x
 
 
 def write_plda(path: str | os.PathLike, plda: PldaFile, binary: bool = True) -> None:
@@ -73,7 +86,7 @@ class _Reader:
         self.data, self.path = data, os.fspath(path)
 
     def fail(self) -> InputError:
-        return InputError(f"{self.path} is not a whole <Plda> of Kaldi's (cut short, or another kind of file); "
+        return InputError(f"{named(self.path)} is not a whole <Plda> of Kaldi's (cut short, or another kind of file); "
                           "run the step that wrote it again.")
 
 
@@ -83,8 +96,8 @@ class _Binary(_Reader):
         self.at = 2
 
     def take(self, count: int) -> bytes:
-        part = self.data[self.at:self.at + count]
-        if len(part) < count:
+        part = self.data[self.at:self.at + max(count, 0)]
+        if len(part) != count:
             raise self.fail()
         self.at += count
         return part
@@ -99,27 +112,19 @@ class _Binary(_Reader):
             raise self.fail()
         shape = [struct.unpack("<i", self.take(5)[1:])[0] for _ in range(ndim)]
         dtype = np.dtype("<f4" if kind.startswith(b"F") else "<f8")
-        return np.frombuffer(self.take(int(np.prod(shape)) * dtype.itemsize), dtype).astype(np.float64).reshape(shape)
+        if min(shape) < 0:
+            raise self.fail()
+        return np.frombuffer(self.take(math.prod(shape) * dtype.itemsize), dtype).astype(np.float64).reshape(shape)
 
 
 class _Text(_Reader):
-    def __init__(self, data: bytes, path: str | os.PathLike):
-        super().__init__(data, path)
-        self.text = data.decode("utf-8", "replace")
-
     def token(self, name: str) -> None:
-        if not self.text.lstrip().startswith(name):
+        if not self.data[:TOKEN_BYTES].lstrip().startswith(name.encode()):
             raise self.fail()
-        self.text = self.text.lstrip().removeprefix(name)
+        self.data = self.data.lstrip().removeprefix(name.encode())
 
     def array(self, ndim: int) -> np.ndarray:
-        inside, closed, rest = self.text.lstrip().removeprefix("[").partition("]")
-        if not closed or not self.text.lstrip().startswith("["):
+        x, self.data = ark.parse_text(self.data, self.fail())
+        if x.ndim != ndim:
             raise self.fail()
-        self.text = rest
-        rows = [line.split() for line in (inside.split("\n") if ndim == 2 else [inside]) if line.strip()]
-        try:
-            x = np.array(rows, np.float64)
-        except ValueError:
-            raise self.fail() from None
-        return x if ndim == 2 else x.reshape(-1)
+        return x

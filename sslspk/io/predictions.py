@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sslspk.errors import InputError
+from sslspk import reading
+from sslspk.errors import InputError, shown
 from sslspk.io import files, table
 
 VALUE = "value"
+LINE_BYTES = 4 << 20   # of an utterance and its posteriors of some 100,000 classes
 TOLERANCE = 1e-3  # of the sum of posteriors that were rounded on their way to text
 
 
@@ -52,13 +54,10 @@ def write(path: str | os.PathLike, utts: Sequence[str], columns: Sequence[str], 
 def read(path: str | os.PathLike) -> Predictions:
     """Read and check a file. Raises InputError naming file, line and remedy."""
     path = os.fspath(path)
-    try:
-        header, *lines = files.read_bytes(path).decode("utf-8").split("\n")
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text; make the predictions again.") from None
+    header, *lines = reading.text(path, None, "make the predictions again", LINE_BYTES).split("\n")
     first, *columns = header.rstrip("\r").split("\t")
     if first != "utt" or not columns or not all(columns):
-        raise InputError(f"{path}:1: the first line must be utt and the class names with tabs between them, not {header[:60]!r}.")
+        raise InputError(f"{path}:1: the first line must be utt and the class names with tabs between them, not {shown(header, 60)}.")
     if len(set(columns)) < len(columns) or (len(columns) == 1 and columns != [VALUE]):
         raise InputError(f"{path}:1: two classes at least are needed, each once, or the one column {VALUE}; correct the first line.")
     if lines and not lines[-1]:

@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from sslspk import reading
 from sslspk.errors import InputError, shown
 from sslspk.io import files
 
 BLANKS = " \t"
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 CONTROLS = bytes([*range(9), *range(11, 32), 127])   # all but tab and newline
 LONGEST_SHOWN = 60
 FIRST_BLANK = re.compile(f"[{BLANKS}]")
@@ -117,16 +117,15 @@ def read_lines(path: str | os.PathLike) -> list[str]:
     return _lines(os.fspath(path))
 
 
-def content(path: str | os.PathLike, remedy: str = "run the stage that makes it again") -> bytes:
-    """The bytes of a table or list: no byte order mark, lines that end in LF alone.
+def content(path: str | os.PathLike, remedy: str = "run the stage that makes it again", longest: int | None = None) -> bytes:
+    """The bytes of a table or list: no byte order mark, lines that end in LF alone. longest: bytes of a line, None: any number.
 
-    Raises InputError naming file and line: missing, empty, zero bytes, another control character.
+    Raises InputError naming file and line: missing, empty, zero bytes, another control character, a longer line.
     """
     path = os.fspath(path)
-    data = files.read_bytes(path).removeprefix(BYTE_ORDER_MARK)
+    data = reading.text_bytes(path, None, remedy, longest)
     if not data:
         raise InputError(f"{path} is empty; {remedy}.")
-    files.refuse_zero_bytes(path, data, remedy)
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
     if len(data.translate(None, CONTROLS)) < len(data):
