@@ -9,8 +9,9 @@ setup(
     packages=find_packages(include=["sslspk", "sslspk.*"]),
     package_data={"sslspk.launch": ["job.sh"]},
     install_requires=[
+        # torchaudio 2.11.1 needs a later torch than 2.11, although its number says otherwise.
         "torch>=2.6,<2.12",
-        "torchaudio>=2.6,<2.12",
+        "torchaudio>=2.6,<2.12,!=2.11.1",
         "numpy>=1.24",
         "scipy>=1.10",
         "scikit-learn>=1.3",
@@ -18,6 +19,7 @@ setup(
         "soundfile>=0.12",
         "pydantic>=2.6,<3",
         "PyYAML>=6",
+        "ruamel.yaml>=0.18",
         "tqdm>=4.60",
         "tensorboard>=2.14",
         "matplotlib>=3.7",

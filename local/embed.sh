@@ -9,7 +9,7 @@ frame_model=       # in its place: "ARCH CHECKPOINT" as steps/extract_frame_mode
 layer=             # of a model: a layer inside the encoder, by name; of a frame-level one its number; empty: embedding, or mean of layers
 untrained=false    # true: the model with its initial weights, a baseline
 help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] (--model M [--untrained true] | --frame-model 'ARCH CHECKPOINT') [--layer L] DATA OUT"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 out=$2

@@ -19,7 +19,7 @@ seconds=           # crops in training, and pieces in testing; full: whole utter
 help_message="usage: $0 [--cuda-cmd C] [--ngpu N] [--nj N] --labels TABLE [--model M] [--init true|false] [--ft once|step1|step2]
        [--step1 affine|head] [--set k=v]... [--pool none|mean|vote --groups TABLE] [--seconds S|full] FOLDS EXP"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }

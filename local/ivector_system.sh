@@ -7,7 +7,7 @@ nj=4                     # parallel jobs
 conf=conf/ivector_mfcc.yaml   # or conf/ivector_short.yaml, conf/mini/ivector_mfcc.yaml
 set=()                   # KEY=VALUE, overrides the conf; may be repeated
 help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--set k=v]... TRAIN_DATA EXP TEST_DATA..."
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/done.sh
 [ $# -ge 3 ] || { echo "$help_message" >&2; exit 1; }

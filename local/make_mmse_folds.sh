@@ -4,7 +4,7 @@
 set -euo pipefail
 cv=5   # a number of folds, or loso: one participant in turn
 help_message="usage: $0 [--cv N|loso] DATA OUT"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 out=$2

@@ -7,7 +7,7 @@ nj=4
 conf=              # YAML of the system; must be given
 set=()             # KEY=VALUE, overrides the conf; may be repeated
 help_message="usage: $0 [--cmd C] [--nj N] --conf conf/X.yaml [--set k=v]... DATA AUGMENT OUT"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 augment=$2 out=$3

@@ -13,7 +13,7 @@ groups=            # their groups, such as data/adress_train/utt2spk
 help_message="usage: $0 [--cmd C] [--nj N] --labels TABLE [--tested TABLE] [--probes 'P ...'] [--target classification|regression]
        [--pool none|mean|vote --groups TABLE] EMB FOLDS EXP"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }

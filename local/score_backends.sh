@@ -16,7 +16,7 @@ true_labels=true   # also LDA and PLDA with TRAIN's speaker labels; their result
 help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--nj N] [--ngpu N] [--cluster conf/cluster.yaml] [--conf conf/backend.yaml] [--top-n 300]
        [--true-labels true|false] [--weights W] [--lists 'L ...'] TRAIN DATA EXP"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 train=$1 data=$2 exp=$3

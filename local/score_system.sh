@@ -6,7 +6,7 @@ cmd=utils/run.pl
 weights=           # encoders of the model, e.g. "teacher student untrained"
 lists=veri_test2   # names of the lists
 help_message="usage: $0 [--cmd C] --weights 'W ...' [--lists 'L ...'] DATA EXP"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 [ -n "$weights" ] || { echo "$0: error: --weights names no encoder; see python3 -m sslspk.bin.show_config --weights" >&2; exit 1; }

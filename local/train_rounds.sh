@@ -19,7 +19,7 @@ help_message="usage: $0 [--cuda-cmd C] [--nj N] [--ngpu N] [--rounds N] [--conf 
        [--gates G1,G2,...] [--large-margin conf/rounds/X.yaml] [--tag T]
        [--first-clusters DIR] DATA EXP"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2

@@ -11,7 +11,7 @@ common=()          # KEY=VALUE for every system of the chain; may be repeated
 set=()             # KEY=VALUE for the last system; may be repeated
 part=              # suffix of the earlier systems' experiments
 help_message="usage: $0 [--cuda-cmd C] [--ngpu N] [--nodes N] [--requeue true] --conf conf/X.yaml [--common k=v]... [--set k=v]... [--part _spk500] DATA EXP"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2

@@ -12,7 +12,7 @@ bootstrap=        # replicates of the bootstrap over speakers, 0: none; empty: 2
 help_message="usage: $0 [--utt2dur FILE] [--embeddings DIR] [--provenance JSON_FILE] MODEL.json TRIALS SCORES... OUT
 NAME is the file name of TRIALS, without .txt."
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

@@ -12,7 +12,7 @@ AUGDIR is what steps/make_augment_lists.sh wrote. OUT holds the utterances of DA
 utt2uniq maps each copy to the utterance it was made from. Features are not carried over: run steps/make_feats.sh on OUT.
 example: $0 --copies 2 data/voxceleb1_dev_packed data/augment data/voxceleb1_dev_noisy"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

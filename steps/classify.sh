@@ -8,7 +8,7 @@ seconds=0          # cut utterances into pieces no longer than this and average 
 allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [--cmd C] [--ngpu N] [--seconds S] [--allow-pipes true] DATA EXP OUTDIR"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

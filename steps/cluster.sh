@@ -12,7 +12,7 @@ max_gb=                  # 10^9 bytes that the distances may take; empty: what i
 help_message="usage: $0 [--cmd C] [--nj N] [--ngpu 0|1] [--conf conf/cluster.yaml] [--set k=v]... [--truth UTT2SPK] [--model DIR]
        [--max-gb GB] EMB_DIR OUT"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

@@ -13,7 +13,7 @@ gives (conf/mfcc.yaml: snip_edges false). utt2num_frames is written only where t
 (default DATA/data), logs to LOGDIR (default DATA/log). Any bad recording stops the step.
 example: $0 --nj 8 --set vad_energy_threshold=5.0 data/voxceleb1_test"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

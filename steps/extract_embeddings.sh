@@ -12,7 +12,7 @@ allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--layer L] [--untrained true|false] [--allow-pipes true]
        DATA EXP OUTDIR"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

@@ -15,7 +15,7 @@ ARCH: wav2vec2_{base,large,large_lv60k,xlsr_300m,xlsr_1b,xlsr_2b}, hubert_{base,
 CHECKPOINT: a local file with the state_dict that a bundle of torchaudio.pipelines uses, e.g. wav2vec2_fairseq_base_ls960.pth,
        or the word random: an untrained model, a baseline. Nothing is downloaded."
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

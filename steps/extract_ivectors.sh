@@ -6,7 +6,7 @@ cmd=utils/run.pl
 nj=4   # number of parallel jobs, and of archives
 help_message="usage: $0 [--cmd C] [--nj N] DATA EXP OUTDIR"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

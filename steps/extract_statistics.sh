@@ -6,7 +6,7 @@ conf=conf/fbank.yaml   # how DATA/feats.scp was made
 allow_pipes=false      # true: run the entries of wav.scp that are commands
 help_message="usage: $0 [--cmd C] [--conf conf/fbank.yaml] [--allow-pipes true] DATA TRAIN_DATA OUT"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

@@ -13,7 +13,7 @@ packed data directory: noise, music, speech, babble (sums of 3-10 random recordi
 rir_{small,medium,large,real} (cut from their peak). Without any of them it says so and writes nothing.
 example: $0 --nj 8 data data/augment"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

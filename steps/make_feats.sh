@@ -11,7 +11,7 @@ help_message="usage: $0 [options] DATA [LOGDIR [ARKDIR]]
 Archives go to ARKDIR (default DATA/data), logs to LOGDIR (default DATA/log). Any bad recording stops the step.
 example: $0 --nj 8 --conf conf/fbank.yaml --set num_mel_bins=40 data/voxceleb1_test"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

@@ -7,7 +7,7 @@ seed=0             # of the drawing
 utt2session=       # leave out target pairs of one recording session; empty: take them
 help_message="usage: $0 [--cmd C] [--num-trials 20000] [--seed 0] [--utt2session FILE] UTT2SPK OUT_TRIALS"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

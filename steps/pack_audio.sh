@@ -12,7 +12,7 @@ Packs the first channel of every recording of DATA. OUT gets wav.scp (archive:of
 copies of the other tables; with --vad true not those about frames (feats.scp, vad.scp, utt2num_frames).
 example: $0 --nj 8 data/voxceleb1_dev data/voxceleb1_dev_packed"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

@@ -8,7 +8,7 @@ p_target=0.05    # prior of the minDCF that the diamonds mark
 help_message="usage: $0 --trials TRIALS [options] OUT.png|OUT.svg|OUT.pdf NAME=SCORES ...
 SCORES is a score file, or the directory that steps/score.sh wrote it to."
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 [ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }

@@ -13,7 +13,7 @@ help_message="usage: $0 [--cmd C] [--classifier NAME] [--conf C] [--set k=v]... 
        --labels FILE --train DATA_DIR --test DATA_DIR EMB_DIR OUT
 EMB_DIR/xvector.scp holds the embeddings of both parts."
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

@@ -19,7 +19,7 @@ help_message="usage: $0 [--backend cosine|lda|plda [--model DIR]] [--mean DIR] [
        [--provenance JSON_FILE] TRIALS ENROL_DIR TEST_DIR OUT
 NAME is the file name of TRIALS, without .txt."
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

@@ -10,7 +10,7 @@ bootstrap=1000   # replicates of the bootstrap over speakers, 0: no interval
 help_message="usage: $0 --labels TABLE [--pool none|mean|vote --groups TABLE] [--utt2spk FILE] PREDICTIONS... OUT
 PREDICTIONS are files predictions.tsv, one per fold; of a regression (columns utt, value) the RMSE is measured."
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

@@ -12,7 +12,7 @@ set=()           # KEY=VALUE, overrides the conf; may be repeated, e.g. --set tr
 init_from=       # final.pt whose encoder the training starts from
 help_message="usage: $0 [--cmd C] [--ngpu N] [--nodes N] [--requeue true] [--conf conf/X.yaml] [--set k=v]... [--init-from M] DATA EXP"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

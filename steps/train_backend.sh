@@ -9,7 +9,7 @@ label_kind=speaker  # pseudo | speaker: what the labels are, as the results will
 adapt=              # a trained back-end whose PLDA is adapted to EMB_DIR instead, without labels
 help_message="usage: $0 [--cmd C] [--conf C] [--set k=v]... [--labels utt2spk] [--label-kind pseudo|speaker] [--adapt DIR] EMB_DIR OUT"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

@@ -8,7 +8,7 @@ utt2dur=          # seconds of each utterance: adds the durations of both sides 
 embeddings=       # directory with the embeddings of both sides: adds the lengths of the vectors
 help_message="usage: $0 [--p-target 0.05] [--label-kind pseudo|speaker] [--utt2dur FILE] [--embeddings DIR] TRIALS SCORES... MODEL.json"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

@@ -9,7 +9,7 @@ set=()                   # KEY=VALUE, overrides the conf; may be repeated, e.g. 
 keep_stats=false         # true: leave EXP/stats on disk, 0.6 MB an utterance at 2048 Gaussians
 help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--set k=v]... DATA UBM_DIR EXP"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

@@ -7,7 +7,7 @@ conf=conf/ivector_mfcc.yaml   # Gaussians, frames, iterations
 set=()                   # KEY=VALUE, overrides the conf; may be repeated, e.g. --set num_gaussians=64
 help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--set k=v]... DATA UBM_DIR"
 echo "$0 $*"
-if [ -f ./path.sh ]; then . ./path.sh; fi
+. "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh

@@ -13,10 +13,11 @@ SETUP = 'from setuptools import setup\nsetup(name="x", install_requires=[{}], ex
 
 @pytest.fixture
 def copy(tmp_path):
-    for name in ("tools/setup_env.sh", "sslspk/__init__.py", "sslspk/errors.py", "sslspk/versions.py"):
+    for name in ("tools/setup_env.sh", "utils/python_ready.sh", "sslspk/__init__.py", "sslspk/errors.py", "sslspk/versions.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "setup.py").write_text(SETUP.format(""))
+    (tmp_path / "tools/constraints.txt").touch()
     (tmp_path / "tool.sh").write_text("set -euo pipefail\n. tools/setup_env.sh\n"
                                       "python3 -c 'import sys, sslspk; print(sys.prefix, sslspk.__file__)'\n")
     return tmp_path
@@ -33,7 +34,7 @@ def test_environment_is_made_once(copy):
     assert first.returncode == 0, first.stderr
     assert "making the virtual environment" in first.stderr
     assert first.stdout == f"{copy}/.venv {copy}/sslspk/__init__.py\n"
-    stamp = copy / ".venv/.setup-hash"
+    stamp = copy / ".venv/.sslspk-ready"
     before = stamp.stat().st_mtime_ns
     second = use(copy)
     assert (second.stdout, second.stderr) == (first.stdout, "")
@@ -51,9 +52,26 @@ def test_active_environment_is_used_when_it_satisfies(copy):
     assert not (copy / ".venv").exists()
 
 
+def test_an_environment_that_changed_is_looked_at_again(copy):
+    assert use(copy).returncode == 0
+    stamp = copy / ".venv/.sslspk-ready"
+    before = stamp.read_text()
+    site = next((copy / ".venv/lib").glob("python3*/site-packages"))
+    (site / "torchaudio-2.11.1.dist-info").mkdir()
+    assert use(copy).returncode == 0
+    assert stamp.read_text().startswith(before) and len(stamp.read_text().splitlines()) == 2
+
+
+def test_pip_reads_the_constraints(copy):
+    (copy / "setup.py").write_text(SETUP.format('"sslspk-no-such-package>=1"'))
+    (copy / "tools/constraints.txt").write_text("no requirement at all\n")
+    result = use(copy, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(copy))
+    assert result.returncode != 0 and "from line 1 of" in result.stderr and "tools/constraints.txt" in result.stderr
+
+
 def test_failed_installation_leaves_no_stamp(copy):
     (copy / "setup.py").write_text(SETUP.format('"sslspk-no-such-package>=9"'))
     result = use(copy, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(copy))
     assert result.returncode != 0
     assert result.stdout == ""
-    assert not (copy / ".venv/.setup-hash").exists()
+    assert not (copy / ".venv/.sslspk-ready").exists()

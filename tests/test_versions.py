@@ -13,9 +13,25 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_this_environment_satisfies_setup_py():
     wanted = versions.requirements(str(ROOT / "setup.py"))
-    assert "torch>=2.6,<2.12" in wanted and any(item.startswith("pytest>") for item in wanted)
-    assert versions.unmet(wanted) == []
-    versions.check_torch_pair()
+    assert "torch>=2.6,<2.12" in wanted and not any(item.startswith("pytest") for item in wanted)
+    assert versions.unmet(versions.requirements(str(ROOT / "setup.py"), dev=True)) == []
+
+
+def test_constraints_are_within_setup_py():
+    """Each pinned version of tools/constraints.txt satisfies setup.py, and everything that setup.py names is pinned."""
+    pins = [line.split(";")[0].strip() for line in (ROOT / "tools/constraints.txt").read_text().splitlines() if line[:1] not in ("", "#")]
+    wanted = {name.lower().replace(".", "-"): bounds
+              for name, bounds in map(versions._parts, versions.requirements(str(ROOT / "setup.py"), dev=True))}
+    seen = set()
+    for name, pinned in (pin.split("==") for pin in pins):
+        for bound in wanted.get(name, ()):
+            assert versions._holds(pinned, bound), f"{name}=={pinned} {bound}"
+        seen.add(name)
+    assert seen >= set(wanted)
+
+
+def test_lowest_versions_are_the_lower_bounds():
+    assert versions.lowest(["torch>=2.6,<2.12", "av>=12,!=13.1"]) == ["torch==2.6", "av==12"]
 
 
 def test_unmet_requirements_are_named():
@@ -26,19 +42,44 @@ def test_unmet_requirements_are_named():
                         "no-such-thing-here is not installed (no-such-thing-here>=1 is needed)"]
 
 
+def packages(folder: Path, torch: str = "", torchaudio: str = "") -> dict[str, str]:
+    """An environment in which these files stand before the real packages."""
+    for name, text in (("torch", torch), ("torchaudio", torchaudio)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text(text)
+    return {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+
+
 @pytest.mark.parametrize("torch, torchaudio, parts", [
-    ("2.11.0", "2.11.0", None),
-    ("2.11.0+cu128", "2.11.1", None),
-    ("2.12.0", "2.11.0", ("2.12.0", "2.11.0", "torchaudio==2.12.*")),
-    ("2.1.0", "2.11.0", ("torchaudio==2.1.*",)),
-    ("2.9.1", None, ("not installed", "torchaudio==2.9.*")),
-    (None, None, ("torch is not installed", "pip install")),
+    ("", "", None),
+    ("", "raise OSError('libx.so: undefined symbol: aoti_torch_abi')", ("torchaudio", "do not load together", "undefined symbol")),
+    ("import os; os.abort()", "", ("exit status -6",)),
 ])
-def test_torch_and_torchaudio_must_be_of_one_minor(torch, torchaudio, parts):
-    problem = versions.torch_pair_problem(torch, torchaudio)
+def test_the_pair_is_judged_by_importing_it(tmp_path, monkeypatch, torch, torchaudio, parts):
+    monkeypatch.setenv("PYTHONPATH", packages(tmp_path, torch, torchaudio)["PYTHONPATH"])
+    problem = versions.pair_problem()
     assert (problem is None) == (parts is None)
     for part in parts or ():
         assert part in problem
+
+
+@pytest.mark.parametrize("torchaudio, program, part", [
+    ("raise OSError('libx.so: undefined symbol: aoti_torch_abi')", "import torchaudio", "do not load together"),
+    ("", "import kaldiio.no_such_part", "has no package kaldiio"),
+])
+def test_a_package_that_does_not_load_is_one_sentence_in_every_program(tmp_path, torchaudio, program, part):
+    """As `python3 -m sslspk.bin.X` or a script of the checkout meets it: at an import, before main has begun."""
+    environment = packages(tmp_path, "", torchaudio)
+    code = f"import sys; sys.argv[0] = '-m'; import sslspk; sys.argv[0] = 'train.py'; {program}"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=False)
+    assert done.returncode == 1 and done.stderr.startswith("train.py: error: ") and part in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and f"bash {ROOT}/tools/setup_env.sh" in done.stderr
+
+
+def test_other_mistakes_keep_their_traceback(tmp_path):
+    code = "import sys; sys.argv[0] = '-m'; import sslspk; import sslspk.no_such_module"
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, capture_output=True)
+    assert done.returncode == 1 and done.stderr.startswith("Traceback")
 
 
 def check_env(*words: str, path: str = "", **environment: str) -> subprocess.CompletedProcess:
@@ -59,12 +100,18 @@ def test_report_finds_corpora_where_they_are_given(tmp_path):
         assert part in result.stdout
 
 
-def test_a_mismatched_pair_fails_with_what_to_install(tmp_path):
-    """A distribution in front of the real one, as an upgrade of torch alone would leave it."""
-    info = tmp_path / "torchaudio-2.6.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: torchaudio\nVersion: 2.6.0\n")
+def test_a_pair_that_does_not_load_fails_with_the_command_that_mends_it(tmp_path):
+    packages(tmp_path, "", "raise OSError('undefined symbol: x')")
     result = check_env(path=str(tmp_path))
-    assert result.returncode == 1
-    minor = ".".join(versions.version("torch").split(".")[:2])
-    assert f"torchaudio=={minor}.*" in result.stderr
+    assert result.returncode == 1 and "do not load together" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("check_env.py: mend it with: ")
+
+
+def test_missing_developer_tools_are_no_error(tmp_path):
+    """A pytest that is too old stands before the real one."""
+    info = tmp_path / "pytest-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pytest\nVersion: 1.0\n")
+    result = check_env(path=str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert "for tests, pytest is 1.0 (pytest>=8 is needed)" in result.stdout

@@ -59,7 +59,7 @@ def free_space() -> list[str]:
 
 
 def main() -> int:
-    """Print the report; 1 when a requirement is unmet or torch and torchaudio do not match."""
+    """Print the report; 1 when a requirement is unmet or torch and torchaudio do not load together."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, (folder, _) in CORPORA.items():
         parser.add_argument(f"--{name}", metavar="DIR", help=f"where {folder} is (or the variable {name.upper()})")
@@ -68,10 +68,13 @@ def main() -> int:
     if "VIRTUAL_ENV" not in os.environ and (own / "bin/python3").exists() and Path(sys.prefix) != own:
         # What counts is the Python that the recipes will use; path.sh chooses it by the same rule.
         os.execv(own / "bin/python3", [str(own / "bin/python3"), __file__, *sys.argv[1:]])
-    wanted = versions.requirements(str(ROOT / "setup.py"))
+    setup_py = str(ROOT / "setup.py")
+    wanted = versions.requirements(setup_py)
     print(f"Python {sys.version.split()[0]} ({sys.executable})")
     names = [requirement.split(">")[0] for requirement in wanted]
     print("packages: " + ", ".join(f"{name} {versions.version(name) or 'missing'}" for name in names))
+    for problem in versions.unmet(versions.requirements(setup_py, dev=True)[len(wanted):]):
+        print(f"packages: for tests, {problem}; tools/test.sh installs it")
     print("GPUs: " + ("; ".join(gpus()) or "none"))
     print(f"CPU cores: {len(os.sched_getaffinity(0))}")
     for line in free_space():
@@ -79,13 +82,13 @@ def main() -> int:
     for name in CORPORA:
         path, note = find_corpus(name, getattr(args, name))
         print(f"{name}: {path} (from {note})" if path else f"{name}: not found; {note}")
-    problems = versions.unmet(wanted)
-    pair = versions.torch_pair_problem(versions.version("torch"), versions.version("torchaudio"))
-    problems += [pair] if pair else []
+    problems = versions.unmet(wanted) or list(filter(None, [versions.pair_problem()]))
     for problem in problems:
         print(f"check_env.py: error: {problem}", file=sys.stderr)
-    if problems and not pair:
-        print("check_env.py: install what is missing with: pip install -e '.[dev]'", file=sys.stderr)
+    if problems:
+        active = "VIRTUAL_ENV" in os.environ and Path(sys.prefix) != own
+        install = f"{sys.executable} -m pip install -c {ROOT}/tools/constraints.txt -e {ROOT}"
+        print(f"check_env.py: mend it with: {install if active else versions.MEND}", file=sys.stderr)
     return 1 if problems else 0
 
 

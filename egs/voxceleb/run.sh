@@ -30,7 +30,7 @@ cluster_conf=       # how embeddings are clustered; empty: conf/cluster.yaml, or
 tag=                # suffix of the experiment's name, for variants of a system
 set=()              # overrides of the configuration, e.g. --set train.epochs=20 (repeatable)
 help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
-. ./path.sh; . ./cmd.sh; . utils/parse_options.sh
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$speakers" ] || [ -z "$hours" ] || die "--speakers and --hours are two ways to choose a part; give one"

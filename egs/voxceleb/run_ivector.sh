@@ -16,7 +16,7 @@ synth=              # for the synthesiser
 stage=0             # 1: the corpora are prepared
 backends=false      # true: score with AS-norm, LDA, PLDA and a fusion of them as well
 help_message="usage: $0 [--system ivector_mfcc] [--nj N] [--mini true] [--voxceleb1 DIR] [--voxceleb2 DIR] [--backends true] ..."
-. ./path.sh
+. "$(dirname "$0")/path.sh"
 . ./cmd.sh
 . utils/parse_options.sh
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }

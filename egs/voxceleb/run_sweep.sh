@@ -19,7 +19,7 @@ tag=               # prefix of the names
 set=()             # overrides that hold for all, as for run.sh
 PASS=()            # all other options are those of run.sh
 help_message="usage: $0 --over '[NAME:]KEY=VALUE VALUE ...' [--over ...] [--at-once N] [options of run.sh]"
-. ./path.sh; . ./cmd.sh; . utils/parse_options.sh
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh
 . utils/launch.sh
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"

@@ -10,7 +10,7 @@ systems=           # only these of the table's systems; empty: all
 mini=false         # true: on the synthetic corpus
 PASS=()            # all other options are those of run.sh
 help_message="usage: $0 [--encoder NAME] [--systems 'S ...'] [--mini true] [options of run.sh]"
-. ./path.sh
+. "$(dirname "$0")/path.sh"
 . utils/parse_options.sh
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
 exps=exp

@@ -13,7 +13,7 @@ systems=           # only these; empty: MoCo, DINO and SupCon
 mini=false         # true: on the synthetic corpus
 PASS=()            # all other options are those of run.sh
 help_message="usage: $0 [--by speakers|hours] [--sizes 'N ...'] [--encoder NAME] [--mini true] [options of run.sh]"
-. ./path.sh
+. "$(dirname "$0")/path.sh"
 . utils/parse_options.sh
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
 [[ $by = speakers || $by = hours ]] || { echo "$0: error: --by takes speakers or hours, not '$by'" >&2; exit 1; }

@@ -41,8 +41,6 @@ def main() -> int:
     if args.finished:
         return AGAIN
 
-    from sslspk.versions import check_torch_pair
-    check_torch_pair()
     from sslspk.train import failures
     if "RANK" not in os.environ:
         if args.node == 1:
