@@ -55,7 +55,7 @@ def draw(found: dict[int, dict], title: str):
     """A matplotlib figure of EER in % over K (logarithmic), with its intervals where there are any."""
     import matplotlib
     matplotlib.use("Agg")
-    matplotlib.rcParams |= {"svg.hashsalt": "sslspk", "font.size": 10}
+    matplotlib.rcParams |= {"svg.hashsalt": "sslspk", "font.size": 10, "text.parse_math": False}   # names hold any signs
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator
 

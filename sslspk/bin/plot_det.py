@@ -83,7 +83,7 @@ def draw(curves, title: str, p_target: float):
     """A matplotlib figure of DET curves (legend -> metrics.verification.Det)."""
     import matplotlib
     matplotlib.use("Agg")
-    matplotlib.rcParams |= {"svg.hashsalt": "sslspk", "font.size": 10}
+    matplotlib.rcParams |= {"svg.hashsalt": "sslspk", "font.size": 10, "text.parse_math": False}   # names hold any signs
     from matplotlib.figure import Figure
     from scipy.special import ndtri
 

@@ -195,6 +195,7 @@ def draw(figures: dict):
     """A matplotlib figure of the confusion: counts, and shares of the true class as shades."""
     import matplotlib
     matplotlib.use("Agg")
+    matplotlib.rcParams["text.parse_math"] = False   # names hold any signs
     import numpy as np
     from matplotlib.figure import Figure
     table, names = np.array(figures["confusion"]), figures["classes"]

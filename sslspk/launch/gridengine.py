@@ -6,6 +6,7 @@ import xml.etree.ElementTree as xml
 
 from sslspk.errors import InputError
 from sslspk.launch.scheduler import Refused, Scheduler, State
+from sslspk.launch.script import here
 
 LOADS = r"\b(mem_free|mem_used|swap_free|swap_used|virtual_free|virtual_used|cpu|np_load_\w+|load_\w+|tmpfree)="
 
@@ -33,18 +34,41 @@ class GridEngine(Scheduler):
 
     def submission(self, script: str, log: str, numbers: list[int]) -> list[str]:
         # -notify: a signal comes before the kill. -r n: we start a job again, not Grid Engine.
-        own = ["-terse", "-r", "n", "-notify", "-j", "y", "-o", log, "-N", _job_name(script)]
+        own = ["-terse", "-r", "n", "-notify", "-j", "y", "-o", _writable(log), "-N", _job_name(script)]
         rest = [*self._passed(), *self.expanded]
         limit = self.limit()
         if self.request.options.get("requeue") == "true" and limit and "s_rt=" not in " ".join(rest):
             own += ["-l", f"s_rt={limit - self.warning()}"]
-        # Refuse at once what can never run. Loads are unknown to this check: it would refuse any request for them.
+        # Refuse at once what can never run. Loads are unknown to this check (see `submit`): it would refuse any request for them.
         if not re.search(LOADS, " ".join([*self.settings_read.command, *rest])):
             own += ["-w", "e"]
         if self.request.name:
             first, last = (numbers[0], numbers[-1]) if _is_range(numbers) else (1, len(numbers))
             own += ["-t", f"{first}-{last}", *(["-tc", str(self.at_once)] if self.at_once else [])]
-        return [*self.with_first(own), *rest, script]
+        # The script goes to its folder by itself; in -cwd a folder's name with $ would be looked for with a value in it.
+        return [*self.with_first(own), *rest, *(["-wd", "/"] if "$" in here() else []), script]
+
+    def submit(self, words: list[str]) -> str:
+        """As everywhere; where loads such as mem_free are asked for, `-w e` cannot be, and we look for what can never run."""
+        if "-w" not in words:
+            said = self._beyond_all(words) or self.fails([*_without_loads(words[:-1]), "-w", "v", words[-1]])
+            if "no suitable queues" in said:
+                raise Refused(f"{self.name} refused the job ({said}), which is: {' '.join(words)}{self.hint(said)}", False)
+        return super().submit(words)
+
+    def _beyond_all(self, words: list[str]) -> str:
+        """What is asked for and more than the largest machine has in all; "" when nothing is, or when one does not say what it has."""
+        asked = re.findall(r"\b(mem|swap|virtual)_free=(\d+(?:\.\d+)?)([KMGTkmgt]?)(?![\w.])", " ".join(words))
+        names = [f"{kind}_{what}" for kind in ("mem", "swap", "virtual") for what in ("total", "free")]
+        hosts = _resources(self.answer(["qhost", "-xml", "-F", ",".join(names)])) if asked else []
+        for kind, number, unit in asked:
+            totals = [host.get(f"{kind}_total") for host in hosts if host.get(f"{kind}_free", ("", ""))[0] in ("", "hl")]
+            if not totals or len(totals) < len(hosts) or None in totals:
+                continue
+            most = max((text for _, text in totals), key=_size)
+            if _size(number + unit) > _size(most):
+                return f"no suitable queues: {kind}_free={number}{unit} is more than the {kind}_total of any machine, {most} at most"
+        return ""
 
     def seconds(self, limit: str) -> int:
         """Seconds of a time limit, h:m:s or a number; 0 for none. Raises InputError."""
@@ -120,6 +144,40 @@ class GridEngine(Scheduler):
         return super().hint(said)
 
 
+def _without_loads(words: list[str]) -> list[str]:
+    """The words of a submission without its requests for loads."""
+    found: list[str] = []
+    for word in words:
+        if not (found and found[-1] == "-l"):
+            found.append(word)
+        elif kept := [part for part in word.split(",") if not re.match(LOADS, part)]:
+            found.append(",".join(kept))
+        else:
+            found.pop()
+    return found
+
+
+def _resources(listing: str) -> list[dict[str, tuple[str, str]]]:
+    """Of each machine in qhost's XML, by name, where a resource comes from ("hl": a load that the machine reports) and how much it is."""
+    try:
+        hosts = [host for host in xml.fromstring(listing).iter("host") if host.get("name") != "global"]
+    except xml.ParseError:
+        return []
+    return [{value.get("name", ""): (value.get("dominance", ""), value.text or "") for value in host.iter("resourcevalue")}
+            for host in hosts]
+
+
+def _size(text: str) -> float:
+    """Bytes of a size in Grid Engine's manner; 0 for what is none."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGTkmgt]?)", text)
+    return float(match[1]) * (1024 if match[2].isupper() else 1000) ** " kmgt".index(match[2].lower() or " ") if match else 0.0
+
+
+def _writable(log: str) -> str:
+    """For -o, in which these signs mean something; what is lost is only what Grid Engine says of a script that it cannot start."""
+    return os.devnull if re.search(r"[,:$\n]", log) or "$" in here() else log
+
+
 def _user() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_name
@@ -132,6 +190,6 @@ def _is_range(numbers: list[int]) -> bool:
 
 
 def _job_name(script: str) -> str:
-    """Grid Engine's names start with no digit and hold few signs."""
-    name = re.sub(r"[^\w.-]", "_", script.rpartition("/")[2])
-    return f"j{name}" if name[0].isdigit() else name
+    """Grid Engine's names start with a letter and hold few signs."""
+    name = re.sub(r"[^\w.-]", "_", script.rpartition("/")[2], flags=re.ASCII)
+    return name if name[0].isalpha() else f"j{name}"

@@ -109,7 +109,7 @@ class Local:
         self.running[process.pid] = Job(number, path, process, gpus)
         os.write(self.watchdog, b"+%d\n" % process.pid)
         try:
-            process.stdin.write(f"( {line} )\n".encode(errors="surrogateescape"))
+            process.stdin.write(os.fsencode(f"( {line} )\n"))
             process.stdin.close()
         except BrokenPipeError:  # killed before it could read: its status will tell
             process.stdin = None

@@ -138,7 +138,7 @@ def shell_line(request: Request, number: int) -> str:
 
 def _quote(word: str) -> str:
     """Kaldi's rule, and besides: a single quote inside a word that must stand in single quotes survives."""
-    if word and not re.search(r"\s", word):
+    if word and not re.search(r"\s", word, re.ASCII):   # as Kaldi's: bash, too, knows no other white space
         return word
     if '"' in word:
         return "'" + word.replace("'", "'\\''") + "'"

@@ -52,8 +52,13 @@ def write(request: Request, where: Places, number: str, job: str, run: int, gpus
               "gpus": str(gpus), "plain_exit": str(int(plain_exit)), "warning": str(warning)}
     with open(BODY, encoding="utf-8") as file:
         body = file.read()
-    lines = ["#!/bin/bash", *(f"export {key}={shlex.quote(value)}" for key, value in sorted(exported.items())),
-             *(f"{key}={shlex.quote(value)}" for key, value in values.items()), f"number={number}", f"job={job}", body]
+    lines = ["#!/bin/bash", *(f"export {key}={_quote(value)}" for key, value in sorted(exported.items())),
+             *(f"{key}={_quote(value)}" for key, value in values.items()), f"number={number}", f"job={job}", body]
     os.makedirs(where.sync, exist_ok=True)
-    with open(where.script, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write("\n".join(lines))
+    with open(where.script, "wb") as file:
+        file.write(os.fsencode("\n".join(lines)))
+
+
+def _quote(value: str) -> str:
+    """On one line for bash: batch systems look for options of theirs at the beginning of any line."""
+    return shlex.quote(value).replace("\n", "'$'\\n''")

@@ -1,4 +1,5 @@
 """Slurm, for utils/slurm.pl."""
+import os
 import re
 
 from sslspk.errors import InputError
@@ -8,7 +9,7 @@ from sslspk.launch.script import here
 ALIVE = {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING", "REQUEUED",
          "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
 WAITS = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"}
-NEVER = r"DependencyNeverSatisfied|.*requeued held"  # not JobHeldUser or JobHeldAdmin: somebody wants those to wait
+NEVER = r"DependencyNeverSatisfied|BadConstraints|.*requeued held"  # not JobHeldUser or JobHeldAdmin: somebody wants those to wait
 AGAIN = {"PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "TIMEOUT"}  # a preemption with a GraceTime may end as TIMEOUT
 
 
@@ -32,7 +33,7 @@ class Slurm(Scheduler):
         """
 
     def submission(self, script: str, log: str, numbers: list[int]) -> list[str]:
-        own = ["--parsable", "--no-requeue", "--open-mode=append", f"--chdir={here()}", f"--output={log}"]
+        own = ["--parsable", "--no-requeue", "--open-mode=append", f"--chdir={here()}", f"--output={_literal(log)}"]
         if self.request.options.get("requeue") == "true":
             own.append(f"--signal=B:USR1@{self.warning()}")
         if self.request.name:
@@ -104,6 +105,12 @@ class Slurm(Scheduler):
         if "array" in said.lower():
             return "\n(an array may be as long as MaxArraySize in `scontrol show config`; ask for fewer jobs, as by a smaller --nj)"
         return super().hint(said)
+
+
+def _literal(log: str) -> str:
+    """A file's name for --output, where % stands for numbers of the job, also in the name of the current folder."""
+    whole = os.path.join(here(), log)
+    return re.sub(r"[\\%]", r"\\\g<0>", whole) if re.search(r"[\\%]", whole) else log
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from waiting import body, wait_for
 from sslspk.launch.request import read_status
 
 pytestmark = pytest.mark.cluster
+ROOT = Path(__file__).resolve().parents[2]
 DUMP = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))\n"
 
 
@@ -44,6 +46,24 @@ def test_words_and_environment_arrive_once(system, tmp_path):
     assert everything.returncode == 0, everything.stderr
     environment = json.loads(body(tmp_path / "two.log"))[1]
     assert (environment["OTHER"], environment["TWO_WORDS"], environment["OMP_NUM_THREADS"]) == ("1", "a b", "2")
+
+
+def test_words_and_names_of_any_kind_arrive_unchanged(system, tmp_path):
+    """What a step hands on (utils/launch.sh), in a folder and with a log of a name that could be executed."""
+    name = "R&D it's $(touch canary) {a,b};#`touch canary` %j%% \\n, $JOB_ID:*"
+    words = [name, "", "a\n b", '{"a": "JOB"}', "caf\u00e9", "\\", "-x", "~"]
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "dump.py").write_text("import json, sys; print(json.dumps(sys.argv[1:]))\n")
+    (folder / "step.sh").write_text(f'set -euo pipefail\n. "{ROOT}/utils/launch.sh" exp\nlog=$1\n'
+                                    f'launch "{system.program}" JOB=1:2 "$log/log/$JOB.log" python3 dump.py "$JOB" "${{@:2}}"\n')
+    path = {"PATH": f"{Path(sys.executable).parent}:{system.environment['PATH']}", "SSLSPK_ASK_SECONDS": "1"}
+    done = subprocess.run(["bash", "step.sh", name, *words], cwd=folder, text=True, capture_output=True, timeout=200,
+                          env={**system.environment, **path})
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    for job in (1, 2):
+        assert json.loads(body(folder / name / f"log/{job}.log")) == [str(job), *words]
+    assert {path.name for path in folder.iterdir()} == {"dump.py", "step.sh", name} and not list(tmp_path.rglob("canary"))
 
 
 def test_failures_are_told_by_the_status_and_by_nothing_that_is_printed(system, tmp_path):
@@ -121,7 +141,7 @@ def test_what_is_asked_for_arrives_and_gpus_are_not_shared(system, tmp_path):
 
 def test_more_than_there_is_is_refused_at_once(system, tmp_path):
     words = ("-w", "e", "-l", "ram_free=9000G") if system.name == "gridengine" else ("--mem", "9000G")
-    for options in (("--num-threads", "64"), ("--gpu", "9"), words):
+    for options in (("--num-threads", "64"), ("--gpu", "9"), words, ("--mem", "9000G"), ("--mem", "1M", "--gpu", "9")):
         result = system.run(tmp_path, *options, "JOB=1:2", "l.JOB", "true")
         assert result.returncode == 1 and f"{system.title} refused the job" in result.stderr
         assert "Traceback" not in result.stderr and not system.jobs()

@@ -56,6 +56,19 @@ def test_where_the_scripts_lie(log, name, folder_and_script):
     assert where.sync.startswith(f"{where.folder}/sync/{where.name}.")
 
 
+def test_no_line_of_a_script_looks_like_an_option_of_a_batch_system(folder, monkeypatch):
+    """Nor is a byte lost that is no UTF-8."""
+    here = folder / "a\n#$ -o x\n#SBATCH --wrap x\nb"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PWD", str(here))
+    monkeypatch.setenv("SSLSPK_X", "\n#$ -N x\n")
+    job = Job("l.log", "printf", "%s", "a'\n#$ -S x\n#SBATCH -n 9\n", "\udcff", "> out;", "printenv", "SSLSPK_X", ">> out")
+    assert job.end() == (0, "0 -")
+    assert (here / "out").read_bytes() == b"a'\n#$ -S x\n#SBATCH -n 9\n\xff\n#$ -N x\n\n"
+    assert not any(line.startswith(("#$", "#SBATCH")) for line in (here / job.where.script).read_text(errors="replace").splitlines())
+
+
 @pytest.mark.parametrize("plain_exit", [False, True])
 @pytest.mark.parametrize("status", [0, 7, 99, 100])
 def test_the_status_is_written_and_those_that_mean_something_to_grid_engine_are_not_returned(status, plain_exit):

@@ -83,6 +83,12 @@ def test_axes_hold_the_eer(shift):
     plot_det.draw({"x": det}, "a list", 0.01)
 
 
+def test_names_are_no_formulae(tmp_path):
+    det = verification.det_curve(np.arange(20.0), np.arange(20) > 8)
+    plot_det.save(plot_det.draw({"$(x) & $": det}, "a_{b $c^ $\\d$", 0.01), str(tmp_path / "det.png"))
+    assert (tmp_path / "det.png").stat().st_size > 1000
+
+
 def test_score_files_are_found_in_directories(tmp_path):
     assert plot_det.system_paths([f"a={tmp_path}", "b=x=y"], "scores_t") == {"a": str(tmp_path / "scores_t"), "b": "x=y"}
     with pytest.raises(InputError, match="NAME=SCORES"):
