@@ -63,7 +63,7 @@ def test_no_line_of_a_script_looks_like_an_option_of_a_batch_system(folder, monk
     monkeypatch.chdir(here)
     monkeypatch.setenv("PWD", str(here))
     monkeypatch.setenv("SSLSPK_X", "\n#$ -N x\n")
-    job = Job("l.log", "printf", "%s", "a'\n#$ -S x\n#SBATCH -n 9\n", "\udcff", "> out;", "printenv", "SSLSPK_X", ">> out")
+    job = Job("l.log", "printf", "%s", "a'\n#$ -S x\n#SBATCH -n 9\n", "\udcff", ">", "out;", "printenv", "SSLSPK_X", ">>", "out")
     assert job.end() == (0, "0 -")
     assert (here / "out").read_bytes() == b"a'\n#$ -S x\n#SBATCH -n 9\n\xff\n#$ -N x\n\n"
     assert not any(line.startswith(("#$", "#SBATCH")) for line in (here / job.where.script).read_text(errors="replace").splitlines())
