@@ -49,7 +49,7 @@ launch "$cmd" JOB=1:"$nj" "$out/log/make_augment_lists.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.make_augment_lists pack --job "$JOB" --jobs "$nj" --rir-seconds "$rir_seconds" \
   --num-babble "$num_babble" --babble-seconds "$babble_seconds" --seed "$seed" "$root" "$out"
 python3 -m sslspk.bin.make_augment_lists merge --jobs "$nj" "$root" "$out"
-cat "$out"/log/make_augment_lists.*.log | awk -v step="$0" '/: left out, silent:/ { n++ }
-  END { if (n) printf "%s: %d silent recordings left out (named in the logs)\n", step, n }'
+cat "$out"/log/make_augment_lists.*.log | step=$0 awk '/: left out, silent:/ { n++ }
+  END { if (n) printf "%s: %d silent recordings left out (named in the logs)\n", ENVIRON["step"], n }'
 find_outputs
 done_mark "$out" "$key" "${found[@]}" -- "${outputs[@]}"

@@ -68,10 +68,11 @@ python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$data/utt2spk" --logs "
   "$ark/wav.JOB.scp" "$out/wav.scp"
 utils/validate_data_dir.sh --no-feats "$out"
 
-for n in $(seq "$jobs"); do cat "$ark/wav.$n.scp.counts"; done | awk -v step="$0" -v out="$out" '
+for n in $(seq "$jobs"); do cat "$ark/wav.$n.scp.counts"; done | step=$0 out=$out awk '
   { count[$1] += $2 }
   END {
-    printf "%s: packed %d utterances into %s; %d resampled, ", step, count["utterances"], out, count["resampled"]
+    printf "%s: packed %d utterances into %s; ", ENVIRON["step"], count["utterances"], ENVIRON["out"]
+    printf "%d resampled, ", count["resampled"]
     printf "%d reduced to their first channel, %.1f s of silence cut", count["channels_dropped"], count["seconds_cut"]
     if (count["without_voice"]) printf ", %d kept whole for want of a voiced frame", count["without_voice"]
     print ""

@@ -147,6 +147,14 @@ def test_every_step_runs_where_cmd_says(path):
 
 
 @each(SCRIPTS)
+def test_jobs_are_given_to_a_launcher_by_launch_alone(path):
+    """It quotes what a user named; a bare $cmd would have it executed."""
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        bare = re.search(r"(^|[\s;&|(])\$\{?(\w+_)?cmd\b", line.partition("#")[0])
+        assert not bare, f'{relative(path)}:{number}: say launch "$cmd" ...'
+
+
+@each(SCRIPTS)
 def test_shell_hides_no_failure(path):
     text = path.read_text()
     assert not re.search(r"\|\|\s*(true|:)(\s|;|$)", text)

@@ -23,6 +23,7 @@ _done_md5() {  # option string, inputs...
     for path in "$@"; do
       [ "$path" != -- ] || break
       if [ -d "$path" ]; then
+        case $path in '!'*|'('*|')'*|,*|-*) path=./$path ;; esac   # find would take it for a condition
         find -L "$path" -mindepth 1 -maxdepth 1 -type f ! -name '.*' -printf '%p %s %T@\n' | LC_ALL=C sort
       elif [ -e "$path" ]; then
         stat -L -c '%n %s %.9Y' -- "$path"
