@@ -18,7 +18,6 @@ setup(
         "kaldiio>=2.18",
         "soundfile>=0.12.1",
         "pydantic>=2.6,<3",
-        "PyYAML>=6",
         "ruamel.yaml>=0.18",
         "tqdm>=4.60",
         "tensorboard>=2.14",

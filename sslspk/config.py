@@ -7,16 +7,19 @@ The command line beats the file. Whatever is wrong ends in one InputError that n
 """
 import difflib
 import hashlib
+import itertools
 import json
-import types
+import os
+import re
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
-import yaml
 
-from sslspk.errors import InputError
+from sslspk import plain_yaml, reading
+from sslspk.errors import InputError, named, shown
 
 
 class Config(pydantic.BaseModel):
@@ -26,6 +29,7 @@ class Config(pydantic.BaseModel):
 
 
 C = TypeVar("C", bound=Config)
+MOST_BYTES, MOST_BASES, MOST_PIECES = 1 << 20, 16, 500_000   # of a file; of files that are laid on each other; of JSON's words in a tree
 BEGIN, END = "# Written by a program; the last line tells that this file is whole.\n", "# end of this file\n"
 
 
@@ -42,42 +46,53 @@ def load(cls: type[C], path: str | Path | None = None, overrides: typing.Sequenc
         tree = merge(under if isinstance(under, dict) else read_yaml(under), tree)
     for item in overrides:
         _override(tree, item)
-    where = str(path) if path else "the defaults"
-    return check(cls, tree, where + (f" with --set {' --set '.join(overrides)}" if overrides else ""))
+    where = named(path) if path else "the defaults"
+    return check(cls, tree, where + (f" with {_clip(' '.join(f'--set {item}' for item in overrides), 80)}" if overrides else ""))
 
 
 def check(cls: type[C], tree: dict, source: str) -> C:
-    """Validate a plain dictionary against `cls`; `source` is what the message calls its origin."""
+    """Validate a plain dictionary against `cls`; `source` is what the message calls its origin.
+
+    Types are strict: `true` and "3" are no numbers, and 3.0 is no whole one. Raises InputError.
+    """
+    try:   # as JSON, since strict Python input would refuse a list for a tuple; in pieces, since a tree may share its branches
+        pieces = list(itertools.islice(json.JSONEncoder().iterencode(tree), MOST_PIECES + 1))
+    except (TypeError, ValueError, RecursionError):
+        pieces = None
+    if pieces is None or len(pieces) > MOST_PIECES:
+        raise InputError(f"{source}: this is no configuration, or a damaged one; run the command that wrote it again.")
     try:
-        return cls.model_validate(tree)
+        return cls.model_validate_json("".join(pieces), strict=True)
     except pydantic.ValidationError as err:
-        raise InputError(f"{source}: " + "; ".join(_sentence(cls, e) for e in err.errors()[:3]) + ".") from None
+        raise InputError(f"{source}: {_sentences(cls, tree, err)}.") from None
 
 
-def read_yaml(path: str | Path, seen: tuple[Path, ...] = ()) -> dict:
+def read_yaml(path: str | Path, seen: tuple[str, ...] = ()) -> dict:
     """A YAML mapping as a dictionary, merged over the file that its `base:` names (InputError when malformed)."""
-    path = Path(path)
-    if path.resolve() in seen:
-        raise InputError(f"{path}: `base:` goes round in a circle; remove it from one of the files.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        tree = yaml.safe_load(text)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such configuration file; check the name given to --conf or base:.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
-        mark = getattr(err, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{line}: not valid YAML ({getattr(err, 'problem', err)}); mend that line.") from None
+    path, where = Path(path), named(path)
+    text = reading.text(path, MOST_BYTES, "check the name given to --conf or base:")
+    if os.path.realpath(path) in seen or len(seen) > MOST_BASES:
+        raise InputError(f"{where}: `base:` goes round in a circle, or through too many files; remove it from one of them.")
+    tree = plain_yaml.parse(text, where)
     if text.startswith(BEGIN) and not text.endswith(END):
-        raise InputError(f"{path}: cut short, its last line ({END.strip()}) is missing; run the command that wrote it again.")
+        raise InputError(f"{where}: cut short, its last line ({END.strip()}) is missing; run the command that wrote it again.")
     if tree is None:
-        return {}
+        tree = {}
     if not isinstance(tree, dict):
-        raise InputError(f"{path}: a configuration is a list of `key: value` lines, this is a {type(tree).__name__}.")
-    base = tree.pop("base", None)
-    if base is None:
+        raise InputError(f"{where}: a configuration is a list of `key: value` lines, this is {shown(tree)}.")
+    lines = _base_lines(text)
+    if lines != ([tree["base"]] if "base" in tree else []):
+        raise InputError(f"{where}: `base:` stands at the start of a line of its own with an unquoted name behind it: `base: other.yaml`.")
+    if not lines:
         return tree
-    return merge(read_yaml(path.parent / str(base), (*seen, path.resolve())), tree)
+    del tree["base"]
+    return merge(read_yaml(path.parent / lines[0], (*seen, os.path.realpath(path))), tree)
+
+
+def _base_lines(text: str) -> list[str]:
+    """What the lines that begin with `base:` name, read as done_conf of utils/done.sh reads them: it must find the same files."""
+    lines = (line.removesuffix("\r") for line in text.split("\n"))
+    return [re.sub(" #.*", "", line.removeprefix("base:")).strip(" ") for line in lines if line.startswith("base:")]
 
 
 def merge(under: dict, over: dict) -> dict:
@@ -100,7 +115,7 @@ def digest(config: Config, exclude: dict | None = None) -> str:
 
 def to_yaml(config: Config) -> str:
     """The whole configuration as YAML; loading it gives an equal model."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return plain_yaml.dump(config.model_dump(mode="json"))
 
 
 def to_whole_yaml(config: Config) -> str:
@@ -109,38 +124,103 @@ def to_whole_yaml(config: Config) -> str:
 
 
 def _override(tree: dict, item: str) -> None:
+    """Set one key of the tree; the last of several overrides of a key holds, and nothing behind the = is null."""
     key, sep, text = item.partition("=")
-    if not sep or not key:
-        raise InputError(f"--set {item}: an override is written key=value or part.key=value.")
     *parents, last = key.split(".")
-    for name in parents:
+    if not sep or not all((*parents, last)):
+        raise InputError(f"--set {_clip(item)}: an override is written key=value or part.key=value.")
+    if key == "base":
+        raise InputError("--set base: only a file is laid on another one; write base: into the file that --conf names.")
+    for depth, name in enumerate(parents, 1):
         below = tree.get(name)
         if below is not None and not isinstance(below, dict):
-            raise InputError(f"--set {item}: {name} is a value, not a group of keys.")
+            raise InputError(f"--set {_clip(item)}: {_clip('.'.join(parents[:depth]))} is a value, not a group of keys.")
         tree[name] = tree = dict(below or {})
     try:
-        tree[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"--set {item}: {text!r} is not a YAML value; quote it.") from None
+        tree[last] = plain_yaml.parse_value(text)
+    except plain_yaml.Refused as err:
+        what = "" if "not valid" in str(err) else f" ({err})"
+        raise InputError(f"--set {_clip(item)}: this is not a YAML value{what}; quote it: --set '{_clip(key)}=\"...\"'.") from None
 
 
-def _sentence(cls: type[Config], error: Any) -> str:
-    loc = [str(part) for part in error["loc"]]
-    key = ".".join(loc) or "the whole"
+def _clip(text: str, limit: int = 60) -> str:
+    """A part of the input as a message names it: at most `limit` characters, on one line."""
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= limit else text[:limit - 3] + "..."
+
+
+def _sentences(cls: type[Config], tree: dict, err: pydantic.ValidationError) -> str:
+    """What is wrong, first things first, as far as one line can tell it."""
+    said = [_sentence(cls, tree, error) for error in itertools.islice(err.errors(include_url=False), 3)]
+    count = next((count for count in range(len(said), 1, -1) if len("; ".join(said[:count])) <= 140), 1)
+    more = err.error_count() - count
+    return "; ".join(said[:count]) + (f"; and {more} more" if more else "")
+
+
+def _sentence(cls: type[Config], tree: dict, error: Any) -> str:
+    path, kind, context = *_place(cls, error["loc"]), error.get("ctx", {})
+    key = _clip(path) or "the whole"
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(loc[-1], _keys(cls), n=1)
-        return f"unknown key {key}" + (f" (did you mean {near[0]}?)" if near else "; remove it")
+        near = _nearest(cls, tree, path, kind)
+        return f"unknown key {key}" + (f" (did you mean {near}?)" if near else "; remove it")
     if error["type"] == "missing":
         return f"key {key} is missing; add it"
+    if error["type"] == "union_tag_not_found":
+        return f"key {key}.name is missing; add it"
+    if error["type"] == "union_tag_invalid":
+        return f"{key}.name: should be one of {_clip(context['expected_tags'], 80)}, not {shown(context['tag'], 40)}"
     if error["type"] == "value_error":
-        return f"{key}: {error['ctx']['error']}"
-    return f"{key}: {error['msg'][0].lower() + error['msg'][1:]}, not {error['input']!r}"
+        return f"{key}: {context['error']}" if path else str(context["error"])
+    value = error["input"]
+    value = json.dumps(value) if value is None or isinstance(value, bool) else shown(value, 60)
+    message = error["msg"].removeprefix("Input ")
+    return f"{key}: {_clip(message[0].lower() + message[1:], 80)}, not {value}"
 
 
-def _keys(kind: Any) -> set[str]:
-    """Every key known anywhere below a model, for 'did you mean'."""
+def _place(cls: type[Config], loc: tuple[str | int, ...]) -> tuple[str, Any]:
+    """The key that a user would write for pydantic's location, which also holds names of models, and what it is a key of."""
+    path, kind, within = "", cls, cls
+    for part in loc:
+        models = list(_models(kind))
+        chosen = [model for model in models if part in typing.get_args(model.model_fields["name"].annotation)] if len(models) > 1 else []
+        if chosen:
+            kind = chosen[0]
+            continue
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        within = kind
+        kind = next((model.model_fields[part].annotation for model in models if part in model.model_fields), kind)
+    return path, within
+
+
+def _models(kind: Any) -> Iterator[type[Config]]:
+    """The configuration models that a type may hold."""
     if isinstance(kind, type) and issubclass(kind, Config):
-        return set(kind.model_fields).union(*(_keys(f.annotation) for f in kind.model_fields.values()))
-    if typing.get_origin(kind) in (typing.Union, types.UnionType, typing.Annotated, list, tuple, dict):
-        return set().union(*(_keys(arg) for arg in typing.get_args(kind)))
-    return set()
+        yield kind
+    for part in typing.get_args(kind):
+        yield from _models(part)
+
+
+def _nearest(cls: type[Config], tree: dict, path: str, within: Any) -> str | None:
+    """The known key that is meant by an unknown one: of that name elsewhere, else spelt alike beside it, else spelt alike elsewhere."""
+    parent, _, name = path.rpartition(".")
+    beside = {key: f"{parent}.{key}" if parent else key for model in _models(within) for key in model.model_fields}
+    known: dict[str, str] = {}
+    for key in _keys(cls, tree):
+        known.setdefault(key.rpartition(".")[2], key)
+    for paths, cutoff in ((known, 1.0), (beside, 0.6), (known, 0.6)):
+        near = difflib.get_close_matches(name, paths, n=1, cutoff=cutoff)
+        if near:
+            return paths[near[0]]
+    return None
+
+
+def _keys(kind: Any, tree: Any, prefix: str = "") -> Iterator[str]:
+    """The whole path of every key below a type, of one of several models the one that the tree names; none inside lists."""
+    models = list(_models(kind))
+    name = tree.get("name") if isinstance(tree, dict) else None
+    chosen = [model for model in models if name in typing.get_args(model.model_fields["name"].annotation)] if len(models) > 1 else models
+    for model in chosen:
+        for key, field in model.model_fields.items():
+            yield prefix + key
+            if typing.get_origin(field.annotation) not in (list, tuple):
+                yield from _keys(field.annotation, tree.get(key) if isinstance(tree, dict) else None, f"{prefix}{key}.")

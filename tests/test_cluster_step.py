@@ -162,7 +162,7 @@ def test_place_in_the_archives_does_not_matter(program):
 @pytest.mark.parametrize(("words", "named"), [
     ((*COSINE, "--set", "clusters=300"), "clusters is 300, but there are only 200 utterances"),
     (("--max-gb", "0.00001"), "allowed by --max-gb; run k-means first"),
-    (("--set", "clusters=1"), "clusters: input should be greater than"),
+    (("--set", "clusters=1"), "clusters: should be greater than"),
     ((*COSINE, "--set", "clusters=null", "--set", "threshold=-0.99"), "raise threshold"),
     (("--truth", "other"), "other knows the speaker of none"), (("--model", "emb"), "--model is for plda_ahc"),
     ((*PLDA, "--model", "emb"), "emb/mean.vec cannot be read"),

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "sslspk"
 FLOORS = (  # from the ground up; a module imports from its own package and from lower floors
-    {"config", "launch", "errors", "reading", "versions"}, {"io"}, {"backend", "metrics", "ivector"}, {"features"}, {"data"},
+    {"config", "launch", "errors", "plain_yaml", "reading", "versions"}, {"io"}, {"backend", "metrics", "ivector"}, {"features"}, {"data"},
     {"losses", "nn"}, {"encoders"}, {"methods"}, {"train"}, {"bin"})
 HEAVY = {"torch", "torchaudio", "scipy", "sklearn", "matplotlib"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

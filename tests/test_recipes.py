@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import recipe_copy
-import yaml
 from recipe_copy import SMALL, SYNTH, VOXCELEB, overrides, run, sh, snapshot
 
+from sslspk.config import read_yaml
 from sslspk.io import ark, datadir, table
 from sslspk.io import scores as score_file
 from sslspk.io import trials as trial_list
@@ -72,7 +72,7 @@ def check_data(recipe):
 def check_results(recipe, system):
     """Models, embeddings, scores and what each result says about where it comes from."""
     exp = recipe / "exp_mini" / system
-    assert (exp / "final.pt").exists() and yaml.safe_load((exp / "config.yaml").read_text())["augment"]["dir"] == "data_mini/augment"
+    assert (exp / "final.pt").exists() and read_yaml(exp / "config.yaml")["augment"]["dir"] == "data_mini/augment"
     variants = ("teacher", "student", "untrained") if system.startswith("dino") else ("encoder", "untrained")
     trials = trial_list.read(recipe / "data_mini/voxceleb1_test" / LIST)
     found = [vectors(exp / f"emb_{variant}/voxceleb1_test") for variant in variants]

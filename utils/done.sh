@@ -123,10 +123,14 @@ done_mark() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: call it last, when e
 }
 
 done_conf() {  # YAML...: the text of configuration files and of those that their `base:` names, for an option string
-  local file base
-  for file in "$@"; do
-    cat "$file"
-    base=$(sed -n 's/^base: *\([^ #]*\).*/\1/p' "$file")
-    if [ -n "$base" ]; then done_conf "$(dirname "$file")/$base"; fi
-  done
+  local file
+  for file in "$@"; do _done_conf 0 "$file"; done
+}
+
+_done_conf() {  # DEPTH YAML. What is no file, or leads on and on, the program refuses in a sentence; here it must not hold up the step
+  local base
+  if [ ! -f "$2" ] || [ "$1" -gt 16 ]; then echo "missing $2"; return; fi
+  head -c 1048577 -- "$2" | tr -d '\0'
+  base=$(head -c 1048577 -- "$2" | tr -d '\0' | sed -n '1s/^\xef\xbb\xbf//; s/\r$//; /^base:/ { s/^base: *//; s/ #.*//; s/ *$//; p }')
+  if [ -n "$base" ]; then _done_conf $(($1 + 1)) "$(dirname -- "$2")/$base"; fi
 }

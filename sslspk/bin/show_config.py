@@ -19,8 +19,7 @@ def main() -> int:
     parser.add_argument("--chain", action="store_true", help="print the systems to be trained before this one")
     args = parser.parse_args()
 
-    import yaml
-
+    from sslspk import plain_yaml
     from sslspk.config import load
     from sslspk.train.config import SystemConfig
     config = load(SystemConfig, args.conf, args.set, under=of_model(args.on) if args.on and args.on.endswith(".pt") else args.on)
@@ -37,7 +36,7 @@ def main() -> int:
             raise InputError(f"{args.conf}: there is no key {args.key}.")
         part = part[name]
     if isinstance(part, dict | list):
-        print(yaml.safe_dump(part, sort_keys=False), end="")
+        print(plain_yaml.dump(part), end="")
     else:
         print(str(part).lower() if isinstance(part, bool) else part)
     return 0

@@ -3,9 +3,9 @@ import collections
 
 import numpy as np
 import pytest
-import yaml
 
-from sslspk.config import load
+from sslspk import plain_yaml
+from sslspk.config import check, load
 from sslspk.data import config_augment, noise, speed
 from sslspk.data.config_augment import AugmentConfig
 from sslspk.data.noise import NoiseBank
@@ -131,7 +131,7 @@ def test_a_kind_that_has_lost_its_table_is_not_left_out_in_silence(lists):
 @pytest.mark.parametrize("line, message", [
     ("reverb_prob: 1.5", "reverb_prob"),
     ("snr_db: {noise: [18, 0]}", "runs backwards"),
-    ("snr_db: {noize: [0, 18]}", "did you mean noise"),
+    ("snr_db: {noize: [0, 18]}", "did you mean snr_db.noise"),
     ("rir_weights: {small: 0, medium: 0, large: 0, real: 0}", "rir_weights are 0"),
     ("speed_perturb: [0.1]", "speed_perturb"),
     ("mode: neither", "mode"),
@@ -147,7 +147,7 @@ def test_bad_configurations_name_the_key(tmp_path, line, message):
 def test_the_documented_presets_load():
     text = config_augment.__doc__
     preset = text.split("either a room (25 %) or a noise\n")[1].split("    JHU")[0]
-    config = AugmentConfig.model_validate(yaml.safe_load(preset))
+    config = check(AugmentConfig, plain_yaml.parse(preset, "the docstring"), "the docstring")
     assert config.mode == "either" and config.reverb_prob == 0.25 and config.snr_db.speech == (13, 20)
     assert config.noise_weights.babble == 0
 

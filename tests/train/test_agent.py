@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from tones import command, merged, run, weights, words_of
 from torch.distributed.elastic.rendezvous import RendezvousConnectionError
 from waiting import wait_for
@@ -26,7 +25,7 @@ LONG = {"train.steps": 4000, "train.save_every": 4000, "train.log_every": 1}
 
 def conf_file(folder, **changes):
     path = folder / "conf.yaml"
-    path.write_text(yaml.safe_dump(merged(**changes)))
+    path.write_text(json.dumps(merged(**changes)))
     return path
 
 

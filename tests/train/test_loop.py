@@ -8,7 +8,6 @@ import time
 
 import pytest
 import torch
-import yaml
 from tones import command, make_data, merged, run, tiny
 
 from sslspk.errors import InputError
@@ -36,7 +35,7 @@ def same(a, b):
 
 def conf_file(folder, **changes):
     path = folder / "conf.yaml"
-    path.write_text(yaml.safe_dump(merged(**changes)))
+    path.write_text(json.dumps(merged(**changes)))
     return path
 
 

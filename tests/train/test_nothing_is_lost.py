@@ -1,4 +1,5 @@
 """What may happen to the files and processes of one training: damage is told and mended, and the end is the same to the bit."""
+import json
 import multiprocessing
 import os
 import shutil
@@ -9,7 +10,6 @@ import time
 
 import pytest
 import torch
-import yaml
 from tones import command, make_data, merged, run, tiny, words_of
 
 from sslspk.bin.train import main
@@ -30,7 +30,7 @@ def finished(data, tmp_path_factory):
     """(configuration file, a finished run)."""
     folder = tmp_path_factory.mktemp("finished")
     conf = folder / "conf.yaml"
-    conf.write_text(yaml.safe_dump(merged()))
+    conf.write_text(json.dumps(merged()))
     loop.train(prepare(load(SystemConfig, conf), data, folder / "exp", CPU, print))
     return conf, folder / "exp"
 
@@ -216,7 +216,7 @@ def test_a_data_worker_that_dies_while_others_are_waited_for(data, tmp_path, dyi
                                                (False, "")])
 def test_a_checkpoint_of_the_average_that_is_damaged_or_lost(data, tmp_path, damaged, said, train, capsys):
     conf, exp = tmp_path / "conf.yaml", tmp_path / "exp"
-    conf.write_text(yaml.safe_dump(merged(**{"train.steps": 6, "train.save_every": 2, "train.average": 2, "train.keep": 3})))
+    conf.write_text(json.dumps(merged(**{"train.steps": 6, "train.save_every": 2, "train.average": 2, "train.keep": 3})))
     assert train("--conf", conf, data, exp) == 0
     final = checkpoint.load(exp / "final.pt")
     (exp / "final.pt").unlink()
@@ -245,7 +245,7 @@ def test_a_recording_that_vanishes_while_training(tmp_path, train):
         specs[utt] = str(tmp_path / f"{utt}.wav")
     table.write(folder / "wav.scp", specs)
     conf = tmp_path / "conf.yaml"
-    conf.write_text(yaml.safe_dump(merged(**{"train.steps": 30})))
+    conf.write_text(json.dumps(merged(**{"train.steps": 30})))
     lone = {**specs, list(specs)[1]: specs[list(specs)[2]]}
     table.write(folder / "wav.scp", lone)
     assert train("--conf", conf, folder, tmp_path / "one") == 0
@@ -257,7 +257,7 @@ def test_a_recording_that_vanishes_while_training(tmp_path, train):
 
 def test_a_killed_worker_ends_the_program_in_one_sentence(data, tmp_path):
     conf, exp = tmp_path / "conf.yaml", tmp_path / "exp"
-    conf.write_text(yaml.safe_dump(merged(**{"train.steps": 5000, "train.save_every": 5000, "data.workers": 1})))
+    conf.write_text(json.dumps(merged(**{"train.steps": 5000, "train.save_every": 5000, "data.workers": 1})))
     process = subprocess.Popen(command("--conf", conf, data, exp), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while not (exp / "progress.jsonl").exists() or not (exp / "progress.jsonl").stat().st_size:
         assert process.poll() is None, process.stderr.read()
