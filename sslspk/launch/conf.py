@@ -8,6 +8,7 @@
 Hyphens and underscores in names are the same, `#` starts a comment. Options expand in the order of the command line,
 defaults after them (Kaldi's order changes from run to run). Words may be quoted, and $NAME is the environment's.
 What the launchers know by themselves, such as Kaldi's `option max_jobs_run=* -tc $0`, may stand there and changes nothing.
+A file is UTF-8, its comments are in any encoding, and none of its lines may be said twice.
 """
 import os
 import re
@@ -15,7 +16,10 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sslspk.errors import InputError
+from sslspk import reading
+from sslspk.errors import InputError, named, shown
+
+MOST_BYTES = 1 << 20   # of a file
 
 
 @dataclass
@@ -30,36 +34,39 @@ class Conf:
 def load(given: str | None, usual: str, built_in: str) -> Conf:
     """The file that --config names; else conf/`usual` where there is one; else the text of the built-in settings."""
     path = given or os.path.join("conf", usual)
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
         if given:
             raise InputError(f"there is no configuration {given}; check --config, or leave it out for built-in settings.")
         return parse(built_in, f"the built-in settings (make a conf/{usual} for others)")
-    with open(path, encoding="utf-8") as file:
-        return parse(file.read(), path)
+    return parse(reading.text_bytes(path, MOST_BYTES, "give another file to --config"), named(path))
 
 
-def parse(text: str, path: str) -> Conf:
+def parse(text: str | bytes, path: str) -> Conf:
     """Raises InputError, with the line, on what is not of the grammar."""
-    conf = Conf(path)
-    for number, line in enumerate(text.splitlines(), 1):
-        words = re.sub(r"(^|\s)#.*", "", line).strip()
-        if not words:
+    conf, seen = Conf(path), {}
+    for number, line in enumerate((text.encode() if isinstance(text, str) else text).splitlines(), 1):
+        line = re.sub(rb"(^|\s)#.*", b"", line).strip()
+        if not line:
             continue
         try:
-            _take(conf, *words.partition(" ")[::2])
+            said = _take(conf, *re.fullmatch(r"(\S+)\s*(.*)", line.decode("utf-8"), re.DOTALL).groups())
+            if said in seen:
+                raise ValueError(f"line {seen[said]} says this already")
+            seen[said] = number
         except ValueError as err:
-            raise InputError(f"{path}:{number}: {err} in '{words}'; a line is 'command PROGRAM...', "
-                             "'option NAME=VALUE WORDS...', 'option NAME=* WORDS with $0' or 'default NAME=VALUE'.") from None
+            what = "not UTF-8" if isinstance(err, UnicodeDecodeError) else err
+            raise InputError(f"{path}:{number}: {what} in {shown(line.decode('utf-8', 'backslashreplace'), 40)}; write 'command WORDS', "
+                             "'option NAME=VALUE WORDS', 'option NAME=* WORDS $0' or 'default NAME=VALUE'.") from None
     if not conf.command:
         raise InputError(f"{path}: no line 'command PROGRAM...' says how a job is submitted; add one.")
     return conf
 
 
-def _take(conf: Conf, kind: str, rest: str) -> None:
-    """Read one line. Raises ValueError."""
+def _take(conf: Conf, kind: str, rest: str) -> tuple[str, ...]:
+    """Read one line; returns what it is about. Raises ValueError."""
     if kind == "command":
         conf.command = _words(rest)
-        return
+        return (kind,)
     pair = re.fullmatch(r"([\w-]+)=(\S*)\s*(.*)", rest.strip())
     if kind not in ("option", "default") or pair is None:
         raise ValueError("not understood")
@@ -68,10 +75,11 @@ def _take(conf: Conf, kind: str, rest: str) -> None:
         if words or not value or value == "*":
             raise ValueError("a default is one value")
         conf.defaults[name] = value
-        return
+        return kind, name
     if value == "*" and words and "$0" not in pair[3]:
         raise ValueError("no $0 to stand for the value")
     conf.options.setdefault(name, {})[value] = words
+    return kind, name, value
 
 
 def _words(text: str) -> list[str]:
@@ -94,7 +102,7 @@ def expand(conf: Conf, options: Mapping[str, str]) -> list[str]:
             raise InputError(f"{conf.path} does not describe the option {option}; add a line "
                              f"'option {name}=* WORDS with $0' to it, or leave the option out.")
         if value not in described and "*" not in described:
-            raise InputError(f"{conf.path} describes {option} only for the values {', '.join(described)}, not for '{value}'; add a "
-                             f"line 'option {name}=* WORDS with $0' to it, or give one of these.")
+            raise InputError(f"{conf.path} describes {option} only for the values {', '.join(list(described)[:5])}, not for "
+                             f"{shown(value, 40)}; add a line 'option {name}=* WORDS with $0' to it, or give one of these.")
         words += [word.replace("$0", value) for word in described.get(value, described.get("*", []))]
     return words

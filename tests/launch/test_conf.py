@@ -1,4 +1,5 @@
 """queue.conf and slurm.conf: the grammar, what beats what, the order of words, and what is said of mistakes."""
+import os
 import re
 from pathlib import Path
 
@@ -62,11 +63,16 @@ def test_an_option_that_is_not_described_is_refused_in_one_sentence(example, giv
     ("option mem=* -m '$0", ("x:2", "quotation")),
     ("default mem=*", ("x:2", "one value")),
     ("default mem=1 -m", ("x:2", "one value")),
+    ("command sbatch", ("x:2", "line 1 says this already in 'command sbatch'")),
+    ("option mem=* -m $0\noption mem=1 -m 2\noption mem=* -M $0", ("x:4", "line 2 says this already")),
+    ("default max-time=1\ndefault time=2", ("x:3", "line 2 says this already")),
+    ("option mem=* " + "-m $0 " * 10_000 + "'", ("x:2", "quotation")),
+    ("optoin\x1b[31m", ("x:2", "not understood in 'optoin\\x1b[31m'")),
 ])
 def test_a_mistake_is_told_with_its_line(line, parts):
     with pytest.raises(InputError) as raised:
         conf.parse(f"command qsub\n{line}\n", "x")
-    assert all(part in str(raised.value) for part in parts)
+    assert all(part in str(raised.value) for part in parts) and len(str(raised.value)) <= 180 and str(raised.value).isprintable()
 
 
 def test_a_command_is_needed():
@@ -90,6 +96,34 @@ def test_which_file_is_read(tmp_path, monkeypatch):
     (tmp_path / "other.conf").write_text("command other\n")
     assert conf.load(None, "slurm.conf", TEXT).command == ["mine"]
     assert conf.load("other.conf", "slurm.conf", TEXT).command == ["other"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "shift-jis", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_comments_are_in_any_encoding(tmp_path, encoding, end):
+    comment = "# ソ表 of the group" if encoding == "shift-jis" else "# Müller's nodes"
+    path = tmp_path / "slurm.conf"
+    lines = [comment, f"command sbatch -A x {comment}", f"{comment} option a=b", "option\tmem=*\t-m $0", ""]
+    path.write_bytes(end.join(lines).encode(encoding))
+    read = conf.load(str(path), "slurm.conf", "command none")
+    assert read.command == ["sbatch", "-A", "x"] and read.options == {"mem": {"*": ["-m", "$0"]}}
+
+
+@pytest.mark.parametrize(("make", "parts"), [
+    (lambda path: path.write_bytes("command sbatch -A Müller".encode("latin-1")), (":1: not UTF-8 in 'command sbatch -A M", "xfcller'")),
+    (lambda path: path.write_bytes("command sbatch".encode("utf-16")), ("zero bytes",)),
+    (lambda path: path.write_bytes(b"command sbatch\n\0\0\0\0\n"), (":2: zero bytes",)),
+    (lambda path: path.write_bytes(b"# x\n" * 300_000), ("larger than 1 MB",)),
+    (lambda path: path.mkdir(), ("is a folder, not a file",)), (os.mkfifo, ("is a pipe, not a file",)),
+    (lambda path: path.symlink_to("/dev/zero"), ("is a device, not a file",)), (lambda path: path.symlink_to("gone"), ("No such file",)),
+], ids=["latin-1", "utf-16", "zero bytes", "large", "folder", "pipe", "device", "dangling"])
+def test_what_is_no_configuration_is_told(tmp_path, monkeypatch, make, parts):
+    (tmp_path / "conf").mkdir()
+    make(tmp_path / "conf/slurm.conf")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^conf/slurm\.conf") as raised:
+        conf.load(None, "slurm.conf", TEXT)
+    assert all(part in str(raised.value) for part in parts) and str(raised.value).isprintable()
 
 
 @pytest.mark.parametrize("kind", [Slurm, GridEngine])
