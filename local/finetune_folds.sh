@@ -22,6 +22,7 @@ echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
+. utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 folds=$1 exp=$2
 
@@ -47,6 +48,12 @@ esac
 [ -z "$crop" ] || overrides+=(--set "method.crops=[{count: 1, seconds: $crop}]")
 [ ! -d "$folds/1/valid" ] || overrides+=(--set "train.valid=$(yaml "$folds/$JOB/valid")")
 
+key="finetune_folds $ft $step1 $init $pool ${groups:+$groups }$labels ${overrides[*]@Q} $pieces $(done_conf "$confs"/{once,step1,step2}.yaml)"
+[ -n "$model" ] || key+=$(done_conf "$scratch")
+inputs=("$labels" "$folds"/*/* ${groups:+"$groups"} ${model:+"$model"})   # data directories
+outputs=("$exp/result.json"); for fold in $(seq "$count"); do outputs+=("$exp/fold_$fold"/{final.pt,test/predictions.tsv}); done
+if done_skip "$exp" "$key" "${inputs[@]}" -- "${outputs[@]}"; then echo "$0: $exp is up to date, skipped"; exit 0; fi
+
 train() {   # STEP OUT [INIT]: OUT/fold_JOB/final.pt, all folds. What the model was trained by is not taken over, only what it reads and is.
   local job=$2/fold_$JOB from=()
   [ $# -lt 3 ] || from=(--init-from "$3")
@@ -68,3 +75,4 @@ launch "$cuda_cmd" --gpu $((ngpu > 0)) --max-jobs-run "$at_once" JOB=1:"$count" 
   steps/classify.sh --ngpu $((ngpu > 0)) --seconds "$pieces" "$folds/$JOB/test" "$exp/fold_$JOB" "$exp/fold_$JOB/test"
 predictions=(); for fold in $(seq "$count"); do predictions+=("$exp/fold_$fold/test/predictions.tsv"); done
 steps/score_classes.sh --labels "$labels" --pool "$pool" ${groups:+--groups "$groups"} "${predictions[@]}" "$exp"
+done_mark "$exp" "$key" "${inputs[@]}"

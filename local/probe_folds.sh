@@ -16,6 +16,7 @@ echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
+. utils/done.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 emb=$1 folds=$2 exp=$3
 
@@ -23,9 +24,16 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -s "$folds/num_folds" ] || die "there are no folds in $folds; make them with utils/make_folds.sh."
 [ -s "$emb/xvector.scp" ] || die "there are no embeddings in $emb; extract them first (local/embed.sh)."
 count=$(cat "$folds/num_folds")
+inputs=("$emb/xvector.scp" "$folds"/*/{train,test} "$labels" ${tested:+"$tested"} ${groups:+"$groups"})
+[ ! -f "$emb/provenance.json" ] || inputs+=("$emb/provenance.json")
 for probe in $probes; do
+  key="probe_folds $probe $target $pool ${groups:+$groups }$labels ${tested:+$tested }$emb"
+  outputs=("$exp/$probe/result.json")
+  for fold in $(seq "$count"); do outputs+=("$exp/$probe/fold_$fold/predictions.tsv"); done
+  if done_skip "$exp/$probe" "$key" "${inputs[@]}" -- "${outputs[@]}"; then echo "$0: $exp/$probe is up to date, skipped"; continue; fi
   launch "$cmd" --max-jobs-run "$nj" JOB=1:"$count" "$exp/$probe/log/probe.$JOB.log" OMP_NUM_THREADS=1 steps/probe.sh --classifier "$probe" \
     --target "$target" --labels "$labels" --train "$folds/$JOB/train" --test "$folds/$JOB/test" "$emb" "$exp/$probe/fold_$JOB"
   predictions=(); for fold in $(seq "$count"); do predictions+=("$exp/$probe/fold_$fold/predictions.tsv"); done
   steps/score_classes.sh --labels "${tested:-$labels}" --pool "$pool" ${groups:+--groups "$groups"} "${predictions[@]}" "$exp/$probe"
+  done_mark "$exp/$probe" "$key" "${inputs[@]}"
 done

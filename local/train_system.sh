@@ -9,6 +9,7 @@ requeue=false      # true: a training that the scheduler stops goes back into th
 conf=              # YAML of the last system; those before it lie beside it
 common=()          # KEY=VALUE for every system of the chain; may be repeated
 set=()             # KEY=VALUE for the last system; may be repeated
+chain=-            # the systems before it, oldest first; -: as its conf says
 part=              # suffix of the earlier systems' experiments
 help_message="usage: $0 [--cuda-cmd C] [--ngpu N] [--nodes N] [--requeue true] --conf conf/X.yaml [--common k=v]... [--set k=v]... [--part _spk500] DATA EXP"
 . "$(dirname "$0")/../utils/environment.sh"
@@ -19,7 +20,7 @@ data=$1 exp=$2
 shared=(--cmd "$cuda_cmd" --ngpu "$ngpu" --nodes "$nodes" --requeue "$requeue") own=() from=()
 for item in ${common[@]+"${common[@]}"}; do shared+=(--set "$item"); done
 for item in ${set[@]+"${set[@]}"}; do own+=(--set "$item"); done
-chain=$(python3 -m sslspk.bin.show_config --conf "$conf" --chain)
+[ "$chain" != - ] || chain=$(python3 -m sslspk.bin.show_config --conf "$conf" --chain)
 for earlier in $chain; do
   before=$(dirname "$exp")/$earlier$part
   steps/train.sh --conf "$(dirname "$conf")/$earlier.yaml" "${shared[@]}" "${from[@]}" "$data" "$before"

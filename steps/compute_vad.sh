@@ -28,7 +28,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 options=(--feats-conf "$feats_conf")
 [ -z "$conf" ] || options+=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
-known=$(python3 -m sslspk.bin.compute_vad options "${options[@]}")
+archives_options compute_vad "${options[@]}"
 archives_begin compute_vad vad "$known" "" utt2dur
 
 launch "$cmd" JOB=1:"$jobs" "$log/compute_vad.$JOB.log" \

@@ -25,7 +25,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 options=()
 [ -z "$conf" ] || options+=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
-known=$(python3 -m sslspk.bin.make_feats options ${options[@]+"${options[@]}"})
+archives_options make_feats ${options[@]+"${options[@]}"}
 archives_begin make_feats feats "$known" "compress=$compress" utt2dur utt2num_frames
 rm -f "$data/utt2num_frames"   # it counts the frames of the old features
 

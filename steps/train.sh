@@ -29,10 +29,13 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 options=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 [ -z "$init_from" ] || options+=(--init-from "$init_from")
+finished=("$exp" "train ${options[*]@Q} $(done_conf "$conf")" "$data" ${init_from:+"$init_from"} -- "$exp"/{final.pt,config.yaml})
 stop_if_finished() {   # nothing to do, unless the options are others (then one sentence says so) or the model is damaged
   [ -s "$exp/final.pt" ] || return 0
+  if done_fresh "${finished[@]}" > /dev/null; then echo "$exp/final.pt is finished; nothing to do."; exit 0; fi
   local status=0
   python3 -m sslspk.bin.train --finished "${options[@]}" "$data" "$exp" || status=$?
+  if [ "$status" -eq 0 ] && [ -w "$exp" ]; then done_mark "${finished[@]}"; fi
   [ "$status" -eq 3 ] || exit "$status"
 }
 stop_if_finished
@@ -57,4 +60,5 @@ launch "$cmd" "${job[@]}" "$log" "${program[@]}" "${options[@]}" "$data" "$exp" 
 [ "$status" -le 128 ] || [ ! -f "$exp/.stopped" ] || status=99   # the launcher was stopped, and the training saved
 [ "$status" -eq 0 ] || exit "$status"
 [ -s "$exp/final.pt" ] || die "$exp/final.pt was not written; see ${log/"$JOB"/*}, then run the same command again."
+done_mark "${finished[@]}"
 echo "$0: wrote $exp/final.pt"

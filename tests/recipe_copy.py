@@ -47,6 +47,34 @@ def sh(recipe: Path, *words: object, **options) -> subprocess.CompletedProcess:
                           check=False, timeout=900, **options)
 
 
+WITNESS = """import os, sys
+
+def note(text):
+    with open(os.environ["WITNESS"], "a") as file:
+        file.write(text + chr(10))
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "torch":
+            note("torch in " + " ".join(sys.orig_argv))
+
+sys.meta_path.insert(0, Finder)
+note("process " + " ".join(sys.orig_argv))
+"""
+
+
+def run_and_count(recipe: Path, folder: Path, *words: object) -> tuple[str, list[str], list[str]]:
+    """A command that must succeed: what it printed, the Python processes that it started, and those that imported torch."""
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(WITNESS)
+    notes = folder / "notes"
+    notes.write_text("")
+    said = run(recipe, "env", f"PYTHONPATH={folder}", f"WITNESS={notes}", *words)
+    lines = notes.read_text().splitlines()
+    return said, [line for line in lines if line.startswith("process ")], [line for line in lines if line.startswith("torch ")]
+
+
 def kill_when(path: Path, recipe: Path, words: Sequence[object]) -> None:
     """Start the command and kill -9 all of its processes as soon as `path` exists."""
     process = subprocess.Popen([str(word) for word in words], cwd=recipe, env=environment(), start_new_session=True,

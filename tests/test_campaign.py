@@ -31,7 +31,7 @@ def test_nothing_is_lost_and_what_is_lost_would_be_told(tmp_path):
     assert found["counts"] == {"survived": len(PAIRS), "lost": 0, "hung": 0, "missed": 0}
     assert f"{len(PAIRS)} faults: {len(PAIRS)} survived" in done.stdout
     stamps = tmp_path / "code/utils/done.sh"   # steps that never look at what they once wrote
-    stamps.write_text(stamps.read_text().replace("_done_fresh() {", "_done_fresh() { [ -f \"$1/.done\" ]; return; "))
+    stamps.write_text(stamps.read_text().replace("done_fresh() {", "done_fresh() { [ -f \"$1/.done\" ]; return; "))
     broken, found = campaign(tmp_path, "lost output:augment", "cut output:augment", "blank output:augment")
     assert broken.returncode == 1 and found["counts"]["lost"], broken.stdout[-3000:]
     assert "lost: " in broken.stdout and "different from the undisturbed run: data_mini/augment/" in broken.stdout

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import recipe_copy
-from recipe_copy import SMALL, SYNTH, VOXCELEB, overrides, run, sh, snapshot
+from recipe_copy import SMALL, SYNTH, VOXCELEB, overrides, run, run_and_count, sh, snapshot
 
 from sslspk.config import read_yaml
 from sslspk.io import ark, datadir, table
@@ -49,7 +49,8 @@ def test_wave_road(tmp_path, monkeypatch):
     check_table(recipe)
     check_extraction(recipe)
     before = snapshot(recipe)
-    again = run(recipe, *MINI, "2", "--system", "dino_tdnn", *overrides(*SMALL))
+    again, started, heavy = run_and_count(recipe, tmp_path / "witness", *MINI, "2", "--system", "dino_tdnn", *overrides(*SMALL))
+    assert len(started) <= 6 and not heavy, started + heavy   # nothing to do costs next to nothing
     assert again.count("skipped") == 3 + 4 + 1 + 3 + 6 and "nothing to do" in again   # corpora, data, statistics, embeddings, scores
     assert snapshot(recipe) == before
     assert "step 3" in (recipe / "exp_mini/dino_tdnn/log/train.log").read_text()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import recipe_copy
 import torch
-from recipe_copy import kill_when, overrides, run, sh, snapshot
+from recipe_copy import kill_when, overrides, run, run_and_count, sh, snapshot
 
 from sslspk.io import datadir, predictions, table
 from sslspk.train import checkpoint
@@ -105,16 +105,20 @@ def test_iemocap_from_scratch(tmp_path, monkeypatch):
     line = rows(said)["scratch_once_session"]
     assert line["seeds"] == "1" and line[UA].startswith(f"{row['ua_percent']:.2f} (")
     assert [line[key] for key in ("from", "trained", "items", "decided by", "labels used")] == ["none", "all", "88", "utterance", "emotion"]
-    check_rerun(recipe, exp)
+    check_rerun(recipe, exp, tmp_path / "witness")
     run(recipe, *IEMOCAP, "--folds", "speaker", "--stage", "2", "--stop-stage", "2")
     check_folds(recipe / "data_mini/folds_speaker", data, 10)
 
 
-def check_rerun(recipe, exp):
+def check_rerun(recipe, exp, witness):
     before = snapshot(recipe)
-    again = run(recipe, *IEMOCAP, *SMALL)
-    assert snapshot(recipe) == before
-    assert "IEMOCAP is there already, skipped" in again and again.count("is up to date, skipped") == 2   # audio, result
+    again, started, heavy = run_and_count(recipe, witness, *IEMOCAP, *SMALL)
+    assert len(started) <= 6 and not heavy and snapshot(recipe) == before, started + heavy
+    assert "IEMOCAP is there already, skipped" in again and again.count("is up to date, skipped") == 2   # audio, folds
+    (exp / ".done").unlink()   # as where the folds were trained and their scoring was stopped
+    again, started, heavy = run_and_count(recipe, witness, *IEMOCAP, *SMALL, "--stage", "3")
+    assert not heavy and snapshot(recipe) == before
+    assert again.count("is up to date, skipped") == 1   # result
     for number in range(1, 6):
         assert "finished; nothing to do" in (exp / f"log/train.{number}.log").read_text()
         assert "is up to date, skipped" in (exp / f"log/classify.{number}.log").read_text()

@@ -1,6 +1,7 @@
 # Sourced by the steps that turn DATA/wav.scp into archives and one table of DATA: what comes before and after their jobs.
 #
-#     archives_begin make_feats feats "$options" "" utt2dur   # ends the script where nothing has changed; sets `jobs` and `ark`
+#     archives_options make_feats --conf "$conf"              # checks the options, and sets `known`
+#     archives_begin make_feats feats "$known" "" utt2dur     # ends the script where nothing has changed; sets `jobs` and `ark`
 #     $cmd JOB=1:"$jobs" ... "$data/split$jobs/JOB" "$ark.JOB.ark" "$ark.JOB.scp"
 #     archives_end utt2dur utt2num_frames                     # the tables that a job writes beside its scp
 #
@@ -14,6 +15,22 @@ _archives_find() {  # sets `_made`: the archives of this DATA (another one of th
   for path in "$ark".*.ark; do
     if [[ ${path#"$ark."} =~ ^[0-9]+\.ark$ ]]; then _made+=("$path"); fi
   done
+}
+
+archives_options() {  # PROGRAM [--conf YAML | --feats-conf YAML | --set KEY=VALUE]...: sets `known` to all of them and their defaults in
+  # one line, as PROGRAM says it. What it said is kept, so that a rerun need not ask.
+  local asked was= kept=$data/.$1/options files=() words=("${@:2}") i
+  for i in "${!words[@]}"; do
+    if [[ ${words[i]} == --*conf ]]; then files+=("${words[i + 1]}"); fi
+  done
+  asked=$(_done_md5 "${*:2} $(done_conf ${files[@]+"${files[@]}"})" "$(dirname "${BASH_SOURCE[0]}")/../sslspk/features/config.py")
+  if [ -s "$kept" ] && { read -r was; read -r known; } < "$kept" && [ "$was" = "$asked" ]; then return; fi
+  known=$(python3 -m "sslspk.bin.$1" options "${@:2}")
+  if [ -w "$data" ]; then
+    mkdir -p "$data/.$1"
+    printf '%s\n' "$asked" "$known" > "$kept.$$"
+    mv "$kept.$$" "$kept"
+  fi
 }
 
 archives_begin() {  # PROGRAM TABLE OPTIONS WORDS NAME...: TABLE is feats or vad; WORDS and OPTIONS are all that the result depends on;

@@ -47,7 +47,7 @@ _done_outputs_md5() {  # outputs...: that of their content, and of where the arc
   done 2> /dev/null | md5sum | cut -d' ' -f1
 }
 
-_done_fresh() {  # STAMP_DIR OPTIONS INPUT...: whether nothing has changed since done_mark; what has changed removes the stamp
+done_fresh() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: whether nothing has changed since done_mark; what has changed removes the stamp
   local stamp=$1/.done path outputs=() seen=false was now
   [ -f "$stamp" ] || return 1
   for path in "${@:3}"; do
@@ -70,9 +70,9 @@ _done_fresh() {  # STAMP_DIR OPTIONS INPUT...: whether nothing has changed since
 
 done_skip() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: true when the step has already been done with these; else STAMP_DIR is locked
   local path seen=false
-  if _done_fresh "$@"; then return 0; fi
+  if done_fresh "$@"; then return 0; fi
   done_lock "$1"
-  if _done_fresh "$@"; then return 0; fi   # by whoever had the lock
+  if done_fresh "$@"; then return 0; fi   # by whoever had the lock
   _done_outputs[$1]=
   for path in "${@:3}"; do
     if [ "$seen" = true ]; then _done_outputs[$1]+=$path$'\n'; fi

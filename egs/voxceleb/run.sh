@@ -54,9 +54,8 @@ done
 confs=${conf%/*} size=; [[ $system != *_short ]] || size=_short   # sizes of rounds, clusters and back-ends
 : "${cluster_conf:=$confs/cluster$size.yaml}"
 overrides=(); for item in "${set[@]}"; do overrides+=(--set "$item"); done
-config() { python3 -m sslspk.bin.show_config --conf "$conf" --set "data.road=$road" "${overrides[@]}" "$1"; }
-vad=$(config vad)
-weights=$(config --weights); config --chain > /dev/null   # a chain that cannot be is to be told now
+said=$(python3 -m sslspk.bin.show_config --conf "$conf" --set "data.road=$road" "${overrides[@]}" --weights --chain vad)
+{ read -r weights; read -r chain; read -r vad; } <<< "$said"
 part=${speakers:+_spk$speakers}${hours:+_${hours}h} train_data=$data/${train}_dev
 exp=$exps/$system$part${tag:+_$tag} whole=${train_data}_packed; [ "$vad" = false ] || whole=${train_data}_vad
 packed=$whole$part own=$whole${part}_$(basename "$exp")
@@ -93,8 +92,8 @@ noises=() from=$packed; [ "$road" = wave ] || from=$own   # on the wave road noi
 [ "$road" = feats ] || [ ! -f $data/augment/.done ] || noises=(--common "augment.dir=$data/augment")
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
-  local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${machines[@]}" --conf "$conf" --common "data.road=$road" "${noises[@]}" \
-    "${overrides[@]}" --part "$part" "$from" "$exp"
+  local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${machines[@]}" --conf "$conf" --chain "$chain" --common "data.road=$road" \
+    "${noises[@]}" "${overrides[@]}" --part "$part" "$from" "$exp"
 fi
 
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then

@@ -1,7 +1,8 @@
 """Print a system's configuration, or one part of it: `python3 -m sslspk.bin.show_config --conf conf/dino_ecapa.yaml features`.
 
 A part that is a group is printed as YAML, a single value as itself; the whole file's defaults and overrides are resolved.
---weights prints the encoders that a recipe evaluates, --chain the systems that `after` says must be trained first, oldest first.
+--weights prints the encoders that a recipe evaluates, --chain the systems that `after` says must be trained first, oldest first:
+a line each, and a third one for a KEY, so that a recipe learns all three from one process.
 """
 import argparse
 from pathlib import Path
@@ -19,17 +20,22 @@ def main() -> int:
     parser.add_argument("--chain", action="store_true", help="print the systems to be trained before this one")
     args = parser.parse_args()
 
-    from sslspk import plain_yaml
     from sslspk.config import load
     from sslspk.train.config import SystemConfig
     config = load(SystemConfig, args.conf, args.set, under=of_model(args.on) if args.on and args.on.endswith(".pt") else args.on)
     if args.weights:
         from sslspk.methods.config import weights
         print(*weights(config.method))
-        return 0
     if args.chain:
         print(*chain(Path(args.conf), config.after))
-        return 0
+    if args.key or not (args.weights or args.chain):
+        _show(config, args)
+    return 0
+
+
+def _show(config, args: argparse.Namespace) -> None:
+    """Print all of it, or the part that is called args.key."""
+    from sslspk import plain_yaml
     part = config.model_dump(mode="json")
     for name in args.key.split(".") if args.key else ():
         if not isinstance(part, dict) or name not in part:
@@ -39,7 +45,6 @@ def main() -> int:
         print(plain_yaml.dump(part), end="")
     else:
         print(str(part).lower() if isinstance(part, bool) else part)
-    return 0
 
 
 def of_model(path: str) -> dict:

@@ -11,6 +11,7 @@ import multiprocessing.connection
 import os
 import re
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from sslspk.io import audio, decode, files, riff
 RATE = 16000
 FORMATS = (".wav", ".flac", ".m4a")  # in order of preference, where one recording is there in several
 CHUNK = 16
+SOON = 1.0   # seconds; a corpus that is done by then needs no further processes
 SPAN_SLACK = 0.2  # seconds by which a part may reach beyond the end of its recording
 ORIGIN = re.compile(r"from (\d+) Hz, (\d+) channels?")
 
@@ -65,17 +67,27 @@ class Options(NamedTuple):
 
 
 def survey(sources: Sequence[Source], opts: Options) -> list[Outcome]:
-    """`examine` for each recording, over `opts.nj` processes and with a progress bar on a terminal."""
+    """`examine` for each recording, with a progress bar on a terminal: here for SOON seconds, then over `opts.nj` processes."""
     from tqdm import tqdm
-    look = functools.partial(examine, opts=opts)
-    bar = functools.partial(tqdm, total=len(sources), unit="file", disable=None)
-    if opts.nj == 1 or len(sources) < 2 * CHUNK:
-        return list(bar(map(look, sources)))
+    with tqdm(total=len(sources), unit="file", disable=None) as bar:
+        found, end = [], time.monotonic() + SOON
+        while len(found) < len(sources) and (opts.nj == 1 or len(sources) - len(found) < 2 * CHUNK or time.monotonic() < end):
+            found.append(examine(sources[len(found)], opts))
+            bar.update()
+        return found + _in_processes(sources[len(found):], opts, bar) if len(found) < len(sources) else found
+
+
+def _in_processes(sources: Sequence[Source], opts: Options, bar) -> list[Outcome]:
+    """`examine` for each, over `opts.nj` processes."""
+    found = []
     # Spawned, not forked: a forked worker would keep its siblings' pipes open and outlive a parent that is killed.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(opts.nj, context, initializer=_end_with_parent) as pool:
         try:
-            return list(bar(pool.map(look, sources, chunksize=CHUNK)))
+            for outcome in pool.map(functools.partial(examine, opts=opts), sources, chunksize=CHUNK):
+                found.append(outcome)
+                bar.update()
+            return found
         except BrokenProcessPool as err:
             raise InputError("a process that reads recordings was killed, perhaps for want of memory; run the same "
                              "command again with a smaller --nj, it goes on where it stopped.") from err

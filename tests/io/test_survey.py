@@ -54,7 +54,9 @@ def test_a_copy_remembers_what_it_was_made_of(tmp_path, form):
     assert second == first._replace(how="kept")
 
 
-def test_processes_keep_the_order(tmp_path):
+@pytest.mark.parametrize("soon", [0, 0.005, 60])
+def test_processes_keep_the_order(tmp_path, monkeypatch, soon):
+    monkeypatch.setattr("sslspk.io.survey.SOON", soon)
     sources = []
     for number in range(40):
         path = tmp_path / f"{number}.wav"
