@@ -43,7 +43,7 @@ done_lock "$exp"
 stop_if_finished   # by whoever had the lock
 utils/validate_data_dir.sh --no-feats --no-wav "$data"
 [ "$ngpu" -gt 0 ] || export SSLSPK_DEVICE=cpu
-job=(--gpu "$ngpu") log=$exp/log/train.log logs=("$exp/log/train.log") program=(python3 -m sslspk.bin.train --ranks "$ranks")
+job=(--gpu "$ngpu") log=$exp/log/train.log logs=("$exp/log/train.log") program=(python3 -m sslspk.bin.train --ngpu "$ngpu" --ranks "$ranks")
 [ "$requeue" = false ] || job+=(--requeue true)
 if [ "$nodes" -gt 1 ]; then
   job+=(--together true JOB=1:"$nodes")   # all at once, or they wait in vain; they end and come back together

@@ -14,7 +14,7 @@ from sslspk.errors import entry
 AGAIN = 3   # exit status
 
 
-def main() -> int:
+def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA", help="data directory: packed wav.scp, or feats.scp")
     parser.add_argument("exp", type=Path, metavar="EXP", help="where the run lives")
@@ -23,11 +23,18 @@ def main() -> int:
     parser.add_argument("--init-from", metavar="MODEL", help="final.pt whose encoder the training starts from")
     parser.add_argument("--finished", action="store_true",
                         help=f"train nothing: exit 0 where EXP/final.pt is this run's, {AGAIN} where it is missing or damaged")
-    parser.add_argument("--ranks", type=int, default=1, help="processes on this machine, one per GPU (default %(default)s)")
+    parser.add_argument("--ngpu", type=int, default=0, help="GPUs that this machine must have (default: what there is is used)")
+    parser.add_argument("--ranks", type=int, help="processes on this machine, one per GPU (default: as many as --ngpu, at least 1)")
     parser.add_argument("--nodes", type=int, default=1, help="machines, each with that many processes (default %(default)s)")
     parser.add_argument("--node", type=int, default=1, help="which of them this is, from 1 on")
     parser.add_argument("--wait", type=float, default=60.0, help="minutes that nodes wait for each other (default %(default)s)")
+    return parser
+
+
+def main() -> int:
+    parser = options()
     args = parser.parse_args()
+    args.ranks = max(args.ngpu, 1) if args.ranks is None else args.ranks
     if min(args.ranks, args.nodes) < 1 or not 1 <= args.node <= args.nodes:
         parser.error(f"--ranks {args.ranks} --nodes {args.nodes} --node {args.node}: all are from 1 on, and --node no more than --nodes")
 
@@ -41,7 +48,8 @@ def main() -> int:
     if args.finished:
         return AGAIN
 
-    from sslspk.train import failures
+    from sslspk.train import distributed, failures
+    distributed.require_gpus(args.ngpu)
     if "RANK" not in os.environ:
         if args.node == 1:
             (args.exp / failures.STOPPED).unlink(missing_ok=True)

@@ -6,6 +6,7 @@ With --together true one that fails ends its siblings in the same way, as they w
 When this program is itself killed with -9, a small forked watchdog kills its jobs, so that none goes on unseen.
 """
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,12 +67,14 @@ class Local:
                                  f"{self.per_job * jobs} GPUs at once, but this machine has {len(self.free_gpus)}; ask for fewer jobs or "
                                  "GPUs, or run them in a batch system.")
             return jobs
+        if self.per_job and gpus_are_known():
+            needed = self.per_job * min(limit or 1, jobs)
+            if needed > len(self.free_gpus):
+                raise InputError(f"GPUs asked for: {needed} (--gpu {self.per_job}), but this machine has {len(self.free_gpus)}; ask for "
+                                 "fewer (--ngpu; 0: the CPU), or run where there are as many.")
+            return min(limit or jobs, len(self.free_gpus) // self.per_job)
         if self.per_job:
-            slots = len(self.free_gpus) // self.per_job
-            if not slots:
-                print(f"{self.request.program}: warning: --gpu {self.per_job} but this machine has "
-                      f"{len(self.free_gpus)} GPUs; the jobs run one at a time.", file=sys.stderr)
-            return min(limit or jobs, max(slots, 1))
+            return 1   # whether there are as many the job has to tell
         cores = len(os.sched_getaffinity(0))
         # A few jobs more than cores run together rather than leave a last one to run alone.
         return limit or (jobs if jobs < 1.4 * cores else cores)
@@ -151,6 +154,12 @@ class Local:
         while time.monotonic() < end and any(group in self.running for _, _, group in running()):
             sleep(0.05)
         self._signal_all(signal.SIGKILL)
+
+
+def gpus_are_known() -> bool:
+    """Whether visible_gpus tells all: a machine may have GPUs that nvidia-smi does not list, or no nvidia-smi."""
+    others = ("/dev/kfd", "/dev/dxg", "/dev/nvidia0", "/dev/nvidiactl")
+    return "CUDA_VISIBLE_DEVICES" in os.environ or bool(shutil.which("nvidia-smi")) or not any(map(os.path.exists, others))
 
 
 def visible_gpus() -> list[str]:

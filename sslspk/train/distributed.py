@@ -35,6 +35,14 @@ def init(timeout_seconds: int) -> torch.device:
     return device
 
 
+def require_gpus(wanted: int) -> None:
+    """InputError where this machine, or what this job may see of it, has fewer GPUs: a training would go on on its CPU."""
+    found = torch.cuda.device_count() if os.environ.get("SSLSPK_DEVICE", "cuda") != "cpu" else 0
+    if wanted > found:
+        raise InputError(f"--ngpu {wanted}: {os.uname().nodename} has {found} GPUs for this job; ask for fewer (0: train on the CPU), or "
+                         "run where there are as many.")
+
+
 def _die_with_parent() -> None:
     """Have this rank killed when the agent that started it is gone: torch gives each rank a session of its own, where nobody finds it."""
     if sys.platform == "linux":

@@ -180,11 +180,21 @@ def test_each_gpu_job_has_gpus_of_its_own(tmp_path):
     assert len(used) >= 2 and all(len(gpus.split(",")) == 2 for gpus in used)
 
 
-def test_asking_for_gpus_without_any_warns_and_runs_one_at_a_time(tmp_path):
-    (tmp_path / "s.sh").write_text("mkdir busy && sleep 0.05 && rmdir busy\n")
-    result = run(tmp_path, "--gpu", "1", "JOB=1:3", "l.JOB", "bash", "s.sh", CUDA_VISIBLE_DEVICES="")
-    assert result.returncode == 0
-    assert "this machine has 0 GPUs" in result.stderr
+@pytest.mark.parametrize(("words", "visible", "needed"), [
+    (("--gpu", "1", "l"), "", 1),
+    (("--gpu", "4", "l"), "0,1", 4),
+    (("--gpu", "1", "--max-jobs-run", "4", "JOB=1:5", "l.JOB"), "0,1", 4),
+    (("--gpu", "2", "--max-jobs-run", "9", "JOB=1:2", "l.JOB"), "0,1,2", 4),
+])
+def test_more_gpus_than_there_are_is_refused(tmp_path, words, visible, needed):
+    result = run(tmp_path, *words, "touch", "ran", CUDA_VISIBLE_DEVICES=visible)
+    assert result.returncode == 1 and result.stderr.count("\n") == 1 and not (tmp_path / "ran").exists()
+    assert f"GPUs asked for: {needed} " in result.stderr and f"this machine has {len(visible.split(',')) * bool(visible)}" in result.stderr
+
+
+def test_fewer_gpus_than_jobs_are_shared(tmp_path):
+    result = run(tmp_path, "--gpu", "1", "--max-jobs-run", "4", "JOB=1:2", "l.JOB", "touch", "ran", CUDA_VISIBLE_DEVICES="0,1")
+    assert result.returncode == 0 and (tmp_path / "ran").exists()
 
 
 def start_and_list(folder: Path, script: str) -> tuple[subprocess.Popen, list[int]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from recipe_copy import VOXCELEB
 from tones import command, merged, run, weights, words_of
 from torch.distributed.elastic.rendezvous import RendezvousConnectionError
 from waiting import wait_for
@@ -31,6 +32,28 @@ def conf_file(folder, **changes):
 
 def start(*words, **environment):
     return subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**CPU, **environment})
+
+
+@pytest.mark.parametrize("words", [("--ngpu", 4), ("--ngpu", 1), ("--ngpu", 2, "--ranks", 4)])
+def test_gpus_that_are_not_there_are_not_replaced_by_the_cpu(data, tmp_path, monkeypatch, words):
+    from sslspk.bin import train
+    monkeypatch.setattr(sys, "argv", ["train.py", *map(str, words), "--conf", str(conf_file(tmp_path)), str(data), str(tmp_path / "exp")])
+    monkeypatch.setenv("SSLSPK_DEVICE", "cpu")
+    with pytest.raises(InputError, match=f"--ngpu {words[1]}: .* has 0 GPUs for this job"):
+        train.main()
+    assert not (tmp_path / "exp").exists()
+
+
+def test_the_step_asks_for_its_gpus_where_the_job_runs(data, tmp_path):
+    """No launcher that counts GPUs stands between."""
+    launcher = tmp_path / "launch"
+    launcher.write_text("#!/bin/bash\nwhile [[ $1 == --* ]]; do shift 2; done\nshift\nbash -c \"$*\"\n")
+    launcher.chmod(0o755)
+    done = subprocess.run(["steps/train.sh", "--cmd", launcher, "--ngpu", "4", "--conf", conf_file(tmp_path), data, tmp_path / "exp"],
+                          cwd=VOXCELEB, env={**CPU, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}, text=True,
+                          capture_output=True, check=False)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "--ngpu 4: " in done.stderr and "has 0 GPUs" in done.stderr
+    assert not (tmp_path / "exp/final.pt").exists()
 
 
 def ranks_of(process):
