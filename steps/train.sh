@@ -56,6 +56,7 @@ for old in "${logs[@]}"; do [ ! -f "$old" ] || mv "$old" "${old%.log}.$(date +%Y
 echo "$0: training into $exp (log: ${log/"$JOB"/*})"
 rm -f "$exp/.stopped"
 status=0
+trap : USR2   # what becomes of a training that is stopped is told below
 launch "$cmd" "${job[@]}" "$log" "${program[@]}" "${options[@]}" "$data" "$exp" || status=$?
 [ "$status" -le 128 ] || [ ! -f "$exp/.stopped" ] || status=99   # the launcher was stopped, and the training saved
 [ "$status" -eq 0 ] || exit "$status"

@@ -1,4 +1,5 @@
 """A recipe directory of its own for a test: run.sh and conf/ copied, code linked, commands run as a user types them."""
+import contextlib
 import hashlib
 import os
 import shutil
@@ -8,6 +9,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from sslspk.launch.processes import running
 
 ROOT = Path(__file__).resolve().parent.parent
 VOXCELEB = ROOT / "egs/voxceleb"
@@ -82,7 +85,10 @@ def kill_when(path: Path, recipe: Path, words: Sequence[object]) -> None:
     while not path.exists():
         assert process.poll() is None, f"it ended with {process.returncode} before {path}"
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
+    while left := [one.pid for one in running() if one.session == process.pid]:   # scripts have process groups of their own
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     process.wait()
 
 

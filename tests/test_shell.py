@@ -231,10 +231,14 @@ def test_a_second_command_waits_for_the_jobs_of_the_first_even_when_its_shell_wa
     assert first.stdout.readline() == "started\n"
     second = subprocess.Popen(["bash", "s.sh"], **start)
     told = second.stderr.readline()
-    assert f"out is being written by process {first.pid} on " in told and "waiting" in told
+    assert f"out is being written by process {first.pid} (bash s.sh) on {os.uname().nodename};" in told and "waiting" in told
     sleeper(tmp_path)
     first.kill()
     first.wait()
+    third = subprocess.Popen(["bash", "s.sh"], **start)
+    assert f"by process {sleeper(tmp_path)} (sleep 600) on " in third.stderr.readline()   # what holds it now, not what wrote its name there
+    third.kill()
+    third.wait()
     (tmp_path / "started").unlink()
     assert second.poll() is None and not (tmp_path / "started").exists()
     os.kill(sleeper(tmp_path), signal.SIGKILL)   # now nobody is at work there

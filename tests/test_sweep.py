@@ -54,7 +54,7 @@ def test_a_training_that_saved_ends_its_task_with_99(recipe):
 
 def trainings(exp):
     """Process ids of the programs that train into `exp`."""
-    words = {pid: words_of(pid) for pid, _, _ in running()}
+    words = {pid: words_of(pid) for pid, *_ in running()}
     return [pid for pid, line in words.items() if line[2:3] == ["sslspk.bin.train"] and line[-1] == str(exp)]
 
 

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from sslspk.errors import InputError, entry
-from sslspk.io.files import alone
+from sslspk.io.lock import alone
 
 STAMP = ".synth.json"
 Jobs = list[Callable[[], float]]

@@ -93,12 +93,16 @@ done_lock() {  # DIR: from here on others wait that want to write DIR, until thi
   local status=0
   flock -n -E 75 "$fd" 2> /dev/null || status=$?
   if [ "$status" -eq 75 ]; then
-    echo "$0: $1 is being written by $(cat "$file"); waiting for its end" >&2
+    echo "$0: $1 is being written by $(_done_holder "$file"); waiting for its end" >&2
     flock "$fd"
   elif [ "$status" -ne 0 ]; then
     echo "$0: warning: no file can be locked in $1; see to it that no other command writes there." >&2
   fi
-  echo "process $$ on $(uname -n) since $(date '+%F %T')" > "$file"
+  echo "process $$ ($0) on $(uname -n) since $(date '+%F %T')" > "$file"
+}
+
+_done_holder() {  # FILE: who holds the lock on it
+  PYTHONPATH=$(dirname "${BASH_SOURCE[0]}")/.. python3 -c 'import sys; from sslspk.io.lock import holder; print(holder(sys.argv[1]))' "$1"
 }
 
 done_mark() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: call it last, when every output is whole; without -- they are done_skip's
@@ -116,6 +120,7 @@ done_mark() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: call it last, when e
   done
   mkdir -p "$1"
   [ "$seen" = true ] || [ -z "${_done_outputs[$1]-}" ] || mapfile -t outputs < <(printf '%s' "${_done_outputs[$1]}")
+  find "$1" -maxdepth 1 -name '.done.[0-9]*' -mmin +10 -delete   # of one that was killed here
   if ! { { _done_md5 "${@:2}"; _done_outputs_md5 ${outputs[@]+"${outputs[@]}"}; } > "$1/.done.$$" && mv -f "$1/.done.$$" "$1/.done"; }; then
     echo "$0: error: cannot write $1/.done; free some space or check the permissions, then run the same command again." >&2
     return 1

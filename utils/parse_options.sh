@@ -15,6 +15,7 @@ if [ ! -f "$_po_script" ]; then
   echo "$0: error: parse_options.sh reads the options from the script that sources it; put these lines in a file." >&2
   exit 1
 fi
+. "$(dirname "${BASH_SOURCE[0]}")/signals.sh"
 _po_names=()
 _po_notes=()
 _po_quote=  # the quote that a help_message of several lines still waits for

@@ -2,10 +2,10 @@
 import contextlib
 import errno
 import fcntl
+import glob
 import hashlib
 import os
 import stat
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,7 +17,9 @@ from sslspk.errors import InputError, named, shown, unreadable
 MAX_OPEN = 64
 IN_SCP = "check the path in the scp file"
 OFFSET_DIGITS = 18   # any more would not fit into 63 bits, and belong to a file's name
+OLD = 86400.0   # seconds
 _open_files: dict[str, "SharedFile"] = {}
+_tidied: set[tuple[str, str]] = set()   # folder and name of the files whose litter was looked for
 
 
 @contextlib.contextmanager
@@ -31,10 +33,10 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
     folder, name = os.path.split(path)
     if folder:
         os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:12]}.tmp")
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    _remove_litter(folder or ".", name)
+    temporary, opened = _open_temporary(folder, name, mode)
     try:
-        with open(temporary, mode.replace("w", "x"), **text) as file:
+        with opened as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -50,26 +52,36 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
     _sync_folder(folder or ".")
 
 
-@contextlib.contextmanager
-def alone(folder: str | os.PathLike) -> Iterator[None]:
-    """Hold a folder against other programs that would write it, as done_lock of utils/done.sh does; wait for one that is at work there."""
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, ".busy"), "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            print(f"{os.fspath(folder)} is being written by {file.read().strip()}; waiting for its end", file=sys.stderr)
+def _open_temporary(folder: str, name: str, mode: str) -> tuple[str, IO]:
+    """A new file for atomic_write, locked while it is open, by which others know that its writer lives."""
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    while True:
+        temporary = os.path.join(folder, f".{name}.{_host_digits()}{uuid.uuid4().hex[:8]}.tmp")
+        file = open(temporary, mode.replace("w", "x"), **text)  # noqa: SIM115
+        with contextlib.suppress(OSError):   # not every file system has locks
             fcntl.flock(file, fcntl.LOCK_EX)
-        sign(file)
-        yield
+        if os.fstat(file.fileno()).st_nlink:
+            return temporary, file
+        file.close()   # taken for litter before it was locked
 
 
-def sign(file: IO) -> None:
-    """Write into a lock file (opened with a+) who holds it, for those who meet it."""
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {os.uname().nodename} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-    file.flush()
+def _remove_litter(folder: str, name: str) -> None:
+    """Remove what atomic_write of this file left where its process was killed; looked for once in a process.
+
+    Locks may not reach other machines: what these left has to be old besides.
+    """
+    if (folder, name) in _tidied:
+        return
+    _tidied.add((folder, name))
+    for path in glob.glob(os.path.join(glob.escape(folder), f".{glob.escape(name)}.????????????.tmp")):
+        with contextlib.suppress(OSError), open(path, "r+b") as left:   # its writer lives, or it is not ours to remove
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path[-16:-12] == _host_digits() or time.time() - os.fstat(left.fileno()).st_mtime > OLD:
+                os.unlink(path)
+
+
+def _host_digits() -> str:
+    return hashlib.md5(os.uname().nodename.encode(), usedforsecurity=False).hexdigest()[:4]
 
 
 def _sync_folder(folder: str) -> None:

@@ -5,6 +5,7 @@ SIGHUP ends them all: SIGTERM first, so that a training can save, SIGKILL after 
 With --together true one that fails ends its siblings in the same way, as they wait for it.
 When this program is itself killed with -9, a small forked watchdog kills its jobs, so that none goes on unseen.
 """
+import contextlib
 import os
 import shutil
 import signal
@@ -143,15 +144,21 @@ class Local:
             self.failed[job.number] = code if code > 0 else 128 - code
 
     def _signal_all(self, number: int) -> None:
-        """Signal every process of every running job."""
+        """SIGTERM to the running jobs, whose scripts pass it on to process groups of their own; SIGKILL to every process of theirs."""
+        if number == signal.SIGKILL:
+            _kill_sessions(set(self.running))
+            return
         for pid in self.running:
-            _signal_group(pid, number)
+            try:
+                os.killpg(pid, number)
+            except ProcessLookupError:
+                continue  # it has ended in the meantime
 
     def _end_all(self, sleep: Callable[[float], None]) -> None:
         """SIGTERM for every process of every running job, time to save, SIGKILL."""
         self._signal_all(signal.SIGTERM)
         end = time.monotonic() + self.grace
-        while time.monotonic() < end and any(group in self.running for _, _, group in running()):
+        while time.monotonic() < end and any(one.session in self.running for one in running()):
             sleep(0.05)
         self._signal_all(signal.SIGKILL)
 
@@ -191,16 +198,17 @@ def _start_watchdog() -> int:
     with open(read_end) as messages:
         for message in messages:
             (alive.add if message[0] == "+" else alive.discard)(int(message[1:]))
-    for pid in alive:
-        _signal_group(pid, signal.SIGKILL)
+    _kill_sessions(alive)
     os._exit(0)
 
 
-def _signal_group(group: int, number: int) -> None:
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return  # it has ended in the meantime
+def _kill_sessions(sessions: set[int]) -> None:
+    """SIGKILL to every process of these sessions, also to those that are being started meanwhile."""
+    while left := [one.pid for one in running() if one.session in sessions]:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):   # it has ended in the meantime
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
 
 
 def main() -> int:

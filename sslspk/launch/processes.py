@@ -1,15 +1,25 @@
 """The processes of this machine, as /proc tells of them. Standard library only."""
 import os
 from collections.abc import Iterator
+from typing import NamedTuple
 
 
-def running() -> Iterator[tuple[int, int, int]]:
-    """(process id, parent, process group) of each. A zombie that nobody has buried yet does not count."""
+class Process(NamedTuple):
+    """A process by its id, with those of its parent, its process group and its session."""
+
+    pid: int
+    parent: int
+    group: int
+    session: int
+
+
+def running() -> Iterator[Process]:
+    """Each of them. A zombie that nobody has buried yet does not count."""
     for name in filter(str.isdecimal, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat", errors="replace") as file:
-                state, parent, group = file.read().rpartition(")")[2].split()[:3]
+                state, *numbers = file.read().rpartition(")")[2].split()[:4]
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we were looking
         if state != "Z":
-            yield int(name), int(parent), int(group)
+            yield Process(int(name), *map(int, numbers))

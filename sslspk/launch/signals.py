@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+AT_ONCE = 1.0   # seconds: what comes by several ways (its group, a script, a batch system) is one signal
 Result = TypeVar("Result")
 
 
@@ -15,7 +16,7 @@ class Signals:
     """`caught` is the first signal that asked for the end, or 0; `again` is called at once at each later one."""
 
     def __init__(self, again: Callable[[], None] = lambda: None):
-        self.caught, self.again = 0, again
+        self.caught, self.again, self.since = 0, again, 0.0
         self.unheard = self.waiting = False  # unheard: a signal has come that raised nothing so far
 
     def listen(self) -> None:
@@ -25,9 +26,11 @@ class Signals:
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: object) -> None:
+        if self.caught and time.monotonic() - self.since < AT_ONCE:
+            return
         if self.caught:
             self.again()
-        self.caught = self.caught or number
+        self.caught, self.since = self.caught or number, time.monotonic()
         self.unheard = True
         if self.waiting:
             self.check()

@@ -100,7 +100,7 @@ def _launch_config(ranks: int, nodes: int, node: int, address: str, identity: st
 def _pass_on_signals() -> None:
     """SIGTERM and SIGUSR1 go on to the ranks, for which torch's agent would leave no more than 30 s to save."""
     def pass_on(number, frame):
-        ranks = [pid for pid, parent, _ in running() if parent == os.getpid()]
+        ranks = [one.pid for one in running() if one.parent == os.getpid()]
         for pid in ranks:
             os.kill(pid, number)
         if not ranks:

@@ -17,7 +17,8 @@ from sslspk.errors import InputError
 from sslspk.features import specaug
 from sslspk.features.fbank import Extractor
 from sslspk.io import results
-from sslspk.io.files import atomic_write, sign
+from sslspk.io.files import atomic_write
+from sslspk.io.lock import holder, sign
 from sslspk.io.provenance import git_commit
 from sslspk.methods import build as build_method
 from sslspk.methods.base import Corpus, Method
@@ -183,10 +184,9 @@ def _claim(config: SystemConfig, exp: Path) -> None:
         try:
             fcntl.lockf(_claim.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)   # lockf, not flock: on NFS it holds between machines, too
         except OSError as err:
-            holder = (exp / ".lock").read_text().strip()
             if err.errno in (errno.EACCES, errno.EAGAIN):
-                raise InputError(f"{exp}: another training is at work there ({holder}); wait for it, stop it, or choose another "
-                                 "directory.") from None
+                raise InputError(f"{exp}: another training is at work there ({holder(str(exp / '.lock'))}); wait for it, stop it, "
+                                 "or choose another directory.") from None
             print(f"warning: no file can be locked in {exp} ({err.strerror}); see to it that no other training writes there.", flush=True)
         sign(_claim.lock)
         for left in (exp / "ckpt").glob(".*.tmp"):   # half-written when a run was killed

@@ -2,6 +2,8 @@
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -25,6 +27,44 @@ def test_the_name_appears_at_the_end_only(tmp_path):
         file.write("né\n")
         assert not path.exists()
     assert path.read_bytes() == "né\n".encode()
+
+
+WRITER = """import sys
+from sslspk.io import files
+with files.atomic_write(sys.argv[1]) as file:
+    file.write("half")
+    file.flush()
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_killed_write_is_tidied_up_by_the_next_and_a_living_one_left(tmp_path, monkeypatch):
+    path = tmp_path / "final.pt"
+    start = [sys.executable, "-c", WRITER, path], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    dead, living = (subprocess.Popen(start[0], **start[1]) for _ in range(2))
+    assert dead.stdout.readline() == living.stdout.readline() == b"writing\n"
+    dead.kill()
+    dead.wait()
+    assert len(list(tmp_path.glob(".final.pt.*.tmp"))) == 2
+    monkeypatch.setattr(files, "_tidied", set())
+    with files.atomic_write(path) as file:
+        file.write("whole")
+    assert len(list(tmp_path.glob(".final.pt.*.tmp"))) == 1 and path.read_text() == "whole"
+    living.communicate(timeout=60)
+    assert living.returncode == 0 and path.read_text() == "half" and os.listdir(tmp_path) == ["final.pt"]
+
+
+def test_what_another_machine_is_writing_is_left_until_it_is_old(tmp_path, monkeypatch):
+    other = hashlib.md5(b"another host").hexdigest()[:4]
+    fresh, old, namesake = (tmp_path / f".{name}.{other}{digits * 8}.tmp" for name, digits in (("a", "0"), ("a", "1"), ("b", "2")))
+    for left in (fresh, old, namesake):
+        left.write_text("half")
+        os.utime(left, (0, 0) if left != fresh else None)
+    monkeypatch.setattr(files, "_tidied", set())
+    with files.atomic_write(tmp_path / "a") as file:
+        file.write("whole")
+    assert sorted(os.listdir(tmp_path)) == sorted(["a", fresh.name, namesake.name])
 
 
 def test_permissions_follow_the_umask(tmp_path):

@@ -59,7 +59,7 @@ def test_the_step_asks_for_its_gpus_where_the_job_runs(data, tmp_path):
 def ranks_of(process):
     """Process ids of the ranks that an agent has started, by rank."""
     found = {}
-    for pid, parent, _ in running():
+    for pid, parent, *_ in running():
         if parent == process.pid:
             found |= {int(word.removeprefix("RANK=")): pid for word in words_of(pid, "environ") if word.startswith("RANK=")}
     return found

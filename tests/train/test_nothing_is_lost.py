@@ -269,4 +269,4 @@ def test_a_killed_worker_ends_the_program_in_one_sentence(data, tmp_path):
 
 def worker_of(pid):
     """The child of a training that runs the same program: its data worker."""
-    return next(child for child, parent, _ in running() if parent == pid and words_of(child) == words_of(pid))
+    return next(child for child, parent, *_ in running() if parent == pid and words_of(child) == words_of(pid))
