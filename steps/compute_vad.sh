@@ -6,6 +6,7 @@ nj=4                        # number of parallel jobs, and of archives
 conf=conf/vad.yaml          # Kaldi's VAD options, with underscores; "": Kaldi's own defaults
 set=()                      # KEY=VALUE, overrides the conf; may be repeated
 feats_conf=conf/mfcc.yaml   # the features whose first column is the energy, whatever DATA/feats.scp holds
+channel=first               # of recordings with several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
 allow_pipes=false           # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [options] DATA [LOGDIR [ARKDIR]]
 The energy is computed from the audio, so the result does not depend on DATA/feats.scp; there are as many frames as --feats-conf
@@ -29,11 +30,13 @@ options=(--feats-conf "$feats_conf")
 [ -z "$conf" ] || options+=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 archives_options compute_vad "${options[@]}"
-archives_begin compute_vad vad "$known" "" utt2dur
+chosen=
+[ "$channel" = first ] || chosen="channel=$channel"
+archives_begin compute_vad vad "$known" "$chosen" utt2dur
 
 launch "$cmd" JOB=1:"$jobs" "$log/compute_vad.$JOB.log" \
-  OMP_NUM_THREADS=1 python3 -m sslspk.bin.compute_vad extract "${options[@]}" --allow-pipes "$allow_pipes" \
-  "$data/split$jobs/$JOB" "$ark.$JOB.ark" "$ark.$JOB.scp"
+  OMP_NUM_THREADS=1 python3 -m sslspk.bin.compute_vad extract "${options[@]}" --channel "$channel" \
+  --allow-pipes "$allow_pipes" "$data/split$jobs/$JOB" "$ark.$JOB.ark" "$ark.$JOB.scp"
 tables=(utt2dur)
 [ -f "$data/feats.scp" ] || tables+=(utt2num_frames)   # which counts the frames of the features where there are any
 archives_end "${tables[@]}"

@@ -6,6 +6,7 @@ nj=4                   # number of parallel jobs, and of archives
 conf=conf/fbank.yaml   # Kaldi's options, with underscores; "": Kaldi's own defaults at 80 bins
 set=()                 # KEY=VALUE, overrides the conf; may be repeated
 compress=true          # true: one byte per value, as Kaldi's; false: float32
+channel=first          # of recordings with several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
 allow_pipes=false      # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [options] DATA [LOGDIR [ARKDIR]]
 Archives go to ARKDIR (default DATA/data), logs to LOGDIR (default DATA/log). Any bad recording stops the step.
@@ -26,10 +27,12 @@ options=()
 [ -z "$conf" ] || options+=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 archives_options make_feats ${options[@]+"${options[@]}"}
-archives_begin make_feats feats "$known" "compress=$compress" utt2dur utt2num_frames
+chosen=
+[ "$channel" = first ] || chosen=" channel=$channel"
+archives_begin make_feats feats "$known" "compress=$compress$chosen" utt2dur utt2num_frames
 rm -f "$data/utt2num_frames"   # it counts the frames of the old features
 
 launch "$cmd" JOB=1:"$jobs" "$log/make_feats.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.make_feats extract ${options[@]+"${options[@]}"} --compress "$compress" \
-  --allow-pipes "$allow_pipes" "$data/split$jobs/$JOB" "$ark.$JOB.ark" "$ark.$JOB.scp"
+  --channel "$channel" --allow-pipes "$allow_pipes" "$data/split$jobs/$JOB" "$ark.$JOB.ark" "$ark.$JOB.scp"
 archives_end utt2dur utt2num_frames

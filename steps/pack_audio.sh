@@ -6,9 +6,11 @@ nj=4               # number of parallel jobs, and of archives
 format=pcm         # pcm: a crop is one read; flac: half the space, but decoded at each read
 rate=16000         # samples per second in the archives; other rates are resampled
 vad=false          # true: cut out the frames that DATA/vad.scp marks as unvoiced
+channel=first      # of recordings with several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
 allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [options] DATA OUT
-Packs the first channel of every recording of DATA. OUT gets wav.scp (archive:offset), utt2num_samples, utt2dur and
+Packs one channel (see --channel) of every recording of DATA; one that cannot be speech (all zeros, ...) stops the step, and the
+logs name all of them. OUT gets wav.scp (archive:offset), utt2num_samples, utt2dur and
 copies of the other tables; with --vad true not those about frames (feats.scp, vad.scp, utt2num_frames).
 example: $0 --nj 8 data/voxceleb1_dev data/voxceleb1_dev_packed"
 echo "$0 $*"
@@ -28,6 +30,7 @@ mkdir -p "$out"
   die "$out is a data directory that this step did not make; give another OUT, or remove that one."
 [ "$vad" = false ] || [ -f "$data/vad.scp" ] || die "$data/vad.scp is missing; run steps/compute_vad.sh $data first."
 key="pack_audio format=$format rate=$rate vad=$vad"
+[ "$channel" = first ] || key="$key channel=$channel"
 inputs=("$data/wav.scp" "$data/utt2spk")
 [ "$vad" = false ] || inputs+=("$data/vad.scp")
 
@@ -61,19 +64,22 @@ find "$out" -maxdepth 1 -type f \( -name '*.scp' -o -name 'utt2*' -o -name 'spk2
 find "$ark" -maxdepth 1 -type f -name 'wav.*' -delete
 launch "$cmd" JOB=1:"$jobs" "$log/pack_audio.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.pack_audio --format "$format" --rate "$rate" --vad "$vad" \
-  --allow-pipes "$allow_pipes" "$data/split$jobs/$JOB" "$ark/wav.$JOB.ark" "$ark/wav.$JOB.scp"
+  --channel "$channel" --allow-pipes "$allow_pipes" "$data/split$jobs/$JOB" "$ark/wav.$JOB.ark" "$ark/wav.$JOB.scp"
 copy_tables
 python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$data/utt2spk" --logs "$log" \
   "$ark/wav.JOB.scp.utt2num_samples" "$out/utt2num_samples" "$ark/wav.JOB.scp.utt2dur" "$out/utt2dur" \
   "$ark/wav.JOB.scp" "$out/wav.scp"
 utils/validate_data_dir.sh --no-feats "$out"
 
-for n in $(seq "$jobs"); do cat "$ark/wav.$n.scp.counts"; done | step=$0 out=$out awk '
+how="to their first channel"
+[ "$channel" = first ] || how="by --channel $channel"
+for n in $(seq "$jobs"); do cat "$ark/wav.$n.scp.counts"; done | step=$0 out=$out how=$how awk '
   { count[$1] += $2 }
   END {
     printf "%s: packed %d utterances into %s; ", ENVIRON["step"], count["utterances"], ENVIRON["out"]
     printf "%d resampled, ", count["resampled"]
-    printf "%d reduced to their first channel, %.1f s of silence cut", count["channels_dropped"], count["seconds_cut"]
+    printf "%d reduced %s, %.1f s of silence cut", count["channels_dropped"], ENVIRON["how"], count["seconds_cut"]
+    if (count["clipped"]) printf ", %d badly clipped (named in the logs)", count["clipped"]
     if (count["without_voice"]) printf ", %d kept whole for want of a voiced frame", count["without_voice"]
     print ""
   }'

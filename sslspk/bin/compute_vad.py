@@ -2,6 +2,7 @@
 import argparse
 
 from sslspk.errors import InputError, entry
+from sslspk.io import channel
 
 
 def options() -> argparse.ArgumentParser:
@@ -14,6 +15,7 @@ def options() -> argparse.ArgumentParser:
         sub.add_argument("--conf", help="YAML file with Kaldi's VAD options (see conf/vad.yaml); default: Kaldi's own")
         sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a VAD key; may be repeated")
         sub.add_argument("--feats-conf", required=True, help="features whose first column is the energy (see conf/mfcc.yaml)")
+    extract.add_argument("--channel", type=channel.parse, default=channel.FIRST, metavar="N|mix", help=channel.HELP)
     extract.add_argument("--allow-pipes", choices=("true", "false"), default="false",
                          help="run the entries of wav.scp that are commands (default: false)")
     extract.add_argument("dir", metavar="DIR")
@@ -37,7 +39,8 @@ def main() -> None:
     from sslspk.features import extract, vad
     from sslspk.features.fbank import Extractor
     count = extract.write(args.dir, Extractor(features), args.ark, args.scp,
-                          lambda feats: vad.compute_vad(feats[:, 0], vad_options), allow_pipes=args.allow_pipes == "true")
+                          lambda feats: vad.compute_vad(feats[:, 0], vad_options), allow_pipes=args.allow_pipes == "true",
+                          channel=args.channel)
     print(f"compute_vad: {count} utterances in {args.ark}")
 
 

@@ -2,6 +2,7 @@
 import argparse
 
 from sslspk.errors import entry
+from sslspk.io import channel
 
 
 def options() -> argparse.ArgumentParser:
@@ -15,6 +16,7 @@ def options() -> argparse.ArgumentParser:
         sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key; may be repeated")
     extract.add_argument("--compress", choices=("true", "false"), default="false",
                          help="one byte per value, as Kaldi's --compress (default: false)")
+    extract.add_argument("--channel", type=channel.parse, default=channel.FIRST, metavar="N|mix", help=channel.HELP)
     extract.add_argument("--allow-pipes", choices=("true", "false"), default="false",
                          help="run the entries of wav.scp that are commands (default: false)")
     extract.add_argument("dir", metavar="DIR")
@@ -35,7 +37,7 @@ def main() -> None:
     from sslspk.features import extract
     from sslspk.features.fbank import Extractor
     count = extract.write(args.dir, Extractor(features), args.ark, args.scp, lambda feats: feats,
-                          compress=args.compress == "true", allow_pipes=args.allow_pipes == "true")
+                          compress=args.compress == "true", allow_pipes=args.allow_pipes == "true", channel=args.channel)
     print(f"make_feats: {count} utterances in {args.ark}")
 
 

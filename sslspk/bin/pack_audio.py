@@ -3,6 +3,7 @@ import argparse
 from collections import Counter
 
 from sslspk.errors import InputError, entry
+from sslspk.io import channel
 
 
 def options() -> argparse.ArgumentParser:
@@ -15,6 +16,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=int, default=16000, help="samples per second in the archive (default: 16000)")
     parser.add_argument("--vad", choices=("true", "false"), default="false",
                         help="cut the frames out that DIR/vad.scp marks as unvoiced (default: false)")
+    parser.add_argument("--channel", type=channel.parse, default=channel.FIRST, metavar="N|mix", help=channel.HELP)
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
                         help="run the entries of wav.scp that are commands (default: false)")
     parser.add_argument("dir", metavar="DIR")
@@ -23,19 +25,22 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
-def prepare(spec: str, vad: str | None, rate: int, allow_pipes: bool, counts: Counter):
-    """Read one recording: its first channel, without unvoiced frames when `vad` is given, at `rate`: int16 (S,)."""
-    from sslspk.io import ark, audio
-    samples, own_rate, channels = audio.load(spec, allow_pipes)
+def prepare(spec: str, vad: str | None, args: argparse.Namespace, counts: Counter):
+    """Read one recording: one channel, without unvoiced frames when `vad` is given, at args.rate: int16 (S,); and two strings, one
+    when it cannot be speech, one when its speech is bad, saying why."""
+    from sslspk.io import ark, audio, quality
+    chosen = 0 if args.channel == channel.FIRST else args.channel   # the step says how many were reduced
+    samples, own_rate, channels, peak = audio.load(spec, args.allow_pipes == "true", chosen)
     counts["channels_dropped"] += channels > 1
+    broken, suspect = quality.broken(samples, peak), quality.suspect(samples)
     if vad is not None:
         voiced = audio.keep_voiced(samples, ark.load(vad), own_rate)
         counts["without_voice"] += not len(voiced)
         counts["seconds_cut"] += (len(samples) - len(voiced)) / own_rate if len(voiced) else 0
         # An utterance without a voiced frame stays as it is: every table must keep the same utterances.
         samples = voiced if len(voiced) else samples
-    counts["resampled"] += own_rate != rate
-    return audio.resample(samples, own_rate, rate)
+    counts["resampled"] += own_rate != args.rate
+    return audio.resample(samples, own_rate, args.rate), broken, suspect
 
 
 def pack(args: argparse.Namespace) -> Counter:
@@ -45,20 +50,39 @@ def pack(args: argparse.Namespace) -> Counter:
     from sslspk.io import audio, table
     wav = table.read(f"{args.dir}/wav.scp")
     vad = table.read(f"{args.dir}/vad.scp") if args.vad == "true" else {}
-    counts, lengths = Counter(utterances=len(wav)), {}
+    counts, lengths, broken, suspect = Counter(utterances=len(wav)), {}, {}, {}
     with audio.PackWriter(args.ark, args.scp, args.format) as archive:
         for utt, spec in tqdm(wav.items(), desc="packing", unit="utt", disable=None):
             if vad and utt not in vad:
                 raise InputError(f"{args.dir}/vad.scp lacks {utt}; run steps/compute_vad.sh again.")
             try:
-                samples = prepare(spec, vad.get(utt), args.rate, args.allow_pipes == "true", counts)
+                samples, broken[utt], suspect[utt] = prepare(spec, vad.get(utt), args, counts)
             except InputError as err:
                 raise InputError(f"{utt}: {err}") from err
             archive.write(utt, samples, args.rate)
             lengths[utt] = len(samples)
+        refuse(args.scp, broken, counts)
+    counts["clipped"] = name(suspect, "is kept, but")
     table.write(f"{args.scp}.utt2num_samples", lengths)
     table.write(f"{args.scp}.utt2dur", {utt: f"{length / args.rate:.4f}" for utt, length in lengths.items()})
     return counts
+
+
+def name(reasons: dict[str, str], verdict: str) -> int:
+    """Print a line for each utterance that has a reason; returns how many have one."""
+    named = {utt: reason for utt, reason in reasons.items() if reason}
+    for utt, reason in named.items():
+        print(f"pack_audio: {utt} {verdict} {reason}")
+    return len(named)
+
+
+def refuse(scp: str, broken: dict[str, str], counts: Counter) -> None:
+    """Raises InputError when recordings cannot be speech, after naming all of them."""
+    count = name(broken, "cannot be speech:")
+    if count:
+        utt = next(utt for utt, reason in broken.items() if reason)
+        raise InputError(f"{count} of {counts['utterances']} recordings cannot be speech ({utt}: {broken[utt]}; the log names all); "
+                         "leave them out with utils/subset_data_dir.sh.")
 
 
 def main() -> None:
@@ -69,7 +93,7 @@ def main() -> None:
     counts = pack(args)
     from sslspk.io import table
     shown = {name: f"{counts[name]:.10g}"
-             for name in ("utterances", "resampled", "channels_dropped", "without_voice", "seconds_cut")}
+             for name in ("utterances", "resampled", "channels_dropped", "without_voice", "seconds_cut", "clipped")}
     table.write(f"{args.scp}.counts", shown)
     print("pack_audio: " + ", ".join(f"{name} {count}" for name, count in shown.items()))
 

@@ -8,18 +8,19 @@ import torch
 from sslspk.errors import InputError
 from sslspk.features.fbank import Extractor
 from sslspk.io import ark, audio, table
+from sslspk.io.channel import FIRST
 
 FRAMES, DURATIONS = "utt2num_frames", "utt2dur"
 
 
 def recording(compute: Callable[[torch.Tensor], torch.Tensor], rate: float, utt: str, spec: str,
-              allow_pipes: bool = False) -> tuple[torch.Tensor, float]:
+              allow_pipes: bool = False, channel: int | str = FIRST) -> tuple[torch.Tensor, float]:
     """Features (1,T,F) of one recording, T >= 1, and its length in seconds.
 
     compute: makes them of int16 samples (S,), as FrontEnd.whole does. rate: the sampling rate it is for, in Hz.
     Raises InputError naming the utterance: unreadable audio, another sampling rate, shorter than one frame.
     """
-    samples = audio.utterance(utt, spec, rate, allow_pipes)
+    samples = audio.utterance(utt, spec, rate, allow_pipes, channel)
     feats = compute(torch.from_numpy(samples))
     if not feats.shape[1]:
         raise InputError(f"{utt}: {spec} has {len(samples)} samples, less than one frame; leave it out with "
@@ -28,7 +29,7 @@ def recording(compute: Callable[[torch.Tensor], torch.Tensor], rate: float, utt:
 
 
 def write(folder: str, extractor: Extractor, ark_path: str, scp_path: str, finish: Callable[[np.ndarray], np.ndarray], *,
-          compress: bool = False, allow_pipes: bool = False) -> int:
+          compress: bool = False, allow_pipes: bool = False, channel: int | str = FIRST) -> int:
     """Write finish(features) of each recording of folder/wav.scp to an archive; returns how many there were.
 
     Beside the scp lie the tables scp.utt2num_frames and scp.utt2dur. All of them appear when all recordings are done.
@@ -38,7 +39,7 @@ def write(folder: str, extractor: Extractor, ark_path: str, scp_path: str, finis
     rate = extractor.options.sample_frequency
     with ark.Writer(ark_path, scp_path, compress=compress) as writer:
         for utt, spec in tqdm(wav.items(), unit="utt", mininterval=10, disable=None):
-            feats, seconds[utt] = recording(lambda wave: extractor(wave[None]), rate, utt, spec, allow_pipes)
+            feats, seconds[utt] = recording(lambda wave: extractor(wave[None]), rate, utt, spec, allow_pipes, channel)
             frames[utt] = feats.shape[1]
             writer.write(utt, finish(feats[0].numpy()))
         table.write(f"{scp_path}.{FRAMES}", frames)

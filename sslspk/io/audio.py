@@ -1,4 +1,4 @@
-"""Audio in and out, always 16-bit integers of the first channel (Kaldi's scale): files, packed archives, segments.
+"""Audio in and out, always 16-bit integers of one channel (Kaldi's scale): files, packed archives, segments.
 
 A packed archive is Kaldi's: "utt " and a wav file, again and again, an scp entry pointing at a wav's first byte.
 For flac it is "utt AUDIO", the length, and a flac file, as kaldiio writes it.
@@ -8,89 +8,101 @@ import io
 import math
 import os
 import subprocess
-from typing import NamedTuple
 
 import numpy as np
 import soundfile
 
-from sslspk.errors import InputError
-from sslspk.io import decode, files, riff, table
+from sslspk.errors import InputError, named
+from sslspk.io import channel as channels
+from sslspk.io import decode, files, quality, riff, table
+from sslspk.io.content import Content, truncated
+from sslspk.io.decode import Recording
 
 FRAMES_PER_SECOND = 100
 VAD_SLACK = 10
-AAC = (".m4a", ".mp4", ".aac")
-OGG = (".ogg", ".oga", ".opus")
+READ_AT_ONCE = 1 << 24   # samples that are read from an archive before its size is looked at
+HEAD_BYTES = 1 << 16     # of a packed wav, within which its samples begin
 
 
-class Recording(NamedTuple):
-    """A whole recording: int16 samples (S,) of the first channel, rate in Hz, and how many channels there were."""
-
-    samples: np.ndarray
-    rate: int
-    channels: int
+def read(spec: str, allow_pipes: bool = False, channel: int | str = channels.FIRST) -> tuple[np.ndarray, int]:
+    """Read a whole recording: int16 samples (S,) of one channel, and the rate in Hz. See `load`."""
+    return load(spec, allow_pipes, channel)[:2]
 
 
-def read(spec: str, allow_pipes: bool = False) -> tuple[np.ndarray, int]:
-    """Read a whole recording: int16 samples (S,) of the first channel, and the rate in Hz. See `load`."""
-    return load(spec, allow_pipes)[:2]
+def load(spec: str, allow_pipes: bool = False, channel: int | str = channels.FIRST) -> Recording:
+    """Read a whole recording and say how many channels it had, and how loud it was.
 
-
-def load(spec: str, allow_pipes: bool = False) -> Recording:
-    """Read a whole recording and say how many channels it had.
-
-    spec: a .wav, .flac, .ogg or .m4a file, "packed.ark:offset", or, if allowed, a shell command ending in "|".
+    spec: a file, "packed.ark:offset", or, if allowed, a shell command ending in "|". What it holds is told by the bytes alone.
+    channel: from 0 on; "mix" for the mean of all; "first" is 0, and says so once where there are several.
     Raises InputError naming the file: missing, 0 bytes, truncated, undecodable, without samples, or a pipe.
     """
-    path, offset = files.split_spec(spec)
-    if files.is_pipe(spec):
-        recording = decode.sound(_run_pipe(spec, allow_pipes), spec)
-    elif offset is not None:
-        recording = decode.sound(_packed_bytes(path, offset, spec), spec)
-    else:
-        size = _check_file(path)
-        recording = decode.m4a(path) if path.lower().endswith(AAC) else decode.sound(path, path)
-        if path.lower().endswith(OGG):
-            decode.check_ogg(path, size)
-    if not len(recording[0]):
-        raise InputError(f"{spec} holds no samples; record or download it again, or leave it out.")
-    return Recording(*recording)
+    recording = decode.whole(_content(spec, allow_pipes), 0 if channel == channels.FIRST else channel)
+    if channel == channels.FIRST:
+        channels.say_once(named(spec), recording.channels)
+    if not len(recording.samples):
+        raise InputError(f"{named(spec)} holds no samples; record or download it again, or leave it out.")
+    return recording
 
 
 def info(spec: str) -> tuple[int, int, int]:
-    """(number of samples, rate, channels) from the header; an .m4a is decoded, as only that tells its true length.
+    """(number of samples, rate, channels): from the header where this is exact, else what decodes.
 
     Raises InputError as `read` does, except for what only decoding shows.
     """
     if files.is_pipe(spec):
-        raise InputError(f"the length of a pipe is unknown ({spec}); write the audio to files first.")
-    path, offset = files.split_spec(spec)
-    if offset is not None:
-        return decode.sound_info(_packed_bytes(path, offset, spec), spec)
-    _check_file(path)
-    if path.lower().endswith(AAC):
-        samples, rate, channels = decode.m4a(path)
-        return len(samples), rate, channels
-    return decode.sound_info(path, path)
+        raise InputError(f"the length of a pipe is unknown ({named(spec)}); write the audio to files first.")
+    content = _content(spec)
+    known = decode.info(content)
+    if known is None:
+        recording = decode.whole(content)
+        known = len(recording.samples), recording.rate, recording.channels
+    return known
+
+
+def seekable(path: str) -> tuple[int, int, int]:
+    """(samples, rate, channels) of a file of plain samples or FLAC, of which any part is one seek; zeros for any other.
+
+    Raises InputError as `read` does, except for what only decoding shows.
+    """
+    return decode.info(Content(path, path)) or (0, 0, 0)
 
 
 def read_segment(spec: str, start: int, count: int) -> np.ndarray:
-    """`count` samples from `start` on: int16 (count,), at the recording's own rate.
+    """`count` samples of the first channel from `start` on: int16 (count,), at the recording's own rate.
 
     From a packed pcm archive this is one positioned read; the caller must stay within utt2num_samples, since the
     utterance's own header is not read again. Raises InputError naming the file when there is less than asked for.
     """
     path, offset = files.split_spec(spec)
-    if offset is None:
-        if path.lower().endswith(AAC):
-            return _slice(read(spec)[0], start, count, spec)
-        return decode.sound(path, path, start, count)[0]
-    archive = files.shared(path)
-    if (archive.kind or _set_kind(archive, offset)) == "pcm":
-        data = archive.pread(2 * count, offset + riff.HEADER_BYTES + 2 * start)
-        if len(data) != 2 * count:
-            raise decode.truncated(spec, f"{len(data) // 2} of {count} samples from sample {start}")
-        return np.frombuffer(data, "<i2").copy()  # torch wants to own what it is given
-    return decode.sound(_packed_bytes(path, offset, spec), spec, start, count)[0]
+    if offset is not None:
+        archive = files.shared(path)
+        if (archive.kind or _set_kind(archive, offset)) == "pcm":
+            return _packed_pcm(archive, offset + riff.HEADER_BYTES + 2 * start, count, spec)
+    content = _content(spec)
+    samples = decode.part(content, start, count)
+    if samples is None:
+        samples = decode.whole(content).samples[start:start + count]
+    if len(samples) != count:
+        raise InputError(f"{named(spec)} holds {info(spec)[0]} samples, but {start} to {start + count} were asked for; "
+                         "make utt2num_samples again.")
+    return samples
+
+
+def _packed_pcm(archive: files.SharedFile, place: int, count: int, spec: str) -> np.ndarray:
+    if count > READ_AT_ONCE and place + 2 * count > archive.size():   # a mistaken table must not ask for all memory
+        raise truncated(spec, f"less than {count} samples")
+    data = archive.pread(2 * count, place)
+    if len(data) != 2 * count:
+        raise truncated(spec, f"{len(data) // 2} of {count} samples")
+    return np.frombuffer(data, "<i2").copy()  # torch wants to own what it is given
+
+
+def _content(spec: str, allow_pipes: bool = False) -> Content:
+    """The bytes of an entry of wav.scp."""
+    if files.is_pipe(spec):
+        return Content(_run_pipe(spec, allow_pipes), spec)
+    path, offset = files.split_spec(spec)
+    return Content(path if offset is None else _packed_bytes(path, offset, spec), spec)
 
 
 def packed_end(spec: str) -> int:
@@ -100,19 +112,22 @@ def packed_end(spec: str) -> int:
     return start + length
 
 
-def utterance(utt: str, spec: str, rate: float, allow_pipes: bool = False) -> np.ndarray:
+def utterance(utt: str, spec: str, rate: float, allow_pipes: bool = False, channel: int | str = channels.FIRST) -> np.ndarray:
     """The samples of an utterance of a data directory, int16 (S,), which must have `rate` samples per second.
 
-    Raises InputError naming the utterance: what `read` refuses, and another rate.
+    Raises InputError naming the utterance: what `read` refuses, another rate, and samples that cannot be speech.
     """
     try:
-        samples, found = read(spec, allow_pipes)
+        recording = load(spec, allow_pipes, channel)
     except InputError as err:
         raise InputError(f"{utt}: {err}") from err
-    if found != rate:
-        raise InputError(f"{utt}: {spec} has {found} Hz where {rate:g} Hz are needed; resample it with "
+    if recording.rate != rate:
+        raise InputError(f"{utt}: {named(spec)} has {recording.rate} Hz where {rate:g} Hz are needed; resample it with "
                          f"steps/pack_audio.sh --rate {rate:g}.")
-    return samples
+    reason = quality.broken(recording.samples, recording.peak)
+    if reason:
+        raise InputError(f"{utt}: {named(spec)} holds no speech ({reason}); leave it out with utils/subset_data_dir.sh.")
+    return recording.samples
 
 
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
@@ -178,23 +193,6 @@ class PackWriter:
         self._ark.write(b"AUDIO" + bytes([len(length)]) + length + blob)
 
 
-def _slice(samples: np.ndarray, start: int, count: int, spec: str) -> np.ndarray:
-    if start + count > len(samples):
-        raise InputError(f"{spec} holds {len(samples)} samples, but {start} to {start + count} were asked for; "
-                         "make utt2num_samples again.")
-    return samples[start:start + count]
-
-
-def _check_file(path: str) -> int:
-    """Size of a file that is there, is not empty, and is as long as its wav header says."""
-    size = files.size(path)
-    if size == 0:
-        raise InputError(f"{path} is 0 bytes long; copy or download it again, or leave it out.")
-    head = files.part(path, decode.HEADER_READ) if path.lower().endswith(".wav") else b""
-    decode.check_wav(head, size, path)
-    return size
-
-
 def _run_pipe(spec: str, allow_pipes: bool) -> bytes:
     if not allow_pipes:
         raise InputError(f"{spec} is a shell command, which a data directory may not run; write the audio to files, "
@@ -208,28 +206,28 @@ def _run_pipe(spec: str, allow_pipes: bool) -> bytes:
 
 def _set_kind(archive: files.SharedFile, offset: int) -> str:
     """How an archive holds its audio; all entries of an archive are alike, so this is looked up once."""
-    header = riff.parse(archive.pread(riff.HEADER_BYTES, offset))
-    archive.kind = "pcm" if header is not None and header.canonical else "other"
+    head = archive.pread(riff.HEADER_BYTES, offset)
+    archive.kind = "pcm" if riff.is_canonical(head) else "other"
     return archive.kind
 
 
 def _packed_place(archive: files.SharedFile, offset: int, spec: str) -> tuple[int, int]:
     """First byte and number of bytes of the wav or flac file at an offset of an archive."""
-    head = archive.pread(1024, offset)
+    head = archive.pread(HEAD_BYTES, offset)
     if head[:5] == b"AUDIO" and len(head) > 6:
         width = head[5]
         return offset + 6 + width, int.from_bytes(head[6:6 + width], "little")
-    header = riff.parse(head)
-    if header is None:
-        raise InputError(f"{spec} does not point at packed audio; run steps/pack_audio.sh again.")
-    return offset, header.start + header.data_bytes
+    end = riff.end(head)
+    if end is None:
+        raise InputError(f"{named(spec)} does not point at packed audio; run steps/pack_audio.sh again.")
+    return offset, end
 
 
 def _packed_bytes(path: str, offset: int, spec: str) -> bytes:
     """The wav or flac file that lies at an offset of an archive."""
     archive = files.shared(path)
     start, length = _packed_place(archive, offset, spec)
-    data = archive.pread(length, start)
-    if len(data) != length:
-        raise decode.truncated(spec, f"{len(data)} of {length} bytes")
-    return data
+    there = archive.size() - start
+    if length > there:
+        raise truncated(spec, f"{max(there, 0)} of {length} bytes")
+    return archive.pread(length, start)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sslspk.errors import InputError
-from sslspk.io import datadir, files, table
+from sslspk.io import channel, datadir, files, table
 from sslspk.io.survey import FORMATS, RATE, Options, Outcome, Source, survey
 
 MAX_BAD_SHARE = 0.05
@@ -34,8 +34,9 @@ def command_line(description: str, corpus: str, site: str) -> argparse.ArgumentP
     parser.add_argument("--format", choices=("wav", "flac"), default="wav",
                         help="of recordings that had to be converted (default: wav)")
     parser.add_argument("--check", choices=("full", "header"), default="full",
-                        help="full: decode every recording, but for PCM wav, where header and length tell all; "
+                        help="full: decode every recording and look for samples that cannot be speech; "
                         "header: read beginning and end only (default: full)")
+    parser.add_argument("--channel", type=channel.parse, default=channel.FIRST, metavar="N|mix", help=channel.HELP)
     parser.set_defaults(corpus_name=corpus, site=site)
     return parser
 
@@ -68,7 +69,7 @@ def options(args: argparse.Namespace) -> Options:
         raise InputError(f"{args.corpus_name} was looked for in {args.corpus}, which is not a folder; give the place "
                          f"where it is unpacked, or get it from {args.site}.")
     copies = args.out_wav or os.path.join(args.data, f"{args.corpus_name}_wav")
-    return Options(os.path.abspath(copies), args.format, args.check == "full", args.nj)
+    return Options(os.path.abspath(copies), args.format, args.check == "full", args.nj, args.channel)
 
 
 def run(data: str, parts: Mapping[str, Sequence[Source]], opts: Options,
@@ -92,7 +93,7 @@ def run(data: str, parts: Mapping[str, Sequence[Source]], opts: Options,
                           if any(outcome.reason for _, outcome in pairs))
         first = next(source.path for pairs in found.values() for source, outcome in pairs if outcome.reason)
         raise InputError(f"{bad} of {len(sources)} recordings are bad, more than {MAX_BAD_SHARE:.0%} (the first is {first}); "
-                         f"copy or download those listed in {lists} again.")
+                         f"{lists} says why of each; replace or remove them.")
     good = {name: [pair for pair in pairs if not pair[1].reason] for name, pairs in found.items()}
     for name, pairs in good.items():
         write(os.path.join(data, name), pairs, tables([source for source, _ in pairs]))
@@ -135,8 +136,8 @@ def _refuse_double(sources: Iterable[Source]) -> None:
 
 
 def _list_bad(path: str, pairs: Iterable[Pair]) -> None:
-    """Write "path<TAB>reason" for each bad recording; no file when there is none."""
-    lines = [f"{source.path}\t{outcome.reason}\n" for source, outcome in pairs if outcome.reason]
+    """Write "path<TAB>reason" for each bad recording, "path<TAB>kept: reason" for a doubtful one; no file when there is none."""
+    lines = [f"{source.path}\t{outcome.reason or f'kept: {outcome.note}'}\n" for source, outcome in pairs if outcome.reason or outcome.note]
     if lines:
         with files.atomic_write(path) as file:
             file.writelines(lines)
@@ -156,9 +157,13 @@ def _report(folder: str, pairs: Sequence[Pair], opts: Options, groups: str) -> N
     if rates:
         which = ", ".join(f"{count} of {rate} Hz" for rate, count in sorted(rates.items()))
         print(f"  {rates.total()} resampled to {RATE} Hz ({which})")
+    doubtful = [source.path for source, outcome in good if outcome.note]
+    if doubtful:
+        print(f"  {len(doubtful)} badly clipped and kept, listed in {folder}/{BAD_LIST} (the first is {doubtful[0]})")
     several = sum(outcome.channels > 1 for _, outcome in good)
     if several:
-        print(f"  {several} of several channels reduced to the first")
+        print(f"  {several} of several channels reduced to the first (--channel chooses another)" if opts.channel == channel.FIRST else
+              f"  {several} of several channels reduced by --channel {opts.channel}")
     how = collections.Counter(outcome.how for _, outcome in good)
     if how["converted"] or how["kept"]:
         print(f"  {how['converted']} converted now and {how['kept']} kept from an earlier run, in {opts.copies}")

@@ -1,15 +1,26 @@
-"""The header of a wav file: written in its canonical 44 bytes, read in any shape."""
+"""Containers made of chunks: wav in all its forms (RIFF, RIFX, RF64, BW64, W64), AIFF, 8SVX and CAF."""
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from sslspk.io.content import Content, damaged, truncated
+
 HEADER_BYTES = 44
-PCM, EXTENSIBLE = 1, 0xFFFE
-# Programs that write into a pipe cannot know the length: ffmpeg leaves 0xFFFFFFFF there, sox about 0x7FFFFFFF.
+MAX_CHUNKS = 10_000
+PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
+PLAIN = (PCM, FLOAT, ALAW, MULAW)
+# Programs that write into a pipe cannot know the length: ffmpeg leaves 0xFFFFFFFF there, sox about 0x7FFFFFFF, Kaldi 0.
 UNKNOWN_LENGTH = 0x7FFFF000
+UNKNOWN_AIFF = 0x7F000000   # sox'
+W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")   # of the GUIDs of its chunks, behind four letters
+WAV = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff")
 
 
 class Header(NamedTuple):
-    """What a wav header says; `start` is where samples begin, `data_bytes` how many bytes it promises."""
+    """What a wav header says; `start` is where samples begin, `data_bytes` how many bytes of them there are.
+
+    stream: the header was written before the length was known, and `data_bytes` is what follows it.
+    """
 
     encoding: int
     channels: int
@@ -17,11 +28,21 @@ class Header(NamedTuple):
     bits: int
     start: int
     data_bytes: int
+    stream: bool = False
 
-    @property
-    def canonical(self) -> bool:
-        """Whether this is what `build` writes: 16-bit mono right behind 44 bytes."""
-        return self[:2] == (PCM, 1) and self.bits == 16 and self.start == HEADER_BYTES
+
+class Form(NamedTuple):
+    """How a chunk begins: byte order and layout of its head, what its length counts besides the content, and its alignment."""
+
+    head: struct.Struct
+    own: int
+    align: int
+
+
+FORMS = {b"RIFF": Form(struct.Struct("<4sI"), 0, 2), b"RIFX": Form(struct.Struct(">4sI"), 0, 2), b"FORM": Form(struct.Struct(">4sI"), 0, 2),
+         b"riff": Form(struct.Struct("<4s12xQ"), 24, 8), b"caff": Form(struct.Struct(">4sQ"), 0, 1)}
+FORMS |= dict.fromkeys((b"RF64", b"BW64"), FORMS[b"RIFF"])
+FIRST = {b"riff": 40, b"caff": 8}   # where the first chunk begins, if not behind 12 bytes
 
 
 def build(num_samples: int, rate: int) -> bytes:
@@ -31,19 +52,112 @@ def build(num_samples: int, rate: int) -> bytes:
                        2 * rate, 2, 16, b"data", data_bytes)
 
 
-def parse(data: bytes) -> Header | None:
-    """Read the header at the start of `data`; None when that is no wav header or the data chunk is not reached."""
-    if len(data) < 12 or data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+def is_canonical(head: bytes) -> bool:
+    """Whether 44 bytes are what `build` writes for some length and rate: 16-bit mono PCM."""
+    return len(head) >= HEADER_BYTES and build(0, 0)[:4] == head[:4] and head[8:24] == build(0, 0)[8:24] and \
+        head[32:40] == build(0, 0)[32:40]
+
+
+def end(head: bytes) -> int | None:
+    """The byte behind the samples of the wav that begins with `head`, as its header says; None when that does not show."""
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return None
-    place, form = 12, None
-    while place + 8 <= len(data):
-        name, length = struct.unpack_from("<4sI", data, place)
-        if name == b"data":
-            return form and Header(*form, place + 8, length)
-        if name == b"fmt " and place + 24 <= len(data):
-            encoding, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, place + 8)
-            if encoding == EXTENSIBLE and length >= 26 and place + 34 <= len(data):
-                encoding, = struct.unpack_from("<H", data, place + 32)
-            form = encoding, channels, rate, bits
-        place += 8 + length + length % 2
-    return None
+    return next((start + length for name, start, length in chunks(Content(head, "")) if name == b"data"), None)
+
+
+def chunks(content: Content) -> Iterator[tuple[bytes, int, int]]:
+    """(name, first byte of its content, length as it says) of each chunk, as far as the bytes go."""
+    magic = content.at(0, 4)
+    form, place = FORMS[magic], FIRST.get(magic, 12)
+    for _ in range(MAX_CHUNKS):
+        head = content.at(place, form.head.size)
+        if len(head) < form.head.size:
+            return
+        name, length = form.head.unpack(head)
+        length = max(length - form.own, 0)
+        yield name, place + form.head.size, length
+        place += form.head.size + length
+        place += -place % form.align if form.align > 2 else length % form.align
+    raise damaged(content.where, f"more than {MAX_CHUNKS} chunks")
+
+
+def wav(content: Content) -> Header:
+    """The header of a wav in any form. Raises InputError when it is cut, or promises more samples than are there."""
+    magic, form, long = content.at(0, 4), None, None
+    order = ">" if magic == b"RIFX" else "<"
+    for name, start, length in chunks(content):
+        if name == b"ds64":
+            long, = struct.unpack("<Q", content.at(start + 8, 8).ljust(8, b"\0"))
+        elif name == b"fmt ":
+            form = _format(content.at(start, min(length, 40)), order) or form
+        elif name == b"data":
+            if form is None:
+                raise damaged(content.where, "no format before the samples")
+            if magic in (b"RF64", b"BW64") and length == 0xFFFFFFFF and long is not None:
+                length = long
+            return _ended(content, Header(*form, start, length), magic, order)
+    raise truncated(content.where, "its header ends early")
+
+
+def _ended(content: Content, header: Header, magic: bytes, order: str) -> Header:
+    """The header with as many bytes as are there, where it could not know."""
+    there = max(content.size - header.start, 0)
+    if magic == b"riff":
+        unknown = (header.data_bytes == 0 and struct.unpack("<Q", content.at(16, 8))[0] != content.size) or header.data_bytes >= 1 << 62
+    elif magic in (b"RF64", b"BW64"):
+        unknown = (header.data_bytes == 0 and there > 0) or header.data_bytes in (0xFFFFFFFF, (1 << 64) - 1)
+    else:
+        unknown = (header.data_bytes >= UNKNOWN_LENGTH and header.data_bytes > there) or \
+            (header.data_bytes == 0 and struct.unpack(order + "I", content.at(4, 4))[0] + 8 != content.size)
+    if unknown:
+        return header._replace(data_bytes=there, stream=True)
+    if header.data_bytes > there:
+        raise truncated(content.where, f"{there} of {header.data_bytes} bytes of samples")
+    return header
+
+
+def _format(data: bytes, order: str) -> tuple[int, int, int, int] | None:
+    """(encoding, channels, rate, bits) of a format chunk; None when it is too short."""
+    if len(data) < 16:
+        return None
+    encoding, channels, rate, _, _, bits = struct.unpack_from(order + "HHIIHH", data)
+    if encoding == EXTENSIBLE and len(data) >= 26:
+        encoding, = struct.unpack_from(order + "H", data, 24)
+    return encoding, channels, rate, bits
+
+
+def streamed(content: Content, header: Header) -> bytes:
+    """A wav of unknown length with the length put in: a canonical RIFF of the same samples, for decoders that believe headers."""
+    data = content.at(header.start, header.data_bytes)
+    width = max(header.bits // 8, 1)
+    data = data[:len(data) - len(data) % (width * header.channels or 1)]
+    magic = b"RIFX" if content.at(0, 4) == b"RIFX" else b"RIFF"
+    order = ">" if magic == b"RIFX" else "<"
+    step = width * header.channels
+    form = struct.pack(order + "4sIHHIIHHH", b"fmt ", 18, header.encoding, header.channels, header.rate,
+                       min(header.rate * step, 0xFFFFFFFF), step & 0xFFFF, header.bits, 0)
+    head = struct.pack(order + "4sI4s", magic, 4 + len(form) + 8 + len(data), b"WAVE")
+    return head + form + struct.pack(order + "4sI", b"data", len(data)) + data
+
+
+def aiff(content: Content) -> None:
+    """Refuse an AIFF or 8SVX whose samples end early. From a pipe its length is 0 or near 2^31 and says nothing."""
+    for name, start, length in chunks(content):
+        if name in (b"SSND", b"BODY"):
+            if length < UNKNOWN_AIFF and start + length > content.size:
+                raise truncated(content.where, f"{content.size - start} of {length} bytes of samples")
+            return
+    raise truncated(content.where, "its header ends early")
+
+
+def caf(content: Content) -> None:
+    """Refuse a CAF whose samples, or the table of its packets behind them, end early. A length of -1 means to the end of the file."""
+    found = False
+    for name, start, length in chunks(content):
+        if length >= 1 << 63:
+            return
+        found |= name == b"data"
+        if start + length > content.size:
+            raise truncated(content.where, f"{content.size - start} of {length} bytes of its chunk {name.decode('latin-1')}")
+    if not found:
+        raise truncated(content.where, "its header ends early")

@@ -1,7 +1,8 @@
 """Looks at every recording of a corpus once, in parallel: what is bad is found, what cannot be pointed at is converted.
 
-Mono wav and flac at 16 kHz are pointed at where they lie. Everything else (m4a, another rate, several channels, a part
-of a recording) is decoded into a copy, once: a copy that is there and no older than its source is kept, so that a killed run goes on.
+Mono wav and flac at 16 kHz, whatever they are called, are pointed at where they lie. Everything else (mp3, m4a, another rate, several
+channels, a part of a recording) is decoded into a copy, once: a copy that is there and no older than its source is kept, so that a
+killed run goes on. Samples that cannot be speech make a recording bad; what is only bad speech is noted.
 """
 import concurrent.futures
 import functools
@@ -19,14 +20,16 @@ from typing import NamedTuple
 import numpy as np
 
 from sslspk.errors import InputError
-from sslspk.io import audio, decode, files, riff
+from sslspk.io import audio, files, quality
+from sslspk.io.channel import FIRST
 
 RATE = 16000
-FORMATS = (".wav", ".flac", ".m4a")  # in order of preference, where one recording is there in several
+# In order of preference, where one recording is there in several. What a file holds is told by its content.
+FORMATS = (".wav", ".flac", ".m4a", ".mp4", ".aac", ".ogg", ".opus", ".mp3", ".sph", ".aiff", ".aif", ".au", ".webm", ".wma", ".amr")
 CHUNK = 16
 SOON = 1.0   # seconds; a corpus that is done by then needs no further processes
 SPAN_SLACK = 0.2  # seconds by which a part may reach beyond the end of its recording
-ORIGIN = re.compile(r"from (\d+) Hz, (\d+) channels?")
+ORIGIN = re.compile(r"from (\d+) Hz, (\d+) channels?(?:, taken: (\w+))?")
 
 
 class Source(NamedTuple):
@@ -51,15 +54,17 @@ class Outcome(NamedTuple):
     channels: int = 1
     how: str = "in place"  # or "converted", "kept"
     reason: str = ""
+    note: str = ""         # of a good one: what is wrong with its speech
 
 
 class Options(NamedTuple):
-    """How to go about it: root and format of the copies, whether to decode all, how many processes."""
+    """How to go about it: root and format of the copies, whether to decode all, how many processes, which channel of several."""
 
     copies: str
     form: str
     full: bool
     nj: int
+    channel: str | int = FIRST
 
     def copy(self, source: Source) -> str:
         """Where the copy of a recording goes."""
@@ -98,29 +103,34 @@ def _in_processes(sources: Sequence[Source], opts: Options, bar) -> list[Outcome
 def examine(source: Source, opts: Options) -> Outcome:
     """Check one recording, and convert it when it cannot be pointed at. A bad one comes back with its reason."""
     try:
-        in_place = source.span is None and not source.path.lower().endswith(audio.AAC)
-        if in_place:
-            samples, rate, channels = audio.info(source.path)
-            in_place = (rate, channels) == (RATE, 1)
-        if not in_place:
-            return _kept(source, opts) or _convert(source, opts)
-        check(source.path, samples, opts.full)
-        return Outcome(source.path, samples)
+        if source.span is None and audio.seekable(source.path)[1:] == (RATE, 1):
+            return check(source.path, opts.full)
+        return _kept(source, opts) or _convert(source, opts)
     except InputError as err:
         return Outcome(reason=str(err).removeprefix(source.path).strip())
 
 
-def check(path: str, samples: int, full: bool) -> None:
-    """Refuse a wav or flac that cannot be decoded (full) or has no end (otherwise); `samples`: as its header says."""
-    if samples == 0:
-        raise InputError(f"{path} holds no samples; record or download it again, or leave it out.")
-    header = riff.parse(files.part(path, decode.HEADER_READ))
-    if header is not None and header.encoding == riff.PCM:
-        return  # its length was compared with the header, and any bytes are samples
-    if full:
-        audio.load(path)
-    else:
+def check(path: str, full: bool) -> Outcome:
+    """A recording that can be pointed at. full: decode it and look at its samples, else decode its last one only.
+
+    Raises InputError for one that cannot be decoded, has no end, or cannot be speech.
+    """
+    if not full:
+        samples = audio.info(path)[0]
+        if not samples:
+            raise InputError(f"{path} holds no samples; record or download it again, or leave it out.")
         audio.read_segment(path, samples - 1, 1)
+        return Outcome(path, samples)
+    recording = audio.load(path, channel=0)
+    return Outcome(path, len(recording.samples), note=judge(path, recording.samples, recording.peak))
+
+
+def judge(path: str, samples: np.ndarray, peak: float) -> str:
+    """What is wrong with samples that may still be speech. Raises InputError when they cannot be."""
+    reason = quality.broken(samples, peak)
+    if reason:
+        raise InputError(f"{path} holds no speech ({reason}); leave it out, or make it again.")
+    return quality.suspect(samples)
 
 
 def _kept(source: Source, opts: Options) -> Outcome | None:
@@ -131,30 +141,34 @@ def _kept(source: Source, opts: Options) -> Outcome | None:
         if os.stat(copy).st_mtime_ns < os.stat(source.path).st_mtime_ns:
             return None
         samples, rate, channels = audio.info(copy)
-        check(copy, samples, full=False)
+        check(copy, full=False)
         with soundfile.SoundFile(copy) as file:
             origin = ORIGIN.search(file.comment)
     except (FileNotFoundError, InputError):
         return None
-    if (rate, channels) != (RATE, 1):
+    if (rate, channels) != (RATE, 1) or ((origin and origin[3]) or FIRST) != str(opts.channel):
         return None
     was = (int(origin[1]), int(origin[2])) if origin else (RATE, 1)
-    return Outcome(copy, samples, *was, how="kept")
+    note = judge(copy, audio.read(copy, channel=0)[0], 0.0) if opts.full else ""
+    return Outcome(copy, samples, *was, how="kept", note=note)
 
 
 def _convert(source: Source, opts: Options) -> Outcome:
     """Write the first channel at 16 kHz; the file's comment says what the recording was, for the next run's report."""
     import soundfile
-    recording = audio.load(source.path)
-    samples = audio.resample(_part(recording, source), recording.rate, RATE)
+    recording = audio.load(source.path, channel=0 if opts.channel == FIRST else opts.channel)  # the report says the rest
+    part = _part(recording, source)
+    note = judge(source.path, part, recording.peak)
+    samples = audio.resample(part, recording.rate, RATE)
     blob, copy = io.BytesIO(), opts.copy(source)
     with soundfile.SoundFile(blob, "w", RATE, 1, "PCM_16", format=opts.form.upper()) as file:
-        if (recording.rate, recording.channels) != (RATE, 1):
-            file.comment = f"from {recording.rate} Hz, {recording.channels} channel{'s' * (recording.channels > 1)}"
+        if (recording.rate, recording.channels, opts.channel) != (RATE, 1, FIRST):
+            which = "" if opts.channel == FIRST else f", taken: {opts.channel}"
+            file.comment = f"from {recording.rate} Hz, {recording.channels} channel{'s' * (recording.channels > 1)}{which}"
         file.write(samples)
     with files.atomic_write(copy, "wb") as out:
         out.write(blob.getvalue())
-    return Outcome(copy, len(samples), recording.rate, recording.channels, how="converted")
+    return Outcome(copy, len(samples), recording.rate, recording.channels, how="converted", note=note)
 
 
 def _part(recording: audio.Recording, source: Source) -> np.ndarray:

@@ -11,7 +11,7 @@ from sslspk.io import audio
 def test_stereo_m4a(tmp_path):
     path = str(tmp_path / "a.m4a")
     write_m4a(path, np.stack([tone(), np.zeros(RATE, np.int16)], 1), 44100)
-    samples, rate, channels = audio.load(path)
+    samples, rate, channels, _ = audio.load(path)
     assert (rate, channels) == (44100, 2)
     assert np.corrcoef(samples[:16000], tone())[0, 1] > 0.9
 
@@ -47,7 +47,7 @@ def test_an_m4a_of_many_channels(tmp_path, layout, count):
         frame.sample_rate, frame.pts = RATE, 0
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    found, rate, channels = audio.load(path)
+    found, rate, channels, _ = audio.load(path)
     assert (rate, channels) == (RATE, count)
     assert np.corrcoef(found[:16000], tone())[0, 1] > 0.9
 

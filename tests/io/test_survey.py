@@ -17,7 +17,7 @@ def look(path, form="wav", full=True):
 def test_empty_cut_and_foreign_files(tmp_path, extension, full):
     path = tmp_path / f"a.{extension}"
     soundfile.write(path, NOISE, 16000)
-    assert look(path, full=full) == (str(path), 32000, 16000, 1, "in place", "")
+    assert look(path, full=full) == (str(path), 32000, 16000, 1, "in place", "", "")
     data = path.read_bytes()
     for damaged in (b"", data[:20], data[:len(data) // 2], data[:-1], b"<html>" * 99):
         path.write_bytes(damaged)
@@ -50,7 +50,7 @@ def test_a_copy_remembers_what_it_was_made_of(tmp_path, form):
     path = tmp_path / "a.wav"
     soundfile.write(path, np.stack([NOISE, NOISE[::-1]], 1), 8000)
     first, second = look(path, form), look(path, form)
-    assert first == (str(tmp_path / f"copies/u.{form}"), 64000, 8000, 2, "converted", "")
+    assert first == (str(tmp_path / f"copies/u.{form}"), 64000, 8000, 2, "converted", "", "")
     assert second == first._replace(how="kept")
 
 
