@@ -9,7 +9,7 @@ weights=           # encoders of the model, e.g. "teacher student untrained"
 vad=false          # true: of each directory DIR the one without silence, DIR_vad, is read
 help_message="usage: $0 [--cuda-cmd C] [--nj N] [--ngpu N] --weights 'W ...' [--vad true] EXP DIR..."
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
+. utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 [ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }
 [ -n "$weights" ] || { echo "$0: error: --weights names no encoder; see python3 -m sslspk.bin.show_config --weights" >&2; exit 1; }
 exp=$1

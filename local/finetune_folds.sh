@@ -42,7 +42,7 @@ for item in ${set[@]+"${set[@]}"}; do overrides+=("--set=$item"); done
 pieces=0 crop=$seconds
 case $seconds in
   "") ;;
-  full) crop=$(awk '$2 > most { most = $2 } END { print (most > 20 ? 20 : most) }' "$folds"/1/*/utt2dur) ;;
+  full) crop=$(cat "$folds"/1/*/utt2dur | awk '$2 > most { most = $2 } END { print (most > 20 ? 20 : most) }') ;;
   *) pieces=$seconds ;;
 esac
 [ -z "$crop" ] || overrides+=(--set "method.crops=[{count: 1, seconds: $crop}]")

@@ -12,7 +12,7 @@ data=$1 out=$2
 [ -s "$data/spk2mmse" ] || { echo "$0: error: $data/spk2mmse is missing or empty; prepare the corpus again." >&2; exit 1; }
 mkdir -p "$out"
 awk 'NR == FNR { if ($2 != "NA") score[$1] = $2; next } $2 in score { print $1, score[$2] }' \
-  "$data/spk2mmse" "$data/utt2spk" > "$out/.known"
+  <(cat "$data/spk2mmse") <(cat "$data/utt2spk") > "$out/.known"   # awk takes a name like a=b/utt2spk for an assignment
 [ -s "$out/.known" ] || { echo "$0: error: $data/spk2mmse knows no score, only NA." >&2; exit 1; }
 cut -d' ' -f1 "$out/.known" > "$out/.utts"
 utils/subset_data_dir.sh --utt-list "$out/.utts" "$data" "$out"

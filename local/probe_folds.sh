@@ -26,7 +26,8 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 count=$(cat "$folds/num_folds")
 inputs=("$emb/xvector.scp" "$folds"/*/{train,test} "$labels" ${tested:+"$tested"} ${groups:+"$groups"})
 [ ! -f "$emb/provenance.json" ] || inputs+=("$emb/provenance.json")
-for probe in $probes; do
+read -ra names <<< "$probes"   # no patterns
+for probe in "${names[@]}"; do
   key="probe_folds $probe $target $pool ${groups:+$groups }$labels ${tested:+$tested }$emb"
   outputs=("$exp/$probe/result.json")
   for fold in $(seq "$count"); do outputs+=("$exp/$probe/fold_$fold/predictions.tsv"); done

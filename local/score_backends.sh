@@ -17,7 +17,7 @@ help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--nj N] [--ngpu N] [--cluster 
        [--true-labels true|false] [--weights W] [--lists 'L ...'] TRAIN DATA EXP"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
+. utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 train=$1 data=$2 exp=$3
 
@@ -48,8 +48,7 @@ steps/train_calibration.sh --cmd "$cmd" --label-kind pseudo \
   "$calibration/trials" "$calibration"/{asnorm,plda}/scores_trials "$calibration/fusion.json"
 
 for list in $lists; do
-  trials=$(find -L "$data" -maxdepth 2 -name "trials_$list" ! -path "*_vad/*" | head -n 1)
-  [ -n "$trials" ] || { echo "$0: error: there is no $data/*/trials_$list; run stage 0, or correct --lists" >&2; exit 1; }
+  trials=$(local/find_trials.sh "$data" "$list")
   test=$(dirname "$trials") emb=$exp/emb_$weights/$(basename "$(dirname "$trials")")
   of=(--spk2gender "$test/spk2gender" --provenance "$emb/provenance.json")
   score() { steps/score.sh --cmd "$cmd" "${of[@]}" "${@:2}" "$trials" "$emb" "$emb" "${out}_$1"; }

@@ -7,14 +7,13 @@ weights=           # encoders of the model, e.g. "teacher student untrained"
 lists=veri_test2   # names of the lists
 help_message="usage: $0 [--cmd C] --weights 'W ...' [--lists 'L ...'] DATA EXP"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
+. utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 [ -n "$weights" ] || { echo "$0: error: --weights names no encoder; see python3 -m sslspk.bin.show_config --weights" >&2; exit 1; }
 data=$1 exp=$2
 
 for list in $lists; do
-  trials=$(find -L "$data" -maxdepth 2 -name "trials_$list" ! -path "*_vad/*" | head -n 1) test=
-  [ -n "$trials" ] || { echo "$0: error: there is no $data/*/trials_$list; run stage 0, or correct --lists" >&2; exit 1; }
+  trials=$(local/find_trials.sh "$data" "$list")
   test=$(dirname "$trials")
   for variant in $weights; do
     emb=$exp/emb_$variant/$(basename "$test")

@@ -28,7 +28,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 mkdir -p "$out"
 [ "$(readlink -f "$data")" != "$(readlink -f "$out")" ] || die "OUT is DATA itself ($data); give another directory."
 [ ! -f "$out/wav.scp" ] || [ -d "$out/ark" ] || die "$out is a data directory that this step did not make; give another OUT."
-key="augment_data copies=$copies seed=$seed set=${set[*]-} $([ -z "$conf" ] || done_conf "$conf")"
+key="augment_data copies=$copies seed=$seed set=${set[*]+${set[*]@Q}} $([ -z "$conf" ] || done_conf "$conf")"
 inputs=("$data/wav.scp" "$data/utt2spk")
 for scp in "$lists"/*/wav.scp; do [ ! -f "$scp" ] || inputs+=("$scp"); done
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{wav.scp,utt2num_samples,utt2spk,utt2uniq}; then

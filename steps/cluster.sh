@@ -30,7 +30,7 @@ done
 [ -z "$model" ] || inputs+=("$model")
 [ ! -f "$emb/provenance.json" ] || inputs+=("$emb/provenance.json")
 outputs=("$out"/{utt2spk,spk2utt,info.json} ${truth:+"$out/report.json"})
-key="cluster $(done_conf "$conf") ${set[*]} $truth $model"
+key="cluster $(done_conf "$conf") ${set[*]+${set[*]@Q}} $truth $model"
 if done_skip "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"; then
   echo "$0: $out is up to date, skipped"
   exit 0

@@ -32,7 +32,7 @@ options=(--target "$target" --labels "$labels" --train "$train" --test "$test") 
 [ -z "$classifier" ] || options+=(--classifier "$classifier")
 [ -z "$conf" ] || options+=(--conf "$conf") text=$(done_conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
-key="probe ${options[*]} $text"
+key="probe ${options[*]@Q} $text"
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{predictions.tsv,probe.yaml,provenance.json}; then
   echo "$0: $out is up to date, skipped"
   exit 0

@@ -30,7 +30,7 @@ for file in "${predictions[@]}"; do
 done
 options=(--pool "$pool" --bootstrap "$bootstrap" ${groups:+--groups "$groups"} ${utt2spk:+--utt2spk "$utt2spk"})
 for file in "${labels[@]}"; do options+=(--labels "$file"); done
-key="score_classes ${options[*]}"
+key="score_classes ${options[*]@Q}"
 stamp=$out/.score_classes
 if done_skip "$stamp" "$key" "${inputs[@]}" -- "${outputs[@]}"; then
   echo "$0: $out is up to date, skipped"

@@ -33,7 +33,7 @@ options=() text=
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 [ -z "$labels" ] || options+=(--labels "$labels" --label-kind "$label_kind")
 [ -z "$adapt" ] || options+=(--adapt "$adapt")
-key="train_backend ${options[*]} $text"
+key="train_backend ${options[*]@Q} $text"
 if done_skip "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"; then
   echo "$0: $out is up to date, skipped"
   exit 0

@@ -21,7 +21,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -f "$data/feats.scp" ] || die "$data has no feats.scp; run steps/make_feats.sh --conf conf/mfcc_ivector.yaml on it."
 [ -f "$data/vad.scp" ] || die "$data has no vad.scp; run steps/compute_vad.sh on it."
 [ -s "$ubm/final.npz" ] || die "there is no $ubm/final.npz; run steps/train_ubm.sh."
-key="train_ivector $(done_conf "$conf") ${set[*]-}" inputs=("$data"/{feats,vad}.scp "$ubm/final.npz")
+key="train_ivector $(done_conf "$conf") ${set[*]+${set[*]@Q}}" inputs=("$data"/{feats,vad}.scp "$ubm/final.npz")
 if done_skip "$exp" "$key" "${inputs[@]}" -- "$exp/final.npz"; then echo "$0: $exp is up to date, skipped"; exit 0; fi
 utils/validate_data_dir.sh --no-wav "$data"
 options=(--conf "$conf")

@@ -18,7 +18,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -f "$conf" ] || die "there is no configuration $conf; check --conf."
 [ -f "$data/feats.scp" ] || die "$data has no feats.scp; run steps/make_feats.sh --conf conf/mfcc_ivector.yaml on it."
 [ -f "$data/vad.scp" ] || die "$data has no vad.scp; run steps/compute_vad.sh on it."
-key="train_ubm $(done_conf "$conf") ${set[*]-}" inputs=("$data"/{feats,vad}.scp)
+key="train_ubm $(done_conf "$conf") ${set[*]+${set[*]@Q}}" inputs=("$data"/{feats,vad}.scp)
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out/final.npz"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 utils/validate_data_dir.sh --no-wav "$data"
 options=(--conf "$conf" --nj "$nj")

@@ -19,7 +19,7 @@ mini=false          # true: on the synthetic corpora
 help_message="usage: $0 --study chunks|augment|steps --model M [--tasks 'T ...'] [--iemocap='--OPTION ...'] [--adress='--OPTION ...']
        [--voxceleb='--OPTION ...'] [--system S] [--mini true]
        $0 --study init [--models 'M ...'] [--frame-model 'ARCH CHECKPOINT'] ..."
-. "$(dirname "$0")/path.sh"; . utils/parse_options.sh
+. "$(dirname "$0")/path.sh"; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 case $study in chunks|augment|steps|init) ;; *) die "--study takes chunks, augment, steps or init, not '$study'" ;; esac

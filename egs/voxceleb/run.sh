@@ -46,7 +46,7 @@ fi
 : "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
 [[ $train = voxceleb[12] ]] || die "--train takes voxceleb1 or voxceleb2, not '$train'"
 home() { case $1 in list_test*|voxsrc*) echo voxceleb1 ;; *) echo voxceleb1_test ;; esac; }   # where a list's utterances are
-tests=(); for list in $lists; do
+set -f; tests=(); for list in $lists; do   # what is in a list of names is no pattern
   [ "$train" = voxceleb2 ] || [ "$(home "$list")" = voxceleb1_test ] ||
     die "--lists $list holds trials between VoxCeleb1's training speakers; train on VoxCeleb2 (--voxceleb2) for it"
   [[ " ${tests[*]} " == *" $data/$(home "$list") "* ]] || tests+=("$data/$(home "$list")")

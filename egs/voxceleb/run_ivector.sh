@@ -18,7 +18,7 @@ backends=false      # true: score with AS-norm, LDA, PLDA and a fusion of them a
 help_message="usage: $0 [--system ivector_mfcc] [--nj N] [--mini true] [--voxceleb1 DIR] [--voxceleb2 DIR] [--backends true] ..."
 . "$(dirname "$0")/path.sh"
 . ./cmd.sh
-. utils/parse_options.sh
+. utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
 [ -z "$cmd" ] || train_cmd=$cmd
 confs=conf data=data exps=exp any=simclr_ecapa size=; [[ $system != *_short ]] || size=_short
@@ -31,7 +31,7 @@ exp=$exps/$system dev=$data/${train}_dev
   --mini "$mini" --synth="$synth" --stage "$stage" --stop-stage 1
 tests=()
 for list in $lists; do
-  test=$(dirname "$(find -L $data -maxdepth 2 -name "trials_$list" ! -path "*_vad/*" | head -n 1)")
+  test=$(local/find_trials.sh $data "$list") test=$(dirname "$test")
   [[ " ${tests[*]} " == *" $test "* ]] || tests+=("$test")
 done
 # shellcheck disable=SC2154  # cmd.sh

@@ -11,7 +11,7 @@ mini=false         # true: on the synthetic corpus
 PASS=()            # all other options are those of run_sweep.sh
 help_message="usage: $0 [--sizes 'K ...'] [--system NAME] [--mini true] [options of run.sh and run_sweep.sh]"
 . "$(dirname "$0")/path.sh"
-. utils/parse_options.sh
+. utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
 : "${system:=$([ "$mini" = true ] && echo dino_tdnn || echo dino_ecapa)}"
 exps=exp; [ "$mini" = false ] || exps=exp_mini

@@ -19,7 +19,7 @@ tag=               # prefix of the names
 set=()             # overrides that hold for all, as for run.sh
 PASS=()            # all other options are those of run.sh
 help_message="usage: $0 --over '[NAME:]KEY=VALUE VALUE ...' [--over ...] [--at-once N] [options of run.sh]"
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 . utils/launch.sh
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
@@ -36,7 +36,7 @@ own=; for item in "${set[@]}"; do own+=" --set $(printf %q "$item")"; done
 tags=("$tag") sets=("$own")   # every combination: its name, and its overrides, quoted for the shell
 for item in "${over[@]}"; do
   name=${item%%=*} values=${item#*=}
-  [[ $item == *=* && -n ${values// /} && $name != *" "* ]] || die "--over takes [NAME:]KEY=VALUE VALUE ..., not '$item'"
+  [[ $item == *=* && -n ${values// /} && $name != *" "* && $item != *$'\n'* ]] || die "--over takes [NAME:]KEY=VALUE VALUE ..., not '$item'"
   key=${name#*:}
   [[ $name == *:* ]] && name=${name%%:*} || name=${key##*.}
   read -ra values <<< "$values"

@@ -13,7 +13,7 @@ mini=false         # true: on the synthetic corpus
 PASS=()            # all other options are those of run.sh
 help_message="usage: $0 [--encoder NAME] [--systems 'S ...'] [--mini true] [options of run.sh]"
 . "$(dirname "$0")/path.sh"
-. utils/parse_options.sh
+. utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
 exps=exp data=data confs=conf
 if [ "$mini" = true ]; then exps=exp_mini data=data_mini confs=conf/mini PASS+=(--mini true); : "${encoder:=tdnn}"; fi

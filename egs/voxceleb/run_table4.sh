@@ -14,7 +14,7 @@ mini=false         # true: on the synthetic corpus
 PASS=()            # all other options are those of run.sh
 help_message="usage: $0 [--by speakers|hours] [--sizes 'N ...'] [--encoder NAME] [--mini true] [options of run.sh]"
 . "$(dirname "$0")/path.sh"
-. utils/parse_options.sh
+. utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
 [[ $by = speakers || $by = hours ]] || { echo "$0: error: --by takes speakers or hours, not '$by'" >&2; exit 1; }
 [ -n "$sizes" ] || [ "$by" = speakers ] || { echo "$0: error: --by hours needs --sizes, e.g. --sizes '100 500 1000 2000'" >&2; exit 1; }

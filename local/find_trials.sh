@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Prints where a trial list is: DATA/NAME/trials_LIST, NAME being no copy without silence.
+set -euo pipefail
+[ $# -eq 2 ] || { echo "usage: $0 DATA LIST" >&2; exit 1; }
+for file in "$1"/*/"trials_$2"; do
+  if [ -f "$file" ] && [[ $file != *_vad/* ]]; then printf '%s\n' "$file"; exit; fi
+done
+echo "$0: error: there is no $1/*/trials_$2; run stage 0, or correct --lists." >&2
+exit 1
