@@ -191,6 +191,7 @@ def test_a_lost_output_is_made_again(stamped, tmp_path, change):
 @pytest.mark.parametrize("change", [lambda folder: (folder / "xvector.scp").write_text("a x.ark:3\n"),
                                     lambda folder: (folder / "x.ark").write_bytes(b"half"),
                                     lambda folder: os.utime(folder / "x.ark", (1, 1)),
+                                    lambda folder: quietly(folder / "x.ark", b"wHole"),
                                     lambda folder: (folder / "x.ark").unlink()])
 @pytest.mark.parametrize("entry", ["x.ark:2", "x.ark:2[0:9]", "x.ark:2[0:9,0:3]"])
 def test_an_output_or_archive_that_is_not_as_it_was_left_is_made_again(stamped, tmp_path, entry, change):
@@ -200,6 +201,36 @@ def test_an_output_or_archive_that_is_not_as_it_was_left_is_made_again(stamped, 
     assert [stamped(*words).stdout for _ in range(2)] == ["work\n", "skip\n"]
     change(tmp_path)
     assert [stamped(*words).stdout.splitlines()[-1] for _ in range(2)] == ["work", "skip"]
+
+
+def quietly(path, content):
+    """Other bytes, of the same length, under the same time: a bit that flipped on the disk."""
+    was = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert path.stat().st_size == was.st_size
+
+
+@pytest.mark.parametrize("name", ["utt2spk", "feats.scp", "x.ark"])
+def test_an_input_of_the_same_size_and_time_is_known_by_its_content(stamped, tmp_path, name):
+    for path, text in (("utt2spk", "a s1\n"), ("feats.scp", "a x.ark:2\n"), ("x.ark", "whole")):
+        (tmp_path / path).write_text(text)
+    assert [stamped("nj=4", "utt2spk", "feats.scp").stdout for _ in range(2)] == ["work\n", "skip\n"]
+    there = (tmp_path / name).read_bytes()
+    quietly(tmp_path / name, there[:-2] + bytes([there[-2] ^ 1]) + there[-1:])
+    assert [stamped("nj=4", "utt2spk", "feats.scp").stdout for _ in range(2)] == ["work\n", "skip\n"]
+
+
+def test_a_large_input_is_known_by_size_and_time_alone(stamped, tmp_path):
+    """Else a rerun would read archives of gigabytes."""
+    with (tmp_path / "x.ark").open("wb") as archive:
+        archive.truncate(8 * 1024 ** 2 + 1)
+    (tmp_path / "feats.scp").write_text("a x.ark:2\n")
+    assert stamped("nj=4", "feats.scp").stdout == "work\n"
+    quietly(tmp_path / "x.ark", b"\1" + bytes(8 * 1024 ** 2))
+    assert stamped("nj=4", "feats.scp").stdout == "skip\n"
+    os.utime(tmp_path / "x.ark", (1, 1))
+    assert stamped("nj=4", "feats.scp").stdout == "work\n"
 
 
 def test_a_stamp_from_before_outputs_were_looked_at_still_counts(stamped, tmp_path):

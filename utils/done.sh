@@ -6,17 +6,33 @@
 #     ... the work ...
 #     done_mark "$dir" "$opts" "$data/wav.scp"
 #
-# STAMP_DIR/.done holds two md5: of the option string and each input's name, size and modification time, and of the outputs. An input
-# that is a directory stands for the visible files directly inside it. What stands after -- are outputs: one that is gone, empty or not
-# as the step left it (its content; of an scp file also the sizes and times of its archives) means that the work is to be done again.
-# What is not the same removes the stamp: a step that then
-# fails half-way must not look finished when the old options come back. Work that is to be done begins with done_lock.
+# STAMP_DIR/.done holds two md5: of the option string and the inputs, and of the outputs. Of an input count its name, size and modification
+# time, and up to 8 MiB its content, too; an scp file stands for its archives as well, a directory for the visible files directly inside it.
+# What stands after -- are outputs: one that is gone, empty or not as the step left it (its content; of the archives of an scp file what
+# counts of inputs) means that the work is to be done again. A flipped bit that leaves size and time alone is found up to 8 MiB.
+# What is not the same removes the stamp: a step that then fails half-way must not look finished when the old options come back. Work
+# that is to be done begins with done_lock.
 # shellcheck shell=bash
 
 declare -A _done_outputs=()   # by stamp: the outputs that done_skip was told, one a line
 
-_done_md5() {  # option string, inputs...
+_done_versions() {  # FILE...: name, size and time of each, and of a small one the content, whatever its time says
+  [ $# -gt 0 ] || return 0
+  printf '%s\0' "$@" | xargs -0 stat -L -c '%n %s %.9Y' --
+  printf '%s\0' "$@" | xargs -0 stat -L -c '%s %F %n' -- |
+    LC_ALL=C awk '$1 <= 8388608 && sub(/^[0-9]+ regular (empty )?file /, "")' | tr '\n' '\0' | xargs -0 -r md5sum --
+}
+
+_done_archives() {  # FILE...: the archives that scp files among these point into
   local path
+  for path in "$@"; do
+    case $path in *.scp) if [ -f "$path" ]; then cat -- "$path"; fi ;; esac
+  done | LC_ALL=C awk '{ sub(/^[^ \t]*[ \t]+/, ""); if (sub(/:[0-9]+(\[[-0-9:,]*\])?$/, "") && !seen[$0]++) print }' |
+    while IFS= read -r path; do if [ -e "$path" ]; then printf '%s\n' "$path"; fi; done
+}
+
+_done_md5() {  # option string, inputs...
+  local path files=() archives found
   {
     printf '%s\n' "$1"
     shift
@@ -24,27 +40,29 @@ _done_md5() {  # option string, inputs...
       [ "$path" != -- ] || break
       if [ -d "$path" ]; then
         case $path in '!'*|'('*|')'*|,*|-*) path=./$path ;; esac   # find would take it for a condition
-        find -L "$path" -mindepth 1 -maxdepth 1 -type f ! -name '.*' -printf '%p %s %T@\n' | LC_ALL=C sort
+        mapfile -d '' found < <(find -L "$path" -mindepth 1 -maxdepth 1 -type f ! -name '.*' -print0 | LC_ALL=C sort -z)
+        files+=(${found[@]+"${found[@]}"})
       elif [ -e "$path" ]; then
-        stat -L -c '%n %s %.9Y' -- "$path"
+        files+=("$path")
       else
         echo "missing $path"
       fi
     done
+    mapfile -t archives < <(_done_archives ${files[@]+"${files[@]}"})
+    _done_versions ${files[@]+"${files[@]}"} ${archives[@]+"${archives[@]}"}
   } | md5sum | cut -d' ' -f1
 }
 
-_done_outputs_md5() {  # outputs...: that of their content, and of where the archives of an scp file end and when they were written
-  local path
-  for path in "$@"; do
-    printf '%s\n' "$path"
-    if [ ! -f "$path" ]; then continue; fi
-    cat -- "$path"
-    case $path in
-      *.scp) sed -n 's/^[^ ]* *\(.*\):[0-9]*\(\[[-0-9:,]*\]\)\{0,1\}$/\1/p' "$path" | LC_ALL=C sort -u |
-               while IFS= read -r path; do [ ! -e "$path" ] || stat -L -c '%n %s %.9Y' -- "$path"; done ;;
-    esac
-  done 2> /dev/null | md5sum | cut -d' ' -f1
+_done_outputs_md5() {  # outputs...: that of their content, and of the archives of an scp file
+  local path archives
+  {
+    for path in "$@"; do
+      printf '%s\n' "$path"
+      if [ -f "$path" ]; then cat -- "$path"; fi
+    done
+    mapfile -t archives < <(_done_archives "$@")
+    _done_versions ${archives[@]+"${archives[@]}"}
+  } 2> /dev/null | md5sum | cut -d' ' -f1
 }
 
 done_fresh() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: whether nothing has changed since done_mark; what has changed removes the stamp
