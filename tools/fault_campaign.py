@@ -1,10 +1,24 @@
 #!/usr/bin/env python3
-"""Disturb every stage of the recipe, on a corpus of seconds, in all the ways that happen, and see that nothing is ever lost.
+"""Disturb every stage of the recipes, on a corpus of seconds, in all the ways that happen, and see that nothing is ever lost.
 
-Each fault starts from the state before a stage, comes at a random moment or lies there in a damaged file; then the same command is
-run again, as a user would, and every file that the recipe makes is compared with that of an undisturbed run, byte for byte (checkpoints:
-their numbers). A fault that came too late to be noticed four times over is missed, and does not count. Writes OUT/campaign.json and
-OUT/summary.txt; started again, it goes on where it was. Exit status 1 when anything was lost or hung.
+Each fault starts from the state before a stage and comes at a random moment, at one chosen operation on a file, or lies there in a
+damaged file. Then the same command is run again, as a user would, and once more. The verdicts:
+
+  survived  Every file that the recipe makes is what an undisturbed run makes, hidden files and every value in a checkpoint included (left
+            out: times, process ids, durations, the content of log/, tensorboard/, splitN/). The third run writes nothing that an
+            undisturbed one does not write again. No process and nothing in /dev/shm is left. Where the fault is one that a user must
+            act on (a full disk, a damaged input, an error at a file), the command ended in a sentence, without a traceback.
+  lost      One of these is not so.
+  hung      For 75 seconds a command used no CPU time and wrote no byte, or it took 15 times its CPU seconds and a minute.
+            Wall time does not count, so the load of the machine does not matter.
+  missed    Four times the fault came too late, or nothing noticed it; it does not count.
+
+Damage that keeps size and time (one bit flipped, zeros inside a file): outputs are found by the md5 in .done, where also archives up to
+8 MiB are hashed, checkpoints and final.pt by their checksums. An input may be read as it is, since any bits are samples or ids, but
+without a traceback; once it is put back, a stage with a .done notices, except for recordings. Not promised: archives above 8 MiB,
+recordings, and the audio that a training reads, which it knows by ids and lengths.
+
+Writes OUT/campaign.json and OUT/summary.txt; started again, it goes on where it was. Exit status 1 when anything was lost or hung.
 """
 import argparse
 import dataclasses
@@ -13,36 +27,42 @@ import os
 import subprocess
 import sys
 import time
-import traceback
 from pathlib import Path
-from typing import NoReturn
 
 from faults.bench import Bench, code_md5
-from faults.plan import KINDS, Fault, plan
+from faults.cluster import missing
+from faults.plan import ALL, KINDS, Fault, plan, possible
 from faults.stages import STAGES
 from faults.verdict import judge
-from tqdm import tqdm
 
-INSIDE = "FAULT_CAMPAIGN_INSIDE"
+INSIDE = "FAULT_CAMPAIGN_INSIDE"   # its value: which of the shares this process is
 VERDICTS = ("survived", "lost", "hung", "missed")
 CODE = "code.md5"   # in OUT: of the code that is judged
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder of the campaign")
-    add("--faults", type=int, default=200, help="how many")
-    add("--seed", type=int, default=0, help="another seed: other moments, other files")
+    add("--faults", type=int, default=225, help="how many (225)")
+    add("--seed", type=int, default=0, help="another seed: other moments, other files (0)")
     add("--only", default="", metavar="KIND", help="kinds whose name contains this, e.g. 'input' or 'kill job'")
-    add("--until", default=STAGES[-1].name, choices=[stage.name for stage in STAGES], help="the last stage that is run and disturbed")
+    add("--stages", nargs="+", default=ALL, choices=ALL, metavar="STAGE", help=f"disturb these alone: {' '.join(ALL)}")
     add("--pairs", nargs="+", metavar="KIND:STAGE", help="these faults, in place of a plan of all, e.g. 'kill all:train'")
     add("--numbers", type=int, nargs="+", help="these faults of the plan alone")
-    add("--jobs", type=int, default=1, help="so many at once, each in a folder of its own")
+    add("--shard", default="1/1", metavar="K/N", help="the K-th of N parts of the plan, for N machines with an OUT each (1/1)")
+    add("--jobs", type=int, default=1, help="so many at once; needs mounts of its own, as root has them (1)")
     add("--again", action="store_true", help="try those once more that were lost, hung or missed")
+    add("--prepare", action="store_true", help="make the undisturbed run alone")
     args = parser.parse_args()
     if args.faults < 1 or args.jobs < 1:
         parser.error("--faults and --jobs are whole numbers from 1 on")
+    try:
+        args.k, args.n = (int(number) for number in args.shard.split("/"))
+    except ValueError:
+        parser.error(f"--shard takes K/N, such as 1/3, not '{args.shard}'")
+    if not 1 <= args.k <= args.n:
+        parser.error(f"--shard {args.shard}: K is a number from 1 to N")
     args.pairs = [tuple(pair.split(":")) for pair in args.pairs or ()]
     for pair in args.pairs:
         if len(pair) != 2 or pair[1] not in KINDS.get(pair[0], ()):
@@ -50,25 +70,28 @@ def options() -> argparse.Namespace:
     return args
 
 
-def own_mounts() -> None:
-    """Start this program anew where it may mount a small disk that nobody else sees; where that is not allowed, do without."""
-    if INSIDE in os.environ:
-        return
-    for spaces in (["unshare", "-m"], ["unshare", "-rm"]):
-        if subprocess.run([*spaces, "true"], capture_output=True, check=False).returncode == 0:
-            os.environ[INSIDE] = "1"
-            os.execvp(spaces[0], [*spaces, sys.executable, *sys.argv])
+def own_mounts() -> list[str]:
+    """The words before a command that let it mount small disks that nobody else sees; none where that is not allowed."""
+    for words in (["unshare", "-m"], ["unshare", "-rm"]):
+        if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
+            return words
+    return []
 
 
-def campaign(args: argparse.Namespace, part: int) -> dict[str, dict]:
+def share(args: argparse.Namespace, part: int) -> None:
     """Judge the faults of one of `args.jobs` shares; the verdicts so far stand in OUT/verdicts.N.json."""
-    bench = Bench(args.out if args.jobs == 1 else args.out / f"job{part}", args.until, INSIDE in os.environ)
-    costs = {name: row["seconds"] if args.jobs == 1 else 8.0 for name, row in bench.reference.items()}   # the plan of all jobs must be one
-    faults = [fault for fault in plan(len(args.pairs) or args.faults, args.seed, costs, args.only, args.pairs)
-              if not args.numbers or fault.number in args.numbers]
+    bench = Bench(args.out, bool(own_mounts()), part)
+    names = [pair[1] for pair in args.pairs] or [name for name in args.stages if not missing(name)]
+    bench.learn(list(dict.fromkeys(names)))
+    if args.prepare:
+        return
+    done = {name: {row[0] for row in bench.reference[name]["operations"]} for name in names}
+    pairs = args.pairs or [pair for pair in possible(done, args.only) if bench.mounted or pair[0] != "full shm"]
+    faults = [fault for fault in plan(len(args.pairs) or args.faults, args.seed, pairs, bool(args.pairs))
+              if fault.number % args.n == args.k - 1 and (not args.numbers or fault.number in args.numbers)]
     path = args.out / f"verdicts.{part}.json"
     rows = json.loads(path.read_text()) if path.exists() else {}
-    for fault in tqdm(faults[part::args.jobs], unit="fault", disable=None if args.jobs == 1 else part > 0):
+    for fault in faults[part::args.jobs]:
         key = f"{args.seed} {fault.number} {fault.kind} {fault.stage}"
         if key in rows and not (args.again and rows[key]["verdict"] != "survived"):
             continue
@@ -76,64 +99,63 @@ def campaign(args: argparse.Namespace, part: int) -> dict[str, dict]:
         rows[key] = {**dataclasses.asdict(fault), **judge(bench, fault), "seconds": round(time.monotonic() - begun, 1)}
         path.with_suffix(".part").write_text(json.dumps(rows, indent=1))
         path.with_suffix(".part").replace(path)
-        report(fault, rows[key])
-    return rows
+        report(args, fault, rows[key])
 
 
-def share(args: argparse.Namespace, part: int) -> NoReturn:
-    """What a child does; it tells itself what stops it, as os._exit does not."""
-    try:
-        campaign(args, part)
-    finally:
-        err = sys.exc_info()[1]
-        if isinstance(err, SystemExit):
-            print(err, file=sys.stderr, flush=True)
-        elif err:
-            traceback.print_exc()
-        os._exit(err is not None)
+def report(args: argparse.Namespace, fault: Fault, row: dict) -> None:
+    print(f"{fault.number:4d} {row['verdict']:8s} {fault.kind:16s} {fault.stage:9s} {row['seconds']:5.1f} s  {row['why']}", flush=True)
+    rows = verdicts(args)
+    if len(rows) % 20 == 0:
+        print(table(rows), flush=True)
 
 
-def report(fault: Fault, row: dict) -> None:
-    text = f"{fault.number:4d} {row['verdict']:8s} {fault.kind:16s} {fault.stage:9s} {row['seconds']:5.1f} s  {row['why']}"
-    tqdm.write(text, file=sys.stdout)
-    sys.stdout.flush()
+def verdicts(args: argparse.Namespace) -> list[dict]:
+    """Those of all shares so far."""
+    return [row for path in sorted(args.out.glob("verdicts.*.json")) for row in json.loads(path.read_text()).values()]
 
 
 def table(rows: list[dict]) -> str:
     """Kinds x stages: survived / lost / hung; those that were missed are in none of them."""
-    stages = [stage.name for stage in STAGES]
-    lines = [" " * 17 + "".join(f"{name:>10s}" for name in (*stages, "all"))]
+    stages = [stage.name for stage in STAGES if any(row["stage"] == stage.name for row in rows)]
+    lines = [" " * 17 + "".join(f"{name:>9s}" for name in (*stages, "all"))]
 
     def cell(some: list[dict]) -> str:
         return "/".join(str(sum(row["verdict"] == verdict for row in some)) for verdict in VERDICTS[:3]) if some else "-"
 
-    for kind in [*KINDS, "all"]:
+    for kind in [*(kind for kind in KINDS if any(row["kind"] == kind for row in rows)), "all"]:
         of_kind = [row for row in rows if kind in ("all", row["kind"])]
         cells = [cell([row for row in of_kind if row["stage"] == stage]) for stage in stages]
-        lines.append(f"{kind:17s}" + "".join(f"{text:>10s}" for text in (*cells, cell(of_kind))))
+        lines.append(f"{kind:17s}" + "".join(f"{text:>9s}" for text in (*cells, cell(of_kind))))
     return "\n".join(lines)
 
 
 def main() -> int:
     args = options()
-    own_mounts()
+    if INSIDE in os.environ:
+        share(args, int(os.environ[INSIDE]))
+        return 0
+    words = own_mounts()
+    if args.jobs > 1 and not words:
+        raise SystemExit("--jobs above 1 needs mounts of its own (unshare -m), which this user may not have; take --jobs 1.")
     args.out.mkdir(parents=True, exist_ok=True)
     now, kept = code_md5(), args.out / CODE
     if kept.exists() and kept.read_text() != now:
         raise SystemExit(f"{args.out}: holds a campaign of other code than what is here now; give another --out.")
     kept.write_text(now)
-    begun, children = time.monotonic(), []
-    for part in range(1, args.jobs):
-        child = os.fork()
-        if child == 0:
-            share(args, part)
-        children.append((part, child))
-    rows = campaign(args, 0)
-    for part, child in children:
-        if os.waitpid(child, 0)[1]:
+    for name in ALL:
+        if reason := missing(name):
+            print(reason)
+    begun = time.monotonic()
+    again = [*words, sys.executable, *sys.argv]
+    if subprocess.run([*again, "--prepare"], env={**os.environ, INSIDE: "0"}, check=False).returncode:
+        return 1
+    if args.prepare:
+        return 0
+    shares = [subprocess.Popen(again, env={**os.environ, INSIDE: str(part)}) for part in range(args.jobs)]
+    for part, status in enumerate([one.wait() for one in shares]):
+        if status:
             raise SystemExit(f"share {part} of the campaign ended early; see above, and give the same command again.")
-        rows |= json.loads((args.out / f"verdicts.{part}.json").read_text())
-    return conclude(args.out, list(rows.values()), (time.monotonic() - begun) / 60)
+    return conclude(args.out, verdicts(args), (time.monotonic() - begun) / 60)
 
 
 def conclude(out: Path, rows: list[dict], minutes: float) -> int:

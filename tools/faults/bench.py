@@ -1,7 +1,9 @@
-"""The place where a campaign works: a copy of the code and of the recipe, and its state before and after each stage.
+"""The place where a campaign works: a copy of the code and of the recipes, and their state before and after each stage.
 
-    OUT/code/   the code as it was when the campaign began      OUT/state/STAGE/    what the recipe had made before that stage
-    OUT/work/   where things are broken                         OUT/reference.json  digests and duration of each stage, undisturbed
+    OUT/code/   the code as it was when the campaign began      OUT/state/STAGE/{before,after}/   what the recipe held then
+    OUT/work/   where things are broken                         OUT/reference/STAGE.json          what the undisturbed stage did
+
+OUT/work is a disk in memory that each share of the campaign has for itself under the same name, so that one undisturbed run serves all.
 """
 import hashlib
 import json
@@ -10,91 +12,118 @@ import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 
-from faults.stages import SHRUNK, STAGES, WRITTEN
+from faults import compare, operations
+from faults.cluster import Cluster
+from faults.stages import MADE, SHRUNK, WRITTEN, Stage, chain
 
 ROOT = Path(__file__).resolve().parents[2]
-MADE = ("data_mini", "exp_mini")   # what the recipe makes, below its folder
 CODE = ("sslspk", "steps", "utils", "local", "tools")
-LOGS = {"log", "tensorboard", "progress.jsonl"}
-NAMES = (*(stage.name for stage in STAGES), "end")
-LIMIT = 300                        # seconds after which a command hangs
+RECIPES = ("voxceleb", "iemocap")
+DISK = "size=200m"   # of OUT/work, and of the /dev/shm that the campaign sees
 
 
 class Bench:
-    """One campaign's folders. `recipe` is where commands run; `reference[stage]` is {"seconds", "digests"} of the undisturbed run."""
+    """One campaign's folders. `reference[stage]` is what an undisturbed run did: its CPU seconds, the digests of its files, which of them
+    are written again when it is run once more, and what it does to files by the names of the operations."""
 
-    def __init__(self, out: Path, until: str = STAGES[-1].name, own_disk: bool = False):
-        """until: the last stage that is run. own_disk: this program has mounts of its own, and may give the work a disk to be filled."""
-        self.out = out.resolve()
-        self.recipe = self.out / "work/egs/voxceleb"
-        self.mounted = own_disk and mount_memory(self.out / "work")
+    def __init__(self, out: Path, own_disk: bool, part: int = 0):
+        """own_disk: this program has mounts of its own, and may give the work a disk to be filled. part: which share of the campaign."""
+        self.out, self.part = out.resolve(), part
+        self.mounted = own_disk and mount_memory(self.out / "work") and mount_memory(Path("/dev/shm"))
         if not (self.out / "code").is_dir():
             copy_code(self.out / "code.part")
             (self.out / "code.part").rename(self.out / "code")
         shutil.copytree(self.out / "code", self.out / "work", dirs_exist_ok=True, symlinks=True)
-        self.reference = self._read_reference(until)
+        self.cluster = Cluster(self.out / f"cluster{part}")
+        self.reference: dict[str, dict] = {}
 
-    def _read_reference(self, until: str) -> dict:
-        path = self.out / "reference.json"
-        if not path.exists():
-            reference: dict = {}
-            for stage in STAGES[:NAMES.index(until) + 1]:
-                self.keep(stage.name)
-                begun = time.time()
-                done = subprocess.run(stage.words, cwd=self.recipe, env=environment(), text=True, capture_output=True, check=False)
-                if done.returncode:
-                    raise SystemExit(f"the undisturbed stage {stage.name} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-                reference[stage.name] = {"seconds": round(time.time() - begun, 1), "digests": self.digests()}
-                print(f"undisturbed: {stage.name} {reference[stage.name]['seconds']:.1f} s", flush=True)
-            self.keep(NAMES[NAMES.index(until) + 1])
-            path.write_text(json.dumps(reference))
-        return json.loads(path.read_text())
+    def folder(self, stage: Stage) -> Path:
+        """The recipe's, where its commands run."""
+        return self.out / "work/egs" / stage.recipe
 
-    def keep(self, name: str) -> None:
-        """Save the present state as that before the stage `name`."""
-        folder = self.out / "state" / name
+    def learn(self, stages: list[str]) -> None:
+        """Run what these stages need undisturbed, unless that is known already; read what was found."""
+        for stage in dict.fromkeys(stage for name in stages for stage in chain(name)):
+            path = self.out / f"reference/{stage.name}.json"
+            if not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                found = self._undisturbed(stage)
+                path.with_suffix(".part").write_text(json.dumps(found))
+                path.with_suffix(".part").rename(path)
+                print(f"undisturbed: {stage.name}, {found['cpu']:.1f} CPU seconds, {found['seconds']:.1f} s", flush=True)
+            self.reference[stage.name] = json.loads(path.read_text())
+
+    def _undisturbed(self, stage: Stage) -> dict:
+        """Run the stage twice: the second time, what is finished must be left alone."""
+        self.clear(stage)
+        if stage.after:
+            self._bring(self.out / "state" / stage.after / "after", stage)
+        self._keep("before", stage)
+        trace = self.out / f"reference/{stage.name}.trace"
+        first = self._run(stage, self._traced(stage, trace))
+        digests = compare.digests(self.folder(stage))
+        self._keep("after", stage)
+        before = compare.versions(self.folder(stage))
+        second = self._run(stage, {})
+        after = compare.versions(self.folder(stage))
+        if (changed := compare.digests(self.folder(stage))) != digests:
+            raise SystemExit(f"the undisturbed stage {stage.name}, run again, makes other files: {compare.unlike(digests, changed)[:5]}")
+        if stage.unfinished:
+            for pattern in stage.unfinished:
+                for path in list(self.folder(stage).glob(pattern)):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            self._keep("before", stage)
+            first = self._run(stage, self._traced(stage, trace))
+        return {**first, "digests": digests, "rewritten": sorted(path for path in after if after[path] != before.get(path)),
+                "cpu_again": second["cpu"], "operations": operations.read(trace)}
+
+    def _traced(self, stage: Stage, trace: Path) -> dict[str, str]:
+        trace.unlink(missing_ok=True)
+        return operations.watched(self.out, self.folder(stage), {"TRACE": str(trace)}, self.out / "counts/trace")
+
+    def _run(self, stage: Stage, variables: dict[str, str]) -> dict[str, float]:
+        begun = time.monotonic()
+        with (self.out / "undisturbed.txt").open("w+") as said:
+            around = {**environment(), **self.cluster.variables(stage), **variables}
+            popen = subprocess.Popen(stage.words, cwd=self.folder(stage), env=around, stdin=subprocess.DEVNULL, stdout=said,
+                                     stderr=subprocess.STDOUT)
+            _, status, usage = os.wait4(popen.pid, 0)
+            said.seek(0)
+            if status:
+                raise SystemExit(f"the undisturbed stage {stage.name} failed:\n{said.read()[-4000:]}")
+        return {"seconds": round(time.monotonic() - begun, 1), "cpu": round(usage.ru_utime + usage.ru_stime, 1)}
+
+    def _keep(self, when: str, stage: Stage) -> None:
+        """Save the present state as that before or after the stage."""
+        folder = self.out / "state" / stage.name / when
         shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         for made in MADE:
-            if (self.recipe / made).exists():
-                shutil.copytree(self.recipe / made, folder / made, symlinks=True)
+            if (self.folder(stage) / made).exists():
+                shutil.copytree(self.folder(stage) / made, folder / made, symlinks=True)
 
-    def saved(self, stage: str, after: bool) -> Path:
-        return self.out / "state" / NAMES[NAMES.index(stage) + after]
+    def clear(self, stage: Stage) -> None:
+        for made in MADE:
+            shutil.rmtree(self.folder(stage) / made, ignore_errors=True)
 
-    def restore(self, stage: str, after: bool = False) -> None:
+    def _bring(self, state: Path, stage: Stage) -> None:
+        for made in MADE:
+            if (state / made).exists():
+                shutil.copytree(state / made, self.folder(stage) / made, symlinks=True)
+
+    def saved(self, stage: Stage, after: bool) -> Path:
+        return self.out / "state" / stage.name / ("after" if after else "before")
+
+    def restore(self, stage: Stage, after: bool = False) -> None:
         """Bring back the state before (or after) a stage, times of files included."""
-        for made in MADE:
-            shutil.rmtree(self.recipe / made, ignore_errors=True)
-            if (self.saved(stage, after) / made).exists():
-                shutil.copytree(self.saved(stage, after) / made, self.recipe / made, symlinks=True)
+        self.clear(stage)
+        self._bring(self.saved(stage, after), stage)
 
-    def digests(self) -> dict[str, str]:
-        """md5 of each visible file that the recipe has made, by path; but for logs and the shares of jobs (splitN), which are scratch."""
-        found = {}
-        for made in MADE:
-            for path in sorted((self.recipe / made).rglob("*")):
-                parts = path.relative_to(self.recipe).parts
-                if path.is_file() and not LOGS & set(parts) and not any(part.startswith((".", "split")) for part in parts):
-                    found["/".join(parts)] = tensors_md5(path) if path.parent.name == "ckpt" else hashlib.md5(path.read_bytes()).hexdigest()
-        return found
-
-    def differences(self, stage: str) -> list[str]:
+    def differences(self, stage: Stage) -> list[str]:
         """Paths at which the present state is not that after the undisturbed stage."""
-        wanted, found = self.reference[stage]["digests"], self.digests()
-        return sorted(path for path in wanted.keys() | found.keys() if wanted.get(path) != found.get(path))
-
-
-def tensors_md5(checkpoint: Path) -> str:
-    """That of the numbers in a checkpoint: how its names are packed depends on which of them Python holds twice."""
-    digest = hashlib.md5()
-    with zipfile.ZipFile(checkpoint) as archive:
-        for name in archive.namelist():
-            if "/data/" in name:
-                digest.update(archive.read(name))
-    return digest.hexdigest()
+        return compare.unlike(self.reference[stage.name]["digests"], compare.digests(self.folder(stage)))
 
 
 def environment() -> dict[str, str]:
@@ -107,9 +136,7 @@ def environment() -> dict[str, str]:
 def mount_memory(folder: Path) -> bool:
     """Give `folder` a small disk of its own in memory, which can be filled up; whether this user may."""
     folder.mkdir(parents=True, exist_ok=True)
-    if os.path.ismount(folder):
-        return True
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "none", str(folder)], capture_output=True, check=False)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", DISK, "none", str(folder)], capture_output=True, check=False)
     return done.returncode == 0
 
 
@@ -124,15 +151,16 @@ def code_md5() -> str:
 
 
 def copy_code(to: Path) -> None:
-    """The code, so that what is edited meanwhile does not change the campaign; the recipe with configurations of seconds."""
+    """The code, so that what is edited meanwhile does not change the campaign; the recipes with configurations of seconds."""
     shutil.rmtree(to, ignore_errors=True)
     skip = shutil.ignore_patterns("__pycache__", "exp*", "data*")
     for name in CODE:
         shutil.copytree(ROOT / name, to / name, symlinks=True, ignore=skip if name != "sslspk" else shutil.ignore_patterns("__pycache__"))
-    recipe = to / "egs/voxceleb"
-    shutil.copytree(ROOT / "egs/voxceleb", recipe, symlinks=True, ignore=skip)
+    shutil.copy2(ROOT / "setup.py", to)   # says which packages a recipe needs
+    for name in RECIPES:
+        shutil.copytree(ROOT / "egs" / name, to / "egs" / name, symlinks=True, ignore=skip)
     for name, changes in SHRUNK.items():
-        path = recipe / f"conf/mini/{name}.yaml"
+        path = to / f"egs/{name}.yaml"
         text = path.read_text()
         for old, new in changes.items():
             if old not in text:
@@ -140,4 +168,4 @@ def copy_code(to: Path) -> None:
             text = text.replace(old, new)
         path.write_text(text)
     for name, text in WRITTEN.items():
-        (recipe / f"conf/mini/{name}.yaml").write_text(text)
+        (to / f"egs/{name}.yaml").write_text(text)

@@ -1,5 +1,6 @@
 """The faults themselves: what is done to the files of the recipe, and to the processes of a command that runs."""
 import contextlib
+import hashlib
 import os
 import random
 import resource
@@ -8,78 +9,130 @@ import signal
 import subprocess
 from pathlib import Path
 
-from faults import processes
-from faults.bench import MADE, Bench
+from faults import operations, processes
+from faults.bench import Bench
 from faults.plan import Fault, starts_after
 from faults.processes import Command
-from faults.stages import BY_NAME
+from faults.stages import BY_NAME, MADE
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
 BALLAST = "ballast"
+SHM = Path("/dev/shm")
 
 
 class Missed(Exception):
     """The command ended before the fault came, or as if it had not come."""
 
 
+def spoil(path: Path, how: str, rng: random.Random) -> None:
+    """Cut a file, or put zeros at its begin; "flip" (one bit) and "hole" (zeros inside) keep its size and its time."""
+    stat = path.stat()
+    if how == "cut":
+        os.truncate(path, stat.st_size * 6 // 10)
+        return
+    begin = 0 if how == "blank" else rng.randrange(max(stat.st_size, 1))
+    with path.open("r+b") as file:
+        file.seek(begin)
+        there = file.read(min(256, stat.st_size - begin))
+        file.seek(begin)
+        file.write(bytes([there[0] ^ 1 << rng.randrange(8)]) if how == "flip" and there else bytes(len(there)))
+    if how in ("flip", "hole"):
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
 def damage(bench: Bench, fault: Fault) -> Path:
-    """Cut, blank or remove one file that the pattern matches; returns it, relative to the recipe."""
-    found = sorted(bench.recipe.glob(fault.path))
+    """Spoil or remove one file that the pattern matches; returns it, relative to the recipe."""
+    folder = bench.folder(BY_NAME[fault.stage])
+    found = sorted(folder.glob(fault.path))
     if not found:
         raise SystemExit(f"fault {fault.number}: {fault.path} matches nothing; correct tools/faults/stages.py.")
-    path = random.Random(fault.seed).choice(found)
+    rng = random.Random(fault.seed)
+    path = rng.choice(found)
     how = fault.kind.split()[0]
     if how == "lost":
         path.unlink()
-    elif how == "cut":
-        os.truncate(path, path.stat().st_size * 6 // 10)
     else:
-        with path.open("r+b") as file:
-            file.write(bytes(min(256, path.stat().st_size)))
-    return path.relative_to(bench.recipe)
+        spoil(path, how, rng)
+    return path.relative_to(folder)
 
 
 def mend(bench: Bench, fault: Fault, path: Path) -> None:
     """Put the undisturbed file back, its time included."""
-    (bench.recipe / path).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(bench.saved(fault.stage, starts_after(fault)) / path, bench.recipe / path, follow_symlinks=False)
+    stage = BY_NAME[fault.stage]
+    target = bench.folder(stage) / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(bench.saved(stage, starts_after(fault)) / path, target, follow_symlinks=False)
 
 
 def before(bench: Bench, fault: Fault) -> None:
     """The faults that lie there when the command starts, but for damaged files."""
-    rng = random.Random(fault.seed)
-    exps = {"train": "exp_mini/simclr_tdnn", "ranks": "exp_mini/two_ranks", "rounds": "exp_mini/simclr_tdnn_round1"}
-    if fault.kind.endswith(("checkpoint", "checkpoints")):
-        exp = bench.recipe / exps[fault.stage]
-        paths = sorted((exp / "ckpt").glob("step-*.pt"))
-        if fault.kind == "lost checkpoints":
-            shutil.rmtree(exp / "ckpt")
-        else:
-            (exp / "final.pt").unlink()
-            os.truncate(paths[-1], int(paths[-1].stat().st_size * rng.uniform(0, 0.99)))
-            for place, path in enumerate(paths):   # and the clock says otherwise
-                os.utime(path, (2e9 - place, 2e9 - place))
+    rng, stage = random.Random(fault.seed), BY_NAME[fault.stage]
+    folder = bench.folder(stage)
+    if fault.kind == "lost checkpoints":
+        shutil.rmtree(folder / stage.exp / "ckpt")
+    elif fault.kind.endswith(("checkpoint", "log")):
+        paths = sorted((folder / stage.exp / "ckpt").glob("step-*.pt"))
+        (folder / stage.exp / "final.pt").unlink()
+        if fault.kind == "flip log":
+            spoil(folder / stage.exp / "progress.jsonl", rng.choice(("flip", "hole", "cut")), rng)
+            for path in paths[len(paths) // 2:]:   # there is something left to do
+                path.unlink()
+            return
+        spoil(paths[-1], fault.kind.split()[0], rng)
+        for place, path in enumerate(paths if fault.kind == "cut checkpoint" else ()):   # and the clock says otherwise
+            os.utime(path, (2e9 - place, 2e9 - place))
     elif fault.kind == "leftovers":
-        end = bench.saved(fault.stage, after=True)
-        for made in (path.relative_to(end) for pattern in BY_NAME[fault.stage].writes for path in sorted(end.glob(pattern))):
-            path = bench.recipe / made
+        end = bench.saved(stage, after=True)
+        for made in (path.relative_to(end) for pattern in stage.writes for path in sorted(end.glob(pattern))):
+            path = folder / made
             path.parent.mkdir(parents=True, exist_ok=True)
-            (path if path.suffix == ".ark" else path.with_name(f".{path.name}.0123456789ab.tmp")).write_bytes(rng.randbytes(300))
+            if path.name != ".done":
+                (path if path.suffix == ".ark" else path.with_name(temporary(path.name))).write_bytes(rng.randbytes(300))
     elif fault.kind == "clock":
         for made in MADE:
-            for path in (bench.recipe / made).rglob("*"):
+            for path in (folder / made).rglob("*"):
                 if path.is_file() and not path.is_symlink():
                     os.utime(path, (2e9, 2e9 + rng.random()))
 
 
+def temporary(name: str) -> str:
+    """What sslspk.io.files.atomic_write of a process that was killed on this machine leaves of a file."""
+    return f".{name}.{hashlib.md5(os.uname().nodename.encode()).hexdigest()[:4]}01234567.tmp"
+
+
+def manner(fault: Fault) -> str:
+    """What happens at the chosen operation on a file: die, pause (then all are killed), or the number of an error."""
+    rng = random.Random(fault.seed + 1)
+    return str(rng.choice(operations.ERRORS)) if fault.kind.startswith("fail") else rng.choice(("die", "pause"))
+
+
+def aimed(bench: Bench, fault: Fault) -> dict[str, str]:
+    """The variables by which a fault at an operation on a file finds it; none for other faults."""
+    if " at " not in fault.kind:
+        return {}
+    at = operations.choose(bench.reference[fault.stage]["operations"], fault.kind.split(" at ")[1], random.Random(fault.seed))
+    how = manner(fault)
+    text = {"TEXT": os.strerror(int(how))} if how.isdecimal() else {}
+    return operations.watched(bench.out, bench.folder(BY_NAME[fault.stage]), {"AT": at, "HOW": how, **text}, counters(bench))
+
+
+def counters(bench: Bench) -> Path:
+    return bench.out / f"counts/{bench.part}"
+
+
+def fired(bench: Bench) -> bool:
+    return (counters(bench) / "fired").exists()
+
+
 def during(bench: Bench, fault: Fault, command: Command) -> list[Command]:
     """Wait for the moment, then disturb the command; returns further commands that were started. Raises Missed."""
-    moment = fault.moment * bench.reference[fault.stage]["seconds"]
-    if processes.wait(lambda: command.popen.poll() is not None, moment):
+    if " at " in fault.kind:
+        return at_operation(bench, fault, command)
+    if processes.wait(lambda: command.popen.poll() is not None, fault.moment * bench.reference[fault.stage]["seconds"]):
         raise Missed
     how, _, whom = fault.kind.partition(" ")
     if fault.kind == "twice":
-        return [processes.start(bench, BY_NAME[fault.stage].words, command.mark + "-twin")]
+        return [processes.start(bench, BY_NAME[fault.stage], command.mark + "-twin")]
     if fault.kind == "full disk":
         fill(bench, fault.room)
     elif fault.kind == "read-only":
@@ -90,34 +143,66 @@ def during(bench: Bench, fault: Fault, command: Command) -> list[Command]:
         os.killpg(command.popen.pid, SIGNALS[how])
     elif whom == "run.sh":
         os.kill(command.popen.pid, SIGNALS[how])
+    elif fault.kind == "few files":
+        few_files(one_of(fault, command, "python"), fault.seed)
     else:
-        found: list = []
-        processes.wait(lambda: found.extend(processes.of_role(whom, command.mark)) or found or command.popen.poll() is not None, 60)
-        if not found:
-            raise Missed
-        processes.send(SIGNALS[how], [random.Random(fault.seed).choice(found)])
+        processes.send(SIGNALS[how], [one_of(fault, command, whom)])
     return []
+
+
+def at_operation(bench: Bench, fault: Fault, command: Command) -> list[Command]:
+    """Wait until the chosen operation comes; where it pauses, kill every process. Raises Missed."""
+    watch = processes.Watch(bench, (command.mark,), command.log, bench.reference[fault.stage]["cpu"])
+    if said := watch.until(lambda: command.popen.poll() is not None or fired(bench)):
+        command.log.write_text(f"before the fault came: {said}\n")
+        processes.kill_all(command.mark)
+    elif fired(bench) and manner(fault) == "pause":
+        processes.kill_all(command.mark)
+    return []
+
+
+def one_of(fault: Fault, command: Command, role: str) -> processes.Process:
+    """One of the processes with this role, as soon as there is one. Raises Missed when the command ends before."""
+    found: list = []
+    processes.wait(lambda: found.extend(processes.of_role(role, command.mark)) or found or command.popen.poll() is not None, 60)
+    if not found:
+        raise Missed
+    return random.Random(fault.seed).choice(found)
+
+
+def few_files(one: processes.Process, seed: int) -> None:
+    """From here on the process may open three more files at most."""
+    try:
+        there = max(int(path.name) for path in Path(f"/proc/{one.pid}/fd").iterdir())
+        _, most = resource.prlimit(one.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(one.pid, resource.RLIMIT_NOFILE, (there + 1 + random.Random(seed).randrange(4), most))
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        raise Missed from None
 
 
 def limits(bench: Bench, fault: Fault) -> dict:
     """How the command of a fault is started: where no disk of our own can be filled, a limit on the size of a file stands for it."""
+    if fault.kind == "full shm":
+        fill(bench, fault.room, SHM)
     if fault.kind != "full disk" or bench.mounted:
-        return {}
+        return {"variables": aimed(bench, fault)}
     most = (1 + fault.room // 2) * 1024
     return {"limit": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))}
 
 
-def fill(bench: Bench, room: int) -> None:
-    """Leave `room` KiB on the bench's disk."""
+def fill(bench: Bench, room: int, disk: Path | None = None) -> None:
+    """Leave `room` KiB on the bench's disk, or on another one that is the campaign's own."""
     if bench.mounted:
-        free = shutil.disk_usage(bench.recipe).free - room * 1024
-        with contextlib.suppress(OSError), (bench.out / "work" / BALLAST).open("wb") as file:
+        disk = disk or bench.out / "work"
+        free = shutil.disk_usage(disk).free - room * 1024
+        with contextlib.suppress(OSError), (disk / BALLAST).open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, max(free, 1))
 
 
 def read_only(bench: Bench, fault: Fault, on: bool) -> None:
     """Make what the stage writes to unwritable, or writable again."""
-    folder = bench.recipe / BY_NAME[fault.stage].writes_to
+    stage = BY_NAME[fault.stage]
+    folder = bench.folder(stage) / stage.writes_to
     folder.mkdir(exist_ok=True)
     if bench.mounted and on:
         subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
@@ -125,7 +210,7 @@ def read_only(bench: Bench, fault: Fault, on: bool) -> None:
         if not processes.wait(lambda: subprocess.run(remount, check=False, capture_output=True).returncode == 0, 10):   # a file is open
             raise Missed
     elif bench.mounted:
-        while os.path.ismount(folder) or str(folder) in Path("/proc/self/mounts").read_text():
+        while str(folder) in Path("/proc/self/mounts").read_text():
             subprocess.run(["umount", "-l", str(folder)], check=True)
     else:
         for path in [folder, *filter(Path.is_dir, folder.rglob("*"))]:
@@ -135,5 +220,7 @@ def read_only(bench: Bench, fault: Fault, on: bool) -> None:
 def clean(bench: Bench, fault: Fault) -> None:
     """Take the fault away as a user would who has read the message."""
     (bench.out / "work" / BALLAST).unlink(missing_ok=True)
+    if fault.kind == "full shm":
+        (SHM / BALLAST).unlink(missing_ok=True)
     if fault.kind == "read-only":
         read_only(bench, fault, False)
