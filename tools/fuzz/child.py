@@ -32,9 +32,10 @@ def main(words: list[str]) -> None:
     os.environ["FUZZ_ROOT"] = root
     family = importlib.import_module(f"fuzz.{name}")
     base = scratch / "base"
-    if not base.exists():
-        base.mkdir(parents=True)
-        os.chdir(base)
+    fresh = not base.exists()
+    base.mkdir(parents=True, exist_ok=True)
+    os.chdir(base)
+    if fresh:
         family.prepare(base)
     family.warm(base)
     guard = Guard(scratch, getattr(family, "STARTS", False))
