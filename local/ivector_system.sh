@@ -10,6 +10,7 @@ help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--se
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/done.sh
+. utils/utterances.sh
 [ $# -ge 3 ] || { echo "$help_message" >&2; exit 1; }
 train=$1 exp=$2
 options=(--cmd "$cmd" --nj "$nj")
@@ -17,9 +18,10 @@ training=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do training+=(--set "$item"); done
 
 for data in "$train" "${@:3}"; do   # frames of these have edges of their own, so the features of DATA stay as they are
-  if ! done_skip "${data}_mfcc" ivector_system "$data"/{wav.scp,utt2spk} -- "${data}_mfcc/wav.scp"; then
+  utterance_tables "$data"
+  if ! done_skip "${data}_mfcc" ivector_system "${data_tables[@]}" -- "${data}_mfcc/wav.scp"; then
     utils/combine_data.sh "${data}_mfcc" "$data"
-    done_mark "${data}_mfcc" ivector_system "$data"/{wav.scp,utt2spk}
+    done_mark "${data}_mfcc" ivector_system "${data_tables[@]}"
   fi
   steps/make_feats.sh "${options[@]}" --conf conf/mfcc_ivector.yaml "${data}_mfcc"
   steps/compute_vad.sh "${options[@]}" --feats-conf conf/mfcc_ivector.yaml "${data}_mfcc"

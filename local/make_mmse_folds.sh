@@ -11,7 +11,8 @@ data=$1 out=$2
 
 [ -s "$data/spk2mmse" ] || { echo "$0: error: $data/spk2mmse is missing or empty; prepare the corpus again." >&2; exit 1; }
 mkdir -p "$out"
-awk 'NR == FNR { if ($2 != "NA") score[$1] = $2; next } $2 in score { print $1, score[$2] }' \
+awk '{ sub(/\r$/, ""); if (FNR == 1) sub(/^\357\273\277/, "") }
+  NR == FNR { if ($2 != "NA") score[$1] = $2; next } $2 in score { print $1, score[$2] }' \
   <(cat "$data/spk2mmse") <(cat "$data/utt2spk") > "$out/.known"   # awk takes a name like a=b/utt2spk for an assignment
 [ -s "$out/.known" ] || { echo "$0: error: $data/spk2mmse knows no score, only NA." >&2; exit 1; }
 cut -d' ' -f1 "$out/.known" > "$out/.utts"

@@ -16,6 +16,7 @@ echo "$0 $*"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh
+. utils/utterances.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 lists=$2 out=$3
 
@@ -29,15 +30,17 @@ mkdir -p "$out"
 [ "$(readlink -f "$data")" != "$(readlink -f "$out")" ] || die "OUT is DATA itself ($data); give another directory."
 [ ! -f "$out/wav.scp" ] || [ -d "$out/ark" ] || die "$out is a data directory that this step did not make; give another OUT."
 key="augment_data copies=$copies seed=$seed set=${set[*]+${set[*]@Q}} $([ -z "$conf" ] || done_conf "$conf")"
-inputs=("$data/wav.scp" "$data/utt2spk")
+utterance_tables "$data"
+inputs=("${data_tables[@]}") outputs=("$out"/{wav.scp,utt2uniq})
+for name in utt2num_samples utt2spk; do [ ! -f "$data/$name" ] || outputs+=("$out/$name"); done
 for scp in "$lists"/*/wav.scp; do [ ! -f "$scp" ] || inputs+=("$scp"); done
-if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{wav.scp,utt2num_samples,utt2spk,utt2uniq}; then
+if done_skip "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"; then
   echo "$0: $out is up to date, skipped"
   exit 0
 fi
 
 utils/validate_data_dir.sh --no-feats "$data"
-total=$(grep -c "" "$data/wav.scp")
+total=$(grep -c "" "$utts")
 jobs=$nj
 [ "$jobs" -le "$total" ] || jobs=$total
 utils/split_data.sh "$data" "$jobs"
@@ -47,7 +50,7 @@ for item in ${set[@]+"${set[@]}"}; do overrides+=("--set=$item"); done
 ark=$(readlink -f "$out")/ark log=$out/log
 mkdir -p "$ark" "$log"
 # Tables of an earlier run would point into archives that are about to change.
-find "$out" -maxdepth 1 -type f \( -name '*.scp' -o -name 'utt2*' -o -name 'spk2*' -o -name text \) -delete
+find "$out" -maxdepth 1 -type f \( -name '*.scp' -o -name 'utt2*' -o -name 'spk2*' -o -name text -o -name segments \) -delete
 find "$ark" -maxdepth 1 -type f -name 'wav.*' -delete
 launch "$cmd" JOB=1:"$jobs" "$log/augment_data.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.augment_data copy ${overrides[@]+"${overrides[@]}"} --copies "$copies" \

@@ -19,7 +19,7 @@ data=$1 model=$2/final.pt out=$3
 [ -s "$model" ] || { echo "$0: error: there is no $model; train it with steps/train.sh" >&2; exit 1; }
 utterances_of "$data"
 key="classify $seconds"
-if done_skip "$out" "$key" "$scp" "$model" -- "$out"/{predictions.tsv,provenance.json}; then
+if done_skip "$out" "$key" "${source_tables[@]}" "$model" -- "$out"/{predictions.tsv,provenance.json}; then
   echo "$0: $out is up to date, skipped"
   exit 0
 fi
@@ -29,4 +29,4 @@ mkdir -p "$out/log"
 gpu=$((ngpu > 0 ? 0 : -1))
 launch "$cmd" --gpu $((ngpu > 0)) "$out/log/classify.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.classify \
   --seconds "$seconds" --allow-pipes "$allow_pipes" --gpu "$gpu" "$data" "$model" "$out"
-done_mark "$out" "$key" "$scp" "$model"
+done_mark "$out" "$key" "${source_tables[@]}" "$model"

@@ -23,12 +23,12 @@ data=$1 model=$2/final.pt out=$3
 [ -s "$model" ] || { echo "$0: error: there is no $model; train it with steps/train.sh" >&2; exit 1; }
 utterances_of "$data"
 key="extract_embeddings $weights $untrained${layer:+ $layer}"
-if done_skip "$out" "$key" "$scp" "$model" -- "$out"/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
+if done_skip "$out" "$key" "${source_tables[@]}" "$model" -- "$out"/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
 utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
 # An earlier run's table would point into archives that are about to change.
 rm -f "$out"/xvector.*
-total=$(wc -l < "$scp")
+total=$(wc -l < "$utts")
 [ "$nj" -le "$total" ] || nj=$total
 utils/split_data.sh "$data" "$nj"
 options=(--allow-pipes "$allow_pipes")
@@ -41,5 +41,5 @@ gpus=(--gpu 0) gpu=-1
 launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_embeddings "${options[@]}" --gpu "$gpu" \
   "$data/split$nj/$JOB" "$model" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"
-python3 -m sslspk.bin.merge_tables --jobs "$nj" --ids "$scp" --logs "$out/log" "$out/xvector.JOB.scp" "$out/xvector.scp"
-done_mark "$out" "$key" "$scp" "$model"
+python3 -m sslspk.bin.merge_tables --jobs "$nj" --ids "$utts" --logs "$out/log" "$out/xvector.JOB.scp" "$out/xvector.scp"
+done_mark "$out" "$key" "${source_tables[@]}" "$model"

@@ -19,6 +19,7 @@ echo "$0 $*"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh
+. utils/utterances.sh
 [ $# -eq 4 ] || { echo "$help_message" >&2; exit 1; }
 arch=$1 checkpoint=$2 data=$3 out=$4
 
@@ -27,21 +28,21 @@ case $pooling in mean|meanstd) ;; *) die "--pooling takes mean or meanstd, not '
 case $normalise in auto|true|false) ;; *) die "--normalise takes auto, true or false, not '$normalise'" ;; esac
 [[ $layer =~ ^(mean|[1-9][0-9]*)$ ]] || die "--layer takes a number from 1 on, or mean, not '$layer'"
 [[ $seed =~ ^(|0|[1-9][0-9]*)$ ]] || die "--seed takes a whole number from 0 on, not '$seed'"
-scp=$data/wav.scp
-inputs=("$scp")
+utterance_tables "$data"
+inputs=("${audio_tables[@]}")
 if [ "$checkpoint" != random ]; then
   [ -s "$checkpoint" ] || die "there is no checkpoint $checkpoint; check the name, or give the word random for an untrained model"
   [ -z "$seed" ] || die "--seed is for untrained models; leave it out, or give the word random in place of $checkpoint"
   inputs+=("$checkpoint")
 fi
-[ -f "$scp" ] || die "$data has no wav.scp, and $arch reads audio; run the stage that prepares it"
+[ -f "$data/wav.scp" ] || die "$data has no wav.scp, and $arch reads audio; run the stage that prepares it"
 key="extract_frame_model $arch $checkpoint $layer $pooling $normalise ${seed:-0}"
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
 utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
 # An earlier run's table would point into archives that are about to change.
 rm -f "$out"/xvector.*
-total=$(wc -l < "$scp")
+total=$(wc -l < "$utts")
 [ "$nj" -le "$total" ] || nj=$total
 utils/split_data.sh "$data" "$nj"
 options=(--layer "$layer" --pooling "$pooling" --normalise "$normalise" --seed "${seed:-0}" --allow-pipes "$allow_pipes")
@@ -51,5 +52,5 @@ gpus=(--gpu 0) gpu=-1
 launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_frame_model "${options[@]}" --gpu "$gpu" \
   "$arch" "$checkpoint" "$data/split$nj/$JOB" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"
-python3 -m sslspk.bin.merge_tables --jobs "$nj" --ids "$scp" --logs "$out/log" "$out/xvector.JOB.scp" "$out/xvector.scp"
+python3 -m sslspk.bin.merge_tables --jobs "$nj" --ids "$utts" --logs "$out/log" "$out/xvector.JOB.scp" "$out/xvector.scp"
 done_mark "$out" "$key" "${inputs[@]}"

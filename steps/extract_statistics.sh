@@ -10,6 +10,7 @@ echo "$0 $*"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh
+. utils/utterances.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 reference=$2 out=$3
 
@@ -18,7 +19,8 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -f "$reference/wav.scp" ] || die "$reference has no wav.scp; run the stage that prepares it."
 [ -f "$conf" ] || die "there is no configuration $conf; check --conf."
 key="extract_statistics $(done_conf "$conf")"
-inputs=("$data/feats.scp" "$reference/wav.scp")
+utterance_tables "$reference"
+inputs=("$data/feats.scp" "${audio_tables[@]}")
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{raw,standardised,deviation}/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
 utils/validate_data_dir.sh --no-wav --allow-pipes "$allow_pipes" "$data"
 mkdir -p "$out/log"

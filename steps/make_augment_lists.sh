@@ -39,7 +39,9 @@ find_outputs() {
 }
 mkdir -p "$out"
 find_outputs
-if done_skip "$out" "$key" "${found[@]}" -- "${outputs[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
+inputs=("${found[@]}")
+for scp in "${found[@]}"; do [ ! -f "${scp%wav.scp}segments" ] || inputs+=("${scp%wav.scp}segments"); done
+if done_skip "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
 for scp in "${found[@]}"; do utils/validate_data_dir.sh --no-feats "$(dirname "$scp")"; done
 rm -rf "${kinds[@]}"
@@ -52,4 +54,4 @@ python3 -m sslspk.bin.make_augment_lists merge --jobs "$nj" "$root" "$out"
 cat "$out"/log/make_augment_lists.*.log | step=$0 awk '/: left out, silent:/ { n++ }
   END { if (n) printf "%s: %d silent recordings left out (named in the logs)\n", ENVIRON["step"], n }'
 find_outputs
-done_mark "$out" "$key" "${found[@]}" -- "${outputs[@]}"
+done_mark "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"

@@ -9,15 +9,17 @@ vad=false          # true: cut out the frames that DATA/vad.scp marks as unvoice
 channel=first      # of recordings with several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
 allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [options] DATA OUT
-Packs one channel (see --channel) of every recording of DATA; one that cannot be speech (all zeros, ...) stops the step, and the
+Packs one channel (see --channel) of every utterance of DATA; one that cannot be speech (all zeros, ...) stops the step, and the
 logs name all of them. OUT gets wav.scp (archive:offset), utt2num_samples, utt2dur and
-copies of the other tables; with --vad true not those about frames (feats.scp, vad.scp, utt2num_frames).
+copies of the other tables; with --vad true not those about frames (feats.scp, vad.scp, utt2num_frames). Each utterance of
+DATA/segments becomes a recording of its own.
 example: $0 --nj 8 data/voxceleb1_dev data/voxceleb1_dev_packed"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh
+. utils/utterances.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 out=$2
 
@@ -31,15 +33,16 @@ mkdir -p "$out"
 [ "$vad" = false ] || [ -f "$data/vad.scp" ] || die "$data/vad.scp is missing; run steps/compute_vad.sh $data first."
 key="pack_audio format=$format rate=$rate vad=$vad"
 [ "$channel" = first ] || key="$key channel=$channel"
-inputs=("$data/wav.scp" "$data/utt2spk")
+utterance_tables "$data"
+inputs=("${data_tables[@]}")
 [ "$vad" = false ] || inputs+=("$data/vad.scp")
 
 copy_tables() {  # what DATA knows about the same utterances, as it is now
   local table
   cmp -s "$data/label_source" "$out/label_source" || rm -f "$out/label_source"
-  for table in "$data"/{utt2*,spk2*,text,feats.scp,vad.scp,trials*,label_source}; do
+  for table in "$data"/{utt2*,spk2*,text,feats.scp,vad.scp,cmvn.scp,frame_shift,trials*,label_source}; do
     case $vad:${table##*/} in
-      *:utt2num_samples|*:utt2dur|true:feats.scp|true:vad.scp|true:utt2num_frames) continue ;;
+      *:utt2num_samples|*:utt2dur|true:feats.scp|true:vad.scp|true:cmvn.scp|true:utt2num_frames) continue ;;
     esac
     if [ ! -f "$table" ] || cmp -s "$table" "$out/${table##*/}"; then continue; fi
     cp "$table" "$out/.${table##*/}.tmp"
@@ -53,20 +56,20 @@ if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{wav.scp,utt2num_samples,utt
 fi
 
 utils/validate_data_dir.sh --no-feats --allow-pipes "$allow_pipes" "$data"
-total=$(grep -c "" "$data/wav.scp")
+total=$(grep -c "" "$utts")
 jobs=$nj
 [ "$jobs" -le "$total" ] || jobs=$total
 utils/split_data.sh "$data" "$jobs"
 ark=$(readlink -f "$out")/ark log=$out/log
 mkdir -p "$ark" "$log"
 # Tables of an earlier run would point into archives that are about to change.
-find "$out" -maxdepth 1 -type f \( -name '*.scp' -o -name 'utt2*' -o -name 'spk2*' -o -name text \) -delete
+find "$out" -maxdepth 1 -type f \( -name '*.scp' -o -name 'utt2*' -o -name 'spk2*' -o -name text -o -name segments \) -delete
 find "$ark" -maxdepth 1 -type f -name 'wav.*' -delete
 launch "$cmd" JOB=1:"$jobs" "$log/pack_audio.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.pack_audio --format "$format" --rate "$rate" --vad "$vad" \
   --channel "$channel" --allow-pipes "$allow_pipes" "$data/split$jobs/$JOB" "$ark/wav.$JOB.ark" "$ark/wav.$JOB.scp"
 copy_tables
-python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$data/utt2spk" --logs "$log" \
+python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$utts" --logs "$log" \
   "$ark/wav.JOB.scp.utt2num_samples" "$out/utt2num_samples" "$ark/wav.JOB.scp.utt2dur" "$out/utt2dur" \
   "$ark/wav.JOB.scp" "$out/wav.scp"
 utils/validate_data_dir.sh --no-feats "$out"

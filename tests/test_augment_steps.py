@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from sslspk.bin import make_augment_lists
-from sslspk.io import audio, datadir, table
+from sslspk.io import audio, clips, datadir, derive, table
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 16000
@@ -98,8 +98,8 @@ def test_rerun_skips_and_the_number_of_jobs_changes_nothing(recipe, tmp_path):
 
 
 def test_babble_is_a_sum_at_equal_level(recipe):
-    specs = list(table.read(recipe / "data/musan_speech/wav.scp").values())
-    sources = [audio.read(spec)[0].astype(float) for spec in specs]
+    specs = list(clips.read(recipe / "data/musan_speech").values())
+    sources = [clips.load(spec).samples.astype(float) for spec in specs]
     found = make_augment_lists.make_babble(specs, 1, 8000, RATE, seed=4).astype(float)
     assert np.sqrt(np.mean(found ** 2)) == pytest.approx(2000, rel=0.01)
     levels = []
@@ -146,7 +146,7 @@ def test_noisy_copies(recipe, tmp_path):
 
 def test_noisy_copies_of_clusters_are_no_speakers(recipe, tmp_path):
     utts = table.read(recipe / "data/train/utt2spk")
-    datadir.relabel(str(recipe / "data/train"), str(tmp_path / "clustered"), dict.fromkeys(utts, "c1"), "pseudo")
+    derive.relabel(str(recipe / "data/train"), str(tmp_path / "clustered"), dict.fromkeys(utts, "c1"), "pseudo")
     done = run(recipe, "steps/augment_data.sh", "--nj", "1", str(tmp_path / "clustered"), "data/augment", str(tmp_path / "noisy"))
     assert done.returncode == 0 and datadir.label_source(tmp_path / "noisy") == "pseudo", done.stderr
 

@@ -10,7 +10,7 @@ import soundfile
 from recipe_copy import overrides, run, sh, snapshot
 from tones import conf_text
 
-from sslspk.io import ark, datadir, table
+from sslspk.io import ark, datadir, derive, table
 
 CONF = conf_text(steps=4, log_every=1, save_every=1)
 SPKS = 4
@@ -161,7 +161,7 @@ def test_a_truncated_archive_is_named(recipe):
     data = copy(recipe, "cut")
     run(recipe, *words("make_feats", "cut"))
     feats = recipe / "data/cut_feats"
-    datadir.subset(str(data), str(feats), utts=list(table.read(data / "wav.scp")))
+    derive.subset(str(data), str(feats), utts=list(table.read(data / "wav.scp")))
     (feats / "wav.scp").unlink()
     archive = table.read(data / "feats.scp")["s3-u2"].rpartition(":")[0]
     cut(data.parent / archive)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sslspk.bin import make_folds
-from sslspk.io import datadir, table
+from sslspk.io import datadir, derive, table
 
 ROOT = Path(__file__).resolve().parent.parent
 EMOTIONS = ("ang", "hap", "neu", "sad")
@@ -124,7 +124,7 @@ def test_num_folds_is_not_there_until_all_is(iemocap, tmp_path, monkeypatch):
     words = ["make_folds.sh", "--by", "utt2session", str(iemocap), str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", words)
     make_folds.main()
-    whole, seen = datadir.subset, []
+    whole, seen = derive.subset, []
 
     def killed(*args, **kwargs):
         if len(seen) == 3:
@@ -132,12 +132,12 @@ def test_num_folds_is_not_there_until_all_is(iemocap, tmp_path, monkeypatch):
         seen.append(args)
         return whole(*args, **kwargs)
 
-    monkeypatch.setattr(datadir, "subset", killed)
+    monkeypatch.setattr(derive, "subset", killed)
     monkeypatch.setattr(sys, "argv", [words[0], "--by", "utt2spk", *words[3:]])
     with pytest.raises(KeyboardInterrupt):
         make_folds.main()
     assert len(seen) == 3 and not (tmp_path / "out/num_folds").exists()
-    monkeypatch.setattr(datadir, "subset", whole)
+    monkeypatch.setattr(derive, "subset", whole)
     make_folds.main()
     assert made("--by", "utt2spk", iemocap, tmp_path / "fresh") == made("--by", "utt2spk", iemocap, tmp_path / "out")
 

@@ -9,7 +9,7 @@ import recipe_copy
 from recipe_copy import SMALL, SYNTH, VOXCELEB, overrides, run, run_and_count, sh, snapshot
 
 from sslspk.config import read_yaml
-from sslspk.io import ark, datadir, table
+from sslspk.io import ark, datadir, derive, table
 from sslspk.io import scores as score_file
 from sslspk.io import trials as trial_list
 
@@ -116,7 +116,7 @@ def check_extraction(recipe):
     """An embedding depends on its recording and the model alone: not on --nj, nor on what else the directory holds."""
     whole = vectors(recipe / "exp_mini/dino_tdnn/emb_teacher/voxceleb1_test")
     few = sorted(whole)[3:6]
-    datadir.subset(str(recipe / "data_mini/voxceleb1_test"), str(recipe / "data_mini/few"), utts=few)
+    derive.subset(str(recipe / "data_mini/voxceleb1_test"), str(recipe / "data_mini/few"), utts=few)
     for name, options in (("emb_1", ("--nj", "1", "--weights", "teacher")), ("emb_3", ("--nj", "3", "--weights", "teacher"))):
         found = embeddings(recipe, "data_mini/few", "dino_tdnn", name, *options)
         assert sorted(found) == few and all(np.array_equal(found[utt], whole[utt]) for utt in few)
@@ -155,13 +155,13 @@ def test_feats_road_and_lists_about_all_speakers(tmp_path, monkeypatch):
 def check_archives(recipe):
     """What is extracted from audio is what is extracted from features on disk, but for one byte a value."""
     source, feats = recipe / "data_mini/voxceleb1_test_vad", recipe / "data_mini/as_feats"
-    datadir.subset(str(source), str(feats), utts=list(table.read(source / "wav.scp"))[:4])
+    derive.subset(str(source), str(feats), utts=list(table.read(source / "wav.scp"))[:4])
     audio = embeddings(recipe, feats, "dino_tdnn", "emb_audio", "--nj", "1")
     features = {}
     for compress in ("false", "true"):
         run(recipe, "steps/make_feats.sh", "--nj", "1", "--compress", compress, "--conf",
             "data_mini/voxceleb2_dev_vad_dino_tdnn.features.yaml", feats)
-        datadir.subset(str(feats), str(recipe / f"only_{compress}"), utts=list(audio))
+        derive.subset(str(feats), str(recipe / f"only_{compress}"), utts=list(audio))
         (recipe / f"only_{compress}/wav.scp").unlink()
         lost = sh(recipe, "steps/extract_embeddings.sh", f"only_{compress}", "exp_mini/dino_tdnn", "exp_mini/lost")
         assert lost.returncode == 1 and "wav.scp, though" in lost.stderr   # what counts samples had audio: this may be an accident

@@ -12,7 +12,7 @@ import recipe_copy
 import torch
 from recipe_copy import kill_when, overrides, run, run_and_count, sh, snapshot
 
-from sslspk.io import datadir, predictions, table
+from sslspk.io import datadir, derive, predictions, table
 from sslspk.train import checkpoint
 
 UA = "UA % (95 % interval)"
@@ -133,7 +133,7 @@ def two_sessions(tmp_path_factory):
     for name in ("iemocap", "iemocap_packed"):
         folder = recipe / "data_mini" / name
         few = [utt for utt, session in table.read(folder / "utt2session").items() if session in ("Ses01", "Ses02")]
-        datadir.subset(str(folder), str(folder), utts=few)
+        derive.subset(str(folder), str(folder), utts=few)
     train_dino(recipe, "data_mini/iemocap_packed")
     return recipe
 

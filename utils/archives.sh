@@ -8,6 +8,7 @@
 # The script has set data, log, arkdir, nj and allow_pipes, and has checked what it alone knows. utils/done.sh is sourced.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
+. utils/utterances.sh
 
 _archives_find() {  # sets `_made`: the archives of this DATA (another one of the same ARKDIR may be called NAME.1)
   local path
@@ -43,14 +44,15 @@ archives_begin() {  # PROGRAM TABLE OPTIONS WORDS NAME...: TABLE is feats or vad
   _table=$2 _stamp=$data/.$1 _key="$1 ${4:+$4 }ark=$folder $3"
   _own=("${@:5}")
   _archives_find
-  if done_skip "$_stamp" "$_key" "$data"/{wav.scp,utt2spk,"$_table.scp"} ${_made[@]+"${_made[@]}"} -- "${_own[@]/#/$data/}"; then
+  utterance_tables "$data"
+  if done_skip "$_stamp" "$_key" "${data_tables[@]}" "$data/$_table.scp" ${_made[@]+"${_made[@]}"} -- "${_own[@]/#/$data/}"; then
     echo "$0: $data/$_table.scp is up to date, skipped"
     exit 0
   fi
 
   # What this step makes is made again, whatever has become of it.
   utils/validate_data_dir.sh --ignore "$_table.scp" "${_own[@]/#/--ignore=}" --no-feats --allow-pipes "$allow_pipes" "$data"
-  total=$(grep -c "" "$data/wav.scp")
+  total=$(grep -c "" "$utts")
   jobs=$((nj < total ? nj : total))
   # A table of an earlier run would point into archives that are about to change.
   rm -f "$data/$_table.scp" "${_own[@]/#/$data/}" ${_made[@]+"${_made[@]}"} ${_made[@]+"${_made[@]/%ark/scp}"}
@@ -60,9 +62,9 @@ archives_begin() {  # PROGRAM TABLE OPTIONS WORDS NAME...: TABLE is feats or vad
 archives_end() {  # TABLE...: joins these and the jobs' scp files into those of DATA
   local name words=()
   for name in "$@"; do words+=("$ark.JOB.scp.$name" "$data/$name"); done
-  python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$data/utt2spk" --logs "$log" \
+  python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$utts" --logs "$log" \
     ${words[@]+"${words[@]}"} "$ark.JOB.scp" "$data/$_table.scp"
   _archives_find
   for name in utt2dur utt2num_frames; do rm -f "${_made[@]/%ark/scp.$name}"; done
-  done_mark "$_stamp" "$_key" "$data"/{wav.scp,utt2spk,"$_table.scp"} "${_made[@]}"
+  done_mark "$_stamp" "$_key" "${data_tables[@]}" "$data/$_table.scp" "${_made[@]}"
 }

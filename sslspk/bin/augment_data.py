@@ -5,7 +5,7 @@ import hashlib
 from sslspk.errors import InputError, entry
 
 RATE = 16000
-LEFT_OUT = ("feats.scp", "utt2num_frames", "wav.scp", "spk2utt")   # features are made again, the rest is made here
+LEFT_OUT = ("feats.scp", "cmvn.scp", "utt2num_frames", "wav.scp", "spk2utt")   # features are made again, the rest is made here
 COPY_STREAM = 4   # last word of the random counter: no other use of the seed shares it
 
 
@@ -67,36 +67,42 @@ def copy(args: argparse.Namespace) -> None:
         raise InputError(f"{args.conf or '--set'}: grow counts epochs, and copies are made before any; remove it here.")
     from sslspk.data.noise import NoiseBank
     from sslspk.features.augment import WaveAugment
-    from sslspk.io import audio, table
+    from sslspk.io import audio, clips
     bank, augment = NoiseBank(args.lists, config, RATE), WaveAugment()
     print(f"augment_data: {bank.describe()}")
-    wav = table.read(f"{args.dir}/wav.scp")
-    todo = sorted((name, utt, number) for utt in wav for number, name in enumerate(names(utt, args.copies)))
+    sources = clips.read(args.dir)
+    todo = sorted((name, utt, number) for utt in sources for number, name in enumerate(names(utt, args.copies)))
     with audio.PackWriter(args.ark, args.scp) as archive:
         for name, utt, number in tqdm(todo, desc="augmenting", unit="utt", disable=None):
-            samples = audio.utterance(utt, wav[utt], RATE)   # the rate of the noises
+            samples = clips.utterance(utt, sources[utt], RATE)   # the rate of the noises
             archive.write(name, noisy(samples, bank, augment, generator(utt, number, args.seed)), RATE)
 
 
 def join(args: argparse.Namespace) -> None:
     """OUT: the utterances of DATA and their copies; utt2uniq maps each to the utterance it was made from."""
-    from sslspk.io import datadir, merge
+    from sslspk.io import datadir, merge, segments
     tables = datadir.validate(args.data)
-    wav = dict(tables["wav.scp"])
-    originals = list(wav)
-    clash = next((name for utt in originals for name in names(utt, args.copies) if name in tables["wav.scp"]), None)
-    if clash:
+    originals = list(tables[datadir.leading(tables)])
+    copies = [name for utt in originals for name in names(utt, args.copies)]
+    clash = min(set(copies) & {*originals, *tables["wav.scp"]}, default=None)
+    if clash is not None:
         raise InputError(f"{args.data} already holds {clash}; start from the directory without noisy copies.")
-    wav |= merge.gather(args.scps, f"{args.out}/wav.scp", [name for utt in originals for name in names(utt, args.copies)],
-                        f"{args.out}/log")
+    noisy = merge.gather(args.scps, f"{args.out}/wav.scp", copies, f"{args.out}/log")
     tables.setdefault("utt2uniq", {utt: utt for utt in originals})
-    kept = {name: content for name, content in tables.items() if name not in LEFT_OUT}
-    for name, content in kept.items():
-        if datadir.is_utterance_table(name):
-            kept[name] = {new: value for utt, value in content.items() for new in (utt, *names(utt, args.copies))}
-    kept = {name.removesuffix(".scp"): content for name, content in kept.items()}   # vad: copies are not delayed
-    datadir.write(args.out, wav=wav, labels=datadir.label_source(args.data), **kept)
-    print(f"augment_data: {args.out}: {len(originals)} utterances and {len(wav) - len(originals)} noisy copies")
+    segmented = segments.NAME in tables
+    kept = {}
+    for name, content in tables.items():
+        kind = datadir.keyed_by(name, segmented)
+        if name in LEFT_OUT or kind == datadir.RECORDING:
+            continue
+        kept[name.removesuffix(".scp")] = content if kind == datadir.SPEAKER else {   # vad: copies are not delayed
+            new: value for utt, value in content.items() for new in (utt, *names(utt, args.copies))}
+    if segmented:   # a copy is a recording of its own
+        kept[segments.NAME] = tables[segments.NAME] | {name: f"{name} 0 -1" for name in copies}
+    left = sorted(name for name in tables if name.startswith("reco2"))
+    datadir.write(args.out, wav=tables["wav.scp"] | noisy, labels=datadir.label_source(args.data), **kept)
+    print(f"augment_data: {args.out}: {len(originals)} utterances and {len(copies)} noisy copies"
+          + (f"; without {', '.join(left)}, which know nothing of the copies" if left else ""))
 
 
 def main() -> None:

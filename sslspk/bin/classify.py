@@ -26,7 +26,7 @@ def main() -> int:
     import torch
     from tqdm import tqdm
 
-    from sslspk.io import predictions, provenance, table
+    from sslspk.io import clips, predictions, provenance, table
     from sslspk.train import model as models
     device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
     if args.gpu >= torch.cuda.device_count():
@@ -34,17 +34,16 @@ def main() -> int:
     model = models.load(args.model, device=device)
     if model.classifier is None:
         raise InputError(f"{args.model}: holds no classes; fine-tune it on labels first (steps/train.sh, method supervised).")
-    from_audio = (args.data / "wav.scp").exists()
-    specs = table.read(args.data / ("wav.scp" if from_audio else "feats.scp"))
+    sources = clips.read(args.data) if (args.data / "wav.scp").exists() else table.read(args.data / "feats.scp")
     frames = round(args.seconds * 1000 / model.config.features.frame_shift)
     rows = []
     with torch.inference_mode():
-        for utt, spec in tqdm(specs.items(), unit="utt", mininterval=1):
-            x = model.features(utt, spec, from_audio, args.allow_pipes == "true")
+        for utt, source in tqdm(sources.items(), unit="utt", mininterval=1):
+            x = model.features(utt, source, args.allow_pipes == "true")
             pieces = x.tensor_split(-(-x.shape[1] // frames), dim=1) if frames else [x]
             told = [model.classifier.log_posteriors(model.encoder(piece))[0].double().exp() for piece in pieces]
             rows.append(torch.stack(told).mean(0).cpu().numpy())
-    predictions.write(args.out / "predictions.tsv", list(specs), model.classes, rows)
+    predictions.write(args.out / "predictions.tsv", list(sources), model.classes, rows)
     provenance.write(args.out, **models.provenance(args.model))
     return 0
 

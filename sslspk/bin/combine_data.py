@@ -7,12 +7,14 @@ from sslspk.errors import entry
 def main() -> None:
     """OUT DIR1 DIR2 ...: the union of the directories, with the tables that all of them have."""
     parser = argparse.ArgumentParser(description="Joins Kaldi data directories into OUT, with the tables that all of "
-                                                 "them have. An utterance in two of them is an error.")
+                                                 "them have; what does not go along is named. An utterance in two of them is an error.")
     parser.add_argument("out", metavar="OUT")
     parser.add_argument("dirs", metavar="DIR", nargs="+")
     args = parser.parse_args()
-    from sslspk.io import datadir
-    count = datadir.combine(args.out, *args.dirs)
+    from sslspk.io import derive
+    count, notes = derive.combine(args.out, *args.dirs)
+    for note in notes:
+        print(f"combine_data.sh: {note}")
     print(f"combine_data.sh: {args.out} has {count} utterances of {len(args.dirs)} directories")
 
 

@@ -27,18 +27,17 @@ def main() -> int:
     import torch
     from tqdm import tqdm
 
-    from sslspk.io import ark, provenance, table
+    from sslspk.io import ark, clips, provenance, table
     from sslspk.train import layers
     from sslspk.train import model as models
     device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
     if args.gpu >= torch.cuda.device_count():
         raise InputError(f"--gpu {args.gpu}: this machine has {torch.cuda.device_count()} GPUs.")
     model = models.load(args.model, args.weights, device, args.untrained)
-    from_audio = (args.data / "wav.scp").exists()
-    specs = table.read(args.data / ("wav.scp" if from_audio else "feats.scp"))
+    sources = clips.read(args.data) if (args.data / "wav.scp").exists() else table.read(args.data / "feats.scp")
     with ark.Writer(args.ark, args.scp) as writer, torch.inference_mode():
-        for utt, spec in tqdm(specs.items(), unit="utt", mininterval=1):
-            x = model.features(utt, spec, from_audio, args.allow_pipes == "true")
+        for utt, source in tqdm(sources.items(), unit="utt", mininterval=1):
+            x = model.features(utt, source, args.allow_pipes == "true")
             embedding = layers.at_layer(model.encoder, args.layer, x) if args.layer else model.encoder(x)
             writer.write(utt, embedding[0].float().cpu().numpy())
     origin = models.provenance(args.model, args.weights, args.untrained)

@@ -34,7 +34,7 @@ def main() -> int:
     from tqdm import tqdm
 
     from sslspk.encoders import frame_model
-    from sslspk.io import ark, audio, provenance, table
+    from sslspk.io import ark, clips, provenance
     device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
     if args.gpu >= torch.cuda.device_count():
         raise InputError(f"--gpu {args.gpu}: this machine has {torch.cuda.device_count()} GPUs.")
@@ -42,8 +42,8 @@ def main() -> int:
     model.check_layer(args.layer)
     model.to(device)
     with ark.Writer(args.ark, args.scp) as writer, torch.inference_mode():
-        for utt, spec in tqdm(table.read(args.data / "wav.scp").items(), unit="utt", mininterval=1):
-            samples = audio.utterance(utt, spec, frame_model.RATE, args.allow_pipes == "true")
+        for utt, clip in tqdm(clips.read(args.data).items(), unit="utt", mininterval=1):
+            samples = clips.utterance(utt, clip, frame_model.RATE, args.allow_pipes == "true")
             writer.write(utt, model(torch.from_numpy(samples).to(device), args.layer, args.pooling).cpu().numpy())
     provenance.write(args.scp.parent, args.arch, **origin(args, model.normalise))
     return 0

@@ -50,9 +50,9 @@ def statistics(feats: np.ndarray) -> np.ndarray:
 
 def _sample(data: Path, conf: str | None, allow_pipes: bool):
     """Features of up to SAMPLE utterances of a data directory, spread evenly over it."""
-    from sslspk.io import ark, table
+    from sslspk.io import ark, clips, table
     from_feats = (data / "feats.scp").exists()
-    specs = list(table.read(data / ("feats.scp" if from_feats else "wav.scp")).items())
+    specs = list((table.read(data / "feats.scp") if from_feats else clips.read(data)).items())
     chosen = [specs[i] for i in np.unique(np.linspace(0, len(specs) - 1, min(SAMPLE, len(specs))).astype(int))]
     if from_feats:
         yield from (ark.load(spec) for _, spec in chosen)
@@ -63,8 +63,8 @@ def _sample(data: Path, conf: str | None, allow_pipes: bool):
     from sslspk.features.fbank import Extractor
     options = load(FeatureOptions, conf)
     extractor = Extractor(options)
-    for utt, spec in chosen:
-        feats, _ = extract.recording(lambda wave: extractor(wave[None]), options.sample_frequency, utt, spec, allow_pipes)
+    for utt, clip in chosen:
+        feats, _ = extract.recording(lambda wave: extractor(wave[None]), options.sample_frequency, utt, clip, allow_pipes)
         yield feats[0].numpy()
 
 

@@ -5,18 +5,18 @@ from sslspk.errors import entry
 
 
 def main() -> None:
-    """DIR: sort, drop what cannot be used, and say how many utterances each table lost."""
+    """DIR: sort, drop what cannot be used, and say of each table what was dropped and why."""
     parser = argparse.ArgumentParser(description="Sorts the tables of a Kaldi data directory, drops repeated and "
                                                  "incomplete lines and the utterances that not every table knows, and "
-                                                 "makes spk2utt again. The tables as they were go to DIR/.backup.")
+                                                 "makes spk2utt again. All files change at once or none does; those that change are "
+                                                 "kept in DIR/.backup as they were.")
     parser.add_argument("dir", metavar="DIR")
     args = parser.parse_args()
-    from sslspk.io import datadir, table
-    lost = datadir.fix(args.dir)
-    kept = len(table.read(f"{args.dir}/utt2spk"))
-    changes = [f"{name} lost {count}" for name, count in sorted(lost.items()) if count]
-    print(f"fix_data_dir.sh: {args.dir} has {kept} utterances; {', '.join(changes) or 'none was dropped'}; "
-          f"the old tables are in {args.dir}/.backup")
+    from sslspk.io import repair
+    count, notes = repair.fix(args.dir)
+    for note in notes:
+        print(f"fix_data_dir.sh: {note}")
+    print(f"fix_data_dir.sh: {args.dir} has {count} utterances{'; nothing was dropped' if not notes else ''}")
 
 
 if __name__ == "__main__":

@@ -53,34 +53,34 @@ def trim_rir(samples, rate: int, seconds: float):
     return np.rint(wave * (32767 / np.abs(samples[peak].astype(np.float64)))).astype(np.int16)
 
 
-def make_babble(specs: list[str], number: int, size: int, rate: int, seed: int):
+def make_babble(sources: list, number: int, size: int, rate: int, seed: int):
     """Sum of 3-10 random recordings at equal level, `size` samples: int16 (size,). Depends on seed and number alone."""
     import numpy as np
 
     from sslspk.data.noise import SILENT_RMS, rms
     rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, number, BABBLE_STREAM]))
-    count = min(int(rng.integers(SPEAKERS[0], SPEAKERS[1] + 1)), len(specs))
+    count = min(int(rng.integers(SPEAKERS[0], SPEAKERS[1] + 1)), len(sources))
     total = np.zeros(size)
-    for which in rng.choice(len(specs), count, replace=False):
-        slice_ = _slice(specs[which], size, rate, rng).astype(np.float64)
+    for which in rng.choice(len(sources), count, replace=False):
+        slice_ = _slice(sources[which], size, rate, rng).astype(np.float64)
         total += slice_ / max(rms(slice_), SILENT_RMS)
     gain = BABBLE_RMS / max(rms(total), 1e-9)
     return np.rint(np.clip(total * gain, -32768, 32767)).astype(np.int16)
 
 
-def _slice(spec: str, size: int, rate: int, rng):
+def _slice(clip, size: int, rate: int, rng):
     """A slice of one recording that is not silent if that can be had; a short recording is repeated."""
     import numpy as np
 
     from sslspk.data.noise import SILENT_RMS, rms
-    from sslspk.io import audio
-    length, own_rate, _ = audio.info(spec)
-    if own_rate != rate or length <= size:
-        whole = audio.resample(*audio.read(spec), rate)
+    from sslspk.io import audio, clips
+    first, length = (int(values[0]) for values in clips.places([clip]))
+    if audio.info(clip.spec)[1] != rate or length <= size:
+        whole = audio.resample(*clips.load(clip)[:2], rate)
         whole = np.roll(np.resize(whole, max(size, len(whole))), int(rng.integers(len(whole))))
         return whole[:size]
     for _ in range(SLICES):
-        found = audio.read_segment(spec, int(rng.integers(length - size + 1)), size)
+        found = audio.read_segment(clip.spec, first + int(rng.integers(length - size + 1)), size)
         if rms(found) >= SILENT_RMS:
             break
     return found
@@ -88,16 +88,16 @@ def _slice(spec: str, size: int, rate: int, rng):
 
 def items(kind: str, source: str, args: argparse.Namespace):
     """Yield (id, int16 samples) of this job's part of one kind."""
-    from sslspk.io import audio, table
-    wav = table.read(f"{source}/wav.scp")
+    from sslspk.io import audio, clips
+    sources = clips.read(source)
     if kind == "babble":
-        size, specs = round(args.babble_seconds * args.rate), list(wav.values())
-        for number in part(range(args.num_babble or len(specs)), args):
-            yield f"babble-{number:06d}", make_babble(specs, number, size, args.rate, args.seed)
+        size, speech = round(args.babble_seconds * args.rate), list(sources.values())
+        for number in part(range(args.num_babble or len(speech)), args):
+            yield f"babble-{number:06d}", make_babble(speech, number, size, args.rate, args.seed)
         return
-    for utt in part(list(wav), args):
+    for utt in part(list(sources), args):
         try:
-            samples = audio.resample(*audio.read(wav[utt]), args.rate)
+            samples = audio.resample(*clips.load(sources[utt])[:2], args.rate)
         except InputError as err:
             raise InputError(f"{source}: {utt}: {err}") from err
         yield utt, trim_rir(samples, args.rate, args.rir_seconds) if kind.startswith("rir_") and samples.any() else samples

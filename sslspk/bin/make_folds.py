@@ -147,7 +147,7 @@ def check(args: argparse.Namespace, folds: list[Fold], utt2spk: Mapping[str, str
 
 def write(args: argparse.Namespace, folds: list[Fold]) -> None:
     """Write the parts, then num_folds, and remove what folds of an earlier time have left; what is as it should be is not touched."""
-    from sslspk.io import datadir, files
+    from sslspk.io import derive, files
     done, text = os.path.join(args.out, "num_folds"), f"{len(folds)}\n"
     parts = {os.path.join(args.out, str(number), part): utts for number, fold in enumerate(folds, 1)
              for part, utts in zip(PARTS, (fold.train, fold.valid, fold.test), strict=True) if utts}
@@ -160,7 +160,7 @@ def write(args: argparse.Namespace, folds: list[Fold]) -> None:
         with suppress(OSError):
             os.rmdir(os.path.dirname(path))   # a folder that holds anything else stays
     for path, utts in parts.items():
-        datadir.subset(args.data, path, utts=utts)
+        derive.subset(args.data, path, utts=utts)
     if not os.path.exists(done) or files.read_bytes(done) != text.encode():
         with files.atomic_write(done) as file:
             file.write(text)
@@ -188,7 +188,7 @@ def main() -> None:
     if not 0 <= args.valid_share < 1:
         raise InputError(f"--valid-share is {args.valid_share:g}; give a share from 0 (no valid part) to below 1.")
     from sslspk.io import datadir
-    utt2spk = datadir.validate(args.data, need=(), allow_pipes=True)["utt2spk"]
+    utt2spk = datadir.validate(args.data, need=("utt2spk",), allow_pipes=True)["utt2spk"]
     folds, labels = plan(args, utt2spk)
     warnings = check(args, folds, utt2spk, labels)
     write(args, folds)

@@ -1,9 +1,13 @@
 """Packs the audio of a data directory into one archive with random access."""
 import argparse
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from sslspk.errors import InputError, entry
 from sslspk.io import channel
+
+if TYPE_CHECKING:
+    from sslspk.io.clips import Clip
 
 
 def options() -> argparse.ArgumentParser:
@@ -25,12 +29,12 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
-def prepare(spec: str, vad: str | None, args: argparse.Namespace, counts: Counter):
-    """Read one recording: one channel, without unvoiced frames when `vad` is given, at args.rate: int16 (S,); and two strings, one
+def prepare(clip: "Clip", vad: str | None, args: argparse.Namespace, counts: Counter):
+    """Read one utterance: one channel, without unvoiced frames when `vad` is given, at args.rate: int16 (S,); and two strings, one
     when it cannot be speech, one when its speech is bad, saying why."""
-    from sslspk.io import ark, audio, quality
+    from sslspk.io import ark, audio, clips, quality
     chosen = 0 if args.channel == channel.FIRST else args.channel   # the step says how many were reduced
-    samples, own_rate, channels, peak = audio.load(spec, args.allow_pipes == "true", chosen)
+    samples, own_rate, channels, peak = clips.load(clip, args.allow_pipes == "true", chosen)
     counts["channels_dropped"] += channels > 1
     broken, suspect = quality.broken(samples, peak), quality.suspect(samples)
     if vad is not None:
@@ -47,16 +51,16 @@ def pack(args: argparse.Namespace) -> Counter:
     """Write the archive and its tables; returns what was counted."""
     from tqdm import tqdm
 
-    from sslspk.io import audio, table
-    wav = table.read(f"{args.dir}/wav.scp")
+    from sslspk.io import audio, clips, table
+    sources = clips.read(args.dir)
     vad = table.read(f"{args.dir}/vad.scp") if args.vad == "true" else {}
-    counts, lengths, broken, suspect = Counter(utterances=len(wav)), {}, {}, {}
+    counts, lengths, broken, suspect = Counter(utterances=len(sources)), {}, {}, {}
     with audio.PackWriter(args.ark, args.scp, args.format) as archive:
-        for utt, spec in tqdm(wav.items(), desc="packing", unit="utt", disable=None):
+        for utt, clip in tqdm(sources.items(), desc="packing", unit="utt", disable=None):
             if vad and utt not in vad:
                 raise InputError(f"{args.dir}/vad.scp lacks {utt}; run steps/compute_vad.sh again.")
             try:
-                samples, broken[utt], suspect[utt] = prepare(spec, vad.get(utt), args, counts)
+                samples, broken[utt], suspect[utt] = prepare(clip, vad.get(utt), args, counts)
             except InputError as err:
                 raise InputError(f"{utt}: {err}") from err
             archive.write(utt, samples, args.rate)

@@ -35,16 +35,17 @@ def spread(items: list[str], count: int) -> list[str]:
     return [items[i * len(items) // count] for i in range(count)]
 
 
-def choose(args: argparse.Namespace, utt2spk: dict[str, str], count: int) -> list[str]:
-    """The utterances to keep (sorted ids in, sorted or grouped by speaker out)."""
-    utts = list(utt2spk)
-    by_speaker: dict[str, list[str]] = {}
-    for utt, spk in utt2spk.items():
-        by_speaker.setdefault(spk, []).append(utt)
+def choose(args: argparse.Namespace, source: str, count: int) -> list[str]:
+    """The utterances to keep (sorted or grouped by speaker)."""
+    from sslspk.io import datadir
+    utts, by_speaker = datadir.utterances(source), {}
+    if args.per_spk or args.speakers:
+        for utt, spk in datadir.read_table(source, "utt2spk").items():
+            by_speaker.setdefault(spk, []).append(utt)
     if args.per_spk:
         return [utt for own in by_speaker.values() for utt in spread(own, count)]
     if count > len(utts):
-        raise InputError(f"{args.args[0]} has {len(utts)} utterances, fewer than {count}; give a smaller number.")
+        raise InputError(f"{source} has {len(utts)} utterances, fewer than {count}; give a smaller number.")
     if args.speakers:
         speakers, kept = list(by_speaker), []
         random.Random(args.seed).shuffle(speakers)
@@ -102,15 +103,12 @@ def durations(source: str) -> dict[str, float]:
 
 def read_list(path: str) -> list[str]:
     """First words of the lines of a list. Raises InputError when it cannot be read or has a blank line."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except OSError as err:
-        raise InputError(f"the list {path} cannot be read ({err.strerror}); check its name.") from err
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+    from sslspk.io import table
+    lines = [table.words(line) for line in table.read_lines(path)]
+    for number, words in enumerate(lines, 1):
+        if not words:
             raise InputError(f"{path}:{number}: a blank line in a list; remove it.")
-    return [line.split()[0] for line in lines]
+    return [words[0] for words in lines]
 
 
 def main() -> None:
@@ -123,20 +121,21 @@ def main() -> None:
     source, out = args.args[0], args.args[-1]
     if not told and not (args.args[1].isdecimal() and int(args.args[1]) > 0):
         raise InputError(f"the number of utterances must be a whole number from 1 on, not '{args.args[1]}'.")
-    from sslspk.io import datadir, table
+    from sslspk.io import datadir, derive
     if args.spk_list:
-        count = datadir.subset(source, out, speakers=read_list(args.spk_list))
+        made = derive.subset(source, out, speakers=read_list(args.spk_list))
     elif args.utt_list:
-        count = datadir.subset(source, out, utts=read_list(args.utt_list))
+        made = derive.subset(source, out, utts=read_list(args.utt_list))
     elif args.hours is not None:
-        count = datadir.subset(source, out, utts=random_hours(source, args.hours, args.seed))
+        made = derive.subset(source, out, utts=random_hours(source, args.hours, args.seed))
     elif args.num_speakers is not None:
-        utt2spk = table.read(f"{source}/utt2spk")
-        count = datadir.subset(source, out, speakers=random_speakers(source, utt2spk, args.num_speakers, args.seed))
+        utt2spk = datadir.read_table(source, "utt2spk")
+        made = derive.subset(source, out, speakers=random_speakers(source, utt2spk, args.num_speakers, args.seed))
     else:
-        utts = choose(args, table.read(f"{source}/utt2spk"), int(args.args[1]))
-        count = datadir.subset(source, out, utts=utts)
-    print(f"subset_data_dir.sh: {out} has {count} utterances of {source}")
+        made = derive.subset(source, out, utts=choose(args, source, int(args.args[1])))
+    for note in made.notes:
+        print(f"subset_data_dir.sh: {note}")
+    print(f"subset_data_dir.sh: {out} has {made.count} utterances of {source}")
 
 
 if __name__ == "__main__":

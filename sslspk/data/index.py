@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sslspk.errors import InputError
-from sslspk.io import ark, audio, datadir, files, table
+from sslspk.errors import InputError, shown
+from sslspk.io import audio, clips, datadir, files, segments, table
 
 
 class Strings:
@@ -30,6 +30,7 @@ class UtteranceIndex:
     keys     utterance ids
     paths    the files that hold them (a packed archive once, however many utterances it holds)
     ranges   the rows (and columns) of feats.scp entries that name a part of a matrix, "" for a whole one; None where all are whole
+    first    (N,) int64: where in its file an utterance of `segments` begins (samples); None where all begin at the first
     path_of  (N,) int32     offset (N,) int64, -1 for a file of its own     length (N,) int64: samples (wave) or frames (feats)
     label    (N,) int32: index into `classes` in sorted order, all -1 when labels were not asked for
     label_source  what these labels are: "speaker", or "pseudo" and the like where utils/relabel_data_dir.sh made them; of another
@@ -40,22 +41,27 @@ class UtteranceIndex:
     def __init__(self, data_dir: str | Path, road: str, labels: bool = False, table_name: str = "utt2spk"):
         """road: wave or feats. labels: read `table_name`, a table keyed by utterance, as `label` and `classes`."""
         self.data = data = Path(data_dir)
-        scp, lengths = ("wav.scp", "utt2num_samples") if road == "wave" else ("feats.scp", "utt2num_frames")
-        specs = table.read(data / scp)
-        sizes = table.read(data / lengths)
-        _same_keys(specs, sizes, data / scp, data / lengths)
+        wave = road == "wave"
+        if wave and (data / segments.NAME).exists():
+            source, cut = data / segments.NAME, clips.read(data)
+            specs = {utt: clip.spec for utt, clip in cut.items()}
+            self.first, self.length = clips.places(cut.values())
+        else:
+            source, lengths = data / ("wav.scp" if wave else "feats.scp"), data / ("utt2num_samples" if wave else "utt2num_frames")
+            specs, sizes = table.read(source), table.read(lengths)
+            _same_keys(specs, sizes, source, lengths)
+            self.first, self.length = None, _lengths(sizes, lengths)
         self.keys = Strings(specs)
-        ranges = [ark.split_range(spec)[1] if road == "feats" and spec.endswith("]") else "" for spec in specs.values()]
+        ranges = ["" if wave else files.split_range(spec)[1] for spec in specs.values()]
         self.ranges = Strings(ranges) if any(ranges) else None
         self.path_of, self.offset, self.paths = _locate(spec[:len(spec) - len(span) - 2] if span else spec
                                                         for spec, span in zip(specs.values(), ranges, strict=True))
-        self.length = np.fromiter(map(int, sizes.values()), np.int64, len(sizes))
         self.labels, self.classes = data / table_name, []
         self.label_source = datadir.label_source(data) if table_name == "utt2spk" else table_name.removeprefix("utt2")
         self.label = np.full(len(specs), -1, np.int32)
         if labels:
-            values = table.read(self.labels)
-            _same_keys(specs, values, data / scp, self.labels)
+            values = datadir.read_table(data, table_name)
+            _same_keys(specs, values, source, self.labels)
             self.classes = sorted(set(values.values()))
             self.label = _codes(values.values(), self.classes)
         self._group(data, specs)
@@ -103,11 +109,22 @@ class UtteranceIndex:
                 raise InputError(f"{self.keys[int(i)]}: {self.spec(int(i))} has {found} Hz and the configuration says {rate:g}; "
                                  "resample with steps/pack_audio.sh --rate, or set features.sample_frequency.")
 
+    def samples(self, i: int, start: int, count: int) -> np.ndarray:
+        """`count` samples of utterance i from `start` on, int16 (count,). Raises InputError as audio.read_segment does."""
+        return audio.read_segment(self.spec(i), start if self.first is None else int(self.first[i]) + start, count)
+
     def spec(self, i: int) -> str:
         """What sslspk.io needs to read utterance i: PATH, PATH:OFFSET, or PATH:OFFSET[RANGE]."""
         path = self.paths[self.path_of[i]]
         place = path if self.offset[i] < 0 else f"{path}:{self.offset[i]}"
         return place if self.ranges is None or not self.ranges[i] else f"{place}[{self.ranges[i]}]"
+
+
+def _lengths(sizes: dict[str, str], path: Path) -> np.ndarray:
+    for line, (key, text) in enumerate(sizes.items(), 1):
+        if not (text.isascii() and text.isdecimal() and len(text) < 16):
+            raise InputError(f"{path}:{line}: the value of {table.named(key)} is {shown(text)}, not a length; make the table again.")
+    return np.fromiter(map(int, sizes.values()), np.int64, len(sizes))
 
 
 def _locate(specs) -> tuple[np.ndarray, np.ndarray, Strings]:

@@ -10,7 +10,6 @@ import numpy as np
 from sslspk.data.config_augment import AugmentConfig
 from sslspk.data.index import UtteranceIndex
 from sslspk.errors import InputError
-from sslspk.io import audio
 
 TRIES = 4           # slices tried for one crop when noises have silent stretches
 SILENT_RMS = 5.0    # on the int16 scale; amplified to an SNR, anything below would be rounding noise
@@ -107,7 +106,7 @@ def _slice(rng: np.random.Generator, index: UtteranceIndex, which: int, size: in
 def _read(index: UtteranceIndex, which: int, start: int, count: int) -> np.ndarray:
     """Samples of a noise or a room. What cannot be read is a fault of the set-up, not of the recording that it was meant for."""
     try:
-        return audio.read_segment(index.spec(which), start, count)
+        return index.samples(which, start, count)
     except (InputError, OSError) as err:
         raise InputError(f"the augmentation recording {index.keys[which]} cannot be read ({err}); make the lists again with "
                          "steps/make_augment_lists.sh.") from err

@@ -4,7 +4,7 @@ import torch
 
 from sslspk.data.index import UtteranceIndex
 from sslspk.errors import InputError
-from sslspk.io import ark, audio
+from sslspk.io import ark
 
 IDLE = -1   # in place of a recording
 
@@ -26,7 +26,7 @@ def read(index: UtteranceIndex, road: str, utt: int, start: int, size: int) -> n
     """
     count = min(size, int(index.length[utt]))
     try:
-        x = audio.read_segment(index.spec(utt), start, count) if road == "wave" else ark.load_rows(index.spec(utt), start, count)
+        x = index.samples(utt, start, count) if road == "wave" else ark.load_rows(index.spec(utt), start, count)
     except (InputError, OSError) as err:
         raise Unreadable(str(err)) from err
     return fill(x, size)

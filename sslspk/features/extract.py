@@ -1,5 +1,4 @@
 """Features of the recordings of a data directory: from audio to what an encoder reads, and to archives."""
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -7,41 +6,41 @@ import torch
 
 from sslspk.errors import InputError
 from sslspk.features.fbank import Extractor
-from sslspk.io import ark, audio, table
+from sslspk.io import ark, clips, table
 from sslspk.io.channel import FIRST
 
 FRAMES, DURATIONS = "utt2num_frames", "utt2dur"
 
 
-def recording(compute: Callable[[torch.Tensor], torch.Tensor], rate: float, utt: str, spec: str,
+def recording(compute: Callable[[torch.Tensor], torch.Tensor], rate: float, utt: str, clip: clips.Clip,
               allow_pipes: bool = False, channel: int | str = FIRST) -> tuple[torch.Tensor, float]:
-    """Features (1,T,F) of one recording, T >= 1, and its length in seconds.
+    """Features (1,T,F) of one utterance, T >= 1, and its length in seconds.
 
     compute: makes them of int16 samples (S,), as FrontEnd.whole does. rate: the sampling rate it is for, in Hz.
     Raises InputError naming the utterance: unreadable audio, another sampling rate, shorter than one frame.
     """
-    samples = audio.utterance(utt, spec, rate, allow_pipes, channel)
+    samples = clips.utterance(utt, clip, rate, allow_pipes, channel)
     feats = compute(torch.from_numpy(samples))
     if not feats.shape[1]:
-        raise InputError(f"{utt}: {spec} has {len(samples)} samples, less than one frame; leave it out with "
+        raise InputError(f"{utt}: {clip} has {len(samples)} samples, less than one frame; leave it out with "
                          "utils/subset_data_dir.sh.")
     return feats, len(samples) / rate
 
 
 def write(folder: str, extractor: Extractor, ark_path: str, scp_path: str, finish: Callable[[np.ndarray], np.ndarray], *,
           compress: bool = False, allow_pipes: bool = False, channel: int | str = FIRST) -> int:
-    """Write finish(features) of each recording of folder/wav.scp to an archive; returns how many there were.
+    """Write finish(features) of each utterance of a data directory to an archive; returns how many there were.
 
-    Beside the scp lie the tables scp.utt2num_frames and scp.utt2dur. All of them appear when all recordings are done.
+    Beside the scp lie the tables scp.utt2num_frames and scp.utt2dur. All of them appear when all utterances are done.
     """
     from tqdm import tqdm
-    wav, frames, seconds = table.read(os.path.join(folder, "wav.scp")), {}, {}
+    audio, frames, seconds = clips.read(folder), {}, {}
     rate = extractor.options.sample_frequency
     with ark.Writer(ark_path, scp_path, compress=compress) as writer:
-        for utt, spec in tqdm(wav.items(), unit="utt", mininterval=10, disable=None):
-            feats, seconds[utt] = recording(lambda wave: extractor(wave[None]), rate, utt, spec, allow_pipes, channel)
+        for utt, clip in tqdm(audio.items(), unit="utt", mininterval=10, disable=None):
+            feats, seconds[utt] = recording(lambda wave: extractor(wave[None]), rate, utt, clip, allow_pipes, channel)
             frames[utt] = feats.shape[1]
             writer.write(utt, finish(feats[0].numpy()))
         table.write(f"{scp_path}.{FRAMES}", frames)
         table.write(f"{scp_path}.{DURATIONS}", {utt: f"{length:.4f}" for utt, length in seconds.items()})
-    return len(wav)
+    return len(audio)

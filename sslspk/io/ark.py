@@ -18,7 +18,6 @@ from sslspk.io import files, table
 HEAD_BYTES = 32
 AUTOMATIC = 1  # Kaldi's --compress=true: speech-feature format, or two bytes for 8 rows and fewer
 ROW_SLACK = 3  # rows by which a range may go beyond the matrix, as in Kaldi: times of segments are rounded
-RANGE = re.compile(r"(.+)\[([-0-9:,]*)\]")
 BOUNDS = re.compile("([0-9]{1,10}):([0-9]{1,10})")
 TEXT_BLOCK = 1 << 20
 TEXT_BYTES = 32 << 20  # of a matrix in Kaldi's text form, which nobody writes in bulk
@@ -88,7 +87,7 @@ def load(spec: str) -> np.ndarray:
 
     Raises InputError naming the entry: missing file, not a matrix, truncated archive, a range that is not in it.
     """
-    entry, span = split_range(spec)
+    entry, span = files.split_range(spec)
     path, offset = _place(entry)
     archive = files.shared(path)
     if archive.pread(2, offset) != b"\0B":
@@ -111,7 +110,7 @@ def load_rows(spec: str, start: int, count: int) -> np.ndarray:
 
     Uncompressed, only their bytes are read. Raises InputError as `load` does, and when there are not so many rows.
     """
-    entry, span = split_range(spec)
+    entry, span = files.split_range(spec)
     path, offset = _place(entry)
     archive = files.shared(path)
     head = _head(archive, offset, entry)
@@ -128,21 +127,11 @@ def load_rows(spec: str, start: int, count: int) -> np.ndarray:
 
 def shape(spec: str) -> tuple[int, ...]:
     """(T, F) of a matrix or (D,) of a vector, from its header, or of the range of it that is named."""
-    entry, span = split_range(spec)
+    entry, span = files.split_range(spec)
     path, offset = _place(entry)
     head = _head(files.shared(path), offset, entry)
     whole = (head.rows,) if head.kind.endswith(b"V") else (head.rows, head.cols)
     return tuple(part.stop - part.start for part in _slices(span, whole, spec))
-
-
-def split_range(spec: str) -> tuple[str, str]:
-    """("x.ark:20", "0:9") of the entry "x.ark:20[0:9]"; the second is "" where it names no range."""
-    found = RANGE.fullmatch(spec) if spec.endswith("]") else None
-    if found is None:
-        return spec, ""
-    if not found[2]:
-        raise InputError(f"{spec}: [] names no rows; write [first:last], or leave it out.")
-    return found[1], found[2]
 
 
 def _slices(span: str, whole: tuple[int, ...], spec: str) -> tuple[slice, ...]:
@@ -163,7 +152,7 @@ def _slices(span: str, whole: tuple[int, ...], spec: str) -> tuple[slice, ...]:
 
 def end(spec: str) -> int:
     """The byte of the archive at which a matrix or vector ends (the whole of it, whatever range is named), as its header says."""
-    entry, _ = split_range(spec)
+    entry, _ = files.split_range(spec)
     path, offset = _place(entry)
     head = _head(files.shared(path), offset, entry)
     return head.start + head.length

@@ -14,7 +14,7 @@ import soundfile
 
 from sslspk.errors import InputError, named
 from sslspk.io import channel as channels
-from sslspk.io import decode, files, quality, riff, table
+from sslspk.io import decode, files, riff, table
 from sslspk.io.content import Content, truncated
 from sslspk.io.decode import Recording
 
@@ -110,24 +110,6 @@ def packed_end(spec: str) -> int:
     path, offset = files.split_spec(spec)
     start, length = _packed_place(files.shared(path), offset, spec)
     return start + length
-
-
-def utterance(utt: str, spec: str, rate: float, allow_pipes: bool = False, channel: int | str = channels.FIRST) -> np.ndarray:
-    """The samples of an utterance of a data directory, int16 (S,), which must have `rate` samples per second.
-
-    Raises InputError naming the utterance: what `read` refuses, another rate, and samples that cannot be speech.
-    """
-    try:
-        recording = load(spec, allow_pipes, channel)
-    except InputError as err:
-        raise InputError(f"{utt}: {err}") from err
-    if recording.rate != rate:
-        raise InputError(f"{utt}: {named(spec)} has {recording.rate} Hz where {rate:g} Hz are needed; resample it with "
-                         f"steps/pack_audio.sh --rate {rate:g}.")
-    reason = quality.broken(recording.samples, recording.peak)
-    if reason:
-        raise InputError(f"{utt}: {named(spec)} holds no speech ({reason}); leave it out with utils/subset_data_dir.sh.")
-    return recording.samples
 
 
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:

@@ -5,6 +5,7 @@ import fcntl
 import glob
 import hashlib
 import os
+import re
 import stat
 import time
 import uuid
@@ -15,6 +16,7 @@ from sslspk import reading
 from sslspk.errors import InputError, named, shown, unreadable
 
 MAX_OPEN = 64
+RANGE = re.compile(r"(.+)\[([-0-9:,]*)\]")
 IN_SCP = "check the path in the scp file"
 OFFSET_DIGITS = 18   # any more would not fit into 63 bits, and belong to a file's name
 OLD = 86400.0   # seconds
@@ -49,7 +51,7 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
     _open_files.pop(os.path.abspath(path), None)
-    _sync_folder(folder or ".")
+    sync_folder(folder or ".")
 
 
 def _open_temporary(folder: str, name: str, mode: str) -> tuple[str, IO]:
@@ -84,7 +86,7 @@ def _host_digits() -> str:
     return hashlib.md5(os.uname().nodename.encode(), usedforsecurity=False).hexdigest()[:4]
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
     """Make a rename durable; some network file systems cannot sync a directory, and there the rename itself must do."""
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -191,6 +193,16 @@ def split_spec(spec: str) -> tuple[str, int | None]:
     if colon and path and offset.isascii() and offset.isdigit() and len(offset) <= OFFSET_DIGITS:
         return path, int(offset)
     return spec, None
+
+
+def split_range(spec: str) -> tuple[str, str]:
+    """("x.ark:20", "0:9") of the entry "x.ark:20[0:9]"; the second is "" where it names no range."""
+    found = RANGE.fullmatch(spec) if spec.endswith("]") else None
+    if found is None:
+        return spec, ""
+    if not found[2]:
+        raise InputError(f"{spec}: [] names no rows; write [first:last], or leave it out.")
+    return found[1], found[2]
 
 
 def is_pipe(spec: str) -> bool:

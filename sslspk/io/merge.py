@@ -53,7 +53,7 @@ def check_whole(scp: Mapping[str, str]) -> None:
     """
     last: dict[str, int] = {}
     for spec in scp.values():
-        path, offset = files.split_spec(ark.split_range(spec)[0])
+        path, offset = files.split_spec(files.split_range(spec)[0])
         if offset is not None:
             last[path] = max(last.get(path, 0), offset)
     for path, offset in last.items():

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sslspk import reading
+from sslspk import errors, reading
 from sslspk.errors import InputError, shown
 from sslspk.io import files
 
@@ -104,7 +104,7 @@ def check_key(key: str, path: str | os.PathLike) -> None:
 
 def named(key: str) -> str:
     """An id as a message has it: as it is, unless it is long or cannot be seen."""
-    return key if len(key) <= LONGEST_SHOWN and key.isprintable() else shown(key)
+    return errors.named(key, LONGEST_SHOWN)
 
 
 def words(text: str) -> list[str]:

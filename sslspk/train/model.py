@@ -13,6 +13,7 @@ from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
 from sslspk.features import cmvn, extract
 from sslspk.io import ark
+from sslspk.io.clips import Clip
 from sslspk.io.provenance import corpus
 from sslspk.methods import classifier as classifiers
 from sslspk.methods.classifier import Classifier
@@ -35,16 +36,16 @@ class Model:
     classifier: Classifier | None = None
     classes: list[str] = field(default_factory=list)
 
-    def features(self, utt: str, spec: str, from_audio: bool, allow_pipes: bool = False) -> Tensor:
+    def features(self, utt: str, source: Clip | str, allow_pipes: bool = False) -> Tensor:
         """(1, T, F) of one whole utterance; InputError names it when it cannot be read or has no frame.
 
-        spec: an entry of wav.scp (from_audio) or of feats.scp.
+        source: its audio, or an entry of feats.scp.
         """
         device = self.front_end.extractor.window.device
-        if from_audio:
+        if isinstance(source, Clip):
             rate = self.config.features.sample_frequency
-            return extract.recording(lambda wave: self.front_end.whole(wave.to(device)), rate, utt, spec, allow_pipes)[0]
-        x = cmvn.apply(torch.from_numpy(ark.load(spec))[None].to(device), self.config.cmvn)
+            return extract.recording(lambda wave: self.front_end.whole(wave.to(device)), rate, utt, source, allow_pipes)[0]
+        x = cmvn.apply(torch.from_numpy(ark.load(source))[None].to(device), self.config.cmvn)
         if not x.shape[1]:
             raise InputError(f"{utt}: shorter than one frame; leave it out with utils/subset_data_dir.sh.")
         return x

@@ -13,6 +13,7 @@ from sslspk.features import extract
 from sslspk.features.config import FeatureOptions
 from sslspk.features.fbank import Extractor
 from sslspk.io import ark, audio, datadir, table
+from sslspk.io.clips import Clip
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,14 +51,14 @@ def test_a_job_writes_tables_beside_its_archive(jobs):
 def test_a_recording_is_named_when_it_cannot_be_used(jobs):
     spec = table.read(jobs / "data/wav.scp")["s0-u"]
     extractor = Extractor(FeatureOptions())
-    feats, seconds = extract.recording(lambda wave: extractor(wave[None]), 16000, "s0-u", spec)
+    feats, seconds = extract.recording(lambda wave: extractor(wave[None]), 16000, "s0-u", Clip(spec))
     assert feats.shape == (1, 8, 80) and seconds == 0.1
     for compute, rate, where, message in (
             (lambda wave: extractor(wave[None]), 8000, spec, r"s0-u: .* has 16000 Hz where 8000 Hz .*pack_audio\.sh --rate 8000"),
             (lambda wave: extractor(wave[None, :399]), 16000, spec, r"s0-u: .* less than one frame; leave it out"),
             (extractor, 16000, f"{jobs}/gone.wav", r"s0-u: .*gone\.wav"), (extractor, 16000, "cat x |", r"s0-u: .*--allow-pipes")):
         with pytest.raises(InputError, match=message):
-            extract.recording(compute, rate, "s0-u", where)
+            extract.recording(compute, rate, "s0-u", Clip(where))
 
 
 def test_a_failed_job_leaves_nothing(jobs):

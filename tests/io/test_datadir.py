@@ -5,7 +5,7 @@ import random
 import pytest
 
 from sslspk.errors import InputError
-from sslspk.io import datadir, table
+from sslspk.io import datadir, derive, files, repair, table
 
 
 def contents(folder):
@@ -78,21 +78,19 @@ def test_each_bad_entry_is_named(data, name, old, new, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["utt2spk", "spk2utt", "wav.scp"])
-def test_missing_tables_are_named(data, name):
+@pytest.mark.parametrize(("name", "remedy"), [("utt2spk", "steps/cluster.sh"), ("spk2utt", "utils/fix_data_dir.sh"),
+                                              ("wav.scp", "the step that makes it")])
+def test_missing_tables_are_named(data, name, remedy):
     os.unlink(os.path.join(data, name))
-    with pytest.raises(InputError, match=f"{name} is missing"):
-        datadir.validate(data)
+    with pytest.raises(InputError, match=f"{name} is missing; .*{remedy}"):
+        datadir.validate(data, need=("wav.scp", "utt2spk", "spk2utt"))
 
 
-def test_missing_directory_segments_and_vad(data):
+def test_missing_directory_and_vad(data):
     with pytest.raises(InputError, match="nowhere is not a data directory"):
         datadir.validate("/nowhere")
     with pytest.raises(InputError, match=r"vad\.scp is missing"):
         datadir.validate(data, need=("vad.scp",))
-    table.write(os.path.join(data, "segments"), {"a": "b 0 1"})
-    with pytest.raises(InputError, match="segments is not supported"):
-        datadir.validate(data)
 
 
 def test_pipes_and_files(tmp_path):
@@ -113,38 +111,41 @@ def test_fix_repairs_what_can_be_repaired(data):
     with open(os.path.join(data, "wav.scp"), "w") as file:
         file.writelines([*lines[3:], "\n", lines[0], lines[0], "s2-u3\n"])
     os.unlink(os.path.join(data, "spk2utt"))
-    lost = datadir.fix(data)
+    count, notes = repair.fix(data)
     tables = datadir.validate(data)
     kept = ["s0-u0", "s1-u1", "s1-u2", "s2-u0", "s2-u1", "s2-u2", "s2-u3"]
     assert list(tables["wav.scp"]) == list(tables["utt2dur"]) == kept
-    assert lost["wav.scp"] == 0 and lost["utt2dur"] == 2
+    assert count == 7 and notes == [
+        "feats.scp: dropped 2, not in wav.scp: s0-u1, s1-u0", "utt2dur: dropped 2, not in wav.scp: s0-u1, s1-u0",
+        "utt2num_frames: dropped 2, not in wav.scp: s0-u1, s1-u0", "utt2spk: dropped 2, not in wav.scp: s0-u1, s1-u0",
+        "wav.scp: dropped 1, blank line: line 7", "wav.scp: dropped 1, no value: s2-u3", "wav.scp: dropped 1, repeated: s0-u0"]
     assert os.path.exists(os.path.join(data, ".backup", "wav.scp"))
 
 
 def test_fix_drops_speakers_without_an_entry(data):
     table.write(os.path.join(data, "spk2gender"), {"s0": "f", "s9": "m"})
-    datadir.fix(data)
+    repair.fix(data)
     tables = datadir.validate(data)
     assert tables["spk2gender"] == {"s0": "f"}
     assert list(tables["utt2spk"]) == ["s0-u0", "s0-u1"]
     table.write(os.path.join(data, "utt2dur"), {"zz": 1})
     with pytest.raises(InputError, match="no utterance is in all of"):
-        datadir.fix(data)
+        repair.fix(data)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 9])
 @pytest.mark.parametrize("per_utt", [False, True])
 def test_split_covers_everything_once(data, n, per_utt):
     whole = contents(data)
-    parts = datadir.split(data, n, per_utt)
-    assert parts == [f"{data}/split{n}{'utt' if per_utt else ''}/{part}" for part in range(1, n + 1)]
+    made = derive.split(data, n, per_utt)
+    assert made == [f"{data}/split{n}{'utt' if per_utt else ''}/{part}" for part in range(1, n + 1)]
     merged = {}
-    for part in parts:
+    for part in made:
         for name, content in datadir.validate(part).items():
             if name != "spk2utt":
                 merged.setdefault(name, {}).update(content)
     assert merged == {name: content for name, content in whole.items() if name != "spk2utt"}
-    sizes = [len(table.read(f"{part}/wav.scp")) for part in parts]
+    sizes = [len(table.read(f"{part}/wav.scp")) for part in made]
     assert min(sizes) > 0
     assert max(sizes) - min(sizes) <= 1 or (not per_utt and max(sizes) * n <= 1.25 * sum(sizes))
 
@@ -153,37 +154,37 @@ def test_split_keeps_speakers_whole_when_that_is_even(tmp_path):
     utts = [f"s{i}-u{j}" for i in range(4) for j in range(5)]
     folder = str(tmp_path / "d")
     datadir.write(folder, wav=dict.fromkeys(utts, "x.wav"), utt2spk={utt: utt[:2] for utt in utts})
-    for part in datadir.split(folder, 4):
+    for part in derive.split(folder, 4):
         assert len(table.read(f"{part}/spk2utt")) == 1
     with pytest.raises(InputError, match="has 20 utterances, which cannot be split into 21 parts"):
-        datadir.split(folder, 21)
+        derive.split(folder, 21)
 
 
 def test_subset(data, tmp_path):
     out = str(tmp_path / "out")
-    assert datadir.subset(data, out, utts=["s2-u1", "s0-u0"]) == 2
+    assert derive.subset(data, out, utts=["s2-u1", "s0-u0"]) == (2, [])
     assert list(datadir.validate(out)["wav.scp"]) == ["s0-u0", "s2-u1"]
     assert list(table.read(f"{out}/spk2gender")) == ["s0", "s2"]
-    assert datadir.subset(data, out, speakers=["s1"]) == 3
+    assert derive.subset(data, out, speakers=["s1"]).count == 3
     assert datadir.validate(out)["spk2utt"] == {"s1": "s1-u0 s1-u1 s1-u2"}
     for wrong in ({"utts": ["zz"]}, {"speakers": ["zz"]}):
         with pytest.raises(InputError, match="zz"):
-            datadir.subset(data, out, **wrong)
+            derive.subset(data, out, **wrong)
     with pytest.raises(InputError, match="is empty"):
-        datadir.subset(data, out, utts=[])
+        derive.subset(data, out, utts=[])
 
 
 def test_combine(data, tmp_path):
     one, two, out = (str(tmp_path / name) for name in ("one", "two", "out"))
-    datadir.subset(data, one, utts=["s0-u0", "s1-u0"])
-    datadir.subset(data, two, utts=["s1-u1", "s2-u0"])
+    derive.subset(data, one, utts=["s0-u0", "s1-u0"])
+    derive.subset(data, two, utts=["s1-u1", "s2-u0"])
     os.unlink(f"{two}/feats.scp")
-    assert datadir.combine(out, one, two) == 4
+    assert derive.combine(out, one, two) == (4, [f"feats.scp is not there, since {two} lacks it"])
     tables = datadir.validate(out)
     assert tables["spk2utt"] == {"s0": "s0-u0", "s1": "s1-u0 s1-u1", "s2": "s2-u0"}
     assert "feats.scp" not in tables and list(tables["spk2gender"]) == ["s0", "s1", "s2"]
     with pytest.raises(InputError, match="s0-u0 is in another directory too"):
-        datadir.combine(out, one, data)
+        derive.combine(out, one, data)
 
 
 def test_relabel(data, tmp_path):
@@ -191,37 +192,38 @@ def test_relabel(data, tmp_path):
     out = str(tmp_path / "out")
     labels = {"s0-u1": "c2", "s1-u0": "c1", "s2-u3": "c2"}
     assert datadir.label_source(data) == "speaker"
-    assert datadir.relabel(data, out, labels, "pseudo") == 3 and datadir.label_source(out) == "pseudo"
+    assert derive.relabel(data, out, labels, "pseudo") == (
+        3, ["not there, since it is about the speakers of before: spk2gender"]) and datadir.label_source(out) == "pseudo"
     tables = datadir.validate(out, need=("wav.scp", "feats.scp"))
     assert tables["utt2spk"] == labels and tables["spk2utt"] == {"c1": "s1-u0", "c2": "s0-u1 s2-u3"}
     assert tables["wav.scp"]["s2-u3"] == "/audio/s2-u3.wav" and "spk2gender" not in tables
     for wrong, named in (({"s9-u0": "c1"}, "no utterance s9-u0"), ({}, "no label")):
         with pytest.raises(InputError, match=named):
-            datadir.relabel(data, str(tmp_path / "no"), wrong, "pseudo")
+            derive.relabel(data, str(tmp_path / "no"), wrong, "pseudo")
     assert not (tmp_path / "no").exists()
 
 
 def test_true_labels_never_keep_the_mark_of_clusters(data, tmp_path):
     """Whatever writes over a relabelled directory says what its own labels are."""
     out, labels = str(tmp_path / "out"), {"s0-u1": "c2", "s1-u0": "c1", "s2-u3": "c2"}
-    for write in (lambda: datadir.combine(out, data), lambda: datadir.subset(data, out, speakers=["s1"]),
+    for write in (lambda: derive.combine(out, data), lambda: derive.subset(data, out, speakers=["s1"]),
                   lambda: datadir.write(out, wav={"a": "a.wav"}, utt2spk={"a": "a"})):
-        datadir.relabel(data, out, labels, "pseudo")
+        derive.relabel(data, out, labels, "pseudo")
         write()
         assert datadir.label_source(out) == "speaker" and not os.path.exists(f"{out}/{datadir.LABEL_SOURCE}")
 
 
 def test_the_mark_of_clusters_goes_along(data, tmp_path):
     clustered, out = str(tmp_path / "clustered"), str(tmp_path / "out")
-    datadir.relabel(data, clustered, {"s0-u1": "c2", "s1-u0": "c1", "s2-u3": "c2"}, "pseudo + speaker (15 %)")
-    datadir.subset(clustered, out, speakers=["c2"])
-    parts = datadir.split(clustered, 2)
-    assert {datadir.label_source(folder) for folder in (out, *parts)} == {"pseudo + speaker (15 %)"}
-    datadir.fix(clustered)
+    derive.relabel(data, clustered, {"s0-u1": "c2", "s1-u0": "c1", "s2-u3": "c2"}, "pseudo + speaker (15 %)")
+    derive.subset(clustered, out, speakers=["c2"])
+    made = derive.split(clustered, 2)
+    assert {datadir.label_source(folder) for folder in (out, *made)} == {"pseudo + speaker (15 %)"}
+    repair.fix(clustered)
     assert datadir.label_source(clustered) == "pseudo + speaker (15 %)"
     rest = str(tmp_path / "rest")
-    datadir.subset(data, rest, utts=["s0-u0", "s1-u1"])
-    datadir.combine(str(tmp_path / "both"), rest, clustered)
+    derive.subset(data, rest, utts=["s0-u0", "s1-u1"])
+    derive.combine(str(tmp_path / "both"), rest, clustered)
     assert datadir.label_source(tmp_path / "both") == "speaker + pseudo + speaker (15 %)"
     datadir.write(out, wav={"a": "a.wav"}, utt2spk={"a": "a"}, labels="pseudo")
     assert datadir.label_source(out) == "pseudo"
@@ -229,12 +231,12 @@ def test_the_mark_of_clusters_goes_along(data, tmp_path):
 
 def test_a_run_that_is_cut_off_never_makes_true_labels_look_like_clusters(data, tmp_path, monkeypatch):
     out = str(tmp_path / "out")
-    datadir.relabel(data, out, {"s0-u1": "c2", "s1-u0": "c1"}, "pseudo")
+    derive.relabel(data, out, {"s0-u1": "c2", "s1-u0": "c1"}, "pseudo")
 
-    def full_disk(path, mapping):
+    def full_disk(path, mode="w"):
         raise OSError("no space left")
-    monkeypatch.setattr(table, "write", full_disk)
-    for write in (lambda: datadir.subset(data, out, speakers=["s1"]), lambda: datadir.relabel(data, out, {"s0-u1": "c"}, "other")):
+    monkeypatch.setattr(files, "atomic_write", full_disk)
+    for write in (lambda: derive.subset(data, out, speakers=["s1"]), lambda: derive.relabel(data, out, {"s0-u1": "c"}, "other")):
         with pytest.raises(OSError, match="no space"):
             write()
-        assert datadir.label_source(out) == "speaker"
+        assert datadir.label_source(out) == "pseudo" and datadir.read_table(out, "utt2spk") == {"s0-u1": "c2", "s1-u0": "c1"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sslspk.io import ark, audio, datadir, table
+from sslspk.io import ark, audio, datadir, derive, table
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -71,7 +71,7 @@ def test_a_second_run_skips_and_changes_are_seen(recipe):
     assert again.returncode == 0 and "up to date, skipped" in again.stdout
     assert (recipe / "out" / "wav.scp").stat().st_mtime_ns == before
     assert table.read(recipe / "out" / "spk2gender")["s0"] == "m"
-    datadir.subset(str(recipe / "data"), str(recipe / "data"), utts=["s0-u0", "s1-u1"])
+    derive.subset(str(recipe / "data"), str(recipe / "data"), utts=["s0-u0", "s1-u1"])
     assert "packed 2 utterances" in pack(recipe, "data", "out").stdout
     assert list(datadir.validate(str(recipe / "out"))["wav.scp"]) == ["s0-u0", "s1-u1"]
     assert len(list((recipe / "out" / "ark").glob("*.ark"))) == 2
@@ -140,7 +140,7 @@ def test_a_pipe_runs_when_it_is_allowed(recipe):
     (("--nj", "0", "data", "out"), "--nj takes a whole number"),
 ])
 def test_mistakes_on_the_command_line(recipe, words, message):
-    datadir.subset(str(recipe / "data"), str(recipe / "mine"), utts=["s0-u0"])
+    derive.subset(str(recipe / "data"), str(recipe / "mine"), utts=["s0-u0"])
     done = pack(recipe, *words)
     assert done.returncode == 1
     assert message in done.stderr
@@ -155,7 +155,7 @@ def test_help_is_fast_and_needs_no_torch():
 
 
 def test_what_the_labels_are_goes_along(recipe):
-    datadir.relabel(str(recipe / "data"), str(recipe / "clustered"), dict.fromkeys(table.read(recipe / "data/utt2spk"), "c1"), "pseudo")
+    derive.relabel(str(recipe / "data"), str(recipe / "clustered"), dict.fromkeys(table.read(recipe / "data/utt2spk"), "c1"), "pseudo")
     for source, expected in (("clustered", "pseudo"), ("data", "speaker"), ("clustered", "pseudo")):
         done = pack(recipe, "--nj", "1", source, "out")
         assert done.returncode == 0 and datadir.label_source(recipe / "out") == expected, done.stderr

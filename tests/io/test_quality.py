@@ -8,7 +8,7 @@ import soundfile
 from test_audio import RATE, tone
 
 from sslspk.errors import InputError
-from sslspk.io import audio, channel, quality, table
+from sslspk.io import audio, channel, clips, quality, table
 from sslspk.io.survey import Options, Source, examine
 
 DEAD = {
@@ -41,14 +41,14 @@ def test_what_cannot_be_speech_is_left_out_and_stops_a_step(tmp_path, name):
     samples, message = DEAD[name]
     assert message in look(tmp_path, samples).reason
     with pytest.raises(InputError, match=rf"u1: .*a\.wav holds no speech \(.*{message}"):
-        audio.utterance("u1", str(tmp_path / "a.wav"), RATE)
+        clips.utterance("u1", clips.Clip(str(tmp_path / "a.wav")), RATE)
 
 
 @pytest.mark.parametrize("name", ALIVE)
 def test_what_may_be_speech_passes(tmp_path, name):
     outcome = look(tmp_path, ALIVE[name])
     assert not outcome.reason and not outcome.note
-    assert len(audio.utterance("u1", str(tmp_path / "a.wav"), RATE)) == len(ALIVE[name])
+    assert len(clips.utterance("u1", clips.Clip(str(tmp_path / "a.wav")), RATE)) == len(ALIVE[name])
 
 
 def test_clipped_speech_is_kept_and_named(tmp_path):

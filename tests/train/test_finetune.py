@@ -16,7 +16,7 @@ from sslspk.data.index import UtteranceIndex
 from sslspk.encoders import build
 from sslspk.encoders.config import EcapaConfig, LResNet34Config, ResNetSE34LConfig, TdnnConfig
 from sslspk.errors import InputError
-from sslspk.io import ark, datadir, predictions, table
+from sslspk.io import ark, derive, predictions, table
 from sslspk.losses.aam import am_logits
 from sslspk.methods.classifier import Classifier
 from sslspk.methods.config_supervised import SupervisedConfig
@@ -146,7 +146,7 @@ def test_balanced_drawing(emotions):
 
 def wrong_way_round(emotions, valid):
     """The same recordings with the other label each."""
-    datadir.subset(str(emotions), str(valid), utts=list(table.read(emotions / "wav.scp")))
+    derive.subset(str(emotions), str(valid), utts=list(table.read(emotions / "wav.scp")))
     flip = {"glad": "sad", "sad": "glad"}
     table.write(valid / "utt2emotion", {utt: flip[one] for utt, one in table.read(emotions / "utt2emotion").items()})
     return valid
@@ -195,7 +195,7 @@ def test_early_stopping_survives_a_resume(emotions, tmp_path):
 
 def test_validation_with_an_unknown_class(emotions, tmp_path):
     valid = tmp_path / "valid"
-    datadir.subset(str(emotions), str(valid), utts=list(table.read(emotions / "wav.scp")))
+    derive.subset(str(emotions), str(valid), utts=list(table.read(emotions / "wav.scp")))
     table.write(valid / "utt2emotion", dict.fromkeys(table.read(valid / "wav.scp"), "angry"))
     with pytest.raises(InputError, match="has the class angry, which the training set lacks"):
         prepare(tiny(**EMOTION, **{"train.valid": str(valid)}), emotions, tmp_path / "exp", CPU, print)

@@ -11,7 +11,7 @@ import torch
 from tones import command, make_data, merged, run, tiny
 
 from sslspk.errors import InputError
-from sslspk.io import datadir, table
+from sslspk.io import derive, table
 from sslspk.methods.base import Method
 from sslspk.train import checkpoint, loop, model
 from sslspk.train.job import prepare
@@ -99,7 +99,7 @@ def test_pseudo_labels_are_told_and_are_part_of_the_data(data, tmp_path):
     config = tiny(**{"method": {"name": "supervised", "crops": [{"count": 1, "seconds": 0.4}]}})
     utts = list(table.read(data / "utt2spk"))
     for name, size in (("three", 3), ("four", 4)):
-        datadir.relabel(str(data), str(tmp_path / name), {utt: f"c{i // size}" for i, utt in enumerate(utts)}, "pseudo")
+        derive.relabel(str(data), str(tmp_path / name), {utt: f"c{i // size}" for i, utt in enumerate(utts)}, "pseudo")
     train_here(config, tmp_path / "three", tmp_path / "exp")
     assert model.load(tmp_path / "exp/final.pt").info["labels"] == "pseudo"
     assert model.provenance(tmp_path / "exp/final.pt")["labels"] == "pseudo"

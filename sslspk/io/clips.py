@@ -1,0 +1,127 @@
+"""The audio of an utterance: a recording of wav.scp, or with a `segments` table the part of one from a start to an end in seconds.
+
+Samples int(start * rate) to int(end * rate) are taken, as Kaldi's extract-segments does; an end of -1 is that of the recording.
+"""
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from sslspk.errors import InputError, named
+from sslspk.io import audio, quality, segments, table
+from sslspk.io import channel as channels
+
+OVERSHOOT = 0.5          # seconds by which a segment may go beyond its recording and is cut, as Kaldi's --max-overshoot
+CACHED_SAMPLES = 1 << 26   # of decoded recordings that are kept, since the segments of one usually follow each other
+_cache: dict[tuple, audio.Recording] = {}
+
+
+class Clip(NamedTuple):
+    """Where the audio of an utterance lies. spec: an entry of wav.scp. where: FILE:LINE of a segment, for the messages."""
+
+    spec: str
+    start: float = 0.0
+    end: float | None = None
+    channel: int | None = None
+    where: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the utterance is a recording of its own, from end to end."""
+        return not self.where
+
+    def __str__(self) -> str:
+        return named(self.spec) if self.whole else f"{self.where} ({named(self.spec)})"
+
+
+def read(folder: str | os.PathLike) -> dict[str, Clip]:
+    """The audio of each utterance of a data directory, sorted by utterance.
+
+    Raises InputError: no wav.scp, a bad line, a segment of a recording that wav.scp lacks.
+    """
+    wav = table.read(os.path.join(folder, "wav.scp"))
+    path = os.path.join(folder, segments.NAME)
+    if not os.path.exists(path):
+        return {utt: Clip(spec) for utt, spec in wav.items()}
+    found = {}
+    for line, (utt, segment) in enumerate(segments.check(path, table.read(path)).items(), 1):
+        if segment.recording not in wav:
+            raise InputError(f"{path}:{line}: {table.named(utt)} is of the recording {table.named(segment.recording)}, which "
+                             f"{folder}/wav.scp lacks; run utils/fix_data_dir.sh, or complete wav.scp.")
+        found[utt] = Clip(wav[segment.recording], segment.start, segment.end, segment.channel, f"{path}:{line}")
+    return found
+
+
+def bounds(clip: Clip, samples: int, rate: float) -> tuple[int, int]:
+    """First sample of a clip and the one after its last, of a recording of `samples`.
+
+    Raises InputError naming the line: a clip that begins after the recording ends, or ends half a second or more after it.
+    """
+    first = int(clip.start * rate)
+    last = samples if clip.end is None else int(clip.end * rate)
+    if first >= samples or last >= samples + int(OVERSHOOT * rate):
+        raise InputError(f"{clip.where}: the segment ends beyond its recording {clip.spec}, which lasts {samples / rate:.3f} s; correct "
+                         "it, or leave the utterance out.")
+    if last <= first:
+        raise InputError(f"{clip.where}: the segment holds no sample at {rate:g} Hz; leave the utterance out.")
+    return first, min(last, samples)
+
+
+def places(wanted: Iterable[Clip]) -> tuple[np.ndarray, np.ndarray]:
+    """First sample in their recordings and length (N,) int64 of clips, for audio.read_segment. Each recording's header is read once.
+
+    Raises InputError as audio.info and `bounds` do, and for a channel that only `load` reads.
+    """
+    known: dict[str, tuple] = {}
+    found = []
+    for clip in wanted:
+        if clip.channel:
+            raise InputError(f"{clip}: only the first channel can be read at random; run steps/pack_audio.sh, and use what it writes.")
+        if clip.spec not in known:
+            known[clip.spec] = audio.info(clip.spec)
+        samples, rate, _ = known[clip.spec]
+        found.append((0, samples) if clip.whole else bounds(clip, samples, rate))
+    first, last = np.array(found, np.int64).reshape(-1, 2).T
+    return first, last - first
+
+
+def load(clip: Clip, allow_pipes: bool = False, channel: int | str = channels.FIRST) -> audio.Recording:
+    """The samples of a clip, int16 (S,), and the rate, number of channels and peak of its recording.
+
+    channel: as of audio.load; the channel that `segments` names goes before it. Raises InputError as audio.load and `bounds` do.
+    """
+    if clip.whole:
+        return audio.load(clip.spec, allow_pipes, channel)
+    recording = _recording(clip.spec, allow_pipes, channel if clip.channel is None else clip.channel)
+    first, last = bounds(clip, len(recording.samples), recording.rate)
+    return recording._replace(samples=recording.samples[first:last].copy())
+
+
+def utterance(utt: str, clip: Clip, rate: float, allow_pipes: bool = False, channel: int | str = channels.FIRST) -> np.ndarray:
+    """The samples of an utterance of a data directory, int16 (S,), which must have `rate` samples per second.
+
+    Raises InputError naming the utterance: what `load` refuses, another rate, and samples that cannot be speech.
+    """
+    try:
+        recording = load(clip, allow_pipes, channel)
+    except InputError as err:
+        raise InputError(f"{utt}: {err}") from err
+    if recording.rate != rate:
+        raise InputError(f"{utt}: {named(clip.spec)} has {recording.rate} Hz where {rate:g} Hz are needed; resample it with "
+                         f"steps/pack_audio.sh --rate {rate:g}.")
+    reason = quality.broken(recording.samples, recording.peak)
+    if reason:
+        raise InputError(f"{utt}: {clip} holds no speech ({reason}); leave it out with utils/subset_data_dir.sh.")
+    return recording.samples
+
+
+def _recording(spec: str, allow_pipes: bool, channel: int | str) -> audio.Recording:
+    """A whole recording, decoded once for clips that follow each other."""
+    key = (spec, channel)
+    if key not in _cache:
+        recording = audio.load(spec, allow_pipes, channel)
+        while _cache and len(recording.samples) + sum(len(other.samples) for other in _cache.values()) > CACHED_SAMPLES:
+            del _cache[next(iter(_cache))]
+        _cache[key] = recording
+    return _cache[key]

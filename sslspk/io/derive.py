@@ -1,0 +1,175 @@
+"""Data directories made of others: a part, equal parts, a union, and the same utterances with other speakers."""
+import bisect
+import itertools
+import os
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from sslspk.errors import InputError
+from sslspk.io import datadir, extras, segments, table
+from sslspk.io.datadir import RECORDING, SPEAKER, SPK2UTT, UTT2SPK, UTTERANCE, WAV, Tables
+
+NO_KEY = "not there, since no line of it begins with an id of {}"
+
+
+class Made(NamedTuple):
+    """How many utterances a new directory has, and sentences about files that did not go along."""
+
+    count: int
+    notes: list[str]
+
+
+def subset(folder: str, out: str, utts: Iterable[str] | None = None, speakers: Iterable[str] | None = None) -> Made:
+    """Write the part of a directory that has these utterances, or all those of these speakers.
+
+    Raises InputError naming an id that the directory does not know, or when nothing is left.
+    """
+    tables = datadir.read(folder)
+    if utts is None and UTT2SPK not in tables:
+        raise datadir.missing(folder, UTT2SPK)
+    names, utt2spk = _utterances(folder, tables), tables.get(UTT2SPK, {})
+    wanted, known, what = (utts, names, UTTERANCE) if utts is not None else (speakers or (), set(utt2spk.values()), SPEAKER)
+    wanted = set(wanted)
+    unknown = min(wanted - set(known), default=None)
+    if unknown is not None or not wanted:
+        raise InputError(f"{folder} has no {what} {table.named(unknown)}; correct the list." if wanted
+                         else f"the list of {what}s for {out} is empty; give at least one.")
+    keep = wanted if utts is not None else {utt for utt, spk in utt2spk.items() if spk in wanted}
+    return Made(len(keep), _write(folder, out, tables, tables, sorted(keep), datadir.label_source(folder)))
+
+
+def split(folder: str, n: int, per_utt: bool = False) -> list[str]:
+    """Cut a directory into `n` runs of utterances of nearly equal number: folder/split{n}/{1..n}; returns their names.
+
+    The parts hold tables alone. Speakers stay whole where that leaves no part empty or a quarter longer than the average.
+    per_utt: never mind the speakers; the parts are folder/split{n}utt/{1..n}, as Kaldi names them.
+    Raises InputError when there are fewer utterances than parts.
+    """
+    tables = datadir.read(folder)
+    utts = list(_utterances(folder, tables))
+    if not 1 <= n <= len(utts):
+        raise InputError(f"{folder} has {len(utts)} utterances, which cannot be split into {n} parts; "
+                         f"give --nj between 1 and {len(utts)}.")
+    bounds = [part * len(utts) // n for part in range(n + 1)]
+    if not per_utt and UTT2SPK in tables:
+        bounds = _speaker_bounds(list(tables[UTT2SPK].values()), bounds)
+    parts = [os.path.join(folder, f"split{n}utt" if per_utt else f"split{n}", str(part + 1)) for part in range(n)]
+    for name, (first, last) in zip(parts, itertools.pairwise(bounds), strict=True):
+        _write_tables(name, _select(folder, tables, utts[first:last]), datadir.label_source(folder))
+    return parts
+
+
+def relabel(folder: str, out: str, utt2spk: Mapping[str, str], source: str) -> Made:
+    """Write the utterances of a directory that `utt2spk` names, with its speakers in place of their own.
+
+    source: what these labels are, as every result of training on them will say; it becomes out/label_source. Tables about the
+    speakers that the directory had are left out. Raises InputError naming an utterance that the directory does not have.
+    """
+    tables = datadir.read(folder)
+    unknown = min(utt2spk.keys() - set(_utterances(folder, tables)), default=None)
+    if unknown is not None or not utt2spk:
+        raise InputError(f"{folder} has no utterance {table.named(unknown)}; cluster the embeddings of this directory." if utt2spk
+                         else f"there is no label for {folder}; cluster its embeddings.")
+    old = {name for name in tables if datadir.keyed_by(name) == SPEAKER}
+    kept = {name: content for name, content in tables.items() if name not in old}
+    notes = extras.left_out(old - {SPK2UTT}, "not there, since it is about the speakers of before")
+    return Made(len(utt2spk), notes + _write(folder, out, tables, {**kept, UTT2SPK: utt2spk}, sorted(utt2spk), source))
+
+
+def combine(out: str, *folders: str) -> Made:
+    """Write the union of directories, with the tables that all of them have.
+
+    Where some have `segments` and others not, the recordings of the others become segments from end to end. Where some of them have
+    clusters in place of speakers, the union says so of its labels ("speaker + pseudo").
+    Raises InputError naming an utterance that two of them have, or a speaker or a recording about which they disagree.
+    """
+    parts = [datadir.validate(folder, need=(), allow_pipes=True) for folder in folders]
+    if any(segments.NAME in part for part in parts):
+        for part in parts:
+            if WAV in part:
+                part.setdefault(segments.NAME, {utt: f"{utt} 0 -1" for utt in part[WAV]})
+    common = set.intersection(*(set(part) for part in parts)) - {SPK2UTT}
+    if datadir.leading(common) is None:
+        raise InputError(f"{' and '.join(folders)} have no table of utterances in common; run the stages that make wav.scp or feats.scp.")
+    merged: dict[str, dict[str, str]] = {name: {} for name in sorted(common)}
+    for folder, part in zip(folders, parts, strict=True):
+        for name, content in merged.items():
+            _add(content, part[name], f"{folder}/{name}", datadir.keyed_by(name, segments.NAME in merged) == UTTERANCE)
+    utts = sorted(merged[datadir.leading(merged)])
+    from sslspk.io import results  # which brings pydantic
+    _write_tables(out, _select(out, merged, utts), results.joined(*map(datadir.label_source, folders)))
+    notes = [f"{name} is not there, since {extras.some([folder for folder, part in zip(folders, parts, strict=True) if name not in part])} "
+             "lacks it" for name in sorted(set().union(*parts) - common - {SPK2UTT})]
+    unknown = {f"{folder}/{name}" for folder, part in zip(folders, parts, strict=True) for name in _others(folder, part)}
+    return Made(len(utts), notes + extras.left_out(unknown, "not there, since they are no tables"))
+
+
+def _add(union: dict[str, str], more: Mapping[str, str], name: str, unique: bool) -> None:
+    """Entries of one more directory. unique: no key may be there twice; else it must be there with the same value."""
+    for key in sorted(union.keys() & more.keys()):
+        if unique:
+            raise InputError(f"{name}: {table.named(key)} is in another directory too; give the copies a prefix, or leave one "
+                             "directory out.")
+        if union[key] != more[key]:
+            raise InputError(f"{name}: {table.named(key)} has another value in another directory; give one of them another id.")
+    union.update(more)
+
+
+def _utterances(folder: str, tables: Tables) -> Collection[str]:
+    name = datadir.leading(tables)
+    if name is None:
+        raise InputError(f"{folder} holds no table of utterances (wav.scp, feats.scp); run the stage that prepares it.")
+    return tables[name]
+
+
+def _ids(tables: Tables, utts: Collection[str]) -> dict[str, Collection[str]]:
+    """What there is of each kind, for these utterances."""
+    speakers = {tables[UTT2SPK][utt] for utt in utts} if UTT2SPK in tables else set()
+    return {UTTERANCE: utts, RECORDING: datadir.recordings(tables, utts), SPEAKER: speakers}
+
+
+def _others(folder: str, tables: Tables) -> list[str]:
+    """Names of what a directory holds beside its tables and what our steps write."""
+    found = extras.find(folder, _ids(tables, _utterances(folder, tables)))
+    return [*found.lists, *found.whole, *found.unknown]
+
+
+def _select(folder: str, tables: Tables, keep: Collection[str]) -> dict[str, dict[str, object]]:
+    """The lines of `tables` about the utterances `keep` (sorted), their recordings and their speakers."""
+    try:
+        ids, segmented = _ids(tables, keep), segments.NAME in tables
+        found = {name: {key: content[key] for key in ids[datadir.keyed_by(name, segmented)]}
+                 for name, content in tables.items() if name != SPK2UTT}
+    except KeyError:
+        datadir.check_keys(folder, tables)   # which says what is wrong
+        raise
+    return found if UTT2SPK not in found else {**found, SPK2UTT: datadir.invert(found[UTT2SPK])}
+
+
+def _write(folder: str, out: str, whole: Tables, tables: Tables, keep: Collection[str], source: str) -> list[str]:
+    """Write the lines of `tables` about the utterances `keep` (sorted) of a directory that has the tables `whole`, and the lists that go
+    along; returns notes about what does not."""
+    ids, kept = _ids(whole, _utterances(folder, whole)), _ids(tables, keep)
+    further = extras.find(folder, ids)
+    if whole.get(UTT2SPK) != tables.get(UTT2SPK):
+        del kept[SPEAKER]   # what is known of the old speakers says nothing about the new
+    lists = extras.part(further, ids, kept)
+    _write_tables(out, _select(folder, tables, keep), source, lists)
+    return [*extras.left_out(further.unknown, NO_KEY.format(folder)),
+            *extras.left_out(further.lists.keys() - lists.keys(), "not there, since none of its lines is about these utterances alone")]
+
+
+def _write_tables(out: str, tables: Tables, source: str, lists: Mapping[str, bytes] | None = None) -> None:
+    os.makedirs(out, exist_ok=True)
+    datadir.write_tables(out, tables, source, set(datadir.table_names(out)) - tables.keys(), lists)
+
+
+def _speaker_bounds(speakers: list[str], bounds: list[int]) -> list[int]:
+    """Move each bound to the nearest change of speaker, unless the parts would become too unequal."""
+    changes = [0, *(i for i, (a, b) in enumerate(itertools.pairwise(speakers), 1) if a != b), len(speakers)]
+    moved = []
+    for bound in bounds:
+        place = bisect.bisect_left(changes, bound)
+        moved.append(min(changes[max(place - 1, 0):place + 1], key=lambda change, bound=bound: abs(change - bound)))
+    sizes = [last - first for first, last in itertools.pairwise(moved)]
+    return moved if min(sizes) > 0 and max(sizes) * (len(bounds) - 1) <= 1.25 * len(speakers) else bounds
