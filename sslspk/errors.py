@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
+from sslspk.launch import threads
+
 SPEECHLESS = os.EX_IOERR   # exit status (74) of a program whose disk is so full that its error cannot be written either
 SPACE = "free some space or choose another place, then run the same command again"
 RIGHTS = "ask its owner for that right (chmod), or choose another place"
@@ -63,6 +65,7 @@ def shown(value: object, limit: int = 80) -> str:
 def entry(main: Callable[[], int | None], leave: Callable[[int], NoReturn] = sys.exit) -> None:
     """Run a program's `main` and `leave` with its status; bad input and a full disk end in one sentence, not in a traceback."""
     name = os.path.basename(sys.argv[0])
+    threads.wait_briefly()
     threading.excepthook = _in_thread
     try:
         status = main() or 0
