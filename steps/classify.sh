@@ -29,4 +29,5 @@ mkdir -p "$out/log"
 gpu=$((ngpu > 0 ? 0 : -1))
 launch "$cmd" --gpu $((ngpu > 0)) "$out/log/classify.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.classify \
   --seconds "$seconds" --allow-pipes "$allow_pipes" --gpu "$gpu" "$data" "$model" "$out"
+grep '^warning: ' "$out/log/classify.log" >&2 || [ $? -eq 1 ]
 done_mark "$out" "$key" "${source_tables[@]}" "$model"

@@ -41,5 +41,6 @@ gpus=(--gpu 0) gpu=-1
 launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_embeddings "${options[@]}" --gpu "$gpu" \
   "$data/split$nj/$JOB" "$model" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"
+for n in $(seq "$nj"); do grep -m1 '^warning: ' "$out/log/extract.$n.log" || [ $? -eq 1 ]; done | sed -n 1p >&2
 python3 -m sslspk.bin.merge_tables --jobs "$nj" --ids "$utts" --logs "$out/log" "$out/xvector.JOB.scp" "$out/xvector.scp"
 done_mark "$out" "$key" "${source_tables[@]}" "$model"

@@ -38,7 +38,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
 conf=conf/$system.yaml data=data exps=exp paper=conf/paper.yaml
 if [ "$mini" = true ]; then
-  conf=conf/mini/$system.yaml data=data_mini exps=exp_mini corpora=data_mini/corpora paper=/dev/null
+  conf=conf/mini/$system.yaml data=data_mini exps=exp_mini corpora=data_mini/corpora paper=
   : "${voxceleb1:=$corpora/VoxCeleb1}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
   if [ "$train" = voxceleb2 ]; then : "${voxceleb2:=$corpora/VoxCeleb2}"; fi
 fi
@@ -125,5 +125,5 @@ if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ] && [ "$rounds" -gt 0 ]; then
 fi
 
 if [ "$stage" -le 8 ] && [ "$stop_stage" -ge 8 ]; then
-  python3 local/show_table.py --paper $paper --out "$exps/RESULTS.md" --det "$exps/det" --data $data "$exps"
+  python3 local/show_table.py ${paper:+--paper $paper} --out "$exps/RESULTS.md" --det "$exps/det" --data $data "$exps"
 fi

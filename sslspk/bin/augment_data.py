@@ -67,7 +67,7 @@ def copy(args: argparse.Namespace) -> None:
         raise InputError(f"{args.conf or '--set'}: grow counts epochs, and copies are made before any; remove it here.")
     from sslspk.data.noise import NoiseBank
     from sslspk.features.augment import WaveAugment
-    from sslspk.io import audio, clips
+    from sslspk.io import audio, clips, silence
     bank, augment = NoiseBank(args.lists, config, RATE), WaveAugment()
     print(f"augment_data: {bank.describe()}")
     sources = clips.read(args.dir)
@@ -76,6 +76,7 @@ def copy(args: argparse.Namespace) -> None:
         for name, utt, number in tqdm(todo, desc="augmenting", unit="utt", disable=None):
             samples = clips.utterance(utt, sources[utt], RATE)   # the rate of the noises
             archive.write(name, noisy(samples, bank, augment, generator(utt, number, args.seed)), RATE)
+    silence.mark(args.ark, silence.all_cut(sources.values()))
 
 
 def join(args: argparse.Namespace) -> None:

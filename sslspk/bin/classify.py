@@ -26,7 +26,7 @@ def main() -> int:
     import torch
     from tqdm import tqdm
 
-    from sslspk.io import clips, predictions, provenance, table
+    from sslspk.io import clips, predictions, provenance, silence, table
     from sslspk.train import model as models
     device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
     if args.gpu >= torch.cuda.device_count():
@@ -35,6 +35,8 @@ def main() -> int:
     if model.classifier is None:
         raise InputError(f"{args.model}: holds no classes; fine-tune it on labels first (steps/train.sh, method supervised).")
     sources = clips.read(args.data) if (args.data / "wav.scp").exists() else table.read(args.data / "feats.scp")
+    if said := silence.warning(str(args.model), model.config.vad, sources.values(), args.data):
+        print(said, flush=True)
     frames = round(args.seconds * 1000 / model.config.features.frame_shift)
     rows = []
     with torch.inference_mode():

@@ -27,7 +27,7 @@ def main() -> int:
     import torch
     from tqdm import tqdm
 
-    from sslspk.io import ark, clips, provenance, table
+    from sslspk.io import ark, clips, provenance, silence, table
     from sslspk.train import layers
     from sslspk.train import model as models
     device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
@@ -35,6 +35,8 @@ def main() -> int:
         raise InputError(f"--gpu {args.gpu}: this machine has {torch.cuda.device_count()} GPUs.")
     model = models.load(args.model, args.weights, device, args.untrained)
     sources = clips.read(args.data) if (args.data / "wav.scp").exists() else table.read(args.data / "feats.scp")
+    if said := silence.warning(str(args.model), model.config.vad, sources.values(), args.data):
+        print(said, flush=True)
     with ark.Writer(args.ark, args.scp) as writer, torch.inference_mode():
         for utt, source in tqdm(sources.items(), unit="utt", mininterval=1):
             x = model.features(utt, source, args.allow_pipes == "true")

@@ -38,6 +38,8 @@ def main() -> None:
     from sslspk.features.fbank import Extractor
     count = extract.write(args.dir, Extractor(features), args.ark, args.scp, lambda feats: feats,
                           compress=args.compress == "true", allow_pipes=args.allow_pipes == "true", channel=args.channel)
+    from sslspk.io import silence, table
+    silence.mark(args.ark, silence.all_cut(table.read(f"{args.dir}/wav.scp").values()))
     print(f"make_feats: {count} utterances in {args.ark}")
 
 

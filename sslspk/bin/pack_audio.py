@@ -51,7 +51,7 @@ def pack(args: argparse.Namespace) -> Counter:
     """Write the archive and its tables; returns what was counted."""
     from tqdm import tqdm
 
-    from sslspk.io import audio, clips, table
+    from sslspk.io import audio, clips, silence, table
     sources = clips.read(args.dir)
     vad = table.read(f"{args.dir}/vad.scp") if args.vad == "true" else {}
     counts, lengths, broken, suspect = Counter(utterances=len(sources)), {}, {}, {}
@@ -66,6 +66,7 @@ def pack(args: argparse.Namespace) -> Counter:
             archive.write(utt, samples, args.rate)
             lengths[utt] = len(samples)
         refuse(args.scp, broken, counts)
+    silence.mark(args.ark, args.vad == "true" or silence.all_cut(sources.values()))
     counts["clipped"] = name(suspect, "is kept, but")
     table.write(f"{args.scp}.utt2num_samples", lengths)
     table.write(f"{args.scp}.utt2dur", {utt: f"{length / args.rate:.4f}" for utt, length in lengths.items()})

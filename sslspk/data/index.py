@@ -20,6 +20,8 @@ class Strings:
         return len(self.ends)
 
     def __getitem__(self, i: int) -> str:
+        if not 0 <= i < len(self.ends):
+            raise IndexError(i)   # by which a loop over all ends
         start = self.ends[i - 1] if i else 0
         return self.bytes[start:self.ends[i]].tobytes().decode()
 

@@ -16,7 +16,7 @@ from sslspk.data.noise import NoiseBank
 from sslspk.errors import InputError
 from sslspk.features import specaug
 from sslspk.features.fbank import Extractor
-from sslspk.io import results
+from sslspk.io import results, silence
 from sslspk.io.files import atomic_write
 from sslspk.io.lock import holder, sign
 from sslspk.io.provenance import git_commit
@@ -84,6 +84,8 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
         raise InputError(f"train.epochs {config.train.epochs:g} is less than one step of {config.data.batch_size}; raise it.")
     say(f"{dataset.index.num_units} recordings, {dataset.dropped} of them too short and left out; augmentation: "
         + (dataset.augment.describe() if dataset.augment else "none"))
+    if said := silence.warning("this training", config.vad, index.paths, data_dir):
+        say(said)
     num_features = _num_features(config, index)
     torch.manual_seed(config.seed)
     corpus = Corpus(index.num_units, len(index.classes) if learns else 0)

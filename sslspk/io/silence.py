@@ -1,0 +1,51 @@
+"""Whether silence was cut out of audio: a model is to embed what it was trained on.
+
+steps/pack_audio.sh --vad true leaves a mark beside each archive, and so do the steps that make features or noisy copies of it. It is
+found by whatever data directory names the archive.
+"""
+import contextlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from sslspk.io.clips import Clip
+
+MARK = ".silence_cut"   # after the name of an archive
+
+
+def mark(archive: str | os.PathLike, cut: bool) -> None:
+    """Say of an archive that has just been written whether silence was cut out of all that is in it."""
+    path = f"{os.fspath(archive)}{MARK}"
+    if cut:
+        with open(path, "w"):
+            pass
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def count_cut(specs: Iterable[str | Clip]) -> tuple[int, int]:
+    """(entries of wav.scp or feats.scp whose silence was cut, all entries)."""
+    archives: Counter[str] = Counter()
+    for source in specs:
+        found = re.match(r"(.*\.ark)(:\d+(\[.*\])?)?$", source if isinstance(source, str) else source.spec)
+        archives[found[1] if found else ""] += 1
+    return sum(number for path, number in archives.items() if path and os.path.exists(path + MARK)), archives.total()
+
+
+def all_cut(specs: Iterable[str | Clip]) -> bool:
+    cut, number = count_cut(specs)
+    return 0 < cut == number
+
+
+def warning(what: str, vad: bool, specs: Iterable[str | Clip], data: object) -> str:
+    """What to tell where audio is not as `vad` of a configuration says; "" where it is. what: the model, or the training."""
+    cut, number = count_cut(specs)
+    if vad and cut < number:
+        return f"warning: {what} wants audio without silence (vad: true), and {number - cut} of {number} in {data} have theirs; " \
+               "use steps/pack_audio.sh --vad true."
+    if cut and not vad:
+        return f"warning: {what} wants audio with its silence (vad: false), which {cut} of {number} in {data} have lost; use what " \
+               "they were packed from."
+    return ""
