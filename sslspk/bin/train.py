@@ -77,7 +77,7 @@ def _finished(exp: Path) -> dict | None:
     from sslspk.errors import InputError
     from sslspk.train import checkpoint
     try:
-        return checkpoint.load(exp / "final.pt")
+        return checkpoint.load_model(exp / "final.pt")
     except checkpoint.Damaged as err:
         if not checkpoint.checkpoints(exp):
             raise InputError(f"{err} There is no checkpoint to make it from; remove it, and the same command trains anew.") from None

@@ -33,7 +33,7 @@ def main() -> None:
             np.save(file, frames.draw(specs, config))
     with files.atomic_write(args.out / "config.yaml") as file:
         file.write(to_yaml(config))
-    x = np.load(drawn, mmap_mode="r")
+    x = state.mapped(drawn, (None, None))
     print(f"{len(x)} frames of {x.shape[1]} dimensions, {config.num_gaussians} Gaussians", flush=True)
     show(ubm.train(args.out, x, config, key, args.nj))
     drawn.unlink()

@@ -3,9 +3,6 @@
 Baevski et al. 2020, Hsu et al. 2021, Babu et al. 2021 (XLS-R), Chen et al. 2022. Weights come from a local file in torchaudio's
 format: the state_dict that torchaudio.pipelines' bundles fetch, or what torchaudio.models.wav2vec2.utils makes of other formats.
 """
-import pickle
-import struct
-import zipfile
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,13 +12,11 @@ from torch.nn import functional
 from torchaudio import models
 
 from sslspk.errors import InputError
+from sslspk.nn import saved
 
 RATE, FULL_SCALE = 16000, 32768
 RANDOM = "random"
 POOLINGS = ("mean", "meanstd")
-# What torch.load meets in arbitrary bytes.
-UNREADABLE = (RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError, struct.error,
-              pickle.UnpicklingError, zipfile.BadZipFile)
 CONVERT = "torchaudio.models.wav2vec2.utils converts those of fairseq and Hugging Face"
 
 
@@ -111,22 +106,12 @@ def build(arch: str, checkpoint: str, seed: int = 0, normalise: bool | None = No
 def read_state(path: str) -> dict[str, Tensor]:
     """A state_dict that torch.save wrote. No code of the file is run; InputError when it is missing, damaged or something else."""
     save = f"give a file that torch.save(model.state_dict(), FILE) made of a torchaudio model ({CONVERT})"
-    whole = False
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()
-            if damaged:
-                raise zipfile.BadZipFile(f"checksum of {damaged}")
-            whole = True
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such checkpoint; check the name, or give the word {RANDOM} for a fresh model.") from None
-    except UNREADABLE as err:
-        if whole and isinstance(err, pickle.UnpicklingError):
-            raise InputError(f"{path}: holds Python objects beside tensors, and loading those could run code; {save}.") from None
-        why = str(err).partition("\n")[0].rstrip(". ")
-        raise InputError(f"{path}: damaged, or not a checkpoint ({type(err).__name__}: {why[:100]}); copy or download it again.") from None
+        state = saved.read(path, f"check the name, or give the word {RANDOM} for a fresh model", legacy=True)
+    except saved.HoldsObjects:
+        raise InputError(f"{path}: holds Python objects beside tensors, and loading those could run code; {save}.") from None
+    except (saved.Unreadable, OSError) as err:
+        raise InputError(f"{path}: damaged, or not a checkpoint ({err}); copy or download it again.") from None
     if not isinstance(state, dict):
         raise InputError(f"{path}: holds a {type(state).__name__}, not a state_dict; {save}.")
     for key, value in state.items():
@@ -138,19 +123,13 @@ def read_state(path: str) -> dict[str, Tensor]:
 def _fitted(state: dict[str, Tensor], own: dict[str, Tensor], arch: str, path: str) -> dict[str, Tensor]:
     """The state with the keys of `own`; InputError naming the first key that is missing, is too many, or has another shape."""
     state = {_current(key, own): value for key, value in state.items()}
-    missing, extra = [key for key in own if key not in state], [key for key in state if key not in own]
-    shaped = [key for key in own if key in state and state[key].shape != own[key].shape]
-    if extra and not missing and not shaped and all(key.startswith("aux.") for key in extra):
-        raise InputError(f"{path}: {extra[0]} tells that this model was fine-tuned on labels (speech recognition); give the weights "
-                         "as they were before, of the bundle without ASR in its name.")
-    if missing:
-        what = f"{missing[0]} is missing" + (f", and {len(missing) - 1} more" if len(missing) > 1 else "")
-    elif extra:
-        what = f"{extra[0]} is no key of it" + (f", nor are {len(extra) - 1} more" if len(extra) > 1 else "")
-    elif shaped:
-        what = f"{shaped[0]} has the shape {tuple(state[shaped[0]].shape)} in place of {tuple(own[shaped[0]].shape)}"
-    else:
+    what = saved.misfit(state, own)
+    if what is None:
         return state
+    aux, rest = [key for key in state if key not in own], {key: value for key, value in state.items() if key in own}
+    if aux and all(key.startswith("aux.") for key in aux) and saved.misfit(rest, own) is None:
+        raise InputError(f"{path}: {aux[0]} tells that this model was fine-tuned on labels (speech recognition); give the weights "
+                         "as they were before, of the bundle without ASR in its name.")
     raise InputError(f"{path}: not the weights of {arch}, as {what}; give the architecture that they are of, or a file in torchaudio's "
                      f"format ({CONVERT}).")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sslspk.config import check
+from sslspk.errors import InputError
 from sslspk.ivector import model as tv
 from sslspk.ivector import state
 from sslspk.ivector.config import IvectorConfig
@@ -14,6 +15,8 @@ from sslspk.ivector.gmm import Gmm
 from sslspk.ivector.model import TotalVariability
 from sslspk.ivector.stats import Statistics
 
+SHAPES = {"matrix": "C D R", "covariances": "C D D", "shift": "C D"}
+INFO = {"config": dict, "trained_on": str, "labels": str, "utterances": int, "frames": int}
 BATCH = 256  # utterances whose posteriors are held at once: 0.5 GB at 2048 Gaussians, 72 dimensions and i-vectors of 400
 
 
@@ -23,12 +26,17 @@ def train(folder: Path, statistics: Statistics, ubm: Gmm, config: IvectorConfig,
 
     Taken up again after any iteration it ends with the same model. key: what must not change in between. trained_on: the corpus.
     """
+    if statistics.second_.shape != ubm.covariances.shape:
+        raise InputError(f"{folder}: statistics of shape {statistics.second_.shape} do not go with the UBM's {ubm.covariances.shape}; run "
+                         "the step that makes them again.")
     floor = config.variance_floor * np.einsum("c,cdd->d", ubm.weights, ubm.covariances)
-    begun = state.resume(folder, key)
+    begun = state.resume(folder, key, **SHAPES)
     if begun is None:
         model, done = tv.initial(ubm.covariances, config.ivector_dim, config.seed), 0
     else:
         model, done = _model(begun), int(begun["done"])
+        if model.matrix.shape != (*ubm.means.shape, config.ivector_dim):
+            raise InputError(f"{folder / state.STATE} is of other Gaussians or dimensions; remove it, and run the same command again.")
     with ThreadPoolExecutor(nj) as pool:
         while done < config.iterations:
             model, level = step(model, statistics, floor, pool)
@@ -48,14 +56,22 @@ def step(model: TotalVariability, statistics: Statistics, floor: np.ndarray, poo
         sums.add(model, *statistics.rows(start, start + BATCH), pool)
     scatter = tv.centred_scatter(model, statistics.counts_, sums.first, statistics.second_)
     level = tv.log_likelihood(model, sums, statistics.counts_, scatter)
+    if not np.isfinite(level):
+        raise InputError("the likelihood of the statistics became NaN or infinite; look at the features, and lower ivector_dim or raise "
+                         "variance_floor.")
     return tv.update(model, sums, statistics.counts_, scatter, floor, pool), level
 
 
 def load(folder: Path) -> tuple[Gmm, TotalVariability, IvectorConfig, dict]:
     """UBM, total variability, configuration and {trained_on, labels, utterances, frames}. Raises InputError naming the file."""
-    arrays = state.load(folder / state.FINAL)
-    info = json.loads(str(arrays["info"]))
-    config = check(IvectorConfig, info.pop("config"), str(folder / state.FINAL))
+    path = folder / state.FINAL
+    arrays = state.load(path, ubm_weights="C", ubm_means="C D", ubm_covariances="C D D|C D", info=state.TEXT, **SHAPES)
+    state.check_mixture(path, arrays["ubm_weights"], arrays["ubm_covariances"])
+    state.check_mixture(path, arrays["ubm_weights"], arrays["covariances"])
+    info = state.info(path, arrays, "info")
+    if not all(isinstance(info.get(key), kind) for key, kind in INFO.items()):
+        raise InputError(f"{path} is no whole model (its info lacks {' or '.join(INFO)}); train it again.")
+    config = check(IvectorConfig, info.pop("config"), str(path))
     return Gmm(arrays["ubm_weights"], arrays["ubm_means"], arrays["ubm_covariances"]), _model(arrays), config, info
 
 

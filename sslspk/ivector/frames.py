@@ -50,12 +50,15 @@ def read_specs(data: str | os.PathLike) -> Specs:
 def voiced(utt: str, specs: tuple[str, str], config: IvectorConfig) -> np.ndarray:
     """Voiced frames (T, D) of an utterance, float64.
 
-    Raises InputError naming it: no voiced frame, or features and VAD that do not fit together.
+    Raises InputError naming it: no voiced frame, values that are not finite, or features and VAD that do not fit together.
     """
     feats, vad = ark.load(specs[0]), ark.load(specs[1])
     if feats.ndim != 2 or vad.ndim != 1 or len(feats) != len(vad):
         raise InputError(f"{utt}: features of shape {feats.shape} do not go with VAD of shape {vad.shape}; make both with snip_edges false "
                          "(conf/mfcc_ivector.yaml, conf/mfcc.yaml).")
+    if not (np.isfinite(feats).all() and np.isfinite(vad).all()):
+        raise InputError(f"{utt}: its features or its VAD hold NaN or infinite values; make them again with steps/make_feats.sh and "
+                         "steps/compute_vad.sh.")
     if not vad.any():
         raise InputError(f"{utt}: none of its {len(vad)} frames is voiced; leave it out with utils/subset_data_dir.sh.")
     return subtract_sliding_mean(deltas(feats, config.delta_window, config.delta_order), config.cmn_window)[vad > 0]

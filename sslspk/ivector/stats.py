@@ -1,5 +1,4 @@
 """Statistics of utterances under the UBM: how many of their frames each Gaussian has, and how far from its mean they lie."""
-import os
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +60,7 @@ def write(specs: Specs, ubm: Gmm, config: IvectorConfig, prefix: str, source: st
 
 
 class Statistics:
-    """What the jobs wrote, as one: `len()` utterances, read from disk as they are needed.
+    """What the jobs wrote, as one: `len()` utterances, read from disk as they are needed; InputError for what is not whole or finite.
 
     counts_ (C,) and second_ (C, D, D): totals over all utterances.
     """
@@ -69,9 +68,14 @@ class Statistics:
     def __init__(self, prefixes: list[str]):
         self._parts, self.counts_, self.second_ = [], 0.0, 0.0
         for prefix in prefixes:
-            totals = state.load(Path(f"{prefix}.npz"))
+            totals = state.load(Path(f"{prefix}.npz"), counts="C", second="C D D", utterances="")
+            if self._parts and totals["second"].shape != self.second_.shape:
+                raise InputError(f"{prefix}.npz: its Gaussians or features are others than those of {prefixes[0]}.npz; run the step that "
+                                 "makes them again.")
             self.counts_, self.second_ = self.counts_ + totals["counts"], self.second_ + totals["second"]
-            self._parts.append((_mapped(f"{prefix}.counts.npy"), _mapped(f"{prefix}.first.npy")))
+            count, (total, dim, _) = int(totals["utterances"]), totals["second"].shape
+            self._parts.append((state.mapped(f"{prefix}.counts.npy", (count, total)),
+                                state.mapped(f"{prefix}.first.npy", (count, total, dim))))
         self._bounds = np.cumsum([0, *(len(counts) for counts, _ in self._parts)])
 
     def __len__(self) -> int:
@@ -81,13 +85,7 @@ class Statistics:
         """Counts (B, C) and first moments (B, C, D) of the utterances from `first` to `last`, float64."""
         found = [(counts[max(first - begin, 0):max(last - begin, 0)], moments[max(first - begin, 0):max(last - begin, 0)])
                  for begin, (counts, moments) in zip(self._bounds[:-1], self._parts, strict=True)]
-        return tuple(np.concatenate([np.asarray(part[i], np.float64) for part in found]) for i in (0, 1))
-
-
-def _mapped(path: str) -> np.ndarray:
-    if not os.path.exists(path):
-        raise InputError(f"{path} is missing; run the step that makes it.")
-    try:
-        return np.load(path, mmap_mode="r")
-    except ValueError as err:
-        raise InputError(f"{path} is not whole ({err}); run the step that makes it again.") from err
+        counts, moments = (np.concatenate([np.asarray(part[i], np.float64) for part in found]) for i in (0, 1))
+        if not (np.isfinite(counts).all() and np.isfinite(moments).all()):
+            raise InputError(f"the statistics of utterances {first} to {last} hold NaN or infinite values; run the step again.")
+        return counts, moments

@@ -1,5 +1,4 @@
 """Training the UBM: k-means, EM with diagonal covariances, EM with full ones. One iteration after the other, resumable."""
-import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from sslspk.ivector.parallel import over_pieces
 
 KMEANS_FRAMES = 100  # frames per Gaussian that k-means looks at
 KMEANS_ITERATIONS = 10
+SHAPES = {"weights": "C", "means": "C D", "covariances": "C D|C D D"}
 
 
 def train(folder: Path, frames: np.ndarray, config: IvectorConfig, key: str, nj: int) -> Iterator[tuple[str, float]]:
@@ -22,18 +22,25 @@ def train(folder: Path, frames: np.ndarray, config: IvectorConfig, key: str, nj:
 
     Taken up again after any iteration it ends with the same model. key: what must not change in between.
     """
-    deviation = frames.std(0, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        deviation = frames.std(0, dtype=np.float64)
+    if not np.isfinite(deviation).all():
+        raise InputError(f"dimension {int(np.argmin(np.isfinite(deviation)))} of the frames is NaN or infinite somewhere; make the "
+                         "features again.")
     if not deviation.all():
         raise InputError(f"dimension {int(np.argmin(deviation))} of the frames is the same everywhere; look at the audio and at the "
                          "configuration of the features.")
     floor = config.variance_floor * np.square(deviation)
-    begun = state.resume(folder, key)
+    begun = state.resume(folder, key, **SHAPES, chosen="N n?")
     if begun is None:
         model, done, chosen = initial(frames, config, floor), 0, None
         _save(folder, key, model, done)
     else:
         model = Gmm(begun["weights"], begun["means"], begun["covariances"])
         done, chosen = int(begun["done"]), begun.get("chosen")
+        state.check_mixture(folder / state.STATE, model.weights, model.covariances)
+        if model.means.shape != (config.num_gaussians, frames.shape[1]) or not _names_gaussians(chosen, len(frames), config.num_gaussians):
+            raise InputError(f"{folder / state.STATE} is of other frames or Gaussians; remove it, and run the same command again.")
     with ThreadPoolExecutor(nj) as pool:
         while done < config.diagonal_iterations:
             model, level = diagonal_step(model, frames, floor, pool)
@@ -51,6 +58,10 @@ def train(folder: Path, frames: np.ndarray, config: IvectorConfig, key: str, nj:
             yield f"full {done - config.diagonal_iterations}/{config.full_iterations}", level
     state.finish(folder, weights=model.weights, means=model.means, covariances=model.covariances,
                  config=np.array(config.model_dump_json()))
+
+
+def _names_gaussians(chosen: np.ndarray | None, frames: int, total: int) -> bool:
+    return chosen is None or (len(chosen) == frames and chosen.dtype.kind == "i" and chosen.min() >= 0 and chosen.max() < total)
 
 
 def initial(frames: np.ndarray, config: IvectorConfig, floor: np.ndarray) -> Gmm:
@@ -96,6 +107,9 @@ def _step(model: Gmm, frames: np.ndarray, floor: np.ndarray, parts: Iterable[lis
     for part in parts:
         sums = _add(sums, part)
     counts, first, second, level = sums
+    if not np.isfinite(level):
+        raise InputError("the likelihood of the frames became NaN or infinite; look at the features, and lower num_gaussians or raise "
+                         "variance_floor.")
     return gmm.update(model, counts, first, second, floor), float(level) / len(frames)
 
 
@@ -110,6 +124,8 @@ def _save(folder: Path, key: str, model: Gmm, done: int, **more: np.ndarray) -> 
 
 def load(folder: Path) -> tuple[Gmm, IvectorConfig]:
     """The mixture that steps/train_ubm.sh wrote, and what it was trained with. Raises InputError naming the file."""
-    arrays = state.load(folder / state.FINAL)
-    config = check(IvectorConfig, json.loads(str(arrays["config"])), str(folder / state.FINAL))
+    path = folder / state.FINAL
+    arrays = state.load(path, **SHAPES, config=state.TEXT)
+    state.check_mixture(path, arrays["weights"], arrays["covariances"])
+    config = check(IvectorConfig, state.info(path, arrays, "config"), str(path))
     return Gmm(arrays["weights"], arrays["means"], arrays["covariances"]), config

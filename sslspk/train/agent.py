@@ -7,6 +7,7 @@ that dies ends the others; what failed first is told last, where a reader of the
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousConnectionError, RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from sslspk import reading
 from sslspk.errors import InputError
 from sslspk.io.files import atomic_write
 from sslspk.launch.processes import running
@@ -29,6 +31,7 @@ from sslspk.train import distributed, failures
 from sslspk.train.failures import REQUEUE, STOPPED
 
 MEETING = ".meeting"  # in EXP, while node 1 runs: "ID HOST PORT"
+MEETING_BYTES = 4096
 
 
 def run(arguments: list[str], exp: Path, ranks: int, nodes: int = 1, node: int = 1, wait_minutes: float = 60.0) -> int:
@@ -127,9 +130,10 @@ def _meet(exp: Path, address: str, nodes: int, node: int, end: float, wait_minut
     print(f"node {node} of {nodes} looks for node 1 in {path}", flush=True)
     while time.monotonic() < end:
         words = []
-        with contextlib.suppress(OSError):   # it comes and goes with node 1
-            words = path.read_text().split()
-        if len(words) == 3 and _listens(words[1], int(words[2])):  # else it is what an earlier start left behind
+        with contextlib.suppress(InputError):   # it comes and goes with node 1
+            words = reading.read(path, MEETING_BYTES).decode(errors="replace").split()
+        # What does not listen is what an earlier start left behind.
+        if len(words) == 3 and re.fullmatch("[0-9]{1,5}", words[2]) and _listens(words[1], int(words[2])):
             return words[0], f"{words[1]}:{words[2]}"
         time.sleep(0.5)
     raise InputError(f"{path}: node 1 of {nodes} did not come up within {wait_minutes:g} minutes; see its log, make sure that the "
@@ -139,7 +143,7 @@ def _meet(exp: Path, address: str, nodes: int, node: int, end: float, wait_minut
 def _listens(host: str, port: int) -> bool:
     try:
         socket.create_connection((host, port), timeout=5).close()
-    except OSError:
+    except (OSError, OverflowError, UnicodeError):   # nobody there; no port; no host name
         return False
     return True
 

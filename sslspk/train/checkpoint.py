@@ -4,9 +4,7 @@
 """
 import errno
 import os
-import pickle
-import zipfile
-import zlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,14 +12,17 @@ import torch
 
 from sslspk.errors import InputError
 from sslspk.io.files import atomic_write
+from sslspk.nn import saved
+from sslspk.train import contents
 
 
 class Damaged(InputError):
     """A file that is not, or no longer, what `save` wrote."""
 
 
-UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile,
-              NotImplementedError, zlib.error)
+REMEDY = "train it first, or check the name"
+LOST = (None, errno.EIO, errno.EINVAL)   # the disk lost it; it points before its start
+NAME = re.compile(r"step-(\d{8,18})\.pt")
 
 
 def save(path: Path, content: dict) -> None:
@@ -40,24 +41,44 @@ def save(path: Path, content: dict) -> None:
 def load(path: Path, device: str | torch.device = "cpu") -> dict:
     """Read and verify a file that `save` wrote. Raises Damaged, and InputError when it is missing or cannot be got at now."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged:
-            raise zipfile.BadZipFile(f"checksum of {damaged}")
-        return torch.load(path, map_location=device, weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such model; train it first, or check the name.") from None
-    except UNREADABLE as err:
-        if isinstance(err, OSError) and err.errno not in (None, errno.EIO, errno.EINVAL):   # the disk lost it; it points before its start
-            raise InputError(f"{path} cannot be read now ({err.strerror}); mend that, then run the same command again.") from None
-        if isinstance(err, RuntimeError) and "allocate memory" in str(err):
-            raise
+        content = saved.read(path, REMEDY, device)
+    except saved.HoldsObjects as err:
+        raise Damaged(f"{path}: not a readable model (it holds {err}, which could run code); take a file of this toolkit.") from None
+    except saved.Unreadable as err:
         raise Damaged(f"{path}: not a readable model ({err}); the file is damaged or not one of this toolkit.") from None
+    except OSError as err:
+        if err.errno not in LOST:
+            raise InputError(f"{path} cannot be read now ({err.strerror}); mend that, then run the same command again.") from None
+        raise Damaged(f"{path}: not a readable model ({err}); the file is damaged or not one of this toolkit.") from None
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise Damaged(f"{path}: not a readable model (it holds a {type(content).__name__}); take a file of this toolkit.")
+    return content
+
+
+def load_step(path: Path) -> dict:
+    """A checkpoint with all that a resume needs. Raises as `load` does."""
+    content = load(path)
+    wrong = contents.of_step(content, step_of(path))
+    if wrong:
+        raise Damaged(f"{path}: not a whole checkpoint ({wrong}); the file is damaged or not one of this toolkit.")
+    return content
+
+
+def load_model(path: Path) -> dict:
+    """A final.pt with all that extraction needs, its weights finite. Raises as `load` does."""
+    content = load(path)
+    if content.get("format") != 1:
+        raise InputError(f"{path}: a checkpoint or another program's file, not a model; give the run's final.pt.")
+    wrong = contents.of_model(content)
+    if wrong:
+        raise Damaged(f"{path}: not a whole model ({wrong}); make it again from its checkpoints, or train it again.")
+    return content
 
 
 def checkpoints(exp: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
-    return sorted((exp / "ckpt").glob("step-*.pt"))
+    """The checkpoints of a run, oldest first; whatever else lies beside them is passed over."""
+    return sorted((path for path in (exp / "ckpt").glob("step-*.pt") if NAME.fullmatch(path.name) and path == at(exp, step_of(path))),
+                  key=step_of)
 
 
 def load_newest(exp: Path, say=print) -> dict | None:
@@ -65,7 +86,7 @@ def load_newest(exp: Path, say=print) -> dict | None:
     paths = checkpoints(exp)
     for path in reversed(paths):
         try:
-            return load(path)
+            return load_step(path)
         except Damaged as err:
             say(f"warning: {err} Falling back to the checkpoint before it.")
     if paths:

@@ -7,6 +7,7 @@ import time
 import traceback
 from pathlib import Path
 
+from sslspk import reading
 from sslspk.errors import InputError
 from sslspk.io.files import atomic_write
 
@@ -14,6 +15,7 @@ REQUEUE = 99              # exit status of a run that was asked to stop and save
 STOPPED = ".stopped"      # a file in EXP that says so too, to the agents of other nodes and to steps/train.sh
 FOLDER = ".failures"      # in EXP, of the start at hand: a file per rank that failed
 VARIABLE = "SSLSPK_FAILURES"
+NOTE = {"time": float, "rank": int, "host": str, "text": str}
 LINES = 12                # of a traceback's end; all of it stands further up in the log
 
 
@@ -33,7 +35,7 @@ class Noted(contextlib.AbstractContextManager):
 
 def first(exp: Path, ranks: int, killed: dict[int, int]) -> str:
     """What to tell of a failed start: the rank that failed first, and why. killed: signal by rank, of ranks that one ended."""
-    notes = sorted((json.loads(path.read_text()) for path in (exp / FOLDER).glob("rank-*.json")), key=lambda note: note["time"])
+    notes = sorted(filter(None, map(_read, (exp / FOLDER).glob("rank-*.json"))), key=lambda note: note["time"])
     silent = sorted(set(range(ranks)) - {note["rank"] for note in notes})
     hung = bool(notes and silent) and _of_waiting(notes[0]["text"])   # the agent then ends, and at last kills, those that hung
     for rank, number in sorted(killed.items()):
@@ -48,6 +50,15 @@ def first(exp: Path, ranks: int, killed: dict[int, int]) -> str:
     lines = note["text"].rstrip().splitlines()
     gap = " " if len(lines) == 1 else "\n"   # a sentence, or a traceback
     return f"train.py: error: rank {note['rank']} of {ranks} ({note['host']}) failed first{late}:{gap}" + "\n".join(lines[-LINES:])
+
+
+def _read(path: Path) -> dict | None:
+    """What a rank left; None where that is damaged, and the rank counts as silent."""
+    try:
+        note = reading.json_object(path)
+    except InputError:
+        return None
+    return note if all(isinstance(note.get(key), kind) for key, kind in NOTE.items()) else None
 
 
 def _hint(number: int, rank: int, silent: list[int]) -> str:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from sslspk.errors import InputError
 from sslspk.methods.base import Method
+from sslspk.nn import saved
 from sslspk.nn.queue import KeyQueue
 from sslspk.train import checkpoint
 from sslspk.train.config import SystemConfig
@@ -27,11 +28,10 @@ def initialise(method: Method, config: SystemConfig, data: str, say) -> str:
         _take_over(method, Path(model).parent, data, say)
         return content["info"]["labels"]
     for encoder in method.backbones():
-        try:
-            encoder.load_state_dict(state)
-        except RuntimeError as err:
-            raise InputError(f"--init-from {model}: its encoder is not this one's shape "
-                             f"({str(err).splitlines()[-1].strip()}); use the same `encoder:` section.") from None
+        wrong = saved.misfit(state, encoder.state_dict())
+        if wrong:
+            raise InputError(f"--init-from {model}: its encoder is not this one's shape ({wrong}); use the same `encoder:` section.")
+        encoder.load_state_dict(state)
     return content["info"]["labels"]
 
 
@@ -41,11 +41,11 @@ def _take_over(method: Method, exp: Path, data: str, say) -> None:
         raise InputError(f"{exp}: holds no checkpoint to take everything from; use --set train.init_part=encoder, or train it again.")
     best = newest.get("best", {"step": 0})["step"]  # epochs were judged on train.valid, and final.pt is that of this step
     if best:
-        newest = checkpoint.load(checkpoint.at(exp, best))
+        newest = checkpoint.load_step(checkpoint.at(exp, best))
     if newest["data"] != data:  # queue and prototypes speak of recordings and speakers by number
         raise InputError(f"{exp}: was trained on other data ({newest['data']}, now {data}); use --set train.init_part=encoder.")
     mine, theirs = method.state_dict(), newest["method"]
-    fitting = {key: value for key, value in theirs.items() if key in mine and mine[key].shape == value.shape
+    fitting = {key: value for key, value in theirs.items() if key in mine and saved.misfit({key: value}, {key: mine[key]}) is None
                and not key.endswith("known.chosen")}  # whose labels may be used is this run's to say
     names = {id(module): name for name, module in method.named_modules(remove_duplicate=False)}
     needed = [key for encoder in method.backbones() for key in checkpoint.part(mine, names[id(encoder)])]

@@ -23,8 +23,8 @@ from sslspk.io.provenance import git_commit
 from sslspk.methods import build as build_method
 from sslspk.methods.base import Corpus, Method
 from sslspk.methods.config import reads_labels
-from sslspk.nn import comm, sync_batchnorm
-from sslspk.train import checkpoint, model
+from sslspk.nn import comm, saved, sync_batchnorm
+from sslspk.train import checkpoint, contents, model
 from sslspk.train.config import SystemConfig, differences
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.initialise import initialise
@@ -63,8 +63,15 @@ class Job:
         if state["data"] != self.info["data"]:
             raise InputError(f"{self.exp}: this run was started on other data ({state['data']}, now {self.info['data']}); "
                              "train into another directory, or give back the data.")
-        self.method.load_state_dict(state["method"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        wrong = saved.misfit(state["method"], self.method.state_dict()) or contents.misfit_of_optimizer(state["optimizer"], self.optimizer)
+        if not wrong:
+            self.method.load_state_dict(state["method"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            wrong = saved.not_finite(dict(self.method.named_parameters()))
+            wrong = wrong and f"NaN or infinity in the weights {wrong}"
+        if wrong:
+            raise InputError(f"{checkpoint.at(self.exp, state['step'])}: not a checkpoint of this system ({wrong}); remove it, and the "
+                             "same command goes on from the one before.")
         self.step, self.bad, self.best = state["step"], set(state["bad"]), {**self.best, **state.get("best", {})}
         if self.best["step"] and not checkpoint.at(self.exp, self.best["step"]).exists():
             say(f"warning: the checkpoint of the best epoch so far, step {self.best['step']}, is gone; the best one is looked for "
@@ -182,7 +189,8 @@ def _claim(config: SystemConfig, exp: Path) -> None:
     """Lock the directory (rank 0) and refuse to go on with a run of another configuration."""
     if comm.rank() == 0:
         exp.mkdir(parents=True, exist_ok=True)
-        _claim.lock = (exp / ".lock").open("a+")  # held until this process ends, however it ends; not passed on to workers
+        # Held until this process ends, however it ends; not passed on to workers.
+        _claim.lock = (exp / ".lock").open("a+", errors="replace")
         try:
             fcntl.lockf(_claim.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)   # lockf, not flock: on NFS it holds between machines, too
         except OSError as err:

@@ -1,6 +1,7 @@
 """What a training run tells: a line every few steps, the same figures as JSON lines and for tensorboard, a progress bar on a terminal."""
 import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -9,8 +10,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from sslspk import reading
+from sslspk.errors import InputError
 from sslspk.io.files import atomic_write
 from sslspk.nn import comm
+
+LINE_BYTES = 64 << 10   # of progress.jsonl, many times over
 
 
 class TrainLog:
@@ -72,8 +77,29 @@ class TrainLog:
 
 
 def _forget_after(path: Path, step: int) -> None:
-    """Remove the lines of steps that a killed run had done after its last checkpoint: they are about to be done again."""
-    if path.exists():
-        lines = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
-        with atomic_write(path) as f:
-            f.writelines(line + "\n" for line in lines)
+    """Remove the lines of steps that a killed run had done after its last checkpoint: they are about to be done again.
+
+    Damaged lines (a crash of the machine, a full disk) go too, with a warning. Raises InputError where the file cannot be read.
+    """
+    if not os.path.lexists(path):
+        return
+    damaged = 0
+    with open(reading.descriptor(path, "move it away, and run the same command again"), "rb") as old, atomic_write(path) as new:
+        for line in iter(lambda: old.readline(LINE_BYTES), b""):
+            found = _step_of(line.strip(b"\0 \r\n"))
+            if found is None:
+                damaged += 1
+            elif found <= step:
+                new.write(line.strip(b"\0 \r\n").decode() + "\n")
+    if damaged:
+        print(f"warning: {damaged} damaged lines of {path} were left out.", flush=True)
+
+
+def _step_of(line: bytes) -> int | None:
+    """The step that a line of progress.jsonl tells of; None where it is not whole."""
+    try:
+        content = reading.json_value(line, "")
+    except InputError:
+        return None
+    found = content.get("step") if isinstance(content, dict) else None
+    return found if isinstance(found, int) and not isinstance(found, bool) else None

@@ -15,7 +15,7 @@ from sslspk.data.plain import PlainCrops
 from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
 from sslspk.methods.base import Batch, Plain, Progress
-from sslspk.nn import comm
+from sslspk.nn import comm, saved
 from sslspk.train import checkpoint, model
 from sslspk.train.failures import REQUEUE, STOPPED
 from sslspk.train.job import Job
@@ -239,10 +239,14 @@ def save(job: Job, every: int) -> None:
         checkpoint.save_step(job.exp, job.step, job.state(), keep, every, job.total, bests)
 
 
-def _needed(path: Path) -> dict:
+def _needed(path: Path, job: Job) -> dict:
     """The method of a checkpoint that final.pt is made of. Raises InputError."""
     try:
-        return checkpoint.load(path)["method"]
+        found = checkpoint.load_step(path)["method"]
+        wrong = saved.misfit(found, job.method.state_dict())
+        if wrong:
+            raise checkpoint.Damaged(f"{path}: the checkpoint of another system ({wrong}).")
+        return found
     except checkpoint.Damaged as err:
         first = checkpoint.checkpoints(path.parent.parent)[0] == path
         raise InputError(f"{err} final.pt is made of it: remove that checkpoint and all later ones, and the same command makes them "
@@ -257,7 +261,7 @@ def finish(job: Job, every: int) -> None:
     paths = [checkpoint.at(job.exp, job.best["step"])] if job.validation else checkpoint.regular(job.exp, every, job.total)[-count:]
     if len(paths) < min(count, math.ceil(job.total / every)):
         print(f"warning: final.pt is the average of {len(paths)} checkpoints, not of {count}: the others are not there.", flush=True)
-    mean = checkpoint.average([_needed(path) for path in paths])
+    mean = checkpoint.average([_needed(path, job) for path in paths])
     names = {id(module): name for name, module in job.method.named_modules(remove_duplicate=False)}
     encoders = {name: checkpoint.part(mean, names[id(encoder)]) for name, encoder in job.method.encoders().items()}
     classifier = (checkpoint.part(mean, "classifier"), job.classes) if hasattr(job.method, "classifier") else None

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sslspk.config import check
 from sslspk.encoders import build as build_encoder
@@ -17,7 +17,8 @@ from sslspk.io.clips import Clip
 from sslspk.io.provenance import corpus
 from sslspk.methods import classifier as classifiers
 from sslspk.methods.classifier import Classifier
-from sslspk.train import checkpoint
+from sslspk.nn import saved
+from sslspk.train import checkpoint, contents
 from sslspk.train.config import SystemConfig, config_hash
 from sslspk.train.frontend import FrontEnd
 
@@ -64,9 +65,7 @@ def write(path: Path, config: SystemConfig, num_features: int, encoders: dict[st
 
 def read_encoder_state(path: str | Path, weights: str | None = None, bare: bool = False) -> tuple[dict, dict]:
     """(state of the encoder called `weights`, or of the model's own choice; the whole file). bare: without a projection on it."""
-    content = checkpoint.load(Path(path))
-    if content.get("format") != 1:
-        raise InputError(f"{path}: a checkpoint or another program's file, not a model; give the run's final.pt.")
+    content = checkpoint.load_model(Path(path))
     name = weights or content["evaluate"]
     if name not in content["encoders"]:
         raise InputError(f"{path}: there are no weights called {name}; it holds {', '.join(content['encoders'])}.")
@@ -89,6 +88,9 @@ def start(path: str | Path) -> dict:
 def provenance(path: str | Path, weights: str | None = None, untrained: bool = False) -> dict:
     """What io.provenance.write says of embeddings by this model (system: the name of the folder that the file lies in)."""
     _, content = read_encoder_state(path, weights)
+    missing = contents.of_info(content)
+    if missing:
+        raise InputError(f"{path}: does not say how it came about ({missing}); train it again.")
     config, info = check(SystemConfig, content["config"], str(path)), content["info"]
     return {"system": Path(path).resolve().parent.name, "weights": "untrained" if untrained else weights or content["evaluate"],
             "trained_on": corpus(info["trained_on"]), "training_data": info["data"], "method": config.method.name,
@@ -108,10 +110,18 @@ def load(path: str | Path, weights: str | None = None, device: str | torch.devic
     if projection:
         encoder = Projected(encoder, tuple(projection["dims"]), projection["batch_norm"])
     if not untrained:
-        encoder.load_state_dict(state)
+        _fill(encoder, state, path)
     front_end, head, classes = FrontEnd(config.features, config.cmvn), None, content.get("classes", [])
     if classes:
         head = classifiers.build(config.method, encoder.embed_dim, len(classes))
-        head.load_state_dict(content["classifier"])
+        _fill(head, content["classifier"], path)
         head = head.to(device).eval()
     return Model(config, front_end.to(device).eval(), encoder.to(device).eval(), content["info"], head, classes)
+
+
+def _fill(module: nn.Module, state: dict, path: str | Path) -> None:
+    """Raises InputError where the weights of a file are not those of the configuration in it."""
+    wrong = saved.misfit(state, module.state_dict())
+    if wrong:
+        raise InputError(f"{path}: its weights do not go with its configuration ({wrong}); take another file, or train it again.")
+    module.load_state_dict(state)

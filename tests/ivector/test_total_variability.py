@@ -236,9 +236,9 @@ def test_damaged_statistics_are_named(tmp_path):
     with pytest.raises(InputError, match=r"1\.first\.npy is not whole"):
         stats.Statistics([str(tmp_path / "1")])
     path.unlink()
-    with pytest.raises(InputError, match=r"1\.first\.npy is missing"):
+    with pytest.raises(InputError, match=r"1\.first\.npy cannot be read"):
         stats.Statistics([str(tmp_path / "1")])
-    with pytest.raises(InputError, match=r"2\.npz is missing"):
+    with pytest.raises(InputError, match=r"2\.npz cannot be read"):
         stats.Statistics([str(tmp_path / "2")])
 
 

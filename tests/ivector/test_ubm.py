@@ -165,7 +165,7 @@ def test_another_training_is_not_gone_on_with(tmp_path):
     (tmp_path / "state.npz").write_bytes((tmp_path / "state.npz").read_bytes()[:200])
     with pytest.raises(InputError, match=r"state.npz is no whole model"):
         next(ubm.train(tmp_path, FRAMES, CONFIG, "k", 1))
-    with pytest.raises(InputError, match=r"final.npz is missing"):
+    with pytest.raises(InputError, match=r"final.npz cannot be read"):
         ubm.load(tmp_path)
 
 

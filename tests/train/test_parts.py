@@ -21,9 +21,15 @@ from sslspk.train.optim import build_optimizer, learning_rate
 from sslspk.train.watch import CollapseWatch
 
 
+def whole(step):
+    """A checkpoint with all its parts."""
+    return {"step": step, "config": {}, "data": "d", "labels": "none", "start": None, "method": {"x": torch.arange(3.0)},
+            "optimizer": {"state": {}, "param_groups": []}, "bad": []}
+
+
 def test_checkpoint_round_trip_and_pruning(tmp_path):
     for step in (5, 10, 15):
-        checkpoint.save_step(tmp_path, step, {"step": step, "x": torch.arange(3.0)}, keep=2, every=5, total=20)
+        checkpoint.save_step(tmp_path, step, whole(step), keep=2, every=5, total=20)
     assert [p.name for p in checkpoint.checkpoints(tmp_path)] == ["step-00000010.pt", "step-00000015.pt"]
     assert checkpoint.load_newest(tmp_path)["step"] == 15
     assert checkpoint.load_newest(tmp_path / "nothing") is None
@@ -31,9 +37,9 @@ def test_checkpoint_round_trip_and_pruning(tmp_path):
 
 def test_what_cannot_be_read_just_now_is_not_passed_over(tmp_path):
     """Only what is damaged is; without the right to read there would be no checkpoint left."""
-    checkpoint.save_step(tmp_path, 5, {"step": 5}, keep=2, every=5, total=20)
+    checkpoint.save_step(tmp_path, 5, whole(5), keep=2, every=5, total=20)
     checkpoint.at(tmp_path, 10).mkdir()
-    with pytest.raises(InputError, match=r"step-00000010\.pt cannot be read now \(Is a directory\)"):
+    with pytest.raises(InputError, match=r"step-00000010\.pt is a folder, not a file"):
         checkpoint.load_newest(tmp_path)
 
 

@@ -1,0 +1,105 @@
+"""Files that torch.save wrote, read without trust: none of their code is run, and they take no more memory than they have bytes."""
+import os
+import pickle
+import pickletools
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from sslspk import reading
+
+PICKLE_BYTES = 64 << 20
+# All that a dictionary of tensors, numbers, text, lists and sets is made of.
+NAMES = re.compile(r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)|(__builtin__|builtins) set"
+                   r"|torch [A-Za-z0-9]+Storage")
+# What torch.load and zipfile meet in arbitrary bytes.
+UNREADABLE = (RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError,
+              struct.error, zlib.error, pickle.UnpicklingError, zipfile.BadZipFile)
+
+
+class Unreadable(Exception):
+    """A file that is damaged, or not one of torch.save's. The message says why, for a sentence that names the file and the remedy."""
+
+
+class HoldsObjects(Unreadable):
+    """A file with Python objects besides tensors and plain values; loading those could run code."""
+
+
+def read(path: str | os.PathLike, remedy: str, device: str | torch.device = "cpu", legacy: bool = False) -> object:
+    """What the file holds. legacy: the form of torch before 1.6, which has no checksums, will do too.
+
+    Raises Unreadable, OSError when it cannot be got at now, and InputError when it is missing or no regular file.
+    """
+    with open(reading.descriptor(path, remedy), "rb") as file:
+        whole = zipfile.is_zipfile(file)
+        try:
+            if whole:
+                _check_zip(file)
+            elif not legacy:
+                raise Unreadable("no file that torch.save wrote, or cut short")
+            return torch.load(path, map_location=device, weights_only=True)
+        except UNREADABLE as err:
+            raise _why(err, whole) from err
+
+
+def _why(err: Exception, whole: bool) -> Exception:
+    """What to raise for what was met. whole: the file is a sound archive, so that what it holds can be told from damage."""
+    if isinstance(err, OSError) and err.errno is not None:
+        return err
+    if isinstance(err, RuntimeError) and "allocate memory" in str(err):
+        return MemoryError()
+    if isinstance(err, pickle.UnpicklingError) or "weights_only" in str(err):   # whose text advises to run the code
+        return HoldsObjects("objects that are no tensors") if whole else Unreadable("UnpicklingError: not a file that torch.save wrote")
+    text = str(err).partition("\n")[0].rstrip(". ")
+    return Unreadable(f"{type(err).__name__}: {text[:100]}")
+
+
+def _check_zip(file) -> None:
+    """Checksums, sizes, and what the pickle names, before torch sees any of it."""
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size for member in members):
+            raise Unreadable("compressed, which torch.save never does")
+        if sum(member.file_size for member in members) > os.fstat(file.fileno()).st_size:
+            raise Unreadable("parts that lie over each other")
+        damaged = archive.testzip()
+        if damaged:
+            raise zipfile.BadZipFile(f"checksum of {damaged[:60]}")
+        pickles = [member for member in members if member.filename.endswith("/data.pkl")]
+        if len(pickles) != 1 or pickles[0].file_size > PICKLE_BYTES:
+            raise Unreadable("no file that torch.save wrote")
+        for operation, argument, _ in pickletools.genops(archive.read(pickles[0])):
+            if operation.name in ("STACK_GLOBAL", "INST", "OBJ") or (operation.name == "GLOBAL" and not NAMES.fullmatch(argument)):
+                raise HoldsObjects(str(argument or "objects").replace(" ", ".")[:60])
+
+
+def is_state(content: object) -> bool:
+    """Whether this is a state_dict: names and tensors, none of them larger than what is stored of it."""
+    return isinstance(content, Mapping) and all(isinstance(key, str) and isinstance(value, Tensor) and value.layout == torch.strided
+                                                and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+                                                for key, value in content.items())
+
+
+def not_finite(state: Mapping[str, Tensor]) -> str | None:
+    """The first tensor of a state_dict that holds NaN or infinity."""
+    return next((key for key, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())), None)
+
+
+def misfit(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
+    """What keeps a state_dict from being loaded where `own` is: the first name, shape or kind of number that differs."""
+    missing, extra = [key for key in own if key not in state], [key for key in state if key not in own]
+    if missing:
+        return f"{missing[0]} is missing" + (f", and {len(missing) - 1} more" if len(missing) > 1 else "")
+    if extra:
+        return f"{extra[0][:80]} is no key of it" + (f", nor are {len(extra) - 1} more" if len(extra) > 1 else "")
+    for key, value in own.items():
+        if state[key].shape != value.shape:
+            return f"{key} has the shape {tuple(state[key].shape)} in place of {tuple(value.shape)}"
+        if state[key].dtype != value.dtype and not (state[key].is_floating_point() and value.is_floating_point()):
+            return f"{key} is {str(state[key].dtype).removeprefix('torch.')} in place of {str(value.dtype).removeprefix('torch.')}"
+    return None
