@@ -22,15 +22,7 @@ def train(folder: Path, frames: np.ndarray, config: IvectorConfig, key: str, nj:
 
     Taken up again after any iteration it ends with the same model. key: what must not change in between.
     """
-    with np.errstate(invalid="ignore"):
-        deviation = frames.std(0, dtype=np.float64)
-    if not np.isfinite(deviation).all():
-        raise InputError(f"dimension {int(np.argmin(np.isfinite(deviation)))} of the frames is NaN or infinite somewhere; make the "
-                         "features again.")
-    if not deviation.all():
-        raise InputError(f"dimension {int(np.argmin(deviation))} of the frames is the same everywhere; look at the audio and at the "
-                         "configuration of the features.")
-    floor = config.variance_floor * np.square(deviation)
+    floor = config.variance_floor * np.square(_deviation(frames))
     begun = state.resume(folder, key, **SHAPES, chosen="N n?")
     if begun is None:
         model, done, chosen = initial(frames, config, floor), 0, None
@@ -58,6 +50,17 @@ def train(folder: Path, frames: np.ndarray, config: IvectorConfig, key: str, nj:
             yield f"full {done - config.diagonal_iterations}/{config.full_iterations}", level
     state.finish(folder, weights=model.weights, means=model.means, covariances=model.covariances,
                  config=np.array(config.model_dump_json()))
+
+
+def _deviation(frames: np.ndarray) -> np.ndarray:
+    """(N, D) -> (D,). Raises InputError where a dimension holds what is not finite, or one value alone."""
+    with np.errstate(invalid="ignore"):
+        deviation = frames.std(0, dtype=np.float64)
+    for bad, what in ((~np.isfinite(deviation), "is NaN or infinite somewhere; make the features again"),
+                      (deviation == 0, "is the same everywhere; look at the audio and at the configuration of the features")):
+        if bad.any():
+            raise InputError(f"dimension {int(np.argmax(bad))} of the frames {what}.")
+    return deviation
 
 
 def _names_gaussians(chosen: np.ndarray | None, frames: int, total: int) -> bool:

@@ -21,8 +21,8 @@ def of_step(content: dict, step: int) -> str | None:
         return f"it is that of step {content['step']}"
     if not saved.is_state(content["method"]):
         return "method is no state_dict"
-    if not all(isinstance(number, int) for number in content["bad"]):
-        return "bad holds other things than numbers of recordings"
+    if not all(isinstance(utt, str) for utt in content["bad"]):
+        return "bad holds other things than ids of recordings"
     best = content.get("best", {})
     return (_parts(best, BEST) if best else None) or _optimizer(content["optimizer"])
 

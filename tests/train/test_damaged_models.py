@@ -28,7 +28,7 @@ def whole_step(step=3):
     weight.sum().backward()
     optimizer.step()
     return {"step": step, "config": {}, "data": "d", "labels": "none", "start": {"system": "s", "digest": "d"},
-            "method": {"w": weight.data}, "optimizer": optimizer.state_dict(), "bad": [2],
+            "method": {"w": weight.data}, "optimizer": optimizer.state_dict(), "bad": ["u2"],
             "best": {"step": 0, "recall": -1.0, "earlier": []}}
 
 
@@ -86,7 +86,7 @@ def test_what_is_no_file_of_ours_is_damaged_and_its_code_is_not_run(tmp_path, mo
     ({"step": None}, "it has no step"), ({"step": "3"}, "step is a str"), ({"step": 4}, "it is that of step 4"),
     ({"step": True}, "step is a bool"),
     ({"method": [1]}, "method is a list"), ({"method": {"w": 1}}, "method is no state_dict"), ({"optimizer": {}}, "optimizer is no state"),
-    ({"optimizer": {"state": {0: 1}, "param_groups": []}}, "optimizer is no state"), ({"bad": ["u"]}, "bad holds other things"),
+    ({"optimizer": {"state": {0: 1}, "param_groups": []}}, "optimizer is no state"), ({"bad": [2]}, "bad holds other things"),
     ({"best": {"step": 1}}, "it has no recall"), ({"start": {"system": 1}}, "system is a int"), ({"start": []}, "it has no system"),
     ({"data": torch.ones(3)}, "data is a Tensor"), ({"method": {"w": torch.ones(1).expand(10**12)}}, "method is no state_dict"),
 ])
