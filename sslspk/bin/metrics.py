@@ -25,6 +25,8 @@ def main() -> None:
     from sslspk.metrics import report
     print(f"{'list':<14} {args.trials} (md5 {figures['trials_md5']})")
     print("\n".join(report.lines(figures)))
+    for note in figures["notes"]:
+        print(f"note: {note}")
 
 
 def add_measuring(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +53,8 @@ def measure(args: argparse.Namespace, trials=None, scores=None) -> tuple[dict, t
     if trials is None:
         trials = trial_list.read(args.trials)
         scores = score_file.align(trials, score_file.read(args.scores), args.scores, args.trials)
-    figures = {"trials": args.trials, "trials_md5": files.md5(args.trials), "p_target": list(report.P_TARGETS)}
+    figures = {"trials": args.trials, "trials_md5": files.md5(args.trials), "p_target": list(report.P_TARGETS),
+               "notes": trial_list.remarks(trials)}
     figures |= report.report(trials, scores, utt2spk=args.utt2spk and table.read(args.utt2spk),
                              spk2gender=args.spk2gender and table.read(args.spk2gender),
                              replicates=args.bootstrap, seed=args.seed)

@@ -1,12 +1,14 @@
 """Score a trial list and measure it: `python3 -m sslspk.bin.score [options] TRIALS ENROL_DIR TEST_DIR OUT`.
 
 ENROL_DIR and TEST_DIR (often the same) hold xvector.scp with one embedding per id. Writes OUT/scores_NAME ("enrol test score"
-in the order of the list) and OUT/result_NAME.json, NAME being the list's file name without ".txt". Nothing is written
+in the order of the list) and OUT/result_NAME.json, NAME being the list's file name without ".txt"; of a list without labels
+("enrol test") the scores alone. Nothing is written
 when a trial names an id without embedding, or an embedding cannot be scored. The result holds the keys of --provenance
 (which system, configuration, commit, seed, labels), the back-end and the cohort with the labels that they saw, the list's md5
 and what sslspk.bin.metrics measures. sslspk/backend/snorm.py states the kinds of --snorm.
 """
 import argparse
+import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,14 +49,23 @@ def main() -> None:
     from sslspk.io import trials as trial_list
     from sslspk.metrics import report
     provenance = files.read_object(args.provenance) if args.provenance else {}
-    trials = trial_list.read(args.trials)
+    trials = trial_list.read(args.trials, labels=False)
     scores, facts = score(args, trials)
-    figures, _ = measure(args, trials, scores)
     name = os.path.basename(args.trials).removesuffix(".txt")
-    figures = provenance | facts | figures
     score_file.write(os.path.join(args.out, f"scores_{name}"), trials.enrol, trials.test, scores)
-    save_json(figures, os.path.join(args.out, f"result_{name}.json"))
-    print("\n".join([*report.lines(figures), *(f"note: {note}" for note in facts.get("notes", ()))]))
+    result = os.path.join(args.out, f"result_{name}.json")
+    if trials.target is None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(result)   # of the list as it was when it had labels
+        facts["notes"] = [*facts.get("notes", ()), *trial_list.remarks(trials),
+                          f"{args.trials} has no labels: there are scores and no {result}; EER and minDCF need a label on each line"]
+        figures = {}
+    else:
+        figures = measure(args, trials, scores)[0]
+        facts["notes"] = [*facts.get("notes", ()), *figures.pop("notes")]
+        figures = provenance | facts | figures
+        save_json(figures, result)
+    print("\n".join([*(report.lines(figures) if figures else ()), *(f"note: {note}" for note in facts["notes"])]))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -48,6 +48,26 @@ def to_text(column: np.ndarray, path: str | os.PathLike) -> np.ndarray:
     return np.array(texts)
 
 
+def pair_codes(first: np.ndarray, second: np.ndarray, ordered: bool = True) -> np.ndarray:
+    """(N,) uint64, the same for the same pair of ids (and, where not `ordered`, for the pair turned round): hardly ever for two others.
+
+    The letters of an id are the digits of a number in an odd base, modulo 2^64.
+    """
+    one, other = _codes(first, 0x9E3779B97F4A7C15), _codes(second, 0xC2B2AE3D27D4EB4F if ordered else 0x9E3779B97F4A7C15)
+    if ordered:
+        return one + other
+    return np.minimum(one, other) * np.uint64(0xC2B2AE3D27D4EB4F) + np.maximum(one, other)
+
+
+def _codes(ids: np.ndarray, base: int) -> np.ndarray:
+    letters = np.ascontiguousarray(ids).view(np.uint32).reshape(len(ids), -1)
+    # Ids are padded with zeros, which add nothing: the width of the array does not matter.
+    total, weights = np.zeros(len(ids), np.uint64), np.cumprod(np.full(letters.shape[1], base, np.uint64))
+    for column, weight in zip(letters.T, weights, strict=True):
+        total += column * weight
+    return total
+
+
 def _fields_per_line(data: bytes) -> np.ndarray:
     """Number of fields of each line (L,), counted where a field begins."""
     codes = np.frombuffer(data, np.uint8)

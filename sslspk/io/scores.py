@@ -59,7 +59,7 @@ def align(trials: Trials, scores: Scores, path: str | os.PathLike = "scores", li
     same = len(trials.enrol) == len(scores.enrol)
     if same and np.array_equal(trials.enrol, scores.enrol) and np.array_equal(trials.test, scores.test):
         return scores.score
-    aligned = _reordered(trials, scores, _digest(trials), _digest(scores)) if same else None
+    aligned = _reordered(trials, scores, *(columns.pair_codes(pairs.enrol, pairs.test) for pairs in (trials, scores))) if same else None
     return _matched(trials, scores, os.fspath(path), os.fspath(listed)) if aligned is None else aligned
 
 
@@ -77,18 +77,6 @@ def _reordered(trials: Trials, scores: Scores, wanted: np.ndarray, given: np.nda
         aligned[to] = score
         return aligned
     return None
-
-
-def _digest(pairs: Trials | Scores) -> np.ndarray:
-    """(N,) uint64, the same for the same pair: the letters of both ids as the digits of two numbers in odd bases, modulo 2^64."""
-    total = np.zeros(len(pairs.enrol), np.uint64)
-    for ids, base in ((pairs.enrol, 0x9E3779B97F4A7C15), (pairs.test, 0xC2B2AE3D27D4EB4F)):
-        letters = np.ascontiguousarray(ids).view(np.uint32).reshape(len(ids), -1)
-        # Ids are padded with zeros, which add nothing: the width of the array does not matter.
-        weights = np.cumprod(np.full(letters.shape[1], base, np.uint64))
-        for column, weight in zip(letters.T, weights, strict=True):
-            total += column * weight
-    return total
 
 
 def _matched(trials: Trials, scores: Scores, path: str, listed: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sslspk.errors import InputError
+from sslspk.errors import InputError, named, shown
 from sslspk.io import columns, files
 
 FORM = "enrol test target|nontarget"
@@ -15,19 +15,25 @@ VOXCELEB_FORM = "1|0 enrol test"
 
 
 class Trials(NamedTuple):
-    """N trials: ids of enrolment and test (N,) str, and target (N,) bool."""
+    """N trials: ids of enrolment and test (N,) str, and target (N,) bool; None of a list without labels."""
 
     enrol: np.ndarray
     test: np.ndarray
-    target: np.ndarray
+    target: np.ndarray | None
 
 
-def read(path: str | os.PathLike) -> Trials:
+def read(path: str | os.PathLike, labels: bool = True) -> Trials:
     """Read a list in Kaldi's form ("enrol test target|nontarget") or VoxCeleb's ("1 enrol test").
 
-    The first line decides the form of the whole list. Raises InputError naming file and line of the first bad line.
+    labels: False lets a list pass that has none ("enrol test"). The first line decides the form of the whole list.
+    Raises InputError naming file and line of the first bad line, or both lines of a pair that has both labels (in either order).
     """
-    first, second, third = columns.read(path, f"{FORM}\" or \"{VOXCELEB_FORM}")
+    found = columns.read(path, f"{FORM}\" or \"{VOXCELEB_FORM}", (3, 2))
+    if len(found) == 2:
+        if labels:
+            raise InputError(f"{named(path)} has no labels, which error rates need; add {FORM.split()[-1]} to each line.")
+        return Trials(columns.to_text(found[0], path), columns.to_text(found[1], path), None)
+    first, second, third = found
     if third[0] in (b"target", b"nontarget"):
         enrol, test, label, form, yes, no = first, second, third, FORM, b"target", b"nontarget"
     else:
@@ -35,10 +41,38 @@ def read(path: str | os.PathLike) -> Trials:
     target = label == yes
     bad = np.flatnonzero(~target & (label != no))
     if len(bad):
-        found = label[bad[0]].decode("utf-8", "replace")
-        raise InputError(f"{os.fspath(path)}:{bad[0] + 1}: the label is {found!r} where the form is \"{form}\"; "
-                         "correct the line.")
-    return Trials(columns.to_text(enrol, path), columns.to_text(test, path), target)
+        found = shown(label[bad[0]].decode("utf-8", "replace"))
+        raise InputError(f"{named(path)}:{bad[0] + 1}: the label is {found} where the form is \"{form}\"; correct the line.")
+    trials = Trials(columns.to_text(enrol, path), columns.to_text(test, path), target)
+    _refuse_both_labels(trials, path)
+    return trials
+
+
+def remarks(trials: Trials) -> list[str]:
+    """Notes about a list that is read as it is: pairs that are there more than once (in either order), and trials of an id with itself."""
+    total, repeated, alone = len(trials.enrol), len(_repeats(trials)[0]), np.flatnonzero(trials.enrol == trials.test)
+    notes = [f"{repeated} of {total} trials repeat a pair that the list holds already"] if repeated else []
+    return notes + ([f"{len(alone)} of {total} trials compare an id with itself, {trials.enrol[alone[0]]} is one"] if len(alone) else [])
+
+
+def _refuse_both_labels(trials: Trials, path: str | os.PathLike) -> None:
+    later, earlier = _repeats(trials)
+    bad = np.flatnonzero(trials.target[later] != trials.target[earlier])
+    if len(bad):
+        one, other = sorted((int(earlier[bad[0]]), int(later[bad[0]])))
+        raise InputError(f"{named(path)}:{other + 1}: {trials.enrol[other]} {trials.test[other]} has another label than on line {one + 1}; "
+                         "remove the wrong one.")
+
+
+def _repeats(trials: Trials) -> tuple[np.ndarray, np.ndarray]:
+    """Lines (R,) that hold the pair of an earlier line, and the nearest such lines (R,)."""
+    codes = columns.pair_codes(trials.enrol, trials.test, ordered=False)
+    order = np.argsort(codes, kind="stable")
+    twice = np.flatnonzero(np.diff(codes[order]) == 0)
+    later, earlier = order[twice + 1], order[twice]
+    e, t = trials.enrol, trials.test   # two pairs with one code are looked at
+    same = ((e[later] == e[earlier]) & (t[later] == t[earlier])) | ((e[later] == t[earlier]) & (t[later] == e[earlier]))
+    return later[same], earlier[same]
 
 
 def write(path: str | os.PathLike, enrol: Sequence[str], test: Sequence[str], target: Sequence[bool]) -> None:

@@ -84,6 +84,19 @@ def test_step_scores_measures_and_skips(recipe):
     assert json.loads((out / "result_trials_x.json").read_text())["backend_mean"] is None
 
 
+def test_a_list_without_labels_is_scored(recipe):
+    labelled = trial_list.read(recipe / "trials_x.txt")
+    (recipe / "trials_y").write_text("".join(f"{e} {t}\n" for e, t in zip(*labelled[:2], strict=True)) + "id0-v-0 id0-v-0\n")
+    (recipe / "out").mkdir()
+    (recipe / "out/result_trials_y.json").write_text("{}")   # of a time when the list had labels
+    done = step(recipe, "trials_y", "emb", "emb", "out")
+    assert done.returncode == 0 and "EER and minDCF need a label" in done.stdout, done.stderr + done.stdout
+    assert "1 of 436 trials compare an id with itself, id0-v-0 is one" in done.stdout
+    assert len(score_file.read(recipe / "out/scores_trials_y").score) == 436
+    assert not (recipe / "out/result_trials_y.json").exists()
+    assert "skipped" in step(recipe, "trials_y", "emb", "emb", "out").stdout
+
+
 def test_unknown_utterance_is_named_and_nothing_is_written(recipe):
     with open(recipe / "trials_x.txt", "a", encoding="utf-8") as file:
         file.write("id0-v-0 id9-v-9 nontarget\n")

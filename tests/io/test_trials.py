@@ -43,6 +43,37 @@ def test_bad_lines_are_named(tmp_path, text, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(("text", "lines"), [
+    ("a b target\nc d target\na b nontarget\n", "t:3: a b has another label than on line 1"),
+    ("1 a b\n0 c d\n0 b a\n", "t:3: b a has another label than on line 1"),
+    ("0 a a\n1 a a\n1 a a\n", "t:2: a a has another label than on line 1"),
+])
+def test_a_pair_with_both_labels_is_told(tmp_path, text, lines):
+    (tmp_path / "t").write_text(text)
+    with pytest.raises(InputError, match=lines):
+        trials.read(tmp_path / "t")
+
+
+def test_repeated_pairs_and_an_id_with_itself_are_counted(tmp_path):
+    (tmp_path / "t").write_text("1 a b\n0 c d\n1 b a\n1 a b\n1 e e\n")
+    found = trials.read(tmp_path / "t")
+    assert len(found.enrol) == 5 and trials.remarks(found) == [
+        "2 of 5 trials repeat a pair that the list holds already", "1 of 5 trials compare an id with itself, e is one"]
+    (tmp_path / "t").write_text(VOXCELEB)
+    assert trials.remarks(trials.read(tmp_path / "t")) == []
+
+
+def test_a_list_without_labels(tmp_path):
+    (tmp_path / "t").write_text("a-1 b-1\r\na-1\ta-2\n")
+    found = trials.read(tmp_path / "t", labels=False)
+    assert [found.enrol.tolist(), found.test.tolist(), found.target] == [["a-1", "a-1"], ["b-1", "a-2"], None]
+    with pytest.raises(InputError, match="has no labels, which error rates need"):
+        trials.read(tmp_path / "t")
+    (tmp_path / "t").write_text("a b\na b target\n")
+    with pytest.raises(InputError, match="t:2: 3 fields"):
+        trials.read(tmp_path / "t", labels=False)
+
+
 def test_names_beyond_ascii(tmp_path):
     (tmp_path / "t").write_text("rené\u00a0x\u2028 zoë\u0085 target\n", encoding="utf-8")
     assert [ids.tolist() for ids in trials.read(tmp_path / "t")[:2]] == [["rené\u00a0x\u2028"], ["zoë\u0085"]]
