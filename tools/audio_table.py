@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 import numpy as np
 import soundfile
 
@@ -48,7 +49,7 @@ def main() -> int:
         rows = [look(case, speech, place) for case in CASES if args.only in case.name]
     heads = ["case", "bytes", "ffmpeg", "ours", "max difference", "a slice", "wrong names", *(f"cut at {cut}" for cut in CUTS)]
     lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * 4 + "---|" * (2 + len(CUTS))]
-    text = "\n".join(lines + [f"| {' | '.join(row.cells)} |" for row in rows]) + "\n"
+    text = f"{versions()}\n\n" + "\n".join(lines + [f"| {' | '.join(row.cells)} |" for row in rows]) + "\n"
     if args.out:
         args.out.write_text(text)
     else:
@@ -56,6 +57,13 @@ def main() -> int:
     bad = sum(not row.good for row in rows)
     print(f"{len(rows)} cases, {bad} not as they must be", file=sys.stderr)
     return int(bad > 0)
+
+
+def versions() -> str:
+    """What the table depends on."""
+    first = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    codec = ".".join(map(str, av.library_versions["libavcodec"]))
+    return f"ffmpeg {first}; libsndfile {soundfile.__libsndfile_version__}; av {av.__version__} (libavcodec {codec})."
 
 
 def synthesise(path: Path) -> Path:
@@ -84,10 +92,11 @@ def look(case: Case, speech: Path, folder: Path) -> Row:
     allowed = {"passes"} if case.name in NO_LENGTH else set()
     good = good and not names and all(verdict in {"refused", "truncated"} | allowed for verdict in cuts)
     slice_ = slices(path, found)
-    cells = (case.name, str(path.stat().st_size), "-" if expected is None else str(len(expected)), length, gap or "-", slice_,
-             "same" if not names else "differ: " + ", ".join(names), *cuts)
+    good = good and slice_ == "same"
+    cells = (case.name if good else f"**{case.name}**", str(path.stat().st_size), "-" if expected is None else str(len(expected)), length,
+             gap or "-", slice_, "same" if not names else "differ: " + ", ".join(names), *cuts)
     path.unlink()
-    return Row(cells, good and slice_ == "same")
+    return Row(cells, good)
 
 
 def ffmpeg(path: Path) -> np.ndarray | None:

@@ -1,6 +1,7 @@
 """The bytes of a recording, in a file or in memory, and the sentences about what is wrong with them."""
+import errno
 import io
-from typing import IO
+import os
 
 from sslspk.errors import InputError, named
 from sslspk.io import files
@@ -30,13 +31,38 @@ class Content:
         count = min(count, self.size - offset)
         return self.file.pread(count, offset) if count > 0 else b""
 
-    def stream(self) -> IO[bytes]:
-        """A file object over the bytes, at their beginning; good as long as the content itself."""
+    def opened(self) -> io.BytesIO | int:
+        """The bytes at their beginning, as a file in memory or as a descriptor that the content keeps."""
         if self.file is None:
             return io.BytesIO(self.data)
-        stream = open(self.file.fd, "rb", buffering=0, closefd=False)  # noqa: SIM115  # the content closes what it opened
-        stream.seek(0)
-        return stream
+        os.lseek(self.file.fd, 0, os.SEEK_SET)
+        return self.file.fd
+
+
+class Stream:
+    """A file object over a content, at its beginning, for av: a place that a damaged header invents is answered as the system
+    would, by a negative number, since av prints what is raised."""
+
+    def __init__(self, content: Content):
+        self._content, self._place = content, 0
+
+    def read(self, count: int) -> bytes:
+        """Up to `count` bytes."""
+        data = self._content.at(self._place, count)
+        self._place += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """The new place, or a negative number."""
+        place = offset + (0, self._place, self._content.size)[whence]
+        if place < 0:
+            return -errno.EINVAL
+        self._place = min(place, self._content.size)
+        return self._place
+
+    def tell(self) -> int:
+        """The place."""
+        return self._place
 
 
 def truncated(where: str, found: str) -> InputError:

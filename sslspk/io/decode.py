@@ -13,7 +13,7 @@ import soundfile
 from sslspk.errors import InputError
 from sslspk.io import container, frames, riff
 from sslspk.io.channel import MIX
-from sslspk.io.content import Content, Damaged, damaged, truncated
+from sslspk.io.content import Content, Damaged, Stream, damaged, truncated
 
 if TYPE_CHECKING:
     import av
@@ -107,16 +107,16 @@ def _sound_whole(content: Content, kind: container.Kind, channel: int | str, any
 def _sound(content: Content, kind: container.Kind, any_form: bool = False) -> soundfile.SoundFile:
     """The open file of libsndfile. Raises _Unreadable when it is FLAC of unknown length, or its samples are compressed, so that
     av must read it (any_form: av could not)."""
-    stream = content.stream()
+    source = content.opened()
     if kind is container.WAV:
         header = riff.wav(content)
         if header.stream and header.encoding in riff.PLAIN:
-            stream = io.BytesIO(riff.streamed(content, header))
+            source = io.BytesIO(riff.streamed(content, header))
     elif kind is container.FLAC and not frames.flac_length(content):
         raise _Unreadable("FLAC of unknown length")
     try:
         # By descriptor, since libsndfile takes the name of a file for a hint at what it holds.
-        file = soundfile.SoundFile(stream if isinstance(stream, io.BytesIO) else stream.fileno(), closefd=False)
+        file = soundfile.SoundFile(source, closefd=False)
     except (soundfile.LibsndfileError, RuntimeError) as err:
         raise _Unreadable(getattr(err, "error_string", None) or str(err)) from err
     if file.subtype in DISPUTED:
@@ -153,7 +153,7 @@ def _av(content: Content, kind: container.Kind, channel: int | str) -> Recording
     about: dict[str, int] = {}
     try:
         # Tags that are no UTF-8 are no reason to refuse the audio.
-        with av.open(content.stream(), format=kind.demuxer, metadata_errors="replace") as opened:
+        with av.open(Stream(content), format=kind.demuxer, metadata_errors="replace") as opened:
             stream = next(iter(opened.streams.audio), None)
             if stream is None or stream.codec_context is None:
                 raise damaged(content.where, "no audio in it that is known here")
@@ -171,7 +171,7 @@ def _av_blocks(opened: "av.container.InputContainer", stream: "av.AudioStream", 
                about: dict[str, int]) -> Iterator[np.ndarray]:
     """One channel of each frame; rate and number of channels go to `about`. The frame knows them better than the header:
     AAC may say half its rate there."""
-    surplus = _OpusDelay(stream)
+    surplus = _OpusDelay(stream, opened.format.name)
     for packet in opened.demux(stream):
         if packet.is_corrupt:
             raise truncated(content.where, "its last packet is cut")
@@ -188,12 +188,12 @@ def _av_blocks(opened: "av.container.InputContainer", stream: "av.AudioStream", 
 
 
 class _OpusDelay:
-    """The samples of an Opus stream's delay that some versions of av leave in: they count them at the rate of the recording that
+    """The samples of an Opus stream's delay that some versions of av leave in a Matroska: they count them at the rate of the recording that
     was encoded, where decoding is at 48 kHz."""
 
-    def __init__(self, stream: "av.AudioStream"):
+    def __init__(self, stream: "av.AudioStream", form: str):
         head = stream.codec_context.extradata or b""
-        self.left = int.from_bytes(head[10:12], "little") if stream.codec_context.name.endswith("opus") and head[:8] == b"OpusHead" else 0
+        self.left = int.from_bytes(head[10:12], "little") if "matroska" in form and head[:8] == b"OpusHead" else 0
         self.sent = 0
 
     def count(self, packet: "av.Packet") -> None:
@@ -257,4 +257,4 @@ def to_int16(samples: np.ndarray, where: str) -> np.ndarray:
     """Floats with full scale 1 to int16, rounded and clipped. Raises InputError for NaN or infinity."""
     if not np.isfinite(samples).all():
         raise InputError(f"{where} holds NaN or infinite samples; make the file again, or leave it out.")
-    return np.clip(np.rint(samples * samples.dtype.type(32768)), -32768, 32767).astype(np.int16)
+    return np.minimum(np.rint(np.clip(samples, -1, 1) * samples.dtype.type(32768)), 32767).astype(np.int16)

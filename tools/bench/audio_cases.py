@@ -140,7 +140,7 @@ CASES = (
     Case("CAF from ffmpeg", ".caf", ff("-c:a", "pcm_s16be")),
     Case("CAF ALAC", ".caf", ff("-c:a", "alac")),
     Case("CAF ALAC libsndfile", ".caf", snd("CAF", "ALAC_16")),
-    Case("CAF opus", ".caf", ff("-c:a", "libopus")),
+    Case("CAF opus", ".caf", ff("-c:a", "libopus"), 1),
     Case("SPHERE", ".sph", sox("-t", "sph")),
     Case("SPHERE called .WAV", ".WAV", sox("-t", "sph")),
     Case("SPHERE mu-law", ".sph", sox("-e", "mu-law", "-t", "sph")),
