@@ -66,5 +66,8 @@ archives_end() {  # TABLE...: joins these and the jobs' scp files into those of 
     ${words[@]+"${words[@]}"} "$ark.JOB.scp" "$data/$_table.scp"
   _archives_find
   for name in utt2dur utt2num_frames; do rm -f "${_made[@]/%ark/scp.$name}"; done
+  for name in $(seq "$jobs"); do   # of recordings with several channels a job's log speaks once
+    if grep -hm1 -F "and the first is taken of all" "$log/${_stamp##*/.}.$name.log"; then break; fi
+  done
   done_mark "$_stamp" "$_key" "${data_tables[@]}" "$data/$_table.scp" "${_made[@]}"
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from sslspk.errors import InputError, shown
-from sslspk.io import audio, clips, datadir, files, segments, table
+from sslspk.io import audio, channel, clips, datadir, files, segments, table
 
 
 class Strings:
@@ -104,9 +104,10 @@ class UtteranceIndex:
         first = np.unique(self.path_of, return_index=True)[1]
         for i in first[np.linspace(0, len(first) - 1, min(count, len(first))).astype(int)]:
             try:
-                found = audio.info(self.spec(int(i)))[1]
+                _, found, channels = audio.info(self.spec(int(i)))
             except InputError:
                 continue  # what cannot be read is skipped and counted when its turn comes
+            channel.say_once(self.spec(int(i)), channels, "steps/pack_audio.sh --channel chooses another")
             if found != rate:
                 raise InputError(f"{self.keys[int(i)]}: {self.spec(int(i))} has {found} Hz and the configuration says {rate:g}; "
                                  "resample with steps/pack_audio.sh --rate, or set features.sample_frequency.")

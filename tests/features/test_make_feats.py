@@ -13,6 +13,7 @@ import torch
 
 from sslspk.config import load
 from sslspk.features.config import CmvnOptions, FeatureOptions
+from sslspk.features.fbank import Extractor
 from sslspk.io import ark, audio, datadir, table
 from sslspk.train.frontend import FrontEnd
 
@@ -143,3 +144,14 @@ def test_a_bad_recording_stops_the_step_and_is_named(tmp_path, step, kind):
     left = [path.name for path in recipe.rglob("*") if path.is_file()]
     assert not [name for name in left if name.startswith(("feats", "vad_", "vad.scp"))], left
     assert not {"utt2num_frames", "utt2dur", ".done"} & set(left)
+
+
+def test_a_channel_is_chosen_and_the_first_is_told(tmp_path):
+    waves = np.random.default_rng(3).integers(-5000, 5000, (8000, 2)).astype(np.int16)
+    soundfile.write(tmp_path / "both.wav", waves, 16000)
+    recipe = make_recipe(tmp_path, {"a-both": tmp_path / "both.wav"})
+    for chosen, words, told in ((0, (), True), (1, ("--channel", "1"), False)):
+        done = run(recipe, "steps/make_feats.sh", "--nj", 1, "--compress", "false", *words, "data/x")
+        assert done.returncode == 0 and ("both.wav has 2 channels, and the first is taken" in done.stdout) == told, done.stderr
+        expected = Extractor(load(FeatureOptions, recipe / "conf/fbank.yaml"))(torch.from_numpy(waves[None, :, chosen].copy()))[0].numpy()
+        np.testing.assert_allclose(kaldiio.load_scp(str(recipe / "data/x/feats.scp"))["a-both"], expected, rtol=1e-5)
