@@ -2,6 +2,8 @@
 import errno
 import os
 import reprlib
+import select
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -24,6 +26,8 @@ REMEDIES = {   # of what the operating system refuses, reading or writing
     errno.ENOENT: "check the name, or run the step that makes it",
 }
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+MEMORY_SIGNS = ("allocate memory", "out of memory")   # of torch's errors, on a CPU and on a GPU
+CLOSED = 128 + signal.SIGPIPE   # exit status where the reader of the output has gone
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
@@ -63,34 +67,72 @@ def shown(value: object, limit: int = 80) -> str:
 
 
 def entry(main: Callable[[], int | None], leave: Callable[[int], NoReturn] = sys.exit) -> None:
-    """Run a program's `main` and `leave` with its status; bad input and a full disk end in one sentence, not in a traceback."""
+    """Run a program's `main` and `leave` with its status. Bad input, and what the machine refuses, end in one sentence, not in a
+    traceback. A RecursionError is a fault of the program: every reader of outside data refuses what is nested too deeply."""
     name = os.path.basename(sys.argv[0])
     threads.wait_briefly()
     threading.excepthook = _in_thread
     try:
         status = main() or 0
-    except InputError as err:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError as err:
+        status = CLOSED if _stdout_is_closed() else _tell(f"{name}: error: {of_machine(err)}")
+    except (InputError, MachineError) as err:
         status = _tell(f"{name}: error: {err}")
-    except MachineError as err:
-        status = _tell(f"{name}: error: {err}")
-    except OSError as err:
-        if err.errno not in REMEDIES:
+    except (OSError, MemoryError, RuntimeError) as err:
+        sentence = of_machine(err)
+        if sentence is None:
             raise
-        what = f"{'write' if err.errno in UNWRITABLE else 'use'} {named(err.filename) + ' ' if err.filename else ''}({err.strerror})"
-        status = _tell(f"{name}: error: cannot {what}; {REMEDIES[err.errno]}.")
+        status = _tell(f"{name}: error: {sentence}")
     except KeyboardInterrupt:
         status = 130
     leave(status)
 
 
-def _tell(sentence: str) -> int:
-    """Print it on stderr; returns the exit status."""
+def of_machine(err: BaseException) -> str | None:
+    """The sentence for what is the machine's fault and no program's: a refusal of the system, too little memory; None: another fault."""
+    text = str(err)
+    if isinstance(err, MemoryError) or (isinstance(err, RuntimeError) and any(sign in text for sign in MEMORY_SIGNS)):
+        return "too little memory; free some, or use less (data.batch_size, data.workers, --nj), then run the same command again."
+    if isinstance(err, BrokenPipeError):
+        return "a program that this one talks with has ended (Broken pipe); see its own message, then run the same command again."
+    if not isinstance(err, OSError) or err.errno not in REMEDIES:
+        return None
+    what = f"{'write' if err.errno in UNWRITABLE else 'use'} {named(err.filename) + ' ' if err.filename else ''}({err.strerror})"
+    return f"cannot {what}; {REMEDIES[err.errno]}."
+
+
+def _stdout_is_closed() -> bool:
+    """Whether it is the reader of this program's output that has gone (`| head`), which needs no words."""
+    poll = select.poll()
     try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (AttributeError, OSError, ValueError):   # no stdout, or none of the system's
+        return False
+    closed = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    if closed:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # at its end Python would try again
+    return closed
+
+
+def _tell(sentence: str) -> int:
+    """Print it on stderr, on a line of its own; returns the exit status."""
+    try:
+        _end_progress_bars()
         print(sentence, file=sys.stderr)
         return 1
     except OSError:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # at its end Python would try again, and end with a status of its own
         return SPEECHLESS
+
+
+def _end_progress_bars() -> None:
+    """A bar leaves its line open as long as it runs, on a terminal and in a log."""
+    if "tqdm" in sys.modules:
+        for bar in list(getattr(sys.modules["tqdm"].tqdm, "_instances", ())):
+            bar.leave = True   # which ends its line
+            bar.close()
 
 
 def _in_thread(args: threading.ExceptHookArgs) -> None:

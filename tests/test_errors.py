@@ -1,11 +1,14 @@
 """How a program tells what stopped it."""
+import errno
 import os
 import subprocess
 import sys
+import threading
 
+import pytest
 from recipe_copy import ROOT
 
-from sslspk.errors import shown
+from sslspk.errors import CLOSED, InputError, MachineError, entry, shown
 
 THREADS = """
 import threading
@@ -35,3 +38,85 @@ def test_a_quoted_value_is_short_whatever_its_size_and_depth():
     for value in ("a" * 10**6, b"\0" * 10**6, 10**5000, deep, {"k" * 1000: deep}, "two\nlines"):
         assert len(shown(value)) <= 80 and "\n" not in shown(value)
     assert shown("lr") == "'lr'" and shown(3) == "3" and shown(["a", 1]) == "['a', 1]"
+
+
+def told(main, capsys):
+    """(exit status, what is on stderr) of a program whose main this is."""
+    left = []
+    hook = threading.excepthook
+    try:
+        entry(main, left.append)
+    finally:
+        threading.excepthook = hook
+    return left[0], capsys.readouterr().err
+
+
+def raising(err):
+    def main():
+        raise err
+    return main
+
+
+@pytest.mark.parametrize(("number", "said"), [
+    (errno.ENOSPC, "cannot write x (No space left on device); free some space"),
+    (errno.EDQUOT, "cannot write x (Disk quota exceeded); free some"),
+    (errno.EROFS, "cannot write x (Read-only file system); nothing can be written there"),
+    (errno.EACCES, "cannot use x (Permission denied); ask its owner for that right"),
+    (errno.EPERM, "cannot use x (Operation not permitted); ask its owner"),
+    (errno.EMFILE, "cannot use x (Too many open files); too few file desc"),
+    (errno.ENFILE, "ulimit -n"), (errno.ENAMETOOLONG, "cannot use x (File name too long); choose a shorter name"),
+    (errno.EISDIR, "a folder is in the place of a file"), (errno.ENOTDIR, "a part of this path is a file"),
+    (errno.EEXIST, "file is in the place of"),
+    (errno.ELOOP, "symbolic links lead round in a circle"), (errno.EIO, "the disk or the network file system fails"),
+    (errno.ENOENT, "check the name"), (errno.ENOMEM, "free some memory"),
+])
+def test_each_refusal_of_the_system_has_its_own_remedy(capsys, number, said):
+    status, err = told(raising(OSError(number, os.strerror(number), "x")), capsys)
+    assert status == 1 and said in err and err.count("\n") == 1 and len(err) < 200
+    assert ("free some space" in err) == (number in (errno.ENOSPC, errno.EDQUOT))
+    _, err = told(raising(OSError(number, os.strerror(number), "d/" * 5000)), capsys)
+    assert len(err) < 400
+
+
+@pytest.mark.parametrize(("err", "said"), [
+    (MemoryError(), "too little memory"),
+    (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes"), "too little memory"),
+    (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "too little memory"),
+    (MachineError("no descriptors."), "no descriptors."),
+    (BrokenPipeError(errno.EPIPE, "Broken pipe"), "has ended (Broken pipe)"),
+])
+def test_what_the_machine_lacks_is_one_sentence(capsys, err, said):
+    status, told_err = told(raising(err), capsys)
+    assert status == 1 and said in told_err and told_err.count("\n") == 1
+
+
+@pytest.mark.parametrize("err", [RuntimeError("a bug"), RecursionError("a bug"), ValueError("a bug"), OSError(errno.EBADF, "a bug")])
+def test_a_fault_of_the_program_keeps_its_traceback(err):
+    with pytest.raises(type(err), match="a bug"):
+        entry(raising(err), lambda status: None)
+
+
+@pytest.mark.parametrize(("held", "leave"), [(True, True), (True, False), (False, True)])
+def test_a_sentence_begins_on_a_line_of_its_own_under_a_bar(capsys, held, leave):
+    from tqdm import tqdm
+
+    def main():
+        bar = tqdm(range(9), leave=leave, mininterval=0)
+        if held:
+            bar.update(1)
+            main.bar = bar
+            raise InputError("it is wrong.")
+        for i in bar:
+            if i == 2:
+                raise InputError("it is wrong.")
+    status, err = told(main, capsys)
+    assert status == 1 and err.split("\n")[-2].endswith("error: it is wrong.") and "\r" not in err.split("\n")[-2]
+
+
+@pytest.mark.parametrize(("words", "status", "said"), [("| head -n 1", CLOSED, ""),
+                                                       ("> /dev/full", 1, "cannot write (No space left on device)")])
+def test_an_output_that_takes_no_more_is_told_or_needs_no_words(words, status, said):
+    program = "from sslspk.errors import entry\ndef main():\n    for _ in range(100000):\n        print('x' * 50)\nentry(main)\n"
+    done = subprocess.run(["bash", "-c", f"'{sys.executable}' -c \"$1\" {words}; exit ${{PIPESTATUS[0]}}", "-", program], text=True,
+                          capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == status and done.stderr.count("\n") == bool(said) and said in done.stderr

@@ -1,11 +1,14 @@
 """The loader: micro-steps in order from any start, several worker processes, pinned memory for a GPU."""
 import atexit
 import contextlib
+import errno
 import functools
 import multiprocessing
+import multiprocessing.queues
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -13,9 +16,13 @@ from collections.abc import Iterable, Iterator
 import torch
 
 from sslspk.data.views import IDLE
-from sslspk.errors import InputError
+from sslspk.errors import DESCRIPTORS, InputError, MachineError
 
 SILENT = "no batch came"
+NO_DESCRIPTORS, NO_SHARED_MEMORY = -2, -3   # in place of the recording that a worker reads
+LACKS = {NO_DESCRIPTORS: f"data workers: {DESCRIPTORS}.",
+         NO_SHARED_MEMORY: "/dev/shm is full, through which data workers hand over batches; free some of it, or train with --set "
+                           "data.workers=0; the same command goes on from the last checkpoint."}
 
 
 def make_loader(dataset: torch.utils.data.Dataset, start: int, stop: int, workers: int, pin: bool, timeout: int = 0) -> "Batches":
@@ -49,7 +56,9 @@ class Batches:
         try:
             with _at_most(self.timeout):
                 return next(self.batches)
-        except (RuntimeError, ConnectionError, EOFError) as err:   # a worker's end may first be felt where it handed something over
+        except (InputError, MachineError) as err:   # in a worker: torch puts its traceback before the sentence
+            raise type(err)(str(err).strip().rpartition("\n")[2].rpartition(f"{type(err).__name__}: ")[2]) from None
+        except (RuntimeError, OSError, EOFError) as err:   # a worker's end may first be felt where it handed something over
             self._explain(err)
             raise
 
@@ -65,7 +74,7 @@ class Batches:
             raise
 
     def _explain(self, err: Exception) -> None:
-        """Raises InputError, and ends all workers, when `err` came of a worker of this loader."""
+        """Raises InputError or MachineError, and ends all workers, when `err` came of a worker of this loader."""
         workers = dict(zip(self.reading[0::2], self.reading[1::2], strict=True)) if self.reading else {}
         what = str(err).splitlines()[0] if str(err) else type(err).__name__
         named = {int(pid) for pid in re.findall(r"\d+", what.partition(")")[0])} if what.startswith("DataLoader worker (pid") else set()
@@ -76,10 +85,14 @@ class Batches:
         except RuntimeError:   # just now
             torchs = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         known = what.startswith((SILENT, "DataLoader worker"))   # which may have died before it could tell its process id
-        died = _dead(set(workers), seconds=0 if what.startswith(SILENT) else 5)
-        if died or known:
+        lacks = _lacks(err) if workers else None
+        died = _dead(set(workers), seconds=0 if what.startswith(SILENT) or lacks else 5)
+        lacks = lacks or next((LACKS[unit] for unit in self.reading[1::2] if unit in LACKS), None) if workers else None
+        if died or known or lacks:
             _kill_workers()
         signal.signal(signal.SIGCHLD, torchs)
+        if lacks:
+            raise MachineError(lacks) from err
         if died or known:
             units = [unit for pid, unit in workers.items() if pid in died or not died]
             raise InputError(_sentence(self.dataset, units, what)) from err
@@ -125,12 +138,20 @@ def _kill_workers() -> None:
 def _sentence(dataset: torch.utils.data.Dataset, units: Iterable[int], what: str) -> str:
     index, named = dataset.index, []
     for unit in units:
-        if unit != IDLE:
+        if unit >= 0:
             utt = int(index.unit(unit)[0])
             named.append(f"{index.keys[utt]} ({index.spec(utt)})")
     place = f"while it read {', '.join(named)}" if named else "between two recordings"
     return (f"a data worker failed ({what.rstrip('. ')}) {place}; look at that recording and its disk, and lower data.workers if memory "
             "is short; the same command goes on from the last checkpoint.")
+
+
+def _lacks(err: BaseException) -> str | None:
+    """The sentence for an error that comes of a machine without descriptors or shared memory; None: of something else."""
+    text = str(err)
+    if getattr(err, "errno", None) in (errno.EMFILE, errno.ENFILE) or any(sign in text for sign in ("Too many open files", "ancdata")):
+        return LACKS[NO_DESCRIPTORS]
+    return LACKS[NO_SHARED_MEMORY] if any(sign in text for sign in ("shared memory", "(shm)", "</torch_", "Bus error")) else None
 
 
 def _start_worker(ending, reading, worker: int) -> None:
@@ -143,6 +164,15 @@ def _start_worker(ending, reading, worker: int) -> None:
         reading[2 * worker + 1] = unit
 
     torch.utils.data.get_worker_info().dataset.note = note
+
+    def give_up(err, batch) -> None:
+        """A batch that cannot be handed over would be waited for for ever."""
+        lacks = _lacks(err)
+        note(next((code for code, sentence in LACKS.items() if sentence == lacks), IDLE))
+        print(f"a data worker cannot hand over a batch: {err}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(give_up)   # in this process alone
 
     def obey(signum, frame):
         if ending.is_set():

@@ -3,7 +3,7 @@ import numpy as np
 import torch
 
 from sslspk.data.index import UtteranceIndex
-from sslspk.errors import InputError
+from sslspk.errors import EXHAUSTED, InputError
 from sslspk.io import ark
 
 IDLE = -1   # in place of a recording
@@ -28,6 +28,8 @@ def read(index: UtteranceIndex, road: str, utt: int, start: int, size: int) -> n
     try:
         x = index.samples(utt, start, count) if road == "wave" else ark.load_rows(index.spec(utt), start, count)
     except (InputError, OSError) as err:
+        if getattr(err, "errno", None) in EXHAUSTED:   # no fault of the recording
+            raise
         raise Unreadable(str(err)) from err
     return fill(x, size)
 

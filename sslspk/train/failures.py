@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 from sslspk import reading
-from sslspk.errors import InputError
+from sslspk.errors import InputError, MachineError, of_machine
 from sslspk.io.files import atomic_write
 
 REQUEUE = 99              # exit status of a run that was asked to stop and saved: start it again
@@ -26,7 +26,7 @@ class Noted(contextlib.AbstractContextManager):
         folder = os.environ.get(VARIABLE)
         if not folder or not isinstance(err, Exception):
             return
-        text = str(err) if isinstance(err, InputError) else "".join(traceback.format_exception(err))
+        text = str(err) if isinstance(err, (InputError, MachineError)) else of_machine(err) or "".join(traceback.format_exception(err))
         note = {"time": time.time(), "rank": int(os.environ["RANK"]), "host": os.uname().nodename, "text": text}
         path = Path(folder) / f"rank-{note['rank']}.json"
         with contextlib.suppress(OSError), atomic_write(path) as f:  # a full disk may be the very failure

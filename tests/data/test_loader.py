@@ -1,0 +1,78 @@
+"""What a loader makes of a machine that lacks descriptors or shared memory: one sentence, never a hang."""
+import os
+import resource
+import signal
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from sslspk.data.loader import make_loader
+from sslspk.errors import InputError, MachineError
+
+
+class Batches(torch.utils.data.Dataset):
+    """`act` runs in the worker before each batch is handed over."""
+
+    index = SimpleNamespace(keys=["u"], unit=lambda unit: (0,), spec=lambda utt: "u.wav")
+
+    def __init__(self, act):
+        self.act = act
+
+    def __len__(self):
+        return 1000
+
+    def __getitem__(self, i):
+        self.act(i)
+        return {"x": torch.zeros(50000)}
+
+
+def limit(kind, value):
+    resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
+
+
+def no_descriptors(i):
+    limit(resource.RLIMIT_NOFILE, len(os.listdir("/proc/self/fd")) - 1)
+
+
+def no_room(i):
+    limit(resource.RLIMIT_FSIZE, 1000)
+
+
+def cannot_open(i):
+    raise MachineError("x.wav cannot be opened (Too many open files): raise their number.")
+
+
+def bad_noise(i):
+    raise InputError("n.wav is truncated; copy it again.")
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    kept = {kind: resource.getrlimit(kind) for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE)}
+    torchs = signal.getsignal(signal.SIGCHLD)
+    yield
+    for kind, values in kept.items():
+        resource.setrlimit(kind, values)
+    signal.signal(signal.SIGCHLD, torchs)
+
+
+@pytest.mark.parametrize(("act", "kind", "said"), [
+    (no_descriptors, MachineError, "^data workers: too few file descriptors; raise their number"),
+    (no_room, MachineError, r"^/dev/shm is full, .*train with --set data\.workers=0"),
+    (cannot_open, MachineError, r"^x.wav cannot be opened \(Too many open files\): raise their number\.$"),
+    (bad_noise, InputError, r"^n.wav is truncated; copy it again\.$"),
+])
+def test_what_a_worker_lacks_is_told(act, kind, said):
+    with pytest.raises(kind, match=said):
+        next(make_loader(Batches(act), 0, 100, workers=1, pin=False, timeout=60))
+
+
+def test_too_few_descriptors_of_the_program_itself_are_told():
+    """Each batch that it holds is one more."""
+    batches = make_loader(Batches(lambda i: None), 0, 100, workers=1, pin=False, timeout=60)
+    held = [next(batches)]
+    limit(resource.RLIMIT_NOFILE, len(os.listdir("/proc/self/fd")) + 5)
+    with pytest.raises(MachineError, match="too few file descriptors"):
+        for batch in batches:
+            held.append(batch)
