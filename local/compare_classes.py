@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, count, entry
 from sslspk.io import predictions, table
 from sslspk.io.files import read_object
 from sslspk.metrics import classification
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("b", type=Path, metavar="B")
     parser.add_argument("--utt2spk", metavar="FILE", help="utterance -> speaker; needed where utterances decide, "
                                                           "if an id's part before the first hyphen is not the speaker")
-    parser.add_argument("--bootstrap", type=int, default=10000, metavar="N", help="replicates (default: %(default)s)")
+    parser.add_argument("--bootstrap", type=count, default=10000, metavar="N", help="replicates (default: %(default)s)")
     args = parser.parse_args()
     one, other = (recall(folder, args.utt2spk, args.bootstrap) for folder in (args.a, args.b))
     if one.items != other.items:

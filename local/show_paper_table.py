@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from sslspk.config import read_yaml
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, entry, whole
 from sslspk.io import results
 from sslspk.io.files import atomic_write
 
@@ -23,7 +23,7 @@ INTRO = ("Made by local/show_paper_table.py from the result files; do not edit. 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("exps", type=Path, nargs="?", metavar="EXPS", help="folder whose */scores_*/result_*.json are collected")
-    parser.add_argument("--table", type=int, required=True, help="number of the table")
+    parser.add_argument("--table", type=whole, required=True, help="number of the table")
     parser.add_argument("--paper", type=Path, required=True, help="YAML file of published figures")
     parser.add_argument("--encoder", default="", help="ours are the systems NAME_ENCODER instead of the paper's, e.g. tdnn or short")
     parser.add_argument("--systems", choices=("true", "false"), default="false", help="only print the names of the table's systems")

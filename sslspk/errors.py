@@ -1,6 +1,9 @@
 """The one way in which a program of this toolkit refuses bad input: one sentence on stderr and a non-zero exit."""
+import argparse
 import errno
+import math
 import os
+import re
 import reprlib
 import select
 import signal
@@ -11,6 +14,7 @@ from typing import NoReturn
 
 from sslspk.launch import threads
 
+MESSAGE = 400   # most characters of a sentence, of which a path may be half
 SPEECHLESS = os.EX_IOERR   # exit status (74) of a program whose disk is so full that its error cannot be written either
 SPACE = "free some space or choose another place, then run the same command again"
 RIGHTS = "ask its owner for that right (chmod), or choose another place"
@@ -66,6 +70,37 @@ def shown(value: object, limit: int = 80) -> str:
     return text if len(text) <= limit else text[:limit - 3] + "..."
 
 
+def whole(text: str) -> int:
+    """A whole number of the command line, as argparse's `type`: decimal digits, nine at most."""
+    if not re.fullmatch(r"[-+]?[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"a whole number is needed, not {shown(text)}")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """One from 0 on."""
+    if whole(text) < 0:
+        raise argparse.ArgumentTypeError(f"a whole number from 0 on is needed, not {shown(text)}")
+    return int(text)
+
+
+def real(text: str) -> float:
+    """A finite number of the command line, as argparse's `type`."""
+    if not (re.fullmatch(r"[-+0-9.eE]{1,40}", text) and re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", text)
+            and math.isfinite(float(text))):
+        raise argparse.ArgumentTypeError(f"a number is needed, not {shown(text)}")
+    return float(text)
+
+
+def sentence(err: Exception) -> str:
+    """The message of an error as it is printed: one line of bounded length, whatever of the input it quotes."""
+    text = str(err)
+    text = text if len(text) <= 4 * MESSAGE else text[:2 * MESSAGE] + text[-2 * MESSAGE:]
+    text = "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)
+    text = re.sub(rf"\S{{{MESSAGE // 2},}}", lambda word: word[0][:60] + "..." + word[0][-20:], text)
+    return text if len(text) <= MESSAGE else text[:MESSAGE * 2 // 3] + " ... " + text[-MESSAGE // 4:]
+
+
 def entry(main: Callable[[], int | None], leave: Callable[[int], NoReturn] = sys.exit) -> None:
     """Run a program's `main` and `leave` with its status. Bad input, and what the machine refuses, end in one sentence, not in a
     traceback. A RecursionError is a fault of the program: every reader of outside data refuses what is nested too deeply."""
@@ -79,12 +114,12 @@ def entry(main: Callable[[], int | None], leave: Callable[[int], NoReturn] = sys
     except BrokenPipeError as err:
         status = CLOSED if _stdout_is_closed() else _tell(f"{name}: error: {of_machine(err)}")
     except (InputError, MachineError) as err:
-        status = _tell(f"{name}: error: {err}")
+        status = _tell(f"{name}: error: {sentence(err)}")
     except (OSError, MemoryError, RuntimeError) as err:
-        sentence = of_machine(err)
-        if sentence is None:
+        said = of_machine(err)
+        if said is None:
             raise
-        status = _tell(f"{name}: error: {sentence}")
+        status = _tell(f"{name}: error: {said}")
     except KeyboardInterrupt:
         status = 130
     leave(status)

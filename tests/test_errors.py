@@ -1,14 +1,6 @@
 """How a program tells what stopped it."""
+import argparse
 import errno
-import os
-import subprocess
-import sys
-import threading
-
-import pytest
-from recipe_copy import ROOT
-
-from sslspk.errors import CLOSED, InputError, MachineError, entry, shown
 
 THREADS = """
 import threading
@@ -120,3 +112,35 @@ def test_an_output_that_takes_no_more_is_told_or_needs_no_words(words, status, s
     done = subprocess.run(["bash", "-c", f"'{sys.executable}' -c \"$1\" {words}; exit ${{PIPESTATUS[0]}}", "-", program], text=True,
                           capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == status and done.stderr.count("\n") == bool(said) and said in done.stderr
+
+
+@pytest.mark.parametrize("quoted", ["A" * 10**6, "a b " * 10**5, "two\nlines", "\x1b[31m", "\udcff", "/a/path" * 50])
+def test_a_printed_sentence_is_one_line_of_bounded_length_whatever_it_quotes(quoted):
+    text = sentence(InputError(f"x.yaml:3: {quoted} is no number; correct it."))
+    assert len(text) <= 400 and text.isprintable() and text.startswith("x.yaml:3: ") and text.endswith("correct it.")
+
+
+def test_a_short_sentence_is_printed_as_it_is():
+    said = "data/\u00fc.scp:3: 'a b' is no number; correct it."
+    assert sentence(InputError(said)) == said
+
+
+@pytest.mark.parametrize("text", ["", "x", "1_0", "\u0663", "\u00b2", "1.5", "9" * 5000, "A" * 5000, "0x10", " 1", "1\n"])
+@pytest.mark.parametrize("kind", [whole, count])
+def test_what_is_no_whole_number_is_refused_shortly(kind, text):
+    with pytest.raises(argparse.ArgumentTypeError) as raised:
+        kind(text)
+    assert len(str(raised.value)) <= 160
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "1e999", "1_0", "1,5", "A" * 5000, "", "."])
+def test_what_is_no_finite_number_is_refused_shortly(text):
+    with pytest.raises(argparse.ArgumentTypeError) as raised:
+        real(text)
+    assert len(str(raised.value)) <= 160
+
+
+def test_numbers_of_the_command_line():
+    assert (whole("-1"), count("007"), real("-1.5e-3"), real(".5")) == (-1, 7, -0.0015, 0.5)
+    with pytest.raises(argparse.ArgumentTypeError, match="from 0 on"):
+        count("-1")

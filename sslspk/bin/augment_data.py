@@ -2,7 +2,7 @@
 import argparse
 import hashlib
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, count, entry, whole
 
 RATE = 16000
 LEFT_OUT = ("feats.scp", "cmvn.scp", "utt2num_frames", "wav.scp", "spk2utt")   # features are made again, the rest is made here
@@ -16,7 +16,7 @@ def options() -> argparse.ArgumentParser:
     copy = actions.add_parser("copy", help="augment the utterances of DIR into one archive")
     copy.add_argument("--conf", help="YAML file with the keys of `augment` (see conf/augment.yaml)")
     copy.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key; may be repeated")
-    copy.add_argument("--seed", type=int, default=0, help="another seed gives other noises (default: 0)")
+    copy.add_argument("--seed", type=count, default=0, help="another seed gives other noises (default: 0)")
     copy.add_argument("dir", metavar="DIR")
     copy.add_argument("lists", metavar="AUGDIR", help="what steps/make_augment_lists.sh wrote")
     copy.add_argument("ark", metavar="ARK")
@@ -26,7 +26,7 @@ def options() -> argparse.ArgumentParser:
     merge.add_argument("out", metavar="OUT")
     merge.add_argument("scps", metavar="SCP", nargs="+")
     for sub in (copy, merge):
-        sub.add_argument("--copies", type=int, choices=range(1, 10), default=1, metavar="N",
+        sub.add_argument("--copies", type=whole, choices=range(1, 10), default=1, metavar="N",
                          help="noisy copies of each utterance, 1 to 9 (default: 1)")
     return parser
 

@@ -7,7 +7,7 @@ where there is no audio.
 import argparse
 from pathlib import Path
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, entry, real, whole
 
 
 def main() -> int:
@@ -15,10 +15,10 @@ def main() -> int:
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("model", type=Path, metavar="MODEL", help="final.pt of a supervised training")
     parser.add_argument("out", type=Path, metavar="OUT_DIR")
-    parser.add_argument("--seconds", type=float, default=0.0, help="cut utterances into equal pieces, none longer; 0: whole (default)")
+    parser.add_argument("--seconds", type=real, default=0.0, help="cut utterances into equal pieces, none longer; 0: whole (default)")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
                         help="run the entries of wav.scp that are commands (default: false)")
-    parser.add_argument("--gpu", type=int, default=-1, help="GPU number, -1: CPU")
+    parser.add_argument("--gpu", type=whole, default=-1, help="GPU number, -1: CPU")
     args = parser.parse_args()
     if args.seconds < 0:
         raise InputError(f"--seconds {args.seconds:g}: a length is meant, or 0 for whole utterances.")

@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, entry, real, whole
 
 if TYPE_CHECKING:
     from sslspk.backend.config_cluster import ClusterConfig
@@ -22,8 +22,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. clusters=100 (repeatable)")
     parser.add_argument("--truth", metavar="UTT2SPK", help="true speakers, for OUT/report.json alone")
     parser.add_argument("--model", metavar="DIR", help="plda_ahc: PLDA by steps/train_backend.sh, instead of one trained on the clusters")
-    parser.add_argument("--max-gb", type=float, metavar="GB", help="10^9 bytes that the distances may take (default: what is free)")
-    parser.add_argument("--gpu", type=int, default=-1, help="GPU number for k-means, -1: CPU")
+    parser.add_argument("--max-gb", type=real, metavar="GB", help="10^9 bytes that the distances may take (default: what is free)")
+    parser.add_argument("--gpu", type=whole, default=-1, help="GPU number for k-means, -1: CPU")
     parser.add_argument("emb", metavar="EMB_DIR")
     parser.add_argument("out", metavar="OUT")
     args = parser.parse_args()

@@ -7,7 +7,7 @@ or DATA/feats.scp where there is no audio.
 import argparse
 from pathlib import Path
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, entry, whole
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--layer", help="a layer inside the encoder, averaged over time, in place of its embedding; e.g. pooling, blocks.1")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
                         help="run the entries of wav.scp that are commands (default: false)")
-    parser.add_argument("--gpu", type=int, default=-1, help="GPU number, -1: CPU")
+    parser.add_argument("--gpu", type=whole, default=-1, help="GPU number, -1: CPU")
     args = parser.parse_args()
 
     import torch

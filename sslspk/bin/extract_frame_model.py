@@ -9,7 +9,7 @@ provenance.json beside OUT.scp says where the embeddings come from.
 import argparse
 from pathlib import Path
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, count, entry, whole
 
 
 def main() -> int:
@@ -22,12 +22,12 @@ def main() -> int:
     parser.add_argument("--layer", default="mean", help="a transformer layer, from 1 on, or mean: the mean of all layers (default)")
     parser.add_argument("--pooling", choices=("mean", "meanstd"), default="mean",
                         help="over time: the mean (default), or mean and standard deviation")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights where CHECKPOINT is random (default: 0)")
+    parser.add_argument("--seed", type=count, default=0, help="of the weights where CHECKPOINT is random (default: 0)")
     parser.add_argument("--normalise", choices=("auto", "true", "false"), default="auto",
                         help="waveforms to mean 0 and variance 1; auto (default): as the published weights of ARCH want it")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
                         help="run the entries of wav.scp that are commands (default: false)")
-    parser.add_argument("--gpu", type=int, default=-1, help="GPU number, -1: CPU")
+    parser.add_argument("--gpu", type=whole, default=-1, help="GPU number, -1: CPU")
     args = parser.parse_args()
 
     import torch

@@ -2,7 +2,7 @@
 import argparse
 from pathlib import Path
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, count, entry, real, whole
 
 SOURCES = {"noise": "musan_noise", "music": "musan_music", "speech": "musan_speech", "babble": "musan_speech",
            "rir_small": "rirs_small", "rir_medium": "rirs_medium", "rir_large": "rirs_large", "rir_real": "rirs_real"}
@@ -19,15 +19,15 @@ def options() -> argparse.ArgumentParser:
                                                  "directories OUT/KIND.")
     actions = parser.add_subparsers(dest="action", required=True, metavar="pack|merge")
     pack = actions.add_parser("pack", help="write this job's part of every kind")
-    pack.add_argument("--job", type=int, default=1, help="which part, from 1 (default: 1)")
-    pack.add_argument("--jobs", type=int, default=1, help="into how many parts the work is cut (default: 1)")
-    pack.add_argument("--rate", type=int, default=16000, help="samples per second; others are resampled (default: 16000)")
-    pack.add_argument("--rir-seconds", type=float, default=1.0, help="impulse responses are cut after this (default: 1.0)")
-    pack.add_argument("--num-babble", type=int, default=0, help="babbles to make; 0: as many as there is speech (default: 0)")
-    pack.add_argument("--babble-seconds", type=float, default=20.0, help="length of a babble (default: 20)")
-    pack.add_argument("--seed", type=int, default=0, help="for the babble (default: 0)")
+    pack.add_argument("--job", type=whole, default=1, help="which part, from 1 (default: 1)")
+    pack.add_argument("--jobs", type=whole, default=1, help="into how many parts the work is cut (default: 1)")
+    pack.add_argument("--rate", type=whole, default=16000, help="samples per second; others are resampled (default: 16000)")
+    pack.add_argument("--rir-seconds", type=real, default=1.0, help="impulse responses are cut after this (default: 1.0)")
+    pack.add_argument("--num-babble", type=whole, default=0, help="babbles to make; 0: as many as there is speech (default: 0)")
+    pack.add_argument("--babble-seconds", type=real, default=20.0, help="length of a babble (default: 20)")
+    pack.add_argument("--seed", type=count, default=0, help="for the babble (default: 0)")
     merge = actions.add_parser("merge", help="join the parts of all jobs, and count")
-    merge.add_argument("--jobs", type=int, default=1, help="number of parts (default: 1)")
+    merge.add_argument("--jobs", type=whole, default=1, help="number of parts (default: 1)")
     for sub in (pack, merge):
         sub.add_argument("data_root", metavar="DATA_ROOT")
         sub.add_argument("out", metavar="OUT")

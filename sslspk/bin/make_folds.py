@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, count, entry, real, whole
 
 PARTS = ("train", "valid", "test")
 
@@ -32,13 +32,13 @@ def options() -> argparse.ArgumentParser:
         usage="make_folds.sh [--by TABLE] [--num-folds N] [--labels TABLE] [--valid-share X] [--seed S] DATA OUT")
     parser.add_argument("--by", default="utt2spk", metavar="TABLE", help="what is held out: each value of utt2spk (default), utt2session, "
                                                                          "... in turn, in the order of their names")
-    parser.add_argument("--num-folds", type=int, metavar="N", help="deal the values into N folds instead: stratified by the label that is "
+    parser.add_argument("--num-folds", type=whole, metavar="N", help="deal the values into N folds: stratified by the label that is "
                                                                    "most frequent in each, of nearly equal size, at random (see --seed)")
     parser.add_argument("--labels", metavar="TABLE", help="classes (utt2emotion); each has to occur in every training part")
-    parser.add_argument("--valid-share", type=float, default=0.0, metavar="X",
+    parser.add_argument("--valid-share", type=real, default=0.0, metavar="X",
                         help="share of the training speakers that become the valid part (default 0: none), stratified where every speaker "
                              "has one label")
-    parser.add_argument("--seed", type=int, default=777, help="of --num-folds and --valid-share (default: %(default)s)")
+    parser.add_argument("--seed", type=count, default=777, help="of --num-folds and --valid-share (default: %(default)s)")
     parser.add_argument("data", metavar="DATA")
     parser.add_argument("out", metavar="OUT")
     return parser

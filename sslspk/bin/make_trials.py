@@ -6,13 +6,13 @@ each kind is drawn at random from all its pairs, no pair twice, no utterance wit
 """
 import argparse
 
-from sslspk.errors import entry
+from sslspk.errors import count, entry, whole
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num-trials", type=_count, default=20_000, metavar="N", help="how many, half of them targets (default 20000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default 0)")
+    parser.add_argument("--seed", type=count, default=0, help="of the drawing (default 0)")
     parser.add_argument("--utt2session", metavar="FILE", help="leave out target pairs of one recording session")
     parser.add_argument("utt2spk", metavar="UTT2SPK")
     parser.add_argument("out", metavar="OUT")
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 2:
+    if whole(text) < 2:
         raise argparse.ArgumentTypeError(f"a whole number from 2 on is needed, not '{text}'")
     return int(text)
 

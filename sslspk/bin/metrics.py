@@ -8,7 +8,7 @@ The speaker of an id is what --utt2spk says, else what stands before its first h
 import argparse
 import json
 
-from sslspk.errors import entry
+from sslspk.errors import InputError, count, entry
 
 
 def main() -> None:
@@ -33,15 +33,9 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
     """The options that this program shares with sslspk.bin.score."""
     parser.add_argument("--utt2spk", metavar="FILE", help="who speaks in each utterance, for the bootstrap")
     parser.add_argument("--spk2gender", metavar="FILE", help="adds the figures of the trials within one gender")
-    parser.add_argument("--bootstrap", type=_count, metavar="N",
+    parser.add_argument("--bootstrap", type=count, metavar="N",
                         help="replicates of the bootstrap over speakers (default 200; 0: no interval)")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"a whole number from 0 on is needed, not '{text}'")
-    return int(text)
+    parser.add_argument("--seed", type=count, default=0, help="of the bootstrap (default 0)")
 
 
 def measure(args: argparse.Namespace, trials=None, scores=None) -> tuple[dict, tuple]:
@@ -55,9 +49,11 @@ def measure(args: argparse.Namespace, trials=None, scores=None) -> tuple[dict, t
         scores = score_file.align(trials, score_file.read(args.scores), args.scores, args.trials)
     figures = {"trials": args.trials, "trials_md5": files.md5(args.trials), "p_target": list(report.P_TARGETS),
                "notes": trial_list.remarks(trials)}
-    figures |= report.report(trials, scores, utt2spk=args.utt2spk and table.read(args.utt2spk),
-                             spk2gender=args.spk2gender and table.read(args.spk2gender),
-                             replicates=args.bootstrap, seed=args.seed)
+    tables = {"utt2spk": args.utt2spk and table.read(args.utt2spk), "spk2gender": args.spk2gender and table.read(args.spk2gender)}
+    try:
+        figures |= report.report(trials, scores, **tables, replicates=args.bootstrap, seed=args.seed)
+    except InputError as err:
+        raise InputError(f"{args.trials}: {err}") from None
     return figures, (scores, trials.target)
 
 

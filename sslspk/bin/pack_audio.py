@@ -3,7 +3,7 @@ import argparse
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, entry, whole
 from sslspk.io import channel
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def options() -> argparse.ArgumentParser:
                                      "changed).")
     parser.add_argument("--format", choices=("pcm", "flac"), default="pcm",
                         help="pcm: any crop is one read; flac: half the space, decoded at each read (default: pcm)")
-    parser.add_argument("--rate", type=int, default=16000, help="samples per second in the archive (default: 16000)")
+    parser.add_argument("--rate", type=whole, default=16000, help="samples per second in the archive (default: 16000)")
     parser.add_argument("--vad", choices=("true", "false"), default="false",
                         help="cut the frames out that DIR/vad.scp marks as unvoiced (default: false)")
     parser.add_argument("--channel", type=channel.parse, default=channel.FIRST, metavar="N|mix", help=channel.HELP)

@@ -7,7 +7,7 @@ The legend is in the order given. --out may end in .png, .svg or .pdf.
 import argparse
 import os
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, entry, real
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; yellow is too faint for a line.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--trials", required=True, metavar="FILE", help="the list that all systems scored")
     parser.add_argument("--out", required=True, metavar="FILE", help="the picture: .png, .svg or .pdf")
     parser.add_argument("--title", help="above the plot (default: the list's file name)")
-    parser.add_argument("--p-target", type=float, default=0.05, metavar="P", help="prior of minDCF (default 0.05)")
+    parser.add_argument("--p-target", type=real, default=0.05, metavar="P", help="prior of minDCF (default 0.05)")
     parser.add_argument("systems", nargs="+", metavar="NAME=SCORES", help="what the legend says = score file or its directory")
     args = parser.parse_args()
     plot(args.trials, args.out, system_paths(args.systems, f"scores_{list_name(args.trials)}"), args.title, args.p_target)

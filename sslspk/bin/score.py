@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sslspk.backend import NAMES, build
 from sslspk.bin.metrics import add_measuring, measure, save_json
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, entry, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cohort-utt2spk", metavar="FILE", help="the cohort is the means of these speakers or clusters")
     parser.add_argument("--cohort-label-kind", choices=("pseudo", "speaker"), default="speaker",
                         help="what --cohort-utt2spk holds, for the result (default speaker)")
-    parser.add_argument("--top-n", type=int, default=300, metavar="N", help="as: the highest cohort scores of each side (default 300)")
+    parser.add_argument("--top-n", type=whole, default=300, metavar="N", help="as: the highest cohort scores of each side (default 300)")
     parser.add_argument("--provenance", metavar="JSON_FILE", help="an object whose keys go to the result")
     add_measuring(parser)
     parser.add_argument("trials", metavar="TRIALS", help='"enrol test target|nontarget" or "1|0 enrol test" lines')

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 
 from sslspk.bin.metrics import save_json
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, count, entry, shown
 
 
 def main() -> None:
@@ -21,9 +21,9 @@ def main() -> None:
     parser.add_argument("--groups", metavar="TABLE", help="utterance -> what its segments belong to (a recording, a subject)")
     parser.add_argument("--utt2spk", metavar="TABLE", help="who speaks, for the interval (default: the groups where they are pooled, else "
                         "what stands before the first hyphen of an id)")
-    parser.add_argument("--bootstrap", type=int, default=1000, metavar="N",
+    parser.add_argument("--bootstrap", type=count, default=1000, metavar="N",
                         help="replicates of the bootstrap over speakers (default 1000; 0: no interval)")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
+    parser.add_argument("--seed", type=count, default=0, help="of the bootstrap (default 0)")
     parser.add_argument("predictions", nargs="+", metavar="PREDICTIONS")
     parser.add_argument("out", metavar="OUT")
     args = parser.parse_args()
@@ -76,7 +76,9 @@ def read_predictions(paths: list[str]) -> list:
             raise InputError(f"{paths[0]} and {path} do not name the same classes, {odd} is in one of them only; train all folds with the "
                              "same classes.")
     _refuse_twice(paths, [fold.utts for fold in found], "utterance")
-    return [fold._replace(columns=first, values=fold.values[:, [fold.columns.index(name) for name in first]]) for fold in found]
+    places = [{name: place for place, name in enumerate(fold.columns)} for fold in found]
+    return [fold._replace(columns=first, values=fold.values[:, [place[name] for name in first]])
+            for fold, place in zip(found, places, strict=True)]
 
 
 def _refuse_twice(paths: list[str], names: list[list[str]], what: str) -> None:
@@ -118,8 +120,8 @@ def class_numbers(labels: Mapping[str, str], names: list[str], path: str) -> dic
     number = {name: i for i, name in enumerate(names)}
     for utt, label in labels.items():
         if label not in number:
-            raise InputError(f"the label {label} of {utt} is none of the classes of {path} ({', '.join(names)}); leave such utterances "
-                             "out, or train with this class.")
+            known = shown(names, 60)
+            raise InputError(f"the label {shown(label, 30)} of {shown(utt, 30)} is none of the classes of {path}, {known}; leave it out.")
     return {utt: number[label] for utt, label in labels.items()}
 
 

@@ -1,7 +1,7 @@
 """Splits a Kaldi data directory for parallel jobs."""
 import argparse
 
-from sslspk.errors import entry
+from sslspk.errors import entry, whole
 
 
 def main() -> None:
@@ -11,7 +11,7 @@ def main() -> None:
                                                  "pieces are sorted. The pieces hold the tables of DIR (with `segments`, the recordings "
                                                  "that they need); other files, such as trial lists, stay in DIR.")
     parser.add_argument("dir", metavar="DIR")
-    parser.add_argument("n", metavar="N", type=int, help="number of pieces")
+    parser.add_argument("n", metavar="N", type=whole, help="number of pieces")
     args = parser.parse_args()
     from sslspk.io import derive
     derive.split(args.dir, args.n)

@@ -3,7 +3,7 @@ import argparse
 import os
 import random
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, count, entry, real, whole
 
 
 def options() -> argparse.ArgumentParser:
@@ -18,13 +18,13 @@ def options() -> argparse.ArgumentParser:
     which.add_argument("--speakers", action="store_true", help="whole speakers in random order (see --seed) until they "
                                                                "have N utterances or more")
     which.add_argument("--per-spk", action="store_true", help="N utterances of each speaker, or all that it has")
-    which.add_argument("--num-speakers", type=int, metavar="N", help="N whole speakers at random (see --seed); a larger N with "
+    which.add_argument("--num-speakers", type=whole, metavar="N", help="N whole speakers at random (see --seed); a larger N with "
                                                                      "the same seed holds all of a smaller one")
-    which.add_argument("--hours", type=float, metavar="H", help="random utterances (see --seed) until they last H hours, by utt2dur "
+    which.add_argument("--hours", type=real, metavar="H", help="random utterances (see --seed) until they last H hours, by utt2dur "
                                                                 "or utt2num_samples; a larger H holds all of a smaller one")
     which.add_argument("--utt-list", metavar="FILE", help="the utterances that begin the lines of FILE")
     which.add_argument("--spk-list", metavar="FILE", help="the speakers that begin the lines of FILE")
-    parser.add_argument("--seed", type=int, default=777, help="of --speakers, --num-speakers and --hours (default: %(default)s)")
+    parser.add_argument("--seed", type=count, default=777, help="of --speakers, --num-speakers and --hours (default: %(default)s)")
     parser.add_argument("args", nargs="+", metavar="DIR [N] OUT", help="source, number, destination")
     return parser
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from sslspk.errors import entry
+from sslspk.errors import entry, real, whole
 
 AGAIN = 3   # exit status
 
@@ -23,11 +23,11 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--init-from", metavar="MODEL", help="final.pt whose encoder the training starts from")
     parser.add_argument("--finished", action="store_true",
                         help=f"train nothing: exit 0 where EXP/final.pt is this run's, {AGAIN} where it is missing or damaged")
-    parser.add_argument("--ngpu", type=int, default=0, help="GPUs that this machine must have (default: what there is is used)")
-    parser.add_argument("--ranks", type=int, help="processes on this machine, one per GPU (default: as many as --ngpu, at least 1)")
-    parser.add_argument("--nodes", type=int, default=1, help="machines, each with that many processes (default %(default)s)")
-    parser.add_argument("--node", type=int, default=1, help="which of them this is, from 1 on")
-    parser.add_argument("--wait", type=float, default=60.0, help="minutes that nodes wait for each other (default %(default)s)")
+    parser.add_argument("--ngpu", type=whole, default=0, help="GPUs that this machine must have (default: what there is is used)")
+    parser.add_argument("--ranks", type=whole, help="processes on this machine, one per GPU (default: as many as --ngpu, at least 1)")
+    parser.add_argument("--nodes", type=whole, default=1, help="machines, each with that many processes (default %(default)s)")
+    parser.add_argument("--node", type=whole, default=1, help="which of them this is, from 1 on")
+    parser.add_argument("--wait", type=real, default=60.0, help="minutes that nodes wait for each other (default %(default)s)")
     return parser
 
 

@@ -8,7 +8,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from sslspk.errors import entry
+from sslspk.errors import entry, real
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--p-target", type=float, default=0.05, metavar="P", help="prior of a target in the application (default 0.05)")
+    parser.add_argument("--p-target", type=real, default=0.05, metavar="P", help="prior of a target in the application (default 0.05)")
     parser.add_argument("--label-kind", choices=("pseudo", "speaker"), default="speaker",
                         help="what the labels of TRIALS are, for the results (default speaker)")
     add_quality(parser)

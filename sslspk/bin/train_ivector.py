@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from sslspk.bin.train_ubm import add_common, show
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, entry, whole
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         add_common(sub)
         sub.add_argument("data", type=Path, metavar="DATA")
     stats.add_argument("part", type=Path, metavar="PART")
-    em.add_argument("--jobs", type=int, required=True, metavar="N")
+    em.add_argument("--jobs", type=whole, required=True, metavar="N")
     for sub in (stats, em):
         sub.add_argument("ubm", type=Path, metavar="UBM_DIR")
         sub.add_argument("prefix", metavar="PREFIX")

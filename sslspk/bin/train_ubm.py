@@ -6,7 +6,7 @@ each iteration, and UBM_DIR/final.npz at the end. Started again after any interr
 import argparse
 from pathlib import Path
 
-from sslspk.errors import entry
+from sslspk.errors import entry, whole
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """The options of the programs that train."""
     parser.add_argument("--conf", help="YAML of the system (see conf/ivector_mfcc.yaml); default: its own 2048 Gaussians, 400 dimensions")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. num_gaussians=64 (repeatable)")
-    parser.add_argument("--nj", type=int, default=1, metavar="N", help="threads; the result does not depend on them (default 1)")
+    parser.add_argument("--nj", type=whole, default=1, metavar="N", help="threads; the result does not depend on them (default 1)")
 
 
 def show(iterations) -> None:

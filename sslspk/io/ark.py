@@ -16,6 +16,7 @@ from sslspk.errors import InputError, named
 from sslspk.io import files, table
 
 HEAD_BYTES = 32
+MOST_BYTES = 1 << 30   # of one entry: nine hours of 80 features
 AUTOMATIC = 1  # Kaldi's --compress=true: speech-feature format, or two bytes for 8 rows and fewer
 ROW_SLACK = 3  # rows by which a range may go beyond the matrix, as in Kaldi: times of segments are rounded
 BOUNDS = re.compile("([0-9]{1,10}):([0-9]{1,10})")
@@ -180,6 +181,8 @@ def _head(archive: files.SharedFile, offset: int, spec: str) -> _Head:
         raise _no_matrix(spec)
     if rows < 0 or cols < 0 or (rows and not cols):
         raise _no_matrix(spec)
+    if length > MOST_BYTES:
+        raise InputError(f"{spec} says it holds {length / 1e9:.3g} GB, more than any utterance; run the step that wrote it again.")
     held = archive.size() - offset - start - used
     if held < length:
         raise InputError(f"{spec} is truncated ({max(held, 0)} of {length} bytes); run the step that wrote it again.")

@@ -3,26 +3,31 @@ import os
 
 import numpy as np
 
-from sslspk.errors import InputError
+from sslspk.errors import InputError, shown
 from sslspk.io import table
 
 NEWLINE = 10
 LINE_BYTES = 64 << 10   # of two ids and a number, many times over
+COLUMN_BYTES = 128 << 20   # four times as much when it is text
 IN_FIELD = np.ones(256, bool)
 IN_FIELD[list(b" \t\n")] = False
 
 
-def read(path: str | os.PathLike, form: str, widths: tuple[int, ...] = (3,)) -> tuple[np.ndarray, ...]:
+def read(path: str | os.PathLike, form: str, widths: tuple[int, ...] = (3,), ended: bool = False) -> tuple[np.ndarray, ...]:
     """The columns as bytes arrays (N,). `form` describes a good line for the message about a bad one.
 
     widths: how many columns there may be; the first line says how many of them there are.
+    ended: the last line must end, since a number that was cut short is a number too.
     A byte order mark, blanks at line ends, CRLF and blank lines at the end of the file are let pass.
     Raises InputError naming file and line for a line that has another number of fields or a control character, or an empty file.
     """
     path = os.fspath(path)
-    data = table.content(path, "make the file again", LINE_BYTES).rstrip()
+    given = table.content(path, "make the file again", LINE_BYTES)
+    data = given.rstrip()
     if not data:
         raise InputError(f"{path} is empty; it must hold lines of the form \"{form}\".")
+    if ended and not given.endswith(b"\n"):
+        raise InputError(f"{path}: the last line does not end, so the file may have been cut short; make it again, or end that line.")
     counts = _fields_per_line(data)
     width = int(counts[0]) if counts[0] in widths else widths[0]
     if (counts != width).any():
@@ -30,7 +35,17 @@ def read(path: str | os.PathLike, form: str, widths: tuple[int, ...] = (3,)) -> 
         found = f"{counts[line]} fields" if counts[line] else "a blank line"
         raise InputError(f"{path}:{line + 1}: {found} where the form is \"{form}\"; correct the line.")
     fields = data.split()
+    _bounded(path, fields, width)
     return tuple(np.array(fields[i::width]) for i in range(width))
+
+
+def _bounded(path: str, fields: list[bytes], width: int) -> None:
+    """Raises InputError naming the longest field where a column of such would not fit into memory."""
+    longest = max(fields, key=len)
+    if len(longest) > 256 and len(longest) * len(fields) // width > COLUMN_BYTES:
+        line = fields.index(longest) // width + 1
+        raise InputError(f"{path}:{line}: {shown(longest.decode('utf-8', 'replace'), 30)} has {len(longest)} letters, too many for one of "
+                         f"{len(fields) // width} lines; shorten it.")
 
 
 def to_text(column: np.ndarray, path: str | os.PathLike) -> np.ndarray:

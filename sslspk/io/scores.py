@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sslspk.errors import InputError
+from sslspk.errors import InputError, shown
 from sslspk.io import columns, files
 from sslspk.io.trials import Trials
 
@@ -22,15 +22,17 @@ class Scores(NamedTuple):
 
 def read(path: str | os.PathLike) -> Scores:
     """Read a score file. Raises InputError naming file and line for a bad line, a NaN or an infinite score."""
-    enrol, test, text = columns.read(path, FORM)
+    enrol, test, text = columns.read(path, FORM, ended=True)
     try:
         score = text.astype(np.float64)
+        if np.char.find(text, b"_").max() >= 0:   # a digit group of Python's
+            raise ValueError
     except ValueError:
         score = np.array([_number(field) for field in text.tolist()])
     bad = np.flatnonzero(~np.isfinite(score))
     if len(bad):
-        found = text[bad[0]].decode("utf-8", "replace")
-        raise InputError(f"{os.fspath(path)}:{bad[0] + 1}: the score is {found!r}, not a finite number; "
+        found = shown(text[bad[0]].decode("utf-8", "replace"))
+        raise InputError(f"{os.fspath(path)}:{bad[0] + 1}: the score is {found}, not a finite number; "
                          "score this pair again.")
     return Scores(columns.to_text(enrol, path), columns.to_text(test, path), score)
 
@@ -103,7 +105,7 @@ def _matched(trials: Trials, scores: Scores, path: str, listed: str) -> np.ndarr
 
 def _number(field: bytes) -> float:
     try:
-        return float(field)
+        return float("nan" if b"_" in field else field)
     except ValueError:
         return float("nan")
 

@@ -56,7 +56,7 @@ def parse(text: str | bytes, path: str) -> Conf:
         except ValueError as err:
             what = "not UTF-8" if isinstance(err, UnicodeDecodeError) else err
             raise InputError(f"{path}:{number}: {what} in {shown(line.decode('utf-8', 'backslashreplace'), 40)}; write 'command WORDS', "
-                             "'option NAME=VALUE WORDS', 'option NAME=* WORDS $0' or 'default NAME=VALUE'.") from None
+                             "'option NAME=* WORDS $0' or 'default NAME=VALUE'.") from None
     if not conf.command:
         raise InputError(f"{path}: no line 'command PROGRAM...' says how a job is submitted; add one.")
     return conf
@@ -99,8 +99,8 @@ def expand(conf: Conf, options: Mapping[str, str]) -> list[str]:
         described = conf.options.get(name)
         option = f"--{name.replace('_', '-')}"
         if described is None:
-            raise InputError(f"{conf.path} does not describe the option {option}; add a line "
-                             f"'option {name}=* WORDS with $0' to it, or leave the option out.")
+            raise InputError(f"{conf.path} does not describe the option {option[:30]}; add a line 'option {name[:28]}=* WORDS with $0' to "
+                             "it, or leave the option out.")
         if value not in described and "*" not in described:
             raise InputError(f"{conf.path} describes {option} only for the values {', '.join(list(described)[:5])}, not for "
                              f"{shown(value, 40)}; add a line 'option {name}=* WORDS with $0' to it, or give one of these.")

@@ -14,12 +14,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sslspk.errors import SPEECHLESS, InputError
+from sslspk.errors import SPEECHLESS, InputError, shown
 
 TAIL = 20  # lines of the first failing log that are shown
 NAMED = 10  # failed jobs that are named one by one
 REQUEUE = 99  # a job's way to say "saved, start me again": Grid Engine's, and passed on when no job failed otherwise
 BARE = ("-V", "-cwd", "-notify")  # options of batch systems that take no value
+DIGITS = 7   # of a number of jobs, threads or GPUs
 COUNTS = {"max_jobs_run": 1, "gpu": 0, "num_threads": 0, "max_requeues": 0}  # the least of each
 MEANINGS = {SPEECHLESS: "error: it could not write, not even to its log; free some space, then run the same command again"}
 CHOICES = {"pick": ("all", "failed", "incomplete"), "requeue": ("true", "false"), "together": ("true", "false")}
@@ -50,8 +51,10 @@ def parse(argv: list[str]) -> Request:
     passed: list[str] = []
     name, first, last = "", 1, 1
     while words:
-        array = re.fullmatch(r"(\w+)=(\d+)(?::(\d+))?", words[0])
+        array = re.fullmatch(r"(\w+)=([0-9]+)(?::([0-9]+))?", words[0])
         if array and not name:
+            if max(len(array[2]), len(array[3] or "")) > DIGITS:
+                raise InputError(f"the range {shown(words[0], 40)} is more than any cluster runs; write for example {array[1]}=1:4.")
             name, first, last = array[1], int(array[2]), int(array[3] or array[2])
             if not 1 <= first <= last:
                 raise InputError(f"the range {words[0]} is empty or starts below 1; write for example {name}=1:4.")
@@ -63,6 +66,8 @@ def parse(argv: list[str]) -> Request:
     if len(words) < 2:
         raise InputError(f"a log file and a command are needed: {program} [options] [JOB=1:n] LOG COMMAND...")
     log = words.pop(0)
+    if not log:
+        raise InputError(f"the log file has no name: {program} [options] [JOB=1:n] LOG COMMAND...")
     if re.match(r"\w+=[^/]*:[^/]*$", log):
         raise InputError(f"'{log}' is no range of jobs; both ends must be whole numbers, as in JOB=1:4.")
     if last > first and name not in log:
@@ -113,11 +118,11 @@ def _take_option(words: list[str], options: dict[str, str], passed: list[str]) -
 def _check(flag: str, key: str, value: str) -> None:
     """Raises InputError on a value that an option cannot have."""
     least = COUNTS.get(key)
-    if least is not None and not (value.isdecimal() and int(value) >= least):
-        raise InputError(f"the option {flag} takes a whole number from {least} on, not '{value}'.")
+    if least is not None and not (re.fullmatch(rf"[0-9]{{1,{DIGITS}}}", value) and int(value) >= least):
+        raise InputError(f"the option {flag} takes a whole number from {least} on, not {shown(value)}.")
     if value not in CHOICES.get(key, (value,)):
         *others, last = CHOICES[key]
-        raise InputError(f"{flag} takes {', '.join(others)} or {last}, not '{value}'.")
+        raise InputError(f"{flag} takes {', '.join(others)} or {last}, not {shown(value)}.")
 
 
 def log_path(request: Request, number: int) -> str:

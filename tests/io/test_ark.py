@@ -169,3 +169,11 @@ def test_commands_and_missing_files_are_refused():
         ark.load("copy-feats ark:x ark:- |")
     with pytest.raises(InputError, match=r"nowhere\.ark"):
         ark.load("/tmp/nowhere.ark:5")
+
+
+def test_an_entry_that_says_it_is_larger_than_any_utterance_is_refused_though_the_file_is_so_long(tmp_path):
+    with (tmp_path / "x.ark").open("wb") as file:
+        file.write(b"u \0BFV \x04\xff\xff\xff\x7f")
+        file.truncate(20 << 30)
+    with pytest.raises(InputError, match=r"says it holds 8\.59 GB"):
+        ark.load(f"{tmp_path}/x.ark:2")

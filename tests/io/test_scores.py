@@ -44,6 +44,17 @@ def test_bad_lines_are_named(tmp_path, text, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(("text", "message"), [
+    (b"a b 1_0\n", "s:1: the score is '1_0'"),
+    (b"a b 1.5\nc d 2.2", "does not end"),   # 2.25, cut
+    (b"a b 1\n" * 5000 + b"A" * 30000 + b" b 1\n", "s:5001: .* has 30000 letters"),   # 600 MB as text
+])
+def test_numbers_that_nobody_wrote_and_ids_of_no_bounds(tmp_path, text, message):
+    (tmp_path / "s").write_bytes(text)
+    with pytest.raises(InputError, match=message):
+        scores.read(tmp_path / "s")
+
+
 def test_nan_is_not_written(tmp_path):
     with pytest.raises(InputError, match=r"the score of b d \(line 2\) is nan"):
         scores.write(tmp_path / "s", ["a", "b"], ["c", "d"], [1.0, np.nan])

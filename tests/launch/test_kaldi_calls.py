@@ -181,3 +181,13 @@ def test_pipes_and_quotes_act_as_in_kaldi(folder):
     done = subprocess.run([sys.executable, ROOT / "utils/run.pl", *words], cwd=folder, text=True, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert (folder / "out").read_text().split() == ["1", "a", "2", "b", "it's"]
+
+
+@pytest.mark.parametrize("words", [
+    ("JOB=1:" + "9" * 5000, "x.JOB.log", "true"), ("JOB=1:999999999999", "x.JOB.log", "true"),
+        ("--num-threads", "9" * 5000, "x.log", "true"),
+    ("--gpu", "\u00b2", "x.log", "true"), ("--requeue", "A" * 5000, "x.log", "true"), ("", "true")])
+def test_numbers_of_no_bounds_and_logs_of_no_name_are_refused_shortly(words):
+    with pytest.raises(InputError) as raised:
+        parse(["run.pl", *words])
+    assert len(str(raised.value)) <= 160

@@ -29,7 +29,7 @@ def main(words: list[str]) -> None:
     if not os.path.samefile(os.path.dirname(os.path.dirname(sslspk.__file__)), root):
         raise SystemExit(f"the toolkit comes from {sslspk.__file__}, not from {root}")
     from fuzz.guard import Guard
-    os.environ["FUZZ_ROOT"] = root
+    os.environ |= {"FUZZ_ROOT": root, "MPLCONFIGDIR": str(scratch / "matplotlib")}
     family = importlib.import_module(f"fuzz.{name}")
     base = scratch / "base"
     fresh = not base.exists()

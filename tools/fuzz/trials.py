@@ -23,6 +23,7 @@ def prepare(base: Path) -> None:
 def warm(base: Path) -> None:
     write("scores", SCORES)
     program("sslspk.bin.metrics", "trials", "scores")()
+    _classes("", PREDICTIONS)(base).run()   # matplotlib looks for fonts, once
 
 
 def _figures(targets: int, others: int) -> Check:
@@ -110,7 +111,7 @@ CRAFTED = [
     _metrics("four columns", TRIALS.replace("\n", " x\n"), SCORES, names=("trials",)),
     _metrics("two columns, no labels", "".join(f"{a} {b}\n" for a, b, *_ in LIST), SCORES, names=("trials",)),
     _metrics("an id of 100,000 letters", TRIALS.replace("s1-a", "A" * 100000), SCORES.replace("s1-a", "A" * 100000), COUNTS),
-    _metrics("an id of 100,000 letters with no score", TRIALS.replace("s1-a", "A" * 100000), SCORES, names=("scores",)),
+    _metrics("an id of 100,000 letters with no score", TRIALS.replace("s1-a", "A" * 100000), SCORES),
     _metrics("one id of 30,000 letters in 30,000 lines", "".join(f"{i % 2} a{i} b{i}\n"
         for i in range(30000)) + "1 " + "A" * 30000 + " b\n",
              "".join(f"a{i} b{i} {i % 7}\n" for i in range(30000)) + "A" * 30000 + " b 1\n", (15001, 15000)),

@@ -49,6 +49,8 @@ def _of_error(error: BaseException) -> Verdict:
 def _of_refusal(case: Case, outcome: Outcome) -> Verdict:
     told = list(re.finditer(r"^\S+: error: ", outcome.err, re.MULTILINE))
     sentence = outcome.err[told[-1].end():].strip() if told else ""
+    if "too little memory" in sentence:
+        return Verdict(WRONG, "memory", sentence)
     if not case.refusable:
         return Verdict(WRONG, "too strict", f"refused, but it is sound: {(sentence or outcome.err)[:240]}")
     if not sentence:
