@@ -1,6 +1,15 @@
 """How a program tells what stopped it."""
 import argparse
 import errno
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from recipe_copy import ROOT
+
+from sslspk.errors import CLOSED, InputError, MachineError, count, entry, real, sentence, shown, whole
 
 THREADS = """
 import threading
