@@ -4,6 +4,7 @@
 usage: show_table.py [--paper conf/paper.yaml] [--det PREFIX --data DATA] --out RESULTS.md EXPS
 """
 import argparse
+import glob
 from pathlib import Path
 
 from sslspk.bin import plot_det
@@ -84,7 +85,7 @@ def det_curves(rows: list[dict]) -> dict[str, str]:
 
 def plot(args: argparse.Namespace, name: str, curves: dict[str, str]) -> str:
     """Draw the DET curves (legend -> score file) unless that was done; returns the picture's name relative to RESULTS.md."""
-    trials = next(args.data.glob(f"*/trials_{name}"), None) if args.data else None
+    trials = next(args.data.glob(f"*/trials_{glob.escape(name)}"), None) if args.data else None
     if trials is None:
         raise InputError(f"{args.data}: there is no */trials_{name} for the DET plot; --data names the folder of data directories.")
     picture = args.det.with_name(f"{args.det.name}_{name}.png")

@@ -11,8 +11,12 @@ JOB=$'\1JOB\1'   # replaced by the name of the range; no path holds it
 # Arguments that find, mkdir and the like would take for something else than a name.
 for _launch_word in "$@"; do
   case $_launch_word in
-    -?*|'!'|'('|')'|,) echo "$0: error: the argument '$_launch_word' cannot be told from an option; write ./$_launch_word." >&2; exit 1 ;;
-    *$'\n'*) printf '%s: error: the argument %q holds a line break, which no table can; rename it.\n' "$0" "$_launch_word" >&2; exit 1 ;;
+    -?*|'!'|'('|')'|,)
+      echo "$0: error: the argument '${_launch_word:0:60}' cannot be told from an option; write ./ before it." >&2
+      exit 1 ;;
+    *$'\n'*)
+      printf '%s: error: the argument %q holds a line break, which no table can; rename it.\n' "$0" "${_launch_word:0:30}" >&2
+      exit 1 ;;
   esac
 done
 unset _launch_word
@@ -35,6 +39,10 @@ launch() {  # CMD [--OPTION VALUE]... [JOB=1:N] LOG WORD...: CMD is a launcher w
   set -f   # an option such as -l arch=*64* names no files
   # shellcheck disable=SC2206
   launcher=($1)
+  if [ ${#launcher[@]} -eq 0 ]; then
+    echo "$0: error: --cmd names no launcher; give one such as --cmd utils/run.pl." >&2
+    return 1
+  fi
   shift
   while [[ $1 == --* || $1 == JOB=* ]]; do
     if [[ $1 == JOB=* ]]; then range=("${1#JOB}"); shift; else options+=("$1" "$2"); shift 2; fi

@@ -82,11 +82,16 @@ def test_words_of_any_kind(folder, launcher, language):
     arrived(folder, "exp", *WORDS)
 
 
-@pytest.mark.parametrize("name", ["-x", "--help", "!", "(", ")", ",", "a\nb", "$(touch canary)\n"])
+@pytest.mark.parametrize("name", ["-x", "--help", "!", "(", ")", ",", "a\nb", "$(touch canary)\n", "-" + "x" * 200, "\n" * 200])
 def test_names_that_no_program_could_read_are_refused(folder, name):
     done = step(folder, "run.pl", "--", "exp", name)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and done.stderr.startswith("./step.sh: error: the argument "), done.stderr
     assert len(done.stderr) <= 160 and not (folder / "exp").exists() and not (folder / "canary").exists()
+
+
+def test_no_launcher(folder):
+    done = subprocess.run(["bash", "./step.sh", "--cmd", " ", "exp"], cwd=folder, text=True, capture_output=True)
+    assert (done.returncode, done.stderr) == (1, "./step.sh: error: --cmd names no launcher; give one such as --cmd utils/run.pl.\n")
 
 
 def test_options_of_the_launcher_name_no_files(folder):
