@@ -10,7 +10,7 @@ from pathlib import Path
 from sslspk.bin import plot_det
 from sslspk.errors import InputError, entry
 from sslspk.io import results
-from sslspk.io.files import atomic_write, version
+from sslspk.io.files import atomic_write, md5
 
 HEAD = ("| system | weights | scoring | trained on | labels used | EER % (95 % interval) | same gender | minDCF .01 | minDCF .05 "
         "| actDCF .05 | Cllr | paper: EER %, minDCF .01 | steps | seed | config | commit |")
@@ -90,11 +90,11 @@ def plot(args: argparse.Namespace, name: str, curves: dict[str, str]) -> str:
         raise InputError(f"{args.data}: there is no */trials_{name} for the DET plot; --data names the folder of data directories.")
     picture = args.det.with_name(f"{args.det.name}_{name}.png")
     note = picture.with_name(f".{picture.name}.made")
-    drawn = "".join(f"{legend}\t{path}\t{version(path)}\n" for legend, path in {**curves, "trials": str(trials)}.items())
-    if not (picture.exists() and note.exists() and note.read_text(encoding="utf-8") == drawn + version(picture)):
+    drawn = "".join(f"{legend}\t{path}\t{md5(path)}\n" for legend, path in {**curves, "trials": str(trials)}.items())
+    if not (picture.exists() and note.exists() and note.read_text(encoding="utf-8") == drawn + md5(picture)):
         plot_det.plot(str(trials), str(picture), curves)
         with atomic_write(note) as f:
-            f.write(drawn + version(picture))
+            f.write(drawn + md5(picture))
     return picture.relative_to(args.out.parent).as_posix()
 
 

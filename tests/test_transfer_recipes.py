@@ -214,6 +214,8 @@ def test_adress(tmp_path, monkeypatch):
     for name, part in (("scratch_once_cv2", "train"), ("scratch_once_test", "test")):
         check_participants(exps / name / "seed0", data / f"adress_{part}")
         assert (rows(said)[name]["decided by"], rows(said)[name]["labels used"]) == ("mean posterior", "diagnosis")
+    _, started, heavy = run_and_count(recipe, tmp_path / "witness", *ADRESS, "--cv", "2", *SMALL)
+    assert len(started) <= 6 and not heavy, started + heavy
     run(recipe, *ADRESS, "--cv", "loso", "--stage", "2", "--stop-stage", "2")
     check_folds(data / "folds_loso", data / "adress_train", 12)
     check_speech(recipe)

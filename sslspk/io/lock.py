@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import IO
 
-SHOWN = 80   # characters of a command
+SHOWN = 48   # characters of a command
 
 
 @contextlib.contextmanager
@@ -67,6 +67,7 @@ def _holders(path: str) -> list[int]:
 
 def _command(pid: int) -> str:
     with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
-        text = " ".join(file.read().split("\0")).strip()
+        program, *words = file.read().rstrip("\0").split("\0")
+        text = " ".join([os.path.basename(program), *words])
         return text if len(text) <= SHOWN else text[:SHOWN - 3] + "..."
     return "unknown"

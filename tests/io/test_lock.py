@@ -32,7 +32,7 @@ def test_the_holder_is_named_whatever_the_file_says(held, said):
     path, process = held
     path.write_text(said.format(HOST=HOST))
     named = lock.holder(str(path))
-    assert named.startswith(f"process {process.pid} ({sys.executable} -c import fcntl") and named.endswith(f") on {HOST}")
+    assert named.startswith(f"process {process.pid} ({os.path.basename(sys.executable)} -c import fcntl") and named.endswith(f") on {HOST}")
     assert len(named) < lock.SHOWN + 60
 
 

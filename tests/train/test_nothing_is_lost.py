@@ -146,7 +146,8 @@ def test_two_trainings_in_one_directory(finished, exp, data):
     try:
         assert any(line == "ready\n" for line in holder.stdout)
         done = run("--conf", finished[0], data, exp)
-        assert done.returncode == 1 and f"process {holder.pid} on {os.uname().nodename} since 2" in done.stderr
+        assert done.returncode == 1 and f"process {holder.pid} ({os.path.basename(sys.executable)} -c" in done.stderr
+        assert f"on {os.uname().nodename})" in done.stderr
     finally:
         holder.kill()
         holder.wait()
