@@ -6,9 +6,13 @@ import os
 import re
 import sys
 
+import numpy as np
 import pytest
 import recipe_copy
-from recipe_copy import ROOT, sh
+import soundfile
+from recipe_copy import ROOT, run, sh
+
+from sslspk.io import datadir, table
 
 N = "R&D;x it's $(touch canary)`touch canary` \"q\" {a,b} *?[a] ~#!|>c \\n JOB $HOME \u00e9"
 SET = "reproduces=x$(touch${IFS}canary)"
@@ -99,3 +103,29 @@ def test_a_step_hands_on_what_it_was_given(recipe, step):
     # Of a folder the job may be told what is in it, or where it really is.
     assert [word for word in words if word not in own and not any(word == have or f"{word}/" in have for have in given)] == [], jobs
     assert not [path for path in [recipe, *recipe.rglob("*")] if path.name == "canary"]
+
+
+@pytest.mark.slow
+def test_a_chain_in_folders_and_with_ids_of_any_name(tmp_path):
+    """From wav to scores by run.pl: the ids of the tables are those that were given, and nothing is executed."""
+    from tones import conf_text
+    (tmp_path / N).mkdir()
+    recipe, rng, wav = recipe_copy.make(tmp_path / N), np.random.default_rng(0), {}
+    (recipe / "conf/tiny.yaml").write_text(conf_text(steps=2, log_every=1, save_every=1))
+    (recipe / f"wav {N}").mkdir()
+    for i in range(12):
+        path = recipe / f"wav {N}/{i}.wav"
+        soundfile.write(path, rng.normal(0, 2000, 9000 + 300 * i).astype(np.int16), 16000)
+        wav[f"s{i // 3}$(touch${{IFS}}canary)*'\"`id`\\n?[a]&;-u{i:02d}"] = str(path)
+    datadir.write(str(recipe / "plain"), wav=wav, utt2spk={utt: utt.rpartition("-")[0] for utt in wav})
+    ids = sorted(wav)
+    (recipe / f"trials {N}").write_text("".join(f"{a} {b} {'' if a[:2] == b[:2] else 'non'}target\n" for a in ids for b in ids if a < b))
+    run(recipe, "steps/pack_audio.sh", "--nj", "2", "plain", DATA)
+    run(recipe, "steps/train.sh", "--conf", "conf/tiny.yaml", "--set", SET, DATA, OUT)
+    run(recipe, "steps/extract_embeddings.sh", "--nj", "2", DATA, OUT, f"{OUT}/emb")
+    run(recipe, "steps/score.sh", "--mean", f"{OUT}/emb", "--utt2spk", f"{DATA}/utt2spk", f"trials {N}", f"{OUT}/emb", f"{OUT}/emb", OUT)
+    assert list(table.read(recipe / DATA / "wav.scp")) == list(table.read(recipe / OUT / "emb/xvector.scp")) == ids
+    scored = [line.split()[:2] for line in (recipe / OUT / f"scores_trials {N}").read_text().splitlines()]
+    assert scored == [[a, b] for a in ids for b in ids if a < b]
+    assert f"reproduces: {SET.partition('=')[2]}" in (recipe / OUT / "config.yaml").read_text()
+    assert not list(tmp_path.rglob("canary"))
