@@ -11,6 +11,7 @@ from test_chain import shrink
 
 from sslspk.bin.show_config import chain
 from sslspk.config import load, read_yaml
+from sslspk.errors import InputError
 from sslspk.io import results, table
 from sslspk.io.provenance import corpus
 from sslspk.ivector.config import IvectorConfig
@@ -98,6 +99,26 @@ def test_figures_were_copied_rightly():
     assert [total(2, "eer_percent", c) for c in ("Vox1 test", "VoxSRC21 Dev")] == [38.4, 126.5]
     assert total(3, "eer_percent", "Vox1 test") == 81.4
     assert [total(4, "eer_percent", c) for c in ("2k", "4k", "6k", "8k", "10k", "12k")] == [20.0, 17.5, 15.9, 14.7, 13.8, 13.3]
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("tables: {one: {source: a, title: b, keys: []}}", "tables.one.*integer"),
+    ("tables: {1: {source: a, keys: []}}", "key tables.1.title is missing"),
+    ("tables: [1]", "tables: "), ("figures: [3]", r"figures\[0\]: "), ("figures: {a: b}", "figures: "),
+    ("common: {train: 3}", "common.train: "),
+    ("common: {train: a, list: b}\nfigures: [{source: c, table: 1, row: [a]}]", r"figures\[0\] has no column"),
+    ("figures: [{eer_percent: 3}]", r"figures\[0\] has no source"), ("figure: []", "unknown key figure .did you mean figures")])
+def test_a_file_of_figures_that_does_not_say_what_it_should_is_told(tmp_path, text, said):
+    (tmp_path / "paper.yaml").write_text(text)
+    with pytest.raises(InputError, match=f"paper.yaml: {said}"):
+        results.published(tmp_path / "paper.yaml")
+
+
+def test_a_damaged_configuration_of_a_run_is_told(tmp_path):
+    write_result(tmp_path, "dino", evaluate="[")
+    (tmp_path / "exp/dino/config.yaml").write_text("method: dino\n")
+    with pytest.raises(InputError, match=r"no key method\.evaluate"):
+        results.is_own_choice(results.read_all(tmp_path / "exp")[0])
 
 
 @pytest.mark.parametrize("number", [2, 3, 4])

@@ -4,6 +4,7 @@ Writes EXP/config.yaml before the first step, EXP/ckpt/ while it runs, EXP/final
 interruption, it goes on from the newest checkpoint and ends with the same weights.
 """
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -40,7 +41,7 @@ def main() -> int:
 
     from sslspk.config import load
     from sslspk.train.config import SystemConfig
-    chosen = [f"train.init_from={args.init_from}"] if args.init_from else []
+    chosen = [f"train.init_from={json.dumps(args.init_from, ensure_ascii=False)}"] if args.init_from else []
     config = load(SystemConfig, args.conf, args.set + chosen)
     finished = _finished(args.exp)
     if finished:

@@ -5,11 +5,30 @@ table and source, row and column there, and, where a configuration stands for it
 """
 from pathlib import Path
 
-from sslspk.config import read_yaml
+from sslspk.config import Config, check, read_yaml
 from sslspk.errors import InputError
 from sslspk.io import files
 
 KEYS = ("system", "weights", "trained_on", "labels", "commit")
+
+
+class PaperTable(Config):
+    """One table of a paper: the heads of its first columns; exact_train: its rows differ in the training set; systems: by method."""
+
+    source: str
+    title: str
+    keys: tuple[str, ...]
+    exact_train: bool = False
+    systems: dict[str, str] | None = None
+
+
+class Paper(Config):
+    """A file of published figures. common: what figures that do not say so have; lists: how many trials the public lists have."""
+
+    tables: dict[int, PaperTable] | None = None
+    common: dict[str, str] | None = None
+    lists: dict[str, int] | None = None
+    figures: tuple[dict[str, str | int | float | tuple[str | int, ...]], ...] = ()
 
 
 def read(path: Path) -> dict:
@@ -54,6 +73,8 @@ def is_own_choice(row: dict) -> bool:
     """
     path = row["scores"].parent.parent / "config.yaml"
     method = read_yaml(path).get("method") if path.exists() else None
+    if method is not None and not (isinstance(method, dict) and "evaluate" in method):
+        raise InputError(f"{path}: no key method.evaluate; bring back the file that steps/train.sh wrote.")
     return method is None or row["weights"] == method["evaluate"]
 
 
@@ -63,11 +84,19 @@ def plain(row: dict) -> bool:
 
 
 def published(path: Path) -> tuple[dict[int, dict], list[dict]]:
-    """The tables (number -> title, keys, source, ...) and the figures of a file such as conf/paper.yaml; each figure with its source."""
-    content = read_yaml(path)
-    tables, common = content.get("tables", {}), content.get("common", {})
+    """The tables (number -> title, keys, source, ...) and the figures of a file such as conf/paper.yaml; each figure with its source.
+
+    Raises InputError for what is no such file, and for a figure that does not say what it is.
+    """
+    paper = check(Paper, read_yaml(path), str(path))
+    tables = {number: table.model_dump(exclude_unset=True) for number, table in (paper.tables or {}).items()}
     sources = {number: {"source": table["source"]} for number, table in tables.items()}
-    return tables, [{**common, **sources.get(figure.get("table"), {}), **figure} for figure in content.get("figures", [])]
+    figures = [{**(paper.common or {}), **sources.get(figure.get("table"), {}), **figure} for figure in paper.figures]
+    for number, figure in enumerate(figures):
+        lost = [key for key in ("source", "train", "list", *(("row", "column") if "table" in figure else ())) if key not in figure]
+        if lost:
+            raise InputError(f"{path}: figures[{number}] has no {lost[0]}; add it.")
+    return tables, figures
 
 
 def stands_for(row: dict, figure: dict) -> bool:

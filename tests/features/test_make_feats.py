@@ -94,8 +94,8 @@ def test_a_step_runs_again_only_when_something_changed(tmp_path):
 
     assert columns() == (False, (3, 80))
     assert columns() == (True, (3, 80))
-    with (recipe / "conf/fbank.yaml").open("a") as file:  # the file that fbank_jhu.yaml names as its base
-        file.write("use_energy: true\n")
+    base = recipe / "conf/fbank.yaml"   # of fbank_jhu.yaml
+    base.write_text(base.read_text().replace("use_energy: false", "use_energy: true"))
     assert columns() == (False, (3, 81))
     with (recipe / "conf/fbank_jhu.yaml").open("a") as file:
         file.write("num_mel_bins: 24\n")
