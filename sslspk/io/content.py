@@ -31,33 +31,32 @@ class Content:
         count = min(count, self.size - offset)
         return self.file.pread(count, offset) if count > 0 else b""
 
-    def opened(self) -> io.BytesIO | int:
-        """The bytes at their beginning, as a file in memory or as a descriptor that the content keeps."""
-        if self.file is None:
-            return io.BytesIO(self.data)
-        os.lseek(self.file.fd, 0, os.SEEK_SET)
-        return self.file.fd
+    def opened(self) -> io.BytesIO | str:
+        """The bytes for libsndfile: in memory, or by a name that says nothing, since it takes a name for a hint at what a file holds."""
+        return io.BytesIO(self.data) if self.file is None else f"/dev/fd/{self.file.fd}"
 
 
 class Stream:
-    """A file object over a content, at its beginning, for av: a place that a damaged header invents is answered as the system
-    would, by a negative number, since av prints what is raised."""
+    """A file object over the first `end` bytes of a content (None: all), at its beginning, for av.
 
-    def __init__(self, content: Content):
-        self._content, self._place = content, 0
+    A place that a damaged header invents is answered by a negative number, as the system would, since av prints what is raised.
+    """
+
+    def __init__(self, content: Content, end: int | None = None):
+        self._content, self._place, self._end = content, 0, content.size if end is None else end
 
     def read(self, count: int) -> bytes:
         """Up to `count` bytes."""
-        data = self._content.at(self._place, count)
+        data = self._content.at(self._place, min(count, self._end - self._place))
         self._place += len(data)
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """The new place, or a negative number."""
-        place = offset + (0, self._place, self._content.size)[whence]
+        place = offset + (0, self._place, self._end)[whence]
         if place < 0:
             return -errno.EINVAL
-        self._place = min(place, self._content.size)
+        self._place = min(place, self._end)
         return self._place
 
     def tell(self) -> int:

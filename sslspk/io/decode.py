@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import av
 
 BLOCK = 1 << 20              # values that are decoded at once
+JOINED = 1 << 16             # samples of small blocks that are looked at together
 MAX_SAMPLES = 1 << 29        # of a whole recording: 9 hours at 16 kHz, 1 GB
 MAX_CHANNELS = 64
 PADDING_SLACK = 4 * 1024     # samples by which an mp4 may be shorter than it says: its encoder's padding
@@ -115,8 +116,7 @@ def _sound(content: Content, kind: container.Kind, any_form: bool = False) -> so
     elif kind is container.FLAC and not frames.flac_length(content):
         raise _Unreadable("FLAC of unknown length")
     try:
-        # By descriptor, since libsndfile takes the name of a file for a hint at what it holds.
-        file = soundfile.SoundFile(source, closefd=False)
+        file = soundfile.SoundFile(source)
     except (soundfile.LibsndfileError, RuntimeError) as err:
         raise _Unreadable(getattr(err, "error_string", None) or str(err)) from err
     if file.subtype in DISPUTED:
@@ -151,9 +151,10 @@ def _av(content: Content, kind: container.Kind, channel: int | str) -> Recording
     """Decode all with av, the container named by its content: ffmpeg's own guess would follow playlists and names."""
     import av  # here alone, so that other formats work where av is not installed
     about: dict[str, int] = {}
+    end = frames.tags_behind(content) if kind in (container.FLAC, container.ADTS) else None   # the others' demuxers know tags
     try:
         # Tags that are no UTF-8 are no reason to refuse the audio.
-        with av.open(Stream(content), format=kind.demuxer, metadata_errors="replace") as opened:
+        with av.open(Stream(content, end), format=kind.demuxer, metadata_errors="replace") as opened:
             stream = next(iter(opened.streams.audio), None)
             if stream is None or stream.codec_context is None:
                 raise damaged(content.where, "no audio in it that is known here")
@@ -238,7 +239,7 @@ def choose(samples: np.ndarray, channel: int | str, where: str) -> np.ndarray:
 def _collect(blocks: Iterator[np.ndarray], rate: int, channels: int, content: Content) -> Recording:
     """All blocks as one recording."""
     kept, total, peak = [np.zeros(0, np.int16)], 0, 0.0
-    for block in blocks:
+    for block in _joined(blocks):
         total += len(block)
         if total > MAX_SAMPLES:
             raise InputError(f"{content.where} is longer than {MAX_SAMPLES} samples; cut it into parts.")
@@ -251,6 +252,19 @@ def _collect(blocks: Iterator[np.ndarray], rate: int, channels: int, content: Co
     if not peak and len(samples):
         peak = max(int(samples.max()), -int(samples.min())) / 32768
     return Recording(samples, rate, channels, peak)
+
+
+def _joined(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same samples in fewer blocks: what is done to each costs more than its thousand samples."""
+    waiting, size = [], 0
+    for block in blocks:
+        waiting.append(block)
+        size += len(block)
+        if size >= JOINED:
+            yield np.concatenate(waiting) if len(waiting) > 1 else block
+            waiting, size = [], 0
+    if waiting:
+        yield np.concatenate(waiting) if len(waiting) > 1 else waiting[0]
 
 
 def to_int16(samples: np.ndarray, where: str) -> np.ndarray:

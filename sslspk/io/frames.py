@@ -40,6 +40,12 @@ def tags_before(content: Content) -> int:
     return place
 
 
+def tags_behind(content: Content) -> int:
+    """The first byte of an ID3v1 tag, or the end of the file."""
+    place = content.size - ID3V1_BYTES
+    return place if place > 0 and content.at(place, 3) == b"TAG" else content.size
+
+
 def mp3_frame(head: bytes) -> int:
     """Length in bytes of the MPEG audio frame that begins with these four; 0 when they begin none, or one of free format."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
@@ -175,7 +181,7 @@ def flac(content: Content) -> None:
 
 def flac_end(content: Content) -> None:
     """Refuse a FLAC whose last frame is cut: no frame's check sum ends at the end of the file."""
-    end = content.size - (ID3V1_BYTES if content.at(content.size - ID3V1_BYTES, 3) == b"TAG" else 0)
+    end = tags_behind(content)
     tail = content.at(max(0, end - FLAC_TAIL), min(end, FLAC_TAIL))
     place = len(tail)
     while (place := tail.rfind(b"\xff", 0, place)) >= 0:

@@ -110,7 +110,7 @@ CASES = (
     Case("wav 16 bit", ".wav", PCM),
     *(Case(f"wav {codec}", ".wav", ff("-c:a", codec)) for codec in (
         "pcm_u8", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_mulaw", "pcm_alaw", "adpcm_ms", "g722")),
-    Case("wav adpcm_ima_wav", ".wav", ff("-c:a", "adpcm_ima_wav"), 64),   # ffmpeg 7 and later round its steps otherwise than 5.1
+    Case("wav adpcm_ima_wav", ".wav", ff("-c:a", "adpcm_ima_wav"), 128),   # ffmpeg 7 and later round its steps otherwise than 5.1
     Case("wav GSM 6.10", ".wav", sox("-e", "gsm-full-rate", "-r", "8000")),
     Case("wav mp3 inside", ".wav", ff("-c:a", "libmp3lame")),
     Case("wav stereo EXTENSIBLE", ".wav", ff(*STEREO, "-c:a", "pcm_s24le")),
@@ -196,4 +196,5 @@ CASES = (
     Case("IRCAM", ".sf", snd("IRCAM", "PCM_16")),
 )
 # Their headers say no length: a cut shows only within a frame, a block or a sample.
-NO_LENGTH = {name for name in (case.name for case in CASES) if name in ("PAF", "PVF", "IRCAM") or "pipe" in name or "stream" in name}
+NO_LENGTH = {case.name for case in CASES if case.name in ("PAF", "PVF", "IRCAM", "mp2", "AAC in ADTS", "AMR", "mp3 with ID3v1 and v2")
+             or any(word in case.name for word in ("pipe", "stream", "no Xing"))}
