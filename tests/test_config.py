@@ -246,6 +246,12 @@ def test_several_mistakes_are_told_as_far_as_a_line_reaches(conf):
     assert len(str(err.value)) - len(str(path)) < 170
 
 
+@pytest.mark.parametrize("name", ["../other", "a/b", "''"])
+def test_the_system_before_is_a_name_beside_it(conf, name):
+    with pytest.raises(InputError, match="after: "):
+        load(SystemConfig, conf(f"after: {name}\nencoder: {{name: tdnn}}\nmethod: {{name: simclr}}\n"))
+
+
 def circular():
     tree = {"name": "small"}
     tree["net"] = tree

@@ -34,7 +34,7 @@ class ProbeConfig(Config):
     neighbours: PositiveInt = Field(10, description="knn: how many")
     plda_iterations: PositiveInt = 10
     plda_smoothing: NonNegativeFloat = Field(0.0, description="this times the between-class covariance goes to the within-class one")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
 
     @model_validator(mode="after")
     def _makes_sense(self):

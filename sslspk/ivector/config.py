@@ -10,7 +10,7 @@ EXTRACTOR_KEYS = {"ivector_dim", "iterations", "max_utterances"}
 class IvectorConfig(Config):
     """Frames, UBM, statistics and total variability. The cepstra themselves are those of conf/mfcc_ivector.yaml."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     delta_order: int = Field(2, ge=0, le=2, description="0: the cepstra alone; 2: with deltas and their deltas")
     delta_window: PositiveInt = Field(3, description="frames to each side")
     cmn_window: PositiveInt = Field(300, description="frames over which the mean is taken that is subtracted")

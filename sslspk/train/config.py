@@ -54,7 +54,7 @@ class SystemConfig(Config):
     """Everything that defines a run; exp/SYS/config.yaml holds exactly this and reproduces it."""
 
     reproduces: str = Field("", description="what table row this stands for, and what is our own choice")
-    after: str | None = Field(None, description="the system whose result this one starts from; run.sh trains it first")
+    after: str | None = Field(None, pattern="^[^/]+$", description="the system that this one starts from; run.sh trains it first")
     seed: int = Field(0, ge=0)
     vad: bool = Field(False, description="cut silence out of the audio when it is packed (training and test alike)")
     features: FeatureOptions = FeatureOptions()
