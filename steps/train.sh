@@ -30,17 +30,20 @@ options=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 [ -z "$init_from" ] || options+=(--init-from "$init_from")
 finished=("$exp" "train ${options[*]@Q} $(done_conf "$conf")" "$data" ${init_from:+"$init_from"} -- "$exp"/{final.pt,config.yaml})
-stop_if_finished() {   # nothing to do, unless the options are others (then one sentence says so) or the model is damaged
+stop_if_finished() {   # [locked]: nothing to do, unless the options are others (then one sentence says so) or the model is damaged
   [ -s "$exp/final.pt" ] || return 0
   if done_fresh "${finished[@]}" > /dev/null; then echo "$exp/final.pt is finished; nothing to do."; exit 0; fi
   local status=0
   python3 -m sslspk.bin.train --finished "${options[@]}" "$data" "$exp" || status=$?
-  if [ "$status" -eq 0 ] && [ -w "$exp" ]; then done_mark "${finished[@]}"; fi
+  if [ "$status" -eq 0 ] && [ -w "$exp" ]; then
+    [ $# -gt 0 ] || done_lock "$exp"
+    done_mark "${finished[@]}"
+  fi
   [ "$status" -eq 3 ] || exit "$status"
 }
 stop_if_finished
 done_lock "$exp"
-stop_if_finished   # by whoever had the lock
+stop_if_finished locked   # by whoever had the lock
 utils/validate_data_dir.sh --no-feats --no-wav "$data"
 [ "$ngpu" -gt 0 ] || export SSLSPK_DEVICE=cpu
 job=(--gpu "$ngpu") log=$exp/log/train.log logs=("$exp/log/train.log") program=(python3 -m sslspk.bin.train --ngpu "$ngpu" --ranks "$ranks")

@@ -203,6 +203,15 @@ def test_an_output_or_archive_that_is_not_as_it_was_left_is_made_again(stamped, 
     assert [stamped(*words).stdout.splitlines()[-1] for _ in range(2)] == ["work", "skip"]
 
 
+def test_a_step_that_is_killed_at_its_stamp_leaves_nothing(stamped, tmp_path):
+    script = (tmp_path / "s.sh").read_text()
+    (tmp_path / "s.sh").write_text("mv() { kill -9 $$; }\n" + script)
+    assert stamped().returncode == -signal.SIGKILL and not (tmp_path / "out/.done").exists()
+    (tmp_path / "s.sh").write_text(script)
+    assert stamped().stdout == "work\n"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".done", ".busy"}
+
+
 def quietly(path, content):
     """Other bytes, of the same length, under the same time: a bit that flipped on the disk."""
     was = path.stat()

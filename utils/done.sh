@@ -138,8 +138,8 @@ done_mark() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: call it last, when e
   done
   mkdir -p "$1"
   [ "$seen" = true ] || [ -z "${_done_outputs[$1]-}" ] || mapfile -t outputs < <(printf '%s' "${_done_outputs[$1]}")
-  find "$1" -maxdepth 1 -name '.done.[0-9]*' -mmin +10 -delete   # of one that was killed here
-  if ! { { _done_md5 "${@:2}"; _done_outputs_md5 ${outputs[@]+"${outputs[@]}"}; } > "$1/.done.$$" && mv -f "$1/.done.$$" "$1/.done"; }; then
+  # Who was killed here leaves a file that the next one, which holds the lock, writes over.
+  if ! { { _done_md5 "${@:2}"; _done_outputs_md5 ${outputs[@]+"${outputs[@]}"}; } > "$1/.done.tmp" && mv -f "$1/.done.tmp" "$1/.done"; }; then
     echo "$0: error: cannot write $1/.done; free some space or check the permissions, then run the same command again." >&2
     return 1
   fi

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -29,8 +30,19 @@ def make_loader(dataset: torch.utils.data.Dataset, start: int, stop: int, worker
     """Items start .. stop-1 of a dataset of whole batches: micro-steps of BatchDataset, or PlainCrops. The workers start at once.
 
     `dataset` must not hold open files: each worker opens its own. timeout: seconds after which a silent worker is given up, 0: never.
-    Raises InputError naming what a worker was reading that died or is silent.
+    Raises InputError naming what a worker was reading that died or is silent, MachineError where workers cannot be started.
     """
+    try:
+        return _started(dataset, range(start, stop), workers, pin, timeout)
+    except OSError as err:
+        lacks = LACKS[NO_SHARED_MEMORY] if err.errno == errno.ENOSPC else _lacks(err)
+        if not workers or not lacks:
+            raise
+        _forget_half_made(err)
+    raise MachineError(lacks)
+
+
+def _started(dataset: torch.utils.data.Dataset, items: range, workers: int, pin: bool, timeout: int) -> "Batches":
     start_worker = reading = None
     if workers:
         ending = multiprocessing.Event()
@@ -38,9 +50,16 @@ def make_loader(dataset: torch.utils.data.Dataset, start: int, stop: int, worker
         reading = multiprocessing.RawArray("q", [0, IDLE] * workers)   # of each worker its process id and the utterance it reads
         start_worker = functools.partial(_start_worker, ending, reading)
     loader = torch.utils.data.DataLoader(
-        dataset, sampler=range(start, stop), batch_size=None, num_workers=workers, pin_memory=pin,
+        dataset, sampler=items, batch_size=None, num_workers=workers, pin_memory=pin,
         prefetch_factor=4 if workers else None, worker_init_fn=start_worker)
     return Batches(iter(loader), dataset, reading, timeout if workers else 0)
+
+
+def _forget_half_made(err: OSError) -> None:
+    """Let go of the loader that torch could not start; its destructor misses what was not made yet, and would show a traceback."""
+    told, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    traceback.clear_frames(err.__traceback__)
+    sys.unraisablehook = told
 
 
 class Batches:

@@ -1,4 +1,5 @@
 """What a loader makes of a machine that lacks descriptors or shared memory: one sentence, never a hang."""
+import errno
 import os
 import resource
 import signal
@@ -76,3 +77,25 @@ def test_too_few_descriptors_of_the_program_itself_are_told():
     with pytest.raises(MachineError, match="too few file descriptors"):
         for batch in batches:
             held.append(batch)
+
+
+@pytest.mark.parametrize("more", range(0, 8))
+def test_a_loader_that_cannot_start_its_workers_says_so_without_a_traceback(monkeypatch, more):
+    """torch's destructor of what was half made fails, too, wherever it stopped."""
+    unraisable = []
+    monkeypatch.setattr("sys.unraisablehook", unraisable.append)
+    free = os.open("/dev/null", os.O_RDONLY)
+    os.close(free)
+    limit(resource.RLIMIT_NOFILE, free + more)
+    with pytest.raises(MachineError, match="too few file descriptors"):
+        make_loader(Batches(lambda i: None), 0, 100, workers=2, pin=False, timeout=60)
+    assert not unraisable
+
+
+def test_no_room_for_the_locks_of_workers_is_told(monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("_multiprocessing.SemLock", full)
+    with pytest.raises(MachineError, match=r"^/dev/shm is full"):
+        make_loader(Batches(lambda i: None), 0, 100, workers=2, pin=False, timeout=60)

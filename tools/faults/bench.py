@@ -65,6 +65,9 @@ class Bench:
         first = self._run(stage, self._traced(stage, trace))
         digests = compare.digests(self.folder(stage))
         self._keep("after", stage)
+        for pattern in (*stage.reads, *stage.writes):
+            if not any(self.folder(stage).glob(pattern)):
+                raise SystemExit(f"{pattern} matches nothing after the stage {stage.name}; correct tools/faults/stages.py.")
         before = compare.versions(self.folder(stage))
         second = self._run(stage, {})
         after = compare.versions(self.folder(stage))

@@ -16,7 +16,7 @@ SHRUNK = {   # what the copied configurations, below egs, say in place of what t
     "voxceleb/conf/mini/moco_tdnn": {"hidden_dim: 256, out_dim: 128": "hidden_dim: 16, out_dim: 8", "queue_size: 512": "queue_size: 20",
                                      "batch_norm_group: 16": "batch_norm_group: 4"},
     "voxceleb/conf/mini/moco_reweighted_tdnn": {"init_part: everything, ": ""},
-    "voxceleb/conf/mini/c3moco_tdnn": {"clusters: [30]": "clusters: [4]"},
+    "voxceleb/conf/mini/c3moco_tdnn": {"clusters: [30]": "clusters: [4]", "after: moco_reweighted_tdnn": "after: null"},
     "voxceleb/conf/mini/ivector_mfcc": {"num_gaussians: 32": "num_gaussians: 4", "ivector_dim: 24": "ivector_dim: 6"},
     "iemocap/conf/mini/scratch": {**NARROW},
     "iemocap/conf/ft/once": {"epochs: 20": "epochs: 1", "batch_size: 32": "batch_size: 8", "save_every: null": "save_every: 1"},
