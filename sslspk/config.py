@@ -129,6 +129,8 @@ def _override(tree: dict, item: str) -> None:
     *parents, last = key.split(".")
     if not sep or not all((*parents, last)):
         raise InputError(f"--set {_clip(item)}: an override is written key=value or part.key=value.")
+    if len(parents) > 8:
+        raise InputError(f"--set {_clip(item)}: no option lies so deep; an override is written key=value or part.key=value.")
     if key == "base":
         raise InputError("--set base: only a file is laid on another one; write base: into the file that --conf names.")
     for depth, name in enumerate(parents, 1):
@@ -139,11 +141,11 @@ def _override(tree: dict, item: str) -> None:
     try:
         tree[last] = plain_yaml.parse_value(text)
     except plain_yaml.Refused as err:
-        what = "" if "not valid" in str(err) else f" ({err})"
+        what = "" if "not valid" in str(err) else f" ({_clip(str(err).partition('; ')[0], 70)})"
         raise InputError(f"--set {_clip(item)}: this is not a YAML value{what}; quote it: --set '{_clip(key)}=\"...\"'.") from None
 
 
-def _clip(text: str, limit: int = 60) -> str:
+def _clip(text: str, limit: int = 45) -> str:
     """A part of the input as a message names it: at most `limit` characters, on one line."""
     text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= limit else text[:limit - 3] + "..."

@@ -19,6 +19,7 @@ EMPTY = ("text",)            # tables in which a key may stand without a value: 
 FIX = "run utils/fix_data_dir.sh"
 MAKE_SPEAKERS = "write its lines \"utterance speaker\", or make them of clusters (steps/cluster.sh, utils/relabel_data_dir.sh)"
 LABEL_SOURCE = "label_source"
+DIGITS = set("0123456789.+-eE")   # of a length; Python's own numbers know more
 Tables = Mapping[str, Mapping[str, object]]
 
 
@@ -202,7 +203,7 @@ def _check_specs(name: str, content: Mapping[str, str], allow_pipes: bool, check
 def _check_numbers(name: str, content: Mapping[str, str], number: type) -> None:
     for line, (key, text) in enumerate(content.items(), 1):
         try:
-            good = 0 <= number(text) < float("inf")
+            good = set(text) <= DIGITS and 0 <= number(text) < float("inf")
         except ValueError:
             good = False
         if not good:

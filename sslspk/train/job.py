@@ -70,8 +70,8 @@ class Job:
             wrong = saved.not_finite(dict(self.method.named_parameters()))
             wrong = wrong and f"NaN or infinity in the weights {wrong}"
         if wrong:
-            raise InputError(f"{checkpoint.at(self.exp, state['step'])}: not a checkpoint of this system ({wrong}); remove it, and the "
-                             "same command goes on from the one before.")
+            raise InputError(f"{checkpoint.at(self.exp, state['step'])}: no checkpoint of this system ({wrong}); remove it and run the "
+                             "same command again.")
         self.step, self.bad, self.best = state["step"], set(state["bad"]), {**self.best, **state.get("best", {})}
         if self.best["step"] and not checkpoint.at(self.exp, self.best["step"]).exists():
             say(f"warning: the checkpoint of the best epoch so far, step {self.best['step']}, is gone; the best one is looked for "

@@ -104,24 +104,33 @@ def load(path: str | Path, weights: str | None = None, device: str | torch.devic
     """A model ready for extraction: eval mode, on `device`. untrained: same architecture, freshly initialised from the seed."""
     state, content = read_encoder_state(path, weights)
     config = check(SystemConfig, content["config"], str(path))
+    if content["num_features"] != config.features.num_features:
+        raise InputError(f"{path}: its encoder reads {content['num_features']} features a frame, its configuration computes "
+                         f"{config.features.num_features}; take another file, or train it again.")
+    with torch.device("meta"):   # takes no memory: a damaged configuration may ask for any size
+        _require_fit(_encoder(config, content, weights), state, path)
     torch.manual_seed(config.seed)
-    encoder = build_encoder(config.encoder, content["num_features"])
-    projection = content.get("projections", {}).get(weights or content["evaluate"])
-    if projection:
-        encoder = Projected(encoder, tuple(projection["dims"]), projection["batch_norm"])
+    encoder = _encoder(config, content, weights)
     if not untrained:
-        _fill(encoder, state, path)
+        encoder.load_state_dict(state)
     front_end, head, classes = FrontEnd(config.features, config.cmvn), None, content.get("classes", [])
     if classes:
         head = classifiers.build(config.method, encoder.embed_dim, len(classes))
-        _fill(head, content["classifier"], path)
+        _require_fit(head, content["classifier"], path)
+        head.load_state_dict(content["classifier"])
         head = head.to(device).eval()
     return Model(config, front_end.to(device).eval(), encoder.to(device).eval(), content["info"], head, classes)
 
 
-def _fill(module: nn.Module, state: dict, path: str | Path) -> None:
+def _encoder(config: SystemConfig, content: dict, weights: str | None) -> Encoder | Projected:
+    """The encoder of a model file, freshly initialised."""
+    encoder = build_encoder(config.encoder, content["num_features"])
+    projection = content.get("projections", {}).get(weights or content["evaluate"])
+    return Projected(encoder, tuple(projection["dims"]), projection["batch_norm"]) if projection else encoder
+
+
+def _require_fit(module: nn.Module, state: dict, path: str | Path) -> None:
     """Raises InputError where the weights of a file are not those of the configuration in it."""
     wrong = saved.misfit(state, module.state_dict())
     if wrong:
         raise InputError(f"{path}: its weights do not go with its configuration ({wrong}); take another file, or train it again.")
-    module.load_state_dict(state)

@@ -56,7 +56,7 @@ def same_weights(base: Path) -> Check:
             steps = [json.loads(line)["step"] for line in lines]
         except (ValueError, KeyError, TypeError) as err:
             return f"progress.jsonl still holds a damaged line: {err}"
-        return None if steps[-2:] == [3, 4] and len(set(steps)) == len(steps) else f"progress.jsonl has the steps {steps}"
+        return None if steps[-2:] == [3, 4] and set(steps[:-2]) <= {1, 2} else f"progress.jsonl has the steps {steps}"
     return check
 
 
