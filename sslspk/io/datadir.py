@@ -15,6 +15,7 @@ WAV, FEATS, UTT2SPK, SPK2UTT = "wav.scp", "feats.scp", "utt2spk", "spk2utt"
 SCP_TABLES = (WAV, FEATS, "vad.scp", "cmvn.scp")
 KEYED = {FEATS: UTTERANCE, "vad.scp": UTTERANCE, "text": UTTERANCE, segments.NAME: UTTERANCE, "cmvn.scp": SPEAKER}
 PREFIXES = {"utt2": UTTERANCE, "reco2": RECORDING, "spk2": SPEAKER}
+TABLES = (*KEYED, WAV, UTT2SPK, SPK2UTT, "utt2dur", "utt2num_frames", "utt2num_samples")   # what every tool knows
 EMPTY = ("text",)            # tables in which a key may stand without a value: a transcript without words
 FIX = "run utils/fix_data_dir.sh"
 MAKE_SPEAKERS = "write its lines \"utterance speaker\", or make them of clusters (steps/cluster.sh, utils/relabel_data_dir.sh)"
@@ -39,7 +40,8 @@ def table_names(folder: str) -> list[str]:
     except OSError as err:
         raise InputError(f"{folder} is not a data directory ({err.strerror}); check the name, "
                          "or run the stage that makes it.") from err
-    return sorted(name for name in names if keyed_by(name) and not os.path.isdir(os.path.join(folder, name)))
+    # A folder with the name of a table is refused when it is read; one whose name only begins so is none of ours.
+    return sorted(name for name in names if keyed_by(name) and (name in TABLES or not os.path.isdir(os.path.join(folder, name))))
 
 
 def read_table(folder: str | os.PathLike, name: str) -> dict[str, str]:
@@ -197,6 +199,8 @@ def _check_specs(name: str, content: Mapping[str, str], allow_pipes: bool, check
         if path not in seen and not os.path.isfile(path):
             raise InputError(f"{name}:{line}: {key} names {path}, which is not there; mount or make it, "
                              "or remove the entry.")
+        if path not in seen and not os.access(path, os.R_OK, effective_ids=True):
+            raise InputError(f"{name}:{line}: {key} names {path}, which you may not read; ask its owner for that right (chmod).")
         seen.add(path)
 
 

@@ -240,3 +240,22 @@ def test_a_run_that_is_cut_off_never_makes_true_labels_look_like_clusters(data, 
         with pytest.raises(OSError, match="no space"):
             write()
         assert datadir.label_source(out) == "pseudo" and datadir.read_table(out, "utt2spk") == {"s0-u1": "c2", "s1-u0": "c1"}
+
+
+@pytest.mark.parametrize("name", ["text", "wav.scp", "utt2dur", "spk2utt"])
+def test_a_folder_in_the_place_of_a_table_is_refused_by_every_tool(tmp_path, name):
+    folder = tmp_path / "data"
+    datadir.write(str(folder), wav={"u1": "/a.wav"}, utt2spk={"u1": "s"}, utt2dur={"u1": "1.0"}, text={"u1": "hello"})
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    for call in (lambda: datadir.validate(str(folder), need=()), lambda: datadir.read(str(folder))):
+        with pytest.raises(InputError, match=f"{name} is a folder, not a file"):
+            call()
+
+
+@pytest.mark.parametrize("text", ["1_0", "\u0661", "nan", "inf", "-1", "0x1"])
+def test_a_length_is_a_plain_decimal_number(tmp_path, text):
+    folder = tmp_path / "data"
+    datadir.write(str(folder), wav={"u1": "/a.wav"}, utt2spk={"u1": "s"}, utt2dur={"u1": text})
+    with pytest.raises(InputError, match="utt2dur:1: the value of u1"):
+        datadir.validate(str(folder))

@@ -219,3 +219,15 @@ def test_misfit_names_the_first_difference():
     assert saved.misfit({"a": torch.ones(2, dtype=torch.float64), "b": own["b"]}, own) is None
     assert saved.misfit({}, own) == "a is missing, and 1 more"
     assert saved.misfit({**own, "b": torch.ones(2)}, own) == "b is float32 in place of int64"
+
+
+@pytest.mark.parametrize(("part", "key", "value", "said"), [
+    ("encoder", "channels", 10**7, "do not go with its configuration"),
+    ("features", "num_mel_bins", 10**9, "its configuration computes 1000000000"),
+])
+def test_a_configuration_of_any_size_takes_no_memory_before_it_is_refused(tmp_path, part, key, value, said):
+    content = whole_model()
+    content["config"] = {**content["config"], part: {**content["config"][part], key: value}}
+    checkpoint.save(tmp_path / "final.pt", content)
+    with pytest.raises(InputError, match=said):
+        model.load(tmp_path / "final.pt")

@@ -158,6 +158,7 @@ def _replaced(role: str, kind: str) -> Callable[[Path], Case]:
             os.unlink(path)
             KINDS[kind](path)
         gone = kind == "a link to nowhere" and ("label_source" in path or "config.yaml" in path)
+        gone = gone or (kind == "of 5 GB of zeros" and role == "a recording, validate")   # looks whether files are there, not into them
         names = (os.path.basename(path), path.partition("/")[0])
         return Case(f"{role}: {kind}", run, anything if gone else None, True, names)
     return make
