@@ -6,8 +6,8 @@ were unpacked in one place) and official trial lists. veri_test.txt and veri_tes
 trials_veri_test2 in voxceleb1_test. list_test_all(2).txt, list_test_hard(2).txt and voxsrc2021_val.txt are about dev
 and test speakers: they go to DATA_DIR/voxceleb1, the two parts together, written where such a list is there.
 
-Recordings of another rate or of several channels are converted (16 kHz, first channel). Bad ones (0 bytes, truncated,
-undecodable) are listed in bad_files.txt of their data directory and left out, their trials with them; over 5 % of
+Recordings of another rate or of several channels are converted (16 kHz, one channel). Bad ones (0 bytes, truncated,
+undecodable, nothing but zeros) are listed in bad_files.txt of their data directory and left out, their trials with them; over 5 % of
 them are an error.
 The program can be stopped and run again.
 """

@@ -4,7 +4,7 @@
 VOXCELEB2_DIR holds vox2_meta.csv and {dev,test}/aac/idNNNNN/<video>/NNNNN.m4a (or wav or flac; or aac/idNNNNN/...
 when both archives were unpacked in one place). AAC is decoded once, to 16 kHz mono files under --out-wav, as are
 recordings of another rate or of several channels; wav and flac that need no change are pointed at. Bad recordings
-(0 bytes, truncated, undecodable) are listed in bad_files.txt of their data directory and left out; over 5 % of them
+(0 bytes, truncated, undecodable, nothing but zeros) are listed in bad_files.txt of their data directory and left out; over 5 % of them
 are an error.
 The program can be stopped and run again: what was decoded is kept.
 """

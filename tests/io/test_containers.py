@@ -84,6 +84,7 @@ CASES = {
     "caf alac": (".caf", sound("CAF", "ALAC_16"), len(WAVE)), "sphere": (".sph", sound("NIST", "PCM_16"), len(WAVE)),
     "TIMIT": (".WAV", sound("NIST", "ULAW"), len(WAVE)), "svx": (".svx", sound("SVX", "PCM_16"), len(WAVE)),
     "voc": (".voc", sound("VOC", "PCM_16"), len(WAVE)), "avr": (".avr", sound("AVR", "PCM_16"), len(WAVE)),
+    "htk": (".htk", sound("HTK", "PCM_16"), len(WAVE)), "w64 GSM, which av does not read": (".w64", sound("W64", "GSM610"), None),
     "flac": (".flac", sound("FLAC", "PCM_16"), len(WAVE)), "flac pipe": (".flac", pyav("flac", "flac", pipe=True), len(WAVE)),
     "flac tags": (".flac", edited(pyav("flac", "flac", pipe=True), with_tags), len(WAVE)),
     "vorbis": (".ogg", sound("OGG", "VORBIS"), len(WAVE)), "opus": (".opus", sound("OGG", "OPUS"), 3 * len(WAVE)),
@@ -145,7 +146,7 @@ def test_a_cut_file_is_told_under_any_name(tmp_path, made, name, keep):
 
 def test_lossless_kinds_are_exact(tmp_path, made):
     for name in ("wav PCM_16", "wav PCM_24", "wav FLOAT", "rifx", "rf64", "w64", "aiff", "aifc", "caf", "caf alac", "sphere", "voc", "avr",
-                 "flac", "flac pipe", "flac tags", "alac", "mka"):
+                 "htk", "flac", "flac pipe", "flac tags", "alac", "mka"):
         np.testing.assert_array_equal(audio.read(put(tmp_path, "a", made(name)))[0], WAVE, name)
 
 

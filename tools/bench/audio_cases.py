@@ -191,6 +191,8 @@ CASES = (
     Case("8SVX", ".svx", snd("SVX", "PCM_16")),
     Case("VOC", ".voc", snd("VOC", "PCM_16")),
     Case("AVR", ".avr", snd("AVR", "PCM_16")),
+    Case("HTK", ".htk", snd("HTK", "PCM_16")),
+    Case("W64 GSM 6.10 (only libsndfile)", ".w64", snd("W64", "GSM610")),
     Case("PAF", ".paf", snd("PAF", "PCM_16")),
     Case("PVF", ".pvf", snd("PVF", "PCM_16")),
     Case("IRCAM", ".sf", snd("IRCAM", "PCM_16")),
