@@ -171,6 +171,17 @@ def test_a_folder_stands_for_its_visible_files(stamped, tmp_path):
     assert stamped().stdout == "work\n"
 
 
+def test_a_file_of_any_name_is_looked_into(stamped, tmp_path):
+    """Its content counts even where size and time are the old ones."""
+    odd = tmp_path / "data/a\n$(touch canary) 'b\n"
+    odd.write_text("1")
+    os.utime(odd, (1, 1))
+    assert [(done.stdout, done.stderr) for done in (stamped(), stamped())] == [("work\n", ""), ("skip\n", "")]
+    odd.write_text("2")
+    os.utime(odd, (1, 1))
+    assert (stamped().stdout, (tmp_path / "canary").exists()) == ("work\n", False)
+
+
 def test_a_step_that_failed_with_new_options_is_not_done_with_the_old(stamped, tmp_path):
     stamped()
     (tmp_path / "fail").touch()

@@ -20,7 +20,7 @@ _archives_find() {  # sets `_made`: the archives of this DATA (another one of th
 
 archives_options() {  # PROGRAM [--conf YAML | --feats-conf YAML | --set KEY=VALUE]...: sets `known` to all of them and their defaults in
   # one line, as PROGRAM says it. What it said is kept, so that a rerun need not ask.
-  local asked was= kept=$data/.$1/options files=() words=("${@:2}") i
+  local asked was='' kept=$data/.$1/options files=() words=("${@:2}") i
   for i in "${!words[@]}"; do
     if [[ ${words[i]} == --*conf ]]; then files+=("${words[i + 1]}"); fi
   done

@@ -19,8 +19,8 @@ declare -A _done_outputs=()   # by stamp: the outputs that done_skip was told, o
 _done_versions() {  # FILE...: name, size and time of each, and of a small one the content, whatever its time says
   [ $# -gt 0 ] || return 0
   printf '%s\0' "$@" | xargs -0 stat -L -c '%n %s %.9Y' --
-  printf '%s\0' "$@" | xargs -0 stat -L -c '%s %F %n' -- |
-    LC_ALL=C awk '$1 <= 8388608 && sub(/^[0-9]+ regular (empty )?file /, "")' | tr '\n' '\0' | xargs -0 -r md5sum --
+  printf '%s\0' "$@" | xargs -0 stat -L --printf '%s %F %n\0' -- |   # below 8 MB
+    LC_ALL=C sed -znE 's/^([0-9]{1,6}|[1-7][0-9]{6}) regular (empty )?file //p' | xargs -0 -r md5sum --
 }
 
 _done_archives() {  # FILE...: the archives that scp files among these point into

@@ -35,6 +35,7 @@ case "${PYTHONPATH:-}:" in
   *) export PYTHONPATH="$SSLSPK_ROOT${PYTHONPATH:+:$PYTHONPATH}" ;;
 esac
 # Kaldi's tables are sorted by byte, whatever language the terminal speaks.
+# shellcheck disable=SC2031  # the other one is of a subshell
 export LC_ALL=C
 
 if ! _environment_python=$(command -v python3); then
