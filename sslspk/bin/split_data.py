@@ -13,8 +13,10 @@ def main() -> None:
     parser.add_argument("dir", metavar="DIR")
     parser.add_argument("n", metavar="N", type=whole, help="number of pieces")
     args = parser.parse_args()
-    from sslspk.io import derive
+    from sslspk.io import derive, extras
     derive.split(args.dir, args.n)
+    for note in extras.left_out(extras.names(args.dir), f"not in the pieces of {args.dir}, since they are no tables"):
+        print(f"split_data.sh: {note}")
 
 
 if __name__ == "__main__":

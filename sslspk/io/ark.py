@@ -117,7 +117,7 @@ def load_rows(spec: str, start: int, count: int) -> np.ndarray:
     head = _head(archive, offset, entry)
     rows, *columns = _slices(span, (head.rows, head.cols), spec)
     if start < 0 or start + count > rows.stop - rows.start:
-        raise InputError(f"{spec} has {rows.stop - rows.start} rows, but {start} to {start + count} were asked for; "
+        raise InputError(f"{named(spec, 70)} has {rows.stop - rows.start} rows, but {start} to {start + count} were asked for; "
                          "make utt2num_frames again.")
     if head.kind not in (b"FM", b"DM"):
         return load(spec)[start:start + count]
@@ -144,10 +144,11 @@ def _slices(span: str, whole: tuple[int, ...], spec: str) -> tuple[slice, ...]:
         bounds = BOUNDS.fullmatch(part)
         first, last = (int(bounds[1]), int(bounds[2])) if bounds else (0, size - 1)
         if (bounds is None and part != ":") or (bounds and first > min(last, size - 1)) or last >= size + slack:
-            raise InputError(f"{spec} names no range of {' x '.join(map(str, whole))} numbers; write [first:last], counted from 0.")
+            raise InputError(f"{named(spec[:-len(span) - 2], 70)}[{span[:30]}] is no range of {' x '.join(map(str, whole))} numbers; write "
+                             "[first:last], counted from 0.")
         found.append(slice(first, min(last + 1, size)))
     if len(parts) > len(whole):
-        raise InputError(f"{spec} names columns of a vector; write [first:last].")
+        raise InputError(f"{named(spec, 90)} names columns of a vector; write [first:last].")
     return tuple(found)
 
 

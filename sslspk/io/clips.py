@@ -44,8 +44,11 @@ def read(folder: str | os.PathLike) -> dict[str, Clip]:
     path = os.path.join(folder, segments.NAME)
     if not os.path.exists(path):
         return {utt: Clip(spec) for utt, spec in wav.items()}
-    found = {}
-    for line, (utt, segment) in enumerate(segments.check(path, table.read(path)).items(), 1):
+    speakers = os.path.join(folder, "utt2spk")
+    found, cut = {}, table.read(path)
+    if os.path.exists(speakers) and (odd := min(table.read(speakers).keys() ^ cut.keys(), default=None)) is not None:
+        raise InputError(f"{table.named(odd)} is in only one of {path} and {speakers}; run utils/fix_data_dir.sh.")
+    for line, (utt, segment) in enumerate(segments.check(path, cut).items(), 1):
         if segment.recording not in wav:
             raise InputError(f"{path}:{line}: {table.named(utt)} is of the recording {table.named(segment.recording)}, which "
                              f"{folder}/wav.scp lacks; run utils/fix_data_dir.sh, or complete wav.scp.")
@@ -93,7 +96,10 @@ def load(clip: Clip, allow_pipes: bool = False, channel: int | str = channels.FI
     """
     if clip.whole:
         return audio.load(clip.spec, allow_pipes, channel)
-    recording = _recording(clip.spec, allow_pipes, channel if clip.channel is None else clip.channel)
+    try:
+        recording = _recording(clip.spec, allow_pipes, channel if clip.channel is None else clip.channel)
+    except InputError as err:
+        raise InputError(f"{clip.where}: {err}") from err
     first, last = bounds(clip, len(recording.samples), recording.rate)
     return recording._replace(samples=recording.samples[first:last].copy())
 

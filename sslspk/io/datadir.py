@@ -5,9 +5,10 @@ A table is keyed by utterance, by recording or by speaker. Without `segments` ev
 `derive` for what makes one directory of others, `repair` for what mends one.
 """
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 
-from sslspk.errors import InputError, shown
+from sslspk.errors import InputError, named, shown
 from sslspk.io import commit, files, segments, table
 
 UTTERANCE, RECORDING, SPEAKER = "utterance", "recording", "speaker"
@@ -20,7 +21,8 @@ EMPTY = ("text",)            # tables in which a key may stand without a value: 
 FIX = "run utils/fix_data_dir.sh"
 MAKE_SPEAKERS = "write its lines \"utterance speaker\", or make them of clusters (steps/cluster.sh, utils/relabel_data_dir.sh)"
 LABEL_SOURCE = "label_source"
-DIGITS = set("0123456789.+-eE")   # of a length; Python's own numbers know more
+SECONDS = re.compile("([0-9]{1,12}(\\.[0-9]{0,40})?|\\.[0-9]{1,40})([eE][-+]?[0-9]{1,2})?")
+COUNT = re.compile("[0-9]{1,15}")
 Tables = Mapping[str, Mapping[str, object]]
 
 
@@ -138,8 +140,8 @@ def validate(folder: str, need: Iterable[str] = (WAV,), allow_pipes: bool = Fals
     check_keys(folder, tables)
     for name in SCP_TABLES:
         _check_specs(f"{folder}/{name}", tables.get(name, {}), allow_pipes and name == WAV, check_files)
-    for name, number in (("utt2dur", float), ("reco2dur", float), ("utt2num_frames", int), ("utt2num_samples", int)):
-        _check_numbers(f"{folder}/{name}", tables.get(name, {}), number)
+    for name, form in (("utt2dur", SECONDS), ("reco2dur", SECONDS), ("utt2num_frames", COUNT), ("utt2num_samples", COUNT)):
+        _check_numbers(f"{folder}/{name}", tables.get(name, {}), form)
     return tables
 
 
@@ -188,7 +190,7 @@ def _check_specs(name: str, content: Mapping[str, str], allow_pipes: bool, check
     for line, (key, spec) in enumerate(content.items(), 1):
         if files.is_pipe(spec):
             if not allow_pipes:
-                raise InputError(f"{name}:{line}: {key} is a shell command, which a data directory may not run; write "
+                raise InputError(f"{name}:{line}: {table.named(key)} is a shell command, which a data directory may not run; write "
                                  "the audio to files, or give --allow-pipes true if you trust it.")
             continue
         if not name.endswith(WAV) and spec.endswith("]"):
@@ -196,19 +198,23 @@ def _check_specs(name: str, content: Mapping[str, str], allow_pipes: bool, check
         if not check_files:
             continue
         path = files.split_spec(spec)[0]
-        if path not in seen and not os.path.isfile(path):
-            raise InputError(f"{name}:{line}: {key} names {path}, which is not there; mount or make it, "
-                             "or remove the entry.")
+        if path not in seen and not _is_file(path):
+            raise InputError(f"{name}:{line}: {table.named(key)} names {named(path, 90)}, which is not there; mount or make it, or "
+                             "remove the entry.")
         if path not in seen and not os.access(path, os.R_OK, effective_ids=True):
-            raise InputError(f"{name}:{line}: {key} names {path}, which you may not read; ask its owner for that right (chmod).")
+            raise InputError(f"{name}:{line}: {table.named(key)} names {named(path, 90)}, which you may not read; ask its owner for that "
+                             "right (chmod).")
         seen.add(path)
 
 
-def _check_numbers(name: str, content: Mapping[str, str], number: type) -> None:
+def _is_file(path: str) -> bool:
+    try:
+        return os.path.isfile(path)
+    except ValueError:   # no name that a file can have
+        return False
+
+
+def _check_numbers(name: str, content: Mapping[str, str], form: re.Pattern) -> None:
     for line, (key, text) in enumerate(content.items(), 1):
-        try:
-            good = set(text) <= DIGITS and 0 <= number(text) < float("inf")
-        except ValueError:
-            good = False
-        if not good:
-            raise InputError(f"{name}:{line}: the value of {key} is {shown(text)}, not a length; make the table again.")
+        if not form.fullmatch(text):
+            raise InputError(f"{name}:{line}: the value of {table.named(key)} is {shown(text)}, not a length; make the table again.")

@@ -40,6 +40,12 @@ def find(folder: str, ids: Mapping[str, Collection[str]]) -> Extras:
     return Extras(lists, whole, unknown)
 
 
+def names(folder: str) -> list[str]:
+    """Files and folders of a data directory that are no tables, no trial lists, and not what steps write; sorted."""
+    return sorted(name for name in os.listdir(folder) if not OWN.fullmatch(name) and not name.startswith("trials")
+                  and (os.path.isdir(os.path.join(folder, name)) or not datadir.keyed_by(name)))
+
+
 def part(extras: Extras, ids: Mapping[str, Collection[str]], kept: Mapping[str, Collection[str]]) -> dict[str, bytes]:
     """The lists for the ids `kept` of `ids`: lines that name no other id of their kind; a list without a line left is not there."""
     found = dict(extras.whole)

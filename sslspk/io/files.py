@@ -201,7 +201,7 @@ def split_range(spec: str) -> tuple[str, str]:
     if found is None:
         return spec, ""
     if not found[2]:
-        raise InputError(f"{spec}: [] names no rows; write [first:last], or leave it out.")
+        raise InputError(f"{named(spec, 90)}: [] names no rows; write [first:last], or leave it out.")
     return found[1], found[2]
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sslspk.errors import InputError, named, shown
-from sslspk.io import columns, files
+from sslspk.io import columns, files, table
 
 FORM = "enrol test target|nontarget"
 VOXCELEB_FORM = "1|0 enrol test"
@@ -60,8 +60,8 @@ def _refuse_both_labels(trials: Trials, path: str | os.PathLike) -> None:
     bad = np.flatnonzero(trials.target[later] != trials.target[earlier])
     if len(bad):
         one, other = sorted((int(earlier[bad[0]]), int(later[bad[0]])))
-        raise InputError(f"{named(path)}:{other + 1}: {trials.enrol[other]} {trials.test[other]} has another label than on line {one + 1}; "
-                         "remove the wrong one.")
+        pair = f"{table.named(trials.enrol[other])} {table.named(trials.test[other])}"
+        raise InputError(f"{named(path)}:{other + 1}: {pair} has another label than on line {one + 1}; remove the wrong one.")
 
 
 def _repeats(trials: Trials) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +93,7 @@ def lookup(names: np.ndarray, keys: Sequence[str], where: str) -> np.ndarray:
     rows = np.fromiter((row.get(name, -1) for name in names.tolist()), np.int64, len(names))
     missing = np.flatnonzero(rows < 0)
     if len(missing):
-        raise InputError(f"the trials name {names[missing[0]]}, which is not in {where} ({len(missing)} of "
+        raise InputError(f"the trials name {table.named(names[missing[0]])}, which is not in {where} ({len(missing)} of "
                          f"{len(names)} trials); "
                          "use the list that belongs to this data, or extract the missing utterances.")
     return rows
