@@ -40,7 +40,7 @@ def load(spec: str, allow_pipes: bool = False, channel: int | str = channels.FIR
     if channel == channels.FIRST:
         channels.say_once(named(spec), recording.channels)
     if not len(recording.samples):
-        raise InputError(f"{named(spec)} holds no samples; record or download it again, or leave it out.")
+        raise InputError(f"{named(spec)} holds no samples; record it again, or leave it out.")
     return recording
 
 
@@ -195,11 +195,11 @@ def _set_kind(archive: files.SharedFile, offset: int) -> str:
 
 def _packed_place(archive: files.SharedFile, offset: int, spec: str) -> tuple[int, int]:
     """First byte and number of bytes of the wav or flac file at an offset of an archive."""
-    head = archive.pread(HEAD_BYTES, offset)
+    head = archive.pread(6 + 255, offset)
     if head[:5] == b"AUDIO" and len(head) > 6:
         width = head[5]
         return offset + 6 + width, int.from_bytes(head[6:6 + width], "little")
-    end = riff.end(head)
+    end = riff.end(archive.pread(HEAD_BYTES, offset))
     if end is None:
         raise InputError(f"{named(spec)} does not point at packed audio; run steps/pack_audio.sh again.")
     return offset, end

@@ -118,7 +118,7 @@ def check(path: str, full: bool) -> Outcome:
     if not full:
         samples = audio.info(path)[0]
         if not samples:
-            raise InputError(f"{path} holds no samples; record or download it again, or leave it out.")
+            raise InputError(f"{path} holds no samples; record it again, or leave it out.")
         audio.read_segment(path, samples - 1, 1)
         return Outcome(path, samples)
     recording = audio.load(path, channel=0)
