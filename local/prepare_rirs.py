@@ -58,10 +58,10 @@ def scan(corpus: str, kind: str) -> list[Source]:
 def from_list(path: str, corpus: str) -> list[tuple[str, str]]:
     """(room, path) of each line "--rir-id 00001 --room-id Room001 ... RIRS_NOISES/simulated_rirs/...wav"."""
     found = []
-    for number, line in enumerate(files.read_bytes(path).decode("utf-8-sig", "replace").splitlines(), 1):
+    for number, line in enumerate(files.read_bytes(path).decode("utf-8-sig", "replace").split("\n"), 1):
         if not line.strip():
             continue
-        room, name = ROOM.search(line), line.split()[-1]
+        room, name = ROOM.search(line), line.strip().rpartition(" ")[2]
         if room is None or not name.lower().endswith(FORMATS):
             raise InputError(f"{path}:{number}: a line must hold --room-id NAME and end with a wav file; correct it, "
                              "or remove the list.")

@@ -133,7 +133,7 @@ def _sides(args: argparse.Namespace, trials: "Trials") -> tuple[Rows, Rows]:
     enrol_ids, test_ids = set(trials.enrol.tolist()), set(trials.test.tolist())
     groups = None
     if args.enrol_map:
-        groups = {model: utts.split() for model, utts in table.read(args.enrol_map).items()}
+        groups = {model: table.words(utts) for model, utts in table.read(args.enrol_map).items()}
         lookup(trials.enrol, list(groups), args.enrol_map)
         groups = {model: utts for model, utts in groups.items() if model in enrol_ids}
         enrol_ids = {utt for utts in groups.values() for utt in utts}
@@ -168,7 +168,7 @@ def _cohort(args: argparse.Namespace) -> Rows:
     if not args.cohort_utt2spk:
         return Rows(*embeddings.load(args.cohort))
     utt2spk = table.read(args.cohort_utt2spk)
-    groups = {speaker: utts.split() for speaker, utts in datadir.invert(utt2spk).items()}
+    groups = {speaker: table.words(utts) for speaker, utts in datadir.invert(utt2spk).items()}
     names, x, _ = average(groups, *embeddings.load(args.cohort, set(utt2spk)), source=args.cohort_utt2spk,
                           where=os.path.join(args.cohort, "xvector.scp"))
     return Rows(names, x, members=set(utt2spk))

@@ -151,7 +151,7 @@ def _rows(path: str, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, st
     """(id, {column: value}, "file:line") of each person in a file "ID ; age ; ...", padded as it likes."""
     if not os.path.isfile(path):
         raise InputError(f"ADReSS's metadata were looked for as {path}, which is not there; get the file from {SITE}.")
-    lines = files.read_bytes(path).decode("utf-8-sig", "replace").splitlines()
+    lines = files.read_bytes(path).decode("utf-8-sig", "replace").split("\n")
     names = [field.strip().lower() for field in lines[0].split(";")] if lines else []
     missing = [name for name in ("id", *columns) if name not in names]
     if missing:

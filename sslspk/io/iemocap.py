@@ -139,7 +139,7 @@ def _evaluations(corpus: str, number: int) -> list[str]:
 def _read_evaluation(path: str, wav: str, session: str) -> list[Turn]:
     """The turns of an evaluation file, which has a line in brackets for each and further lines about single annotators."""
     dialog, found = os.path.splitext(os.path.basename(path))[0], []
-    for number, line in enumerate(files.read_bytes(path).decode("utf-8-sig", "replace").splitlines(), 1):
+    for number, line in enumerate(files.read_bytes(path).decode("utf-8-sig", "replace").split("\n"), 1):
         if not line.lstrip().startswith("["):
             continue
         where, label = f"{path}:{number}", LABEL.fullmatch(line.strip())

@@ -57,7 +57,7 @@ def read_metadata(path: str, corpus: str) -> dict[str, Speaker]:
         raise InputError(f"{corpus}'s metadata were looked for as {path}, which is not there; "
                          f"get {os.path.basename(path)} from {SITE}.")
     try:
-        lines = files.read_bytes(path).decode("utf-8-sig").splitlines()
+        lines = files.read_bytes(path).decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as err:
         raise InputError(f"{path} is not UTF-8 text; convert it, or get it again from {SITE}.") from err
     head = lines[0] if lines else ""
