@@ -24,6 +24,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -131,6 +132,7 @@ def table(rows: list[dict]) -> str:
 
 def main() -> int:
     args = options()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))   # so that what was begun is ended and put right
     if INSIDE in os.environ:
         share(args, int(os.environ[INSIDE]))
         return 0
@@ -147,15 +149,24 @@ def main() -> int:
             print(reason)
     begun = time.monotonic()
     again = [*words, sys.executable, *sys.argv]
-    if subprocess.run([*again, "--prepare"], env={**os.environ, INSIDE: "0"}, check=False).returncode:
+    if any(run_all([([*again, "--prepare"], 0)])):
         return 1
     if args.prepare:
         return 0
-    shares = [subprocess.Popen(again, env={**os.environ, INSIDE: str(part)}) for part in range(args.jobs)]
-    for part, status in enumerate([one.wait() for one in shares]):
+    for part, status in enumerate(run_all([(again, part) for part in range(args.jobs)])):
         if status:
             raise SystemExit(f"share {part} of the campaign ended early; see above, and give the same command again.")
     return conclude(args.out, verdicts(args), (time.monotonic() - begun) / 60)
+
+
+def run_all(shares: list[tuple[list[str], int]]) -> list[int]:
+    """Run these commands as shares of the campaign, all at once; returns their exit statuses. None outlives this program's own end."""
+    running = [subprocess.Popen(words, env={**os.environ, INSIDE: str(part)}) for words, part in shares]
+    try:
+        return [one.wait() for one in running]
+    finally:
+        for one in running:
+            one.terminate()
 
 
 def conclude(out: Path, rows: list[dict], minutes: float) -> int:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -91,8 +92,12 @@ class Bench:
         with (self.out / "undisturbed.txt").open("w+") as said:
             around = {**environment(), **self.cluster.variables(stage), **variables}
             popen = subprocess.Popen(stage.words, cwd=self.folder(stage), env=around, stdin=subprocess.DEVNULL, stdout=said,
-                                     stderr=subprocess.STDOUT)
-            _, status, usage = os.wait4(popen.pid, 0)
+                                     stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                _, status, usage = os.wait4(popen.pid, 0)
+            except SystemExit:
+                os.killpg(popen.pid, signal.SIGTERM)
+                raise
             said.seek(0)
             if status:
                 raise SystemExit(f"the undisturbed stage {stage.name} failed:\n{said.read()[-4000:]}")

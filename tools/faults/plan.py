@@ -83,7 +83,7 @@ def plan(count: int, seed: int, pairs: list[tuple[str, str]], given: bool = Fals
     for kind, stage in pairs:
         turns.setdefault(kind, []).append(stage)
     # A stage comes the sooner, the smaller an exponential variate with its weight as rate: drawing without putting back.
-    orders = {kind: sorted(stages, key=lambda stage: rng.expovariate(1 / (2 + BY_NAME[stage].cost))) for kind, stages in turns.items()}
+    orders = {kind: sorted(stages, key=lambda stage: rng.expovariate((1 + BY_NAME[stage].cost) ** -2)) for kind, stages in turns.items()}
     kinds = sorted(orders)
     rng.shuffle(kinds)
     drawn = [(kinds[n % len(kinds)], orders[kinds[n % len(kinds)]]) for n in range(count)]

@@ -1,5 +1,6 @@
 """One fault from beginning to end, and what is to be said of it: survived, lost or hung."""
 import dataclasses
+import os
 import re
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def judge(bench: Bench, fault: Fault) -> dict:
     for attempt in range(4):
         sooner = dataclasses.replace(fault, moment=fault.moment / 2 ** attempt, room=fault.room // 4 ** attempt)
         row: dict = {"verdict": "survived", "why": ""}
-        mark = f"{bench.part}.{fault.number}-{attempt}"
+        mark = f"{bench.part}.{fault.number}-{attempt}.{os.getpid()}"   # of this campaign, not of one that was killed
         try:
             row["why"] = disturb(bench, sooner, mark)
         except inject.Missed:
@@ -165,7 +166,8 @@ def require_sentence(log: Path, failed: bool = True) -> None:
 def names(said: str, path: Path) -> bool:
     """Whether a line of error or warning names the file."""
     lines = [line for line in said.splitlines() if re.search(r"error|warning|left out|broken", line, re.IGNORECASE)]
-    return any(f"{folder}/{path.name}" in line for line in lines for folder in (path.parent.name, "*"))   # the name alone many files have
+    return any(f"{path.parent.name}/{path.name}" in line or f"*/{path.name}" in line   # the name alone many files have
+               or (f"{path.parent} has" in line and path.name in line) for line in lines)
 
 
 def last_line(log: Path) -> str:
