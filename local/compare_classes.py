@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sslspk.errors import InputError, count, entry
-from sslspk.io import predictions, table
-from sslspk.io.files import read_object
+from sslspk.io import predictions, results, table
 from sslspk.metrics import classification
 
 
@@ -48,7 +47,7 @@ def recall(folder: Path, utt2spk: str | None, replicates: int) -> Told:
     """Means over the seeds. Raises InputError where a result is missing or an utterance was tested twice."""
     found, items = [], {}
     for seed in sorted(path for path in folder.glob("seed*") if path.name[4:].isdigit()) or [folder]:
-        result = read_object(seed / "result.json")
+        result = results.of_classes(seed / "result.json", need=("labels_from", "folds", "classes", "pool"))
         labels = {utt: one for path in result["labels_from"] for utt, one in table.read(path).items()}
         groups = table.read(result["groups"]) if result["pool"] != "none" else table.read(utt2spk) if utt2spk else {}
         utts, values = [], []

@@ -10,8 +10,8 @@ import statistics
 from pathlib import Path
 
 from sslspk.errors import InputError, entry
-from sslspk.io.files import atomic_write, read_object
-from sslspk.io.results import joined
+from sslspk.io.files import atomic_write
+from sslspk.io.results import joined, of_classes
 from sslspk.metrics.class_report import interval_over_seeds, mean_over_seeds
 
 HEAD = ("experiment", "from", "trained", "items", "seeds", "UA % (95 % interval)", "over seeds", "over folds", "WA %", "macro F1 %",
@@ -48,7 +48,7 @@ def read(exps: Path) -> dict[str, list[dict]]:
     for path in sorted(exps.glob("*/*/result.json")):
         part = path.parent.name
         name = path.parent.parent.name + ("" if part.startswith("seed") else f" {part}")
-        found.setdefault(name, []).append(read_object(path))
+        found.setdefault(name, []).append(of_classes(path, need=["task"]))
     return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sslspk.errors import InputError, entry
 from sslspk.io import results
-from sslspk.io.files import atomic_write, read_object
+from sslspk.io.files import atomic_write
 from sslspk.metrics.class_report import interval_over_seeds
 
 UNITS = {"voxceleb": "EER %", "iemocap": "UA %", "adress": "UA %"}
@@ -52,7 +52,8 @@ def figure(task: str, experiment: Path, name: str) -> str:
         or list(experiment.glob("result.json"))
     if not paths:
         return "not run"
-    return interval_over_seeds([read_object(path) for path in paths], "ua_percent") + (f", {len(paths)} seeds" if len(paths) > 1 else "")
+    rows = [results.of_classes(path, need=["ua_percent"]) for path in paths]
+    return interval_over_seeds(rows, "ua_percent") + (f", {len(rows)} seeds" if len(rows) > 1 else "")
 
 
 if __name__ == "__main__":

@@ -34,9 +34,9 @@ def labels_seen(folder: str) -> str:
     """Which labels the back-end of a folder learnt from: what info.json says (none, pseudo, speaker); "speaker" where there is no
     info.json, since of Kaldi's files that must be assumed. Raises InputError when info.json does not say."""
     from sslspk.errors import InputError
-    from sslspk.io import files
+    from sslspk.io import results
     path = os.path.join(folder, "info.json")
-    labels = files.read_object(path).get("labels") if os.path.exists(path) else "speaker"
+    labels = results.origin(path).get("labels") if os.path.exists(path) else "speaker"
     if labels not in ("none", "pseudo", "speaker"):
         raise InputError(f"{path} does not say which labels the back-end saw; run steps/train_backend.sh again.")
     return labels

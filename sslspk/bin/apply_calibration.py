@@ -104,10 +104,10 @@ def _seen(model: "Calibration", trials: "Trials") -> float | None:
 
 def _origin(args: argparse.Namespace) -> dict:
     """Where the scores come from: what their results say, --provenance laid over it; what either has seen of labels stays."""
-    from sslspk.io import files, results
+    from sslspk.io import results
     found = [result_beside(path) for path in args.scores]
     facts = {key: _joined([result.get(key) for result in found]) for key in ORIGIN if any(key in result for result in found)}
-    given = files.read_object(args.provenance) if args.provenance else {}
+    given = results.origin(args.provenance) if args.provenance else {}
     labels = [source["labels"] for source in (*found, given) if "labels" in source]
     facts |= {key: value for key, value in given.items() if key not in facts or not key.endswith("_labels")}
     return facts | ({"labels": results.joined(*labels)} if labels else {})

@@ -68,12 +68,12 @@ def save(args: argparse.Namespace, config: "ClusterConfig", names: list[str], fo
     """Write OUT/*, utt2spk last, and print what matters."""
     from sslspk.bin.metrics import save_json
     from sslspk.config import digest
-    from sslspk.io import datadir, files, provenance, results, table
+    from sslspk.io import datadir, provenance, results, table
     from sslspk.metrics import clustering as measures
     width = max(5, len(str(found.group.max())))
     utt2spk = {name: f"cluster-{group:0{width}}" for name, group in zip(names, found.group.tolist(), strict=True) if group >= 0}
     origin = os.path.join(args.emb, "provenance.json")
-    source = files.read_object(origin) if os.path.exists(origin) else {}
+    source = results.origin(origin) if os.path.exists(origin) else {}
     # What the labels are is never guessed: without provenance it is not known that the embeddings saw none.
     labels = results.joined(source.get("labels", "unknown"), labels)
     info = {"method": config.method, "clusters": len(set(utt2spk.values())), "utterances": len(utt2spk),

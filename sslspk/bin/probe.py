@@ -102,11 +102,11 @@ def record(args: argparse.Namespace, config, c: float | None) -> None:
     """Write OUT/probe.yaml, and OUT/provenance.json where EMB_DIR says where its embeddings come from."""
     from sslspk.bin.metrics import save_json
     from sslspk.config import to_yaml
-    from sslspk.io import files, provenance
+    from sslspk.io import files, provenance, results
     with files.atomic_write(os.path.join(args.out, "probe.yaml")) as file:
         file.write(to_yaml(config))
     source = os.path.join(args.emb, "provenance.json")
-    known = files.read_object(source) if os.path.exists(source) else {}
+    known = results.origin(source) if os.path.exists(source) else {}
     if not known:
         print(f"note: there is no {source}, so the result will not say where the embeddings come from")
     save_json({**known, "probe": config.classifier, "probe_C": c, "probe_trained_on": args.train, "probe_labels_from": args.labels,

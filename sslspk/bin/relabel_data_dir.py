@@ -14,10 +14,10 @@ def main() -> None:
     parser.add_argument("clusters", metavar="CLUSTERS", help="utt2spk and info.json, as steps/cluster.sh writes them")
     parser.add_argument("out", metavar="OUT")
     args = parser.parse_args()
-    from sslspk.io import datadir, derive, files, results, table
+    from sslspk.io import datadir, derive, results, table
     datadir.table_names(args.source)
     path = os.path.join(args.clusters, "info.json")
-    labels = files.read_object(path).get("labels")
+    labels = results.origin(path).get("labels")
     if not isinstance(labels, str) or not labels:
         raise InputError(f"{path} does not say which labels had part in the clusters; run steps/cluster.sh again.")
     source = results.joined("pseudo", labels)

@@ -44,11 +44,11 @@ def main() -> None:
     args = parser.parse_args()
     _check_options(args)
 
-    from sslspk.io import files
+    from sslspk.io import results
     from sslspk.io import scores as score_file
     from sslspk.io import trials as trial_list
     from sslspk.metrics import report
-    provenance = files.read_object(args.provenance) if args.provenance else {}
+    provenance = results.origin(args.provenance) if args.provenance else {}
     trials = trial_list.read(args.trials, labels=False)
     scores, facts = score(args, trials)
     name = os.path.basename(args.trials).removesuffix(".txt")

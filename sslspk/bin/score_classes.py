@@ -174,9 +174,9 @@ def _one_each(utts: list[str], code, own: list, value: Callable, names, what: st
 
 def provenance(paths: list[str]) -> dict:
     """What provenance.json beside each file says: a value where all agree, else the list of values (null where a fold has none)."""
-    from sslspk.io import files
+    from sslspk.io import results
     beside = [os.path.join(os.path.dirname(path), "provenance.json") for path in paths]
-    rows = [files.read_object(path) if os.path.exists(path) else {} for path in beside]
+    rows = [results.origin(path) if os.path.exists(path) else {} for path in beside]
     keys = dict.fromkeys(key for row in rows for key in row)
     found = {key: [row.get(key) for row in rows] for key in keys}
     return {key: values[0] if all(value == values[0] for value in values) else values for key, values in found.items()}

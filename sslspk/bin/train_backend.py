@@ -65,11 +65,11 @@ def trained(args: argparse.Namespace, names: list[str], x):
 def adapted(folder: str, names: list[str], x):
     """The back-end of a folder, adapted, and what info.json says of it."""
     from sslspk.backend import labels_seen, load
-    from sslspk.io import files
+    from sslspk.io import results
     backend = load(folder, "plda")
     backend.check(x, names)
     path = os.path.join(folder, "info.json")
-    info = files.read_object(path) if os.path.exists(path) else {}
+    info = results.origin(path) if os.path.exists(path) else {}
     info |= {"labels": labels_seen(folder), "adapted_from": folder, "adapted_on": len(names)}
     print(f"adapted to {len(names)} embeddings")
     return backend.adapt(x), info

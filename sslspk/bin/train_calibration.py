@@ -96,8 +96,8 @@ def result_beside(path: str) -> dict:
     """What the result_NAME.json beside a file scores_NAME holds; {} where there is none."""
     folder, name = os.path.split(path)
     result = os.path.join(folder, name.replace("scores_", "result_", 1) + ".json")
-    from sslspk.io import files
-    return files.read_object(result) if name.startswith("scores_") and os.path.exists(result) else {}
+    from sslspk.io import results
+    return results.origin(result) if name.startswith("scores_") and os.path.exists(result) else {}
 
 
 if __name__ == "__main__":

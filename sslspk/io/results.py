@@ -3,12 +3,18 @@
 A row is a result_*.json with `list`, the trial list's name, and `scores`, the score file's path. A figure is one that a paper prints:
 table and source, row and column there, and, where a configuration stands for it, system, tag, train and list.
 """
+import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from sslspk.config import Config, check, read_yaml
-from sslspk.errors import InputError
+from sslspk.errors import InputError, named, shown
 from sslspk.io import files
 
+TEXTS = ("system", "weights", "trained_on", "commit", "method", "encoder", "config_hash", "backend", "trials_md5")
+NUMBERS = re.compile("eer_percent|min_dcf|act_dcf|cllr|fused$|targets$|nontargets$")
+POOLS, TASKS = ("none", "mean", "vote"), ("classification", "regression")
 KEYS = ("system", "weights", "trained_on", "labels", "commit")
 
 
@@ -31,12 +37,48 @@ class Paper(Config):
     figures: tuple[dict[str, str | int | float | tuple[str | int, ...]], ...] = ()
 
 
-def read(path: Path) -> dict:
-    """One result file as a row. Raises InputError when it does not say where its scores come from."""
+def origin(path: str | os.PathLike) -> dict:
+    """What a provenance.json, an info.json or a result says. Raises InputError where what should be text or a number is something else."""
     row = files.read_object(path)
+    for key, value in row.items():
+        if (key in TEXTS or key.endswith("labels")) and not isinstance(value, str):
+            raise InputError(f"{named(path)}: {key} is {shown(value, 40)}, not text; make that file again.")
+        if NUMBERS.match(key) and not _is_number(value):
+            raise InputError(f"{named(path)}: {shown(key, 40)} is {shown(value, 40)}, not a number; make that file again.")
+    return row
+
+
+def of_classes(path: str | os.PathLike, need: Sequence[str] = ()) -> dict:
+    """A result.json of steps/score_classes.sh. Raises InputError where a part of `need` is missing, or one is not what it should be."""
+    row = files.read_object(path)
+    kinds = {"task": str, "pool": str, "folds": list, "labels_from": list, "classes": list,
+             "ua_percent": (int, float), "rmse": (int, float)}
+    for key, kind in kinds.items():
+        if (key in row or key in need) and (not isinstance(row.get(key), kind) or isinstance(row[key], bool)):
+            raise InputError(f"{named(path)}: {key} is {shown(row.get(key), 40)}; score it again (steps/score_classes.sh).")
+    folds = [fold.get("predictions", "") if isinstance(fold, dict) else None for fold in row.get("folds", ())]
+    texts = [*row.get("labels_from", ()), *row.get("classes", ()), *folds]
+    if not all(isinstance(text, str) for text in texts) or row.get("pool", "none") not in POOLS or row.get("task", TASKS[0]) not in TASKS:
+        raise InputError(f"{named(path)} is no result of steps/score_classes.sh; score it again.")
+    for part in ("mean", "std"):
+        figures = row.get(part, {})
+        if not isinstance(figures, dict) or not all(value is None or _is_number(value) for value in figures.values()):
+            raise InputError(f"{named(path)}: {part} holds other things than numbers; score it again (steps/score_classes.sh).")
+    return row
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def read(path: Path) -> dict:
+    """One result file as a row. Raises InputError when it does not say where its scores come from, or has no figures."""
+    row = origin(path)
     row["list"] = path.stem.removeprefix("result_").removeprefix("trials_")
     row["scores"] = path.with_name(path.stem.replace("result_", "scores_", 1))
     missing = [key for key in KEYS if key not in row]
+    if "eer_percent" not in row:
+        raise InputError(f"{path}: has no eer_percent; score again (steps/score.sh).")
     if missing:
         raise InputError(f"{path}: has no {missing[0]}; score again with --provenance, which steps/score.sh reads.")
     row["labels"] = joined(row["labels"], *(row.get(f"{part}_labels", "none") for part in ("backend", "cohort", "calibration")))

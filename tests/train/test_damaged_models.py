@@ -170,7 +170,7 @@ def test_what_else_lies_beside_checkpoints_is_passed_over(tmp_path, name, make):
     assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000006.pt"] and os.path.lexists(tmp_path / "ckpt" / name)
 
 
-GOOD = [json.dumps({"step": step, "loss": 1.0}) for step in (1, 2, 3)]
+GOOD = [json.dumps({"step": step, "loss": loss}) for step, loss in ((1, 1.0), (2, float("nan")), (3, 0.5))]
 
 
 @pytest.mark.parametrize("damage", [
