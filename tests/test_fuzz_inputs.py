@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
+FAMILIES = ("conf", "launchers", "tables", "trials", "archives", "audio", "results", "checkpoints", "shell", "kinds")
 
 
 def fuzz(tmp_path: Path, *words: object) -> tuple[subprocess.CompletedProcess, dict]:
@@ -14,6 +17,13 @@ def fuzz(tmp_path: Path, *words: object) -> tuple[subprocess.CompletedProcess, d
     command = [sys.executable, ROOT / "tools/fuzz_inputs.py", "--json", report, *words]
     done = subprocess.run([str(word) for word in command], text=True, capture_output=True, timeout=600, env=environment)
     return done, json.loads(report.read_text()) if report.exists() else {}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_input_is_read_right_or_refused_in_one_sentence(family, tmp_path):
+    done, found = fuzz(tmp_path, "--inputs", 30, "--seed", 7, "--families", family)
+    assert done.returncode == 0, done.stdout
+    assert len(found[family]) == 30
 
 
 FAULTY = '''

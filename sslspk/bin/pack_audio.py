@@ -86,8 +86,8 @@ def refuse(scp: str, broken: dict[str, str], counts: Counter) -> None:
     count = name(broken, "cannot be speech:")
     if count:
         utt = next(utt for utt, reason in broken.items() if reason)
-        raise InputError(f"{count} of {counts['utterances']} recordings cannot be speech ({utt}: {broken[utt]}; the log names all); "
-                         "leave them out with utils/subset_data_dir.sh.")
+        raise InputError(f"{count} of {counts['utterances']} recordings cannot be speech ({utt}: {broken[utt]}); leave out those that the "
+                         "log names.")
 
 
 def main() -> None:

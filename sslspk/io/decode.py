@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20              # values that are decoded at once
 JOINED = 1 << 16             # samples of small blocks that are looked at together
 MAX_SAMPLES = 1 << 29        # of a whole recording: 9 hours at 16 kHz, 1 GB
+MIN_RATE = 1000
 MAX_CHANNELS = 64
 PADDING_SLACK = 4 * 1024     # samples by which an mp4 may be shorter than it says: its encoder's padding
 AV_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}  # sample formats of av
@@ -238,6 +239,8 @@ def choose(samples: np.ndarray, channel: int | str, where: str) -> np.ndarray:
 
 def _collect(blocks: Iterator[np.ndarray], rate: int, channels: int, content: Content) -> Recording:
     """All blocks as one recording."""
+    if 0 < rate < MIN_RATE:   # 0: the frames say it
+        raise InputError(f"{content.where} says it has {rate} samples a second, too few for speech; mend its header, or leave it out.")
     kept, total, peak = [np.zeros(0, np.int16)], 0, 0.0
     for block in _joined(blocks):
         total += len(block)

@@ -74,7 +74,7 @@ def test_packing_names_all_that_cannot_be_speech(tmp_path):
         [tone(), DEAD["all zeros"][0], clipped, DEAD["int16 in floats"][0]])}
     table.write(tmp_path / "wav.scp", wav)
     status, said, error = pack(tmp_path)
-    assert status == 1 and "2 of 4 recordings cannot be speech (u1: nothing but zeros; the log names all)" in error
+    assert status == 1 and "2 of 4 recordings cannot be speech (u1: nothing but zeros); leave out those that the log names" in error
     assert "u1 cannot be speech: nothing but zeros" in said and "u3 cannot be speech: float samples on another scale" in said
     assert not (tmp_path / "p.scp").exists() and not (tmp_path / "p.ark").exists()
     table.write(tmp_path / "wav.scp", {utt: wav[utt] for utt in ("u0", "u2")})
@@ -134,3 +134,9 @@ def test_packing_takes_a_channel(tmp_path):
     assert status == 0, error
     np.testing.assert_array_equal(audio.read(table.read(tmp_path / "p.scp")["u"])[0], STEREO[:, 1])
     assert pack(tmp_path, "--channel", "left")[0] == 2
+
+
+def test_a_rate_at_which_there_is_no_speech_is_refused_before_it_is_resampled(tmp_path):
+    soundfile.write(tmp_path / "x.wav", tone(), 1, subtype="PCM_16")   # 16,000 times as long at 16 kHz
+    with pytest.raises(InputError, match="has 1 samples a second"):
+        audio.load(str(tmp_path / "x.wav"))
