@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from sslspk.data.index import UtteranceIndex
 from sslspk.errors import InputError
+from sslspk.io import clips
 from sslspk.nn import comm
 from sslspk.train.config import SystemConfig
 from sslspk.train.frontend import FrontEnd
@@ -19,6 +20,7 @@ class Validation:
         """classes: those of the training set. Raises InputError for one on train.valid that is not among them."""
         self.config, self.front_end, self.classes = config, front_end, classes
         self.index = UtteranceIndex(Path(config.train.valid), config.data.road, labels=True, table_name=config.data.labels)
+        self.audio = clips.read(config.train.valid) if config.data.road == "wave" else None
         unknown = sorted(set(self.index.classes) - set(classes))
         if unknown:
             raise InputError(f"{self.index.labels} has the class {unknown[0]}, which the training set lacks ({', '.join(classes[:8])}); "
@@ -33,7 +35,7 @@ class Validation:
         counts = torch.zeros(3, len(self.classes), dtype=torch.float64, device=device)   # right, all, cross-entropy
         method.eval()
         for i in range(comm.rank(), len(self.index.keys), comm.world_size()):
-            x = model.features(self.index.keys[i], self.index.spec(i), self.config.data.road == "wave")
+            x = model.features(self.index.keys[i], self.index.spec(i) if self.audio is None else self.audio[self.index.keys[i]])
             told = method.classifier.log_posteriors(method.encoder(x))[0].double()
             true = code[self.index.classes[int(self.index.label[i])]]
             counts[:, true] += torch.stack([(told.argmax() == true).double(), torch.ones((), device=device).double(), -told[true]])
