@@ -15,6 +15,8 @@ from sslspk.io.files import atomic_write, md5
 HEAD = ("| system | weights | scoring | trained on | labels used | EER % (95 % interval) | same gender | minDCF .01 | minDCF .05 "
         "| actDCF .05 | Cllr | paper: EER %, minDCF .01 | steps | seed | config | commit |")
 
+SHOWN = ("targets", "nontargets", "trials_md5", "min_dcf_0.01", "min_dcf_0.05")   # of every row
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -27,6 +29,11 @@ def main() -> int:
     rows = results.read_all(args.exps)
     if not rows:
         raise InputError(f"{args.exps}: holds no scores_*/result_*.json; run steps/score.sh (stage 5) first.")
+    for row in rows:
+        missing = next((key for key in SHOWN if key not in row), None)
+        if missing:
+            where = row["scores"].with_name(row["scores"].name.replace("scores_", "result_", 1))
+            raise InputError(f"{where}: has no {missing}; score again (steps/score.sh).")
     paper = results.published(args.paper)[1] if args.paper else []
     text = ["# Results", "", "Made by local/show_table.py from the result files; do not edit. *Labels used* says what training, "
             "back-end, cohort and calibration saw: none, pseudo (clusters of embeddings, no true label), speaker.", ""]

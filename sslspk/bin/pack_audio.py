@@ -86,7 +86,7 @@ def refuse(scp: str, broken: dict[str, str], counts: Counter) -> None:
     count = name(broken, "cannot be speech:")
     if count:
         utt = next(utt for utt, reason in broken.items() if reason)
-        raise InputError(f"{count} of {counts['utterances']} recordings cannot be speech ({utt}: {broken[utt]}); leave out those that the "
+        raise InputError(f"{count} of {counts['utterances']} recordings cannot be speech ({utt}: {broken[utt]}); leave out what the "
                          "log names.")
 
 

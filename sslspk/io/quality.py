@@ -23,7 +23,7 @@ def broken(samples: np.ndarray, peak: float) -> str:
     if high - low <= FLAT:
         return f"no signal: its samples lie between {low} and {high}"
     if peak > WRONG_SCALE:
-        return f"float samples on another scale (up to {peak:.6g}, full scale is 1); divide them by it"
+        return f"float samples on another scale (up to {peak:.4g}, full scale is 1); divide them by it"
     share = _at_extremes(samples, low, high)
     return f"{share:.1%} of its samples are clipped" if share > SQUARE else ""
 

@@ -41,8 +41,8 @@ def origin(path: str | os.PathLike) -> dict:
     """What a provenance.json, an info.json or a result says. Raises InputError where what should be text or a number is something else."""
     row = files.read_object(path)
     for key, value in row.items():
-        if (key in TEXTS or key.endswith("labels")) and not isinstance(value, str):
-            raise InputError(f"{named(path)}: {key} is {shown(value, 40)}, not text; make that file again.")
+        if (key in TEXTS or key.endswith("labels")) and not (isinstance(value, str) and len(value.splitlines()) < 2):
+            raise InputError(f"{named(path)}: {key} is {shown(value, 40)}, not a line of text; make that file again.")
         if NUMBERS.match(key) and not _is_number(value):
             raise InputError(f"{named(path)}: {shown(key, 40)} is {shown(value, 40)}, not a number; make that file again.")
     return row

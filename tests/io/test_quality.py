@@ -74,7 +74,7 @@ def test_packing_names_all_that_cannot_be_speech(tmp_path):
         [tone(), DEAD["all zeros"][0], clipped, DEAD["int16 in floats"][0]])}
     table.write(tmp_path / "wav.scp", wav)
     status, said, error = pack(tmp_path)
-    assert status == 1 and "2 of 4 recordings cannot be speech (u1: nothing but zeros); leave out those that the log names" in error
+    assert status == 1 and "2 of 4 recordings cannot be speech (u1: nothing but zeros); leave out what the log names" in error
     assert "u1 cannot be speech: nothing but zeros" in said and "u3 cannot be speech: float samples on another scale" in said
     assert not (tmp_path / "p.scp").exists() and not (tmp_path / "p.ark").exists()
     table.write(tmp_path / "wav.scp", {utt: wav[utt] for utt in ("u0", "u2")})
