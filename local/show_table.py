@@ -32,7 +32,7 @@ def main() -> int:
     for row in rows:
         missing = next((key for key in SHOWN if key not in row), None)
         if missing:
-            where = row["scores"].with_name(row["scores"].name.replace("scores_", "result_", 1))
+            where = row["scores"].with_name(row["scores"].name.replace("scores_", "result_", 1) + ".json")
             raise InputError(f"{where}: has no {missing}; score again (steps/score.sh).")
     paper = results.published(args.paper)[1] if args.paper else []
     text = ["# Results", "", "Made by local/show_table.py from the result files; do not edit. *Labels used* says what training, "

@@ -196,4 +196,4 @@ def mutated(base: Path, rng: random.Random) -> Case:
         if cut and kind not in sounds.UNSAID and found < sounds.SAMPLES - 700:
             return f"{found} of {sounds.SAMPLES} samples, and nobody said so"
         return f"{found} samples of a recording of {sounds.SAMPLES}" if found > 40 * sounds.SAMPLES else None
-    return Case(f"{kind} called {name}: {what}, counted from byte {place}", _pack(data, name), check, True, (name,))
+    return Case(f"{kind} called {name}: {what}, counted from byte {place}", _pack(data, name), check, True, (name, "u1"))
