@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sslspk.errors import InputError
-from sslspk.io import ark, columns, kaldi_model, merge, predictions, scores, trials
+from sslspk.io import ark, columns, embeddings, kaldi_model, merge, predictions, scores, trials
 
 READERS = {"load": ark.load, "shape": ark.shape, "end": ark.end, "rows": lambda spec: ark.load_rows(spec, 0, 1),
            "merge": lambda spec: merge.check_whole({"u": spec})}
@@ -133,3 +133,15 @@ def test_predictions_quote_little_of_what_they_refuse(tmp_path):
     refused(predictions.read, tmp_path / "x", said="first line must be utt")
     (tmp_path / "x").write_bytes(b"utt\ta\tb\nu\t0.5\t\xff\n")
     refused(predictions.read, tmp_path / "x", said="x:2: not UTF-8")
+
+
+@pytest.mark.parametrize("value", [1e200, -1e31, 1e-310])
+def test_an_embedding_that_cannot_be_computed_with_is_refused_by_name(tmp_path, value):
+    rows = {"a": (0, 1e-200, 3), "b": (0, value, 0), "c": (0, 0, 0)}
+    stored = [entry(b"DV", 3) + struct.pack("<3d", *row) for row in rows.values()]
+    (tmp_path / "x.ark").write_bytes(b"".join(stored))
+    lines = (f"{key} {tmp_path}/x.ark:{i * len(stored[0])}\n" for i, key in enumerate(rows))
+    (tmp_path / "xvector.scp").write_text("".join(lines))
+    refused(embeddings.load, tmp_path, said=r"xvector.scp: the largest value of b is .*1 of 3")
+    names, x = embeddings.load(tmp_path, {"a", "c"})
+    assert names == ["a", "c"] and x.tolist() == [[0, 1e-200, 3], [0, 0, 0]]
