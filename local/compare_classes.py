@@ -7,14 +7,17 @@ replacement for both, with all that they said. Run it in the recipe's folder.
 usage: compare_classes.py exp/A exp/B
 """
 import argparse
+import os
+import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from sslspk.errors import InputError, count, entry
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
+from sslspk.errors import InputError, count, entry, shown
 from sslspk.io import predictions, results, table
-from sslspk.metrics import classification
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def main() -> int:
@@ -29,6 +32,7 @@ def main() -> int:
     if one.items != other.items:
         raise InputError(f"{args.a} and {args.b} decide about other items ({len(one.items)} and {len(other.items)}); compare what was "
                          "tested on the same data in the same way.")
+    import numpy as np
     one, other = one.recall, other.recall
     low, high = np.percentile(one[1:] - other[1:], [2.5, 97.5])
     said = f"{args.a} is better" if low > 0 else f"{args.b} is better" if high < 0 else "cannot be told"
@@ -40,11 +44,14 @@ class Told(NamedTuple):
     """items: what was decided about, with its true class; recall (1 + R,): UA in % of all of them, then of each replicate."""
 
     items: dict[str, str]
-    recall: np.ndarray
+    recall: "np.ndarray"
 
 
 def recall(folder: Path, utt2spk: str | None, replicates: int) -> Told:
     """Means over the seeds. Raises InputError where a result is missing or an utterance was tested twice."""
+    import numpy as np
+
+    from sslspk.metrics import classification
     found, items = [], {}
     for seed in sorted(path for path in folder.glob("seed*") if path.name[4:].isdigit()) or [folder]:
         result = results.of_classes(seed / "result.json", need=("labels_from", "folds", "classes", "pool"))
@@ -59,6 +66,9 @@ def recall(folder: Path, utt2spk: str | None, replicates: int) -> Told:
                              "(run.sh).")
         who = [groups.get(utt, utt.partition("-")[0]) for utt in utts]
         names, classes = sorted(set(who)), result["classes"]
+        odd = next((utt for utt in utts if labels[utt] not in classes), None)
+        if odd is not None:
+            raise InputError(f"{seed}/result.json knows no class {shown(labels[odd], 40)}, which {odd} has now; score it again (run.sh).")
         truth = np.array([classes.index(labels[utt]) for utt in utts])
         speaker, said = np.array([names.index(one) for one in who]), np.concatenate(values).argmax(1)
         if result["pool"] != "none":

@@ -13,7 +13,10 @@ out; over 5 % of them are an error. The program can be stopped and run again.
 """
 import argparse
 import collections
+import os
+import sys
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.errors import InputError, entry
 from sslspk.io import adress, prepare
 

@@ -11,7 +11,10 @@ Bad recordings are listed in bad_files.txt of the data directory and left out; o
 The program can be stopped and run again.
 """
 import collections
+import os
+import sys
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.errors import entry
 from sslspk.io import iemocap, prepare
 

@@ -6,7 +6,9 @@ the name does not begin with them, and its "speaker" is kind and class ("noise-f
 Bad recordings are listed in bad_files.txt of their data directory and left out; over 5 % of them are an error.
 """
 import os
+import sys
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.errors import InputError, entry
 from sslspk.io import prepare
 from sslspk.io.survey import Source

@@ -9,7 +9,9 @@ Bad recordings are listed in bad_files.txt of their data directory and left out;
 """
 import os
 import re
+import sys
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.errors import InputError, entry
 from sslspk.io import files, prepare
 from sslspk.io.survey import FORMATS, Source

@@ -9,7 +9,9 @@ are an error.
 The program can be stopped and run again: what was decoded is kept.
 """
 import os
+import sys
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.errors import entry
 from sslspk.io import prepare, voxceleb
 from sslspk.io.survey import Source

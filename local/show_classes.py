@@ -6,9 +6,12 @@ writes them. Intervals are those over speakers, of each seed, averaged.
 usage: show_classes.py --out exp/RESULTS.md EXPS
 """
 import argparse
+import os
 import statistics
+import sys
 from pathlib import Path
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.errors import InputError, entry
 from sslspk.io.files import atomic_write
 from sslspk.io.results import joined, of_classes

@@ -8,8 +8,10 @@ usage: show_k_sweep.py --system dino_ecapa [--list veri_test2] --out exp/K_SWEEP
 import argparse
 import os
 import re
+import sys
 from pathlib import Path
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.errors import InputError, entry
 from sslspk.io import results
 from sslspk.io.files import atomic_write

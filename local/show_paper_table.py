@@ -6,9 +6,12 @@ usage: show_paper_table.py --table N --paper conf/paper.yaml [--encoder NAME] --
        show_paper_table.py --table N --paper conf/paper.yaml [--encoder NAME] --systems true
 """
 import argparse
+import os
 import re
+import sys
 from pathlib import Path
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.config import read_yaml
 from sslspk.errors import InputError, entry, whole
 from sslspk.io import results

@@ -7,8 +7,11 @@ probe). An experiment that is not there, or none, is shown as not run.
 usage: show_study.py --title chunks --out exp/STUDY_chunks.md "1 s:iemocap=../iemocap/exp/NAME" ...
 """
 import argparse
+import os
+import sys
 from pathlib import Path
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.errors import InputError, entry
 from sslspk.io import results
 from sslspk.io.files import atomic_write

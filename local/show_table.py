@@ -5,8 +5,11 @@ usage: show_table.py [--paper conf/paper.yaml] [--det PREFIX --data DATA] --out 
 """
 import argparse
 import glob
+import os
+import sys
 from pathlib import Path
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.bin import plot_det
 from sslspk.errors import InputError, entry
 from sslspk.io import results

@@ -84,6 +84,9 @@ def test_a_difference_is_told_or_cannot_be_told(tmp_path, capsys):
     tables = {name: classification.speaker_bootstrap(codes, right[name], speaker, 2, replicates=10000) for name in "AC"}
     gap = 100 * (classification.unweighted_accuracy(tables["A"]) - classification.unweighted_accuracy(tables["C"]))
     assert (low, high) == pytest.approx(tuple(np.percentile(gap, [2.5, 97.5])), abs=0.01)
+    table.write(tmp_path / "utt2emotion", {**truth, "s3-1": "calm"})
+    with pytest.raises(InputError, match="knows no class 'calm', which s3-1 has now"):
+        call("compare_classes", tmp_path / "A", tmp_path / "B")
     table.write(tmp_path / "utt2emotion", {**truth, "s9-9": "sad"})
     with pytest.raises(InputError, match="score it again"):
         call("compare_classes", tmp_path / "A", tmp_path / "B")

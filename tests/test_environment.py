@@ -67,6 +67,19 @@ def test_a_tool_for_data_directories_works_from_anywhere(tmp_path):
     assert done.returncode == 1 and "x is not a data directory" in done.stderr
 
 
+@pytest.mark.parametrize("name", [*(f"local/{path.name}" for path in sorted((ROOT / "local").glob("*.py"))),
+                                  "tools/make_synth_corpus.py", "tools/check_env.py"])
+def test_a_program_finds_its_checkout_or_names_the_package_that_is_missing(tmp_path, name):
+    (tmp_path / "sslspk").mkdir()
+    (tmp_path / "sslspk/__init__.py").write_text("raise SystemExit('the wrong one')\n")
+    (tmp_path / "link").symlink_to(ROOT / name)
+    done = sh(sys.executable, "-S", tmp_path / "link", "--help", cwd=tmp_path, PYTHONPATH=str(tmp_path))   # -S: no packages
+    if done.returncode == 0:
+        assert done.stdout.startswith("usage:"), done.stdout
+    else:
+        refused(done, "has no package", f"bash {ROOT}/tools/setup_env.sh")
+
+
 @pytest.mark.parametrize("python, part", [
     ("#!/bin/sh\necho Python 3.9.2; exit 1\n", "Python 3.9.2 is none of Python 3.10 to 3.13"),
     (f"#!/bin/sh\nexec {sys.base_exec_prefix}/bin/python3 -S \"$@\"\n", "torch is not installed"),

@@ -21,10 +21,10 @@ import soundfile
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tools" / "bench"))
-from audio_cases import CASES, NO_LENGTH, Case  # noqa: E402
+from audio_cases import CASES, NO_LENGTH, Case
 
-from sslspk.errors import InputError, entry  # noqa: E402
-from sslspk.io import audio  # noqa: E402
+from sslspk.errors import InputError, entry
+from sslspk.io import audio
 
 CUTS = {"1/2": 0.5, "90 %": 0.9, "24 bytes": 24}
 WRONG = {"x": "", "x.wav": ".wav", "x.flac": ".flac", "x.m4a": ".m4a"}

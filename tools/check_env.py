@@ -9,8 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from sslspk import versions  # noqa: E402
-from sslspk.errors import entry  # noqa: E402
+from sslspk import versions
+from sslspk.errors import entry
 
 # Corpus: folder as it is usually called, and what must be inside (one of these) for it to be that corpus.
 CORPORA = {
