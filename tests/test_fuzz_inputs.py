@@ -27,7 +27,7 @@ def test_every_input_is_read_right_or_refused_in_one_sentence(family, tmp_path):
 
 
 FAULTY = '''
-import os, pathlib
+import os, pathlib, sys
 from fuzz.case import Case, anything, function, said
 def prepare(base): pass
 def warm(base): pass
@@ -40,7 +40,7 @@ def wait():
     open("f").read()
 CRAFTED = [case(lambda: os.system("true")), case(lambda: pathlib.Path("CANARY").touch()),
            case(lambda: 1 / 0), case(lambda: bytearray(3 << 30)),
-           case(lambda: 5, said("6")), case(lambda: 5, None), case(lambda: refuse("x" * 200)), case(lambda: refuse("two\\nlines")),
+           case(lambda: 5, said("6")), case(lambda: 5, None), case(lambda: refuse("x " * 100)), case(lambda: sys.exit("no name")),
            lambda base: Case("sound", function(lambda: refuse("no")), anything, False), case(lambda: open("../../../o", "w")),
            case(wait), case(lambda: os._exit(3)), case(lambda: refuse("one sentence")), case(lambda: 5, said("5"))]
 def mutated(base, rng): return CRAFTED[-1](base)
