@@ -11,8 +11,8 @@ allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [options] DATA OUT
 Packs one channel (see --channel) of every utterance of DATA; one that cannot be speech (all zeros, ...) stops the step, and the
 logs name all of them. OUT gets wav.scp (archive:offset), utt2num_samples, utt2dur and
-copies of the other tables; with --vad true not those about frames (feats.scp, vad.scp, utt2num_frames). Each utterance of
-DATA/segments becomes a recording of its own.
+copies of utt2*, spk2*, text, feats.scp, vad.scp, cmvn.scp and trials*; with --vad true not those about frames. What is not
+copied is named. Each utterance of DATA/segments becomes a recording of its own.
 example: $0 --nj 8 data/voxceleb1_dev data/voxceleb1_dev_packed"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
@@ -49,6 +49,16 @@ copy_tables() {  # what DATA knows about the same utterances, as it is now
     mv "$out/.${table##*/}.tmp" "$out/${table##*/}"
   done
 }
+
+say_left_out() {  # files of DATA that OUT has not; those about frames and recordings would be wrong there
+  local path left=()
+  for path in "$data"/*; do
+    case ${path##*/} in split[0-9]*|ark|data|log|q|conf|bad_files.txt|segments) continue ;; esac
+    if [ ! -e "$out/${path##*/}" ]; then left+=("${path##*/}"); fi
+  done
+  if [ ${#left[@]} -gt 0 ]; then echo "$0: not copied to $out: ${left[*]:0:9}$([ ${#left[@]} -lt 10 ] || echo " ...")"; fi
+}
+
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{wav.scp,utt2num_samples,utt2dur}; then
   copy_tables
   echo "$0: $out is up to date, skipped"
@@ -86,4 +96,5 @@ for n in $(seq "$jobs"); do cat "$ark/wav.$n.scp.counts"; done | step=$0 out=$ou
     if (count["without_voice"]) printf ", %d kept whole for want of a voiced frame", count["without_voice"]
     print ""
   }'
+say_left_out
 done_mark "$out" "$key" "${inputs[@]}"

@@ -167,14 +167,16 @@ def test_training_reads_crops_of_the_segments(data):
         np.testing.assert_array_equal(read_view(index, "wave", place, 37, 500), cut[37:537])
 
 
-def test_noisy_copies_are_recordings_beside_the_segments(data, tmp_path, monkeypatch):
+def test_noisy_copies_are_recordings_beside_the_segments(data, tmp_path, monkeypatch, capsys):
     derive.subset(str(data), str(tmp_path / "some"), utts=["a-1", "b-1"])
+    (tmp_path / "some/ctm").write_text("r1 1 0 1 word\n")
     with audio.PackWriter(tmp_path / "n.ark", tmp_path / "n.scp") as pack:
         for utt in ("a-1", "b-1"):
             pack.write(f"{utt}-noise1", expected()[utt] // 2, RATE)
     call(monkeypatch, augment_data, "merge", tmp_path / "some", tmp_path / "out", tmp_path / "n.scp")
     tables = datadir.validate(str(tmp_path / "out"))
     assert list(tables["wav.scp"]) == ["a-1-noise1", "b-1-noise1", "r1", "r2"] and "reco2dur" not in tables
+    assert "left out, since they say nothing of the copies: reco2dur, reco2file_and_channel, ctm\n" in capsys.readouterr().out
     found = clips.read(tmp_path / "out")
     np.testing.assert_array_equal(clips.load(found["b-1"]).samples, expected()["b-1"])
     np.testing.assert_array_equal(clips.load(found["b-1-noise1"]).samples, expected()["b-1"] // 2)

@@ -64,8 +64,24 @@ def test_hours_from_samples_or_from_nothing(data, tmp_path):
     (data / "utt2num_samples").write_text("".join(f"{utt} 8000\n" for utt in utts))
     assert subset("--hours", 4 / 3600, data, tmp_path / "out").returncode == 0
     assert len(table.read(tmp_path / "out/wav.scp")) == 4
-    (data / "utt2dur").write_text("".join(f"{utt} {'x' if utt == 's1-u1' else 1}\n" for utt in utts))
-    refused(subset("--hours", 0.001, data, tmp_path / "out"), "utt2dur:2", "s1-u1")
+
+
+def test_hours_from_segments(data, tmp_path):
+    utts = list(table.read(data / "wav.scp"))
+    (data / "segments").write_text("".join(f"{utt} r 0.5 {i + 1.5}\n" for i, utt in enumerate(utts)))
+    (data / "wav.scp").write_text("r /wav/r.wav\n")
+    assert subset("--hours", 45 / 3600, data, tmp_path / "all").returncode == 0   # 1 + 2 + ... + 9 seconds
+    assert list(table.read(tmp_path / "all/segments")) == utts
+    refused(subset("--hours", 45.1 / 3600, data, tmp_path / "out"), "lasts 0.0125 hours")
+    (data / "segments").write_text("".join(f"{utt} r 0.5 -1\n" for utt in utts))
+    refused(subset("--hours", 0.001, data, tmp_path / "out"), "utt2dur", "missing")
+
+
+@pytest.mark.parametrize("value", ["x", "nan", "1_0", "-1", "inf"])
+def test_hours_refuse_what_is_no_length(data, tmp_path, value):
+    utts = list(table.read(data / "wav.scp"))
+    (data / "utt2dur").write_text("".join(f"{utt} {value if utt == 's1-u1' else 1}\n" for utt in utts))
+    refused(subset("--hours", 0.001, data, tmp_path / "out"), "utt2dur:2", "s1-u1", value)
 
 
 @pytest.mark.parametrize("words, parts", [

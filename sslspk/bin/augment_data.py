@@ -81,7 +81,7 @@ def copy(args: argparse.Namespace) -> None:
 
 def join(args: argparse.Namespace) -> None:
     """OUT: the utterances of DATA and their copies; utt2uniq maps each to the utterance it was made from."""
-    from sslspk.io import datadir, merge, segments
+    from sslspk.io import datadir, extras, merge, segments
     tables = datadir.validate(args.data)
     originals = list(tables[datadir.leading(tables)])
     copies = [name for utt in originals for name in names(utt, args.copies)]
@@ -100,10 +100,10 @@ def join(args: argparse.Namespace) -> None:
             new: value for utt, value in content.items() for new in (utt, *names(utt, args.copies))}
     if segmented:   # a copy is a recording of its own
         kept[segments.NAME] = tables[segments.NAME] | {name: f"{name} 0 -1" for name in copies}
-    left = sorted(name for name in tables if name.startswith("reco2"))
+    left = [*sorted(name for name in tables if name.startswith("reco2")), *extras.names(args.data)]
     datadir.write(args.out, wav=tables["wav.scp"] | noisy, labels=datadir.label_source(args.data), **kept)
     print(f"augment_data: {args.out}: {len(originals)} utterances and {len(copies)} noisy copies"
-          + (f"; without {', '.join(left)}, which know nothing of the copies" if left else ""))
+          + (f"; left out, since they say nothing of the copies: {extras.some(left)}" if left else ""))
 
 
 def main() -> None:

@@ -3,7 +3,7 @@ import argparse
 import os
 import random
 
-from sslspk.errors import InputError, count, entry, real, whole
+from sslspk.errors import InputError, count, entry, real, shown, whole
 
 
 def options() -> argparse.ArgumentParser:
@@ -20,8 +20,8 @@ def options() -> argparse.ArgumentParser:
     which.add_argument("--per-spk", action="store_true", help="N utterances of each speaker, or all that it has")
     which.add_argument("--num-speakers", type=whole, metavar="N", help="N whole speakers at random (see --seed); a larger N with "
                                                                      "the same seed holds all of a smaller one")
-    which.add_argument("--hours", type=real, metavar="H", help="random utterances (see --seed) until they last H hours, by utt2dur "
-                                                                "or utt2num_samples; a larger H holds all of a smaller one")
+    which.add_argument("--hours", type=real, metavar="H", help="random utterances (see --seed) until they last H hours, by utt2dur, "
+                                                                "segments or utt2num_samples; a larger H holds all of a smaller one")
     which.add_argument("--utt-list", metavar="FILE", help="the utterances that begin the lines of FILE")
     which.add_argument("--spk-list", metavar="FILE", help="the speakers that begin the lines of FILE")
     parser.add_argument("--seed", type=count, default=777, help="of --speakers, --num-speakers and --hours (default: %(default)s)")
@@ -83,22 +83,24 @@ def random_hours(source: str, hours: float, seed: int) -> list[str]:
 
 
 def durations(source: str) -> dict[str, float]:
-    """Seconds of each utterance: utt2dur, or utt2num_samples at the rate of the first recording."""
-    from sslspk.io import audio, table
+    """Seconds of each utterance: utt2dur, segments that all say their end, or utt2num_samples at the rate of the first recording."""
+    from sslspk.io import audio, datadir, segments, table
+    ends = f"{source}/{segments.NAME}"
+    cut = segments.check(ends, table.read(ends)) if os.path.exists(ends) else {}
     for name in ("utt2dur", "utt2num_samples"):
         path = f"{source}/{name}"
         if not os.path.exists(path):
+            if cut and all(part.end is not None for part in cut.values()):
+                return {utt: part.end - part.start for utt, part in cut.items()}
             continue
         rate = 1 if name == "utt2dur" else audio.info(next(iter(table.read(f"{source}/wav.scp").values())))[1]
         found = {}
         for line, (utt, text) in enumerate(table.read(path).items(), 1):
-            try:
-                found[utt] = float(text) / rate
-            except ValueError:
-                raise InputError(f"{path}:{line}: the value of {utt} is {text!r}, not a length; make the table again.") from None
+            if not datadir.SECONDS.fullmatch(text):
+                raise InputError(f"{path}:{line}: the value of {table.named(utt)} is {shown(text)}, not a length; make the table again.")
+            found[utt] = float(text) / rate
         return found
-    raise InputError(f"{source}/utt2dur is missing, and so is utt2num_samples, so --hours cannot be counted; run steps/pack_audio.sh or "
-                     "steps/make_feats.sh, which write it.")
+    raise InputError(f"{source}/utt2dur is missing, and so is utt2num_samples, so --hours cannot be counted; run steps/pack_audio.sh.")
 
 
 def read_list(path: str) -> list[str]:

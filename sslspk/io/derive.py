@@ -9,7 +9,7 @@ from sslspk.errors import InputError
 from sslspk.io import datadir, extras, segments, table
 from sslspk.io.datadir import RECORDING, SPEAKER, SPK2UTT, UTT2SPK, UTTERANCE, WAV, Tables
 
-NO_KEY = "not there, since no line of it begins with an id of {}"
+NO_KEY = "not copied (no tables of the ids of {})"
 
 
 class Made(NamedTuple):
@@ -72,7 +72,7 @@ def relabel(folder: str, out: str, utt2spk: Mapping[str, str], source: str) -> M
                          else f"there is no label for {folder}; cluster its embeddings.")
     old = {name for name in tables if datadir.keyed_by(name) == SPEAKER}
     kept = {name: content for name, content in tables.items() if name not in old}
-    notes = extras.left_out(old - {SPK2UTT}, "not there, since it is about the speakers of before")
+    notes = extras.left_out(old - {SPK2UTT}, "not copied, since they describe the former speakers")
     return Made(len(utt2spk), notes + _write(folder, out, tables, {**kept, UTT2SPK: utt2spk}, sorted(utt2spk), source))
 
 
@@ -98,10 +98,10 @@ def combine(out: str, *folders: str) -> Made:
     utts = sorted(merged[datadir.leading(merged)])
     from sslspk.io import results  # which brings pydantic
     _write_tables(out, _select(out, merged, utts), results.joined(*map(datadir.label_source, folders)))
-    notes = [f"{name} is not there, since {extras.some([folder for folder, part in zip(folders, parts, strict=True) if name not in part])} "
+    notes = [f"{name} is left out, since {extras.some([folder for folder, part in zip(folders, parts, strict=True) if name not in part])} "
              "lacks it" for name in sorted(set().union(*parts) - common - {SPK2UTT})]
     unknown = {f"{folder}/{name}" for folder, part in zip(folders, parts, strict=True) for name in _others(folder, part)}
-    return Made(len(utts), notes + extras.left_out(unknown, "not there, since they are no tables"))
+    return Made(len(utts), notes + extras.left_out(unknown, "not copied, since they are no tables"))
 
 
 def _add(union: dict[str, str], more: Mapping[str, str], name: str, unique: bool) -> None:
@@ -156,7 +156,7 @@ def _write(folder: str, out: str, whole: Tables, tables: Tables, keep: Collectio
     lists = extras.part(further, ids, kept)
     _write_tables(out, _select(folder, tables, keep), source, lists)
     return [*extras.left_out(further.unknown, NO_KEY.format(folder)),
-            *extras.left_out(further.lists.keys() - lists.keys(), "not there, since none of its lines is about these utterances alone")]
+            *extras.left_out(further.lists.keys() - lists.keys(), "not copied, since no line is about these utterances alone")]
 
 
 def _write_tables(out: str, tables: Tables, source: str, lists: Mapping[str, bytes] | None = None) -> None:

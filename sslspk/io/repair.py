@@ -47,7 +47,7 @@ def fix(folder: str) -> Fixed:
             reasons[name, "dropped", "lines about what is left out"] = lost
     _write(folder, {**lists, **contents}, [name for name in further.lists if name not in lists])
     notes = [f"{name}: {what} {len(found)}, {why}: {extras.some(found)}" for (name, what, why), found in sorted(reasons.items())]
-    return Fixed(len(keep), notes + extras.left_out(further.unknown, "not looked at, since no line of it begins with an id"))
+    return Fixed(len(keep), notes + extras.left_out(further.unknown, "left as they were (no tables of its ids)"))
 
 
 def _loose(folder: str, name: str, reasons: Reasons) -> dict[str, str]:

@@ -179,7 +179,7 @@ def test_combine(data, tmp_path):
     derive.subset(data, one, utts=["s0-u0", "s1-u0"])
     derive.subset(data, two, utts=["s1-u1", "s2-u0"])
     os.unlink(f"{two}/feats.scp")
-    assert derive.combine(out, one, two) == (4, [f"feats.scp is not there, since {two} lacks it"])
+    assert derive.combine(out, one, two) == (4, [f"feats.scp is left out, since {two} lacks it"])
     tables = datadir.validate(out)
     assert tables["spk2utt"] == {"s0": "s0-u0", "s1": "s1-u0 s1-u1", "s2": "s2-u0"}
     assert "feats.scp" not in tables and list(tables["spk2gender"]) == ["s0", "s1", "s2"]
@@ -193,7 +193,7 @@ def test_relabel(data, tmp_path):
     labels = {"s0-u1": "c2", "s1-u0": "c1", "s2-u3": "c2"}
     assert datadir.label_source(data) == "speaker"
     assert derive.relabel(data, out, labels, "pseudo") == (
-        3, ["not there, since it is about the speakers of before: spk2gender"]) and datadir.label_source(out) == "pseudo"
+        3, ["not copied, since they describe the former speakers: spk2gender"]) and datadir.label_source(out) == "pseudo"
     tables = datadir.validate(out, need=("wav.scp", "feats.scp"))
     assert tables["utt2spk"] == labels and tables["spk2utt"] == {"c1": "s1-u0", "c2": "s0-u1 s2-u3"}
     assert tables["wav.scp"]["s2-u3"] == "/audio/s2-u3.wav" and "spk2gender" not in tables

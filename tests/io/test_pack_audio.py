@@ -63,6 +63,14 @@ def test_packing_gives_a_whole_data_directory(recipe, form):
         assert abs(float(tables["utt2dur"][utt]) - len(expected) / 16000) < 1e-4
 
 
+def test_what_is_not_copied_is_named(recipe):
+    for name in ("ctm", "reco2dur", "trials_x"):
+        (recipe / "data" / name).write_text("".join(f"{utt} 1\n" for utt in table.read(recipe / "data/wav.scp")))
+    done = pack(recipe, "data", "out")
+    assert "steps/pack_audio.sh: not copied to out: ctm reco2dur\n" in done.stdout, done.stdout + done.stderr
+    assert (recipe / "out/trials_x").exists() and not (recipe / "out/ctm").exists()
+
+
 def test_a_second_run_skips_and_changes_are_seen(recipe):
     assert pack(recipe, "data", "out").returncode == 0
     before = (recipe / "out" / "wav.scp").stat().st_mtime_ns
