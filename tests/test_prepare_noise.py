@@ -4,7 +4,7 @@ import pytest
 import soundfile
 from test_prepare import good, put, refused
 
-from sslspk.io import audio, datadir, table
+from sslspk.io import audio, datadir, prepare, table
 
 
 def test_musan(tmp_path):
@@ -22,6 +22,13 @@ def test_musan(tmp_path):
     assert table.read(tmp_path / "data/musan_music/utt2spk") == {
         "music-fma-0000": "music-fma", "music-fma-western-art-0000": "music-fma-western-art"}
     assert "no part 'babble'" in refused("musan", "--parts", "noise,babble", tmp_path / "musan", tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ["a.WAVE", "b.sphere", "c.aifc", "d.caf", "e.w64", "f.oga", "g.mka", "h.3gp", "i.mp2", "j.snd"])
+def test_no_usual_name_of_a_recording_is_passed_over(tmp_path, name):
+    (tmp_path / name).write_bytes(b"-")
+    (tmp_path / "LICENSE.txt").write_text("-")
+    assert prepare.find_audio(str(tmp_path)) == [str(tmp_path / name)]
 
 
 def test_musan_lacks_a_kind(tmp_path):

@@ -25,7 +25,8 @@ from sslspk.io.channel import FIRST
 
 RATE = 16000
 # In order of preference, where one recording is there in several. What a file holds is told by its content.
-FORMATS = (".wav", ".flac", ".m4a", ".mp4", ".aac", ".ogg", ".opus", ".mp3", ".sph", ".aiff", ".aif", ".au", ".webm", ".wma", ".amr")
+FORMATS = (".wav", ".wave", ".flac", ".m4a", ".mp4", ".aac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".sphere", ".nist", ".aiff", ".aif",
+           ".aifc", ".au", ".snd", ".webm", ".wma", ".amr", ".w64", ".rf64", ".caf", ".mka", ".mov", ".3gp", ".mp2", ".spx", ".voc")
 CHUNK = 16
 SOON = 1.0   # seconds; a corpus that is done by then needs no further processes
 SPAN_SLACK = 0.2  # seconds by which a part may reach beyond the end of its recording
