@@ -4,7 +4,7 @@
 python_ready() {  # ROOT PYTHON [--dev]: says what is wrong and returns 1 when it is not ready; --dev: the packages for tests, too
   local root=$1 python=$2 prefix hash packages
   prefix=$(dirname "$(dirname "$python")")
-  packages=$(shopt -s nullglob; LC_ALL=C; printf '%s\n' "$prefix"/lib/python3*/site-packages/*.dist-info)
+  packages=$(shopt -s nullglob; printf '%s\n' "$prefix"/lib/python3*/site-packages/*.dist-info | LC_ALL=C sort)
   # What is installed later, or another setup.py, makes another hash: a stamp never speaks of other packages than are there.
   hash=$({ printf '%s\n' "$packages"; cat "$root/setup.py"; } | md5sum | cut -d' ' -f1)
   if [ -n "$packages" ] && grep -qs "^$hash ready.*${3-}" "$prefix/.sslspk-ready"; then return 0; fi
