@@ -36,8 +36,9 @@ def read(path: str | os.PathLike, remedy: str, device: str | torch.device = "cpu
     Raises Unreadable, OSError when it cannot be got at now, and InputError when it is missing or no regular file.
     """
     with open(reading.descriptor(path, remedy), "rb") as file:
-        whole = zipfile.is_zipfile(file)
+        whole = False
         try:
+            whole = zipfile.is_zipfile(file)   # may raise, whatever its name says
             if whole:
                 _check_zip(file)
             elif not legacy:
