@@ -21,11 +21,25 @@ import pydantic
 from sslspk import plain_yaml, reading
 from sslspk.errors import InputError, named, shown
 
+# Numbers that memory or processes are taken for have a bound far above any use, so that a slip of the keyboard is told at once.
+Few = typing.Annotated[int, pydantic.Field(gt=0, le=1000)]          # layers, views, masks
+Size = typing.Annotated[int, pydantic.Field(gt=0, le=10_000_000)]   # of a layer, a batch, a queue
+Seconds = typing.Annotated[float, pydantic.Field(gt=0, le=3600)]    # of audio
+LARGEST = 1e15   # of any other number that is not whole
+
 
 class Config(pydantic.BaseModel):
     """Base of every configuration model: frozen, and an unknown key is an error."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @pydantic.model_validator(mode="after")
+    def _no_number_is_beyond_use(self):
+        for key, value in self:
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, float) and abs(number) > LARGEST:
+                    raise ValueError(f"{key} {number:g} is larger than any use of it; correct it")
+        return self
 
 
 C = TypeVar("C", bound=Config)

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Annotated, Literal
@@ -280,3 +281,18 @@ def test_frozen_and_reproducible(conf, tmp_path):
     (tmp_path / "again.yaml").write_text(to_yaml(cfg))
     again = load(Whole, tmp_path / "again.yaml")
     assert again == cfg and digest(again) == digest(cfg) != digest(check(Whole, {"seed": 5}, "x"))
+
+
+@pytest.mark.parametrize("item", [
+    "data.workers=1000000", "data.batch_size=1000000000", "data.draws_per_epoch=1000000000000", "method.out_dim=1000000000000",
+    "method.head_layers=100000", "method.crops=[{count: 100000, seconds: 1}]", "method.crops=[{count: 2, seconds: 1e300}]",
+    "encoder={name: tdnn, channels: 1000000000}", "encoder={name: resnetse34l, widths: [16, 32, 64, 100000000]}",
+    "features.num_mel_bins=1000000000", "features.sample_frequency=1e308", "features.frame_length=1e300", "augment.eq_points=1000000000",
+    "augment.rir_seconds=1e300", "augment.snr_db.noise=[0, 1e300]", "train.epochs=1e300", "train.betas=[0.9, 1.5]",
+    "train.timeout_seconds=100000000000000000", "train.accumulate=1000000000000"])
+def test_a_number_beyond_any_use_is_refused(item):
+    with pytest.raises(InputError) as caught:
+        load(SystemConfig, ROOT / "egs/voxceleb/conf/mini/dino_tdnn.yaml", [item])
+    said = str(caught.value).partition(f"--set {item}")[2]
+    assert re.search(r": should be less than |larger than any use", said), caught.value
+    assert item.split("=")[0].split(".")[-1] in said and len(said) < 160

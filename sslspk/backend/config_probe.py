@@ -3,7 +3,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from sslspk.config import Config
+from sslspk.config import Config, Size
 
 
 class ProbeConfig(Config):
@@ -29,9 +29,9 @@ class ProbeConfig(Config):
     grid: tuple[PositiveFloat, ...] = Field((1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0), min_length=1)
     folds: int = Field(5, ge=2, description="of the training speakers, to choose C and for the SVMs' posteriors")
     iterations: PositiveInt = Field(2000, description="at most: logistic, linear_svm; mlp: passes over the training part")
-    hidden: tuple[PositiveInt, ...] = Field((128,), min_length=1, description="mlp: widths of its layers")
+    hidden: tuple[Size, ...] = Field((128,), min_length=1, description="mlp: widths of its layers")
     mlp_l2: NonNegativeFloat = Field(1e-3, description="mlp: penalty on the squares of its weights")
-    neighbours: PositiveInt = Field(10, description="knn: how many")
+    neighbours: Size = Field(10, description="knn: how many")
     plda_iterations: PositiveInt = 10
     plda_smoothing: NonNegativeFloat = Field(0.0, description="this times the between-class covariance goes to the within-class one")
     seed: int = Field(0, ge=0, lt=2**32)

@@ -1,9 +1,9 @@
 """What the training data look like: road, crops, and what happens to recordings shorter than a crop (torch-free)."""
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
-from sslspk.config import Config
+from sslspk.config import Config, Few, Seconds, Size
 
 
 class Crop(Config):
@@ -19,8 +19,8 @@ class Crop(Config):
     clean: neither noise, room, equaliser, gain nor masks (a change of speed is the recording's, and stays)
     """
 
-    count: PositiveInt
-    seconds: PositiveFloat
+    count: Few
+    seconds: Seconds
     layout: Literal["independent", "disjoint", "triplet"] = "independent"
     clean: bool = False
 
@@ -55,14 +55,14 @@ class DataConfig(Config):
     road: Literal["wave", "feats"] = "wave"
     short: Literal["repeat", "drop", "whole"] = "repeat"
     min_seconds: float = Field(0.0, ge=0, description="recordings shorter than this are left out")
-    batch_size: PositiveInt = Field(128, description="recordings per optimizer step, over all ranks")
-    draws_per_epoch: PositiveInt = Field(1, description="how often a recording is drawn in an epoch")
+    batch_size: Size = Field(128, description="recordings per optimizer step, over all ranks")
+    draws_per_epoch: Size = Field(1, description="how often a recording is drawn in an epoch")
     reduce_overlap_prob: float = Field(0.0, ge=0, le=1, description="chance that the first crops are placed far apart; layout "
                                        "independent only")
     labels: str = Field("utt2spk", pattern=r"^utt2\w+$", description="the table of the data directory that classes are read from")
     balance: Literal["none", "class"] = Field("none", description="class: every class is drawn equally often, whatever its size")
     grow: GrowConfig | None = Field(None, description="a curriculum: the training set grows; null: all of it from the start")
-    workers: int = Field(2, ge=0, description="loader processes per rank; 0 reads in the training process")
+    workers: int = Field(2, ge=0, le=1000, description="loader processes per rank; 0 reads in the training process")
 
     @property
     def reads_speakers(self) -> bool:

@@ -12,9 +12,9 @@ The defaults are Cho et al.'s 2022 DINO recipe. Other papers' values:
 """
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from sslspk.config import Config
+from sslspk.config import Config, Few, Seconds
 from sslspk.features.config_specaug import SpecAugmentConfig
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -72,7 +72,7 @@ class AugmentConfig(Config):
                                             "a noise only where there is no room")
     reverb_prob: Probability = 0.45
     rir_weights: RirWeights = RirWeights()
-    rir_seconds: PositiveFloat = Field(0.5, description="longer impulse responses are cut here; a crop starts dry, what "
+    rir_seconds: Seconds = Field(0.5, description="longer impulse responses are cut here; a crop starts dry, what "
                                       "came before it does not ring into it")
     noise_prob: Probability = 0.7
     noise_weights: NoiseWeights = NoiseWeights()
@@ -80,7 +80,7 @@ class AugmentConfig(Config):
     eq_prob: Probability = Field(0.0, description="chance of a random equaliser; where one recording is one channel, the "
                                  "channel is a shortcut that this closes")
     eq_db: NonNegativeFloat = Field(10.0, description="gains of its points are uniform in +- this")
-    eq_points: PositiveInt = Field(8, ge=2, description="points, evenly spaced on the mel scale")
+    eq_points: Few = Field(8, ge=2, description="points, evenly spaced on the mel scale")
     gain_db: Range = Field((0.0, 0.0), description="change of level; without effect on log energies less their mean")
     speed_perturb: tuple[Speed, ...] = Field((), description="speed factors, one drawn for all crops of a recording, such "
                                              "as [0.9, 1.0, 1.1]; empty: off. Wave road only")

@@ -1,18 +1,18 @@
 """Feature, VAD and CMN options: flat, named as Kaldi's with underscores, Kaldi's defaults but 80 mel bins and no dither (torch-free)."""
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 
-from sslspk.config import Config
+from sslspk.config import Config, Size
 
 
 class FeatureOptions(Config):
     """compute-fbank-feats and compute-mfcc-feats. Lengths in ms, frequencies in Hz."""
 
     feature_type: Literal["fbank", "mfcc"] = "fbank"
-    sample_frequency: PositiveFloat = 16000.0
-    frame_length: PositiveFloat = 25.0
-    frame_shift: PositiveFloat = 10.0
+    sample_frequency: float = Field(16000.0, gt=0, le=1e6)
+    frame_length: float = Field(25.0, gt=0, le=1000)
+    frame_shift: float = Field(10.0, gt=0, le=1000)
     dither: Literal[0, 0.0] = Field(0.0, description="always 0: features must not differ from one extraction to the next")
     preemphasis_coefficient: float = Field(0.97, ge=0, le=1)
     remove_dc_offset: bool = True
@@ -20,13 +20,13 @@ class FeatureOptions(Config):
     blackman_coeff: float = 0.42
     round_to_power_of_two: bool = True
     snip_edges: bool = True
-    num_mel_bins: PositiveInt = 80
+    num_mel_bins: Size = 80
     low_freq: NonNegativeFloat = 20.0
     high_freq: float = Field(0.0, description="0 or less: that much below half the sampling rate")
     use_energy: bool = Field(False, description="fbank: log energy as an extra first column; mfcc: instead of C0")
     raw_energy: bool = Field(True, description="energy before preemphasis and window")
     energy_floor: NonNegativeFloat = 0.0
-    num_ceps: PositiveInt = 13
+    num_ceps: Size = 13
     cepstral_lifter: NonNegativeFloat = 22.0
 
     @model_validator(mode="after")
@@ -65,7 +65,7 @@ class VadOptions(Config):
 
     vad_energy_threshold: float = 5.0
     vad_energy_mean_scale: NonNegativeFloat = 0.5
-    vad_frames_context: int = Field(0, ge=0)
+    vad_frames_context: int = Field(0, ge=0, le=10_000)
     vad_proportion_threshold: float = Field(0.6, gt=0, lt=1)
 
 
@@ -74,6 +74,6 @@ class CmvnOptions(Config):
 
     cmn: Literal["none", "utterance", "sliding"] = "utterance"
     norm_vars: bool = False
-    cmn_window: PositiveInt = Field(300, description="sliding: frames")
-    min_cmn_window: PositiveInt = Field(100, description="sliding, center false: frames at the start")
+    cmn_window: Size = Field(300, description="sliding: frames")
+    min_cmn_window: Size = Field(100, description="sliding, center false: frames at the start")
     center: bool = Field(True, description="sliding: the window is centred on the frame")

@@ -1,7 +1,7 @@
 """SpecAugment's parameters (torch-free)."""
 from typing import Literal
 
-from pydantic import NonNegativeInt
+from pydantic import Field, NonNegativeInt
 
 from sslspk.config import Config
 
@@ -13,8 +13,8 @@ class SpecAugmentConfig(Config):
     with the mean.
     """
 
-    num_time_masks: NonNegativeInt = 1
+    num_time_masks: int = Field(1, ge=0, le=1000)
     max_time: NonNegativeInt = 5       # frames
-    num_freq_masks: NonNegativeInt = 1
+    num_freq_masks: int = Field(1, ge=0, le=1000)
     max_freq: NonNegativeInt = 8       # bins
     fill: Literal["mean", "zero"] = "mean"

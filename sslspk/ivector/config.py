@@ -1,7 +1,7 @@
 """Options of the i-vector system: flat, Kaldi's egs/voxceleb/v1 as defaults (torch-free)."""
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from sslspk.config import Config
+from sslspk.config import Config, Few, Size
 
 # what the UBM does not depend on
 EXTRACTOR_KEYS = {"ivector_dim", "iterations", "max_utterances"}
@@ -12,16 +12,16 @@ class IvectorConfig(Config):
 
     seed: int = Field(0, ge=0, lt=2**32)
     delta_order: int = Field(2, ge=0, le=2, description="0: the cepstra alone; 2: with deltas and their deltas")
-    delta_window: PositiveInt = Field(3, description="frames to each side")
-    cmn_window: PositiveInt = Field(300, description="frames over which the mean is taken that is subtracted")
-    num_gaussians: PositiveInt = 2048
+    delta_window: Few = Field(3, description="frames to each side")
+    cmn_window: Size = Field(300, description="frames over which the mean is taken that is subtracted")
+    num_gaussians: Size = 2048
     ubm_frames: PositiveInt = Field(2_000_000, description="voiced frames that the UBM is trained on; they are held in memory")
     frames_per_utterance: PositiveInt = Field(100, description="at most that many of them from one utterance")
     diagonal_iterations: PositiveInt = 10
     full_iterations: PositiveInt = 4
     variance_floor: PositiveFloat = Field(1e-3, lt=1, description="as a share of the variance of all frames")
-    top_gaussians: PositiveInt = Field(20, description="Gaussians that a frame is shared by, chosen with their diagonals")
+    top_gaussians: Size = Field(20, description="Gaussians that a frame is shared by, chosen with their diagonals")
     min_posterior: float = Field(0.025, ge=0, lt=0.5, description="smaller shares of a frame are dropped")
-    ivector_dim: PositiveInt = 400
+    ivector_dim: Size = 400
     iterations: PositiveInt = Field(5, description="of the EM of the total variability")
     max_utterances: PositiveInt = Field(100_000, description="the total variability is trained on that many, the longest")

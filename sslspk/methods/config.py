@@ -4,9 +4,9 @@
 """
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from sslspk.config import Config
+from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
 from sslspk.methods.config_moco import MocoConfig, ProjectionConfig, require_two_views
 from sslspk.methods.config_supervised import SupervisedConfig
@@ -23,10 +23,10 @@ class DinoConfig(Config):
     weights: ClassVar[tuple[str, ...]] = ("teacher", "student")
     name: Literal["dino"] = "dino"
     crops: tuple[Crop, ...] = (Crop(count=2, seconds=4.0), Crop(count=4, seconds=2.0))
-    out_dim: PositiveInt = Field(65536, description="K, the number of prototypes")
-    hidden_dim: PositiveInt = 2048
-    bottleneck_dim: PositiveInt = 256
-    head_layers: PositiveInt = 3
+    out_dim: Size = Field(65536, description="K, the number of prototypes")
+    hidden_dim: Size = 2048
+    bottleneck_dim: Size = 256
+    head_layers: Few = 3
     head_batch_norm: bool = False
     student_temp: PositiveFloat = 0.1
     teacher_temp: PositiveFloat = 0.04
@@ -111,7 +111,7 @@ class AngularConfig(Config):
     scale: PositiveFloat = Field(10.0, description="w at the start")
     bias: float = Field(-5.0, description="b at the start")
     adversarial: NonNegativeFloat = Field(0.0, description="alpha, weight of the reversed gradient of the augmentation discriminator")
-    hidden_dim: PositiveInt = Field(512, description="of the discriminator")
+    hidden_dim: Size = Field(512, description="of the discriminator")
     evaluate: Literal["encoder"] = "encoder"
 
     @model_validator(mode="after")
@@ -129,9 +129,9 @@ class SiameseConfig(Config):
     weights: ClassVar[tuple[str, ...]] = ("encoder", "projected")
     name: Literal["siamese"] = "siamese"
     crops: tuple[Crop, ...] = PAIR
-    hidden_dim: PositiveInt = 2048
-    out_dim: PositiveInt = 512
-    predictor_dim: PositiveInt = 512
+    hidden_dim: Size = 2048
+    out_dim: Size = 512
+    predictor_dim: Size = 512
     regulariser: NonNegativeFloat = Field(0.0, description="weight of SSReg")
     evaluate: Literal["encoder", "projected"] = "encoder"
 

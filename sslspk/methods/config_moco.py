@@ -3,16 +3,16 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from sslspk.config import Config
+from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
 
 
 class ProjectionConfig(Config):
     """MLP on the encoder: Linear, BatchNorm, ReLU, Linear; its L2-normalised output is what the loss compares."""
 
-    hidden_dim: PositiveInt = 512
-    out_dim: PositiveInt = 512
-    layers: PositiveInt = 2
+    hidden_dim: Size = 512
+    out_dim: Size = 512
+    layers: Few = 2
     batch_norm: bool = True
 
     @property
@@ -37,7 +37,7 @@ class ReweightConfig(Config):
 class ProtoConfig(Config):
     """ProtoNCE (Li et al. 2021; Xia et al. 2021; Zhang & Yu 2022): prototypes from k-means over the whole training set, each epoch."""
 
-    clusters: tuple[PositiveInt, ...] = Field((5000,), min_length=1, description="several numbers: the losses are averaged")
+    clusters: tuple[Size, ...] = Field((5000,), min_length=1, description="several numbers: the losses are averaged")
     weight: NonNegativeFloat = Field(0.25, description="alpha")
     start_epoch: NonNegativeFloat = 0.0
     every_epochs: PositiveInt = Field(1, description="epochs between two clusterings")
@@ -52,9 +52,9 @@ class QueueProtoConfig(Config):
     weight: NonNegativeFloat = 0.25
     start_epoch: NonNegativeFloat = 0.0
     refresh_steps: PositiveInt = Field(50, description="steps between two clusterings of the queue")
-    max_clusters: PositiveInt = 1000
-    sample: PositiveInt = Field(2048, description="queue entries from which the number of speakers is estimated")
-    neighbours: PositiveInt = Field(10, description="nearest neighbours that count in the affinity")
+    max_clusters: Size = 1000
+    sample: Size = Field(2048, description="queue entries from which the number of speakers is estimated")
+    neighbours: Size = Field(10, description="nearest neighbours that count in the affinity")
     iterations: PositiveInt = 10
 
 
@@ -71,7 +71,7 @@ class MocoConfig(Config):
     crops: tuple[Crop, ...] = (Crop(count=2, seconds=4.0),)
     projection: ProjectionConfig | None = ProjectionConfig()
     temperature: PositiveFloat = 0.07
-    queue_size: PositiveInt = 10000
+    queue_size: Size = 10000
     momentum: float = Field(0.999, ge=0, le=1, description="of the key encoder's moving average")
     symmetric: bool = Field(False, description="each view is query once and key once")
     batch_norm_group: int = Field(32, ge=2)

@@ -1,9 +1,9 @@
 """Configuration of training with speaker labels or pseudo-labels (torch-free)."""
 from typing import ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from sslspk.config import Config
+from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
 
 
@@ -45,14 +45,14 @@ class SupervisedConfig(Config):
     name: Literal["supervised"] = "supervised"
     crops: tuple[Crop, ...] = Field((Crop(count=1, seconds=2.0),), min_length=1)
     loss: Literal["aam", "am", "softmax"] = "aam"
-    hidden_dims: tuple[PositiveInt, ...] = Field((), description="affine layers between embedding and classifier, ReLU and BatchNorm "
+    hidden_dims: tuple[Size, ...] = Field((), description="affine layers between embedding and classifier, ReLU and BatchNorm "
                                                  "before each affine layer; x-vector: [512]")
     scale: PositiveFloat = 30.0
     margin: float = Field(0.2, ge=0, lt=1.5, description="radians")
     margin_warmup_epochs: float = Field(0.0, ge=0)
-    sub_centres: PositiveInt = Field(1, description="centres per class; more leave room for wrong labels (Deng et al. 2020)")
+    sub_centres: Few = Field(1, description="centres per class; more leave room for wrong labels (Deng et al. 2020)")
     inter_margin: float = Field(0.0, ge=0, lt=1.5, description="radians by which the hardest other classes come nearer")
-    inter_top_k: PositiveInt = Field(5, description="how many of them")
+    inter_top_k: Size = Field(5, description="how many of them")
     gate: GateConfig | None = Field(None, description="for pseudo-labels; null: every label counts")
     evaluate: Literal["encoder"] = "encoder"
 

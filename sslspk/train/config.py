@@ -1,14 +1,16 @@
 """The configuration of a whole system: one YAML per row of a paper's table (torch-free)."""
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from sslspk.config import Config, digest
+from sslspk.config import Config, Size, digest
 from sslspk.data.config import DataConfig
 from sslspk.data.config_augment import AugmentConfig
 from sslspk.encoders.config import EncoderConfig
 from sslspk.features.config import CmvnOptions, FeatureOptions
 from sslspk.methods.config import MethodConfig
+
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainConfig(Config):
@@ -19,7 +21,7 @@ class TrainConfig(Config):
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD")
     nesterov: bool = False
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Share, Share] = (0.9, 0.999)
     amsgrad: bool = False
     weight_decay: NonNegativeFloat = Field(1e-4, description="not applied to biases and other one-dimensional parameters")
     lr: PositiveFloat = 0.005
@@ -30,14 +32,14 @@ class TrainConfig(Config):
     halve_epochs: PositiveFloat = Field(10.0, description="exponential: epochs in which the rate halves")
     final_lr: NonNegativeFloat = 1e-6
     clip_norm: NonNegativeFloat = Field(0.0, description="largest norm of the gradient; 0 leaves it alone")
-    accumulate: PositiveInt = Field(1, description="forward passes per optimizer step; each takes its share of the batch")
+    accumulate: Size = Field(1, description="forward passes per optimizer step; each takes its share of the batch")
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = Field(False, description="torch.compile the encoders")
     log_every: PositiveInt = 10
     save_every: PositiveInt | None = Field(None, description="steps between checkpoints; null: once an epoch")
     keep: PositiveInt = Field(3, description="how many checkpoints stay on disk")
     average: PositiveInt = Field(1, description="final.pt is the mean of this many last checkpoints")
-    timeout_seconds: PositiveInt = Field(300, description="how long a rank waits for a silent one; a dead one ends the job at once")
+    timeout_seconds: Size = Field(300, description="how long a rank waits for a silent one; a dead one ends the job at once")
     stop_on_collapse: bool = False
     analyse: bool = Field(False, description="read speaker labels for monitors alone (purity, quality of false-negative flags)")
     trainable: Literal["all", "affine", "head"] = Field("all", description="affine: the encoder's last affine layers and the classifier; "
@@ -48,6 +50,12 @@ class TrainConfig(Config):
     init_from: str | None = Field(None, description="final.pt whose encoder the training starts from")
     init_part: Literal["encoder", "everything"] = Field("encoder", description="everything: also what else of that run fits "
                                                                                "(queue, key encoder, projection)")
+
+    @model_validator(mode="after")
+    def _has_momentum(self):
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs a momentum above 0; set one, or leave nesterov out")
+        return self
 
 
 class SystemConfig(Config):
