@@ -61,7 +61,7 @@ def load(cls: type[C], path: str | Path | None = None, overrides: typing.Sequenc
     for item in overrides:
         _override(tree, item)
     where = named(path) if path else "the defaults"
-    return check(cls, tree, where + (f" with {_clip(' '.join(f'--set {item}' for item in overrides), 80)}" if overrides else ""))
+    return check(cls, tree, where + (f" with {_clip(' '.join(f'--set {item}' for item in overrides), 40)}" if overrides else ""))
 
 
 def check(cls: type[C], tree: dict, source: str) -> C:
@@ -188,9 +188,9 @@ def _sentence(cls: type[Config], tree: dict, error: Any) -> str:
     if error["type"] == "value_error":
         return f"{key}: {context['error']}" if path else str(context["error"])
     value = error["input"]
-    value = json.dumps(value) if value is None or isinstance(value, bool) else shown(value, 60)
+    value = json.dumps(value) if value is None or isinstance(value, bool) else shown(value, 40)
     message = error["msg"].removeprefix("Input ")
-    return f"{key}: {_clip(message[0].lower() + message[1:], 80)}, not {value}"
+    return f"{key}: {_clip(message[0].lower() + message[1:], 60)}, not {value}"
 
 
 def _place(cls: type[Config], loc: tuple[str | int, ...]) -> tuple[str, Any]:

@@ -57,7 +57,7 @@ def _why(err: Exception, whole: bool) -> Exception:
     if isinstance(err, pickle.UnpicklingError) or "weights_only" in str(err):   # whose text advises to run the code
         return HoldsObjects("objects that are no tensors") if whole else Unreadable("UnpicklingError: not a file that torch.save wrote")
     text = str(err).partition("\n")[0].rstrip(". ")
-    return Unreadable(f"{type(err).__name__}: {text[:100]}")
+    return Unreadable(f"{type(err).__name__}: {text[:60]}")
 
 
 def _check_zip(file) -> None:
