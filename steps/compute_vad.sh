@@ -6,7 +6,7 @@ nj=4                        # number of parallel jobs, and of archives
 conf=conf/vad.yaml          # Kaldi's VAD options, with underscores; "": Kaldi's own defaults
 set=()                      # KEY=VALUE, overrides the conf; may be repeated
 feats_conf=conf/mfcc.yaml   # the features whose first column is the energy, whatever DATA/feats.scp holds
-channel=first               # of recordings with several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
+channel=first               # which to take of several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
 allow_pipes=false           # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [options] DATA [LOGDIR [ARKDIR]]
 The energy is computed from the audio, so the result does not depend on DATA/feats.scp; there are as many frames as --feats-conf

@@ -6,7 +6,7 @@ nj=4                   # number of parallel jobs, and of archives
 conf=conf/fbank.yaml   # Kaldi's options, with underscores; "": Kaldi's own defaults at 80 bins
 set=()                 # KEY=VALUE, overrides the conf; may be repeated
 compress=true          # true: one byte per value, as Kaldi's; false: float32
-channel=first          # of recordings with several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
+channel=first          # which to take of several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
 allow_pipes=false      # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [options] DATA [LOGDIR [ARKDIR]]
 Archives go to ARKDIR (default DATA/data), logs to LOGDIR (default DATA/log). Any bad recording stops the step.

@@ -140,7 +140,7 @@ def test_feats_road_and_lists_about_all_speakers(tmp_path, monkeypatch):
     assert said.returncode == 0 and "GPU" not in said.stderr and "warning: " not in said.stderr, said.stderr
     assert "warning: " not in (recipe / "exp_mini/dino_tdnn/log/train.log").read_text()
     uncut = sh(recipe, "steps/extract_embeddings.sh", "--nj", "1", "data_mini/voxceleb1_test", "exp_mini/dino_tdnn", "emb_uncut")
-    assert uncut.returncode == 0 and uncut.stderr.count("\n") == 1 and "wants audio without silence" in uncut.stderr
+    assert uncut.returncode == 0 and uncut.stderr.count("\n") == 1 and "expects audio without silence" in uncut.stderr
     noisy = recipe / "data_mini/voxceleb2_dev_vad_dino_tdnn"
     tables = datadir.validate(str(noisy), need=("wav.scp", "feats.scp", "utt2uniq", "utt2num_frames"), check_files=True)
     assert len(tables["wav.scp"]) == 2 * len(set(tables["utt2uniq"].values())) == 32

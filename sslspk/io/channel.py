@@ -2,7 +2,7 @@
 import sys
 
 FIRST, MIX = "first", "mix"
-HELP = "of recordings with several: a number from 0 on (as Kaldi's --channel), or mix, the mean of all (default: the first)"
+HELP = "which channel to take: a number from 0 on (as Kaldi's --channel), or mix, the mean of all (default: the first)"
 _said: set[str] = set()
 
 

@@ -64,8 +64,8 @@ def bounds(clip: Clip, samples: int, rate: float) -> tuple[int, int]:
     first = int(clip.start * rate)
     last = samples if clip.end is None else int(clip.end * rate)
     if first >= samples or last >= samples + int(OVERSHOOT * rate):
-        raise InputError(f"{clip.where}: the segment ends beyond its recording {clip.spec}, which lasts {samples / rate:.3f} s; correct "
-                         "it, or leave the utterance out.")
+        raise InputError(f"{clip.where}: the segment ends beyond its recording {named(clip.spec, 60)} ({samples / rate:.3f} s); "
+                         "correct it, or leave it out.")
     if last <= first:
         raise InputError(f"{clip.where}: the segment holds no sample at {rate:g} Hz; leave the utterance out.")
     return first, min(last, samples)

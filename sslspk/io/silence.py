@@ -43,9 +43,9 @@ def warning(what: str, vad: bool, specs: Iterable[str | Clip], data: object) -> 
     """What to tell where audio is not as `vad` of a configuration says; "" where it is. what: the model, or the training."""
     cut, number = count_cut(specs)
     if vad and cut < number:
-        return f"warning: {what} wants audio without silence (vad: true), and {number - cut} of {number} in {data} have theirs; " \
+        return f"warning: {what} expects audio without silence (vad: true), but {number - cut} of {number} in {data} still have it; " \
                "use steps/pack_audio.sh --vad true."
     if cut and not vad:
-        return f"warning: {what} wants audio with its silence (vad: false), which {cut} of {number} in {data} have lost; use what " \
-               "they were packed from."
+        return f"warning: {what} expects audio with its silence (vad: false), but {cut} of {number} in {data} have lost it; use the " \
+               "directory that was packed."
     return ""

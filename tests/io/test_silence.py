@@ -53,9 +53,9 @@ def test_what_does_not_fit_is_told(data, tmp_path, monkeypatch, vad, number):
     cut = pack(data, tmp_path / "cut", monkeypatch, "true")
     said = silence.warning("exp/x/final.pt", vad, [*cut[:number], *whole[number:], "a.wav", "cat x.ark |"], "data/test")
     if vad:
-        assert f"without silence (vad: true), and {4 - number} of 4 in data/test have theirs" in said
+        assert f"without silence (vad: true), but {4 - number} of 4 in data/test still have it" in said
     elif number:
-        assert f"(vad: false), which {number} of 4 in data/test have lost" in said
+        assert f"(vad: false), but {number} of 4 in data/test have lost it" in said
     else:
         assert said == ""
     assert len(said) <= 180 and not silence.warning("x", True, cut, "data")
