@@ -38,11 +38,25 @@ def test_an_sslspk_of_another_checkout_on_the_path_comes_second(tmp_path):
         assert done.stdout.split()[1:] == [str(ROOT / "sslspk/__init__.py"), f"{ROOT}:{path}"], done.stderr
 
 
-def test_a_copied_recipe_says_how_to_link_it_and_then_works(tmp_path):
-    copy = shutil.copytree(ROOT / "egs/voxceleb", tmp_path / "copy", symlinks=True)
-    refused(sh("./run.sh", cwd=copy), copy, "ln -sfn CHECKOUT/{steps,utils,local} .")
+@pytest.mark.parametrize("script, words, part", [
+    ("voxceleb/run.sh", ("--system", "no-such"), "there is no conf/no-such.yaml"),
+    ("iemocap/run.sh", ("--folds", "x"), "--folds takes session or speaker"),
+    ("adress/run.sh", ("--pool", "x"), "--pool takes"),
+    ("transfer/run_study.sh", ("--tasks", "iemocap"), f"there is no ../iemocap/run.sh, which this script runs; run it in {ROOT}/egs/"),
+])
+def test_a_copied_recipe_says_how_to_link_it_and_then_works(tmp_path, script, words, part):
+    recipe, name = script.split("/")
+    copy = shutil.copytree(ROOT / "egs" / recipe, tmp_path / "copy", symlinks=True)
+    refused(sh(f"./{name}", cwd=copy), copy, "ln -sfn CHECKOUT/{steps,utils,local} .")
     assert sh("bash", "-c", f"ln -sfn {ROOT}/{{steps,utils,local}} .", cwd=copy).returncode == 0
-    refused(sh("./run.sh", "--system", "no-such", cwd=copy), "there is no conf/no-such.yaml")
+    refused(sh(f"./{name}", *words, cwd=copy), part)
+
+
+@pytest.mark.parametrize("name", ["path.sh", "conf/slurm.conf", "conf/queue.conf"])
+def test_files_that_each_recipe_has_are_the_same(name):
+    found = [path for recipe in sorted((ROOT / "egs").iterdir()) if (path := recipe / name).exists()]
+    assert len(found) >= 3 and not any(path.is_symlink() for path in found)   # a copied recipe takes them along
+    assert len({path.read_bytes() for path in found}) == 1
 
 
 def test_a_recipe_copied_with_what_its_links_show_is_refused(tmp_path):

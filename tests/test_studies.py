@@ -187,11 +187,11 @@ def test_as_long_as_both_steps():
 def test_longer_than_what_the_user_asks_for(tmp_path):
     study = make(tmp_path)
     run(study, "./run_study.sh", "--study", "steps", *MODEL, *ONE, *CLASSES,
-        "--iemocap=--stage 3 --set train.steps=7 --set seed=4 --tag few", "--adress=--stage 3 --cv loso --set=train.epochs=0.5")
+        "--iemocap=--stage 3 --set train.steps=7 --set seed=4 --tag few", "--adress=--stage 3 --cv loso --set=train.epochs=5e-1")
     found = calls(study)
     iemocap = number_of(found, "iemocap", "exp/dino_once_session_few_long/seed0")[1]
     assert iemocap["--set"] == ["train.steps=7", "seed=4", "train.steps=14", "seed=0"]
-    assert number_of(found, "adress", "exp/dino_once_long_cvloso/seed0")[1]["--set"] == ["seed=0", "train.epochs=0.5", "train.epochs=1"]
+    assert number_of(found, "adress", "exp/dino_once_long_cvloso/seed0")[1]["--set"] == ["seed=0", "train.epochs=5e-1", "train.epochs=1"]
 
 
 def test_init(tmp_path):

@@ -26,6 +26,7 @@ case $study in chunks|augment|steps|init) ;; *) die "--study takes chunks, augme
 [ -n "${tasks// /}" ] || die "--tasks names no task; give some of voxceleb, iemocap and adress"
 for task in $tasks; do
   case $task in voxceleb|iemocap|adress) ;; *) die "--tasks takes voxceleb, iemocap and adress, not '$task'" ;; esac
+  [ -f "../$task/run.sh" ] || die "there is no ../$task/run.sh, which this script runs; run it in $SSLSPK_ROOT/egs/transfer"
 done
 exps=exp confs=../voxceleb/conf; [ "$mini" = false ] || exps=exp_mini confs=../voxceleb/conf/mini
 : "${system:=supervised_$([ "$study" = init ] || echo from_dino_once_)$([ "$mini" = true ] && echo tdnn || echo short)}"
@@ -68,8 +69,8 @@ run() {   # VARIANT TASK tuned|probed [option of run.sh]...: a cell of the table
   words=(--mini "$mini" --seeds "$seeds" --probes "" $more "$@")
   # shellcheck disable=SC2207
   [ "$double" = false ] || words+=($(longer "$more"))
-  said=$(cd "../$task" && ./run.sh "${words[@]}" --print-name true)   # fine-tuning, probes
-  (cd "../$task" && ./run.sh "${words[@]}")
+  said=$(cd -P "../$task" && ./run.sh "${words[@]}" --print-name true)   # fine-tuning, probes
+  (cd -P "../$task" && ./run.sh "${words[@]}")
   case $kind in
     tuned) note "$variant:$task" "../$task/${said%%$'\n'*}" 'seed*/result.json' ;;
     probed) note "$variant:$task" "../$task/${said##*$'\n'}/logistic" result.json ;;
@@ -83,7 +84,7 @@ tag_in() { [[ ! " $1" =~ .*\ --tag[=\ ]+([^ ]+) ]] || echo "${BASH_REMATCH[1]}";
 longer() {   # OPTIONS: prints those of a training twice as long as theirs or, if they say nothing, as conf/ft/once.yaml's
   local key tag twice=
   for key in epochs steps; do
-    [[ ! $1 =~ .*train\.$key=([0-9.]+) ]] || twice+="--set train.$key=$(awk "BEGIN { print 2 * ${BASH_REMATCH[1]} }") "
+    [[ ! $1 =~ .*train\.$key=([0-9.eE+-]+) ]] || twice+="--set train.$key=$(awk "BEGIN { print 2 * ${BASH_REMATCH[1]} }") "
   done
   tag=$(tag_in "$1")
   echo "${twice:---set train.epochs=40 }--tag ${tag:+${tag}_}long"
@@ -99,7 +100,7 @@ verify() {   # VARIANT SYSTEM TAG [option of run.sh]...: speaker verification
   asked voxceleb || return 0
   tag=${tag#_}
   # shellcheck disable=SC2086
-  (cd ../voxceleb && ./run.sh --mini "$mini" --system "$what" $voxceleb ${tag:+--tag "$tag"} "$@")
+  (cd -P ../voxceleb && ./run.sh --mini "$mini" --system "$what" $voxceleb ${tag:+--tag "$tag"} "$@")
   note "$variant:voxceleb" "../voxceleb/$exps/$what${tag:+_$tag}" 'scores_*/result_trials_veri_test2.json'
 }
 
