@@ -35,8 +35,9 @@ for option in same_list utt2dur embeddings provenance utt2spk spk2gender bootstr
   [ -z "${!option}" ] || options+=("--${option//_/-}" "${!option}")
 done
 key="apply_calibration $same_list $utt2dur $embeddings $provenance $utt2spk $spk2gender $bootstrap"
-stamp=$out/.apply_calibration_$name
-if done_skip "$stamp" "$key" "${inputs[@]}" -- "$out/scores_$name" "$out/result_$name.json"; then
+stamp=$out/.apply_calibration_$name outputs=("$out/scores_$name")
+[ "$(awk 'NF { print NF; exit }' < "$trials")" = 2 ] || outputs+=("$out/result_$name.json")   # a list without labels gives scores alone
+if done_skip "$stamp" "$key" "${inputs[@]}" -- "${outputs[@]}"; then
   echo "$0: $out/scores_$name is up to date, skipped"
   exit 0
 fi
@@ -49,4 +50,4 @@ got=$(wc -l < "$out/scores_$name")
 [ "$got" -ge "$total" ] || die "$got of $total scores came out; see $log, then run the step again."
 done_mark "$stamp" "$key" "${inputs[@]}"
 grep -E '^(EER|minDCF|actDCF|Cllr|note:)' "$log"
-echo "$0: wrote $out/scores_$name and $out/result_$name.json"
+echo "$0: wrote ${outputs[*]}"

@@ -1,7 +1,8 @@
 """Calibrate or fuse scores and measure them: `python3 -m sslspk.bin.apply_calibration [options] MODEL.json TRIALS SCORES... OUT`.
 
 SCORES are those of the systems that MODEL.json was trained with (steps/train_calibration.sh), in the same order, on this list.
-Writes OUT/scores_NAME (natural-log likelihood ratios) and OUT/result_NAME.json as steps/score.sh does; the result says which
+Writes OUT/scores_NAME (natural-log likelihood ratios) and OUT/result_NAME.json as steps/score.sh does (of a list without labels
+the scores alone); the result says which
 labels the systems and the calibration saw. What the result files beside SCORES say of their systems goes to the result.
 A list is not calibrated on itself, nor on one with more than 5 % of its pairs, unless --same-list true says so; the result states it, and
 the share of its pairs that the training list had.
@@ -10,7 +11,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from sslspk.bin.metrics import add_measuring, measure, save_json
+from sslspk.bin.metrics import add_measuring, measure, save_json, without_labels
 from sslspk.bin.train_calibration import add_quality, gather, result_beside, system_name
 from sslspk.errors import InputError, entry
 
@@ -32,7 +33,8 @@ def main() -> None:
     add_quality(parser)
     add_measuring(parser)
     parser.add_argument("model", metavar="MODEL.json")
-    parser.add_argument("trials", metavar="TRIALS", help='"enrol test target|nontarget" or "1|0 enrol test" lines')
+    parser.add_argument("trials", metavar="TRIALS",
+                        help='"enrol test target|nontarget", "1|0 enrol test", or "enrol test" lines')
     parser.add_argument("scores", nargs="+", metavar="SCORES", help='"enrol test score" lines in any order, one file for each system')
     parser.add_argument("out", metavar="OUT")
     args = parser.parse_args()
@@ -45,14 +47,18 @@ def main() -> None:
     from sslspk.metrics import report
     model = check(Calibration, files.read_object(args.model), args.model)
     systems = _match(args, model)
-    trials = trial_list.read(args.trials)
+    trials = trial_list.read(args.trials, labels=False)
     facts = _facts(args, model, systems, trials)
     scores = model.apply(gather(args, trials)[0])
-    figures, _ = measure(args, trials, scores)
     name = os.path.basename(args.trials).removesuffix(".txt")
     score_file.write(os.path.join(args.out, f"scores_{name}"), trials.enrol, trials.test, scores)
-    save_json(facts | figures, os.path.join(args.out, f"result_{name}.json"))
-    print("\n".join(report.lines(figures)))
+    result = os.path.join(args.out, f"result_{name}.json")
+    if trials.target is None:
+        print(f"note: {without_labels(args.trials, result)}")
+    else:
+        figures, _ = measure(args, trials, scores)
+        save_json(facts | figures, result)
+        print("\n".join(report.lines(figures)))
     if systems != list(model.systems):
         print(f"note: {args.model} was trained with {', '.join(model.systems)}, and applied to {', '.join(systems)}")
     if facts["calibration_trials_seen"] is None:
@@ -95,7 +101,7 @@ def _seen(model: "Calibration", trials: "Trials") -> float | None:
     """Share of the trials whose pairs, in either order, the model was trained on; None where its list is gone or has changed."""
     from sslspk.io import files
     from sslspk.io import trials as trial_list
-    if trial_list.digest(trial_list.unordered(trials)) == model.pairs_md5:
+    if trials.target is not None and trial_list.digest(trial_list.unordered(trials)) == model.pairs_md5:
         return 1.0
     if not os.path.exists(model.trials) or files.md5(model.trials) != model.trials_md5:
         return None

@@ -6,7 +6,9 @@ likelihood ratios: for cosine scores that were not calibrated they say nothing.
 The speaker of an id is what --utt2spk says, else what stands before its first hyphen (id10270-video-00001).
 """
 import argparse
+import contextlib
 import json
+import os
 
 from sslspk.errors import InputError, count, entry
 
@@ -55,6 +57,13 @@ def measure(args: argparse.Namespace, trials=None, scores=None) -> tuple[dict, t
     except InputError as err:
         raise InputError(f"{args.trials}: {err}") from None
     return figures, (scores, trials.target)
+
+
+def without_labels(trials: str, result: str) -> str:
+    """The note about a list whose trials have no labels. The result that it had when it had some is removed."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(result)
+    return f"{trials} has no labels: there are scores and no {result}; EER and minDCF need a label on each line"
 
 
 def save_json(figures: dict, path: str | None) -> None:

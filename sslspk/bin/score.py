@@ -8,12 +8,11 @@ when a trial names an id without embedding, or an embedding cannot be scored. Th
 and what sslspk.bin.metrics measures. sslspk/backend/snorm.py states the kinds of --snorm.
 """
 import argparse
-import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from sslspk.backend import NAMES, build
-from sslspk.bin.metrics import add_measuring, measure, save_json
+from sslspk.bin.metrics import add_measuring, measure, save_json, without_labels
 from sslspk.errors import InputError, entry, whole
 
 if TYPE_CHECKING:
@@ -55,10 +54,7 @@ def main() -> None:
     score_file.write(os.path.join(args.out, f"scores_{name}"), trials.enrol, trials.test, scores)
     result = os.path.join(args.out, f"result_{name}.json")
     if trials.target is None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(result)   # of the list as it was when it had labels
-        facts["notes"] = [*facts.get("notes", ()), *trial_list.remarks(trials),
-                          f"{args.trials} has no labels: there are scores and no {result}; EER and minDCF need a label on each line"]
+        facts["notes"] = [*facts.get("notes", ()), *trial_list.remarks(trials), without_labels(args.trials, result)]
         figures = {}
     else:
         figures = measure(args, trials, scores)[0]
@@ -81,7 +77,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top-n", type=whole, default=300, metavar="N", help="as: the highest cohort scores of each side (default 300)")
     parser.add_argument("--provenance", metavar="JSON_FILE", help="an object whose keys go to the result")
     add_measuring(parser)
-    parser.add_argument("trials", metavar="TRIALS", help='"enrol test target|nontarget" or "1|0 enrol test" lines')
+    parser.add_argument("trials", metavar="TRIALS",
+                        help='"enrol test target|nontarget", "1|0 enrol test", or "enrol test" lines')
     parser.add_argument("enrol", metavar="ENROL_DIR")
     parser.add_argument("test", metavar="TEST_DIR")
     parser.add_argument("out", metavar="OUT")

@@ -114,7 +114,7 @@ def unordered(trials: Trials) -> Trials:
 def share_in(trials: Trials, others: Trials) -> float:
     """Share of the trials whose two ids are a pair of `others`, too, in either order."""
     known = set(zip(*map(_plain, unordered(others)[:2]), strict=True))
-    return sum(pair in known for pair in zip(*map(_plain, unordered(trials)[:2]), strict=True)) / len(trials.target)
+    return sum(pair in known for pair in zip(*map(_plain, unordered(trials)[:2]), strict=True)) / len(trials.enrol)
 
 
 def draw(utt2spk: Mapping[str, str], count: int, seed: int = 0, utt2session: Mapping[str, str] | None = None) -> Trials:

@@ -139,6 +139,21 @@ def test_calibration_of_one_system_on_its_own_list(recipe):
     assert verification.cllr(got.score, trials.target) < 0.5 < verification.cllr(aligned, trials.target)
 
 
+def test_a_list_without_labels_is_calibrated(recipe):
+    train = ["--p-target", "0.05", "trials_dev", "one/scores_trials_dev", "two/scores_trials_dev", "cal.json"]
+    apply = ["cal.json", "trials_eval", "one/scores_trials_eval", "two/scores_trials_eval", "out"]
+    assert program(recipe, "train", *train).returncode == 0 and program(recipe, "apply", *apply).returncode == 0
+    scores = (recipe / "out/scores_trials_eval").read_text()
+    lines = (recipe / "trials_eval").read_text().splitlines()
+    (recipe / "trials_eval").write_text("".join(line.rpartition(" ")[0] + "\n" for line in lines))
+    done = step(recipe, "apply", *apply)
+    assert done.returncode == 0 and "note: trials_eval has no labels" in done.stdout, done.stderr
+    assert (recipe / "out/scores_trials_eval").read_text() == scores and not (recipe / "out/result_trials_eval.json").exists()
+    again = step(recipe, "apply", *apply)
+    assert again.returncode == 0 and "up to date, skipped" in again.stdout
+    refused(program(recipe, "apply", "cal.json", "trials_dev", "one/scores_trials_dev", "two/scores_trials_dev", "out"), "flatter")
+
+
 def test_provenance_is_laid_over_what_the_scores_say(recipe):
     for path in recipe.glob("*/result_*.json"):
         path.unlink()
