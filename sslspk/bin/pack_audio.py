@@ -36,7 +36,7 @@ def prepare(clip: "Clip", vad: str | None, args: argparse.Namespace, counts: Cou
     chosen = 0 if args.channel == channel.FIRST else args.channel   # the step says how many were reduced
     samples, own_rate, channels, peak = clips.load(clip, args.allow_pipes == "true", chosen)
     counts["channels_dropped"] += channels > 1
-    broken, suspect = quality.broken(samples, peak), quality.suspect(samples)
+    broken, suspect = quality.broken(samples, peak, channels), quality.suspect(samples)
     if vad is not None:
         voiced = audio.keep_voiced(samples, ark.load(vad), own_rate)
         counts["without_voice"] += not len(voiced)

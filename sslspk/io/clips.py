@@ -116,7 +116,7 @@ def utterance(utt: str, clip: Clip, rate: float, allow_pipes: bool = False, chan
     if recording.rate != rate:
         raise InputError(f"{utt}: {named(clip.spec)} has {recording.rate} Hz where {rate:g} Hz are needed; resample it with "
                          f"steps/pack_audio.sh --rate {rate:g}.")
-    reason = quality.broken(recording.samples, recording.peak)
+    reason = quality.broken(recording.samples, recording.peak, recording.channels)
     if reason:
         raise InputError(f"{utt}: {clip} holds no speech ({reason}); leave it out with utils/subset_data_dir.sh.")
     return recording.samples

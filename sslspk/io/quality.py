@@ -13,8 +13,16 @@ SQUARE = 0.5            # from here on the wave is a square
 LOUD = 8192             # a quiet recording visits its few extreme values often without being clipped
 
 
-def broken(samples: np.ndarray, peak: float) -> str:
-    """Why int16 samples (S,) cannot be speech, "" when they may be. peak: largest absolute value before clipping, full scale being 1."""
+def broken(samples: np.ndarray, peak: float, channels: int = 1) -> str:
+    """Why int16 samples (S,) cannot be speech, "" when they may be.
+
+    peak: largest absolute value before clipping, full scale being 1. channels: how many the recording has, of which another may be sound.
+    """
+    reason = _broken(samples, peak)
+    return f"{reason}; of its {channels} channels --channel chooses another" if reason and channels > 1 else reason
+
+
+def _broken(samples: np.ndarray, peak: float) -> str:
     if not len(samples):
         return "no samples"
     low, high = int(samples.min()), int(samples.max())

@@ -126,9 +126,9 @@ def check(path: str, full: bool) -> Outcome:
     return Outcome(path, len(recording.samples), note=judge(path, recording.samples, recording.peak))
 
 
-def judge(path: str, samples: np.ndarray, peak: float) -> str:
+def judge(path: str, samples: np.ndarray, peak: float, channels: int = 1) -> str:
     """What is wrong with samples that may still be speech. Raises InputError when they cannot be."""
-    reason = quality.broken(samples, peak)
+    reason = quality.broken(samples, peak, channels)
     if reason:
         raise InputError(f"{path} holds no speech ({reason}); leave it out, or make it again.")
     return quality.suspect(samples)
@@ -159,7 +159,7 @@ def _convert(source: Source, opts: Options) -> Outcome:
     import soundfile
     recording = audio.load(source.path, channel=0 if opts.channel == FIRST else opts.channel)  # the report says the rest
     part = _part(recording, source)
-    note = judge(source.path, part, recording.peak)
+    note = judge(source.path, part, recording.peak, recording.channels)
     samples = audio.resample(part, recording.rate, RATE)
     blob, copy = io.BytesIO(), opts.copy(source)
     with soundfile.SoundFile(blob, "w", RATE, 1, "PCM_16", format=opts.form.upper()) as file:

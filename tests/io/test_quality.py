@@ -44,6 +44,14 @@ def test_what_cannot_be_speech_is_left_out_and_stops_a_step(tmp_path, name):
         clips.utterance("u1", clips.Clip(str(tmp_path / "a.wav")), RATE)
 
 
+def test_a_dead_channel_beside_a_sound_one_is_told(tmp_path):
+    both = np.stack([np.zeros(RATE, np.int16), tone()], 1)
+    message = "nothing but zeros; of its 2 channels --channel chooses another"
+    assert message in look(tmp_path, both).reason and not look(tmp_path, both, channel=1).reason
+    with pytest.raises(InputError, match=message):
+        clips.utterance("u1", clips.Clip(str(tmp_path / "a.wav")), RATE)
+
+
 @pytest.mark.parametrize("name", ALIVE)
 def test_what_may_be_speech_passes(tmp_path, name):
     outcome = look(tmp_path, ALIVE[name])
