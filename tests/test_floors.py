@@ -163,6 +163,24 @@ def test_shell_hides_no_failure(path):
         assert os.access(path, os.X_OK), "chmod +x"
 
 
+def words_of(node: ast.AST) -> str:
+    """What a message says besides the values that it quotes; of two ways to say it, the longer one."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(words_of, node.values))
+    if isinstance(node, ast.BinOp):
+        return words_of(node.left) + words_of(node.right)
+    if isinstance(node, ast.IfExp):
+        return max(words_of(node.body), words_of(node.orelse), key=len)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+@each(OWN_CODE)
+def test_sentences_are_short(path):
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("InputError", "MachineError") and node.args:
+            assert len(words_of(node.args[0])) <= 160, f"{relative(path)}:{node.lineno}: shorten this sentence"
+
+
 @each([*OWN_CODE, *SCRIPTS])
 def test_nothing_is_left_for_later(path):
     assert not re.search(r"\b(TODO|FIXME|XXX)\b", path.read_text(encoding="utf-8"))

@@ -172,7 +172,7 @@ def test_a_table_by_its_path(iemocap, tmp_path):
     (("--by", "utt2half"), ("fold 1", "speaker Ses1F", "utt2half", "--by")),
     (("--by", "utt2one"), ("1 value,", "1 folds")),
     (("--valid-share", 1), ("--valid-share is 1",)),
-    (("--valid-share", "nan"), ("--valid-share is nan",)),
+    (("--valid-share", -0.1), ("--valid-share is -0.1",)),
     (("--by", "utt2session", "--valid-share", 0.99), ("fold 1", "leaves no speaker")),
     (("--by", "utt2session", "--labels", "utt2rare"), ("fold 2", "class rare", "--by", "leave rare out")),
     (("--by", "utt2session", "--labels", "utt2short"), ("utt2short", "lacks Ses5M-sad2")),

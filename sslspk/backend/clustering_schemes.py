@@ -145,5 +145,5 @@ def train_plda(x: np.ndarray, group: np.ndarray, config: ClusterConfig) -> Backe
     if len(np.unique(group[use])) < 2:
         count = np.bincount(group)
         raise InputError(f"fewer than two of {len(count)} clusters have plda_min_size {config.plda_min_size} utterances (the largest has "
-                         f"{count.max()}), too few for PLDA; ask for fewer clusters first, or lower plda_min_size.")
+                         f"{count.max()}), too few for PLDA; lower plda_min_size, or ask for fewer clusters.")
     return build("plda", settings).fit(x[use], group[use].astype(str).tolist())

@@ -58,8 +58,8 @@ def statistics(backend: Backend, x: np.ndarray, cohort: np.ndarray, top_n: int |
     flat = np.flatnonzero(out.std <= FLAT * (1 + np.abs(out.mean)))
     if len(flat):
         name = f"number {flat[0]}" if names is None else names[flat[0]]
-        raise InputError(f"the cohort scores of {name} are all equal ({len(flat)} of {len(x)} such), so there is no spread to "
-                         "normalise with; give a cohort of different utterances, or a larger --top-n.")
+        raise InputError(f"the cohort scores of {name} are all equal ({len(flat)} of {len(x)} such), no spread to normalise "
+                         "with; give a cohort of different utterances, or a larger --top-n.")
     return out
 
 

@@ -131,8 +131,8 @@ def check(args: argparse.Namespace, folds: list[Fold], utt2spk: Mapping[str, str
         tested = {utt2spk[utt] for utt in fold.test}
         both = min(tested & {utt2spk[utt] for utt in (*fold.train, *fold.valid)}, default=None)
         if both is not None:
-            raise InputError(f"fold {number}: speaker {both} would be in the training and in the test part, since {args.by} parts the "
-                             "utterances of one speaker; hold out speakers, or a table in which each speaker has one value, with --by.")
+            raise InputError(f"fold {number}: speaker {both} would be in both parts, since {args.by} parts the utterances of one speaker; "
+                             "give --by a table in which each speaker has one value.")
         if not fold.train:
             raise InputError(f"fold {number}: --valid-share {args.valid_share:g} leaves no speaker to train on; give a smaller share.")
         for kind in classes:

@@ -39,7 +39,7 @@ class NoiseBank:
         self.rooms = _find(folder, "rir_", config.rir_weights.model_dump()) if config.reverb_prob > 0 else {}
         wanted = config.noise_prob > 0 or config.reverb_prob > 0
         if wanted and not self.noises and not self.rooms:
-            raise InputError(f"{folder} holds none of the noises and impulse responses that augment asks for; make it with "
+            raise InputError(f"{folder} holds no noise and no impulse response that augment asks for; make it with "
                              "steps/make_augment_lists.sh (stage 2 of run.sh), or correct augment.dir.")
         self._noise_odds = _odds(self.noises, config.noise_weights.model_dump())
         self._room_odds = _odds(self.rooms, config.rir_weights.model_dump())

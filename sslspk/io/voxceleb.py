@@ -117,9 +117,8 @@ def missing_part(corpus: str, part: str, number: int, meta: str) -> InputError:
     """The error for a part of VoxCeleb `number` of which nothing was found."""
     kind = KINDS[0] if number == 1 else KINDS[2]
     return InputError(
-        f"VoxCeleb{number}'s {part} part was looked for in {corpus}/{part}/{kind}/idNNNNN/<video>/ (wav, flac or m4a) "
-        f"and in {corpus}/{kind}/ (there for the speakers of set {part} in {os.path.basename(meta)}), and no recording "
-        f"was found; get vox{number}_{part}_{kind} from {SITE} and unpack it there, or choose other --parts.")
+        f"VoxCeleb{number}'s {part} part was looked for in {corpus}/{part}/{kind}/id*/*/ and {corpus}/{kind}/ (speakers by "
+        f"{os.path.basename(meta)}), and none was found; get vox{number}_{part}_{kind} from {SITE}, or choose other --parts.")
 
 
 def sessions(sources: Iterable[Source]) -> dict[str, str]:

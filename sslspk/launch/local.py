@@ -64,9 +64,8 @@ class Local:
         limit = int(self.request.options.get("max_jobs_run", 0))
         if self.together:
             if self.per_job * jobs > len(self.free_gpus):
-                raise InputError(f"the {jobs} jobs of --together true wait for each other, and with --gpu {self.per_job} each they need "
-                                 f"{self.per_job * jobs} GPUs at once, but this machine has {len(self.free_gpus)}; ask for fewer jobs or "
-                                 "GPUs, or run them in a batch system.")
+                raise InputError(f"the {jobs} jobs of --together true need {self.per_job * jobs} GPUs at once, but this machine has "
+                                 f"{len(self.free_gpus)}; ask for fewer jobs or GPUs, or use a batch system.")
             return jobs
         if self.per_job and gpus_are_known():
             needed = self.per_job * min(limit or 1, jobs)

@@ -136,8 +136,8 @@ def _meet(exp: Path, address: str, nodes: int, node: int, end: float, wait_minut
         if len(words) == 3 and re.fullmatch("[0-9]{1,5}", words[2]) and _listens(words[1], int(words[2])):
             return words[0], f"{words[1]}:{words[2]}"
         time.sleep(0.5)
-    raise InputError(f"{path}: node 1 of {nodes} did not come up within {wait_minutes:g} minutes; see its log, make sure that the "
-                     "scheduler can run all nodes at once and that they share this directory, or raise --wait.")
+    raise InputError(f"{path}: node 1 of {nodes} did not come up within {wait_minutes:g} minutes; see its log, whether "
+                     "all nodes run at once and share this folder, or raise --wait.")
 
 
 def _listens(host: str, port: int) -> bool:

@@ -21,7 +21,7 @@ def initialise(method: Method, config: SystemConfig, data: str, say) -> str:
     if model is None:
         if config.after or part == "everything":
             raise InputError(f"this system starts from {config.after or 'another run (train.init_part: everything)'}, but train.init_from "
-                             "names no model; give --init-from EXP/final.pt as run.sh does, or --set after=null train.init_part=encoder.")
+                             "names no model; give --init-from EXP/final.pt, or --set after=null train.init_part=encoder.")
         return "none"
     state, content = read_encoder_state(model, bare=True)
     if part == "everything":

@@ -125,8 +125,7 @@ def _newest(exp: Path, say, device: torch.device) -> dict | None:
     last, first = int(comm.max_over_ranks(step)), -int(comm.max_over_ranks(-step))
     if first != last:
         raise InputError(f"{exp}/ckpt: rank {comm.rank()} of {comm.world_size()} can read the checkpoint of step {int(step)}, others "
-                         f"that of step {first if int(step) == last else last}; see that all nodes can read that folder, then run the "
-                         "same command again.")
+                         f"that of step {first if int(step) == last else last}; see that all nodes can read that folder.")
     return state
 
 
@@ -145,8 +144,8 @@ def _freeze(method: Method, trainable: str) -> None:
         return
     for encoder in method.backbones():
         if trainable == "affine" and not encoder.last_layers:
-            raise InputError("train.trainable is affine, but this encoder's embedding is what was pooled, with no affine layer above it; "
-                             "use train.trainable=head (egs/iemocap, egs/adress: --step1 head).")
+            raise InputError("train.trainable is affine, but this encoder has no affine layer above its pooling; use "
+                             "train.trainable=head (egs/iemocap, egs/adress: --step1 head).")
         encoder.freeze(encoder.last_layers if trainable == "affine" else [])
 
 
@@ -158,8 +157,8 @@ def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
     if not augment.dir:  # without noises and rooms the equaliser may still be wanted
         augment = augment.model_copy(update={"noise_prob": 0.0, "reverb_prob": 0.0})
     if augment.grow and not augment.dir and not augment.eq_prob and not any(augment.gain_db):
-        raise InputError("augment.grow is to raise the share of augmented recordings, but there is nothing to augment with; give "
-                         "augment.dir (run.sh: --musan, --rirs) or augment.eq_prob, or leave augment.grow out.")
+        raise InputError("augment.grow has nothing to augment with; give augment.dir (run.sh: --musan, --rirs) or augment.eq_prob, or "
+                         "leave augment.grow out.")
     if config.data.road == "wave":
         index.require_rate(options.sample_frequency)
     wanted = config.data.road == "wave" and (augment.dir or augment.eq_prob > 0 or any(augment.gain_db))
@@ -217,7 +216,7 @@ def require_same_start(exp: Path, content: dict, start: dict | None) -> None:
     began = content.get("start")
     if began and start and began["digest"] != start["digest"]:
         raise InputError(f"{exp}: the run there started from other weights of {began['system']} ({began['digest']}, now "
-                         f"{start['digest']}); that model was trained anew, so train into another directory, or remove this one.")
+                         f"{start['digest']}); train into another directory, or remove this one.")
 
 
 def _config_of(exp: Path) -> SystemConfig:

@@ -177,8 +177,8 @@ def _require_finite(job: Job, loss: torch.Tensor, ready, batch: dict) -> None:
         ready.synchronize()
     if not math.isfinite(float(loss)):
         names = [job.dataset.index.keys[int(job.dataset.index.unit(u)[0])] for u in batch["unit"].tolist()[:8]]
-        raise InputError(f"{job.exp}: the loss is {float(loss)} at step {job.step} (recordings {', '.join(names)}, ...); the weights "
-                         "were left as they were; lower train.lr, set train.clip_norm, or look at these recordings.")
+        raise InputError(f"{job.exp}: the loss is {float(loss)} at step {job.step} (recordings {', '.join(names)}, ...); lower "
+                         "train.lr, set train.clip_norm, or look at these recordings.")
 
 
 def _count_bad(job: Job, failed: list[str], progress: Progress) -> None:
@@ -192,8 +192,7 @@ def _count_bad(job: Job, failed: list[str], progress: Progress) -> None:
         job.bad = comm.union_over_ranks(job.bad)
     if len(job.bad) > MAX_BAD * job.dataset.index.num_units:
         raise InputError(f"{len(job.bad)} of {job.dataset.index.num_units} recordings cannot be read, more than 1 %; one of them: "
-                         f"{failed[-1] if failed else min(job.bad)}; mend the data, then run the same command again: it goes on "
-                         "from the last checkpoint.")
+                         f"{failed[-1] if failed else min(job.bad)}; mend the data, then run the same command again.")
 
 
 def _stop_flag() -> dict:
@@ -220,7 +219,7 @@ def _agreed(stop: dict, progress: Progress, job: Job) -> bool:
 def _judge(job: Job, log: TrainLog, watch: CollapseWatch, figures: dict) -> None:
     if not all(math.isfinite(v) for v in figures.values()):
         raise InputError(f"{job.exp}: a figure is not finite at step {job.step} ({figures}); run the same command again to go on from "
-                         "the last checkpoint, with a lower train.lr in another directory if it comes back.")
+                         "the last checkpoint, or train elsewhere with a lower train.lr.")
     warning = watch.look(figures, job.step / job.dataset.steps_per_epoch) if figures else None
     if warning:
         log.say(f"WARNING: {warning}")
@@ -233,7 +232,7 @@ def save(job: Job, every: int) -> None:
     if comm.rank() == 0:
         if not all(bool(value.isfinite().all()) for value in job.method.parameters()):
             raise InputError(f"{job.exp}: a weight is not finite at step {job.step}; run the same command again to go on from the last "
-                             "checkpoint, with a lower train.lr or train.clip_norm in another directory if it comes back.")
+                             "checkpoint, or train elsewhere with a lower train.lr.")
         keep = max(job.config.train.keep, job.config.train.average)
         bests = [*job.best["earlier"], job.best["step"]] if job.validation else []
         checkpoint.save_step(job.exp, job.step, job.state(), keep, every, job.total, bests)
