@@ -101,7 +101,7 @@ def plot(args: argparse.Namespace, name: str, curves: dict[str, str]) -> str:
     picture = args.det.with_name(f"{args.det.name}_{name}.png")
     note = picture.with_name(f".{picture.name}.made")
     drawn = "".join(f"{legend}\t{path}\t{md5(path)}\n" for legend, path in {**curves, "trials": str(trials)}.items())
-    if not (picture.exists() and note.exists() and note.read_text(encoding="utf-8") == drawn + md5(picture)):
+    if not (picture.exists() and note.exists() and note.read_bytes() == (drawn + md5(picture)).encode()):
         plot_det.plot(str(trials), str(picture), curves)
         with atomic_write(note) as f:
             f.write(drawn + md5(picture))

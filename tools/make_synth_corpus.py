@@ -194,7 +194,7 @@ def make(args: argparse.Namespace) -> int:
         mark = stamp(args, corpus.options)
         if final.exists() and not (final / STAMP).exists():
             raise InputError(f"{final} is there and was not made by this program: choose another OUT or move it away.")
-        if final.exists() and (final / STAMP).read_text() == mark:
+        if final.exists() and (final / STAMP).read_bytes() == mark.encode():
             print(f"{final} is there already, skipped")
             continue
         shutil.rmtree(part, ignore_errors=True)

@@ -97,7 +97,7 @@ def _forget_after(path: Path, step: int) -> None:
 def _step_of(line: bytes) -> int | None:
     """The step that a line of progress.jsonl tells of; None where it is not whole."""
     try:
-        content = json.loads(line)   # in which a figure may be NaN
+        content = json.loads(line.decode())   # not of bytes, which may be UTF-16; in which a figure may be NaN
     except (ValueError, RecursionError):
         return None
     found = content.get("step") if isinstance(content, dict) else None

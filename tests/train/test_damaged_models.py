@@ -177,6 +177,7 @@ GOOD = [json.dumps({"step": step, "loss": loss}) for step, loss in ((1, 1.0), (2
     bytes(5000), b'{"step": 2, "lo', b"\xff\xfe\n", b"[1]\n", b"3\n", b'{"step": "2"}\n', b'{"loss": 1}\n', b'{"step": NaN}\n',
     b"[" * 100000 + b"\n",
     b"{" + b" " * 300000 + b"}\n", b"\r\n", b'{"step": true}\n',
+    b"\xfe\xff" + '{"step": 1}'.encode("utf-16-be") + b"\n",
 ])
 @pytest.mark.parametrize("place", ["before", "between", "after"])
 def test_a_damaged_log_stops_no_resume(tmp_path, capsys, damage, place):
