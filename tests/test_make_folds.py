@@ -200,3 +200,9 @@ def test_a_directory_that_does_not_agree(iemocap, tmp_path):
     (iemocap / "utt2emotion").write_text("Ses1F-ang0 ang\n")
     refused(folds(iemocap, tmp_path / "out"), "utt2emotion", "lacks")
     refused(folds(tmp_path / "gone", tmp_path / "out"), "gone")
+
+
+def test_files_that_do_not_go_along_are_named_once(adress):
+    (adress / "notes.txt").write_text("hello\n")
+    done = folds("--num-folds", 3, adress, adress.parent / "folds")
+    assert done.returncode == 0 and done.stdout.count("notes.txt") == 1, done.stdout + done.stderr

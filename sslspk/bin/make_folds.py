@@ -145,8 +145,11 @@ def check(args: argparse.Namespace, folds: list[Fold], utt2spk: Mapping[str, str
     return warnings
 
 
-def write(args: argparse.Namespace, folds: list[Fold]) -> None:
-    """Write the parts, then num_folds, and remove what folds of an earlier time have left; what is as it should be is not touched."""
+def write(args: argparse.Namespace, folds: list[Fold]) -> list[str]:
+    """Write the parts, then num_folds, and remove what folds of an earlier time have left; what is as it should be is not touched.
+
+    Returns notes about files of DATA that did not go along.
+    """
     from sslspk.io import derive, files
     done, text = os.path.join(args.out, "num_folds"), f"{len(folds)}\n"
     parts = {os.path.join(args.out, str(number), part): utts for number, fold in enumerate(folds, 1)
@@ -159,11 +162,11 @@ def write(args: argparse.Namespace, folds: list[Fold]) -> None:
         shutil.rmtree(path)
         with suppress(OSError):
             os.rmdir(os.path.dirname(path))   # a folder that holds anything else stays
-    for path, utts in parts.items():
-        derive.subset(args.data, path, utts=utts)
+    notes = [note for path, utts in parts.items() for note in derive.subset(args.data, path, utts=utts).notes]
     if not os.path.exists(done) or files.read_bytes(done) != text.encode():
         with files.atomic_write(done) as file:
             file.write(text)
+    return sorted(set(notes))
 
 
 def _written(out: str) -> list[str]:
@@ -191,7 +194,8 @@ def main() -> None:
     utt2spk = datadir.validate(args.data, need=("utt2spk",), allow_pipes=True)["utt2spk"]
     folds, labels = plan(args, utt2spk)
     warnings = check(args, folds, utt2spk, labels)
-    write(args, folds)
+    for note in write(args, folds):
+        print(f"make_folds.sh: {note}")
     for number, fold in enumerate(folds, 1):
         valid = f", valid {len(fold.valid)}" if fold.valid else ""
         held = " ".join(fold.held[:4]) + (f" and {len(fold.held) - 4} more" if len(fold.held) > 4 else "")
