@@ -82,7 +82,7 @@ def test_a_tool_for_data_directories_works_from_anywhere(tmp_path):
 
 
 @pytest.mark.parametrize("name", [*(f"local/{path.name}" for path in sorted((ROOT / "local").glob("*.py"))),
-                                  "tools/make_synth_corpus.py", "tools/check_env.py"])
+                                  *(f"tools/{path.name}" for path in sorted((ROOT / "tools").glob("*.py")))])
 def test_a_program_finds_its_checkout_or_names_the_package_that_is_missing(tmp_path, name):
     (tmp_path / "sslspk").mkdir()
     (tmp_path / "sslspk/__init__.py").write_text("raise SystemExit('the wrong one')\n")

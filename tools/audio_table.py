@@ -14,13 +14,14 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+import sslspk  # noqa: F401  it names the package that is missing
+
+sys.path.insert(0, str(ROOT / "tools" / "bench"))
 import av
 import numpy as np
 import soundfile
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "tools" / "bench"))
 from audio_cases import CASES, NO_LENGTH, Case
 
 from sslspk.errors import InputError, entry

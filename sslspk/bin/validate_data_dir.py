@@ -3,7 +3,7 @@ import argparse
 
 from sslspk.errors import entry
 
-MADE_BY = {"spk2utt": "utils/fix_data_dir.sh makes it of utt2spk", "utt2spk": "labels, folds and parts by speaker need it"}
+MADE_BY = {"spk2utt": "utils/fix_data_dir.sh makes it from utt2spk", "utt2spk": "labels, folds and subsets by speaker need it"}
 
 
 def main() -> None:
