@@ -325,6 +325,14 @@ def test_what_cannot_be_written_is_told(tmp_path):
     refused(sh("bash", "s.sh", cwd=tmp_path), "cannot write to out", "permissions")
 
 
+@pytest.mark.parametrize("folder", ["taken", "taken/a", "taken/a/b", "/dev/null/a"])
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, folder):
+    (tmp_path / "s.sh").write_text(LOCKED.replace("out", folder))
+    (tmp_path / "wav.scp").write_text("a a.wav\n")
+    (tmp_path / "taken").touch()
+    refused(sh("bash", "s.sh", cwd=tmp_path), f" {folder.partition('/a')[0]} is in the place of a folder; move it away")
+
+
 def test_a_missing_input_cannot_be_marked(stamped):
     result = stamped("nj=4", "wav.scp", "gone.scp")
     assert result.returncode == 1

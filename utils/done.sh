@@ -100,10 +100,14 @@ done_skip() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: true when the step h
 }
 
 done_lock() {  # DIR: from here on others wait that want to write DIR, until this script has ended and the jobs that it started
-  local file=$1/.busy fd
-  mkdir -p "$1"
+  local file=$1/.busy fd part=$1
   # Tried out first: a redirection that fails ends a script with no sentence of ours.
-  if ! (: >> "$file") 2> /dev/null; then
+  if ! { mkdir -p "$1" && : >> "$file"; } 2> /dev/null; then
+    while [[ ! -e $part && $part == */* ]]; do part=${part%/*}; done
+    if [ -e "$part" ] && [ ! -d "$part" ]; then
+      echo "$0: error: $part is in the place of a folder; move it away, or choose another name." >&2
+      exit 1
+    fi
     echo "$0: error: cannot write to $1; check its permissions and the space on its disk, then run the same command again." >&2
     exit 1
   fi
