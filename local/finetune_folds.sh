@@ -35,7 +35,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 case $ft in once|step1|step2) ;; *) die "--ft takes once, step1 or step2, not '$ft'." ;; esac
 count=$(cat "$folds/num_folds")
 at_once=$((ngpu > 0 ? ngpu : nj))
-[[ $seconds =~ ^(full|[0-9]*(\.[0-9]+)?)$ ]] || die "--seconds takes a number, or full, not '$seconds'."
+[[ $seconds =~ ^(full|[0-9]{0,4}(\.[0-9]{1,9})?)$ ]] || die "--seconds takes a number, or full, not '${seconds:0:40}'."
 yaml() { echo "'${1//\'/\'\'}'"; }   # a name as a string of YAML, whatever signs are in it
 overrides=(--set "data.labels=$(yaml "$(basename "$labels")")")
 for item in ${set[@]+"${set[@]}"}; do overrides+=("--set=$item"); done

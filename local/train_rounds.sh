@@ -25,7 +25,7 @@ echo "$0 $*"
 data=$1 exp=$2
 
 die() { echo "$0: error: $*" >&2; exit 1; }
-[[ $rounds =~ ^[1-9][0-9]*$ ]] || die "--rounds takes a whole number from 1 on, not '$rounds'."
+[[ $rounds =~ ^[1-9][0-9]{0,3}$ ]] || die "--rounds takes a whole number from 1 to 9999, not '${rounds:0:40}'."
 for file in "$conf" "$cluster" ${large_margin:+"$large_margin"}; do
   [ -f "$file" ] || die "there is no configuration $file; check its name."
 done

@@ -25,7 +25,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -d "$lists" ] || die "there is no folder $lists; run steps/make_augment_lists.sh first."
 [ -z "$conf" ] || [ -f "$conf" ] || die "there is no configuration $conf; check --conf, or give --conf \"\" for the defaults."
 [[ $copies =~ ^[1-9]$ ]] || die "--copies takes a number from 1 to 9, not '$copies'."
-[[ $seed =~ ^[0-9]+$ ]] || die "--seed takes a whole number from 0 on, not '$seed'."
+[[ $seed =~ ^[0-9]{1,9}$ ]] || die "--seed takes a whole number of at most 9 digits, not '${seed:0:40}'."
 mkdir -p "$out"
 [ "$(readlink -f "$data")" != "$(readlink -f "$out")" ] || die "OUT is DATA itself ($data); give another directory."
 [ ! -f "$out/wav.scp" ] || [ -d "$out/ark" ] || die "$out is a data directory that this step did not make; give another OUT."

@@ -26,8 +26,8 @@ arch=$1 checkpoint=$2 data=$3 out=$4
 die() { echo "$0: error: $*" >&2; exit 1; }
 case $pooling in mean|meanstd) ;; *) die "--pooling takes mean or meanstd, not '$pooling'" ;; esac
 case $normalise in auto|true|false) ;; *) die "--normalise takes auto, true or false, not '$normalise'" ;; esac
-[[ $layer =~ ^(mean|[1-9][0-9]*)$ ]] || die "--layer takes a number from 1 on, or mean, not '$layer'"
-[[ $seed =~ ^(|0|[1-9][0-9]*)$ ]] || die "--seed takes a whole number from 0 on, not '$seed'"
+[[ $layer =~ ^(mean|[1-9][0-9]{0,3})$ ]] || die "--layer takes a number from 1 on, or mean, not '${layer:0:40}'"
+[[ $seed =~ ^(|0|[1-9][0-9]{0,8})$ ]] || die "--seed takes a whole number of at most 9 digits, not '${seed:0:40}'"
 utterance_tables "$data"
 inputs=("${audio_tables[@]}")
 if [ "$checkpoint" != random ]; then

@@ -23,9 +23,9 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -n "$conf" ] || die "--conf names no configuration; give one, such as --conf conf/dino_ecapa.yaml."
 [ -f "$conf" ] || die "there is no configuration $conf; check --conf."
 [ -d "$data" ] || die "there is no data directory $data; run the stages before this one."
-[[ $ranks =~ ^[0-9]+$ ]] || die "--ranks takes a whole number from 0 on, not '$ranks'."
+[[ $ranks =~ ^[0-9]{1,4}$ ]] || die "--ranks takes a whole number from 0 to 9999, not '${ranks:0:40}'."
 [ "$ranks" -gt 0 ] || ranks=$((ngpu > 0 ? ngpu : 1))
-[[ $nodes =~ ^[1-9][0-9]*$ ]] || die "--nodes takes a whole number from 1 on, not '$nodes'."
+[[ $nodes =~ ^[1-9][0-9]{0,3}$ ]] || die "--nodes takes a whole number from 1 to 9999, not '${nodes:0:40}'."
 options=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 [ -z "$init_from" ] || options+=(--init-from "$init_from")

@@ -278,7 +278,7 @@ def refused(done, *parts):
 @pytest.mark.parametrize(("words", "parts"), [
     (("tiny", "gone.pt", "data/few"), ("there is no checkpoint gone.pt; check the name, or give the word random",)),
     (("--seed", "1", "tiny", "tiny.pt", "data/few"), ("--seed is for untrained models",)),
-    (("--seed", "x", "tiny", "random", "data/few"), ("--seed takes a whole number from 0 on, not 'x'",)),
+    (("--seed", "x", "tiny", "random", "data/few"), ("--seed takes a whole number of at most 9 digits, not 'x'",)),
     (("--pooling", "max", "tiny", "tiny.pt", "data/few"), ("--pooling takes mean or meanstd, not 'max'",)),
     (("--normalise", "no", "tiny", "tiny.pt", "data/few"), ("--normalise takes auto, true or false, not 'no'",)),
     (("--layer", "last", "tiny", "tiny.pt", "data/few"), ("--layer takes a number from 1 on, or mean, not 'last'",)),

@@ -155,6 +155,13 @@ def test_jobs_are_given_to_a_launcher_by_launch_alone(path):
 
 
 @each(SCRIPTS)
+def test_numbers_of_the_shell_have_a_bound(path):
+    """Its arithmetic wraps around: a number of twenty digits passes for a small one."""
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        assert not re.search(r"\[\[ \$\w+ =~ .*\[0-9\][*+]", line), f"{relative(path)}:{number}: say [0-9]{{1,9}}"
+
+
+@each(SCRIPTS)
 def test_shell_hides_no_failure(path):
     text = path.read_text()
     assert not re.search(r"\|\|\s*(true|:)(\s|;|$)", text)

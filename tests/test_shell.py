@@ -86,6 +86,8 @@ def test_hyphens_and_underscores_are_the_same(step):
     (("--stage", ""), ("--stage", "''")),
     (("--stop-stage", "08"), ("--stop-stage", "'08'")),
     (("--nj", "0"), ("--nj", "'0'")),
+    *(((name, "9" * 20), (name, "whole number", f"'{'9' * 20}'")) for name in ("--nj", "--stage", "--ngpu")),
+    (("--nj", "x" * 9999), ("--nj", "'" + "x" * 40 + "'")),
     (("--nj", "-2"), ("--nj", "'-2'")),
     (("--ngpu", "all"), ("--ngpu", "'all'")),
     (("--compress", "yes"), ("--compress", "true or false", "'yes'")),

@@ -6,7 +6,8 @@
 #     set=()          # KEY=VALUE, may be repeated     <- an array: every use appends
 # --name VALUE and --name=VALUE are the same, and so are hyphens and underscores in a name; `--` ends the options.
 # A script that sets PASS=() gets the options that it does not have there, each with its value, to hand them on.
-# Variables of the environment are no options. Stage numbers and counts (stage, stop_stage, nj, ngpu, rounds) must be integers.
+# Variables of the environment are no options. Stage numbers and counts (stage, stop_stage, nj, ngpu, rounds) must be
+# integers of a few digits: the shell's arithmetic wraps around at large ones.
 # A mistake prints one sentence and exits 1; --help prints $help_message and the options and exits 0.
 # shellcheck shell=bash
 
@@ -67,14 +68,14 @@ _po_help() {
 _po_check() {  # name, flag as given, value: refuses a value of the wrong kind
   case $1 in
     stage|stop_stage)
-      [[ $3 =~ ^(-?[1-9][0-9]*|0)$ ]] || _po_die "$2 takes a whole number such as 0, not '$3'" ;;
+      [[ $3 =~ ^(-?[1-9][0-9]{0,3}|0)$ ]] || _po_die "$2 takes a whole number such as 0, not '${3:0:40}'" ;;
     nj)
-      [[ $3 =~ ^[1-9][0-9]*$ ]] || _po_die "$2 takes a whole number from 1 on, not '$3'" ;;
+      [[ $3 =~ ^[1-9][0-9]{0,4}$ ]] || _po_die "$2 takes a whole number from 1 to 99999, not '${3:0:40}'" ;;
     ngpu|rounds)
-      [[ $3 =~ ^(0|[1-9][0-9]*)$ ]] || _po_die "$2 takes a whole number from 0 on, not '$3'" ;;
+      [[ $3 =~ ^(0|[1-9][0-9]{0,3})$ ]] || _po_die "$2 takes a whole number from 0 to 9999, not '${3:0:40}'" ;;
     *)
       if [[ ${!1:-} == true || ${!1:-} == false ]] && [[ $3 != true && $3 != false ]]; then
-        _po_die "$2 takes true or false, not '$3'"
+        _po_die "$2 takes true or false, not '${3:0:40}'"
       fi ;;
   esac
 }

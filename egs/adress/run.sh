@@ -38,7 +38,7 @@ help_message="usage: $0 [--adress DIR] [--model FINAL.PT] [--ft once|step1|step2
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
-[[ $cv = loso || $cv =~ ^([2-9]|[1-9][0-9]+)$ ]] || die "--cv takes a number of folds from 2 on, or loso, not '$cv'"
+[[ $cv = loso || $cv =~ ^([2-9]|[1-9][0-9]{1,3})$ ]] || die "--cv takes a number of folds from 2 on, or loso, not '$cv'"
 case $ft in once|step1|step2|none) ;; *) die "--ft takes once, step1, step2 or none, not '$ft'" ;; esac
 [ "$pool" = mean ] || [ "$pool" = vote ] || die "--pool takes mean or vote, not '$pool'"
 [ -z "$model" ] || [ -s "$model" ] || die "there is no model $model; train it (egs/voxceleb/run.sh), or leave --model out"
