@@ -74,6 +74,15 @@ def test_a_bad_line_is_named(data, value, message):
         clips.load(clips.read(data)["b-1"])
 
 
+def test_a_piece_names_the_table_that_it_was_taken_from(data):
+    derive.split(str(data), 2)
+    for line in (data / "split2/1/segments").read_text().splitlines():
+        utt = line.split()[0]
+        clip = clips.read(data / "split2/1")[utt]._replace(start=1e6, end=None)
+        with pytest.raises(InputError, match=rf"^{data}/segments: the segment ends beyond"):
+            clips.load(clip)
+
+
 def test_a_segment_may_end_a_little_after_its_recording(data):
     table.write(data / "segments", {**SEGMENTS, "b-1": "r2 1.5 2.499"})
     np.testing.assert_array_equal(clips.load(clips.read(data)["b-1"]).samples, samples(2, 2)[12000:])

@@ -3,6 +3,7 @@
 Samples int(start * rate) to int(end * rate) are taken, as Kaldi's extract-segments does; an end of -1 is that of the recording.
 """
 import os
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ _cache: dict[tuple, audio.Recording] = {}
 
 
 class Clip(NamedTuple):
-    """Where the audio of an utterance lies. spec: an entry of wav.scp. where: FILE:LINE of a segment, for the messages."""
+    """Where the audio of an utterance lies. spec: an entry of wav.scp. where: FILE:LINE of a segment, or FILE, for the messages."""
 
     spec: str
     start: float = 0.0
@@ -45,15 +46,21 @@ def read(folder: str | os.PathLike) -> dict[str, Clip]:
     if not os.path.exists(path):
         return {utt: Clip(spec) for utt, spec in wav.items()}
     speakers = os.path.join(folder, "utt2spk")
-    found, cut = {}, table.read(path)
+    found, cut, whole = {}, table.read(path), _whole(path)
     if os.path.exists(speakers) and (odd := min(table.read(speakers).keys() ^ cut.keys(), default=None)) is not None:
         raise InputError(f"{table.named(odd)} is in only one of {path} and {speakers}; run utils/fix_data_dir.sh.")
     for line, (utt, segment) in enumerate(segments.check(path, cut).items(), 1):
         if segment.recording not in wav:
             raise InputError(f"{path}:{line}: {table.named(utt)} is of the recording {table.named(segment.recording)}, which "
                              f"{folder}/wav.scp lacks; run utils/fix_data_dir.sh, or complete wav.scp.")
-        found[utt] = Clip(wav[segment.recording], segment.start, segment.end, segment.channel, f"{path}:{line}")
+        found[utt] = Clip(wav[segment.recording], segment.start, segment.end, segment.channel, whole or f"{path}:{line}")
     return found
+
+
+def _whole(path: str) -> str:
+    """The table that a piece of utils/split_data.sh was taken from, which is the one to correct; "" for what is no piece."""
+    found = re.fullmatch(r"(.+)/split\d+(?:utt)?/\d+/+([^/]+)", path)
+    return f"{found[1]}/{found[2]}" if found else ""
 
 
 def bounds(clip: Clip, samples: int, rate: float) -> tuple[int, int]:
