@@ -51,7 +51,7 @@ job=(--gpu "$ngpu") log=$exp/log/train.log logs=("$exp/log/train.log") program=(
 if [ "$nodes" -gt 1 ]; then
   job+=(--together true JOB=1:"$nodes")   # all at once, or they wait in vain; they end and come back together
   log=$exp/log/train.node$JOB.log logs=() program+=(--nodes "$nodes" --node "$JOB" --wait "$wait")
-  for ((node = 1; node <= nodes; node++)); do logs+=("${log/"$JOB"/$node}"); done
+  for ((node = 1; node <= nodes; node++)); do logs+=("${log/"$JOB"/"$node"}"); done
 fi
 
 mkdir -p "$exp/log"

@@ -162,6 +162,14 @@ def test_numbers_of_the_shell_have_a_bound(path):
 
 
 @each(SCRIPTS)
+def test_replacements_are_quoted(path):
+    """In ${x/a/$b} bash 5.2 takes a & of $b for what it found, and the path of data/R&D becomes that of data/RD."""
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        bare = re.search(r"\$\{[\w@*]+(\[[@*]\])?//?(?!/)[^{}/]*/[^\"{}]*\$", line)
+        assert not bare, f'{relative(path)}:{number}: quote what is put in: ${{x/a/"$b"}}'
+
+
+@each(SCRIPTS)
 def test_shell_hides_no_failure(path):
     text = path.read_text()
     assert not re.search(r"\|\|\s*(true|:)(\s|;|$)", text)

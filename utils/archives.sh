@@ -36,16 +36,17 @@ archives_options() {  # PROGRAM [--conf YAML | --feats-conf YAML | --set KEY=VAL
 
 archives_begin() {  # PROGRAM TABLE OPTIONS WORDS NAME...: TABLE is feats or vad; WORDS and OPTIONS are all that the result depends on;
   # the tables NAME of DATA are this step's alone
-  local folder total
+  local folder name total
   mkdir -p "$arkdir" "$log"
   if [ -w "$data" ]; then done_lock "$data/.archives"; fi   # features and VAD share tables and the split
   folder=$(readlink -f "$arkdir")
   ark=$folder/$2_$(basename "$(readlink -f "$data")")
   _table=$2 _stamp=$data/.$1 _key="$1 ${4:+$4 }ark=$folder $3"
-  _own=("${@:5}")
+  _own=("${@:5}") _outputs=()
+  for name in "${_own[@]}"; do _outputs+=("$data/$name"); done   # not by a pattern: bash 5.2 would take a & in $data for what it found
   _archives_find
   utterance_tables "$data"
-  if done_skip "$_stamp" "$_key" "${data_tables[@]}" "$data/$_table.scp" ${_made[@]+"${_made[@]}"} -- "${_own[@]/#/$data/}"; then
+  if done_skip "$_stamp" "$_key" "${data_tables[@]}" "$data/$_table.scp" ${_made[@]+"${_made[@]}"} -- "${_outputs[@]}"; then
     echo "$0: $data/$_table.scp is up to date, skipped"
     exit 0
   fi
@@ -55,7 +56,7 @@ archives_begin() {  # PROGRAM TABLE OPTIONS WORDS NAME...: TABLE is feats or vad
   total=$(grep -c "" "$utts")
   jobs=$((nj < total ? nj : total))
   # A table of an earlier run would point into archives that are about to change.
-  rm -f "$data/$_table.scp" "${_own[@]/#/$data/}" ${_made[@]+"${_made[@]}"} ${_made[@]+"${_made[@]/%ark/scp}"}
+  rm -f "$data/$_table.scp" "${_outputs[@]}" ${_made[@]+"${_made[@]}"} ${_made[@]+"${_made[@]/%ark/scp}"}
   utils/split_data.sh "$data" "$jobs"
 }
 
@@ -65,7 +66,7 @@ archives_end() {  # TABLE...: joins these and the jobs' scp files into those of 
   python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$utts" --logs "$log" \
     ${words[@]+"${words[@]}"} "$ark.JOB.scp" "$data/$_table.scp"
   _archives_find
-  for name in utt2dur utt2num_frames; do rm -f "${_made[@]/%ark/scp.$name}"; done
+  for name in utt2dur utt2num_frames; do rm -f "${_made[@]/%ark/"scp.$name"}"; done
   for name in $(seq "$jobs"); do   # of recordings with several channels a job's log speaks once
     if grep -hm1 -F "and the first is taken of all" "$log/${_stamp##*/.}.$name.log"; then break; fi
   done

@@ -29,7 +29,7 @@ export OMP_NUM_THREADS=$threads
 
 cd "$cwd" || exit 1
 if [ -n "$name" ]; then
-  line=${line//"$name"/$number} log=${log//"$name"/$number}
+  line=${line//"$name"/"$number"} log=${log//"$name"/"$number"}
 fi
 # A submission whose answer was lost may have been repeated: the first of the two jobs to start is the one that counts.
 begun=$sync/$number.begun.$run
