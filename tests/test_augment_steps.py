@@ -123,6 +123,17 @@ def test_nothing_to_pack_is_said_and_no_error(recipe, tmp_path):
     assert not (tmp_path / "out/.done").exists()
 
 
+@pytest.mark.parametrize("root", ["musan", "data"])
+def test_folders_that_the_step_did_not_make_stay(recipe, tmp_path, root):
+    """OUT is a corpus with the same folders, given by mistake; with and without anything to pack."""
+    for name in ("noise", "speech"):
+        (tmp_path / "musan" / name).mkdir(parents=True)
+        (tmp_path / "musan" / name / "x.wav").write_bytes(b"RIFF")
+    done = run(recipe, "steps/make_augment_lists.sh", str(tmp_path / root) if root == "musan" else root, str(tmp_path / "musan"))
+    assert done.returncode == 1 and "musan/noise is there and was not made by this step; give another OUT." in done.stderr
+    assert [path.read_bytes() for path in sorted(tmp_path.glob("musan/*/x.wav"))] == [b"RIFF"] * 2
+
+
 def test_noisy_copies(recipe, tmp_path):
     step = ["steps/augment_data.sh", "--copies", "2", "--nj"]
     done = run(recipe, *step, "3", "data/train", "data/augment", str(tmp_path / "three"))
