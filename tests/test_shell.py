@@ -373,7 +373,6 @@ def test_validate_accepts_a_sound_directory(data, tmp_path):
 @pytest.mark.parametrize("name, content, parts", [
     ("wav.scp", None, ("wav.scp", "missing")),
     ("wav.scp", "", ("wav.scp", "empty")),
-    ("spk2utt", None, ("spk2utt", "fix_data_dir")),
     ("utt2spk", "b s1\na s1\n", ("utt2spk:2", "order")),
     ("utt2spk", "a s1\na s1\n", ("utt2spk:2", "twice")),
     ("utt2spk", "a s1\nb\n", ("utt2spk:2", "b")),
@@ -385,6 +384,12 @@ def test_validate_names_the_bad_entry(data, tmp_path, name, content, parts):
     else:
         (data / name).write_text(content)
     refused(util("validate_data_dir.sh", "--no-feats", data, cwd=tmp_path), *parts)
+
+
+def test_validate_says_who_makes_spk2utt(data, tmp_path):
+    (data / "spk2utt").unlink()
+    done = util("validate_data_dir.sh", "--no-feats", data, cwd=tmp_path)
+    assert done.returncode == 0 and f"there is no {data}/spk2utt; utils/fix_data_dir.sh makes it from utt2spk" in done.stdout
 
 
 def test_validate_needs_features_unless_told_otherwise(data, tmp_path):
@@ -410,7 +415,7 @@ def test_fix_sorts_drops_and_keeps_a_backup(data, tmp_path):
                                           if not line.startswith("s2")))
     result = util("fix_data_dir.sh", data, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "7 utterances" in result.stdout and "utt2spk lost 2" in result.stdout
+    assert "7 utterances" in result.stdout and "utt2spk: dropped 2, not in wav.scp: s2-u0, s2-u1" in result.stdout
     assert keys(data / "utt2spk") == keys(data / "wav.scp") == [f"s1-u{n}" for n in range(4)] + [
         f"s3-u{n}" for n in range(3)]
     assert keys(data / "spk2utt") == keys(data / "spk2gender") == ["s1", "s3"]
