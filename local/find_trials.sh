@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Prints where a trial list is: DATA/NAME/trials_LIST, NAME being no copy without silence.
 set -euo pipefail
-[ $# -eq 2 ] || { echo "usage: $0 DATA LIST" >&2; exit 1; }
+help_message="usage: $0 DATA LIST"
+. "$(dirname "$0")/../utils/environment.sh"
+. utils/parse_options.sh
+[ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 for file in "$1"/*/"trials_$2"; do
   if [ -f "$file" ] && [[ $file != *_vad/* ]]; then printf '%s\n' "$file"; exit; fi
 done

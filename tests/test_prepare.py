@@ -201,14 +201,14 @@ def test_a_second_run_leaves_finished_work_alone(vox1, tmp_path):
 
 
 @pytest.mark.parametrize(("damage", "words"), [
-    (lambda root: shutil.rmtree(root / "test"), ("test/wav/idNNNNN", "vox1_test_wav", "Oxford")),
+    (lambda root: shutil.rmtree(root / "test"), ("VoxCeleb1's test part", "vox1_test_wav", "Oxford")),
     (lambda root: (root / "veri_test2.txt").unlink(), ("veri_test2.txt", "--lists", "Oxford")),
     (lambda root: (root / "vox1_meta.csv").unlink(), ("vox1_meta.csv", "Oxford")),
     (lambda root: (root / "veri_test2.txt").write_text("1 id10270/v-0_x/00001.wav id10270/v-0_x/00002.wav\n"
                                                        "0 id10270/v-0_x/00001.wav id10999/v-0_x/00002.wav"),
      ("veri_test2.txt:2", "id10999/v-0_x/00002.wav")),
     (lambda root: (root / "veri_test2.txt").write_text("1 id10270/v-0_x/00001.wav\n"),
-     ("veri_test2.txt:1", "2 fields")),
+     ("veri_test2.txt has no labels", "target|nontarget")),
     (lambda root: (root / "dev/wav/id10001").rename(root / "dev/wav/id10003"), ("vox1_meta.csv", "id10003")),
     (lambda root: shutil.rmtree(root), ("voxceleb1 was looked for in", "is not a folder", "Oxford")),
 ], ids=["no part", "no list", "no metadata", "unknown utterance", "short line", "unknown speaker", "no corpus"])

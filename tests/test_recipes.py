@@ -185,7 +185,7 @@ def check_archives(recipe):
     (("--rounds", "abc"), ("--rounds", "'abc'", "whole number")),
     (("--rounds", "-1"), ("--rounds", "'-1'")),
     (("--road", "sea"), ("data.road", "'sea'")),
-    (("--set", "method.outdim=3"), ("conf/dino_ecapa.yaml", "method.dino.outdim")),
+    (("--set", "method.outdim=3"), ("conf/dino_ecapa.yaml", "method.outdim (did you mean method.out_dim?)")),
     (("dino_tdnn",), ("'dino_tdnn'", "--help")),
     ((), ("--voxceleb1", "--mini true")),
     (("--voxceleb1", "nowhere"), ("looked for in nowhere",)),

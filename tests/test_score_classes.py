@@ -178,7 +178,7 @@ POOL = (*ONE, "--pool", "mean", "--groups")
     ((*ONE, FOLDS[0], FOLDS[0]), ("utterance s10-r0-0", "once")),
     (("--labels", "bad/fewer", FOLDS[0]), ("s10-r0-0 has a prediction and no label", "1 of 24")),
     (("--labels", "bad/more", FOLDS[0]), ("extra of bad/more has no prediction",)),
-    (("--labels", "bad/odd", FOLDS[0]), ("label sad of s10-r0-1", "ang, hap, neu")),
+    (("--labels", "bad/odd", FOLDS[0]), ("label 'sad' of 's10-r0-1'", "['ang', 'hap', 'neu']")),
     ((*ONE, "--labels", "bad/odd", FOLDS[0]), ("bad/odd gives s10-r0-1 the label sad",)),
     ((*ONE, "--utt2spk", "bad/spk", FOLDS[0]), ("bad/spk has no speaker for s10-r0-1",)),
     ((*POOL, "bad/spk", FOLDS[0]), ("bad/spk has no group for s10-r0-1",)),
@@ -188,7 +188,7 @@ POOL = (*ONE, "--pool", "mean", "--groups")
     ((*ONE, "--pool", "vote", FOLDS[0]), ("--pool vote needs --groups",)), ((*ONE, "--groups", "utt2rec", FOLDS[0]), ("needs --pool",)),
     (("--labels", "utt2mmse", "--pool", "vote", "--groups", "utt2rec", "n1/predictions.tsv", "n2/predictions.tsv"), ("no vote",)),
     (("--labels", "labels1", "n1/predictions.tsv"), ("is not a number", "labels1")),
-    ((*ONE, "--bootstrap", "-1", FOLDS[0]), ("--bootstrap is -1",)),
+    ((*ONE, "--bootstrap", "-1", FOLDS[0]), ("--bootstrap", "'-1'")),
     ((FOLDS[0],), ("--labels is needed",)), ((*ONE, "gone.tsv"), ("gone.tsv",)), ((*ONE, "--groups", "gone", FOLDS[0]), ("gone",)),
 ])
 def test_mistakes_are_one_sentence(recipe, words, parts):

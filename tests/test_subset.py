@@ -88,8 +88,8 @@ def test_hours_refuse_what_is_no_length(data, tmp_path, value):
     (("--num-speakers", 4), ("3 speakers", "4")),
     (("--num-speakers", 0), ("3 speakers", "0")),
     (("--hours", 3), ("hours", "3", "0.0025")),
-    (("--hours", "nan"), ("hours", "nan")),
 ])
 def test_random_subsets_refuse_what_is_not_there(data, tmp_path, words, parts):
     (data / "utt2dur").write_text("".join(f"{utt} 1\n" for utt in list(table.read(data / "wav.scp"))))
     refused(subset(*words, data, tmp_path / "out"), *parts)
+    assert subset("--hours", "nan", data, tmp_path / "out").returncode == 2 and not (tmp_path / "out").exists()

@@ -9,7 +9,7 @@ STEP = {"step": int, "config": dict, "data": str, "labels": str, "method": dict,
 MODEL = {"config": dict, "num_features": int, "encoders": dict, "evaluate": str, "info": dict}
 INFO = {"trained_on": str, "data": str, "step": int, "labels": str, "commit": str}
 START = {"system": str, "digest": str}
-BEST = {"step": int, "recall": float, "earlier": list}
+BEST = {"step": int, "recall": float}   # and "earlier", a list
 
 
 def of_step(content: dict, step: int) -> str | None:
@@ -24,6 +24,8 @@ def of_step(content: dict, step: int) -> str | None:
     if not all(isinstance(utt, str) for utt in content["bad"]):
         return "bad holds other things than ids of recordings"
     best = content.get("best", {})
+    if not isinstance(best, dict) or not isinstance(best.get("earlier", []), list):
+        return "best is nothing that a training writes"
     return (_parts(best, BEST) if best else None) or _optimizer(content["optimizer"])
 
 

@@ -13,8 +13,8 @@ CLASSES = {"task": "classification", "pool": "none", "items": 4, "ua_percent": 5
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    ({"system": 3}, "system is 3, not text"),
-    ({"labels": ["none"]}, r"labels is \['none'\], not text"), ({"backend_labels": None}, "not text"),
+    ({"system": 3}, "system is 3, not a line of text"),
+    ({"labels": ["none"]}, r"labels is \['none'\], not a line of text"), ({"backend_labels": None}, "not a line of text"),
     ({"eer_percent": "3"}, "'eer_percent' is '3', not a number"), ({"eer_percent": True}, "not a number"),
     ({"min_dcf_0.01": {}}, "not a number"),
     ({"commit": "x" * 10**6, "weights": ["x" * 10**6]}, "weights is"), ({"fused": [1]}, "'fused' is"),

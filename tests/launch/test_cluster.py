@@ -200,12 +200,17 @@ def test_jobs_that_wait_for_each_other_must_be_able_to_run_at_once(slurm, launch
     assert done.returncode == 1 and "wait for each other" in done.stderr and not slurm.jobs()
 
 
-def test_a_signal_counts_once_also_when_it_came_between_two_waits():
+def test_a_signal_counts_once_also_when_it_came_between_two_waits(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("sslspk.launch.signals.time.monotonic", lambda: now[0])
     signals = Signals()
     with pytest.raises(Stopped):
         signals._on_signal(signal.SIGINT, None)
         signals.wait(0)
     signals.wait(0)               # things are ended
+    signals._on_signal(signal.SIGTERM, None)   # the first one again, by another way
+    signals.wait(0)
+    now[0] += 2
     signals._on_signal(signal.SIGTERM, None)
     with pytest.raises(Stopped):  # the second one
         signals.wait(0)

@@ -124,7 +124,7 @@ def test_a_job_that_can_never_run_is_cancelled_also_when_that_fails_once(slurm):
 @pytest.mark.parametrize("state, reason, waits, stuck", [
     ("PENDING", "Resources", True, False), ("PENDING", "JobHeldUser", True, False), ("PENDING", "JobHeldAdmin", True, False),
     ("PENDING", "job requeued in held state", True, False),     # scontrol requeuehold
-    ("PENDING", "launch failed requeued held", True, True), ("PENDING", "BadConstraints", True, False),
+    ("PENDING", "launch failed requeued held", True, True), ("PENDING", "BadConstraints", True, True),
     ("PENDING", "DependencyNeverSatisfied", True, True), ("RUNNING", "None", False, False), ("REQUEUE_HOLD", "None", True, False),
 ])
 def test_which_jobs_wait_and_which_can_never_run(slurm, monkeypatch, state, reason, waits, stuck):

@@ -17,6 +17,7 @@ from sslspk.encoders import build
 from sslspk.encoders.config import EcapaConfig, LResNet34Config, ResNetSE34LConfig, TdnnConfig
 from sslspk.errors import InputError
 from sslspk.io import ark, derive, predictions, table
+from sslspk.io.clips import Clip
 from sslspk.losses.aam import am_logits
 from sslspk.methods.classifier import Classifier
 from sslspk.methods.config_supervised import SupervisedConfig
@@ -87,7 +88,7 @@ def test_second_step_takes_the_classifier_of_the_first(emotions, tmp_path):
 def test_an_encoder_without_affine_layers_is_refused(emotions, tmp_path):
     pooled = {"name": "lresnet34", "widths": [4, 4, 4, 4], "embedding": "pooled"}
     config = tiny(**EMOTION, **{"train.trainable": "affine", "encoder": pooled})
-    with pytest.raises(InputError, match="no affine layer above it; use train"):
+    with pytest.raises(InputError, match="no affine layer above its pooling; use train"):
         prepare(config, emotions, tmp_path / "exp", CPU, print)
 
 
@@ -247,7 +248,7 @@ def test_classify_and_extract_layers(emotions, tmp_path, monkeypatch):
     specs = table.read(emotions / "wav.scp")
     assert told.columns == ["glad", "sad"] and told.utts == sorted(specs)
     with torch.no_grad():
-        x = loaded.features("s00-u00", specs["s00-u00"], True)
+        x = loaded.features("s00-u00", Clip(specs["s00-u00"]), True)
         whole = loaded.classifier.log_posteriors(loaded.encoder(x)).exp()[0]
         halves = [loaded.classifier.log_posteriors(loaded.encoder(piece)).exp()[0] for piece in x.tensor_split(2, 1)]
         pooled = loaded.encoder.pooling(loaded.encoder.layers(x.transpose(1, 2)))

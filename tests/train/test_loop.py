@@ -213,7 +213,8 @@ def test_other_data_are_refused(data, tmp_path):
 
 
 def test_loss_not_finite_leaves_the_last_checkpoint(data, tmp_path):
-    config = tiny(**{"train.lr": 1e30, "train.optimizer": "sgd", "train.save_every": 1, "train.steps": 6, "train.log_every": 1})
+    config = tiny(**{"train.lr": 1e9, "train.lr_batch": 1, "train.weight_decay": 1e3, "train.optimizer": "sgd",
+                     "train.save_every": 1, "train.steps": 6, "train.log_every": 1})
     job = prepare(config, data, tmp_path / "exp", CPU, print)
     with pytest.raises(InputError, match=r"(loss|figure) is (nan|not finite).* at step|not finite at step"):
         loop.train(job)
