@@ -23,6 +23,7 @@ data=$1 model=$2/final.pt out=$3
 [ -s "$model" ] || { echo "$0: error: there is no $model; train it with steps/train.sh" >&2; exit 1; }
 utterances_of "$data"
 key="extract_embeddings $weights $untrained${layer:+ $layer}"
+done_own "$out" "$out"/xvector.*
 if done_skip "$out" "$key" "${source_tables[@]}" "$model" -- "$out"/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
 utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"

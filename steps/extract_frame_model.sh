@@ -37,6 +37,7 @@ if [ "$checkpoint" != random ]; then
 fi
 [ -f "$data/wav.scp" ] || die "$data has no wav.scp, and $arch reads audio; run the stage that prepares it"
 key="extract_frame_model $arch $checkpoint $layer $pooling $normalise ${seed:-0}"
+done_own "$out" "$out"/xvector.*
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
 utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"

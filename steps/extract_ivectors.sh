@@ -18,6 +18,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -f "$data/vad.scp" ] || die "$data has no vad.scp; run steps/compute_vad.sh on it."
 [ -s "$exp/final.npz" ] || die "there is no $exp/final.npz; run steps/train_ivector.sh."
 inputs=("$data"/{feats,vad}.scp "$exp/final.npz")
+done_own "$out" "$out"/xvector.*
 if done_skip "$out" extract_ivectors "${inputs[@]}" -- "$out"/{xvector.scp,provenance.json}; then
   echo "$0: $out is up to date, skipped"
   exit 0

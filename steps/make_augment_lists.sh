@@ -27,10 +27,7 @@ for name in musan_{noise,music,speech} rirs_{small,medium,large,real}; do
   if [ -d "$root/$name" ]; then found+=("$root/$name/wav.scp"); else missing+=("$name"); fi
 done
 kinds=("$out"/{noise,music,speech,babble,rir_{small,medium,large,real}})
-for path in "${kinds[@]}"; do   # OUT may be MUSAN itself, by mistake: only what this step made is made again
-  [ ! -e "$path" ] || [ -e "$out/.busy" ] || [ -e "$out/.done" ] ||
-    { echo "$0: error: $path is there and was not made by this step; give another OUT." >&2; exit 1; }
-done
+done_own "$out" "${kinds[@]}"   # OUT may be MUSAN itself, by mistake
 if [ ${#found[@]} -eq 0 ]; then
   rm -rf "${kinds[@]}" "$out/.done"
   echo "$0: $root has no noises and no impulse responses (${missing[*]}); nothing to pack"

@@ -34,6 +34,7 @@ for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 [ -z "$labels" ] || options+=(--labels "$labels" --label-kind "$label_kind")
 [ -z "$adapt" ] || options+=(--adapt "$adapt")
 key="train_backend ${options[*]@Q} $text"
+done_own "$out" "$out"/{mean.vec,transform.mat,plda}   # another tool's: Kaldi's have these names
 if done_skip "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"; then
   echo "$0: $out is up to date, skipped"
   exit 0

@@ -130,7 +130,7 @@ def test_folders_that_the_step_did_not_make_stay(recipe, tmp_path, root):
         (tmp_path / "musan" / name).mkdir(parents=True)
         (tmp_path / "musan" / name / "x.wav").write_bytes(b"RIFF")
     done = run(recipe, "steps/make_augment_lists.sh", str(tmp_path / root) if root == "musan" else root, str(tmp_path / "musan"))
-    assert done.returncode == 1 and "musan/noise is there and was not made by this step; give another OUT." in done.stderr
+    assert done.returncode == 1 and "musan/noise is there and was not made by this step; move it away" in done.stderr
     assert [path.read_bytes() for path in sorted(tmp_path.glob("musan/*/x.wav"))] == [b"RIFF"] * 2
 
 

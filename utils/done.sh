@@ -99,6 +99,17 @@ done_skip() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: true when the step h
   return 1
 }
 
+done_own() {  # DIR PATH...: ends the script when one of these is there though no step has ever written DIR: what it did not make it does not
+  # remove. Comes before done_skip, which leaves a trace.
+  local path
+  for path in "${@:2}"; do
+    if { [ -e "$path" ] || [ -L "$path" ]; } && [ ! -e "$1/.busy" ] && [ ! -e "$1/.done" ]; then
+      echo "$0: error: $path is there and was not made by this step; move it away, or give another folder than $1." >&2
+      exit 1
+    fi
+  done
+}
+
 done_lock() {  # DIR: from here on others wait that want to write DIR, until this script has ended and the jobs that it started
   local file=$1/.busy fd part=$1
   # Tried out first: a redirection that fails ends a script with no sentence of ours.
