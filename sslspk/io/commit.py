@@ -33,7 +33,7 @@ def write(folder: str, contents: Mapping[str, bytes], remove: Collection[str] = 
         shutil.rmtree(draft, ignore_errors=True)
         try:
             os.mkdir(draft)
-            for name, content in {**changed, REMOVED: "".join(f"{name}\n" for name in gone).encode()}.items():
+            for name, content in {**changed, REMOVED: os.fsencode("".join(f"{name}\n" for name in gone))}.items():
                 with files.atomic_write(os.path.join(draft, name), "wb") as file:
                     file.write(content)
             os.rename(draft, os.path.join(folder, DECIDED))
@@ -62,10 +62,10 @@ def _finish(folder: str) -> None:
     decided = os.path.join(folder, DECIDED)
     if not os.path.isdir(decided):
         return
-    with contextlib.suppress(FileNotFoundError), open(os.path.join(decided, REMOVED), encoding="utf-8", newline="\n") as file:
-        for name in file.read().split("\n"):
-            if name:
-                with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError), open(os.path.join(decided, REMOVED), "rb") as file:
+        for name in map(os.fsdecode, file.read().split(b"\n")):
+            if name and "/" not in name:   # a damaged list removes nothing elsewhere
+                with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                     os.unlink(os.path.join(folder, name))
     for name in os.listdir(decided):
         if name != REMOVED:

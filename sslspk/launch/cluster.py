@@ -178,10 +178,9 @@ class Cluster:
             if name not in found or task.status is not None:
                 continue
             path = os.path.join(self.where.sync, name)
-            with open(path, encoding="utf-8") as file:
-                status, caught = file.read().split()
+            status, caught = _read_status(path)
             self.moved = time.monotonic()
-            self._ended(task, int(status), caught, os.stat(path).st_mtime)
+            self._ended(task, status, caught, os.stat(path).st_mtime)
 
     def _ended(self, task: Task, status: int, caught: str, when: float) -> None:
         """caught: the first signal that its script caught, or "-"."""
@@ -235,7 +234,7 @@ class Cluster:
         """A submission whose answer was lost may run instead of the one that was repeated."""
         begun = os.path.join(self.where.sync, f"{task.number}.begun.{task.submission}")
         if os.path.exists(begun):
-            with open(begun, encoding="utf-8") as file:
+            with open(begun, encoding="utf-8", errors="replace") as file:
                 job = file.read().strip()
             if job and job != task.job:
                 task.job, task.gone_at, task.told = job, 0.0, False
@@ -277,6 +276,15 @@ class Cluster:
             self.left = not said
         except (InputError, OSError, Stopped) as err:
             self._say(f"its jobs may still run{str(err) and f' ({err})'}; {' '.join(self.scheduler.cancellation(jobs))} ends them")
+
+
+def _read_status(path: str) -> tuple[int, str]:
+    """(status, caught) that a job's script wrote; of a damaged file the status of a killed one."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        words = file.read().split()
+    if len(words) == 2 and words[0].isdecimal() and len(words[0]) <= 3:
+        return int(words[0]), words[1]
+    return KILLED, "-"
 
 
 def main(kind: type[Scheduler]) -> int:

@@ -110,7 +110,7 @@ def _ids(paths: list[str]) -> list[str]:
     found: set[str] = set()
     for path in paths:
         if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
+            with open(path, encoding="utf-8", errors="replace") as file:
                 found |= {word for word in file.read().split() if word.isdecimal()}
     return sorted(found)
 
@@ -120,7 +120,7 @@ def _signature(folder: str) -> tuple[str, str]:
     path = os.path.join(folder, LAUNCHER)
     if not os.path.exists(path):
         return "", ""
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", errors="replace") as file:
         lines = [*file.read().splitlines(), "", ""]
     return lines[0], lines[1]
 

@@ -34,6 +34,18 @@ def test_an_error_cancels_the_open_jobs(slurm):
     assert slurm.cancelled() == ["1"] and not folder.exists()
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe 0\n", b"0 - and more\n", b"9" * 5000 + b" -\n"])
+def test_a_damaged_status_is_that_of_a_killed_job(slurm, content):
+    slurm.says(*RUNNING)
+    process = slurm.start("JOB=1:1", "l.JOB", "true")
+    wait_for(lambda: list((slurm.folder / "q/sync").glob("*/jobs")))
+    folder, = (slurm.folder / "q/sync").glob("*")
+    (folder / "written").write_bytes(content)
+    (folder / "written").replace(folder / "1.status.0")
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and "ended with status 137" in stderr and "Traceback" not in stderr, stderr
+
+
 def test_a_cancellation_that_fails_leaves_the_ids_to_the_next_launcher(slurm):
     slurm.says(*RUNNING)
     process = slurm.start(*ARRAY)
