@@ -12,7 +12,7 @@ import time
 from sslspk.errors import InputError
 from sslspk.launch import leaving, script
 from sslspk.launch.conf import load
-from sslspk.launch.endings import KILLED, End, Endings, ending
+from sslspk.launch.endings import KILLED, End, Endings, ending, read_status
 from sslspk.launch.request import NAMED, REQUEUE, log_path, outcome, parse, pick, put_away, report, seconds_of
 from sslspk.launch.scheduler import Refused, Scheduler, State, Task, between_questions
 from sslspk.launch.signals import Signals, Stopped
@@ -178,7 +178,7 @@ class Cluster:
             if name not in found or task.status is not None:
                 continue
             path = os.path.join(self.where.sync, name)
-            status, caught = _read_status(path)
+            status, caught = read_status(path)
             self.moved = time.monotonic()
             self._ended(task, status, caught, os.stat(path).st_mtime)
 
@@ -276,15 +276,6 @@ class Cluster:
             self.left = not said
         except (InputError, OSError, Stopped) as err:
             self._say(f"its jobs may still run{str(err) and f' ({err})'}; {' '.join(self.scheduler.cancellation(jobs))} ends them")
-
-
-def _read_status(path: str) -> tuple[int, str]:
-    """(status, caught) that a job's script wrote; of a damaged file the status of a killed one."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        words = file.read().split()
-    if len(words) == 2 and words[0].isdecimal() and len(words[0]) <= 3:
-        return int(words[0]), words[1]
-    return KILLED, "-"
 
 
 def main(kind: type[Scheduler]) -> int:

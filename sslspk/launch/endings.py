@@ -28,6 +28,15 @@ class End:
         return 0 if self.final else 3 if self.culled else 1 if self.again or self.status >= 128 else 2, self.when
 
 
+def read_status(path: str) -> tuple[int, str]:
+    """(status, caught) that a job's script wrote; of a damaged file the status of a killed one."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        words = file.read().split()
+    if len(words) == 2 and words[0].isdecimal() and len(words[0]) <= 3:
+        return int(words[0]), words[1]
+    return KILLED, "-"
+
+
 def ending(task: Task, status: int, state: State | None, requeue: bool) -> End:
     """How a task ended that is over and did not end with 0. status: its script's, or KILLED; the reason is left to be found."""
     if task.culled:

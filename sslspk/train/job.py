@@ -1,6 +1,7 @@
 """Everything a run needs before its first step: data, model, optimizer, and the place where it stopped last time."""
 import errno
 import fcntl
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,8 +95,9 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     if said := silence.warning("this training", config.vad, index.paths, data_dir):
         say(said)
     num_features = _num_features(config, index)
-    torch.manual_seed(config.seed)
     corpus = Corpus(index.num_units, len(index.classes) if learns else 0)
+    _require_memory(config, num_features, corpus, device)
+    torch.manual_seed(config.seed)
     method = build_method(config.method, config.encoder, num_features, corpus)
     state, data = _newest(exp, say, device), index.fingerprint()
     inherited = state["labels"] if state else initialise(method, config, data, say)
@@ -116,6 +118,20 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     if comm.rank() == 0:
         write_config(exp, config)
     return job
+
+
+def _require_memory(config: SystemConfig, num_features: int, corpus: Corpus, device: torch.device) -> None:
+    """Raises InputError where the weights and their gradients alone are larger than all the memory there is."""
+    with torch.device("meta"):   # takes none
+        method = build_method(config.method, config.encoder, num_features, corpus)
+    weights = [*method.state_dict().values(), *(weight for weight in method.parameters() if weight.requires_grad)]
+    needed = sum(weight.numel() * weight.element_size() for weight in weights)
+    there = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" \
+        else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        largest = max(method.named_parameters(), key=lambda item: item[1].numel())
+        raise InputError(f"this model's weights and gradients take {needed / 1e9:.4g} GB of the {there / 1e9:.4g} GB there are; make it "
+                         f"smaller (its largest part is {largest[0]}, {' x '.join(map(str, largest[1].shape))}).")
 
 
 def _newest(exp: Path, say, device: torch.device) -> dict | None:

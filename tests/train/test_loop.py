@@ -227,6 +227,12 @@ def test_collapse_is_told_with_the_knob_to_turn(data, tmp_path, capsys):
     assert out.count("WARNING: collapse") == 1 and "lower method.teacher_temp" in out
 
 
+def test_a_model_larger_than_the_memory_is_refused_before_it_is_made(data, tmp_path):
+    config = tiny(**{"method.out_dim": 10**7, "method.hidden_dim": 10**7})
+    with pytest.raises(InputError, match=r"take \d.* GB of the .* GB there are; make it smaller \(its largest part is student"):
+        prepare(config, data, tmp_path / "exp", CPU, print)
+
+
 def test_too_many_unreadable_recordings_stop_the_run(tmp_path):
     data = make_data(tmp_path / "data")
     specs = table.read(data / "wav.scp")
