@@ -29,9 +29,14 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 options=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 [ -z "$init_from" ] || options+=(--init-from "$init_from")
-finished=("$exp" "train ${options[*]@Q} $(done_conf "$conf")" "$data" ${init_from:+"$init_from"} -- "$exp"/{final.pt,config.yaml})
+key="train ${options[*]@Q} $(done_conf "$conf")"
+find_finished() {   # sets `finished`, the words of a finished training for done_fresh and done_mark
+  finished=("$exp" "$key" "$data" ${init_from:+"$init_from"} -- "$exp"/{final.pt,config.yaml})
+  [ ! -s "$exp/progress.jsonl" ] || finished+=("$exp/progress.jsonl")   # once it is lost, which is told, nothing brings it back
+}
 stop_if_finished() {   # [locked]: nothing to do, unless the options are others (then one sentence says so) or the model is damaged
   [ -s "$exp/final.pt" ] || return 0
+  find_finished
   if done_fresh "${finished[@]}" > /dev/null; then echo "$exp/final.pt is finished; nothing to do."; exit 0; fi
   local status=0
   python3 -m sslspk.bin.train --finished "${options[@]}" "$data" "$exp" || status=$?
@@ -64,5 +69,6 @@ launch "$cmd" "${job[@]}" "$log" "${program[@]}" "${options[@]}" "$data" "$exp" 
 [ "$status" -le 128 ] || [ ! -f "$exp/.stopped" ] || status=99   # the launcher was stopped, and the training saved
 [ "$status" -eq 0 ] || exit "$status"
 [ -s "$exp/final.pt" ] || die "$exp/final.pt was not written; see ${log/"$JOB"/*}, then run the same command again."
+find_finished
 done_mark "${finished[@]}"
 echo "$0: wrote $exp/final.pt"

@@ -16,7 +16,8 @@ damaged file. Then the same command is run again, as a user would, and once more
 Damage that keeps size and time (one bit flipped, zeros inside a file): outputs are found by the md5 in .done, where also archives up to
 8 MiB are hashed, checkpoints and final.pt by their checksums. An input may be read as it is, since any bits are samples or ids, but
 without a traceback; once it is put back, a stage with a .done notices, except for recordings. Not promised: archives above 8 MiB,
-recordings, and the audio that a training reads, which it knows by ids and lengths.
+recordings, and the audio that a training reads, which it knows by ids and lengths. Lines that the progress.jsonl of a finished training
+loses are told, and do not come back.
 
 Writes OUT/campaign.json and OUT/summary.txt; started again, it goes on where it was. Exit status 1 when anything was lost or hung.
 """

@@ -97,6 +97,9 @@ def _already_done(exp: Path, info: dict, config, data: Path) -> int:
     if info["data"] != now:
         raise InputError(f"{exp}: the finished run there was trained on other data ({info['data']}, now {now}); train into another "
                          "directory (run.sh: --tag), or remove it.")
+    from sslspk.train.log import lost_lines
+    if lost_lines(exp / "progress.jsonl", None if config.train.valid else info["step"]):
+        print(f"warning: {exp}/progress.jsonl has lost lines, which only a new training would write; the model is sound.")
     print(f"{exp}/final.pt is finished; nothing to do.")
     return 0
 

@@ -3,6 +3,7 @@ import atexit
 import contextlib
 import errno
 import functools
+import glob
 import multiprocessing
 import multiprocessing.queues
 import os
@@ -109,6 +110,7 @@ class Batches:
         lacks = lacks or next((LACKS[unit] for unit in self.reading[1::2] if unit in LACKS), None) if workers else None
         if died or known or lacks:
             _kill_workers()
+            _unlink_shared({pid for pid in workers if pid})
         signal.signal(signal.SIGCHLD, torchs)
         if lacks:
             raise MachineError(lacks) from err
@@ -152,6 +154,14 @@ def _kill_workers() -> None:
     for process in multiprocessing.active_children():
         process.kill()
         process.join()
+
+
+def _unlink_shared(pids: set[int]) -> None:
+    """What torch leaves in /dev/shm of workers that died, or found it full, while they made a file there."""
+    for pid in pids:
+        for path in glob.glob(f"/dev/shm/torch_{pid}_*"):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
 
 def _sentence(dataset: torch.utils.data.Dataset, units: Iterable[int], what: str) -> str:

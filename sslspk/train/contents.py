@@ -23,7 +23,10 @@ def of_step(content: dict, step: int) -> str | None:
         return "method is no state_dict"
     if not all(isinstance(utt, str) for utt in content["bad"]):
         return "bad holds other things than ids of recordings"
-    best = content.get("best", {})
+    best, figures = content.get("best", {}), content.get("figures", {})
+    if not isinstance(figures, dict) or not all(
+            isinstance(pair, tuple) and [type(part) for part in pair] == [float, int] and pair[1] > 0 for pair in figures.values()):
+        return "figures holds other things than sums and numbers of steps"
     if not isinstance(best, dict) or not isinstance(best.get("earlier", []), list):
         return "best is nothing that a training writes"
     return (_parts(best, BEST) if best else None) or _optimizer(content["optimizer"])

@@ -54,6 +54,7 @@ class Job:
     bad: set = field(default_factory=set)
     # the best epoch's end on train.valid so far, and the steps of those that were the best before it
     best: dict = field(default_factory=lambda: {"step": 0, "recall": -1.0, "earlier": []})
+    figures: dict = field(default_factory=dict)   # sums that the next line of progress.jsonl begins with: {name: (sum, steps)}
 
     def state(self) -> dict:
         origin = {key: self.info[key] for key in ("data", "labels", "start")}
@@ -74,6 +75,7 @@ class Job:
             raise InputError(f"{checkpoint.at(self.exp, state['step'])}: no checkpoint of this system ({wrong}); remove it and run the "
                              "same command again.")
         self.step, self.bad, self.best = state["step"], set(state["bad"]), {**self.best, **state.get("best", {})}
+        self.figures = {key: (torch.tensor(value, device=self.device), n) for key, (value, n) in state.get("figures", {}).items()}
         if self.best["step"] and not checkpoint.at(self.exp, self.best["step"]).exists():
             say(f"warning: the checkpoint of the best epoch so far, step {self.best['step']}, is gone; the best one is looked for "
                 f"from step {self.step} on.")

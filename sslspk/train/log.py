@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sslspk import reading
+from sslspk.errors import InputError
 from sslspk.io.files import atomic_write
 from sslspk.nn import comm
 
@@ -20,9 +21,10 @@ LINE_BYTES = 64 << 10   # of progress.jsonl, many times over
 class TrainLog:
     """Averages figures on the device and reads them back only when a line is due. Silent on ranks other than 0."""
 
-    def __init__(self, exp: Path, rank: int, start: int, total: int, prototypes: int | None):
-        """prototypes: K of a method with entropies, whose largest value ln K the lines show; None: it has none."""
-        self.rank, self.prototypes, self.sums = rank, prototypes, {}
+    def __init__(self, exp: Path, rank: int, start: int, total: int, prototypes: int | None, sums: dict[str, tuple[Tensor, int]]):
+        """prototypes: K of a method with entropies, whose largest value ln K the lines show; None: it has none. sums: what `pending`
+        said as the run was stopped."""
+        self.rank, self.prototypes, self.sums = rank, prototypes, dict(sums)
         self.waited, self.utterances, self.since = 0.0, 0, time.perf_counter()
         self.board = self.lines = None
         self.bar = tqdm(total=total, initial=start, unit="step", disable=rank != 0 or not sys.stderr.isatty(), leave=False)
@@ -49,6 +51,13 @@ class TrainLog:
             self.sums[key] = (self.sums[key][0] + value, self.sums[key][1] + 1) if key in self.sums else (value, 1)
         self.utterances, self.waited = self.utterances + utterances, self.waited + waited
         self.bar.update(1)
+
+    def pending(self) -> dict[str, tuple[float, int]]:
+        """Of each figure that no line tells yet its sum, as the mean over the ranks, and of how many steps (all must call it)."""
+        if not self.sums:
+            return {}
+        values = comm.mean_over_ranks(torch.stack([total for total, _ in self.sums.values()])).tolist()
+        return {key: (value, n) for (key, (_, n)), value in zip(self.sums.items(), values, strict=True)}
 
     def line(self, step: int, epochs: float, lr: float) -> dict[str, float]:
         """Write the line for the steps since the last one and return its figures, means over the ranks (all of them must call it)."""
@@ -81,7 +90,8 @@ def _forget_after(path: Path, step: int) -> None:
     Damaged lines (a crash of the machine, a full disk) go too, with a warning. Raises InputError where the file cannot be read.
     """
     if not os.path.lexists(path):
-        return
+        with atomic_write(path):   # after a crash it may have been half written
+            return
     damaged = 0
     with open(reading.descriptor(path, "move it away, and run the same command again"), "rb") as old, atomic_write(path) as new:
         for line in iter(lambda: old.readline(LINE_BYTES), b""):
@@ -92,6 +102,21 @@ def _forget_after(path: Path, step: int) -> None:
                 new.write(line.strip(b"\0 \r\n").decode() + "\n")
     if damaged:
         print(f"warning: {damaged} damaged lines of {path} were left out.", flush=True)
+
+
+def lost_lines(path: Path, last: int | None) -> bool:
+    """Whether progress.jsonl of a finished run lacks lines: there is none, one is damaged, or the last is not of step `last` (None: of
+    any)."""
+    found = None
+    try:
+        with open(reading.descriptor(path, "move it away"), "rb") as file:
+            for line in iter(lambda: file.readline(LINE_BYTES), b""):
+                found = _step_of(line.strip(b"\0 \r\n"))
+                if found is None or not line.endswith(b"\n"):
+                    return True
+    except (OSError, InputError):
+        return True
+    return found is None or found != (found if last is None else last)
 
 
 def _step_of(line: bytes) -> int | None:

@@ -31,7 +31,7 @@ def train(job: Job) -> int:
     """Run to the end, or until SIGTERM / SIGUSR1; returns the exit status (0, or REQUEUE when stopped early)."""
     cfg, per_epoch = job.config.train, job.dataset.steps_per_epoch
     prototypes = getattr(job.config.method, "prototypes", None)
-    log, watch, stop = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes), CollapseWatch(prototypes), _stop_flag()
+    log, watch, stop = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures), CollapseWatch(prototypes), _stop_flag()
     log.say(f"{job.total} steps of {job.config.data.batch_size} recordings, {per_epoch} an epoch, from step {job.step}, "
             f"{comm.world_size()} rank(s) on {job.device.type}")
     batches = make_loader(job.dataset, job.step * cfg.accumulate, job.total * cfg.accumulate,
@@ -53,11 +53,11 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Coll
         lr, figures, waited = optimizer_step(job, batches, progress)
         log.add(figures, job.config.data.batch_size, waited)
         stopping = _agreed(stop, progress, job)
-        if progress.log or stopping:
+        if progress.log:
             _judge(job, log, watch, log.line(job.step, job.step / per_epoch, lr))
         better = job.validation is not None and (job.step % per_epoch == 0 or last) and _validate(job, log)
         if job.step % save_every == 0 or last or stopping or better:
-            save(job, save_every)
+            save(job, save_every, log)
         if stopping and not last:
             comm.barrier()   # a rank that left would have the agent end the others, before the first one has saved
             log.say(f"asked to stop: saved step {job.step}; the same command goes on from there")
@@ -217,9 +217,7 @@ def _agreed(stop: dict, progress: Progress, job: Job) -> bool:
 
 
 def _judge(job: Job, log: TrainLog, watch: CollapseWatch, figures: dict) -> None:
-    if not all(math.isfinite(v) for v in figures.values()):
-        raise InputError(f"{job.exp}: a figure is not finite at step {job.step} ({figures}); run the same command again to go on from "
-                         "the last checkpoint, or train elsewhere with a lower train.lr.")
+    _require_finite_figures(job, figures)
     warning = watch.look(figures, job.step / job.dataset.steps_per_epoch) if figures else None
     if warning:
         log.say(f"WARNING: {warning}")
@@ -227,15 +225,23 @@ def _judge(job: Job, log: TrainLog, watch: CollapseWatch, figures: dict) -> None
             raise InputError(f"{job.exp}: stopped at step {job.step}: {warning}")
 
 
-def save(job: Job, every: int) -> None:
+def _require_finite_figures(job: Job, figures: dict[str, float]) -> None:
+    if not all(math.isfinite(value) for value in figures.values()):
+        raise InputError(f"{job.exp}: a figure is not finite at step {job.step} ({figures}); run the same command again to go on from "
+                         "the last checkpoint, or train elsewhere with a lower train.lr.")
+
+
+def save(job: Job, every: int, log: TrainLog) -> None:
     """Checkpoint by rank 0, which holds all that the others hold; weights that are not finite never reach the disk."""
+    figures = log.pending()
+    _require_finite_figures(job, {key: value for key, (value, _) in figures.items()})
     if comm.rank() == 0:
         if not all(bool(value.isfinite().all()) for value in job.method.parameters()):
             raise InputError(f"{job.exp}: a weight is not finite at step {job.step}; run the same command again to go on from the last "
                              "checkpoint, or train elsewhere with a lower train.lr.")
         keep = max(job.config.train.keep, job.config.train.average)
         bests = [*job.best["earlier"], job.best["step"]] if job.validation else []
-        checkpoint.save_step(job.exp, job.step, job.state(), keep, every, job.total, bests)
+        checkpoint.save_step(job.exp, job.step, {**job.state(), "figures": figures}, keep, every, job.total, bests)
 
 
 def _needed(path: Path, job: Job) -> dict:

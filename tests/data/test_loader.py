@@ -69,6 +69,17 @@ def test_what_a_worker_lacks_is_told(act, kind, said):
         next(make_loader(Batches(act), 0, 100, workers=1, pin=False, timeout=60))
 
 
+def test_what_a_worker_leaves_in_shared_memory_is_removed():
+    """torch leaves the file that it was making as the disk was full."""
+    def half_made(i):
+        open(f"/dev/shm/torch_{os.getpid()}_4_0", "x").close()
+        no_room(i)
+
+    with pytest.raises(MachineError, match=r"^/dev/shm is full"):
+        next(make_loader(Batches(half_made), 0, 100, workers=1, pin=False, timeout=60))
+    assert not [name for name in os.listdir("/dev/shm") if name.endswith("_4_0") and name.startswith("torch_")]
+
+
 def test_too_few_descriptors_of_the_program_itself_are_told():
     """Each batch that it holds is one more."""
     batches = make_loader(Batches(lambda i: None), 0, 100, workers=1, pin=False, timeout=60)

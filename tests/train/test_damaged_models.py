@@ -87,6 +87,7 @@ def test_what_is_no_file_of_ours_is_damaged_and_its_code_is_not_run(tmp_path, mo
     ({"step": True}, "step is a bool"),
     ({"method": [1]}, "method is a list"), ({"method": {"w": 1}}, "method is no state_dict"), ({"optimizer": {}}, "optimizer is no state"),
     ({"optimizer": {"state": {0: 1}, "param_groups": []}}, "optimizer is no state"), ({"bad": [2]}, "bad holds other things"),
+    *(({"figures": odd}, "figures holds other things") for odd in ([], {"loss": 1.0}, {"loss": ("1", 2)}, {"loss": (1.0, 0)})),
     ({"best": {"step": 1}}, "it has no recall"), ({"start": {"system": 1}}, "system is a int"), ({"start": []}, "it has no system"),
     ({"data": torch.ones(3)}, "data is a Tensor"), ({"method": {"w": torch.ones(1).expand(10**12)}}, "method is no state_dict"),
 ])

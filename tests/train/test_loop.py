@@ -15,6 +15,7 @@ from sslspk.io import derive, table
 from sslspk.methods.base import Method
 from sslspk.train import checkpoint, loop, model
 from sslspk.train.job import prepare
+from sslspk.train.log import TrainLog
 
 CPU = torch.device("cpu")
 
@@ -125,7 +126,7 @@ def test_weights_that_are_not_finite_are_not_saved(data, tmp_path):
     with torch.no_grad():
         next(job.method.parameters()).view(-1)[0] = float("nan")
     with pytest.raises(InputError, match="a weight is not finite"):
-        loop.save(job, 2)
+        loop.save(job, 2, TrainLog(tmp_path / "exp", 0, 0, 1, None, {}))
     assert not checkpoint.checkpoints(tmp_path / "exp")
 
 
@@ -292,6 +293,9 @@ def test_a_finished_run_is_left_alone(data, tmp_path):
     assert run("--conf", conf, data, tmp_path / "exp").returncode == 0
     again = run("--conf", conf, data, tmp_path / "exp")
     assert again.returncode == 0 and "nothing to do" in again.stdout
+    (tmp_path / "exp/progress.jsonl").write_text((tmp_path / "exp/progress.jsonl").read_text()[:-9])
+    told = run("--conf", conf, data, tmp_path / "exp")
+    assert told.returncode == 0 and "exp/progress.jsonl has lost lines" in told.stdout and "warning" not in again.stdout
     elsewhere = run("--conf", conf, make_data(tmp_path / "data", 8), tmp_path / "exp")
     assert elsewhere.returncode == 1 and "trained on other data" in elsewhere.stderr
     other = run("--conf", conf, "--set", "seed=1", data, tmp_path / "exp")

@@ -70,7 +70,9 @@ def disturb(bench: Bench, fault: Fault, mark: str) -> str:
         else:
             again(bench, fault, mark)
     alone(bench, fault, command)
-    require_same(bench, fault)
+    require_same(bench, fault, damaged)
+    if damaged and is_log(fault, damaged) and not silent(fault) and not names(command.log.read_text(errors="replace"), damaged):
+        raise Verdict("lost", f"{damaged} lost lines, and nobody was told")
     a_third_time(bench, fault, mark)
     if bench.mounted and (left := {path.name for path in inject.SHM.iterdir()} - shm):
         raise Verdict("lost", f"{len(left)} files are left in /dev/shm, the first of them {min(left)}")
@@ -82,17 +84,17 @@ def after_input(bench: Bench, fault: Fault, mark: str, damaged: Path, status: in
 
     One bit, or zeros, that keep size and time need not be noticed (see the program's help), but never end in a traceback. Put back, they
     must be taken for another file than they were, except for the samples of recordings."""
-    stage, silent = BY_NAME[fault.stage], fault.kind.startswith(("flip", "hole"))
+    stage, unseen = BY_NAME[fault.stage], silent(fault)
     said = log.read_text(errors="replace")
     told = names(said, damaged)
-    if status and not told and not silent:
+    if status and not told and not unseen:
         raise Verdict("lost", f"exit {status} without naming {damaged}: {last_line(log)}")
-    if status or silent:
+    if status or unseen:
         require_sentence(log, bool(status))
     made_again = not status and (bench.folder(stage) / damaged).exists()
     inject.mend(bench, fault, damaged)
     different = [path for path in bench.differences(stage) if path != str(damaged)] if not status and not told else []
-    if different and not silent:
+    if different and not unseen:
         raise Verdict("lost", f"{damaged} was accepted in silence; different: {', '.join(different[:4])}")
     again(bench, fault, mark)
     if different and not promised(fault, damaged) and bench.differences(stage):
@@ -147,8 +149,20 @@ def alone(bench: Bench, fault: Fault, command: Command) -> None:
         raise Verdict("hung", f"{len(left)} processes are left, the first of them {' '.join(left[0].words)[:150]}")
 
 
-def require_same(bench: Bench, fault: Fault) -> None:
+def silent(fault: Fault) -> bool:
+    """Whether it keeps the size and the time of the file."""
+    return fault.kind.startswith(("flip", "hole"))
+
+
+def is_log(fault: Fault, damaged: Path) -> bool:
+    """Whether it is an output that only a new training would write again: that must be told."""
+    return fault.kind.endswith("output") and damaged.name == "progress.jsonl"
+
+
+def require_same(bench: Bench, fault: Fault, damaged: Path | None = None) -> None:
     different = bench.differences(BY_NAME[fault.stage])
+    if damaged and is_log(fault, damaged):
+        different = [path for path in different if path != str(damaged)]
     if fault.kind == "lost checkpoints":   # nobody needs them any more
         different = [path for path in different if "/ckpt/" not in path]
     if fault.kind == "flip log":   # what it said before
