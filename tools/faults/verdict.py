@@ -73,7 +73,7 @@ def disturb(bench: Bench, fault: Fault, mark: str) -> str:
     require_same(bench, fault, damaged)
     if damaged and is_log(fault, damaged) and not silent(fault) and not names(command.log.read_text(errors="replace"), damaged):
         raise Verdict("lost", f"{damaged} lost lines, and nobody was told")
-    a_third_time(bench, fault, mark)
+    a_third_time(bench, fault, mark, damaged)
     if bench.mounted and (left := {path.name for path in inject.SHM.iterdir()} - shm):
         raise Verdict("lost", f"{len(left)} files are left in /dev/shm, the first of them {min(left)}")
     return remark
@@ -125,7 +125,7 @@ def again(bench: Bench, fault: Fault, mark: str) -> None:
         raise Verdict("lost", f"run again it ended with {status}: {last_line(command.log)}")
 
 
-def a_third_time(bench: Bench, fault: Fault, mark: str) -> None:
+def a_third_time(bench: Bench, fault: Fault, mark: str, damaged: Path | None) -> None:
     """Once more when all is whole: nothing may be written that the undisturbed run does not write again, either."""
     stage = BY_NAME[fault.stage]
     before = compare.versions(bench.folder(stage))
@@ -137,7 +137,7 @@ def a_third_time(bench: Bench, fault: Fault, mark: str) -> None:
     written = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     if more := sorted(written - set(bench.reference[fault.stage]["rewritten"])):
         raise Verdict("lost", f"a third time it made again what was finished: {', '.join(more[:4])}")
-    require_same(bench, fault)
+    require_same(bench, fault, damaged)
 
 
 def alone(bench: Bench, fault: Fault, command: Command) -> None:
