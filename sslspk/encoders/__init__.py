@@ -2,13 +2,15 @@
 
 
 def build(config, num_features: int):
-    """The freshly initialised Encoder that `config.name` names, for frames of `num_features` features."""
+    """The freshly initialised Encoder that `config.name` names, for frames of `num_features` features (of a waveform: 1)."""
+    from sslspk.encoders.cpc import CpcEncoder
     from sslspk.encoders.ecapa import Ecapa
     from sslspk.encoders.lresnet34 import LResNet34
     from sslspk.encoders.resnetse34l import ResNetSE34L
     from sslspk.encoders.tdnn import Tdnn
 
     encoders = {
+        "cpc": CpcEncoder,
         "ecapa": Ecapa,
         "lresnet34": LResNet34,
         "resnetse34l": ResNetSE34L,

@@ -1,4 +1,4 @@
-"""The contract of an encoder: features in, frame-level maps or one embedding per utterance out."""
+"""The contract of an encoder: features or a waveform in, frame-level maps or one embedding per utterance out."""
 import abc
 from collections.abc import Sequence
 
@@ -9,11 +9,13 @@ from sslspk.errors import InputError
 
 
 class Encoder(nn.Module, abc.ABC):
-    """One encoder of features (B, T, F). Features arrive normalised (CMN); an encoder has no normalisation of its own.
+    """One encoder of features (B, T, F), or of waveforms (B, S) of S samples in -1 to 1.
+
+    Features arrive normalised (CMN), and an encoder of features has no normalisation of its own.
 
     frames(x) -> (B, T', C)   what is pooled; T' <= T
     forward(x) -> (B, D)      the embedding, without length normalisation
-    embed_dim D, num_features F, input "feats"; min_frames: the least T for which T' >= 1.
+    embed_dim D, num_features F; input: "feats", or "wave" (then F is 1); min_frames: the least T, or S, for which T' >= 1.
 
     Fewer frames than min_frames are padded by repeating the first and the last frame (half each), so that a very short
     recording has an embedding. InputError for no frames at all and for another number of features.
@@ -57,18 +59,21 @@ class Encoder(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def _maps(self, x: Tensor) -> Tensor:
-        """(B, T, F) -> (B, C, T'), the layout of the convolutions."""
+        """(B, T, F) or (B, S) -> (B, C, T'), the layout of the convolutions."""
 
     @abc.abstractmethod
     def _embed(self, maps: Tensor) -> Tensor:
         """(B, C, T') -> (B, D)."""
 
     def _checked(self, x: Tensor) -> Tensor:
-        if x.ndim != 3 or x.shape[2] != self.num_features:
+        if self.input == "wave" and x.ndim != 2:
+            raise InputError(f"the encoder reads waveforms (recordings, samples) and was given an array of shape {tuple(x.shape)}; use "
+                             "the configuration that it was trained with.")
+        if self.input == "feats" and (x.ndim != 3 or x.shape[2] != self.num_features):
             raise InputError(f"the encoder was built for frames of {self.num_features} features and was given an array of shape "
                              f"{tuple(x.shape)}; use the feature configuration that it was trained with.")
         if x.shape[1] == 0:
-            raise InputError("an utterance without any frame has no embedding; leave it out of the data directory.")
+            raise InputError("an utterance without any frame or sample has no embedding; leave it out of the data directory.")
         missing = self.min_frames - x.shape[1]
         if missing <= 0:
             return x

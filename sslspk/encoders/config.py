@@ -1,9 +1,10 @@
 """Configuration of the encoders (torch-free). Each model's `name` chooses the class in sslspk.encoders.build."""
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sslspk.config import Config, Size
+from sslspk.config import Config, Few, Seconds, Size
 
 Pooling = Literal["statistics", "self_attentive", "attentive", "attentive_context"]
 Widths = tuple[Size, Size, Size, Size]
@@ -72,4 +73,46 @@ class LResNet34Config(Config):
     channels_last: bool = Field(True, description="memory layout: faster on CPU, the same result but for rounding")
 
 
-EncoderConfig = Annotated[TdnnConfig | EcapaConfig | ResNetSE34LConfig | LResNet34Config, Field(discriminator="name")]
+class CpcEncoderConfig(Config):
+    """The encoder of CPC (van den Oord et al. 2018): convolutions on the waveform, then a recurrent context.
+
+    Defaults: Lepage 2021, cpc-spk-1. `first: sinc` with `norm: channel` is cpc-spk-2, `bidirectional` cpc-spk-3. CPC_audio of
+    facebookresearch: 256 channels, `norm: channel`, `context: lstm`, `peak: false`.
+    """
+
+    name: Literal["cpc"] = "cpc"
+    rate: Size = Field(16000, description="Hz, as features.sample_frequency")
+    peak: bool = Field(True, description="divide each waveform by its largest absolute sample")
+    first: Literal["conv", "sinc"] = Field("conv", description="the first layer; sinc: band-pass filters of learnt edges (SincNet)")
+    channels: Size = 512
+    kernels: tuple[Few, ...] = Field((10, 8, 4, 4, 4), min_length=1)
+    strides: tuple[Few, ...] = Field((5, 4, 2, 2, 2), min_length=1, description="their product is the samples of a step")
+    norm: Literal["batch", "channel"] = Field("batch", description="channel: over the channels of each step, as LayerNorm")
+    context: Literal["gru", "lstm", "none"] = Field("gru", description="what sums up the steps so far; none: the steps are pooled")
+    context_dim: Size = 256
+    bidirectional: bool = Field(False, description="also a context of the waveform played backwards; the embedding is both")
+    pooling: Literal["last", "mean"] = Field("last", description="last: the context after the last step; mean: over all steps")
+    window_seconds: Seconds = Field(1.28, description="longer recordings are embedded in windows of this length, and the mean is taken")
+
+    @property
+    def step_samples(self) -> int:
+        """Samples from one step to the next."""
+        return math.prod(self.strides)
+
+    @model_validator(mode="after")
+    def _layers(self):
+        if len(self.kernels) != len(self.strides):
+            raise ValueError(f"there are {len(self.kernels)} kernels and {len(self.strides)} strides; give as many of both")
+        if any(kernel < stride for kernel, stride in zip(self.kernels, self.strides, strict=True)):
+            raise ValueError("a kernel is shorter than its stride and would skip samples; make it longer")
+        if self.context == "none" and (self.bidirectional or self.pooling == "last"):
+            raise ValueError("without a context there are steps alone; set pooling: mean and bidirectional: false, or context: gru")
+        return self
+
+
+EncoderConfig = Annotated[TdnnConfig | EcapaConfig | ResNetSE34LConfig | LResNet34Config | CpcEncoderConfig, Field(discriminator="name")]
+
+
+def reads_waveform(config: Config) -> bool:
+    """Whether the encoder reads samples, not features."""
+    return config.name == "cpc"

@@ -8,7 +8,7 @@ import torch
 
 from sslspk.config import Config, check
 from sslspk.encoders import build
-from sslspk.encoders.config import EcapaConfig, EncoderConfig, LResNet34Config, ResNetSE34LConfig, TdnnConfig
+from sslspk.encoders.config import CpcEncoderConfig, EcapaConfig, EncoderConfig, LResNet34Config, ResNetSE34LConfig, TdnnConfig
 from sslspk.errors import InputError
 
 
@@ -105,3 +105,85 @@ def test_configuration_is_chosen_by_name():
 def test_configuration_and_registry_do_not_import_torch():
     code = "import sys, sslspk.encoders, sslspk.encoders.config, sslspk.nn.schedules; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def cpc(**changes):
+    torch.manual_seed(0)
+    return build(CpcEncoderConfig(**{"channels": 6, "context_dim": 5, **changes}), 1).eval()
+
+
+def test_cpc_parameter_counts():
+    """Keras counts BatchNorm's running statistics; CPC_audio: 256 channels, ChannelNorm, LSTM."""
+    encoder = build(CpcEncoderConfig(), 1)
+    layers, context = (sum(p.numel() for p in part.parameters()) for part in (encoder.layers, encoder.contexts))
+    assert (layers, context) == (5_255_680, 591_360)
+    assert sum(v.numel() for v in encoder.layers.state_dict().values() if v.is_floating_point()) == 5_260_800
+    sinc = build(CpcEncoderConfig(first="sinc", norm="channel"), 1)
+    assert layers - sum(p.numel() for p in sinc.layers.parameters()) == 10 * 512 + 512 - 2 * 512
+    audio = build(CpcEncoderConfig(channels=256, norm="channel", context="lstm"), 1)
+    assert [sum(p.numel() for p in part.parameters()) for part in (audio.layers, audio.contexts)] == [1_317_120, 526_336]
+    assert count(CpcEncoderConfig(bidirectional=True), 1) == 5_255_680 + 2 * 591_360
+
+
+def test_cpc_has_a_step_every_160_samples():
+    encoder, x = cpc(), torch.randn(2, 20480)
+    assert encoder.latents(x)[0].shape == (2, 128, 6) and encoder.frames(x).shape == (2, 128, 5) and encoder(x).shape == (2, 5)
+    assert [encoder.frames(torch.randn(1, size)).shape[1] for size in (1, 160, 161, 20481)] == [1, 1, 2, 129]
+
+
+def test_cpc_pads_as_tensorflow_does():
+    """11 samples, kernel 4, stride 2: 6 steps over 14 samples, one zero before and two after."""
+    layer = cpc(kernels=(4,), strides=(2,)).layers[0]
+    x = torch.randn(1, 1, 11)
+    padded = torch.cat([torch.zeros(1), x[0, 0], torch.zeros(2)])
+    weight, bias = layer.conv.weight[:, 0], layer.conv.bias
+    wanted = torch.stack([(weight * padded[2 * t:2 * t + 4]).sum(1) + bias for t in range(6)], 1)
+    torch.testing.assert_close(layer(x)[0], torch.relu(layer.norm(wanted[None]))[0])
+
+
+def test_the_backward_branch_hears_the_waveform_backwards():
+    """Its half of the embedding is the second context's last state on the steps of the reversed waveform, not on reversed steps."""
+    encoder, x = cpc(bidirectional=True), torch.randn(2, 4000)
+    one = cpc()
+    one.layers.load_state_dict(encoder.layers.state_dict())
+    forwards, backwards = one.latents(x)[0], one.latents(x.flip(1))[0]
+    wanted = torch.cat([encoder.contexts[0](forwards)[0][:, -1], encoder.contexts[1](backwards)[0][:, -1]], 1)
+    torch.testing.assert_close(encoder(x), wanted)
+    assert not torch.allclose(encoder(x)[:, 5:], encoder.contexts[1](forwards.flip(1))[0][:, -1], atol=1e-3)
+    frames = encoder.frames(x)
+    torch.testing.assert_close(frames[:, :, 5:], encoder.contexts[1](backwards)[0].flip(1))
+    assert torch.allclose(frames[:, 0, 5:], wanted[:, 5:]), "the frame at the start has heard all of it, from the end on"
+
+
+def test_cpc_embeds_a_long_recording_window_by_window():
+    """2.5 windows are three, evenly spread, each divided by its own peak; forty take several blocks."""
+    encoder, x = cpc(window_seconds=0.1), torch.randn(2, 4000)
+    parts = [encoder(x[:, start:start + 1600]) for start in (0, 1200, 2400)]
+    torch.testing.assert_close(encoder(x), torch.stack(parts).mean(0))
+    assert torch.allclose(encoder(torch.cat([x[:, :1600], 5 * x[:, :1600]], 1)), encoder(x[:, :1600]), atol=1e-5)
+    long = torch.randn(1, 40 * 1600)
+    torch.testing.assert_close(encoder(long)[0], encoder(long.view(40, 1600)).mean(0))
+
+
+def test_peak_normalisation_is_a_choice():
+    x = torch.randn(2, 2000)
+    assert torch.allclose(cpc()(x), cpc()(0.01 * x), atol=1e-5)
+    assert not torch.allclose(cpc(peak=False)(x), cpc(peak=False)(0.01 * x), atol=1e-3)
+    assert cpc()(torch.zeros(1, 2000)).isfinite().all(), "silence has no peak"
+
+
+def test_channel_norm_looks_at_one_step_at_a_time():
+    encoder, x = cpc(norm="channel", peak=False).train(), torch.randn(2, 3200)
+    later = x.clone()
+    later[:, 2400:] += 1
+    assert torch.equal(encoder.latents(x)[0][:, :10], encoder.latents(later)[0][:, :10])
+
+
+@pytest.mark.parametrize(("tree", "said"), [
+    ({"kernels": [10, 8]}, "2 kernels and 5 strides"), ({"kernels": [4, 8, 4, 4, 4]}, "shorter than its stride"),
+    ({"context": "none"}, "pooling: mean"), ({"context": "none", "pooling": "mean", "bidirectional": True}, "bidirectional: false"),
+    ({"first": "sink"}, "'conv' or 'sinc'")])
+def test_impossible_cpc_encoders_are_refused(tree, said):
+    with pytest.raises(InputError, match=said) as refused:
+        check(Holder, {"encoder": {"name": "cpc", **tree}}, "x")
+    assert len(str(refused.value)) <= 160

@@ -4,10 +4,11 @@ import torch
 
 from sslspk.encoders import build
 from sslspk.encoders.base import Encoder
-from sslspk.encoders.config import EcapaConfig, LResNet34Config, ResNetSE34LConfig, TdnnConfig
+from sslspk.encoders.config import CpcEncoderConfig, EcapaConfig, LResNet34Config, ResNetSE34LConfig, TdnnConfig, reads_waveform
 from sslspk.errors import InputError
 
 F = 20
+STEP = 160   # samples of a waveform encoder's step
 NARROW = (8, 8, 12, 16)
 CONFIGS = {
     "tdnn": TdnnConfig(channels=24, pooled_channels=40, embed_dim=12),
@@ -20,17 +21,27 @@ CONFIGS = {
     "lresnet34-pooled-attentive": LResNet34Config(widths=NARROW, pooling="attentive", attention_channels=8),
     "lresnet34-affine": LResNet34Config(widths=NARROW, embedding="affine", embed_dim=12),
     "lresnet34-image": LResNet34Config(widths=NARROW, embedding="image", embed_dim=12, channels_last=False),
+    "cpc": CpcEncoderConfig(channels=20, context_dim=12),
+    "cpc-bidirectional": CpcEncoderConfig(channels=20, context_dim=6, bidirectional=True, context="lstm", pooling="mean", peak=False),
+    "cpc-sinc": CpcEncoderConfig(channels=20, context_dim=12, first="sinc", norm="channel", bidirectional=True, window_seconds=0.2),
+    "cpc-steps": CpcEncoderConfig(channels=20, context="none", pooling="mean"),
 }
 every_encoder = pytest.mark.parametrize("name", CONFIGS)
 
 
 def encoder_of(name: str) -> Encoder:
     torch.manual_seed(5)
-    return build(CONFIGS[name], F)
+    return build(CONFIGS[name], num_features(name))
 
 
-def features(batch: int, frames: int, seed: int = 6) -> torch.Tensor:
-    return torch.randn(batch, frames, F, generator=torch.Generator().manual_seed(seed))
+def num_features(name: str) -> int:
+    return 1 if reads_waveform(CONFIGS[name]) else F
+
+
+def inputs(name: str, batch: int, frames: int, seed: int = 6) -> torch.Tensor:
+    """Features (batch, frames, F), or waveforms of as many steps (batch, samples)."""
+    shape = (batch, frames * STEP) if reads_waveform(CONFIGS[name]) else (batch, frames, F)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def settled(name: str) -> Encoder:
@@ -38,7 +49,7 @@ def settled(name: str) -> Encoder:
     encoder = encoder_of(name)
     with torch.no_grad():
         for seed in range(3):
-            encoder(features(8, 40, seed))
+            encoder(inputs(name, 8, 40, seed))
     return encoder.eval()
 
 
@@ -46,8 +57,8 @@ def settled(name: str) -> Encoder:
 @pytest.mark.parametrize("batch, frames", [(2, 40), (3, 57), (5, 101)])
 def test_shapes(name, batch, frames):
     encoder = encoder_of(name)
-    assert encoder.num_features == F and encoder.input == "feats"
-    x = features(batch, frames)
+    assert encoder.num_features == num_features(name) and encoder.input == ("wave" if reads_waveform(CONFIGS[name]) else "feats")
+    x = inputs(name, batch, frames)
     maps, embedding = encoder.frames(x), encoder(x)
     assert embedding.shape == (batch, encoder.embed_dim) and embedding.dtype == torch.float32
     assert maps.ndim == 3 and maps.shape[0] == batch and 1 <= maps.shape[1] <= frames
@@ -56,7 +67,7 @@ def test_shapes(name, batch, frames):
 
 @every_encoder
 def test_eval_is_deterministic_and_leaves_no_trace(name):
-    encoder, x = settled(name), features(3, 50)
+    encoder, x = settled(name), inputs(name, 3, 50)
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
     kept = x.clone()
     assert torch.equal(encoder(x), encoder(x))
@@ -66,7 +77,7 @@ def test_eval_is_deterministic_and_leaves_no_trace(name):
 
 @every_encoder
 def test_eval_does_not_depend_on_batch_mates(name):
-    encoder, x = settled(name), features(6, 50)
+    encoder, x = settled(name), inputs(name, 6, 50)
     x[1:] *= 30
     with torch.no_grad():
         alone, together = encoder(x[:1]), encoder(x)[:1]
@@ -76,7 +87,7 @@ def test_eval_does_not_depend_on_batch_mates(name):
 @every_encoder
 def test_gradient_reaches_every_parameter(name):
     encoder = encoder_of(name)
-    embedding = encoder(features(12, 60))
+    embedding = encoder(inputs(name, 12, 60))
     (embedding * torch.randn_like(embedding)).sum().backward()
     for key, parameter in encoder.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), key
@@ -88,7 +99,7 @@ def test_gradient_of_the_input_equals_a_finite_difference(name):
     encoder = settled(name).double()
     for parameter in encoder.parameters():
         parameter.requires_grad_(False)
-    x = features(2, 30).double().requires_grad_(True)
+    x = inputs(name, 2, 30).double().requires_grad_(True)
     direction = torch.randn(2, encoder.embed_dim, generator=torch.Generator().manual_seed(7)).double()
     (encoder(x) * direction).sum().backward()
     along = torch.randn(x.shape, generator=torch.Generator().manual_seed(8)).double()
@@ -99,10 +110,10 @@ def test_gradient_of_the_input_equals_a_finite_difference(name):
 
 @every_encoder
 def test_state_dict_round_trip(name, tmp_path):
-    encoder, x = settled(name), features(2, 50)
+    encoder, x = settled(name), inputs(name, 2, 50)
     torch.save(encoder.state_dict(), tmp_path / "state.pt")
     torch.manual_seed(99)
-    other = build(CONFIGS[name], F).eval()
+    other = build(CONFIGS[name], num_features(name)).eval()
     assert not torch.equal(other(x), encoder(x))
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     assert torch.equal(other(x), encoder(x))
@@ -110,7 +121,7 @@ def test_state_dict_round_trip(name, tmp_path):
 
 @every_encoder
 def test_bf16_autocast_trains(name):
-    encoder, x = encoder_of(name), features(8, 60)
+    encoder, x = encoder_of(name), inputs(name, 8, 60)
     exact = encoder(x).detach()
     with torch.autocast("cpu", torch.bfloat16):
         embedding = encoder(x)
@@ -129,7 +140,7 @@ def test_same_seed_same_weights(name):
 @pytest.mark.parametrize("frames", [1, 2, 9])
 def test_a_very_short_utterance_has_an_embedding(name, frames):
     encoder = settled(name)
-    x = features(2, frames)
+    x = inputs(name, 2, frames)
     embedding = encoder(x)
     assert embedding.shape == (2, encoder.embed_dim) and embedding.isfinite().all()
     assert encoder.frames(x).shape[1] >= 1
@@ -142,18 +153,21 @@ def test_a_very_short_utterance_has_an_embedding(name, frames):
 @every_encoder
 def test_a_short_batch_trains(name):
     encoder = encoder_of(name)
-    encoder(features(4, 16)).sum().backward()
+    encoder(inputs(name, 4, 16)).sum().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in encoder.parameters())
 
 
 @every_encoder
-@pytest.mark.parametrize("shape", [(2, 30, F + 1), (30, F), (2, F, 30)])
-def test_a_wrong_shape_is_named(name, shape):
-    with pytest.raises(InputError, match=f"frames of {F} features"):
-        encoder_of(name)(torch.zeros(shape))
+def test_a_wrong_shape_is_named(name):
+    wave = reads_waveform(CONFIGS[name])
+    said = "reads waveforms" if wave else f"frames of {F} features"
+    for shape in ((2, 3000, 1), (3000,)) if wave else ((2, 30, F + 1), (30, F), (2, F, 30)):
+        for call in (encoder_of(name), encoder_of(name).frames):
+            with pytest.raises(InputError, match=said):
+                call(torch.zeros(shape))
 
 
 @every_encoder
 def test_no_frame_at_all_is_refused(name):
-    with pytest.raises(InputError, match="without any frame"):
-        encoder_of(name)(torch.zeros(2, 0, F))
+    with pytest.raises(InputError, match="without any frame or sample"):
+        encoder_of(name)(torch.zeros((2, 0) if reads_waveform(CONFIGS[name]) else (2, 0, F)))
