@@ -8,8 +8,10 @@ def build(config, encoder_config, num_features: int, corpus):
     """
     from sslspk.encoders import build as build_encoder
     from sslspk.methods.angular import Angular
+    from sslspk.methods.cpc import Cpc
     from sslspk.methods.dino import Dino
     from sslspk.methods.in_batch import InBatch
+    from sslspk.methods.lim import Lim
     from sslspk.methods.moco import Moco
     from sslspk.methods.moco_dino import MocoDino
     from sslspk.methods.siamese import Siamese
@@ -17,8 +19,10 @@ def build(config, encoder_config, num_features: int, corpus):
 
     methods = {
         "angular": Angular,
+        "cpc": Cpc,
         "dino": Dino,
         "gcl": InBatch,
+        "lim": Lim,
         "moco": Moco,
         "moco+dino": MocoDino,
         "siamese": Siamese,

@@ -14,7 +14,7 @@ from sslspk.errors import InputError
 class Batch(NamedTuple):
     """What one forward pass sees: features of the views, and who they are.
 
-    views    one tensor (V, B, T, F) for each Crop of the method
+    views    one tensor (V, B, T, F) for each Crop of the method; waveforms (V, B, S) where the encoder reads them
     labels   (B,) int64 speakers, -1 where the method does not read labels or a recording has none
     units    (B,) int64 recordings, as positions in the training set's index
     watched  (B,) int64 speakers for monitors alone (train.analyse), or None: no loss may depend on them

@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
+from sslspk.methods.config_frames import CpcConfig, LimConfig
 from sslspk.methods.config_moco import MocoConfig, ProjectionConfig, require_two_views
 from sslspk.methods.config_supervised import SupervisedConfig
 
@@ -170,8 +171,8 @@ class MocoDinoConfig(Config):
 
 
 MethodConfig = Annotated[
-    DinoConfig | SupervisedConfig | SimclrConfig | SupconConfig | GclConfig | AngularConfig | SiameseConfig | MocoConfig | MocoDinoConfig,
-    Field(discriminator="name")]
+    DinoConfig | SupervisedConfig | SimclrConfig | SupconConfig | GclConfig | AngularConfig | SiameseConfig | MocoConfig | MocoDinoConfig
+    | CpcConfig | LimConfig, Field(discriminator="name")]
 
 
 def reads_labels(config: Config) -> bool:

@@ -6,7 +6,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from sslspk.config import Config, Size, digest
 from sslspk.data.config import DataConfig
 from sslspk.data.config_augment import AugmentConfig
-from sslspk.encoders.config import EncoderConfig
+from sslspk.encoders.config import EncoderConfig, reads_waveform
 from sslspk.features.config import CmvnOptions, FeatureOptions
 from sslspk.methods.config import MethodConfig
 
@@ -72,6 +72,44 @@ class SystemConfig(Config):
     encoder: EncoderConfig
     method: MethodConfig
     train: TrainConfig = TrainConfig()
+
+    @property
+    def waveform(self) -> bool:
+        """Whether the encoder reads samples; features and cmvn are then not used, but for features.sample_frequency."""
+        return reads_waveform(self.encoder)
+
+    @property
+    def num_features(self) -> int:
+        """F, the columns of what the encoder reads; of a waveform 1."""
+        return 1 if self.waveform else self.features.num_features
+
+    @model_validator(mode="after")
+    def _of_waveforms(self):
+        name, rate = self.encoder.name, self.features.sample_frequency
+        if self.waveform and self.data.road == "feats":
+            raise ValueError(f"encoder {name} reads waveforms, but data.road is feats; use data.road=wave")
+        if self.waveform and self.augment.specaug:
+            raise ValueError(f"augment.specaug masks features, but encoder {name} reads waveforms; remove it")
+        if self.waveform and self.encoder.rate != rate:
+            raise ValueError(f"encoder.rate is {self.encoder.rate} and features.sample_frequency {rate:g}; make them equal")
+        return self
+
+    @model_validator(mode="after")
+    def _of_frames(self):
+        method, encoder = self.method, self.encoder
+        if method.name not in ("cpc", "lim"):
+            return self
+        if not self.waveform:
+            raise ValueError(f"method {method.name} learns from the frames of a waveform; set encoder: {{name: cpc}}, not {encoder.name}")
+        if method.name == "cpc" and encoder.context == "none":
+            raise ValueError("method cpc predicts from a context; set encoder.context: gru or lstm")
+        steps = -(-round(method.crops[0].seconds * encoder.rate) // encoder.step_samples)
+        key, needed = ("steps", method.steps + 1) if method.name == "cpc" else ("context_length", method.context_length)
+        if steps < needed:
+            raise ValueError(f"a crop of {method.crops[0].seconds:g} s has {steps} steps, method.{key} needs {needed}; use longer crops")
+        if self.data.batch_size <= self.train.accumulate:
+            raise ValueError("a forward pass of one recording has no other one to tell it from; raise data.batch_size")
+        return self
 
     @model_validator(mode="after")
     def _roads(self):

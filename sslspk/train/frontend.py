@@ -1,4 +1,7 @@
-"""From a batch as the loader yields it to what the encoder reads: augmentation, features, CMN and SpecAugment on the device."""
+"""From a batch as the loader yields it to what the encoder reads: augmentation, features, CMN and SpecAugment on the device.
+
+For an encoder of waveforms: augmentation alone.
+"""
 import torch
 from torch import Tensor, nn
 
@@ -8,12 +11,18 @@ from sslspk.features.config import CmvnOptions, FeatureOptions
 from sslspk.features.config_specaug import SpecAugmentConfig
 from sslspk.features.fbank import Extractor
 
+FULL_SCALE = 32768
+
 
 class FrontEnd(nn.Module):
-    """forward(crop) -> (V, B, T, F) float32 for training; whole(wave) -> (1, T, F) of one recording, the same without noise."""
+    """forward(crop) -> (V, B, T, F) float32 for training; whole(wave) -> (1, T, F) of one recording, the same without noise.
 
-    def __init__(self, features: FeatureOptions, normalise: CmvnOptions, masks: SpecAugmentConfig | None = None):
+    waveform: instead, (V, B, S) and (1, S), float32 samples in -1 to 1.
+    """
+
+    def __init__(self, features: FeatureOptions, normalise: CmvnOptions, masks: SpecAugmentConfig | None = None, waveform: bool = False):
         super().__init__()
+        self.waveform = waveform
         self.extractor, self.augment, self.normalise, self.masks = Extractor(features), WaveAugment(), normalise, masks
 
     @torch.no_grad()
@@ -22,11 +31,14 @@ class FrontEnd(nn.Module):
         views, batch = next(iter(crop.values())).shape[:2]
         crop = {key: value.flatten(0, 1) for key, value in crop.items()}
         positions = crop.pop("masks", None)
-        x = crop["feats"] if "feats" in crop else self.extractor(self._waves(crop))
-        x = cmvn.apply(x, self.normalise)
+        x = cmvn.apply(crop["feats"], self.normalise) if "feats" in crop else self._read(self._waves(crop))
         if positions is not None:
             x = specaug.apply(x, positions, self.masks.fill)
         return x.unflatten(0, (views, batch))
+
+    def _read(self, wave: Tensor) -> Tensor:
+        """(B, S) samples on the int16 scale -> (B, T, F), or (B, S)."""
+        return wave / FULL_SCALE if self.waveform else cmvn.apply(self.extractor(wave), self.normalise)
 
     def _waves(self, crop: dict[str, Tensor]) -> Tensor:
         wave = crop.pop("wave").float()
@@ -34,5 +46,5 @@ class FrontEnd(nn.Module):
 
     @torch.no_grad()
     def whole(self, wave: Tensor) -> Tensor:
-        """Features of one whole recording: (S,) samples on the int16 scale -> (1, T, F)."""
-        return cmvn.apply(self.extractor(wave[None].float()), self.normalise)
+        """What the encoder reads of one whole recording: (S,) samples on the int16 scale -> (1, T, F), or (1, S)."""
+        return self._read(wave[None].float())

@@ -106,7 +106,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     info = _origin(config, exp, index, method, state, {"data": data, "trained_on": data_dir.resolve().name}, inherited)
     method = sync_batchnorm.convert(method).to(device)
     _freeze(method, config.train.trainable)
-    front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug).to(device)
+    front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug, config.waveform).to(device)
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features,
               index.classes if learns else [], Validation(config, index.classes, front_end) if config.train.valid else None, info)
     if state:
@@ -191,9 +191,9 @@ def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
 
 
 def _num_features(config: SystemConfig, index: UtteranceIndex) -> int:
-    """F: what the front end gives, checked against the archive on the feats road."""
+    """F: what the front end gives (of a waveform 1), checked against the archive on the feats road."""
     from sslspk.io import ark
-    expected = config.features.num_features
+    expected = config.num_features
     if config.data.road == "feats":
         found = ark.load(index.spec(0)).shape[1]
         if found != expected:

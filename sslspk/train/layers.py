@@ -14,6 +14,8 @@ def layer_names(encoder: nn.Module) -> list[str]:
 def at_layer(encoder: nn.Module, name: str, x: Tensor) -> Tensor:
     """(B, T, F) -> (B, D), the output of the layer called `name`: vectors as they are, maps (B, C, T) or (B, C, F, T) as means over time.
 
+    Of an encoder that sees a waveform (B, S) in several windows, or in both directions, the mean over these.
+
     Raises InputError for a name that the encoder does not have, or a layer whose output is neither.
     """
     layers = dict(encoder.named_modules())
@@ -26,7 +28,9 @@ def at_layer(encoder: nn.Module, name: str, x: Tensor) -> Tensor:
         encoder(x)
     finally:
         hook.remove()
-    if len(seen) != 1 or not isinstance(seen[0], Tensor) or not 2 <= seen[0].ndim <= 4:
+    whole = all(isinstance(output, Tensor) and 2 <= output.ndim <= 4 for output in seen)
+    if not seen or not whole or (x.ndim > 2 and len(seen) > 1):
         raise InputError(f"--layer {name}: this layer does not give one vector or map an utterance; choose another one.")
-    output = seen[0].float()
-    return output if output.ndim == 2 else output.mean(-1).flatten(1)
+    output = torch.cat(seen).float()
+    output = output if output.ndim == 2 else output.mean(-1).flatten(1)
+    return output.unflatten(0, (len(x), -1)).mean(1) if x.ndim == 2 else output

@@ -38,7 +38,7 @@ class Model:
     classes: list[str] = field(default_factory=list)
 
     def features(self, utt: str, source: Clip | str, allow_pipes: bool = False) -> Tensor:
-        """(1, T, F) of one whole utterance; InputError names it when it cannot be read or has no frame.
+        """(1, T, F), or samples (1, S), of one whole utterance; InputError names it when it cannot be read or has no frame.
 
         source: its audio, or an entry of feats.scp.
         """
@@ -46,6 +46,8 @@ class Model:
         if isinstance(source, Clip):
             rate = self.config.features.sample_frequency
             return extract.recording(lambda wave: self.front_end.whole(wave.to(device)), rate, utt, source, allow_pipes)[0]
+        if self.config.waveform:
+            raise InputError(f"{utt}: this model reads waveforms, and the data directory has none; give one with wav.scp.")
         x = cmvn.apply(torch.from_numpy(ark.load(source))[None].to(device), self.config.cmvn)
         if not x.shape[1]:
             raise InputError(f"{utt}: shorter than one frame; leave it out with utils/subset_data_dir.sh.")
@@ -104,16 +106,16 @@ def load(path: str | Path, weights: str | None = None, device: str | torch.devic
     """A model ready for extraction: eval mode, on `device`. untrained: same architecture, freshly initialised from the seed."""
     state, content = read_encoder_state(path, weights)
     config = check(SystemConfig, content["config"], str(path))
-    if content["num_features"] != config.features.num_features:
+    if content["num_features"] != config.num_features:
         raise InputError(f"{path}: its encoder reads {content['num_features']} features a frame, its configuration computes "
-                         f"{config.features.num_features}; take another file, or train it again.")
+                         f"{config.num_features}; take another file, or train it again.")
     with torch.device("meta"):   # takes no memory: a damaged configuration may ask for any size
         _require_fit(_encoder(config, content, weights), state, path)
     torch.manual_seed(config.seed)
     encoder = _encoder(config, content, weights)
     if not untrained:
         encoder.load_state_dict(state)
-    front_end, head, classes = FrontEnd(config.features, config.cmvn), None, content.get("classes", [])
+    front_end, head, classes = FrontEnd(config.features, config.cmvn, waveform=config.waveform), None, content.get("classes", [])
     if classes:
         head = classifiers.build(config.method, encoder.embed_dim, len(classes))
         _require_fit(head, content["classifier"], path)

@@ -7,7 +7,6 @@ from torch import nn
 
 from sslspk.config import check
 from sslspk.encoders.base import Encoder
-from sslspk.encoders.config import TdnnConfig
 from sslspk.errors import InputError
 from sslspk.methods import build
 from sslspk.methods.angular import Angular
@@ -19,6 +18,7 @@ from sslspk.methods.supervised import Supervised
 from sslspk.train.config import SystemConfig
 
 PAIR = [{"count": 2, "seconds": 0.3}]
+ONE = [{"count": 1, "seconds": 0.2}]
 MOCO = {"name": "moco", "crops": PAIR, "projection": {"hidden_dim": 6, "out_dim": 5}, "queue_size": 10, "momentum": 0.5,
         "batch_norm_group": 2}
 DINO = {"name": "dino", "crops": [{"count": 2, "seconds": 0.3}, {"count": 1, "seconds": 0.2}], "out_dim": 12, "hidden_dim": 6,
@@ -41,23 +41,39 @@ METHODS = {
     "c3moco": {**MOCO, "reweight": {"false_weight": 0.5}, "proto": {"clusters": [2, 3]}},
     "moco queue prototypes": {**MOCO, "queue_proto": {"max_clusters": 4, "refresh_steps": 1, "neighbours": 2}},
     "moco supcon": {**MOCO, "labelled_share": 0.5},
+    "cpc": {"name": "cpc", "crops": ONE, "steps": 3},
+    "cpc everywhere": {"name": "cpc", "crops": ONE, "steps": 3, "positions": "every", "negatives": "anywhere", "num_negatives": 5,
+                       "score": "mean", "bias": False},
+    "lim": {"name": "lim", "crops": ONE, "hidden_dim": 16},
+    "gim nce": {"name": "lim", "crops": ONE, "hidden_dim": 16, "context_length": 5, "objective": "nce"},
+    "lim mine": {"name": "lim", "crops": ONE, "hidden_dim": 16, "objective": "mine"},
     "moco+dino": {"name": "moco+dino", "moco": {**MOCO, "symmetric": True, "proto": {"clusters": [2]}}, "dino": DINO},
 }
 RECORDINGS, BATCH, BINS = 8, 4, 6
 each = pytest.mark.parametrize("name", METHODS)
 
 
+TDNN = {"name": "tdnn", "channels": 8, "pooled_channels": 8, "embed_dim": 6, "segment_layers": 1}
+WAVE = {"name": "cpc", "channels": 12, "context_dim": 6, "bidirectional": True}
+
+
 def make(name, seed=0):
-    tree = {"method": METHODS[name], "encoder": {"name": "tdnn", "channels": 8, "pooled_channels": 8, "embed_dim": 6, "segment_layers": 1}}
-    config = check(SystemConfig, tree, "the test").method
+    waves = METHODS[name]["name"] in ("cpc", "lim")
+    tree = {"method": METHODS[name], "encoder": WAVE if waves else TDNN, "features": {"num_mel_bins": BINS}}
+    config = check(SystemConfig, tree, "the test")
     torch.manual_seed(seed)
-    encoder = TdnnConfig(channels=8, pooled_channels=8, embed_dim=6, segment_layers=1)
-    return build(config, encoder, BINS, Corpus(RECORDINGS, 4 if reads_labels(config) else 0))
+    return build(config.method, config.encoder, config.num_features, Corpus(RECORDINGS, 4 if reads_labels(config.method) else 0))
+
+
+def inputs(method, *shape, seconds, seed):
+    """What the method's encoder reads of crops of a length: features (..., T, F), or samples (..., S)."""
+    waves = method.backbones()[0].input == "wave"
+    last = (round(seconds * 16000),) if waves else (round(seconds * 100), BINS)
+    return torch.randn(*shape, *last, generator=torch.Generator().manual_seed(seed))
 
 
 def batch(method, step, labels=True, watched=None):
-    g = torch.Generator().manual_seed(step)
-    views = [torch.randn(crop.count, BATCH, round(crop.seconds * 100), BINS, generator=g) for crop in method.crops]
+    views = [inputs(method, crop.count, BATCH, seconds=crop.seconds, seed=step + 100 * i) for i, crop in enumerate(method.crops)]
     units = torch.arange(BATCH) + BATCH * (step % 2)
     return Batch(views, units // 2 if labels else torch.full((BATCH,), -1), units, watched)
 
@@ -141,7 +157,7 @@ def test_who_says_it_reads_no_labels_reads_none(name):
         assert name.startswith("supervised") or steps(method, count=4) != steps(make(name), count=4, labels=False)
 
 
-@pytest.mark.parametrize("name", ["dino", "supervised", "simclr", "supcon", "gcl", "angular", "siamese", "moco"])
+@pytest.mark.parametrize("name", ["dino", "supervised", "simclr", "supcon", "gcl", "angular", "siamese", "moco", "cpc", "lim"])
 def test_no_crops_are_refused(name):
     with pytest.raises(InputError, match="crops"):
         check(SystemConfig, {"method": {"name": name, "crops": []}, "encoder": {"name": "tdnn"}}, "the test")
@@ -153,7 +169,7 @@ def test_encoders_are_named_and_embed(name):
     found = method.encoders()
     assert method.evaluate in found and set(found) == set(weights(method.config))
     for encoder in found.values():
-        out = encoder.eval()(torch.randn(3, 20, BINS))
+        out = encoder.eval()(inputs(method, 3, seconds=0.2, seed=0))
         assert out.shape == (3, encoder.embed_dim)
     assert all(isinstance(encoder, nn.Module) for encoder in method.backbones())
     names = {id(module): name for name, module in method.named_modules(remove_duplicate=False)}

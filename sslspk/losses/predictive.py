@@ -1,0 +1,57 @@
+"""Losses of contrastive predictive coding: which of several candidates is the future of a context? Everything is computed in float32.
+
+Letters: B recordings, P positions that predict, K steps ahead, C channels, N candidates.
+"""
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sslspk.losses.precision import wide
+
+
+def batch_scores(anchors: Tensor, candidates: Tensor, average: bool = False) -> Tensor:
+    """Each anchor against the candidates of all recordings at the same place: log f_k (van den Oord et al. 2018, Eq. 3).
+
+    anchors (n, M, C) and candidates (N, M, C), M = P K places; returns (n, M, N). anchors predictions, candidates futures:
+    -log softmax over N is the paper's Eq. 4, and log_softmax(axis=0) of Lepage 2021, listing 1 (July 2021). Swapped, a softmax over
+    contexts for each future: its later version. average: the mean over channels, not the sum (CPC_audio).
+    """
+    with torch.autocast(anchors.device.type, enabled=False):
+        scores = torch.einsum("nmc,jmc->nmj", wide(anchors), wide(candidates))
+    return scores / anchors.shape[-1] if average else scores
+
+
+def sampled_scores(predictions: Tensor, futures: Tensor, negatives: Tensor, average: bool = False) -> Tensor:
+    """Each prediction against its own future, which comes first, and against negatives: (B, P, K, 1 + m).
+
+    predictions and futures (B, P, K, C); negatives (B, P, m, C), the same for all K steps of a position (CPC_audio). average: as above.
+    """
+    with torch.autocast(predictions.device.type, enabled=False):
+        own = (wide(predictions) * wide(futures)).sum(-1, keepdim=True)
+        others = wide(predictions) @ wide(negatives).transpose(-1, -2)
+    scores = torch.cat([own, others], -1)
+    return scores / predictions.shape[-1] if average else scores
+
+
+def which_future(scores: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """-log softmax of the right candidate, and whether it scored highest (bool), both (..., ).
+
+    scores (..., N); own: int64 that broadcasts to (...), the right candidate's place. log N less the mean loss is a lower bound on the
+    mutual information of context and future, in nats (van den Oord et al. 2018, section 2.3).
+    """
+    own = own.expand(scores.shape[:-1])
+    losses = F.cross_entropy(scores.flatten(0, -2), own.flatten(), reduction="none")
+    return losses.view(own.shape), scores.argmax(-1) == own
+
+
+def elsewhere(recordings: int, steps: int, first: int, ahead: int, count: int, generator: torch.Generator) -> Tensor:
+    """Where the negatives lie: int64 (recordings, steps - ahead - first, count), places in (recordings * steps).
+
+    Any step of any recording but the `ahead` ones that the position itself is to predict, all with equal chance; positions are the steps
+    from `first` on. (CPC_audio leaves out the position instead, and may draw the future itself.)
+    """
+    device = generator.device
+    position = torch.arange(first, steps - ahead, device=device)
+    future = torch.arange(recordings, device=device)[:, None, None] * steps + position[:, None] + 1
+    places = torch.randint(recordings * steps - ahead, (recordings, len(position), count), generator=generator, device=device)
+    return places + ahead * (places >= future)

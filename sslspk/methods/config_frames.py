@@ -1,0 +1,56 @@
+"""Configuration of the methods that learn from the frames of a waveform (torch-free): CPC, LIM and GIM."""
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from sslspk.config import Config, Few, Size
+from sslspk.data.config import Crop
+
+ONE = (Crop(count=1, seconds=1.28),)
+
+
+class _OneCrop(Config):
+    """Each recording is one crop of 20480 samples at 16 kHz."""
+
+    weights: ClassVar[tuple[str, ...]] = ("encoder",)
+    crops: tuple[Crop, ...] = ONE
+    evaluate: Literal["encoder"] = "encoder"
+
+    @model_validator(mode="after")
+    def _one(self):
+        if len(self.crops) != 1 or self.crops[0].count != 1:
+            raise ValueError("this method learns within one crop of each recording; give crops [{count: 1, seconds: 1.28}]")
+        return self
+
+
+class CpcConfig(_OneCrop):
+    """Contrastive predictive coding (van den Oord et al. 2018). Defaults: Lepage 2021, cpc-spk-1.
+
+    CPC_audio (facebookresearch) with linear predictors: positions: every, negatives: anywhere, score: mean, bias: false.
+    """
+
+    name: Literal["cpc"] = "cpc"
+    steps: Few = Field(12, description="K: how many steps ahead are predicted, each by a linear layer of its own")
+    positions: Literal["last", "every"] = Field("last", description="which contexts predict: the last one with K steps after it, or all")
+    negatives: Literal["batch", "anywhere"] = Field("batch", description="batch: the other recordings at the same step; anywhere: drawn "
+                                                                         "from all steps of the batch")
+    num_negatives: Size = Field(128, description="anywhere: how many for each position")
+    softmax: Literal["futures", "contexts"] = Field("futures", description="batch: what is told apart, the futures for a context "
+                                                    "(the paper) or the contexts for a future (the code of Lepage from September 2021)")
+    score: Literal["sum", "mean"] = Field("sum", description="over the channels of prediction times future")
+    bias: bool = Field(True, description="of the linear layers that predict")
+
+    @model_validator(mode="after")
+    def _softmax(self):
+        if self.negatives == "anywhere" and self.softmax == "contexts":
+            raise ValueError("negatives anywhere are steps, not contexts; use softmax: futures, or negatives: batch")
+        return self
+
+
+class LimConfig(_OneCrop):
+    """Local and global info max, LIM and GIM (Ravanelli & Bengio 2019): two parts of a recording against a part of another one."""
+
+    name: Literal["lim"] = "lim"
+    context_length: Size = Field(1, description="steps that a part is the mean of; 1: LIM, more: GIM")
+    objective: Literal["bce", "nce", "mine"] = Field("bce", description="bce converged best for the authors")
+    hidden_dim: Size = Field(256, description="of the discriminator")

@@ -1,0 +1,77 @@
+"""Contrastive predictive coding (van den Oord, Li and Vinyals 2018, arXiv 1807.03748), as Lepage 2021 and CPC_audio train it.
+
+From what it has heard so far, the encoder's context predicts the next K steps of the encoder's own convolutions, and is to tell them
+from other ones. A speaker stays the same over a crop, so that the other recordings of a batch are told apart by voice.
+"""
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from sslspk.encoders.cpc import CpcEncoder
+from sslspk.errors import InputError
+from sslspk.losses.predictive import batch_scores, elsewhere, sampled_scores, which_future
+from sslspk.methods.base import Batch, Corpus, Method, Progress
+from sslspk.methods.config_frames import CpcConfig
+from sslspk.nn import comm
+from sslspk.nn.monitors import effective_rank
+
+
+class Cpc(Method):
+    """One linear predictor for each step ahead; a bidirectional encoder has a second set for the waveform played backwards.
+
+    The loss is the mean over directions, recordings, positions and steps (CPC_audio sums the steps, Lepage's report the directions:
+    with Adam the same). Candidates come from the batch of all ranks, so that two ranks compute what one computes.
+    Logged: bound = log N - loss in nats, N candidates, at most log N, and accuracy, how often the right one scored highest.
+    Raises InputError for a crop of no more than K steps, and for a batch without another recording.
+    """
+
+    def __init__(self, config: CpcConfig, new_encoder: Callable[[], CpcEncoder], corpus: Corpus):
+        super().__init__()
+        self.config, self.crops, self.evaluate = config, config.crops, config.evaluate
+        self.encoder = new_encoder()
+        self.predictors = nn.ModuleList(nn.Linear(self.encoder.context_dim, config.steps * self.encoder.latent_dim, bias=config.bias)
+                                        for _ in range(self.encoder.directions))
+
+    def encoders(self) -> dict[str, nn.Module]:
+        return {"encoder": self.encoder}
+
+    def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        ahead, waves = self.config.steps, batch.views[0][0]
+        latents = self.encoder.latents(waves)
+        if latents[0].shape[1] <= ahead:
+            raise InputError(f"a crop of {waves.shape[1]} samples has {latents[0].shape[1]} steps, and method.steps is {ahead}; use longer "
+                             "crops, or data.short=drop.")
+        if self._candidates(len(waves)) < 2:
+            raise InputError("a batch of one recording has no other one to tell it from; raise data.batch_size.")
+        contexts = self.encoder.context([steps[:, :-ahead] for steps in latents])
+        parts = [which_future(*self._scores(steps, seen, predictor, progress))
+                 for steps, seen, predictor in zip(latents, contexts, self.predictors, strict=True)]
+        loss = torch.stack([losses.mean() for losses, _ in parts]).mean()
+        out = {"loss": loss, "bound": math.log(self._candidates(len(waves))) - loss.detach(),
+               "accuracy": torch.stack([right.float().mean() for _, right in parts]).mean()}
+        if progress.log:
+            out["effective_rank"] = effective_rank(contexts[0][:, -1].detach())
+        return out
+
+    def _candidates(self, rows: int) -> int:
+        return 1 + self.config.num_negatives if self.config.negatives == "anywhere" else rows * comm.world_size()
+
+    def _scores(self, latents: Tensor, contexts: Tensor, predictor: nn.Module, progress: Progress) -> tuple[Tensor, Tensor]:
+        """Steps (B, T, C) and contexts (B, T - K, H) of one direction -> scores of the candidates (..., N), and the right one's place."""
+        cfg, rows = self.config, len(latents)
+        first = 0 if cfg.positions == "every" else contexts.shape[1] - 1
+        predictions = predictor(contexts[:, first:]).unflatten(-1, (cfg.steps, -1))         # (B, P, K, C)
+        futures = latents[:, first + 1:].unfold(1, cfg.steps, 1).transpose(2, 3)           # (B, P, K, C)
+        mine, average = comm.rows_of_this_rank(rows), cfg.score == "mean"
+        if cfg.negatives == "batch":
+            anchors, candidates = (predictions, futures) if cfg.softmax == "futures" else (futures, predictions)
+            everyone = comm.gather_with_gradient(candidates.flatten(1, 2))
+            own = torch.arange(mine.start, mine.stop, device=latents.device)
+            return batch_scores(anchors.flatten(1, 2), everyone, average), own[:, None]
+        everyone = comm.gather_with_gradient(latents)
+        generator = torch.Generator(latents.device).manual_seed(progress.step)             # the same draw on every rank
+        places = elsewhere(*everyone.shape[:2], first, cfg.steps, cfg.num_negatives, generator)[mine]
+        negatives = everyone.flatten(0, 1)[places]                                         # (B, P, m, C)
+        return sampled_scores(predictions, futures, negatives, average), places.new_zeros(())

@@ -1,0 +1,150 @@
+"""CPC, LIM and GIM as a user trains them: the bound rises, a run resumes, its model gives embeddings, bad input is one sentence."""
+import json
+
+import numpy as np
+import pytest
+import recipe_copy
+import torch
+from recipe_copy import run, sh
+from test_loop import CPU, final_weights, same, train_here
+from tones import make_data, tiny
+
+from sslspk.errors import InputError
+from sslspk.io import ark, audio, table
+from sslspk.train import checkpoint, layers, model
+from sslspk.train.frontend import FrontEnd
+from sslspk.train.job import prepare
+
+ONE = [{"count": 1, "seconds": 0.4}]
+ENCODER = {"name": "cpc", "channels": 20, "context_dim": 12}
+SYSTEMS = {
+    "cpc": {"encoder": ENCODER, "method": {"name": "cpc", "crops": ONE, "steps": 4}},
+    "sinc": {"encoder": {**ENCODER, "first": "sinc", "norm": "channel"}, "method": {"name": "cpc", "crops": ONE, "steps": 4}},
+    "bidirectional": {"encoder": {**ENCODER, "bidirectional": True}, "method": {"name": "cpc", "crops": ONE, "steps": 4}},
+    "cpc_fb": {"encoder": {**ENCODER, "channels": 32, "context_dim": 24, "norm": "channel", "context": "lstm", "peak": False},
+               "method": {"name": "cpc", "crops": ONE, "steps": 4, "positions": "every", "negatives": "anywhere", "num_negatives": 8,
+                          "score": "mean", "bias": False}},
+    "lim": {"encoder": {**ENCODER, "context": "none", "pooling": "mean"}, "method": {"name": "lim", "crops": ONE, "hidden_dim": 24}},
+    "gim": {"encoder": {**ENCODER, "context": "none", "pooling": "mean"},
+            "method": {"name": "lim", "crops": ONE, "hidden_dim": 24, "context_length": 20, "objective": "nce"}},
+}
+LEARN = {"data.batch_size": 12, "train.optimizer": "adam", "train.schedule": "constant", "train.log_every": 5, "train.save_every": 200}
+
+
+def figures(exp, name):
+    return [json.loads(line)[name] for line in (exp / "progress.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(("name", "steps", "lr"), [("cpc", 60, 0.005), ("sinc", 120, 0.005), ("bidirectional", 60, 0.005),
+                                                   ("cpc_fb", 120, 0.001), ("gim", 60, 0.005)])
+def test_the_bound_rises(data, tmp_path, name, steps, lr):
+    """From about 0, of at most ln 12 for twelve recordings, to what needs more than chance."""
+    train_here(tiny(**{**SYSTEMS[name], **LEARN, "train.steps": steps, "train.lr": lr}), data, tmp_path / "exp")
+    bound = figures(tmp_path / "exp", "bound")
+    assert abs(bound[0]) < 0.3 and np.mean(bound[-3:]) > bound[0] + 0.4, bound
+
+
+def test_lim_learns_to_tell_recordings_apart(data, tmp_path):
+    train_here(tiny(**{**SYSTEMS["lim"], **LEARN, "train.steps": 100, "train.lr": 0.02}), data, tmp_path / "exp")
+    assert np.mean(figures(tmp_path / "exp", "loss")[-3:]) < figures(tmp_path / "exp", "loss")[0] - 0.3
+    assert np.mean(figures(tmp_path / "exp", "accuracy")[-3:]) > 0.7
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_resumed_run_ends_with_the_same_bits(data, tmp_path, name):
+    config = tiny(**{**SYSTEMS[name], "train.steps": 5, "train.save_every": 1, "train.keep": 9})
+    train_here(config, data, tmp_path / "exp")
+    whole = final_weights(tmp_path / "exp")
+    for path in checkpoint.checkpoints(tmp_path / "exp")[2:]:
+        path.unlink()
+    (tmp_path / "exp/final.pt").unlink()
+    train_here(config, data, tmp_path / "exp")
+    assert same(final_weights(tmp_path / "exp"), whole)
+
+
+def test_the_front_end_hands_on_waveforms(tmp_path):
+    config = tiny(**SYSTEMS["cpc"])
+    front_end = FrontEnd(config.features, config.cmvn, waveform=config.waveform)
+    wave = torch.tensor([[[0, 16384, -32768, 32767]]], dtype=torch.int16)
+    assert torch.equal(front_end({"wave": wave}), wave.float() / 32768)
+    assert torch.equal(front_end.whole(wave[0, 0]), wave[0].float() / 32768)
+
+
+@pytest.mark.parametrize("name", ["bidirectional", "lim"])
+def test_embeddings_are_extracted_from_waveforms(data, tmp_path, monkeypatch, name):
+    """steps/extract_embeddings.sh gives what the encoder says of the samples; --layer and --untrained work as for features."""
+    recipe = recipe_copy.make(tmp_path)
+    monkeypatch.chdir(recipe)   # scp files name archives relative to the recipe
+    job = train_here(tiny(**SYSTEMS[name]), data, recipe / "exp/one")
+    found = {}
+    for out, options in (("emb", ()), ("layer", ("--layer", "layers.4")), ("fresh", ("--untrained", "true"))):
+        run(recipe, "steps/extract_embeddings.sh", "--nj", "2", *options, data, "exp/one", f"exp/one/{out}")
+        found[out] = {utt: ark.load(spec) for utt, spec in table.read(recipe / f"exp/one/{out}/xvector.scp").items()}
+    encoder = job.method.encoders()["encoder"].eval()
+    for utt, spec in list(table.read(data / "wav.scp").items())[:3]:
+        samples, rate = audio.read(spec)
+        x = torch.from_numpy(samples.astype(np.float32))[None] / 32768
+        with torch.no_grad():
+            np.testing.assert_allclose(found["emb"][utt], encoder(x)[0], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found["layer"][utt], layers.at_layer(encoder, "layers.4", x)[0], rtol=1e-4, atol=1e-5)
+        assert rate == 16000 and not np.allclose(found["fresh"][utt], found["emb"][utt], atol=1e-3)
+    origin = json.loads((recipe / "exp/one/emb/provenance.json").read_text())
+    assert (origin["encoder"], origin["road"], origin["labels"]) == ("cpc", "wave", "none")
+
+
+def test_features_are_no_waveforms(data, tmp_path):
+    """A data directory with feats.scp alone: one sentence, which names the utterance."""
+    recipe = recipe_copy.make(tmp_path)
+    train_here(tiny(**{**SYSTEMS["cpc"], "train.steps": 2}), data, recipe / "exp/one")
+    folder = recipe / "data/feats"
+    folder.mkdir(parents=True)
+    with ark.Writer(folder / "feats.ark", folder / "feats.scp") as writer:
+        writer.write("s00-u00", np.zeros((30, 20), np.float32))
+    table.write(folder / "utt2spk", {"s00-u00": "s00"})
+    table.write(folder / "spk2utt", {"s00": "s00-u00"})
+    done = sh(recipe, "steps/extract_embeddings.sh", "--nj", "1", "data/feats", "exp/one", "exp/one/emb")
+    assert done.returncode == 1 and not (recipe / "exp/one/emb/xvector.scp").exists()
+    log = (recipe / "exp/one/emb/log/extract.1.log").read_text()
+    assert "s00-u00: this model reads waveforms, and the data directory has none; give one with wav.scp." in log
+
+
+def test_a_layer_of_a_long_recording_is_the_mean_over_windows(data, tmp_path):
+    job = prepare(tiny(**{**SYSTEMS["bidirectional"], "encoder.window_seconds": 0.1}), data, tmp_path / "exp", CPU, print)
+    encoder, x = job.method.encoder.eval(), torch.randn(2, 40 * 1600)
+    alone = [layers.at_layer(encoder, "layers.4", x[:, start:start + 1600]) for start in range(0, 40 * 1600, 1600)]
+    torch.testing.assert_close(layers.at_layer(encoder, "layers.4", x), torch.stack(alone).mean(0))
+    with pytest.raises(InputError, match=r"--layer contexts\.0: this layer does not give one vector or map"):
+        layers.at_layer(encoder, "contexts.0", x)
+
+
+def test_short_recordings_are_left_out_and_too_many_of_them_are_named(data, tmp_path):
+    """The tones have 0.5 to 0.9 s. Crops of 0.6 s drop the shorter ones; of 1.28 s there is none left."""
+    crops, said = [{"count": 1, "seconds": 0.6}], []
+    config = tiny(**{**SYSTEMS["cpc"], "method.crops": crops, "data.short": "drop", "data.batch_size": 2})
+    lengths = [int(n) for n in table.read(data / "utt2num_samples").values()]
+    job = prepare(config, data, tmp_path / "some", CPU, said.append)
+    assert len(job.dataset.units) == sum(n >= 9600 for n in lengths) < len(lengths)
+    assert f"{sum(n < 9600 for n in lengths)} of them too short and left out" in said[0]
+    config = tiny(**{**SYSTEMS["cpc"], "method.crops": [{"count": 1, "seconds": 1.28}], "data.short": "drop"})
+    with pytest.raises(InputError, match=r"0 usable recordings \(12 too short\).*or add data") as refused:
+        prepare(config, data, tmp_path / "none", CPU, print)
+    assert len(str(refused.value)) <= 160
+
+
+def test_crops_cut_to_too_short_a_recording_are_named(tmp_path):
+    """data.short: whole cuts a batch's crops to its shortest recording, here to fewer steps than are predicted."""
+    data = make_data(tmp_path / "data", count=12)
+    config = tiny(**{**SYSTEMS["cpc"], "method.crops": [{"count": 1, "seconds": 1.28}], "method.steps": 80, "data.short": "whole"})
+    with pytest.raises(InputError, match=r"a crop of \d+ samples has \d+ steps, and method.steps is 80; .*data.short=drop"):
+        train_here(config, data, tmp_path / "exp")
+
+
+def test_a_classifier_goes_on_from_a_frozen_cpc(data, tmp_path):
+    """What the report's linear evaluation does: method supervised from final.pt, only the layers above the context trained."""
+    train_here(tiny(**SYSTEMS["cpc"]), data, tmp_path / "cpc")
+    config = tiny(**{"encoder": ENCODER, "method": {"name": "supervised", "crops": ONE, "loss": "softmax", "hidden_dims": [8]},
+                     "train.init_from": str(tmp_path / "cpc/final.pt"), "train.trainable": "head"})
+    job = train_here(config, data, tmp_path / "linear")
+    kept = checkpoint.load(tmp_path / "cpc/final.pt")["encoders"]["encoder"]
+    assert all(torch.equal(value, kept[key]) for key, value in job.method.encoder.state_dict().items())
+    assert model.load(tmp_path / "linear/final.pt").classifier is not None
