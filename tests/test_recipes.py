@@ -199,12 +199,13 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence(tmp_path, words, named)
     assert not (recipe / "exp").exists()
 
 
-SYSTEMS = [path for path in sorted([*VOXCELEB.glob("conf/*.yaml"), *VOXCELEB.glob("conf/mini/*.yaml")])
+LIBRISPEECH = VOXCELEB.with_name("librispeech")
+SYSTEMS = [path for path in sorted([*VOXCELEB.glob("conf/*.yaml"), *VOXCELEB.glob("conf/mini/*.yaml"), *LIBRISPEECH.glob("conf/*.yaml")])
            if "\nreproduces:" in path.read_text()]
 SHARED = {"short", "mini"}   # what systems start from, not systems
 
 
-@pytest.mark.parametrize("path", SYSTEMS, ids=lambda path: str(path.relative_to(VOXCELEB / "conf")))
+@pytest.mark.parametrize("path", SYSTEMS, ids=lambda path: str(path.relative_to(VOXCELEB.parent)))
 def test_every_system_can_be_built(path):
     """At its full size, with one step's worth of tiny views through it; its chain of earlier systems exists and fits."""
     import torch
@@ -220,14 +221,36 @@ def test_every_system_can_be_built(path):
         earlier = load(SystemConfig, path.with_name(f"{name}.yaml"))
         assert earlier.encoder == config.encoder and earlier.features == config.features, "only the same encoder can be taken over"
     torch.manual_seed(0)
-    frames, bins = 40, config.features.num_features
-    method = build(config.method, config.encoder, bins, Corpus(recordings=10000, classes=20))
-    views = [torch.randn(crop.count, 2, frames, bins) for crop in method.crops]
+    shape = (20480,) if config.waveform else (40, config.num_features)
+    method = build(config.method, config.encoder, config.num_features, Corpus(recordings=10000, classes=20))
+    views = [torch.randn(crop.count, 2, *shape) for crop in method.crops]
     figures = method(Batch(views, torch.tensor([0, 4]), torch.tensor([3, 5])), Progress(0, 10, 5))
     figures["loss"].backward()
     assert torch.isfinite(figures["loss"])
     for encoder in method.encoders().values():
-        assert encoder.eval()(torch.randn(1, frames, bins)).shape == (1, encoder.embed_dim)
+        assert encoder.eval()(torch.randn(1, *shape)).shape == (1, encoder.embed_dim)
+
+
+def test_the_systems_of_the_report_are_what_it_says():
+    """Lepage 2021: crops of 20480 samples, batches of 64, 12 steps, the parameters of its tables, the chances of its table 4.1."""
+    from sslspk.config import load
+    from sslspk.encoders import build
+    from sslspk.train.config import SystemConfig
+    found = {path.stem: load(SystemConfig, path) for path in SYSTEMS if path.parent.parent == LIBRISPEECH}
+    assert set(found) == {"cpc_spk_1", "cpc_spk_2", "cpc_spk_3", "cpc_spk_4", "cpc_fb", "lim", "gim"}
+    for config in found.values():
+        assert (config.method.crops[0].seconds * 16000, config.data.batch_size, config.data.short) == (20480, 64, "drop")
+        assert (config.train.optimizer, config.train.epochs, config.train.lr_batch) == ("adam", 50, None)
+    assert all(found[f"cpc_spk_{i}"].method.steps == 12 and found[f"cpc_spk_{i}"].train.lr == 1e-4 for i in (1, 2, 3, 4))
+    encoder = build(found["cpc_spk_1"].encoder, 1)
+    assert sum(p.numel() for p in encoder.contexts.parameters()) == 591_360
+    assert sum(v.numel() for v in encoder.layers.state_dict().values() if v.is_floating_point()) == 5_260_800
+    assert build(found["cpc_spk_3"].encoder, 1).embed_dim == 512
+    augment = found["cpc_spk_4"].augment
+    assert (augment.reverb_prob, augment.degrade.band_prob, augment.degrade.time_prob, augment.degrade.clip_prob) == (0.5, 0.4, 0.2, 0.2)
+    assert augment.noise_prob == pytest.approx(1 - (1 - 0.4) * (1 - 0.1))
+    assert augment.noise_weights.noise == 4 * augment.noise_weights.speech
+    assert (found["lim"].method.context_length, found["gim"].method.context_length) == (1, 32)
 
 
 def test_other_configurations_load():

@@ -16,12 +16,13 @@ class Crop(Config):
                      start to its end, and overlap no more than they must
         triplet      (segment 1, augmentation A), (segment 2, A), (segment 2, B): disjoint segments for augmentation adversarial
                      training (Huh et al. 2020, arXiv 2007.12085). A is one noise slice, SNR, room, equaliser, gain and mask
-    clean: neither noise, room, equaliser, gain nor masks (a change of speed is the recording's, and stays)
+        first        from the first sample on, one after the other; where the utterance ends, the last ones lie at its end
+    clean: neither noise, room, equaliser, gain, degradation nor masks (a change of speed is the recording's, and stays)
     """
 
     count: Few
     seconds: Seconds
-    layout: Literal["independent", "disjoint", "triplet"] = "independent"
+    layout: Literal["independent", "disjoint", "triplet", "first"] = "independent"
     clean: bool = False
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from sslspk.config import Config, Few, Seconds
+from sslspk.features.config_degrade import DegradeConfig
 from sslspk.features.config_specaug import SpecAugmentConfig
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -85,8 +86,9 @@ class AugmentConfig(Config):
     speed_perturb: tuple[Speed, ...] = Field((), description="speed factors, one drawn for all crops of a recording, such "
                                              "as [0.9, 1.0, 1.1]; empty: off. Wave road only")
     specaug: SpecAugmentConfig | None = Field(None, description="SpecAugment masks; null: none")
+    degrade: DegradeConfig | None = Field(None, description="bands and stretches removed, samples clipped; null: none. Wave road only")
     grow: GrowShare | None = Field(None, description="a curriculum: the share of a batch's recordings whose views get noise, room, "
-                                   "equaliser and gain (each recording is drawn for itself); null: all. Wave road only")
+                                   "equaliser, gain and degradation (each recording is drawn for itself); null: all. Wave road only")
 
     @model_validator(mode="after")
     def _something_to_draw(self):

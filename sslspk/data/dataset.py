@@ -3,7 +3,8 @@
 A batch is a dictionary:
     crops   one dictionary per Crop of the method, each array starting (V, B, ...):
             wave road: wave int16 (V,B,S), and with augmentation the fields of noise.Draw;   feats road: feats float32 (V,B,T,F)
-            masks int32 (V,B,n,3) when SpecAugment is on; a clean crop has the wave or the features alone
+            degrade float32 (V,B,5) with augment.degrade, masks int32 (V,B,n,3) when SpecAugment is on; a clean crop has the wave or
+            the features alone
     label   (B,) int64, -1 without labels      unit (B,) int64: position of the recording in the index
     failed  list of "utterance: reason" for recordings that could not be read and were replaced
 """
@@ -15,6 +16,7 @@ from sslspk.data.config import Crop, DataConfig
 from sslspk.data.index import UtteranceIndex
 from sslspk.data.views import IDLE, Unreadable, disjoint, note, read, stack
 from sslspk.errors import InputError
+from sslspk.features.degrade import NOTHING
 
 DRAWS = 8  # how many recordings are tried for one place in the batch before giving up
 
@@ -23,12 +25,14 @@ class BatchDataset(torch.utils.data.Dataset):
     """`dataset[step]` is this rank's whole batch of that micro-step; the epoch's order is a permutation keyed by the epoch."""
 
     def __init__(self, index: UtteranceIndex, config: DataConfig, crops: tuple[Crop, ...], *, seed: int, rate: float,
-                 accumulate: int = 1, rank: int = 0, world: int = 1, augment=None, spec_augment=None, speeds: tuple[float, ...] = ()):
+                 accumulate: int = 1, rank: int = 0, world: int = 1, augment=None, spec_augment=None, speeds: tuple[float, ...] = (),
+                 degrade=None):
         """rate: samples (wave) or frames (feats) per second. augment: NoiseBank or None. spec_augment: callable
-        (rng, crop size) -> int32 (n, 3) or None. speeds: factors of speed perturbation, one drawn for all views of a recording."""
+        (rng, crop size) -> int32 (n, 3) or None. speeds: factors of speed perturbation, one drawn for all views of a recording.
+        degrade: callable rng -> float32 (5,) or None."""
         self.index, self.config, self.crops, self.seed = index, config, crops, seed
         self.accumulate, self.rank, self.world = accumulate, rank, world
-        self.augment, self.spec_augment, self.speeds = augment, spec_augment, speeds
+        self.augment, self.spec_augment, self.speeds, self.degrade = augment, spec_augment, speeds, degrade
         self.sizes = [round(crop.seconds * rate) for crop in crops]
         self.units = self._usable(rate)
         self.steps_per_epoch = self._steps_per_epoch()
@@ -176,7 +180,10 @@ class BatchDataset(torch.utils.data.Dataset):
             return utts, self._starts(self.index.length[utts], size, rng, spread)
         utt = int(rng.choice(members))
         count = 2 if crop.layout == "triplet" else crop.count
-        starts = disjoint(int(self.index.length[utt]), size, count, rng)
+        if crop.layout == "first":
+            starts = np.minimum(np.arange(count) * size, max(int(self.index.length[utt]) - size, 0))
+        else:
+            starts = disjoint(int(self.index.length[utt]), size, count, rng)
         starts = starts[[0, 1, 1]] if crop.layout == "triplet" else starts
         return [utt] * crop.count, starts
 
@@ -190,10 +197,12 @@ class BatchDataset(torch.utils.data.Dataset):
         return starts
 
     def _effects(self, size: int, rng: np.random.Generator, augmented: bool) -> dict:
-        """What is drawn for one view beside its samples: the fields of noise.Draw, and SpecAugment's masks."""
+        """What is drawn for one view beside its samples: the fields of noise.Draw, degradation, and SpecAugment's masks."""
         out = {}
         if self.config.road == "wave" and self.augment is not None:
             out.update((self.augment.pick(rng, size) if augmented else self.augment.nothing(size))._asdict())
+        if self.degrade is not None:
+            out["degrade"] = self.degrade(rng) if augmented else NOTHING
         if self.spec_augment is not None:
             out["masks"] = self.spec_augment(rng, size)
         return out

@@ -48,7 +48,7 @@ class CpcEncoder(Encoder):
 
     Frames are the contexts (forwards, and with `bidirectional` backwards: the steps of the waveform played backwards, put back in the
     order of time), or without a context the steps themselves. Recordings longer than `window` samples are embedded in windows of that
-    length, as many as cover them, evenly spread; the embedding is their mean.
+    length, as many as cover them, evenly spread; the embedding is their mean. Shorter ones are one window as they are.
     directions: 1, or 2 when bidirectional. latent_dim: channels of a step. context_dim: of one direction, 0 without a context.
     """
 
@@ -73,6 +73,10 @@ class CpcEncoder(Encoder):
         parts = windows.flatten(0, 1)
         blocks = (parts,) if self.training else parts.split(BLOCK)
         return torch.cat([self._embed(self._maps(block)) for block in blocks]).unflatten(0, windows.shape[:2]).mean(1)
+
+    def compile(self, *args, **kwargs) -> None:
+        """torch.compile the convolutions alone: nearly all of the time, on every way into the encoder."""
+        self.layers.compile(*args, **kwargs)
 
     def latents(self, x: Tensor) -> list[Tensor]:
         """Waveforms (B, S) -> for each direction the steps (B, T, C); the second one's are those of the waveform played backwards."""

@@ -118,6 +118,8 @@ class SystemConfig(Config):
                              "steps/augment_data.sh, or use data.road=wave")
         if self.data.road == "feats" and self.augment.speed_perturb:
             raise ValueError("augment.speed_perturb changes waveforms, but data.road is feats; remove it, or use data.road=wave")
+        if self.data.road == "feats" and self.augment.degrade:
+            raise ValueError("augment.degrade changes waveforms, but data.road is feats; remove it, or use data.road=wave")
         if self.data.road == "feats" and self.augment.grow:
             raise ValueError("augment.grow says how many waveforms get noise, but data.road is feats; remove it, or use data.road=wave")
         if self.data.road == "feats" and any(crop.layout == "triplet" for crop in self.method.crops):
@@ -146,8 +148,8 @@ FREE = {"reproduces": True, "after": True, "data": {"workers"},
 
 
 def config_hash(config: SystemConfig) -> str:
-    """Twelve digits that two runs share when their results must be the same."""
-    return digest(config, FREE)
+    """Twelve digits that two runs share when their results must be the same. Options that came later count where they are used."""
+    return digest(config, FREE if config.augment.degrade else {**FREE, "augment": {"degrade"}})
 
 
 def differences(old: SystemConfig, new: SystemConfig) -> list[str]:

@@ -5,7 +5,7 @@ For an encoder of waveforms: augmentation alone.
 import torch
 from torch import Tensor, nn
 
-from sslspk.features import cmvn, specaug
+from sslspk.features import cmvn, degrade, specaug
 from sslspk.features.augment import WaveAugment
 from sslspk.features.config import CmvnOptions, FeatureOptions
 from sslspk.features.config_specaug import SpecAugmentConfig
@@ -41,8 +41,9 @@ class FrontEnd(nn.Module):
         return wave / FULL_SCALE if self.waveform else cmvn.apply(self.extractor(wave), self.normalise)
 
     def _waves(self, crop: dict[str, Tensor]) -> Tensor:
-        wave = crop.pop("wave").float()
-        return self.augment(wave, **crop) if crop else wave
+        wave, shares = crop.pop("wave").float(), crop.pop("degrade", None)
+        wave = self.augment(wave, **crop) if crop else wave
+        return wave if shares is None else degrade.apply(wave, shares)
 
     @torch.no_grad()
     def whole(self, wave: Tensor) -> Tensor:

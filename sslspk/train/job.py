@@ -15,7 +15,7 @@ from sslspk.data.dataset import BatchDataset
 from sslspk.data.index import UtteranceIndex
 from sslspk.data.noise import NoiseBank
 from sslspk.errors import InputError
-from sslspk.features import specaug
+from sslspk.features import degrade, specaug
 from sslspk.features.fbank import Extractor
 from sslspk.io import results, silence
 from sslspk.io.files import atomic_write
@@ -93,7 +93,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     if not total:
         raise InputError(f"train.epochs {config.train.epochs:g} is less than one step of {config.data.batch_size}; raise it.")
     say(f"{dataset.index.num_units} recordings, {dataset.dropped} of them too short and left out; augmentation: "
-        + (dataset.augment.describe() if dataset.augment else "none"))
+        + (dataset.augment.describe() if dataset.augment else "none") + ("; waveforms are degraded" if dataset.degrade else ""))
     if said := silence.warning("this training", config.vad, index.paths, data_dir):
         say(said)
     num_features = _num_features(config, index)
@@ -187,7 +187,8 @@ def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
         masks = specaug.drawer(config.augment.specaug, options.num_features, to_frames)
     return BatchDataset(index, config.data, config.method.crops, seed=config.seed, rate=rate,
                         accumulate=config.train.accumulate, rank=comm.rank(), world=comm.world_size(),
-                        augment=bank, spec_augment=masks, speeds=config.augment.speed_perturb)
+                        augment=bank, spec_augment=masks, speeds=config.augment.speed_perturb,
+                        degrade=degrade.drawer(augment.degrade) if augment.degrade else None)
 
 
 def _num_features(config: SystemConfig, index: UtteranceIndex) -> int:

@@ -14,7 +14,8 @@ from sslspk.data.loader import make_loader
 from sslspk.data.noise import Draw, NoiseBank
 from sslspk.data.views import disjoint
 from sslspk.errors import InputError
-from sslspk.features import specaug
+from sslspk.features import degrade, specaug
+from sslspk.features.config_degrade import DegradeConfig
 from sslspk.features.config_specaug import SpecAugmentConfig
 from sslspk.io import table
 from sslspk.train.config import SystemConfig
@@ -189,3 +190,21 @@ def test_a_broken_noise_is_not_the_recordings_fault(folder, lists):
     assert "the augmentation recording s0-u0" in dataset(folder, augment=noises)[0]["error"]
     unreadable(folder, "s1-u03")
     assert any("gone.wav" in text for s in range(2) for text in dataset(folder)[s]["failed"])
+
+
+def test_first_views_begin_with_the_recording(folder):
+    """The ramps count from 0: a view's first sample is its place. What does not fit lies at the end."""
+    crops = (Crop(count=3, seconds=0.5, layout="first"),)
+    for unit, starts in starts_of(dataset(folder, crops=crops), 20):
+        last = max(LENGTHS[unit] - 500, 0)
+        assert starts == [0, min(500, last), min(1000, last)]
+
+
+def test_degradation_is_drawn_for_each_view_and_leaves_the_other_draws_alone(folder, lists):
+    draws = {"augment": bank(lists), "spec_augment": MASKS}
+    plain, degraded = dataset(folder, **draws), dataset(folder, **draws, degrade=degrade.drawer(DegradeConfig(band_prob=1)))
+    first = degraded[3]["crops"][0]["degrade"]
+    assert first.shape == (2, 4, 5) and len(first.flatten(0, 1).unique(dim=0)) == 8 and equal(degraded[3], degraded[3])
+    assert same(plain[3]["crops"][0]["wave"][0, 0], degraded[3]["crops"][0]["wave"][0, 0])
+    clean = dataset(folder, crops=(Crop(count=1, seconds=0.3, clean=True),), degrade=degrade.drawer(DegradeConfig()))
+    assert set(clean[0]["crops"][0]) == {"wave"}

@@ -179,6 +179,13 @@ def test_channel_norm_looks_at_one_step_at_a_time():
     assert torch.equal(encoder.latents(x)[0][:, :10], encoder.latents(later)[0][:, :10])
 
 
+def test_compiling_reaches_what_the_methods_use():
+    encoder, plain, x = cpc(bidirectional=True), cpc(bidirectional=True), torch.randn(2, 2000)
+    encoder.compile(backend="eager")
+    assert encoder.layers._compiled_call_impl is not None and encoder.state_dict().keys() == plain.state_dict().keys()
+    torch.testing.assert_close(encoder.frames(x), plain.frames(x))
+
+
 @pytest.mark.parametrize(("tree", "said"), [
     ({"kernels": [10, 8]}, "2 kernels and 5 strides"), ({"kernels": [4, 8, 4, 4, 4]}, "shorter than its stride"),
     ({"context": "none"}, "pooling: mean"), ({"context": "none", "pooling": "mean", "bidirectional": True}, "bidirectional: false"),

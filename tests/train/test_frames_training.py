@@ -10,7 +10,7 @@ from test_loop import CPU, final_weights, same, train_here
 from tones import make_data, tiny
 
 from sslspk.errors import InputError
-from sslspk.io import ark, audio, table
+from sslspk.io import ark, audio, clips, table
 from sslspk.train import checkpoint, layers, model
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.job import prepare
@@ -24,6 +24,8 @@ SYSTEMS = {
     "cpc_fb": {"encoder": {**ENCODER, "channels": 32, "context_dim": 24, "norm": "channel", "context": "lstm", "peak": False},
                "method": {"name": "cpc", "crops": ONE, "steps": 4, "positions": "every", "negatives": "anywhere", "num_negatives": 8,
                           "score": "mean", "bias": False}},
+    "augmented": {"encoder": {**ENCODER, "first": "sinc", "norm": "channel"}, "method": {"name": "cpc", "crops": ONE, "steps": 4},
+                  "augment.degrade": {"band_prob": 0.5}},
     "lim": {"encoder": {**ENCODER, "context": "none", "pooling": "mean"}, "method": {"name": "lim", "crops": ONE, "hidden_dim": 24}},
     "gim": {"encoder": {**ENCODER, "context": "none", "pooling": "mean"},
             "method": {"name": "lim", "crops": ONE, "hidden_dim": 24, "context_length": 20, "objective": "nce"}},
@@ -42,6 +44,23 @@ def test_the_bound_rises(data, tmp_path, name, steps, lr):
     train_here(tiny(**{**SYSTEMS[name], **LEARN, "train.steps": steps, "train.lr": lr}), data, tmp_path / "exp")
     bound = figures(tmp_path / "exp", "bound")
     assert abs(bound[0]) < 0.3 and np.mean(bound[-3:]) > bound[0] + 0.4, bound
+
+
+def neighbours_of_the_same_pitch(exp, data, untrained):
+    """The share of whole recordings whose nearest other one, by cosine less the mean, has the same pitch; 1 in 11 by chance."""
+    loaded = model.load(exp / "final.pt", untrained=untrained)
+    with torch.inference_mode():
+        found = torch.stack([loaded.encoder(loaded.features(utt, clip))[0] for utt, clip in clips.read(data).items()])
+    found = torch.nn.functional.normalize(found - found.mean(0))
+    nearest = (found @ found.T).fill_diagonal_(-2).argmax(1)
+    return float((nearest // 2 == torch.arange(12) // 2).float().mean())
+
+
+@pytest.mark.parametrize("name", ["bidirectional", "gim"])
+def test_embeddings_of_whole_recordings_learn_the_pitch(data, tmp_path, name):
+    train_here(tiny(**{**SYSTEMS[name], **LEARN, "train.steps": 60, "train.lr": 0.005}), data, tmp_path / "exp")
+    before, after = (neighbours_of_the_same_pitch(tmp_path / "exp", data, untrained) for untrained in (True, False))
+    assert after >= 0.5 > before
 
 
 def test_lim_learns_to_tell_recordings_apart(data, tmp_path):
@@ -68,6 +87,20 @@ def test_the_front_end_hands_on_waveforms(tmp_path):
     wave = torch.tensor([[[0, 16384, -32768, 32767]]], dtype=torch.int16)
     assert torch.equal(front_end({"wave": wave}), wave.float() / 32768)
     assert torch.equal(front_end.whole(wave[0, 0]), wave[0].float() / 32768)
+
+
+def test_the_log_says_that_waveforms_are_degraded(data, tmp_path):
+    said = []
+    prepare(tiny(**SYSTEMS["augmented"]), data, tmp_path / "exp", CPU, said.append)
+    assert said[0].endswith("augmentation: none; waveforms are degraded")
+
+
+def test_the_front_end_degrades_after_noise_and_room():
+    config = tiny(**{**SYSTEMS["cpc"], "augment.degrade": {}})
+    front_end = FrontEnd(config.features, config.cmvn, waveform=config.waveform)
+    wave, shares = torch.arange(1, 101, dtype=torch.int16).view(1, 1, 100), torch.tensor([[[0, 0, 0.5, 1, 0]]])
+    y = front_end({"wave": wave, "degrade": shares})
+    assert torch.equal(y[0, 0, :50], wave[0, 0, :50] / 32768) and (y[0, 0, 50:] == 0).all()
 
 
 @pytest.mark.parametrize("name", ["bidirectional", "lim"])

@@ -76,10 +76,11 @@ class Run:
         from sslspk.train.optim import build_optimizer
         torch.manual_seed(0)
         self.name, self.args, self.steps = name, args, 0
-        bins, frames = config.features.num_features, 1000 / config.features.frame_shift
-        self.method = build(config.method, config.encoder, bins, Corpus(RECORDINGS, SPEAKERS)).to(args.device)
+        rate = config.features.sample_frequency if config.waveform else 1000 / config.features.frame_shift
+        bins = () if config.waveform else (config.num_features,)
+        self.method = build(config.method, config.encoder, config.num_features, Corpus(RECORDINGS, SPEAKERS)).to(args.device)
         self.optimizer = build_optimizer(self.method, config)
-        views = [torch.randn(crop.count, args.batch, round(crop.seconds * frames), bins, device=args.device)
+        views = [torch.randn(crop.count, args.batch, round(crop.seconds * rate), *bins, device=args.device)
                  for crop in config.method.crops]
         units = torch.arange(args.batch, device=args.device)
         self.batch = Batch(views, units % SPEAKERS, units)
