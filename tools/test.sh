@@ -40,7 +40,8 @@ if [ "$lint" = true ]; then
   shellcheck -x tools/*.sh tools/cluster/*.sh sslspk/launch/*.sh .ci/run
   for recipe in egs/*/; do
     # From a recipe's folder, where the scripts run: only there do the files that they source have their names.
-    (cd "$recipe" && shopt -s nullglob && shellcheck -x ./*.sh utils/*.sh steps/*.sh local/*.sh)
+    (cd "$recipe" && shopt -s nullglob && scripts=(./*.sh utils/*.sh steps/*.sh local/*.sh) &&
+      { [ ${#scripts[@]} -eq 0 ] || shellcheck -x "${scripts[@]}"; })
   done
 fi
 if [ "$cluster" = true ] && ! tools/cluster/install.sh; then
