@@ -43,11 +43,11 @@ def read(folder: str | os.PathLike) -> dict[str, Clip]:
     """
     wav = table.read(os.path.join(folder, "wav.scp"))
     path = os.path.join(folder, segments.NAME)
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
         return {utt: Clip(spec) for utt, spec in wav.items()}
     speakers = os.path.join(folder, "utt2spk")
     found, cut, whole = {}, table.read(path), _whole(path)
-    if os.path.exists(speakers) and (odd := min(table.read(speakers).keys() ^ cut.keys(), default=None)) is not None:
+    if os.path.lexists(speakers) and (odd := min(table.read(speakers).keys() ^ cut.keys(), default=None)) is not None:
         raise InputError(f"{table.named(odd)} is in only one of {path} and {speakers}; run utils/fix_data_dir.sh.")
     for line, (utt, segment) in enumerate(segments.check(path, cut).items(), 1):
         if segment.recording not in wav:

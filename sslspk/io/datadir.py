@@ -49,7 +49,7 @@ def table_names(folder: str) -> list[str]:
 def read_table(folder: str | os.PathLike, name: str) -> dict[str, str]:
     """One table of a data directory. Raises InputError naming file and line of a bad entry, and the tool that makes what is missing."""
     path = os.path.join(folder, name)
-    if name in (UTT2SPK, SPK2UTT) and not os.path.exists(path):
+    if name in (UTT2SPK, SPK2UTT) and not os.path.lexists(path):
         raise missing(folder, name)
     return table.read(path, empty=name in EMPTY)
 
@@ -170,7 +170,7 @@ def check_keys(folder: str, tables: Tables) -> None:
 def label_source(folder: str | os.PathLike) -> str:
     """What the speakers of a directory's utt2spk are: "speaker" (true labels), or what `derive.relabel` was told."""
     path = os.path.join(folder, LABEL_SOURCE)
-    if not os.path.exists(path):
+    if not os.path.lexists(path):   # a link that leads nowhere is an error, as for all tables
         return "speaker"
     return " ".join(table.words(" ".join(table.read_lines(path))))
 

@@ -142,12 +142,13 @@ def shell_line(request: Request, number: int) -> str:
 
 
 def _quote(word: str) -> str:
-    """Kaldi's rule, and besides: a single quote inside a word that must stand in single quotes survives."""
+    """Kaldi's rule, and besides: a single quote inside a word that must stand in single quotes survives, and a backslash at the end."""
     if word and not re.search(r"\s", word, re.ASCII):   # as Kaldi's: bash, too, knows no other white space
         return word
     if '"' in word:
         return "'" + word.replace("'", "'\\''") + "'"
-    return f'"{word}"'
+    odd = len(word) - len(word.rstrip("\\")) & 1   # it would take the closing quote for its own
+    return f'"{word}{chr(92) * odd}"'
 
 
 def put_away(path: str, run: int) -> None:

@@ -101,3 +101,11 @@ def test_options_of_the_launcher_name_no_files(folder):
     done = subprocess.run(["bash", "./step.sh", "--cmd", "./told.sh -l arch=*64*", "exp JOB"], cwd=folder, text=True, capture_output=True,
                           check=True)
     assert done.stdout.split("|")[:5] == ["-l", "arch=*64*", "--num-threads", "1", "JOB1=1:2"] and "exp JOB/log/x.JOB1.log|" in done.stdout
+
+
+@pytest.mark.parametrize("word", ["x \\", "a b\\\\", "\\ c \\"])
+def test_a_backslash_at_the_end_of_a_word_with_blanks_does_not_quote_the_quote(folder, word):
+    done = subprocess.run([sys.executable, ROOT / "utils/run.pl", "x.log", "echo", word], cwd=folder, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    lines = (folder / "x.log").read_text().splitlines()
+    assert word.replace("\\\\", "\\") in lines
