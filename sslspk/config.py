@@ -210,7 +210,7 @@ def _place(cls: type[Config], loc: tuple[str | int, ...]) -> tuple[str, Any]:
 
 def _models(kind: Any) -> Iterator[type[Config]]:
     """The configuration models that a type may hold."""
-    if isinstance(kind, type) and issubclass(kind, Config):
+    if typing.get_origin(kind) is None and isinstance(kind, type) and issubclass(kind, Config):   # tuple[int] is a type to Python 3.10
         yield kind
     for part in typing.get_args(kind):
         yield from _models(part)

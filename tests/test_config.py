@@ -157,7 +157,7 @@ def models(kind=SystemConfig):
         stack = [field.annotation]
         while stack:
             part = stack.pop()
-            if isinstance(part, type) and issubclass(part, Config):
+            if getattr(part, "__origin__", None) is None and isinstance(part, type) and issubclass(part, Config):
                 yield part
                 yield from models(part)
             stack += getattr(part, "__args__", ())

@@ -77,8 +77,8 @@ def test_jobs_of_a_killed_launcher_are_cancelled_first(slurm):
     other = slurm.start("JOB=1:2", "other.JOB", "true")
     wait_for(lambda: list((slurm.folder / "q/sync").glob("other*/jobs")))
     alive = slurm.start(*ARRAY)     # while the first one lives, its jobs stay
-    wait_for(lambda: slurm.jobs() == 3)
-    assert not slurm.cancelled()
+    wait_for(lambda: len(list((slurm.folder / "q/sync").glob("*/jobs"))) == 3)
+    assert slurm.jobs() == 3 and not slurm.cancelled()
     for process in (alive, other):
         process.kill()
         process.wait()
