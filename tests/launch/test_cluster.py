@@ -77,7 +77,7 @@ def test_jobs_of_a_killed_launcher_are_cancelled_first(slurm):
     other = slurm.start("JOB=1:2", "other.JOB", "true")
     wait_for(lambda: list((slurm.folder / "q/sync").glob("other*/jobs")))
     alive = slurm.start(*ARRAY)     # while the first one lives, its jobs stay
-    wait_for(lambda: len(list((slurm.folder / "q/sync").glob("*/jobs"))) == 3)
+    wait_for(lambda: list((slurm.folder / "q/sync").glob(f"*.{alive.pid}/jobs")))
     assert slurm.jobs() == 3 and not slurm.cancelled()
     for process in (alive, other):
         process.kill()
