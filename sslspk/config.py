@@ -25,6 +25,7 @@ from sslspk.errors import InputError, named, shown
 Few = typing.Annotated[int, pydantic.Field(gt=0, le=1000)]          # layers, views, masks
 Size = typing.Annotated[int, pydantic.Field(gt=0, le=10_000_000)]   # of a layer, a batch, a queue
 Seconds = typing.Annotated[float, pydantic.Field(gt=0, le=3600)]    # of audio
+Probability = typing.Annotated[float, pydantic.Field(ge=0, le=1)]
 LARGEST = 1e15   # of any other number that is not whole
 
 

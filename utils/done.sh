@@ -102,8 +102,9 @@ done_skip() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: true when the step h
 done_own() {  # DIR PATH...: ends the script when one of these is there though no step has ever written DIR: what it did not make it does not
   # remove. Comes before done_skip, which leaves a trace.
   local path
+  if [ -e "$1/.busy" ] || [ -e "$1/.done" ]; then return 0; fi
   for path in "${@:2}"; do
-    if { [ -e "$path" ] || [ -L "$path" ]; } && [ ! -e "$1/.busy" ] && [ ! -e "$1/.done" ]; then
+    if [ -e "$path" ] || [ -L "$path" ]; then
       echo "$0: error: $path is there and was not made by this step; move it away, or give another folder than $1." >&2
       exit 1
     fi

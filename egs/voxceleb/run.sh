@@ -17,7 +17,7 @@ voxceleb2=          # folder with dev/ vox2_meta.csv; makes VoxCeleb2 dev the tr
 musan=              # folder with noise/ speech/ music/; without it no noise is added
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
 train=              # voxceleb1 | voxceleb2; empty: VoxCeleb2 when given, else VoxCeleb1
-road=wave           # wave: crops of audio, features on the device | feats: Kaldi's archives and noisy copies on disk
+road=wave           # train on audio (wave, noise is added on the fly) or on feature archives (feats, noisy copies are made first)
 lists="veri_test2"  # trial lists, without extension, e.g. "veri_test2 list_test_all2 list_test_hard2"
 mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
@@ -88,7 +88,7 @@ if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   [ "$road" = wave ] ||
     local/make_noisy_feats.sh --cmd "$train_cmd" --nj "$nj" --conf "$conf" "${overrides[@]}" "$packed" $data/augment "$own"
 fi
-noises=() from=$packed; [ "$road" = wave ] || from=$own   # on the wave road noise is added while training
+noises=() from=$packed; [ "$road" = wave ] || from=$own   # with --road wave noise is added while training
 [ "$road" = feats ] || [ ! -f $data/augment/.done ] || noises=(--common "augment.dir=$data/augment")
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then

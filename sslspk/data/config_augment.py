@@ -14,11 +14,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from sslspk.config import Config, Few, Seconds
+from sslspk.config import Config, Few, Probability, Seconds
 from sslspk.features.config_degrade import DegradeConfig
 from sslspk.features.config_specaug import SpecAugmentConfig
 
-Probability = Annotated[float, Field(ge=0, le=1)]
 Speed = Annotated[float, Field(ge=0.5, le=2)]
 
 

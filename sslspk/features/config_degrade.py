@@ -1,11 +1,7 @@
 """Parameters of what degrades a waveform besides noises and rooms (torch-free)."""
-from typing import Annotated
-
 from pydantic import Field
 
-from sslspk.config import Config
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from sslspk.config import Config, Probability
 
 
 class DegradeConfig(Config):
@@ -14,9 +10,9 @@ class DegradeConfig(Config):
     The chances are those of cpc-spk-4 (Lepage 2021, table 4.1), the extents the defaults of the library that it uses (audiomentations).
     """
 
-    band_prob: Share = Field(0.4, description="chance that a band of the spectrum is removed")
-    band_share: Share = Field(0.5, description="widest band, as a share of the spectrum")
-    time_prob: Share = Field(0.2, description="chance that a stretch is silenced")
-    time_share: Share = Field(0.5, description="longest stretch, as a share of the crop")
-    clip_prob: Share = Field(0.2, description="chance that the loudest samples are cut to one level above and one below")
-    clip_share: Share = Field(0.4, description="most samples to be cut, as a share of the crop")
+    band_prob: Probability = Field(0.4, description="chance that a band of the spectrum is removed")
+    band_share: Probability = Field(0.5, description="widest band, as a share of the spectrum")
+    time_prob: Probability = Field(0.2, description="chance that a stretch is silenced")
+    time_share: Probability = Field(0.5, description="longest stretch, as a share of the crop")
+    clip_prob: Probability = Field(0.2, description="chance that the loudest samples are cut to one level above and one below")
+    clip_share: Probability = Field(0.4, description="most samples to be cut, as a share of the crop")

@@ -101,13 +101,16 @@ def window(options: FeatureOptions) -> np.ndarray:
             "blackman": options.blackman_coeff - 0.5 * np.cos(a) + (0.5 - options.blackman_coeff) * np.cos(2 * a)}[options.window_type]
 
 
+def to_mel(hz: float | np.ndarray) -> np.ndarray:
+    """1127 ln(1 + hz / 700), as Kaldi has it."""
+    return 1127.0 * np.log1p(np.asarray(hz) / 700.0)
+
+
 def mel_bank(options: FeatureOptions, fft_length: int) -> np.ndarray:
     """(fft_length / 2 + 1, bins): triangles evenly spaced on mel(f) = 1127 ln(1 + f / 700); half the rate itself is unused.
 
     Raises InputError when a bin would be empty.
     """
-    def to_mel(f):
-        return 1127.0 * np.log1p(np.asarray(f) / 700.0)
     edges = np.linspace(to_mel(options.low_freq), to_mel(options.top_freq), options.num_mel_bins + 2)
     mel = to_mel(np.arange(fft_length // 2 + 1) * options.sample_frequency / fft_length)[:, None]
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]

@@ -56,6 +56,12 @@ class Progress:
         return self.step / self.per_epoch
 
 
+def require_others(count: int) -> None:
+    """Raises InputError where there are fewer than two candidates (of all ranks together) to tell apart."""
+    if count < 2:
+        raise InputError("a batch of one recording has no other one to tell it from; raise data.batch_size.")
+
+
 class Method(nn.Module, abc.ABC):
     """One self-supervised or supervised system.
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sslspk.encoders.cpc import CpcEncoder
 from sslspk.errors import InputError
 from sslspk.losses.predictive import batch_scores, elsewhere, sampled_scores, which_future
-from sslspk.methods.base import Batch, Corpus, Method, Progress
+from sslspk.methods.base import Batch, Corpus, Method, Progress, require_others
 from sslspk.methods.config_frames import CpcConfig
 from sslspk.nn import comm
 from sslspk.nn.monitors import effective_rank
@@ -43,8 +43,7 @@ class Cpc(Method):
         if latents[0].shape[1] <= ahead:
             raise InputError(f"a crop of {waves.shape[1]} samples has {latents[0].shape[1]} steps, and method.steps is {ahead}; use longer "
                              "crops, or data.short=drop.")
-        if self._candidates(len(waves)) < 2:
-            raise InputError("a batch of one recording has no other one to tell it from; raise data.batch_size.")
+        require_others(self._candidates(len(waves)))
         contexts = self.encoder.context([steps[:, :-ahead] for steps in latents])
         parts = [which_future(*self._scores(steps, seen, predictor, progress))
                  for steps, seen, predictor in zip(latents, contexts, self.predictors, strict=True)]

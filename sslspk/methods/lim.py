@@ -13,7 +13,7 @@ from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import mlp
 from sslspk.errors import InputError
 from sslspk.losses import mutual_information
-from sslspk.methods.base import Batch, Corpus, Method, Progress
+from sslspk.methods.base import Batch, Corpus, Method, Progress, require_others
 from sslspk.methods.config_frames import LimConfig
 from sslspk.nn import comm
 from sslspk.nn.monitors import effective_rank
@@ -57,8 +57,7 @@ class Lim(Method):
         if steps < length:
             raise InputError(f"a crop has {steps} steps, and method.context_length is {length}; use longer crops, or data.short=drop.")
         count, mine = rows * comm.world_size(), comm.rows_of_this_rank(rows)
-        if count < 2:
-            raise InputError("a batch of one recording has no other one to tell it from; raise data.batch_size.")
+        require_others(count)
         generator = torch.Generator().manual_seed(progress.step)                           # the same draw on every rank
         starts = torch.randint(steps - length + 1, (3, count), generator=generator)[:, mine].to(frames.device)
         further = 1 + int(torch.randint(count - 1, (), generator=generator))

@@ -5,6 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sslspk.features.fbank import to_mel
+
 LOWEST = 30.0    # Hz, where the mel scale of the initial filters begins
 MARGIN = 50.0    # Hz, the least lower edge and the least bandwidth
 
@@ -22,7 +24,7 @@ class SincConv(nn.Module):
         super().__init__()
         self.kernel_size, self.stride, self.margin = (kernel + 1 - kernel % 2,), (stride,), MARGIN / rate
         top = rate / 2 - 2 * MARGIN
-        mel = torch.linspace(_to_mel(LOWEST), _to_mel(top), channels + 1, dtype=torch.float64)
+        mel = torch.linspace(float(to_mel(LOWEST)), float(to_mel(top)), channels + 1, dtype=torch.float64)
         edges = (700 * (torch.exp(mel / 1127) - 1) / rate).float()
         self.low, self.band = nn.Parameter(edges[:-1].clone()), nn.Parameter(edges.diff())
 
@@ -41,7 +43,3 @@ class SincConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv1d(x, self.filters()[:, None].to(x.dtype), stride=self.stride)
-
-
-def _to_mel(hz: float) -> float:
-    return 1127 * math.log1p(hz / 700)

@@ -6,12 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from sslspk.features import cmvn, degrade, specaug
-from sslspk.features.augment import WaveAugment
+from sslspk.features.augment import FULL_SCALE, WaveAugment
 from sslspk.features.config import CmvnOptions, FeatureOptions
 from sslspk.features.config_specaug import SpecAugmentConfig
 from sslspk.features.fbank import Extractor
-
-FULL_SCALE = 32768
 
 
 class FrontEnd(nn.Module):

@@ -116,7 +116,7 @@ def lost_lines(path: Path, last: int | None) -> bool:
                     return True
     except (OSError, InputError):
         return True
-    return found is None or found != (found if last is None else last)
+    return found is None or last not in (None, found)
 
 
 def _step_of(line: bytes) -> int | None:

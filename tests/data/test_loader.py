@@ -1,5 +1,6 @@
 """What a loader makes of a machine that lacks descriptors or shared memory: one sentence, never a hang."""
 import errno
+import gc
 import os
 import resource
 import signal
@@ -95,6 +96,7 @@ def test_a_loader_that_cannot_start_its_workers_says_so_without_a_traceback(monk
     """torch's destructor of what was half made fails, too, wherever it stopped."""
     unraisable = []
     monkeypatch.setattr("sys.unraisablehook", unraisable.append)
+    gc.collect()   # what earlier tests left would give its descriptors back in between
     free = os.open("/dev/null", os.O_RDONLY)
     os.close(free)
     limit(resource.RLIMIT_NOFILE, free + more)
