@@ -71,7 +71,7 @@ def test_what_is_only_good_to_know_may_stay_unknown(slurm, monkeypatch):
 
 
 def test_jobs_of_a_killed_launcher_are_cancelled_first(slurm):
-    slurm.says(*RUNNING)
+    slurm.says(*RUNNING, "2|1|RUNNING|None", "2|2|RUNNING|None", "3|1|RUNNING|None")
     first = slurm.start(*ARRAY)
     wait_for(lambda: list((slurm.folder / "q/sync").glob("*/jobs")))
     other = slurm.start("JOB=1:2", "other.JOB", "true")
