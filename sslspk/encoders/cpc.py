@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.config import CpcEncoderConfig
+from sslspk.encoders.windows import mean_embedding
 from sslspk.nn.sinc import SincConv
 
-BLOCK = 16   # windows that are embedded at a time: the first layer's output of an hour would take 20 GB
 CONTEXTS = {"gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -69,10 +69,7 @@ class CpcEncoder(Encoder):
                                       for _ in range(self.directions if self.context_dim else 0))
 
     def forward(self, x: Tensor) -> Tensor:
-        windows = self._windows(self._checked(x))
-        parts = windows.flatten(0, 1)
-        blocks = (parts,) if self.training else parts.split(BLOCK)
-        return torch.cat([self._embed(self._maps(block)) for block in blocks]).unflatten(0, windows.shape[:2]).mean(1)
+        return mean_embedding(lambda part: self._embed(self._maps(part)), self._checked(x), self.window, self.training)
 
     def compile(self, *args, **kwargs) -> None:
         """torch.compile the convolutions alone: nearly all of the time, on every way into the encoder."""
@@ -103,9 +100,3 @@ class CpcEncoder(Encoder):
             return maps.mean(2)
         ends = [part[:, :, -1 if i == 0 else 0] for i, part in enumerate(maps.chunk(self.directions, 1))]
         return torch.cat(ends, 1)
-
-    def _windows(self, x: Tensor) -> Tensor:
-        """(B, S) -> (B, W, min(S, window)); W = ceil(S / window)."""
-        size, count = min(x.shape[1], self.window), -(-x.shape[1] // self.window)
-        starts = [round(i * (x.shape[1] - size) / max(count - 1, 1)) for i in range(count)]
-        return torch.stack([x[:, start:start + size] for start in starts], 1)

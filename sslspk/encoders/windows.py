@@ -1,0 +1,22 @@
+"""Embeddings of long waveforms: an encoder that averages over time sees them in windows, so that an hour needs no more memory than one."""
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+BLOCK = 16   # windows that are embedded at a time: the first layer's output of an hour would take 20 GB
+
+
+def cut(x: Tensor, window: int) -> Tensor:
+    """(B, S) -> (B, W, min(S, window)): as many windows of that length as cover the waveform, W = ceil(S / window), evenly spread."""
+    size, count = min(x.shape[1], window), -(-x.shape[1] // window)
+    starts = [round(i * (x.shape[1] - size) / max(count - 1, 1)) for i in range(count)]
+    return torch.stack([x[:, start:start + size] for start in starts], 1)
+
+
+def mean_embedding(embed: Callable[[Tensor], Tensor], x: Tensor, window: int, training: bool) -> Tensor:
+    """The mean (B, D) over windows of `window` samples of what `embed`, (N, S) -> (N, D), gives; in training all are seen at once."""
+    windows = cut(x, window)
+    parts = windows.flatten(0, 1)
+    blocks = (parts,) if training else parts.split(BLOCK)
+    return torch.cat([embed(block) for block in blocks]).unflatten(0, windows.shape[:2]).mean(1)
