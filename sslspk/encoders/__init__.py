@@ -6,6 +6,7 @@ def build(config, num_features: int):
     from sslspk.encoders.cpc import CpcEncoder
     from sslspk.encoders.ecapa import Ecapa
     from sslspk.encoders.lresnet34 import LResNet34
+    from sslspk.encoders.pase import PaseEncoder
     from sslspk.encoders.resnetse34l import ResNetSE34L
     from sslspk.encoders.tdnn import Tdnn
 
@@ -13,6 +14,7 @@ def build(config, num_features: int):
         "cpc": CpcEncoder,
         "ecapa": Ecapa,
         "lresnet34": LResNet34,
+        "pase": PaseEncoder,
         "resnetse34l": ResNetSE34L,
         "tdnn": Tdnn,
     }

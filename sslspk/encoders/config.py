@@ -110,9 +110,43 @@ class CpcEncoderConfig(Config):
         return self
 
 
-EncoderConfig = Annotated[TdnnConfig | EcapaConfig | ResNetSE34LConfig | LResNet34Config | CpcEncoderConfig, Field(discriminator="name")]
+class PaseEncoderConfig(Config):
+    """The encoder of PASE (Pascual et al. 2019), which the defaults are. PASE+ (Ravanelli et al. 2020): `embed_dim: 256`, `skips: true`,
+    `context: qrnn`.
+    """
+
+    name: Literal["pase"] = "pase"
+    rate: Size = Field(16000, description="Hz, as features.sample_frequency")
+    channels: tuple[Size, ...] = Field((64, 64, 128, 128, 256, 256, 512, 512), min_length=1)
+    kernels: tuple[Few, ...] = Field((251, 20, 11, 11, 11, 11, 11, 11), min_length=1, description="in samples; the first layer is made of "
+                                     "band-pass filters of learnt edges (SincNet)")
+    strides: tuple[Few, ...] = Field((1, 10, 2, 1, 2, 1, 2, 2), min_length=1, description="their product is the samples of a step")
+    embed_dim: Size = 100
+    skips: bool = Field(False, description="add every layer's output, averaged down to the last one's rate, to the embedding")
+    context: Literal["none", "qrnn"] = Field("none", description="a quasi-recurrent layer over the last layer's steps")
+    context_dim: Size = Field(256, description="of one direction")
+    bidirectional: bool = Field(True, description="the context sees both ways; false: only what came before")
+    window_seconds: Seconds = Field(10.0, description="longer recordings are embedded in windows of this length, and the mean is taken")
+
+    @property
+    def step_samples(self) -> int:
+        """Samples from one step to the next."""
+        return math.prod(self.strides)
+
+    @model_validator(mode="after")
+    def _layers(self):
+        if not len(self.channels) == len(self.kernels) == len(self.strides):
+            raise ValueError(f"there are {len(self.channels)} channels, {len(self.kernels)} kernels and {len(self.strides)} strides; give "
+                             "as many of each")
+        if any(kernel < stride for kernel, stride in zip(self.kernels, self.strides, strict=True)):
+            raise ValueError("a kernel is shorter than its stride and would skip samples; make it longer")
+        return self
+
+
+EncoderConfig = Annotated[
+    TdnnConfig | EcapaConfig | ResNetSE34LConfig | LResNet34Config | CpcEncoderConfig | PaseEncoderConfig, Field(discriminator="name")]
 
 
 def reads_waveform(config: Config) -> bool:
     """Whether the encoder reads samples, not features."""
-    return config.name == "cpc"
+    return config.name in ("cpc", "pase")

@@ -4,12 +4,21 @@ import torch
 
 from sslspk.encoders import build
 from sslspk.encoders.base import Encoder
-from sslspk.encoders.config import CpcEncoderConfig, EcapaConfig, LResNet34Config, ResNetSE34LConfig, TdnnConfig, reads_waveform
+from sslspk.encoders.config import (
+    CpcEncoderConfig,
+    EcapaConfig,
+    LResNet34Config,
+    PaseEncoderConfig,
+    ResNetSE34LConfig,
+    TdnnConfig,
+    reads_waveform,
+)
 from sslspk.errors import InputError
 
 F = 20
 STEP = 160   # samples of a waveform encoder's step
 NARROW = (8, 8, 12, 16)
+PASE = {"channels": (20, 20, 24, 28), "kernels": (41, 20, 11, 11), "strides": (1, 10, 4, 4), "embed_dim": 12}
 CONFIGS = {
     "tdnn": TdnnConfig(channels=24, pooled_channels=40, embed_dim=12),
     "tdnn-attentive": TdnnConfig(channels=24, pooled_channels=40, embed_dim=12, segment_layers=1, pooling="attentive_context"),
@@ -24,6 +33,10 @@ CONFIGS = {
     "cpc": CpcEncoderConfig(channels=20, context_dim=12),
     "cpc-bidirectional": CpcEncoderConfig(channels=20, context_dim=6, bidirectional=True, context="lstm", pooling="mean", peak=False),
     "cpc-sinc": CpcEncoderConfig(channels=20, context_dim=12, first="sinc", norm="channel", bidirectional=True, window_seconds=0.2),
+    "pase": PaseEncoderConfig(**PASE),
+    "pase-plus": PaseEncoderConfig(**PASE, skips=True, context="qrnn", context_dim=10),
+    "pase-skips": PaseEncoderConfig(**PASE, skips=True, window_seconds=0.2),
+    "pase-forwards": PaseEncoderConfig(**PASE, context="qrnn", context_dim=10, bidirectional=False),
     "cpc-steps": CpcEncoderConfig(channels=20, context="none", pooling="mean"),
 }
 every_encoder = pytest.mark.parametrize("name", CONFIGS)
@@ -144,8 +157,8 @@ def test_a_very_short_utterance_has_an_embedding(name, frames):
     embedding = encoder(x)
     assert embedding.shape == (2, encoder.embed_dim) and embedding.isfinite().all()
     assert encoder.frames(x).shape[1] >= 1
-    if frames < encoder.min_frames:
-        missing = encoder.min_frames - frames
+    if x.shape[1] < encoder.min_frames:
+        missing = encoder.min_frames - x.shape[1]
         padded = torch.cat([x[:, :1]] * (missing // 2) + [x] + [x[:, -1:]] * (missing - missing // 2), dim=1)
         assert torch.equal(embedding, encoder(padded))
 

@@ -1,0 +1,63 @@
+"""A quasi-recurrent layer (Bradbury et al. 2016, arXiv 1611.01576): gates by a convolution over time, and a recurrence without weights."""
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+
+class Qrnn(nn.Module):
+    """(B, T, C) -> (B, T, H), or (B, T, 2 H) in both directions: first what came before each step, then what comes after it.
+
+    z = tanh(W_z x), f = sigmoid(W_f x), o = sigmoid(W_o x), x the last `window` steps (Eq. 1; before the first one, zeros)
+    c_t = f_t c_(t-1) + (1 - f_t) z_t,   h_t = o_t c_t                                  (fo-pooling, Eq. 4)
+    Parameters: directions (3 H window C + 3 H). The recurrence is computed in float32.
+    """
+
+    def __init__(self, inputs: int, hidden: int, bidirectional: bool = False, window: int = 2):
+        super().__init__()
+        self.window = window
+        self.gates = nn.ModuleList(nn.Linear(window * inputs, 3 * hidden) for _ in range(1 + bidirectional))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self._direction(x, gates, backwards) for gates, backwards in zip(self.gates, (False, True), strict=False)], 2)
+
+    def _direction(self, x: Tensor, gates: nn.Linear, backwards: bool) -> Tensor:
+        x = F.pad(x.flip(1) if backwards else x, (0, 0, self.window - 1, 0)).unfold(1, self.window, 1)   # (B, T, C, window)
+        found = gates(x.flatten(2))
+        candidate, forget, output = found.to(torch.promote_types(found.dtype, torch.float32)).chunk(3, 2)
+        forget = forget.sigmoid()
+        seen = output.sigmoid() * accumulate(forget, (1 - forget) * candidate.tanh())
+        return seen.flip(1) if backwards else seen
+
+
+def accumulate(keep: Tensor, new: Tensor) -> Tensor:
+    """c_t = keep_t c_(t-1) + new_t along the second axis of (B, T, H), c = 0 before the first step; differentiable once."""
+    return _Accumulate.apply(keep, new)
+
+
+def _scan(keep: Tensor, new: Tensor) -> Tensor:
+    """The recurrence in log2 T passes: after the n-th, each step holds the sum over the 2^n steps up to it."""
+    keep, new, reach = keep.clone(), new.clone(), 1
+    while reach < new.shape[1]:
+        new[:, reach:] += keep[:, reach:] * new[:, :-reach]
+        keep[:, reach:] = keep[:, reach:] * keep[:, :-reach]
+        reach *= 2
+    return new
+
+
+class _Accumulate(torch.autograd.Function):
+    """Backward is the same recurrence from the end on; only `keep` and the result are kept for it, not the passes."""
+
+    @staticmethod
+    def forward(ctx, keep: Tensor, new: Tensor) -> Tensor:
+        out = _scan(keep, new)
+        ctx.save_for_backward(keep, out)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        keep, out = ctx.saved_tensors
+        later = F.pad(keep, (0, 0, 0, 1))[:, 1:]                                     # keep_(t+1), 0 after the last step
+        to_new = _scan(later.flip(1), grad.flip(1)).flip(1)
+        return to_new * F.pad(out, (0, 0, 1, 0))[:, :-1], to_new
