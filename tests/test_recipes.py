@@ -200,7 +200,8 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence(tmp_path, words, named)
 
 
 LIBRISPEECH = VOXCELEB.with_name("librispeech")
-SYSTEMS = [path for path in sorted([*VOXCELEB.glob("conf/*.yaml"), *VOXCELEB.glob("conf/mini/*.yaml"), *LIBRISPEECH.glob("conf/*.yaml")])
+SYSTEMS = [path for path in sorted([*VOXCELEB.glob("conf/*.yaml"), *VOXCELEB.glob("conf/mini/*.yaml"), *LIBRISPEECH.glob("conf/*.yaml"),
+                                  *LIBRISPEECH.glob("conf/mini/*.yaml")])
            if "\nreproduces:" in path.read_text()]
 SHARED = {"short", "mini"}   # what systems start from, not systems
 
@@ -236,7 +237,8 @@ def test_the_systems_of_the_report_are_what_it_says():
     from sslspk.config import load
     from sslspk.encoders import build
     from sslspk.train.config import SystemConfig
-    found = {path.stem: load(SystemConfig, path) for path in SYSTEMS if path.parent.parent == LIBRISPEECH}
+    found = {path.stem: load(SystemConfig, path) for path in SYSTEMS
+             if path.parent == LIBRISPEECH / "conf" and not path.stem.endswith("_short")}
     assert set(found) == {"cpc_spk_1", "cpc_spk_2", "cpc_spk_3", "cpc_spk_4", "cpc_fb", "lim", "gim"}
     for config in found.values():
         assert (config.method.crops[0].seconds * 16000, config.data.batch_size, config.data.short) == (20480, 64, "drop")
@@ -246,6 +248,7 @@ def test_the_systems_of_the_report_are_what_it_says():
     assert sum(p.numel() for p in encoder.contexts.parameters()) == 591_360
     assert sum(v.numel() for v in encoder.layers.state_dict().values() if v.is_floating_point()) == 5_260_800
     assert build(found["cpc_spk_3"].encoder, 1).embed_dim == 512
+    assert (found["cpc_spk_3"].method.crops[0].layout, found["cpc_spk_3"].data.draws_per_epoch) == ("first", 2)
     augment = found["cpc_spk_4"].augment
     assert (augment.reverb_prob, augment.degrade.band_prob, augment.degrade.time_prob, augment.degrade.clip_prob) == (0.5, 0.4, 0.2, 0.2)
     assert augment.noise_prob == pytest.approx(1 - (1 - 0.4) * (1 - 0.1))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Synthesise small speech corpora in the layouts of VoxCeleb1, VoxCeleb2, MUSAN, RIRS_NOISES, IEMOCAP and ADReSS.
+"""Synthesise small speech corpora in the layouts of VoxCeleb1, VoxCeleb2, MUSAN, RIRS_NOISES, IEMOCAP, ADReSS and LibriSpeech.
 
 Speakers differ in vocal tract, formant habits, glottal source, pitch and rate; utterances in what is said and how;
 the sessions ("videos") of a speaker in channel, room and noise, so that averages over time tell recordings apart rather
@@ -48,6 +48,9 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--adress", choices=("true", "false"), default="false", help="write ADReSS as well")
     add("--ad-participants", type=int, default=12, help="ADReSS' participants of a class (and half as many for test)")
     add("--ad-turns", type=int, default=8, help="turns of a participant")
+    add("--librispeech", choices=("true", "false"), default="false", help="write LibriSpeech as well")
+    add("--libri-speakers", type=int, default=40, help="LibriSpeech's speakers of train-clean-100 (and a quarter as many for dev and test)")
+    add("--chapters", type=int, default=3, help="chapters that each of them reads")
     add("--seed", type=int, default=0)
     add("--nj", type=int, default=os.cpu_count() or 1, help="processes")
     args = parser.parse_args(arguments)
@@ -58,14 +61,15 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
 def check(args: argparse.Namespace) -> None:
     """Raise InputError for sizes from which no corpus can be made."""
     least = {"speakers": 2, "test_speakers": 4, "sessions": 2, "utts": 1, "trials": 3, "voxceleb2_speakers": 1,
-             "musan_files": 1, "rooms": 1, "rirs": 1, "emotion_utts": 6, "ad_participants": 1, "ad_turns": 1, "seed": 0, "nj": 1}
+             "musan_files": 1, "rooms": 1, "rirs": 1, "emotion_utts": 6, "ad_participants": 1, "ad_turns": 1, "libri_speakers": 2,
+             "chapters": 2, "seed": 0, "nj": 1}
     for name, lowest in least.items():
         if getattr(args, name) < lowest:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}, give at least {lowest}.")
     low, high = args.seconds
     if not 0.5 <= low <= high <= 60:
         raise InputError(f"--seconds is {low:g} {high:g}, give two lengths from 0.5 to 60 s, the shorter one first.")
-    for name, highest in {"emotion_utts": 999, "ad_participants": 78}.items():
+    for name, highest in {"emotion_utts": 999, "ad_participants": 78, "libri_speakers": 4000, "chapters": 10}.items():
         if getattr(args, name) > highest:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}, the names can number {highest} at most.")
     if args.only is not None and (not args.only or set(args.only) - set(CORPORA)):
@@ -133,6 +137,15 @@ def adress(folder: Path, args: argparse.Namespace) -> Jobs:
     return layout.adress(folder, args.ad_participants, args.ad_turns, tuple(args.seconds), args.seed)
 
 
+def librispeech(folder: Path, args: argparse.Namespace) -> Jobs:
+    """Write SPEAKERS.TXT; the jobs write the speech."""
+    from synth import librispeech as layout
+
+    few = max(4, args.libri_speakers // 4)
+    counts = {"train-clean-100": args.libri_speakers, "dev-clean": few, "test-clean": few}
+    return layout.librispeech(folder, counts, args.chapters, args.utts, tuple(args.seconds), args.seed)
+
+
 @dataclass(frozen=True)
 class Corpus:
     """The name of its folder, what makes its jobs, and the options that this reads; --seed besides."""
@@ -149,12 +162,13 @@ CORPORA = {
     "voxceleb2": Corpus("VoxCeleb2", voxceleb2, ("voxceleb2_speakers", "sessions", "utts", "seconds")),
     "iemocap": Corpus("IEMOCAP", iemocap, ("emotion_utts", "seconds")),
     "adress": Corpus("ADReSS", adress, ("ad_participants", "ad_turns", "seconds")),
+    "librispeech": Corpus("LibriSpeech", librispeech, ("libri_speakers", "chapters", "utts", "seconds")),
 }
 
 
 def wanted(args: argparse.Namespace) -> list[Corpus]:
     """The corpora to write: those of --only, else all but those that are switched off."""
-    switches = {"voxceleb2": args.voxceleb2, "iemocap": args.iemocap, "adress": args.adress}
+    switches = {"voxceleb2": args.voxceleb2, "iemocap": args.iemocap, "adress": args.adress, "librispeech": args.librispeech}
     return [c for name, c in CORPORA.items() if (name in args.only if args.only else switches.get(name, "true") == "true")]
 
 

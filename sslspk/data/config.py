@@ -16,7 +16,8 @@ class Crop(Config):
                      start to its end, and overlap no more than they must
         triplet      (segment 1, augmentation A), (segment 2, A), (segment 2, B): disjoint segments for augmentation adversarial
                      training (Huh et al. 2020, arXiv 2007.12085). A is one noise slice, SNR, room, equaliser, gain and mask
-        first        from the first sample on, one after the other; where the utterance ends, the last ones lie at its end
+        first        from the first sample on, one after the other; where the utterance ends, the last ones lie at its end.
+                     With data.draws_per_epoch 2 or more the next crops are drawn too, as far as the utterance holds them
     clean: neither noise, room, equaliser, gain, degradation nor masks (a change of speed is the recording's, and stays)
     """
 

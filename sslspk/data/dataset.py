@@ -35,9 +35,10 @@ class BatchDataset(torch.utils.data.Dataset):
         self.augment, self.spec_augment, self.speeds, self.degrade = augment, spec_augment, speeds, degrade
         self.sizes = [round(crop.seconds * rate) for crop in crops]
         self.units = self._usable(rate)
+        self._pieces = self._first_ones()
         self.steps_per_epoch = self._steps_per_epoch()
         self._growth = self._make_growth()
-        self._epoch, self._order = -1, None
+        self._epoch, self._order, self._turns = -1, None, None
 
     def _usable(self, rate: float) -> np.ndarray:
         length = self.index.unit_length()
@@ -45,6 +46,16 @@ class BatchDataset(torch.utils.data.Dataset):
         units = np.flatnonzero(length >= max(shortest, self.config.min_seconds * rate))
         self.dropped = len(length) - len(units)
         return units.astype(np.int64)
+
+    def _first_ones(self) -> np.ndarray | None:
+        """With a crop of layout first and several draws: the examples (N, 2) of an epoch, recording and which of its crops, 0, 1, ...; of a
+        recording as many as fit one after the other, one at least."""
+        times, first = self.config.draws_per_epoch, [i for i, crop in enumerate(self.crops) if crop.layout == "first"]
+        if times == 1 or not first or self.config.grow or self.config.balance != "none":
+            return None
+        size = self.crops[first[0]].count * self.sizes[first[0]]
+        fits = np.clip(self.index.unit_length()[self.units] // size, 1, times)
+        return np.stack([np.repeat(self.units, fits), np.arange(fits.sum()) - np.repeat(np.cumsum(fits) - fits, fits)], 1)
 
     def _steps_per_epoch(self) -> int:
         batch, share = self.config.batch_size, self.accumulate * self.world
@@ -54,7 +65,7 @@ class BatchDataset(torch.utils.data.Dataset):
         if len(self.units) < batch:
             raise InputError(f"the training set has {len(self.units)} usable recordings ({self.dropped} too short) and "
                              f"data.batch_size is {batch}; lower it with --set data.batch_size=N, or add data.")
-        return len(self.units) * self.config.draws_per_epoch // batch
+        return (len(self.units) * self.config.draws_per_epoch if self._pieces is None else len(self._pieces)) // batch
 
     def _make_growth(self) -> curriculum.Growth | None:
         grow, batch = self.config.grow, self.config.batch_size
@@ -86,6 +97,9 @@ class BatchDataset(torch.utils.data.Dataset):
             if self.config.balance == "class":
                 self._epoch, self._order = epoch, self._balanced(rng, self.steps_per_epoch * batch)
                 return self._order
+            if self._pieces is not None:
+                self._epoch, (self._order, self._turns) = epoch, rng.permutation(self._pieces).T
+                return self._order
             size, times = len(pool), self.config.draws_per_epoch
             if size < len(self.units):
                 size -= size % batch
@@ -104,13 +118,15 @@ class BatchDataset(torch.utils.data.Dataset):
             order[places] = np.concatenate([rng.permutation(units) for _ in range(-(-len(places) // len(units)))])[:len(places)]
         return order
 
-    def units_of(self, micro_step: int) -> tuple[np.ndarray, int]:
-        """(the recordings of all ranks in this micro-step, position of this rank's first one in the step's batch)."""
+    def units_of(self, micro_step: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """(recordings of all ranks in this micro-step, which of their first crops to take, place of the first one in the batch)."""
         step, part = divmod(micro_step, self.accumulate)
         epoch, within = divmod(step, self.steps_per_epoch)
         size = self.config.batch_size // self.accumulate
         start = within * self.config.batch_size + part * size
-        return self.order(epoch)[start:start + size], part * size
+        units = self.order(epoch)[start:start + size]
+        turns = np.zeros_like(units) if self._turns is None else self._turns[start:start + size]
+        return units, turns, part * size
 
     def __getitem__(self, micro_step: int) -> dict:
         """This rank's batch, or {"error": sentence}: an exception would come out of a worker process as a traceback."""
@@ -122,12 +138,12 @@ class BatchDataset(torch.utils.data.Dataset):
             note(self, IDLE)
 
     def batch(self, micro_step: int) -> dict:
-        units, position = self.units_of(micro_step)
+        units, turns, position = self.units_of(micro_step)
         mine = len(units) // self.world
         sizes = self._crop_sizes(units)
         step = micro_step // self.accumulate
         failed: list[str] = []
-        items = [self._item(int(units[i]), step, position + i, sizes, failed)
+        items = [self._item(int(units[i]), int(turns[i]), step, position + i, sizes, failed)
                  for i in range(self.rank * mine, (self.rank + 1) * mine)]
         chosen = [unit for unit, _, _ in items]
         labels = [label for _, label, _ in items]
@@ -141,27 +157,27 @@ class BatchDataset(torch.utils.data.Dataset):
         shortest = int(min(self.index.length[self.index.unit(u)].min() for u in units))
         return [min(size, shortest) for size in self.sizes]
 
-    def _item(self, unit: int, step: int, position: int, sizes: list[int], failed: list[str]) -> tuple:
+    def _item(self, unit: int, turn: int, step: int, position: int, sizes: list[int], failed: list[str]) -> tuple:
         rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, position, step, 0]))
         grow = self.augment.config.grow if self.augment else None
         augmented = grow is None or rng.random() < curriculum.share(grow, step / self.steps_per_epoch)
         for _ in range(DRAWS):
             note(self, unit)
             try:
-                views, utt = self._views(unit, sizes, rng, augmented)
+                views, utt = self._views(unit, turn, sizes, rng, augmented)
                 return unit, int(self.index.label[utt]), views
             except Unreadable as err:
                 failed.append(f"{self.index.keys[int(self.index.unit(unit)[0])]}: {err}")
-                unit = int(rng.choice(self.pool(step // self.steps_per_epoch)))
+                unit, turn = int(rng.choice(self.pool(step // self.steps_per_epoch))), 0
         raise InputError(f"{DRAWS} recordings in a row could not be read; the last one: {failed[-1]}")
 
-    def _views(self, unit: int, sizes: list[int], rng: np.random.Generator, augmented: bool) -> tuple[list, int]:
+    def _views(self, unit: int, turn: int, sizes: list[int], rng: np.random.Generator, augmented: bool) -> tuple[list, int]:
         members = self.index.unit(unit)
         factor = speed.draw(rng, self.speeds)
         out = []
         for c, (crop, size) in enumerate(zip(self.crops, sizes, strict=True)):
             needed = speed.source_length(size, factor)
-            utts, starts = self._places(crop, members, needed, rng, spread=c == 0)
+            utts, starts = self._places(crop, members, needed, turn, rng, spread=c == 0)
             views, effects, last = [], {}, None
             for place in zip(utts, starts, strict=True):
                 if place != last:
@@ -173,15 +189,15 @@ class BatchDataset(torch.utils.data.Dataset):
             out.append(views)
         return out, int(members[0])
 
-    def _places(self, crop: Crop, members: np.ndarray, size: int, rng: np.random.Generator, spread: bool) -> tuple:
-        """(utterances, starts) of the views (V,) of one crop. spread: reduce_overlap_prob applies."""
+    def _places(self, crop: Crop, members: np.ndarray, size: int, turn: int, rng: np.random.Generator, spread: bool) -> tuple:
+        """(utterances, starts) of the views (V,) of one crop. turn: of layout first. spread: reduce_overlap_prob applies."""
         if crop.layout == "independent":
             utts = rng.choice(members, crop.count)
             return utts, self._starts(self.index.length[utts], size, rng, spread)
         utt = int(rng.choice(members))
         count = 2 if crop.layout == "triplet" else crop.count
         if crop.layout == "first":
-            starts = np.minimum(np.arange(count) * size, max(int(self.index.length[utt]) - size, 0))
+            starts = np.minimum((turn * count + np.arange(count)) * size, max(int(self.index.length[utt]) - size, 0))
         else:
             starts = disjoint(int(self.index.length[utt]), size, count, rng)
         starts = starts[[0, 1, 1]] if crop.layout == "triplet" else starts

@@ -200,6 +200,27 @@ def test_first_views_begin_with_the_recording(folder):
         assert starts == [0, min(500, last), min(1000, last)]
 
 
+@pytest.mark.parametrize("world", [1, 2])
+def test_several_draws_of_layout_first_are_the_crops_that_fit_each_once_an_epoch(folder, world):
+    """1500 samples hold two crops of 600, 2000 and 3000 three; 800 and 400 give one. All 15 of them in an epoch, mixed."""
+    crops = (Crop(count=1, seconds=0.6, layout="first"),)
+    parts = [dataset(folder, crops=crops, draws_per_epoch=3, batch_size=2 * world, rank=rank, world=world) for rank in range(world)]
+    fit = {unit: min(max(size // 600, 1), 3) for unit, size in enumerate(LENGTHS)}
+    wanted = [(unit, 600 * turn) for unit, count in fit.items() for turn in range(count)]
+    steps, orders = parts[0].steps_per_epoch, []
+    assert steps == len(wanted) // (2 * world) and len(wanted) == 16
+    for epoch in range(2):
+        drawn = [(unit, starts[0]) for s in range(steps) for data in parts for unit, starts in starts_of(_from(data, epoch * steps + s), 1)]
+        assert sorted(drawn) == sorted(wanted)
+        orders.append(drawn)
+    assert orders[0] != orders[1] and orders[0] != sorted(orders[0], key=lambda one: one[1])   # not all first crops, then all second ones
+
+
+def _from(data, step):
+    """A data set that begins with this step."""
+    return [data[step]]
+
+
 def test_degradation_is_drawn_for_each_view_and_leaves_the_other_draws_alone(folder, lists):
     draws = {"augment": bank(lists), "spec_augment": MASKS}
     plain, degraded = dataset(folder, **draws), dataset(folder, **draws, degrade=degrade.drawer(DegradeConfig(band_prob=1)))
