@@ -15,7 +15,7 @@ import torchaudio
 from recipe_copy import run, sh
 
 from sslspk.bin import extract_frame_model
-from sslspk.encoders import frame_model
+from sslspk.encoders import architectures, frame_model
 from sslspk.errors import InputError
 from sslspk.io import ark, datadir, table
 
@@ -37,15 +37,15 @@ SITE = f"""
 import sys
 if "sslspk.bin.extract_frame_model" in sys.orig_argv:
     sys.path.insert(0, {str(recipe_copy.ROOT / "tests")!r})
-    from sslspk.encoders import frame_model
+    from sslspk.encoders import architectures
     from test_extract_frame_model import tiny
-    frame_model.ARCHES["tiny"] = frame_model.Arch(tiny, True)
+    architectures.ARCHES["tiny"] = architectures.Arch(tiny, True)
 """
 
 
 @pytest.fixture(autouse=True)
 def table_with_tiny(monkeypatch):
-    monkeypatch.setitem(frame_model.ARCHES, "tiny", frame_model.Arch(tiny, True))
+    monkeypatch.setitem(architectures.ARCHES, "tiny", architectures.Arch(tiny, True))
 
 
 @pytest.fixture(scope="module")
@@ -155,11 +155,11 @@ def test_the_table_says_what_the_bundles_say():
             if name == "MMS_FA":   # fine-tuned: an aligner
                 continue
             arch = named.get(name.removeprefix("WAV2VEC2_"), name.lower())
-            assert frame_model.ARCHES[arch].normalise == bundle._normalize_waveform, name
-            assert bundle.sample_rate == frame_model.RATE
+            assert architectures.ARCHES[arch].normalise == bundle._normalize_waveform, name
+            assert bundle.sample_rate == architectures.RATE
             seen.add(arch)
-    assert seen == set(frame_model.ARCHES) - {"tiny"}
-    for text in (extract_frame_model.__doc__, (recipe_copy.ROOT / "sslspk/encoders/frame_model.py").read_text()):
+    assert seen == set(architectures.ARCHES) - {"tiny"}
+    for text in (extract_frame_model.__doc__, (recipe_copy.ROOT / "sslspk/encoders/architectures.py").read_text()):
         assert all(arch in text for arch in seen)
 
 

@@ -33,7 +33,7 @@ def main() -> int:
     import torch
     from tqdm import tqdm
 
-    from sslspk.encoders import frame_model
+    from sslspk.encoders import architectures, frame_model
     from sslspk.io import ark, clips, provenance
     device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
     if args.gpu >= torch.cuda.device_count():
@@ -43,7 +43,7 @@ def main() -> int:
     model.to(device)
     with ark.Writer(args.ark, args.scp) as writer, torch.inference_mode():
         for utt, clip in tqdm(clips.read(args.data).items(), unit="utt", mininterval=1):
-            samples = clips.utterance(utt, clip, frame_model.RATE, args.allow_pipes == "true")
+            samples = clips.utterance(utt, clip, architectures.RATE, args.allow_pipes == "true")
             writer.write(utt, model(torch.from_numpy(samples).to(device), args.layer, args.pooling).cpu().numpy())
     provenance.write(args.scp.parent, args.arch, **origin(args, model.normalise))
     return 0

@@ -9,6 +9,7 @@ def build(config, num_features: int):
     from sslspk.encoders.pase import PaseEncoder
     from sslspk.encoders.resnetse34l import ResNetSE34L
     from sslspk.encoders.tdnn import Tdnn
+    from sslspk.encoders.wav2vec2 import Wav2Vec2
 
     encoders = {
         "cpc": CpcEncoder,
@@ -17,5 +18,6 @@ def build(config, num_features: int):
         "pase": PaseEncoder,
         "resnetse34l": ResNetSE34L,
         "tdnn": Tdnn,
+        "wav2vec2": Wav2Vec2,
     }
     return encoders[config.name](config, num_features)

@@ -15,6 +15,7 @@ class Encoder(nn.Module, abc.ABC):
 
     frames(x) -> (B, T', C)   what is pooled; T' <= T
     forward(x) -> (B, D)      the embedding, without length normalisation
+    optional: names of weights that depend on the pooling, so that a model with another one lacks them.
     embed_dim D, num_features F; input: "feats", or "wave" (then F is 1); min_frames: the least T, or S, for which T' >= 1.
 
     Fewer frames than min_frames are padded by repeating the first and the last frame (half each), so that a very short
@@ -24,6 +25,7 @@ class Encoder(nn.Module, abc.ABC):
 
     input = "feats"
     min_frames = 1
+    optional: tuple[str, ...] = ()
 
     def __init__(self, num_features: int, embed_dim: int):
         super().__init__()

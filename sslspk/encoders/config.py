@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sslspk.config import Config, Few, Seconds, Size
+from sslspk.encoders.config_waves import Wav2Vec2Config, require_layers
 
 Pooling = Literal["statistics", "self_attentive", "attentive", "attentive_context"]
 Widths = tuple[Size, Size, Size, Size]
@@ -101,10 +102,7 @@ class CpcEncoderConfig(Config):
 
     @model_validator(mode="after")
     def _layers(self):
-        if len(self.kernels) != len(self.strides):
-            raise ValueError(f"there are {len(self.kernels)} kernels and {len(self.strides)} strides; give as many of both")
-        if any(kernel < stride for kernel, stride in zip(self.kernels, self.strides, strict=True)):
-            raise ValueError("a kernel is shorter than its stride and would skip samples; make it longer")
+        require_layers(self.kernels, self.strides)
         if self.context == "none" and (self.bidirectional or self.pooling == "last"):
             raise ValueError("without a context there are steps alone; set pooling: mean and bidirectional: false, or context: gru")
         return self
@@ -144,9 +142,10 @@ class PaseEncoderConfig(Config):
 
 
 EncoderConfig = Annotated[
-    TdnnConfig | EcapaConfig | ResNetSE34LConfig | LResNet34Config | CpcEncoderConfig | PaseEncoderConfig, Field(discriminator="name")]
+    TdnnConfig | EcapaConfig | ResNetSE34LConfig | LResNet34Config | CpcEncoderConfig | PaseEncoderConfig | Wav2Vec2Config,
+    Field(discriminator="name")]
 
 
 def reads_waveform(config: Config) -> bool:
     """Whether the encoder reads samples, not features."""
-    return config.name in ("cpc", "pase")
+    return config.name in ("cpc", "pase", "wav2vec2")

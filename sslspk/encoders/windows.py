@@ -4,7 +4,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-BLOCK = 16   # windows that are embedded at a time: the first layer's output of an hour would take 20 GB
+SAMPLES = 327680   # that are embedded at a time, but at least one window: the first layer's output of an hour would take 20 GB
 
 
 def cut(x: Tensor, window: int) -> Tensor:
@@ -18,5 +18,5 @@ def mean_embedding(embed: Callable[[Tensor], Tensor], x: Tensor, window: int, tr
     """The mean (B, D) over windows of `window` samples of what `embed`, (N, S) -> (N, D), gives; in training all are seen at once."""
     windows = cut(x, window)
     parts = windows.flatten(0, 1)
-    blocks = (parts,) if training else parts.split(BLOCK)
+    blocks = (parts,) if training else parts.split(max(1, SAMPLES // parts.shape[1]))
     return torch.cat([embed(block) for block in blocks]).unflatten(0, windows.shape[:2]).mean(1)

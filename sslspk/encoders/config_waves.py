@@ -1,0 +1,75 @@
+"""Configuration of encoders of waveforms that have many options (torch-free): wav2vec 2.0."""
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sslspk.config import Config, Few, Seconds, Size
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def require_layers(kernels: tuple[int, ...], strides: tuple[int, ...]) -> None:
+    """Raises ValueError for convolutions that do not fit on each other, or that skip samples."""
+    if len(kernels) != len(strides):
+        raise ValueError(f"there are {len(kernels)} kernels and {len(strides)} strides; give as many of both")
+    if any(kernel < stride for kernel, stride in zip(kernels, strides, strict=True)):
+        raise ValueError("a kernel is shorter than its stride and would skip samples; make it longer")
+
+
+class Wav2Vec2Config(Config):
+    """wav2vec 2.0 (Baevski et al. 2020) as torchaudio builds it: convolutions on the waveform, then a Transformer.
+
+    Defaults: base, as fairseq pre-trains it on LibriSpeech. Large: 24 layers, dim 1024, 16 heads, ff_dim 4096. HuBERT has the same
+    architecture; WavLM has relative_buckets 320 besides.
+    """
+
+    name: Literal["wav2vec2"] = "wav2vec2"
+    rate: Size = Field(16000, description="Hz, as features.sample_frequency")
+    normalise: bool = Field(False, description="waveforms to mean 0 and variance 1")
+    channels: Size = Field(512, description="of the convolutions")
+    kernels: tuple[Few, ...] = Field((10, 3, 3, 3, 3, 2, 2), min_length=1)
+    strides: tuple[Few, ...] = Field((5, 2, 2, 2, 2, 2, 2), min_length=1, description="their product is the samples of a step")
+    conv_norm: Literal["first", "every"] = Field("first", description="first: GroupNorm over time behind the first convolution; every: "
+                                                 "LayerNorm over channels behind each")
+    conv_bias: bool = False
+    position_kernel: Few = Field(128, description="of the convolution that tells positions")
+    position_groups: Few = 16
+    relative_buckets: int = Field(0, ge=0, le=10_000, description="of WavLM's gated relative positions; 0: none")
+    relative_distance: Size = Field(800, description="of WavLM's relative positions, in steps")
+    layers: Few = 12
+    dim: Size = 768
+    heads: Few = 12
+    ff_dim: Size = 3072
+    norm_first: bool = Field(False, description="LayerNorm before attention and feed-forward layers, not behind them")
+    layer_drop: Share = Field(0.05, description="chance that a layer is left out of a training step")
+    input_dropout: Share = Field(0.1, description="of what the Transformer is given")
+    dropout: Share = 0.1
+    attention_dropout: Share = 0.1
+    ff_dropout: Share = Field(0.0, description="inside the feed-forward layers")
+    pooling: Literal["mean", "layers"] = Field("mean", description="mean: of the last layer over time; layers: first a mean over all "
+                                               "layers and the Transformer's input, with learnt weights (SUPERB)")
+    window_seconds: Seconds = Field(60.0, description="longer recordings are embedded in windows of this length, and the mean is taken")
+
+    @property
+    def step_samples(self) -> int:
+        """Samples from one step to the next."""
+        return math.prod(self.strides)
+
+    @property
+    def field_samples(self) -> int:
+        """Samples that the first step sees; each further step takes step_samples more."""
+        field = 1
+        for kernel, stride in zip(reversed(self.kernels), reversed(self.strides), strict=True):
+            field = (field - 1) * stride + kernel
+        return field
+
+    @model_validator(mode="after")
+    def _sizes(self):
+        require_layers(self.kernels, self.strides)
+        for key in ("heads", "position_groups"):
+            if self.dim % getattr(self, key):
+                raise ValueError(f"dim ({self.dim}) must be a multiple of {key} ({getattr(self, key)}); change either")
+        if self.relative_buckets % 4 or self.relative_distance <= self.relative_buckets // 4:
+            raise ValueError("relative_buckets must be a multiple of 4, and relative_distance more than a quarter of it; change either")
+        return self

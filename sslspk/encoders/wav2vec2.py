@@ -1,0 +1,101 @@
+"""wav2vec 2.0 (Baevski et al. 2020, arXiv 2006.11477) as an encoder that is trained: HuBERT and WavLM have the same layers.
+
+Convolutions turn 16 kHz audio into one step of C channels every 320 samples; a Transformer of D channels relates all steps. Without
+padding, S samples give 1 + (S - 400) // 320 steps. Parameters of the base model: 94,370,944, of which the convolutions have 4,200,448.
+"""
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sslspk.encoders import architectures
+from sslspk.encoders.base import Encoder
+from sslspk.encoders.config_waves import Wav2Vec2Config
+from sslspk.encoders.windows import mean_embedding
+
+
+class Wav2Vec2(Encoder):
+    """(B, S) -> frames (B, T, D), the output of the last layer -> embedding (B, D), as `pooling` says.
+
+    num_layers: of the Transformer. latent_dim: C. layer_weights: with pooling `layers` their logits, zeros at first; a model that was
+    trained without them lacks them.
+    """
+
+    input = "wave"
+    optional = ("layer_weights",)
+
+    def __init__(self, config: Wav2Vec2Config, num_features: int):
+        super().__init__(num_features, config.dim)
+        self.normalise, self.layer_drop, self.window = config.normalise, config.layer_drop, round(config.window_seconds * config.rate)
+        self.latent_dim, self.num_layers, self.min_frames = config.channels, config.layers, config.field_samples
+        self.first_stays = config.relative_buckets > 0   # later layers use the relative positions that the first one made
+        self.model = architectures.make(config)
+        self.layer_weights = nn.Parameter(torch.zeros(config.layers + 1)) if config.pooling == "layers" else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return mean_embedding(lambda part: self._pooled(self._layers(part)), self._wave(self._checked(x)), self.window, self.training)
+
+    def compile(self, *args, **kwargs) -> None:
+        """torch.compile the convolutions and each layer: nearly all of the time, on every way into the encoder."""
+        for part in (self.model.feature_extractor, *self.model.encoder.transformer.layers):
+            part.compile(*args, **kwargs)
+
+    def latents(self, x: Tensor) -> Tensor:
+        """Waveforms (B, S) -> the steps of the convolutions (B, T, C), before their LayerNorm."""
+        return self._latents(self._wave(self._checked(x)))
+
+    def norm(self, latents: Tensor) -> Tensor:
+        """Steps (B, T, C) after their LayerNorm, as a quantiser reads them."""
+        return self.model.encoder.feature_projection.layer_norm(latents)
+
+    def project(self, normed: Tensor) -> Tensor:
+        """Steps after `norm`, (B, T, C) -> what the Transformer is given, (B, T, D)."""
+        projection = self.model.encoder.feature_projection
+        return projection.dropout(projection.projection(normed))
+
+    def contexts(self, x: Tensor) -> list[Tensor]:
+        """(B, T, D) -> 1 + num_layers of (B, T, D): what enters the first layer, then each layer's output.
+
+        The last one includes the LayerNorm that norm_first ends with. In training layers are left out at random; their parameters take part
+        with the factor 0, so that every rank has a gradient of each.
+        """
+        net, bias = self.model.encoder.transformer, None
+        drop = self.layer_drop if self.training else 0.0
+        dropped = (torch.rand(self.num_layers) < drop).tolist() if drop else [False] * self.num_layers
+        x = x + net.pos_conv_embed(x)
+        x = net.dropout(net.layer_norm(x) if net.layer_norm_first else x)
+        outputs = [x]
+        for i, layer in enumerate(net.layers):
+            if dropped[i] and not (self.first_stays and i == 0):
+                x = x + 0 * sum(weight.sum() for weight in layer.parameters())
+            else:
+                x, bias = layer(x, None, position_bias=bias)
+            outputs.append(x)
+        if not net.layer_norm_first:
+            outputs[-1] = net.layer_norm(x)
+        return outputs
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        """Waveforms (B, S) -> `contexts` of them."""
+        return self._layers(self._wave(self._checked(x)))
+
+    def _wave(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, x.shape[1:]) if self.normalise else x
+
+    def _latents(self, wave: Tensor) -> Tensor:
+        return self.model.feature_extractor(wave, None)[0]
+
+    def _layers(self, wave: Tensor) -> list[Tensor]:
+        return self.contexts(self.project(self.norm(self._latents(wave))))
+
+    def _maps(self, x: Tensor) -> Tensor:
+        return self._layers(self._wave(x))[-1].transpose(1, 2)
+
+    def _embed(self, maps: Tensor) -> Tensor:
+        return maps.mean(2)
+
+    def _pooled(self, outputs: list[Tensor]) -> Tensor:
+        """Outputs of all layers (B, T, D) -> (B, D)."""
+        if self.layer_weights is None:
+            return outputs[-1].mean(1)
+        means = torch.stack([output.mean(1) for output in outputs])                  # (L + 1, B, D): the order of two means is free
+        return torch.einsum("l,lbd->bd", self.layer_weights.softmax(0).to(means.dtype), means)

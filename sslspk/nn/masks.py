@@ -1,0 +1,35 @@
+"""Which steps of an utterance are hidden from a network that is to tell what was there: spans, as wav2vec 2.0 and HuBERT draw them."""
+import torch
+from torch import Tensor
+
+from sslspk.errors import InputError
+
+LEAST = 2   # spans of a row, at least
+
+
+def span_masks(rows: int, steps: int, prob: float, span: int, generator: torch.Generator) -> Tensor:
+    """int64 (rows, K) on the CPU, sorted: the hidden steps of each row, equally many in all of them.
+
+    num = int(prob * steps / span + u) spans a row, u uniform in [0, 1) and the same for all rows, at least LEAST; their first steps are
+    drawn without replacement, and spans may overlap. K is the least number of hidden steps of a row; of the other rows' steps some
+    are shown again, at random (Baevski et al. 2020, arXiv 2006.11477, section 3.1, and fairseq).
+
+    generator: on the CPU; give every rank one of the same seed and the rows of all ranks, so that the ranks agree on K.
+    Raises InputError where no LEAST spans fit in.
+    """
+    places = steps - span + 1   # where a span may begin
+    if places < LEAST:
+        raise InputError(f"masks of {span} steps need {span + LEAST - 1} of them, and a crop has {max(steps, 0)}; use longer crops, a "
+                         "shorter method.mask_span, or data.short=drop.")
+    num = min(max(int(prob * steps / span + float(torch.rand((), generator=generator, dtype=torch.float64))), LEAST), places)
+    starts = torch.rand(rows, places, generator=generator).argsort(1)[:, :num]
+    hidden = torch.zeros(rows, steps, dtype=torch.bool)
+    hidden.scatter_(1, (starts[..., None] + torch.arange(span)).flatten(1), True)
+    kept = int(hidden.sum(1).min())
+    order = torch.rand(rows, steps, generator=generator).masked_fill(~hidden, 2.0).argsort(1)
+    return order[:, :kept].sort(1).values
+
+
+def as_mask(places: Tensor, steps: int) -> Tensor:
+    """Steps (rows, K) -> bool (rows, steps), true at those."""
+    return torch.zeros(len(places), steps, dtype=torch.bool, device=places.device).scatter_(1, places, True)

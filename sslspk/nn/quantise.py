@@ -1,0 +1,68 @@
+"""A product quantiser with learnt code books: each vector becomes one code of each group, and gradients flow through the choice.
+
+vq-wav2vec (Baevski, Schneider and Auli 2020, arXiv 1910.05453, section 3.1) and wav2vec 2.0 (arXiv 2006.11477, section 2).
+Letters: N vectors, G groups, V codes of a group, D values of a quantised vector.
+"""
+import itertools
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sslspk.losses.precision import wide
+from sslspk.nn import comm
+
+
+class Quantised(NamedTuple):
+    """values (..., D); codes int64 (..., G); perplexity: of the un-noised softmax; code_perplexity: of the likeliest codes, no gradient.
+
+    A perplexity is that of the mean over the batch of all ranks, summed over the groups: G to G V.
+    """
+
+    values: Tensor
+    codes: Tensor
+    perplexity: Tensor
+    code_perplexity: Tensor
+
+
+class GumbelQuantiser(nn.Module):
+    """(..., dim) -> Quantised: in training a Gumbel draw with straight-through gradients, in eval mode the likeliest code.
+
+    depth: linear layers that give the scores; between them `factor` * dim units and a GELU. combine_groups: one code book for all groups.
+    Parameters, depth 1: (dim + 1) G V + V D (without combine_groups; with it V D / G for the code book).
+    """
+
+    def __init__(self, dim: int, codes: int, groups: int, out_dim: int, depth: int = 1, factor: int = 3, combine_groups: bool = False):
+        super().__init__()
+        self.codes, self.groups = codes, groups
+        sizes = [dim, *[factor * dim] * (depth - 1)]
+        layers = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), nn.GELU())]
+        self.weight_proj = nn.Sequential(*layers, nn.Linear(sizes[-1], groups * codes))
+        self.vars = nn.Parameter(torch.rand(1 if combine_groups else groups, codes, out_dim // groups))
+        if depth == 1:
+            nn.init.normal_(self.weight_proj[0].weight)
+            nn.init.zeros_(self.weight_proj[0].bias)
+
+    def forward(self, x: Tensor, temperature: float, noise: Tensor | None = None) -> Quantised:
+        """noise: uniform numbers in [0, 1) of shape (..., G, V) that the Gumbel noise is made of (training only)."""
+        with torch.autocast(x.device.type, enabled=False):
+            scores = self.weight_proj(wide(x)).unflatten(-1, (self.groups, self.codes))
+            chosen = self._choice(scores, temperature, noise)
+            values = torch.einsum("...gv,gvd->...gd", chosen, self.vars.expand(self.groups, -1, -1)).flatten(-2)
+        likeliest = F.one_hot(scores.argmax(-1), self.codes).to(scores.dtype)
+        return Quantised(values, chosen.argmax(-1), self._perplexity(scores.softmax(-1)), self._perplexity(likeliest))
+
+    def _choice(self, scores: Tensor, temperature: float, noise: Tensor | None) -> Tensor:
+        """(..., G, V): one-hot, and in training with the gradient of the softmax at `temperature`."""
+        if not self.training:
+            return F.one_hot(scores.argmax(-1), self.codes).to(scores.dtype)
+        noise = torch.rand_like(scores) if noise is None else noise.to(scores.dtype)
+        waiting = (-noise.log()).clamp_min(torch.finfo(scores.dtype).tiny)   # exponential; a number next to 1 may be rounded to it
+        soft = ((scores - waiting.log()) / temperature).softmax(-1)
+        hard = F.one_hot(soft.argmax(-1), self.codes).to(scores.dtype)
+        return hard + (soft - soft.detach())
+
+    def _perplexity(self, shares: Tensor) -> Tensor:
+        mean = comm.gather_with_gradient(shares.flatten(0, -3).mean(0, keepdim=True)).mean(0)   # (G, V); ranks hold equally many rows
+        return torch.exp(-(mean * (mean + 1e-7).log()).sum(-1)).sum()
