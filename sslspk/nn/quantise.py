@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sslspk.losses.precision import wide
 from sslspk.nn import comm
 
 
@@ -47,7 +46,7 @@ class GumbelQuantiser(nn.Module):
     def forward(self, x: Tensor, temperature: float, noise: Tensor | None = None) -> Quantised:
         """noise: uniform numbers in [0, 1) of shape (..., G, V) that the Gumbel noise is made of (training only)."""
         with torch.autocast(x.device.type, enabled=False):
-            scores = self.weight_proj(wide(x)).unflatten(-1, (self.groups, self.codes))
+            scores = self.weight_proj(x.to(self.vars.dtype)).unflatten(-1, (self.groups, self.codes))
             chosen = self._choice(scores, temperature, noise)
             values = torch.einsum("...gv,gvd->...gd", chosen, self.vars.expand(self.groups, -1, -1)).flatten(-2)
         likeliest = F.one_hot(scores.argmax(-1), self.codes).to(scores.dtype)
