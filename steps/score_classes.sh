@@ -6,8 +6,9 @@ labels=()        # utterance -> true class (utt2emotion); may be repeated, the u
 pool=none        # none | mean | vote: measure utterances, or groups by the mean posterior or by majority vote
 groups=          # utterance -> recording or subject, for --pool
 utt2spk=         # who speaks, for the interval; empty: the groups where they are pooled, else what stands before the first hyphen of an id
+cavg=false       # true: the detection cost of languages too (NIST's Cavg)
 bootstrap=1000   # replicates of the bootstrap over speakers, 0: no interval
-help_message="usage: $0 --labels TABLE [--pool none|mean|vote --groups TABLE] [--utt2spk FILE] PREDICTIONS... OUT
+help_message="usage: $0 --labels TABLE [--pool none|mean|vote --groups TABLE] [--utt2spk FILE] [--cavg true] PREDICTIONS... OUT
 PREDICTIONS are files predictions.tsv, one per fold; of a regression (columns utt, value) the RMSE is measured."
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
@@ -28,7 +29,9 @@ for file in "${predictions[@]}"; do
   from=$(dirname "$file")/provenance.json
   [ ! -f "$from" ] || inputs+=("$from")
 done
-options=(--pool "$pool" --bootstrap "$bootstrap" ${groups:+--groups "$groups"} ${utt2spk:+--utt2spk "$utt2spk"})
+options=(--pool "$pool" --bootstrap "$bootstrap")
+[ "$cavg" = false ] || options+=(--cavg "$cavg")   # a result without it stays as it is
+options+=(${groups:+--groups "$groups"} ${utt2spk:+--utt2spk "$utt2spk"})
 for file in "${labels[@]}"; do options+=(--labels "$file"); done
 key="score_classes ${options[*]@Q}"
 stamp=$out/.score_classes

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Synthesise small speech corpora in the layouts of VoxCeleb1, VoxCeleb2, MUSAN, RIRS_NOISES, IEMOCAP, ADReSS and LibriSpeech.
+"""Synthesise small speech corpora in the layouts of VoxCeleb1, VoxCeleb2, MUSAN, RIRS_NOISES, IEMOCAP, ADReSS, LibriSpeech
+and VoxLingua107.
 
 Speakers differ in vocal tract, formant habits, glottal source, pitch and rate; utterances in what is said and how;
 the sessions ("videos") of a speaker in channel, room and noise, so that averages over time tell recordings apart rather
-than people. Emotion lies in pitch, loudness and rate, what stands for dementia in pauses and rate. The files depend on the
-options alone, not on --nj. A corpus that is there already, made by the same program with the same options, is left alone.
+than people. Emotion lies in pitch, loudness and rate, what stands for dementia in pauses and rate, a language in its sounds and
+how they follow each other. The files depend on the options alone, not on --nj. A corpus that is there already, made by the same
+program with the same options, is left alone.
 """
 import argparse
 import hashlib
@@ -51,6 +53,9 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--librispeech", choices=("true", "false"), default="false", help="write LibriSpeech as well")
     add("--libri-speakers", type=int, default=40, help="LibriSpeech's speakers of train-clean-100 (and a quarter as many for dev and test)")
     add("--chapters", type=int, default=3, help="chapters that each of them reads")
+    add("--voxlingua107", choices=("true", "false"), default="false", help="write VoxLingua107 as well")
+    add("--languages", type=int, default=5, help="VoxLingua107's languages")
+    add("--videos", type=int, default=16, help="videos of a language, of --utts utterances each (and a quarter as many for dev)")
     add("--seed", type=int, default=0)
     add("--nj", type=int, default=os.cpu_count() or 1, help="processes")
     args = parser.parse_args(arguments)
@@ -62,14 +67,15 @@ def check(args: argparse.Namespace) -> None:
     """Raise InputError for sizes from which no corpus can be made."""
     least = {"speakers": 2, "test_speakers": 4, "sessions": 2, "utts": 1, "trials": 3, "voxceleb2_speakers": 1,
              "musan_files": 1, "rooms": 1, "rirs": 1, "emotion_utts": 6, "ad_participants": 1, "ad_turns": 1, "libri_speakers": 2,
-             "chapters": 2, "seed": 0, "nj": 1}
+             "chapters": 2, "languages": 2, "videos": 3, "seed": 0, "nj": 1}
     for name, lowest in least.items():
         if getattr(args, name) < lowest:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}, give at least {lowest}.")
     low, high = args.seconds
     if not 0.5 <= low <= high <= 60:
         raise InputError(f"--seconds is {low:g} {high:g}, give two lengths from 0.5 to 60 s, the shorter one first.")
-    for name, highest in {"emotion_utts": 999, "ad_participants": 78, "libri_speakers": 4000, "chapters": 10}.items():
+    for name, highest in {"emotion_utts": 999, "ad_participants": 78, "libri_speakers": 4000, "chapters": 10,
+                          "languages": 12}.items():
         if getattr(args, name) > highest:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}, the names can number {highest} at most.")
     if args.only is not None and (not args.only or set(args.only) - set(CORPORA)):
@@ -146,6 +152,13 @@ def librispeech(folder: Path, args: argparse.Namespace) -> Jobs:
     return layout.librispeech(folder, counts, args.chapters, args.utts, tuple(args.seconds), args.seed)
 
 
+def voxlingua107(folder: Path, args: argparse.Namespace) -> Jobs:
+    """The jobs write the videos."""
+    from synth import language
+
+    return language.voxlingua107(folder, args.languages, args.videos, max(1, args.videos // 4), args.utts, tuple(args.seconds), args.seed)
+
+
 @dataclass(frozen=True)
 class Corpus:
     """The name of its folder, what makes its jobs, and the options that this reads; --seed besides."""
@@ -163,12 +176,14 @@ CORPORA = {
     "iemocap": Corpus("IEMOCAP", iemocap, ("emotion_utts", "seconds")),
     "adress": Corpus("ADReSS", adress, ("ad_participants", "ad_turns", "seconds")),
     "librispeech": Corpus("LibriSpeech", librispeech, ("libri_speakers", "chapters", "utts", "seconds")),
+    "voxlingua107": Corpus("VoxLingua107", voxlingua107, ("languages", "videos", "utts", "seconds")),
 }
 
 
 def wanted(args: argparse.Namespace) -> list[Corpus]:
     """The corpora to write: those of --only, else all but those that are switched off."""
-    switches = {"voxceleb2": args.voxceleb2, "iemocap": args.iemocap, "adress": args.adress, "librispeech": args.librispeech}
+    switches = {"voxceleb2": args.voxceleb2, "iemocap": args.iemocap, "adress": args.adress, "librispeech": args.librispeech,
+                "voxlingua107": args.voxlingua107}
     return [c for name, c in CORPORA.items() if (name in args.only if args.only else switches.get(name, "true") == "true")]
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from sslspk.bin.metrics import save_json
 from sslspk.errors import InputError, count, entry, shown
 
+MANY = 30   # classes, above which a picture of their confusion has no numbers
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -21,6 +23,9 @@ def main() -> None:
     parser.add_argument("--groups", metavar="TABLE", help="utterance -> what its segments belong to (a recording, a subject)")
     parser.add_argument("--utt2spk", metavar="TABLE", help="who speaks, for the interval (default: the groups where they are pooled, else "
                         "what stands before the first hyphen of an id)")
+    parser.add_argument("--cavg", choices=("true", "false"), default="false",
+                        help="true: measure the detection cost of languages too (NIST's Cavg, p_target 0.5), the posteriors being under "
+                        "equal priors")
     parser.add_argument("--bootstrap", type=count, default=1000, metavar="N",
                         help="replicates of the bootstrap over speakers (default 1000; 0: no interval)")
     parser.add_argument("--seed", type=count, default=0, help="of the bootstrap (default 0)")
@@ -47,6 +52,9 @@ def measure(args: argparse.Namespace) -> dict:
     labels, source = read_labels(args.labels), " and ".join(args.labels)
     check_utterances(found, labels, source)
     numeric = found[0].numeric
+    if args.cavg == "true" and (numeric or len(set(labels.values())) < 2):
+        raise InputError(f"--cavg true is for posteriors of two classes or more that occur, not for {args.predictions[0]} with "
+                         f"{source}; leave it out.")
     if numeric and args.pool == "vote":
         raise InputError(f"{args.predictions[0]} holds numbers, over which there is no vote; give --pool mean.")
     truth = predictions.numbers(labels, source) if numeric else class_numbers(labels, found[0].columns, args.predictions[0])
@@ -159,11 +167,12 @@ def pooled(fold, truth: Mapping[str, float], groups: Mapping[str, str], speakers
         said = classification.pool(fold.values, code, "mean")[:, 0]
     else:
         said = classification.decide(fold.values, code, "mean" if args.pool == "none" else args.pool)
+    posteriors = classification.pool(fold.values, code, "mean") if args.cavg == "true" else None
     owner = None
     if speakers is not None:
         owner = [speakers[utt] for utt in first]
         _one_each(fold.utts, code, owner, speakers.__getitem__, names, "speakers")
-    return names.tolist(), class_report.Fold(np.array(labels), said, None if owner is None else np.array(owner))
+    return names.tolist(), class_report.Fold(np.array(labels), said, None if owner is None else np.array(owner), posteriors)
 
 
 def _one_each(utts: list[str], code, own: list, value: Callable, names, what: str) -> None:
@@ -202,15 +211,17 @@ def draw(figures: dict):
     from matplotlib.figure import Figure
     table, names = np.array(figures["confusion"]), figures["classes"]
     share = table / np.maximum(table.sum(1, keepdims=True), 1)
-    side = 2.4 + 0.8 * len(names)
+    many = len(names) > MANY
+    side = 2.4 + 0.8 * len(names) if not many else min(40.0, 2.4 + 0.16 * len(names))   # inches
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*table.shape):
+    for row, column in np.ndindex(*(table.shape if not many else (0, 0))):
         axes.text(column, row, f"{100 * share[row, column]:.0f} %\n{table[row, column]}", ha="center", va="center", fontsize=9,
                   color="white" if share[row, column] > 0.5 else "black")
-    axes.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 6 else 0)
-    axes.set_yticks(range(len(names)), names)
+    if len(names) <= 8 * MANY:   # more have no room
+        axes.set_xticks(range(len(names)), names, rotation=90 if many else 45 if max(map(len, names)) > 6 else 0)
+        axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted", ylabel="true", title=f"WA {figures['wa_percent']:.1f} %, UA {figures['ua_percent']:.1f} %")
     return figure
 

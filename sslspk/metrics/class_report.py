@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sslspk.metrics import classification
+from sslspk.metrics import classification, languages
 from sslspk.metrics.bootstrap import interval
 
 REPLICATES = 1000
@@ -15,11 +15,15 @@ TITLES = {"wa_percent": "WA", "ua_percent": "UA", "macro_f1_percent": "macro F1"
 
 
 class Fold(NamedTuple):
-    """N items of one fold: truth (N,) and predicted (N,) are class numbers or the numbers of a regression, speaker (N,) any names."""
+    """N items of one fold: truth (N,) and predicted (N,) are class numbers or the numbers of a regression, speaker (N,) any names.
+
+    posteriors: (N, C), where the detection cost of languages is asked for.
+    """
 
     truth: np.ndarray
     predicted: np.ndarray
     speaker: np.ndarray | None
+    posteriors: np.ndarray | None = None
 
 
 def classes(folds: Sequence[Fold], names: Sequence[str], *, replicates: int = REPLICATES, seed: int = 0) -> dict:
@@ -35,10 +39,22 @@ def classes(folds: Sequence[Fold], names: Sequence[str], *, replicates: int = RE
             drawn = classification.speaker_bootstrap(truth, predicted, speaker, len(names), replicates=replicates, seed=seed)
             for key in ("wa_percent", "ua_percent"):
                 out[f"{key}_low"], out[f"{key}_high"] = interval(100 * SHARES[key](drawn))
+    if all(fold.posteriors is not None for fold in folds):
+        out |= _detection(np.concatenate([fold.posteriors for fold in folds]), truth, speaker, replicates, seed)
     of = classification.per_class(whole)
     out["per_class"] = {name: {"precision_percent": 100 * float(of.precision[c]), "recall_percent": 100 * float(of.recall[c]),
                                "f1_percent": 100 * float(of.f1[c]), "count": int(of.count[c])} for c, name in enumerate(names)}
     return out | {"confusion": whole.tolist()}
+
+
+def _detection(posteriors: np.ndarray, truth: np.ndarray, speaker: np.ndarray | None, replicates: int, seed: int) -> dict:
+    """Cavg in % with its interval."""
+    ratios = languages.likelihood_ratios(posteriors)
+    out = {"cavg_percent": 100 * languages.cavg(ratios, truth), "cavg_p_target": languages.P_TARGET}
+    if speaker is not None and replicates:
+        drawn = languages.cavg_bootstrap(ratios, truth, speaker, replicates=replicates, seed=seed)
+        out["cavg_percent_low"], out["cavg_percent_high"] = interval(100 * drawn[np.isfinite(drawn)])
+    return out
 
 
 def numbers(folds: Sequence[Fold], *, replicates: int = REPLICATES, seed: int = 0) -> dict:
@@ -88,6 +104,10 @@ def lines(figures: Mapping) -> list[str]:
         if f"{key}_low" in figures:
             out.append(f"{TITLES[key]}: 95 % interval {figures[f'{key}_low']:.2f} to {figures[f'{key}_high']:.2f} "
                        f"({figures['bootstrap_replicates']} replicates over {figures['speakers']} speakers)")
+    if "cavg_percent" in figures:
+        out.append(f"Cavg: {figures['cavg_percent']:.2f} % (p_target {figures['cavg_p_target']:g})")
+        if "cavg_percent_low" in figures:
+            out[-1] += f", 95 % interval {figures['cavg_percent_low']:.2f} to {figures['cavg_percent_high']:.2f}"
     if figures["task"] == "classification":
         width = max(10, *(len(name) + 2 for name in figures["classes"]))
         out.append(f"{'class':<{width}}{'items':>7}{'precision':>11}{'recall':>9}{'F1':>9}")

@@ -66,22 +66,49 @@ SECONDS = np.array([p.seconds for p in PHONES])
 IS_VOWEL = np.array([p in VOWELS for p in PHONES])
 
 
-def _consonant(rng: np.random.Generator) -> list[str]:
+@dataclass(frozen=True)
+class Language:
+    """Which sounds there are, how they follow each other in a syllable, and how long they last; by default all sounds, in no language.
+
+    Of the consonants a share is `sonorant`, one `fricative`, the rest stops, of which `voiceless`. onset, coda: the chance that a
+    syllable begins, ends with a consonant. vowel: factor on the length of vowels; spread: of all lengths (log); final: factor on the
+    last two sounds of a phrase.
+    """
+
+    vowels: tuple[Phone, ...] = VOWELS
+    sonorants: tuple[Phone, ...] = SONORANTS
+    fricatives: tuple[Phone, ...] = FRICATIVES
+    bursts: tuple[Phone, ...] = BURSTS
+    sonorant: float = 0.38
+    fricative: float = 0.3
+    voiceless: float = 0.55
+    onset: float = 0.9
+    coda: float = 0.3
+    vowel: float = 1.0
+    spread: float = 0.22
+    final: float = 1.3
+
+
+NONE = Language()
+
+
+def _consonant(language: Language, rng: np.random.Generator) -> list[str]:
     kind = rng.random()
-    if kind < 0.38:
-        return [SONORANTS[rng.integers(len(SONORANTS))].name]
-    if kind < 0.68:
-        return [FRICATIVES[rng.integers(len(FRICATIVES))].name]
-    return [CLOSURE.name if rng.random() < 0.55 else MURMUR.name, BURSTS[rng.integers(len(BURSTS))].name]
+    if kind < language.sonorant:
+        return [language.sonorants[rng.integers(len(language.sonorants))].name]
+    if kind < language.sonorant + language.fricative:
+        return [language.fricatives[rng.integers(len(language.fricatives))].name]
+    closure = CLOSURE if rng.random() < language.voiceless else MURMUR
+    return [closure.name, language.bursts[rng.integers(len(language.bursts))].name]
 
 
-def _syllable(rng: np.random.Generator) -> list[str]:
-    onset = _consonant(rng) if rng.random() < 0.9 else []
-    coda = _consonant(rng) if rng.random() < 0.3 else []
-    return [*onset, VOWELS[rng.integers(len(VOWELS))].name, *coda]
+def _syllable(language: Language, rng: np.random.Generator) -> list[str]:
+    onset = _consonant(language, rng) if rng.random() < language.onset else []
+    coda = _consonant(language, rng) if rng.random() < language.coda else []
+    return [*onset, language.vowels[rng.integers(len(language.vowels))].name, *coda]
 
 
-def sequence(seconds: float, rate: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def sequence(seconds: float, rate: float, rng: np.random.Generator, language: Language = NONE) -> tuple[np.ndarray, np.ndarray]:
     """Phones of an utterance that lasts `seconds`: phrases of three to nine syllables between pauses.
 
     Returns the phone numbers (N,) and their lengths in frames (N,), at least one each; together they fill the time.
@@ -90,10 +117,11 @@ def sequence(seconds: float, rate: float, rng: np.random.Generator) -> tuple[np.
     goal = int(np.ceil(seconds / FRAME)) + 2
     total, halting = frames[0], rng.lognormal(0, 0.5)  # some talk with longer pauses today
     while total < goal:
-        phrase = [p for _ in range(rng.integers(3, 10)) for p in _syllable(rng)]
-        mean = np.array([SECONDS[INDEX[p]] for p in phrase]) / rate
-        length = np.maximum(1, np.rint(mean * rng.lognormal(0, 0.22, len(phrase)) / FRAME)).astype(int)
-        length[-2:] = np.rint(length[-2:] * 1.3)  # a phrase slows down at its end
+        phrase = [p for _ in range(rng.integers(3, 10)) for p in _syllable(language, rng)]
+        index = np.array([INDEX[p] for p in phrase])
+        mean = SECONDS[index] * np.where(IS_VOWEL[index], language.vowel, 1.0) / rate
+        length = np.maximum(1, np.rint(mean * rng.lognormal(0, language.spread, len(phrase)) / FRAME)).astype(int)
+        length[-2:] = np.rint(length[-2:] * language.final)  # a phrase slows down at its end
         names += [*phrase, PAUSE.name]
         frames += [*length.tolist(), 1 + int(rng.uniform(0.08, 0.4) * halting / FRAME)]
         total = sum(frames)

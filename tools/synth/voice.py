@@ -7,7 +7,7 @@ import numpy as np
 from scipy.fft import irfft, rfft
 from scipy.ndimage import gaussian_filter1d
 
-from synth.phones import FRAME, IS_VOWEL, PHONES, sequence
+from synth.phones import FRAME, IS_VOWEL, NONE, PHONES, Language, sequence
 from synth.speaker import TABLE, Speaker, glottal_cycle
 
 RATE = 16000
@@ -19,9 +19,9 @@ VOICE, BREATH, FRICTION, OCTAVES = (
 )
 
 
-def utterance(speaker: Speaker, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """A new utterance of `speaker`: (S,) float32, no particular level, S = seconds * 16000."""
-    phones, lengths = sequence(seconds, speaker.rate * np.exp(rng.normal(0, 0.04)), rng)
+def utterance(speaker: Speaker, seconds: float, rng: np.random.Generator, language: Language = NONE) -> np.ndarray:
+    """A new utterance of `speaker` in a language: (S,) float32, no particular level, S = seconds * 16000."""
+    phones, lengths = sequence(seconds, speaker.rate * np.exp(rng.normal(0, 0.04)), rng, language)
     track = np.repeat(phones, lengths)
     samples = round(seconds * RATE)
     padded = (len(track) + 1) * HOP
