@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchaudio import models
 
-from sslspk.encoders.config_waves import Wav2Vec2Config
+from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig
 from sslspk.errors import InputError
 from sslspk.nn import saved
 
@@ -43,7 +43,7 @@ ARCHES = {
 }
 
 
-def make(config: Wav2Vec2Config) -> nn.Module:
+def make(config: Wav2Vec2EncoderConfig) -> nn.Module:
     """torchaudio's model of these sizes, with the initial weights that fairseq pre-trains from.
 
     Linear layers of the Transformer N(0, 0.02^2) without bias, convolutions He's normal, the one that tells positions

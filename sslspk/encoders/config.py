@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sslspk.config import Config, Few, Seconds, Size
-from sslspk.encoders.config_waves import Wav2Vec2Config, require_layers
+from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig, require_layers
 
 Pooling = Literal["statistics", "self_attentive", "attentive", "attentive_context"]
 Widths = tuple[Size, Size, Size, Size]
@@ -142,7 +142,7 @@ class PaseEncoderConfig(Config):
 
 
 EncoderConfig = Annotated[
-    TdnnConfig | EcapaConfig | ResNetSE34LConfig | LResNet34Config | CpcEncoderConfig | PaseEncoderConfig | Wav2Vec2Config,
+    TdnnConfig | EcapaConfig | ResNetSE34LConfig | LResNet34Config | CpcEncoderConfig | PaseEncoderConfig | Wav2Vec2EncoderConfig,
     Field(discriminator="name")]
 
 

@@ -17,7 +17,7 @@ def require_layers(kernels: tuple[int, ...], strides: tuple[int, ...]) -> None:
         raise ValueError("a kernel is shorter than its stride and would skip samples; make it longer")
 
 
-class Wav2Vec2Config(Config):
+class Wav2Vec2EncoderConfig(Config):
     """wav2vec 2.0 (Baevski et al. 2020) as torchaudio builds it: convolutions on the waveform, then a Transformer.
 
     Defaults: base, as fairseq pre-trains it on LibriSpeech. Large: 24 layers, dim 1024, 16 heads, ff_dim 4096. HuBERT has the same

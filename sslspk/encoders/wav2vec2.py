@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from sslspk.encoders import architectures
 from sslspk.encoders.base import Encoder
-from sslspk.encoders.config_waves import Wav2Vec2Config
+from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig
 from sslspk.encoders.windows import mean_embedding
 
 
@@ -23,7 +23,7 @@ class Wav2Vec2(Encoder):
     input = "wave"
     optional = ("layer_weights",)
 
-    def __init__(self, config: Wav2Vec2Config, num_features: int):
+    def __init__(self, config: Wav2Vec2EncoderConfig, num_features: int):
         super().__init__(num_features, config.dim)
         self.normalise, self.layer_drop, self.window = config.normalise, config.layer_drop, round(config.window_seconds * config.rate)
         self.latent_dim, self.num_layers, self.min_frames = config.channels, config.layers, config.field_samples

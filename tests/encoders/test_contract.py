@@ -11,7 +11,7 @@ from sslspk.encoders.config import (
     PaseEncoderConfig,
     ResNetSE34LConfig,
     TdnnConfig,
-    Wav2Vec2Config,
+    Wav2Vec2EncoderConfig,
     reads_waveform,
 )
 from sslspk.errors import InputError
@@ -43,9 +43,9 @@ CONFIGS = {
     "pase-skips": PaseEncoderConfig(**PASE, skips=True, window_seconds=0.2),
     "pase-forwards": PaseEncoderConfig(**PASE, context="qrnn", context_dim=10, bidirectional=False),
     "cpc-steps": CpcEncoderConfig(channels=20, context="none", pooling="mean"),
-    "wav2vec2": Wav2Vec2Config(**SMALL, window_seconds=0.5),
-    "wav2vec2-layers": Wav2Vec2Config(**SMALL, pooling="layers", conv_norm="every", conv_bias=True, norm_first=True, normalise=True),
-    "wavlm": Wav2Vec2Config(**SMALL, relative_buckets=16, relative_distance=20),
+    "wav2vec2": Wav2Vec2EncoderConfig(**SMALL, window_seconds=0.5),
+    "wav2vec2-layers": Wav2Vec2EncoderConfig(**SMALL, pooling="layers", conv_norm="every", conv_bias=True, norm_first=True, normalise=True),
+    "wavlm": Wav2Vec2EncoderConfig(**SMALL, relative_buckets=16, relative_distance=20),
 }
 every_encoder = pytest.mark.parametrize("name", CONFIGS)
 

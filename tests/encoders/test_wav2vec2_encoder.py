@@ -7,7 +7,7 @@ from torchaudio import models
 
 from sslspk.config import check
 from sslspk.encoders import architectures, build
-from sslspk.encoders.config_waves import Wav2Vec2Config
+from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig
 from sslspk.encoders.frame_model import FrameModel
 from sslspk.errors import InputError
 
@@ -19,7 +19,7 @@ ROBUST = {"conv_norm": "every", "conv_bias": True, "norm_first": True}
 
 def make(**options):
     torch.manual_seed(3)
-    return build(Wav2Vec2Config(**{**SMALL, **options}), 1)
+    return build(Wav2Vec2EncoderConfig(**{**SMALL, **options}), 1)
 
 
 def waves(samples=4000, rows=2):
@@ -31,7 +31,7 @@ def waves(samples=4000, rows=2):
     ({**LARGE, **ROBUST}, models.wav2vec2_xlsr_300m, None), ({"relative_buckets": 320}, models.wavlm_base, 94_381_168)])
 def test_sizes_are_those_of_torchaudio(options, arch, count):
     with torch.device("meta"):
-        own, theirs = build(Wav2Vec2Config(**options), 1), arch()
+        own, theirs = build(Wav2Vec2EncoderConfig(**options), 1), arch()
     shapes = {key: value.shape for key, value in theirs.state_dict().items()}
     assert {key.removeprefix("model."): value.shape for key, value in own.state_dict().items()} == shapes
     assert count is None or sum(weight.numel() for weight in own.parameters()) == count
@@ -55,7 +55,7 @@ def test_layers_are_those_of_the_frame_model(options, normalise):
 
 
 def test_steps():
-    base = Wav2Vec2Config()
+    base = Wav2Vec2EncoderConfig()
     assert (base.field_samples, base.step_samples) == (400, 320)
     encoder = make()
     assert (encoder.min_frames, encoder.latent_dim, encoder.num_layers) == (165, 20, 3)
@@ -103,7 +103,7 @@ def test_a_layer_that_is_left_out_has_a_gradient_of_zero(relative):
 
 def test_initial_weights():
     torch.manual_seed(0)
-    model = architectures.make(Wav2Vec2Config(layers=1, channels=128))
+    model = architectures.make(Wav2Vec2EncoderConfig(layers=1, channels=128))
     layer, conv = model.encoder.transformer.layers[0], model.encoder.transformer.pos_conv_embed.conv
     assert layer.feed_forward.output_dense.weight.std().item() == pytest.approx(0.02, rel=0.02)
     assert not layer.attention.q_proj.bias.any() and not conv.bias.any()
@@ -120,4 +120,4 @@ def test_initial_weights():
     ({"relative_buckets": 400, "relative_distance": 100}, "relative_distance more than a quarter of it")])
 def test_impossible_sizes_are_refused(options, said):
     with pytest.raises(InputError, match=said):
-        check(Wav2Vec2Config, {"name": "wav2vec2", **options}, "the test")
+        check(Wav2Vec2EncoderConfig, {"name": "wav2vec2", **options}, "the test")
