@@ -55,15 +55,10 @@ class Extractor(nn.Module):
 
     def _frames(self, wave: Tensor, first: int, last: int) -> Tensor:
         """Frames `first` to `last` of the waveform, (B,last-first,N) float32: views of one stretch of samples."""
-        o, size = self.options, wave.shape[1]
+        o = self.options
         begin = first * o.shift_samples + (0 if o.snip_edges else o.shift_samples // 2 - o.window_samples // 2)
         end = begin + (last - first - 1) * o.shift_samples + o.window_samples
-        if begin >= 0 and end <= size:
-            samples = wave[:, begin:end]
-        else:  # snip_edges false: reflected at both ends, as often as it takes
-            place = torch.arange(begin, end, device=wave.device).remainder(2 * size)
-            samples = wave[:, torch.minimum(place, 2 * size - 1 - place)]
-        return samples.float().unfold(1, o.window_samples, o.shift_samples)
+        return mirrored(wave, begin, end).float().unfold(1, o.window_samples, o.shift_samples)
 
     def _features(self, frames: Tensor) -> Tensor:
         """(B,T,N) -> (B,T,F)."""
@@ -90,6 +85,16 @@ class Extractor(nn.Module):
 
 def _log_energy(frames: Tensor, options: FeatureOptions) -> Tensor:
     return frames.square().sum(-1).clamp_(min=max(EPSILON, options.energy_floor)).log_()
+
+
+def mirrored(wave: Tensor, begin: int, end: int) -> Tensor:
+    """Samples `begin` to `end` of (B, S), as Kaldi's snip_edges false has it: beyond an end the waveform plays backwards, as often as it
+    takes."""
+    size = wave.shape[1]
+    if begin >= 0 and end <= size:
+        return wave[:, begin:end]
+    place = torch.arange(begin, end, device=wave.device).remainder(2 * size)
+    return wave[:, torch.minimum(place, 2 * size - 1 - place)]
 
 
 def window(options: FeatureOptions) -> np.ndarray:
