@@ -34,6 +34,22 @@ def exponential_with_hold(step: float, peak: float, final: float, warmup: int, h
     return max(final, peak * 0.5 ** (max(0.0, step - warmup - hold) / halve))
 
 
+def linear_with_warmup(step: float, peak: float, final: float, warmup: int, total: int) -> float:
+    """Linear warm-up to `peak`, then along a line down to `final` at step `total` (BERT, wav2vec 2.0).
+
+    step < warmup: peak * (step + 1) / warmup
+    after it:      peak + (final - peak) * (step - warmup) / (total - warmup)
+    """
+    if step < warmup:
+        return constant_with_warmup(step, peak, warmup)
+    return linear_ramp(step - warmup, peak, final, total - warmup)
+
+
+def geometric_decay(step: float, start: float, end: float, factor: float) -> float:
+    """start * factor ^ step, never below `end`. The Gumbel temperature of wav2vec 2.0: geometric_decay(step, 2, 0.5, 0.999995)."""
+    return max(start * factor ** step, end)
+
+
 def cosine_ramp(step: float, start: float, end: float, total: float) -> float:
     """From `start` at step 0 to `end` at step `total` along half a cosine: slow, fast, slow.
 

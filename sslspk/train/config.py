@@ -22,12 +22,14 @@ class TrainConfig(Config):
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD")
     nesterov: bool = False
     betas: tuple[Share, Share] = (0.9, 0.999)
+    eps: PositiveFloat = Field(1e-8, description="Adam: what is added to the root of the second moment")
     amsgrad: bool = False
     weight_decay: NonNegativeFloat = Field(1e-4, description="not applied to biases and other one-dimensional parameters")
     lr: PositiveFloat = 0.005
     lr_batch: PositiveInt | None = Field(256, description="`lr` holds for this batch size and is scaled linearly; null: as it is")
-    schedule: Literal["cosine", "exponential", "constant"] = "cosine"
+    schedule: Literal["cosine", "linear", "exponential", "constant"] = "cosine"
     warmup_epochs: NonNegativeFloat = 10.0
+    warmup_steps: PositiveInt | None = Field(None, description="optimizer steps of warm-up, instead of warmup_epochs")
     hold_epochs: NonNegativeFloat = Field(0.0, description="exponential: epochs at the peak after the warm-up")
     halve_epochs: PositiveFloat = Field(10.0, description="exponential: epochs in which the rate halves")
     final_lr: NonNegativeFloat = 1e-6
@@ -108,6 +110,21 @@ class SystemConfig(Config):
         if steps < needed:
             raise ValueError(f"a crop of {method.crops[0].seconds:g} s has {steps} steps, method.{key} needs {needed}; use longer crops")
         if self.data.batch_size <= self.train.accumulate:
+            raise ValueError("a forward pass of one recording has no other one to tell it from; raise data.batch_size")
+        return self
+
+    @model_validator(mode="after")
+    def _of_masks(self):
+        method, encoder = self.method, self.encoder
+        if method.name != "wav2vec2":
+            return self
+        if encoder.name != "wav2vec2" or encoder.pooling != "mean":
+            raise ValueError(f"method wav2vec2 pre-trains encoder: {{name: wav2vec2, pooling: mean}}, not {encoder.name}; change it")
+        steps = 1 + (round(method.crops[0].seconds * encoder.rate) - encoder.field_samples) // encoder.step_samples
+        if steps <= method.mask_span:
+            raise ValueError(f"a crop of {method.crops[0].seconds:g} s has {max(steps, 0)} steps, and method.mask_span is "
+                             f"{method.mask_span}; use longer crops, or a shorter mask_span")
+        if method.negatives == "other" and self.data.batch_size <= self.train.accumulate:
             raise ValueError("a forward pass of one recording has no other one to tell it from; raise data.batch_size")
         return self
 

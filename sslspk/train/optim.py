@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from sslspk.methods.base import Method
-from sslspk.nn.schedules import constant_with_warmup, cosine_with_warmup, exponential_with_hold
+from sslspk.nn.schedules import constant_with_warmup, cosine_with_warmup, exponential_with_hold, linear_with_warmup
 from sslspk.train.config import SystemConfig
 
 
@@ -24,7 +24,7 @@ def build_optimizer(method: Method, config: SystemConfig) -> torch.optim.Optimiz
     if cfg.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=cfg.lr, momentum=cfg.momentum, nesterov=cfg.nesterov, fused=fused)
     kind = torch.optim.Adam if cfg.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, lr=cfg.lr, betas=cfg.betas, amsgrad=cfg.amsgrad, fused=fused)
+    return kind(groups, lr=cfg.lr, betas=cfg.betas, eps=cfg.eps, amsgrad=cfg.amsgrad, fused=fused)
 
 
 def _below_last_layers(method: Method) -> set[nn.Parameter]:
@@ -36,9 +36,11 @@ def learning_rate(config: SystemConfig, step: int, total: int, per_epoch: int) -
     """The rate of an optimizer step; `lr` is scaled to the batch size when `lr_batch` is given."""
     cfg = config.train
     peak = cfg.lr * (config.data.batch_size / cfg.lr_batch if cfg.lr_batch else 1.0)
-    warmup = min(round(cfg.warmup_epochs * per_epoch), total)
+    warmup = min(cfg.warmup_steps or round(cfg.warmup_epochs * per_epoch), total)
     if cfg.schedule == "cosine":
         return cosine_with_warmup(step, peak, cfg.final_lr, warmup, total)
+    if cfg.schedule == "linear":
+        return linear_with_warmup(step, peak, cfg.final_lr, warmup, total)
     if cfg.schedule == "exponential":
         hold, halve = round(cfg.hold_epochs * per_epoch), max(1, round(cfg.halve_epochs * per_epoch))
         return exponential_with_hold(step, peak, cfg.final_lr, warmup, hold, halve)

@@ -23,6 +23,8 @@ MOCO = {"name": "moco", "crops": PAIR, "projection": {"hidden_dim": 6, "out_dim"
         "batch_norm_group": 2}
 DINO = {"name": "dino", "crops": [{"count": 2, "seconds": 0.3}, {"count": 1, "seconds": 0.2}], "out_dim": 12, "hidden_dim": 6,
         "bottleneck_dim": 4, "head_batch_norm": True, "freeze_last_layer_epochs": 0}
+WAV2VEC2 = {"name": "wav2vec2", "crops": ONE, "mask_span": 3, "num_negatives": 7, "codes": 6, "code_dim": 8, "out_dim": 10,
+            "feature_dropout": 0}
 METHODS = {
     "dino": DINO,
     "supervised": {"name": "supervised", "crops": PAIR},
@@ -47,6 +49,8 @@ METHODS = {
     "lim": {"name": "lim", "crops": ONE, "hidden_dim": 16},
     "gim nce": {"name": "lim", "crops": ONE, "hidden_dim": 16, "context_length": 5, "objective": "nce"},
     "lim mine": {"name": "lim", "crops": ONE, "hidden_dim": 16, "objective": "mine"},
+    "wav2vec2": WAV2VEC2,
+    "wav2vec2 other": {**WAV2VEC2, "negatives": "other", "quantiser_depth": 2, "combine_groups": True},
     "moco+dino": {"name": "moco+dino", "moco": {**MOCO, "symmetric": True, "proto": {"clusters": [2]}}, "dino": DINO},
 }
 RECORDINGS, BATCH, BINS = 8, 4, 6
@@ -55,11 +59,13 @@ each = pytest.mark.parametrize("name", METHODS)
 
 TDNN = {"name": "tdnn", "channels": 8, "pooled_channels": 8, "embed_dim": 6, "segment_layers": 1}
 WAVE = {"name": "cpc", "channels": 12, "context_dim": 6, "bidirectional": True}
+TRANSFORMER = {"name": "wav2vec2", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "position_kernel": 8, "position_groups": 2,
+               "layers": 2, "dim": 12, "heads": 2, "ff_dim": 20, "layer_drop": 0, "input_dropout": 0, "dropout": 0, "attention_dropout": 0}
+ENCODERS = {"cpc": WAVE, "lim": WAVE, "wav2vec2": TRANSFORMER}   # of methods of waveforms
 
 
 def make(name, seed=0):
-    waves = METHODS[name]["name"] in ("cpc", "lim")
-    tree = {"method": METHODS[name], "encoder": WAVE if waves else TDNN, "features": {"num_mel_bins": BINS}}
+    tree = {"method": METHODS[name], "encoder": ENCODERS.get(METHODS[name]["name"], TDNN), "features": {"num_mel_bins": BINS}}
     config = check(SystemConfig, tree, "the test")
     torch.manual_seed(seed)
     return build(config.method, config.encoder, config.num_features, Corpus(RECORDINGS, 4 if reads_labels(config.method) else 0))

@@ -1,0 +1,45 @@
+"""Configuration of wav2vec 2.0's pre-training (torch-free)."""
+from typing import ClassVar, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+
+from sslspk.config import Config, Few, Probability, Size
+from sslspk.data.config import Crop
+
+
+class Wav2Vec2Config(Config):
+    """wav2vec 2.0 (Baevski et al. 2020). Defaults: the base model of fairseq; Lepage 2021 draws negatives from another recording."""
+
+    weights: ClassVar[tuple[str, ...]] = ("encoder",)
+    name: Literal["wav2vec2"] = "wav2vec2"
+    crops: tuple[Crop, ...] = (Crop(count=1, seconds=15.6),)
+    mask_prob: Probability = Field(0.65, description="share of the steps that the masks would hide if none overlapped")
+    mask_span: Few = Field(10, description="steps that a mask hides")
+    negatives: Literal["own", "other"] = Field("own", description="own: the other hidden steps of the recording; other: hidden steps "
+                                               "of another recording of the batch")
+    num_negatives: Size = Field(100, description="for each hidden step")
+    temperature: PositiveFloat = Field(0.1, description="of the cosines")
+    out_dim: Size = Field(256, description="where predictions and targets are compared")
+    codes: Size = Field(320, description="V, of each group")
+    groups: Few = Field(2, description="G, of the quantiser")
+    code_dim: Size = Field(256, description="of a quantised step, all groups together")
+    quantiser_depth: Few = Field(1, description="linear layers that choose the codes")
+    combine_groups: bool = Field(False, description="one code book for all groups")
+    gumbel_start: PositiveFloat = Field(2.0, description="temperature of the choice of codes at step 0")
+    gumbel_end: PositiveFloat = Field(0.5, description="the least temperature")
+    gumbel_decay: float = Field(0.999995, gt=0, le=1, description="factor on it at each optimizer step")
+    diversity: NonNegativeFloat = Field(0.1, description="weight of the loss that wants all codes used")
+    feature_penalty: NonNegativeFloat = Field(10.0, description="weight of the mean square of the convolutions' output")
+    feature_gradient: PositiveFloat = Field(0.1, description="factor on the gradient that reaches the convolutions")
+    feature_dropout: float = Field(0.1, ge=0, lt=1, description="of what the quantiser reads")
+    evaluate: Literal["encoder"] = "encoder"
+
+    @model_validator(mode="after")
+    def _sizes(self):
+        if len(self.crops) != 1 or self.crops[0].count != 1:
+            raise ValueError("this method learns within one crop of each recording; give crops [{count: 1, seconds: 15.6}]")
+        if self.code_dim % self.groups:
+            raise ValueError(f"code_dim ({self.code_dim}) must be a multiple of groups ({self.groups}); change either")
+        if self.gumbel_end > self.gumbel_start:
+            raise ValueError(f"gumbel_end ({self.gumbel_end:g}) is above gumbel_start ({self.gumbel_start:g}); lower it")
+        return self
