@@ -123,9 +123,23 @@ def merge(under: dict, over: dict) -> dict:
 
 
 def digest(config: Config, exclude: dict | None = None) -> str:
-    """Twelve hexadecimal digits that identify the configuration (its JSON with sorted keys), less the keys in `exclude`."""
-    text = json.dumps(config.model_dump(mode="json", exclude=exclude), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    """Twelve hexadecimal digits that identify what differs from the defaults (and every `name`), less the keys in `exclude`.
+
+    So an option that a later version adds does not change the digests of configurations that leave it alone.
+    """
+    whole = config.model_dump(mode="json", exclude=exclude)
+    return hashlib.sha256(json.dumps(_chosen(config, whole), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _chosen(value: Any, dumped: Any) -> Any:
+    """Of a value as JSON, without the keys of configurations that have their defaults."""
+    if isinstance(value, tuple):
+        return [_chosen(*pair) for pair in zip(value, dumped, strict=True)]
+    if not isinstance(value, Config):
+        return dumped
+    fields, held = type(value).model_fields, dict(value)
+    return {key: _chosen(held[key], content) for key, content in dumped.items()
+            if key == "name" or held[key] != fields[key].get_default(call_default_factory=True)}
 
 
 def to_yaml(config: Config) -> str:

@@ -283,6 +283,26 @@ def test_frozen_and_reproducible(conf, tmp_path):
     assert again == cfg and digest(again) == digest(cfg) != digest(check(Whole, {"seed": 5}, "x"))
 
 
+class Later(Whole):
+    """Whole with options that came later, at every depth."""
+
+    class Parts(Small):
+        height: int = 7
+
+    parts: tuple[Parts, ...] = ()
+    more: tuple[int, ...] = (2, 3)
+
+
+def test_a_digest_is_of_what_differs_from_the_defaults():
+    """An option that comes later leaves it alone until it is used; `name` always counts; a part may be left out of it."""
+    for tree in ({}, {"seed": 4}, {"net": {"name": "large", "depth": 9}}, {"parts": [{"width": 4}, {}]}):
+        assert digest(check(Whole, tree, "x")) == digest(check(Later, tree, "x"))
+    trees = ({}, {"seed": 4}, {"net": {"name": "large"}}, {"net": {"name": "large", "depth": 9}}, {"parts": [{}]}, {"parts": [{}, {}]},
+             {"more": [2]}, {"parts": [{"height": 8}]}, {"most": 3}, {"most": 4}, {"note": "a"})
+    assert len({digest(check(Later, tree, "x")) for tree in trees}) == len(trees)
+    assert digest(check(Whole, {"seed": 5}, "x"), {"seed"}) == digest(check(Whole, {}, "x"))
+
+
 @pytest.mark.parametrize("item", [
     "data.workers=1000000", "data.batch_size=1000000000", "data.draws_per_epoch=1000000000000", "method.out_dim=1000000000000",
     "method.head_layers=100000", "method.crops=[{count: 100000, seconds: 1}]", "method.crops=[{count: 2, seconds: 1e300}]",

@@ -21,6 +21,12 @@ from sslspk.features.degrade import NOTHING
 DRAWS = 8  # how many recordings are tried for one place in the batch before giving up
 
 
+def usable(index: UtteranceIndex, config: DataConfig, sizes: list[int], rate: float) -> np.ndarray:
+    """The recordings (N,) int64 that crops of these sizes can be drawn from."""
+    shortest = max(sizes) if config.short == "drop" else 1
+    return np.flatnonzero(index.unit_length() >= max(shortest, config.min_seconds * rate)).astype(np.int64)
+
+
 class BatchDataset(torch.utils.data.Dataset):
     """`dataset[step]` is this rank's whole batch of that micro-step; the epoch's order is a permutation keyed by the epoch."""
 
@@ -34,18 +40,12 @@ class BatchDataset(torch.utils.data.Dataset):
         self.accumulate, self.rank, self.world = accumulate, rank, world
         self.augment, self.spec_augment, self.speeds, self.degrade = augment, spec_augment, speeds, degrade
         self.sizes = [round(crop.seconds * rate) for crop in crops]
-        self.units = self._usable(rate)
+        self.units = usable(index, config, self.sizes, rate)
+        self.dropped = index.num_units - len(self.units)
         self._pieces = self._first_ones()
         self.steps_per_epoch = self._steps_per_epoch()
         self._growth = self._make_growth()
         self._epoch, self._order, self._turns = -1, None, None
-
-    def _usable(self, rate: float) -> np.ndarray:
-        length = self.index.unit_length()
-        shortest = max(self.sizes) if self.config.short == "drop" else 1
-        units = np.flatnonzero(length >= max(shortest, self.config.min_seconds * rate))
-        self.dropped = len(length) - len(units)
-        return units.astype(np.int64)
 
     def _first_ones(self) -> np.ndarray | None:
         """With a crop of layout first and several draws: the examples (N, 2) of an epoch, recording and which of its crops, 0, 1, ...; of a

@@ -100,6 +100,10 @@ class CpcEncoderConfig(Config):
         """Samples from one step to the next."""
         return math.prod(self.strides)
 
+    def steps(self, samples: int) -> int:
+        """How many steps a waveform of so many samples has."""
+        return -(-samples // self.step_samples)
+
     @model_validator(mode="after")
     def _layers(self):
         require_layers(self.kernels, self.strides)
@@ -130,6 +134,10 @@ class PaseEncoderConfig(Config):
     def step_samples(self) -> int:
         """Samples from one step to the next."""
         return math.prod(self.strides)
+
+    def steps(self, samples: int) -> int:
+        """How many steps a waveform of so many samples has."""
+        return -(-samples // self.step_samples)
 
     @model_validator(mode="after")
     def _layers(self):

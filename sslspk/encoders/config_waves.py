@@ -64,6 +64,10 @@ class Wav2Vec2EncoderConfig(Config):
             field = (field - 1) * stride + kernel
         return field
 
+    def steps(self, samples: int) -> int:
+        """How many steps a waveform of so many samples has."""
+        return max(0, 1 + (samples - self.field_samples) // self.step_samples)
+
     @model_validator(mode="after")
     def _sizes(self):
         require_layers(self.kernels, self.strides)

@@ -44,7 +44,7 @@ class Angular(Method):
         own = torch.arange(len(anchor), device=anchor.device) + comm.rows_of_this_rank(len(anchor)).start
         logits = self.scale.clamp_min(1e-6) * dots(anchor, everyone) + self.bias
         loss = F.cross_entropy(logits, own)
-        out = {"loss": loss, "angular": loss.detach(), "accuracy": (logits.argmax(1) == own).float().mean()}
+        out = {"loss": loss, "loss_angular": loss.detach(), "accuracy": (logits.argmax(1) == own).float().mean()}
         if self.config.adversarial:
             adversary = self._adversary(embeddings, out)
             out["loss"] = loss + adversary
@@ -62,5 +62,5 @@ class Angular(Method):
         logits = self.discriminator(pairs).float()
         out["discriminator_accuracy"] = (logits.argmax(1) == truth).float().mean()
         loss = F.cross_entropy(logits, truth)
-        out["discriminator"] = loss.detach()
+        out["loss_discriminator"] = loss.detach()
         return loss

@@ -67,7 +67,7 @@ class Method(nn.Module, abc.ABC):
 
     crops       what the loader must yield
     labels      which speaker labels it learns from, as every result of it will say: none, speaker, speaker (15 %)
-    forward(batch, progress) -> {"loss": scalar, ...scalars to log}
+    forward(batch, progress) -> {"loss": scalar, ...scalars to log}; the terms of a sum are logged as loss_X, which a watch reads
     evaluate    the name of the encoder that extraction uses unless told otherwise
     classifier  embeddings (B, D) -> scores (B, classes); only methods that end in classes have one
     """

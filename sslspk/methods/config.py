@@ -182,6 +182,11 @@ def reads_labels(config: Config) -> bool:
     return config.name == "supervised" or share > 0
 
 
+def learns_from_frames(config: Config) -> bool:
+    """Whether the method learns from the frames of single crops, so that its loss on other recordings says how good it is."""
+    return getattr(config, "frames", False)
+
+
 def weights(config: Config) -> tuple[str, ...]:
     """The encoders that a recipe evaluates, the method's own choice first; none with a projection that is not there."""
     projection = config.moco.projection if config.name == "moco+dino" else getattr(config, "projection", True)

@@ -1,4 +1,4 @@
-"""Configuration of the methods that learn from the frames of a waveform (torch-free): CPC, LIM and GIM."""
+"""Configuration of the methods that learn from the frames of a waveform (torch-free): what they share, CPC, LIM and GIM."""
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -9,9 +9,10 @@ from sslspk.data.config import Crop
 ONE = (Crop(count=1, seconds=1.28),)
 
 
-class _OneCrop(Config):
-    """Each recording is one crop of 20480 samples at 16 kHz."""
+class OneCrop(Config):
+    """Each recording is one crop of 20480 samples at 16 kHz. What such methods share."""
 
+    frames: ClassVar[bool] = True   # see methods.config.learns_from_frames
     weights: ClassVar[tuple[str, ...]] = ("encoder",)
     crops: tuple[Crop, ...] = ONE
     evaluate: Literal["encoder"] = "encoder"
@@ -22,8 +23,32 @@ class _OneCrop(Config):
             raise ValueError("this method learns within one crop of each recording; give crops [{count: 1, seconds: 1.28}]")
         return self
 
+    def require(self, encoder: Config, rows: int) -> None:
+        """Raises ValueError where this method cannot learn with that encoder from `rows` recordings at a time."""
+        raise NotImplementedError
 
-class CpcConfig(_OneCrop):
+
+def require_steps(crop: Crop, encoder: Config, needed: int, key: str) -> None:
+    """Raises ValueError where a crop has fewer than `needed` steps of the encoder, as the option `key` asks for."""
+    steps = encoder.steps(round(crop.seconds * encoder.rate))
+    if steps < needed:
+        raise ValueError(f"a crop of {crop.seconds:g} s has {steps} steps, method.{key} needs {needed}; use longer crops")
+
+
+def require_rows(rows: int) -> None:
+    """Raises ValueError where the recordings of a forward pass are not two, to be told apart."""
+    if rows < 2:
+        raise ValueError("a forward pass of one recording has no other one to tell it from; raise data.batch_size")
+
+
+def require_encoder(method: Config, encoder: Config, names: tuple[str, ...]) -> None:
+    """Raises ValueError for an encoder that is none of `names`."""
+    if encoder.name not in names:
+        raise ValueError(f"method {method.name} learns from the frames of a waveform; set encoder: {{name: {' or '.join(names)}}}, not "
+                         f"{encoder.name}")
+
+
+class CpcConfig(OneCrop):
     """Contrastive predictive coding (van den Oord et al. 2018). Defaults: Lepage 2021, cpc-spk-1.
 
     CPC_audio (facebookresearch) with linear predictors: positions: every, negatives: anywhere, score: mean, bias: false.
@@ -46,11 +71,23 @@ class CpcConfig(_OneCrop):
             raise ValueError("negatives anywhere are steps, not contexts; use softmax: futures, or negatives: batch")
         return self
 
+    def require(self, encoder: Config, rows: int) -> None:
+        require_encoder(self, encoder, ("cpc",))
+        if encoder.context == "none":
+            raise ValueError("method cpc predicts from a context; set encoder.context: gru or lstm")
+        require_steps(self.crops[0], encoder, self.steps + 1, "steps")
+        require_rows(rows)
 
-class LimConfig(_OneCrop):
+
+class LimConfig(OneCrop):
     """Local and global info max, LIM and GIM (Ravanelli & Bengio 2019): two parts of a recording against a part of another one."""
 
     name: Literal["lim"] = "lim"
     context_length: Size = Field(1, description="steps that a part is the mean of; 1: LIM, more: GIM")
     objective: Literal["bce", "nce", "mine"] = Field("bce", description="bce converged best for the authors")
     hidden_dim: Size = Field(256, description="of the discriminator")
+
+    def require(self, encoder: Config, rows: int) -> None:
+        require_encoder(self, encoder, ("cpc",))
+        require_steps(self.crops[0], encoder, self.context_length, "context_length")
+        require_rows(rows)

@@ -1,16 +1,16 @@
 """Configuration of wav2vec 2.0's pre-training (torch-free)."""
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from sslspk.config import Config, Few, Probability, Size
 from sslspk.data.config import Crop
+from sslspk.methods.config_frames import OneCrop, require_encoder, require_rows, require_steps
 
 
-class Wav2Vec2Config(Config):
+class Wav2Vec2Config(OneCrop):
     """wav2vec 2.0 (Baevski et al. 2020). Defaults: the base model of fairseq; Lepage 2021 draws negatives from another recording."""
 
-    weights: ClassVar[tuple[str, ...]] = ("encoder",)
     name: Literal["wav2vec2"] = "wav2vec2"
     crops: tuple[Crop, ...] = (Crop(count=1, seconds=15.6),)
     mask_prob: Probability = Field(0.65, description="share of the steps that the masks would hide if none overlapped")
@@ -32,14 +32,19 @@ class Wav2Vec2Config(Config):
     feature_penalty: NonNegativeFloat = Field(10.0, description="weight of the mean square of the convolutions' output")
     feature_gradient: PositiveFloat = Field(0.1, description="factor on the gradient that reaches the convolutions")
     feature_dropout: float = Field(0.1, ge=0, lt=1, description="of what the quantiser reads")
-    evaluate: Literal["encoder"] = "encoder"
 
     @model_validator(mode="after")
     def _sizes(self):
-        if len(self.crops) != 1 or self.crops[0].count != 1:
-            raise ValueError("this method learns within one crop of each recording; give crops [{count: 1, seconds: 15.6}]")
         if self.code_dim % self.groups:
             raise ValueError(f"code_dim ({self.code_dim}) must be a multiple of groups ({self.groups}); change either")
         if self.gumbel_end > self.gumbel_start:
             raise ValueError(f"gumbel_end ({self.gumbel_end:g}) is above gumbel_start ({self.gumbel_start:g}); lower it")
         return self
+
+    def require(self, encoder: Config, rows: int) -> None:
+        require_encoder(self, encoder, ("wav2vec2",))
+        if encoder.pooling != "mean":
+            raise ValueError(f"method wav2vec2 trains the last layer; set encoder.pooling: mean, not {encoder.pooling}")
+        require_steps(self.crops[0], encoder, self.mask_span + 1, "mask_span")
+        if self.negatives == "other":
+            require_rows(rows)

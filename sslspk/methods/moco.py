@@ -112,12 +112,12 @@ class Moco(Method):
         """The weighted ProtoNCE terms that have started; 0 before."""
         cfg, total = self.config, q.new_zeros(())
         if cfg.proto and progress.epochs >= cfg.proto.start_epoch:
-            out["proto_nce"] = torch.stack([bank.loss(q, units) for bank in self.banks]).mean()
-            total = total + cfg.proto.weight * out["proto_nce"]
+            out["loss_proto_nce"] = torch.stack([bank.loss(q, units) for bank in self.banks]).mean()
+            total = total + cfg.proto.weight * out["loss_proto_nce"]
         if cfg.queue_proto and progress.epochs >= cfg.queue_proto.start_epoch:
-            out["queue_proto_nce"] = self.queue_bank.loss(q, keys)
+            out["loss_queue_proto_nce"] = self.queue_bank.loss(q, keys)
             out["queue_speakers"] = self.queue_bank.used.float()
-            total = total + cfg.queue_proto.weight * out["queue_proto_nce"]
+            total = total + cfg.queue_proto.weight * out["loss_queue_proto_nce"]
         return total
 
     def _figures(self, q: Tensor, keys: Tensor, positive: Tensor, negative: Tensor, progress: Progress) -> dict[str, Tensor]:

@@ -39,7 +39,8 @@ class Siamese(Method):
         (z1, z2), (p1, p2), (e1, e2) = z.chunk(2), p.chunk(2), embeddings.chunk(2)
         siamese = (negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2
         regulariser = positive_similarity(e1, e2)
-        out = {"loss": siamese + self.config.regulariser * regulariser, "siamese": siamese.detach(), "ssreg": regulariser.detach()}
+        out = {"loss": siamese + self.config.regulariser * regulariser,
+               "loss_siamese": siamese.detach(), "loss_ssreg": regulariser.detach()}
         if progress.log:
             with torch.no_grad():
                 first, second = F.normalize(e1.float()), F.normalize(e2.float())

@@ -8,7 +8,7 @@ from sslspk.data.config import DataConfig
 from sslspk.data.config_augment import AugmentConfig
 from sslspk.encoders.config import EncoderConfig, reads_waveform
 from sslspk.features.config import CmvnOptions, FeatureOptions
-from sslspk.methods.config import MethodConfig
+from sslspk.methods.config import MethodConfig, learns_from_frames
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -47,7 +47,8 @@ class TrainConfig(Config):
     trainable: Literal["all", "affine", "head"] = Field("all", description="affine: the encoder's last affine layers and the classifier; "
                                                         "head: the classifier; the rest is frozen, BatchNorm too")
     encoder_lr: PositiveFloat = Field(1.0, description="factor on the rate of the encoder below its last affine layers")
-    valid: str | None = Field(None, description="data directory whose classes are told after each epoch; final.pt is the best epoch's")
+    valid: str | None = Field(None, description="data directory to judge each epoch by: a classifier by its recall there, a method of "
+                                                "frames by its loss; final.pt is the best epoch's")
     patience: PositiveInt | None = Field(None, description="stop after that many epochs in a row that are no better on `valid`")
     init_from: str | None = Field(None, description="final.pt whose encoder the training starts from")
     init_part: Literal["encoder", "everything"] = Field("encoder", description="everything: also what else of that run fits "
@@ -98,34 +99,8 @@ class SystemConfig(Config):
 
     @model_validator(mode="after")
     def _of_frames(self):
-        method, encoder = self.method, self.encoder
-        if method.name not in ("cpc", "lim"):
-            return self
-        if not self.waveform:
-            raise ValueError(f"method {method.name} learns from the frames of a waveform; set encoder: {{name: cpc}}, not {encoder.name}")
-        if method.name == "cpc" and encoder.context == "none":
-            raise ValueError("method cpc predicts from a context; set encoder.context: gru or lstm")
-        steps = -(-round(method.crops[0].seconds * encoder.rate) // encoder.step_samples)
-        key, needed = ("steps", method.steps + 1) if method.name == "cpc" else ("context_length", method.context_length)
-        if steps < needed:
-            raise ValueError(f"a crop of {method.crops[0].seconds:g} s has {steps} steps, method.{key} needs {needed}; use longer crops")
-        if self.data.batch_size <= self.train.accumulate:
-            raise ValueError("a forward pass of one recording has no other one to tell it from; raise data.batch_size")
-        return self
-
-    @model_validator(mode="after")
-    def _of_masks(self):
-        method, encoder = self.method, self.encoder
-        if method.name != "wav2vec2":
-            return self
-        if encoder.name != "wav2vec2" or encoder.pooling != "mean":
-            raise ValueError(f"method wav2vec2 pre-trains encoder: {{name: wav2vec2, pooling: mean}}, not {encoder.name}; change it")
-        steps = 1 + (round(method.crops[0].seconds * encoder.rate) - encoder.field_samples) // encoder.step_samples
-        if steps <= method.mask_span:
-            raise ValueError(f"a crop of {method.crops[0].seconds:g} s has {max(steps, 0)} steps, and method.mask_span is "
-                             f"{method.mask_span}; use longer crops, or a shorter mask_span")
-        if method.negatives == "other" and self.data.batch_size <= self.train.accumulate:
-            raise ValueError("a forward pass of one recording has no other one to tell it from; raise data.batch_size")
+        if learns_from_frames(self.method):
+            self.method.require(self.encoder, self.data.batch_size // self.train.accumulate)
         return self
 
     @model_validator(mode="after")
@@ -145,11 +120,13 @@ class SystemConfig(Config):
 
     @model_validator(mode="after")
     def _with_classes(self):
-        wanted = {"train.trainable": self.train.trainable != "all", "train.valid": self.train.valid is not None,
+        wanted = {"train.trainable": self.train.trainable != "all",
                   "data.labels": self.data.labels != "utt2spk", "data.balance": self.data.balance != "none"}
         asked = [key for key, value in wanted.items() if value]
         if asked and self.method.name != "supervised":
             raise ValueError(f"{asked[0]} is for method supervised, not {self.method.name}; remove it")
+        if self.train.valid is not None and self.method.name != "supervised" and not learns_from_frames(self.method):
+            raise ValueError(f"train.valid judges classifiers and methods of frames, not {self.method.name}; remove it")
         if self.data.balance != "none" and self.data.grow is not None:
             raise ValueError("data.balance draws from all recordings, data.grow from a growing part of them; leave one out")
         if self.train.patience and self.train.valid is None:
@@ -165,8 +142,8 @@ FREE = {"reproduces": True, "after": True, "data": {"workers"},
 
 
 def config_hash(config: SystemConfig) -> str:
-    """Twelve digits that two runs share when their results must be the same. Options that came later count where they are used."""
-    return digest(config, FREE if config.augment.degrade else {**FREE, "augment": {"degrade"}})
+    """Twelve digits that two runs share when their results must be the same."""
+    return digest(config, FREE)
 
 
 def differences(old: SystemConfig, new: SystemConfig) -> list[str]:

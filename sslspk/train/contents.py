@@ -9,7 +9,7 @@ STEP = {"step": int, "config": dict, "data": str, "labels": str, "method": dict,
 MODEL = {"config": dict, "num_features": int, "encoders": dict, "evaluate": str, "info": dict}
 INFO = {"trained_on": str, "data": str, "step": int, "labels": str, "commit": str}
 START = {"system": str, "digest": str}
-BEST = {"step": int, "recall": float}   # and "earlier", a list
+BEST = {"step": int, "score": float}   # and "earlier", a list
 
 
 def of_step(content: dict, step: int) -> str | None:
@@ -23,13 +23,21 @@ def of_step(content: dict, step: int) -> str | None:
         return "method is no state_dict"
     if not all(isinstance(utt, str) for utt in content["bad"]):
         return "bad holds other things than ids of recordings"
-    best, figures = content.get("best", {}), content.get("figures", {})
+    best, figures = best_of(content), content.get("figures", {})
     if not isinstance(figures, dict) or not all(
             isinstance(pair, tuple) and [type(part) for part in pair] == [float, int] and pair[1] > 0 for pair in figures.values()):
         return "figures holds other things than sums and numbers of steps"
     if not isinstance(best, dict) or not isinstance(best.get("earlier", []), list):
         return "best is nothing that a training writes"
     return (_parts(best, BEST) if best else None) or _optimizer(content["optimizer"])
+
+
+def best_of(content: dict) -> dict:
+    """What the checkpoint of a step says of the best one so far; the score was called recall once."""
+    best = content.get("best", {})
+    if not isinstance(best, dict) or "recall" not in best:
+        return best
+    return {"score" if key == "recall" else key: value for key, value in best.items()}
 
 
 def of_model(content: dict) -> str | None:

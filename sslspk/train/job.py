@@ -25,12 +25,13 @@ from sslspk.methods import build as build_method
 from sslspk.methods.base import Corpus, Method
 from sslspk.methods.config import reads_labels
 from sslspk.nn import comm, saved, sync_batchnorm
-from sslspk.train import checkpoint, contents, model
+from sslspk.train import checkpoint, contents, model, validation
 from sslspk.train.config import SystemConfig, differences
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.initialise import initialise
 from sslspk.train.optim import build_optimizer
-from sslspk.train.validation import Validation
+
+LEAST = -1e30   # below any score of a validation
 
 
 @dataclass
@@ -48,12 +49,12 @@ class Job:
     total: int
     num_features: int
     classes: list  # names of the classes, in the order of the classifier's scores; none without labels
-    validation: Validation | None
+    validation: validation.ClassRecall | validation.PretextLoss | None
     info: dict  # what final.pt says of how it came about: data, training set, labels, commit
     step: int = 0
     bad: set = field(default_factory=set)
     # the best epoch's end on train.valid so far, and the steps of those that were the best before it
-    best: dict = field(default_factory=lambda: {"step": 0, "recall": -1.0, "earlier": []})
+    best: dict = field(default_factory=lambda: {"step": 0, "score": LEAST, "earlier": []})
     figures: dict = field(default_factory=dict)   # sums that the next line of progress.jsonl begins with: {name: (sum, steps)}
 
     def state(self) -> dict:
@@ -74,12 +75,12 @@ class Job:
         if wrong:
             raise InputError(f"{checkpoint.at(self.exp, state['step'])}: no checkpoint of this system ({wrong}); remove it and run the "
                              "same command again.")
-        self.step, self.bad, self.best = state["step"], set(state["bad"]), {**self.best, **state.get("best", {})}
+        self.step, self.bad, self.best = state["step"], set(state["bad"]), {**self.best, **contents.best_of(state)}
         self.figures = {key: (torch.tensor(value, device=self.device), n) for key, (value, n) in state.get("figures", {}).items()}
         if self.best["step"] and not checkpoint.at(self.exp, self.best["step"]).exists():
             say(f"warning: the checkpoint of the best epoch so far, step {self.best['step']}, is gone; the best one is looked for "
                 f"from step {self.step} on.")
-            self.best = {"step": self.step, "recall": -1.0, "earlier": []}
+            self.best = {"step": self.step, "score": LEAST, "earlier": []}
 
 
 def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.device, say) -> Job:
@@ -108,7 +109,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     _freeze(method, config.train.trainable)
     front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug, config.waveform).to(device)
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features,
-              index.classes if learns else [], Validation(config, index.classes, front_end) if config.train.valid else None, info)
+              index.classes if learns else [], validation.build(config, index.classes, front_end), info)
     if state:
         job.restore(state, say)
     if config.train.compile:

@@ -21,7 +21,7 @@ from sslspk.train.failures import REQUEUE, STOPPED
 from sslspk.train.job import Job
 from sslspk.train.log import TrainLog
 from sslspk.train.optim import learning_rate
-from sslspk.train.watch import CollapseWatch
+from sslspk.train.watch import Watch
 
 MAX_BAD = 0.01  # share of the recordings that may be unreadable
 ASK = 10        # steps, at most, after which ranks on GPUs hear that they are to stop
@@ -31,7 +31,7 @@ def train(job: Job) -> int:
     """Run to the end, or until SIGTERM / SIGUSR1; returns the exit status (0, or REQUEUE when stopped early)."""
     cfg, per_epoch = job.config.train, job.dataset.steps_per_epoch
     prototypes = getattr(job.config.method, "prototypes", None)
-    log, watch, stop = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures), CollapseWatch(prototypes), _stop_flag()
+    log, watch, stop = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures), Watch(prototypes), _stop_flag()
     log.say(f"{job.total} steps of {job.config.data.batch_size} recordings, {per_epoch} an epoch, from step {job.step}, "
             f"{comm.world_size()} rank(s) on {job.device.type}")
     batches = make_loader(job.dataset, job.step * cfg.accumulate, job.total * cfg.accumulate,
@@ -40,7 +40,7 @@ def train(job: Job) -> int:
         return _until_the_end(job, batches, log, watch, stop)
 
 
-def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: CollapseWatch, stop: dict) -> int:
+def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watch, stop: dict) -> int:
     """Every step that is left, saved as it is due, and final.pt; returns the exit status."""
     cfg, per_epoch = job.config.train, job.dataset.steps_per_epoch
     save_every = cfg.save_every or per_epoch
@@ -73,13 +73,12 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Coll
 
 def _validate(job: Job, log: TrainLog) -> bool:
     """Judge the weights on train.valid; whether they are the best so far."""
-    figures = job.validation.recall(job.method)
-    recall = float(figures["valid_recall"])
-    log.say(f"step {job.step}: mean recall {recall:.4f}, loss {float(figures['valid_loss']):.4f} on {job.config.train.valid}")
-    log.note(figures)
-    if recall <= job.best["recall"]:
+    found = job.validation.judge(job.method)
+    log.say(f"step {job.step}: {found.text} on {job.config.train.valid}")
+    log.note(found.figures)
+    if not found.score > job.best["score"]:   # nor where it is NaN
         return False
-    job.best = {"step": job.step, "recall": recall, "earlier": [*job.best["earlier"], job.best["step"]]}
+    job.best = {"step": job.step, "score": found.score, "earlier": [*job.best["earlier"], job.best["step"]]}
     return True
 
 
@@ -216,9 +215,15 @@ def _agreed(stop: dict, progress: Progress, job: Job) -> bool:
     return bool(comm.max_over_ranks(torch.tensor(stop["stop"], device=job.device)))
 
 
-def _judge(job: Job, log: TrainLog, watch: CollapseWatch, figures: dict) -> None:
+def _judge(job: Job, log: TrainLog, watch: Watch, figures: dict) -> None:
     _require_finite_figures(job, figures)
-    warning = watch.look(figures, job.step / job.dataset.steps_per_epoch) if figures else None
+    if not figures:
+        return
+    epochs = job.step / job.dataset.steps_per_epoch
+    idle = watch.idle(figures, epochs)
+    if idle:
+        log.say(f"WARNING: {idle}")
+    warning = watch.collapse(figures, epochs)
     if warning:
         log.say(f"WARNING: {warning}")
         if job.config.train.stop_on_collapse:

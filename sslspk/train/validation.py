@@ -1,20 +1,32 @@
-"""Judging a classifier while it is trained: the mean recall of the classes on whole utterances that it does not learn from."""
+"""Judging a training by data that it does not learn from, after each epoch."""
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from sslspk.data.dataset import BatchDataset, usable
 from sslspk.data.index import UtteranceIndex
+from sslspk.data.loader import make_loader
 from sslspk.errors import InputError
 from sslspk.io import clips
+from sslspk.methods.base import Batch, Progress
 from sslspk.nn import comm
 from sslspk.train.config import SystemConfig
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.model import Model
 
 
-class Validation:
-    """recall(method) -> {"valid_recall", "valid_loss"}, the same on every rank; each rank judges its share of the utterances."""
+class Judgement(NamedTuple):
+    """score: more is better. figures: what the log shows. text: for people."""
+
+    score: float
+    figures: dict[str, Tensor]
+    text: str
+
+
+class ClassRecall:
+    """Of a classifier: the mean recall of the classes on whole utterances. Each rank judges its share; all get the same judgement."""
 
     def __init__(self, config: SystemConfig, classes: list[str], front_end: FrontEnd):
         """classes: those of the training set. Raises InputError for one on train.valid that is not among them."""
@@ -27,8 +39,8 @@ class Validation:
                              "leave its utterances out, or divide the data otherwise.")
 
     @torch.no_grad()
-    def recall(self, method: nn.Module) -> dict[str, Tensor]:
-        """Mean recall over the classes that occur, and mean cross-entropy, with every part in eval mode."""
+    def judge(self, method: nn.Module) -> Judgement:
+        """By the mean recall over the classes that occur, with every part in eval mode; shows the mean cross-entropy too."""
         model = Model(self.config, self.front_end, method.encoder, {}, method.classifier, self.classes)
         code = {name: i for i, name in enumerate(self.classes)}
         device = next(method.parameters()).device
@@ -41,4 +53,60 @@ class Validation:
             counts[:, true] += torch.stack([(told.argmax() == true).double(), torch.ones((), device=device).double(), -told[true]])
         method.train()
         right, total, entropy = comm.sum_over_ranks(counts)
-        return {"valid_recall": (right[total > 0] / total[total > 0]).mean(), "valid_loss": entropy.sum() / total.sum()}
+        recall, loss = (right[total > 0] / total[total > 0]).mean(), entropy.sum() / total.sum()
+        return Judgement(float(recall), {"valid_recall": recall, "valid_loss": loss},
+                         f"mean recall {float(recall):.4f}, loss {float(loss):.4f}")
+
+
+class PretextLoss:
+    """Of a method that learns from frames: its own loss, without augmentation, always on the same crops in the same batches."""
+
+    def __init__(self, config: SystemConfig, front_end: FrontEnd):
+        """Batches are equal, and no larger than in training. Raises InputError where its recordings are fewer than two."""
+        self.config, self.front_end = config, front_end
+        rate = config.features.sample_frequency
+        index = UtteranceIndex(Path(config.train.valid), config.data.road)
+        index.require_rate(rate)
+        count = len(usable(index, config.data, [round(crop.seconds * rate) for crop in config.method.crops], rate))
+        largest = config.data.batch_size // config.train.accumulate
+        size = count // max(-(-count // largest), 1)   # so that hardly a recording is left over
+        size -= size % comm.world_size()
+        if size < 2:
+            raise InputError(f"{config.train.valid}: fewer than two of its recordings are long enough to judge the training by; add some.")
+        once = config.data.model_copy(update={"draws_per_epoch": 1, "balance": "none", "grow": None, "batch_size": size})
+        self.dataset = BatchDataset(index, once, config.method.crops, seed=config.seed, rate=rate, rank=comm.rank(),
+                                    world=comm.world_size())
+
+    @torch.no_grad()
+    def judge(self, method: nn.Module) -> Judgement:
+        """By the mean loss over the batches, with every part in eval mode."""
+        data, train, device = self.dataset, self.config.train, next(method.parameters()).device
+        count, figures = data.steps_per_epoch, []
+        batches = make_loader(data, 0, count, self.config.data.workers, device.type == "cuda", train.timeout_seconds)
+        method.eval()
+        torch.manual_seed(self.config.seed)
+        with batches.explained():
+            for step, batch in enumerate(batches):
+                _require_whole(batch, train.valid)
+                views = [self.front_end({key: value.to(device) for key, value in crop.items()}) for crop in batch["crops"]]
+                units = batch["unit"].to(device, torch.int64)
+                with torch.autocast(device.type, torch.bfloat16, enabled=train.precision == "bf16"):
+                    figures.append(method(Batch(views, torch.full_like(units, -1), units), Progress(step, count, count)))
+        method.train()
+        means = {key: comm.mean_over_ranks(torch.stack([one[key].float() for one in figures]).mean()) for key in figures[0]}
+        loss = float(means["loss"])
+        return Judgement(-loss, {f"valid_{key}": value for key, value in means.items()}, f"loss {loss:.4f}")
+
+
+def build(config: SystemConfig, classes: list[str], front_end: FrontEnd) -> ClassRecall | PretextLoss | None:
+    """What judges a training by train.valid; None where that is not given. classes: those of the training set."""
+    if config.train.valid is None:
+        return None
+    return ClassRecall(config, classes, front_end) if config.method.name == "supervised" else PretextLoss(config, front_end)
+
+
+def _require_whole(batch: dict, data: str) -> None:
+    if "error" in batch:
+        raise InputError(batch["error"])
+    if batch["failed"]:
+        raise InputError(f"{data}: a recording to judge the training by cannot be read ({batch['failed'][0]}); mend it, or leave it out.")

@@ -1,12 +1,12 @@
-"""The collapse watch: a method without negatives can fail silently, with a loss that looks calm. Say so, and which knob to turn."""
+"""The watch over a training that fails silently, with a loss that looks calm: a collapse, a term of the loss that does nothing."""
 import math
 
 CORRECTED = 0.9  # share of labels that the network replaces by its own view: above it, it teaches itself whatever it says
 EDGE = 0.02  # of ln K: a mean teacher entropy this close to 0 or to ln K carries no information
 
 
-class CollapseWatch:
-    """Looks at each log line's averages; returns a warning (once per kind) or None.
+class Watch:
+    """Looks at each log line's averages; returns the warnings that are new (each kind is said once).
 
     prototypes: K of a method with a teacher's entropy (None: only the rank of the embeddings is watched). The first epoch is
     not judged: there a teacher that has learnt nothing yet is to be expected.
@@ -14,13 +14,26 @@ class CollapseWatch:
 
     def __init__(self, prototypes: int | None):
         self.prototypes, self.said = prototypes, set()
+        self.before, self.nought = 0.0, {}   # epochs at the last line; of each term that is 0, since when
 
-    def look(self, figures: dict[str, float], epochs: float) -> str | None:
+    def collapse(self, figures: dict[str, float], epochs: float) -> str | None:
+        """What tells that the embeddings have collapsed."""
         kind, text = self._judge(figures) if epochs >= 1 else (None, "")
         if kind is None or kind in self.said:
             return None
         self.said.add(kind)
         return f"collapse: {text}."
+
+    def idle(self, figures: dict[str, float], epochs: float) -> str | None:
+        """Which terms of the loss (figures called loss_X) have been 0 for a whole epoch."""
+        terms = {key for key, value in figures.items() if "loss_" in key and value == 0}
+        self.nought = {key: self.nought.get(key, self.before) for key in terms}
+        self.before = epochs
+        new = sorted(key for key, since in self.nought.items() if epochs - since >= 1 and key not in self.said)
+        if not new:
+            return None
+        self.said.update(new)
+        return f"{', '.join(new)} has been 0 for a whole epoch: that part of the loss teaches nothing; mend its options, or leave it out."
 
     def _judge(self, figures: dict[str, float]) -> tuple[str | None, str]:
         """(kind, what it means and what to do about it), or None as the kind."""

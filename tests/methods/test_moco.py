@@ -207,14 +207,14 @@ def test_clusters_come_from_the_key_encoder_at_their_epoch():
     def embed_all(network):
         seen.append(network)
         return Plain(torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), torch.arange(6), torch.tensor([0, 0, 1, 1, 2, 2]))
-    assert method.before_epoch(embed_all, Progress(0, 10, 2)) == {} and "proto_nce" not in method(batch(views()), START)
+    assert method.before_epoch(embed_all, Progress(0, 10, 2)) == {} and "loss_proto_nce" not in method(batch(views()), START)
     figures = method.before_epoch(embed_all, Progress(2, 10, 2))
     assert seen == [method.key] and set(figures) == {"purity_2", "purity_3"} and (method.banks[1].assignment >= 0).all()
     out = method(batch(views()), Progress(2, 10, 2))
     q = F.normalize(method.query(views()[0][0]))
     slow = sum(-math.log(math.exp(dot(v, bank.centroids[c]) / bank.phi[c]) / sum(math.exp(dot(v, bank.centroids[j]) / bank.phi[j])
                for j in range(bank.size))) for bank in method.banks for v, c in zip(q, bank.assignment.tolist(), strict=True)) / 12
-    assert out["proto_nce"].item() == pytest.approx(slow, rel=1e-4)
+    assert out["loss_proto_nce"].item() == pytest.approx(slow, rel=1e-4)
     assert out["loss"].item() == pytest.approx(out["info_nce"].item() + 0.5 * slow, rel=1e-4)
 
 

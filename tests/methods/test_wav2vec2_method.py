@@ -190,11 +190,11 @@ CROP = [{"count": 1, "seconds": 0.2}]
 
 
 @pytest.mark.parametrize(("tree", "said"), [
-    ({"method": {"name": "wav2vec2"}, "encoder": {"name": "tdnn"}}, r"pre-trains encoder: {name: wav2vec2, pooling: mean}, not tdnn"),
-    ({"method": {"name": "wav2vec2"}, "encoder": {**ENCODER, "pooling": "layers"}}, "pre-trains encoder"),
+    ({"method": {"name": "wav2vec2"}, "encoder": {"name": "tdnn"}}, r"set encoder: {name: wav2vec2}, not tdnn"),
+    ({"method": {"name": "wav2vec2"}, "encoder": {**ENCODER, "pooling": "layers"}}, "set encoder.pooling: mean, not layers"),
     ({"method": {"name": "wav2vec2", "crops": CROP, "mask_span": 19}, "encoder": ENCODER},
-     "a crop of 0.2 s has 19 steps, and method.mask_span is 19"),
-    ({"method": {"name": "wav2vec2", "crops": CROP}, "encoder": {"name": "wav2vec2"}}, "a crop of 0.2 s has 9 steps, and method.mask_span"),
+     "a crop of 0.2 s has 19 steps, method.mask_span needs 20"),
+    ({"method": {"name": "wav2vec2", "crops": CROP}, "encoder": {"name": "wav2vec2"}}, "a crop of 0.2 s has 9 steps, method.mask_span"),
     ({"method": {"name": "wav2vec2", "negatives": "other"}, "encoder": ENCODER, "data": {"batch_size": 1}}, "raise data.batch_size"),
     ({"method": {"name": "wav2vec2", "crops": [{"count": 2, "seconds": 1}]}, "encoder": ENCODER}, "within one crop of each recording"),
     ({"method": {"name": "wav2vec2", "groups": 3}, "encoder": ENCODER}, r"code_dim \(256\) must be a multiple of groups \(3\)"),

@@ -29,7 +29,7 @@ def whole_step(step=3):
     optimizer.step()
     return {"step": step, "config": {}, "data": "d", "labels": "none", "start": {"system": "s", "digest": "d"},
             "method": {"w": weight.data}, "optimizer": optimizer.state_dict(), "bad": ["u2"],
-            "best": {"step": 0, "recall": -1.0, "earlier": []}}
+            "best": {"step": 0, "score": -1.0, "earlier": []}}
 
 
 def whole_model():
@@ -88,7 +88,7 @@ def test_what_is_no_file_of_ours_is_damaged_and_its_code_is_not_run(tmp_path, mo
     ({"method": [1]}, "method is a list"), ({"method": {"w": 1}}, "method is no state_dict"), ({"optimizer": {}}, "optimizer is no state"),
     ({"optimizer": {"state": {0: 1}, "param_groups": []}}, "optimizer is no state"), ({"bad": [2]}, "bad holds other things"),
     *(({"figures": odd}, "figures holds other things") for odd in ([], {"loss": 1.0}, {"loss": ("1", 2)}, {"loss": (1.0, 0)})),
-    ({"best": {"step": 1}}, "it has no recall"), ({"start": {"system": 1}}, "system is a int"), ({"start": []}, "it has no system"),
+    ({"best": {"step": 1}}, "it has no score"), ({"start": {"system": 1}}, "system is a int"), ({"start": []}, "it has no system"),
     ({"data": torch.ones(3)}, "data is a Tensor"), ({"method": {"w": torch.ones(1).expand(10**12)}}, "method is no state_dict"),
 ])
 def test_a_checkpoint_of_another_structure_is_passed_over(tmp_path, change, said):

@@ -23,6 +23,7 @@ from sslspk.methods.classifier import Classifier
 from sslspk.methods.config_supervised import SupervisedConfig
 from sslspk.train import checkpoint, layers, loop, model
 from sslspk.train.job import prepare
+from sslspk.train.validation import Judgement
 
 METHOD = {"name": "supervised", "crops": [{"count": 1, "seconds": 0.4}], "scale": 10.0, "margin": 0.1}
 EMOTION = {"method": METHOD, "data.labels": "utt2emotion", "data.batch_size": 4, "train.steps": 9, "train.save_every": 100}
@@ -160,7 +161,7 @@ def test_best_epoch_is_kept_and_patience_ends_training(emotions, tmp_path, capsy
     job = train_here(config, emotions, tmp_path / "exp")
     recalls = [float(one) for one in re.findall(r"mean recall ([\d.]+)", capsys.readouterr().out)]
     best = max(range(len(recalls)), key=lambda i: (recalls[i], -i))
-    assert job.step == 3 * len(recalls) == 3 * (best + 1 + 2) < 90 and recalls[best] == round(job.best["recall"], 4)
+    assert job.step == 3 * len(recalls) == 3 * (best + 1 + 2) < 90 and recalls[best] == round(job.best["score"], 4)
     content = checkpoint.load(tmp_path / "exp/final.pt")
     assert content["info"]["step"] == job.best["step"] == 3 * (best + 1)
     kept = checkpoint.load(checkpoint.at(tmp_path / "exp", job.best["step"]))["method"]
@@ -212,7 +213,7 @@ def test_each_loss_learns(emotions, tmp_path, loss, capsys):
     config = tiny(**{**EMOTION, "method": {**METHOD, "loss": loss, "hidden_dims": [5] if loss == "softmax" else []}, "train.steps": 60,
                      "data.labels": "utt2spk", "data.batch_size": 12, "train.valid": str(emotions), "train.lr": 0.02})
     job = train_here(config, emotions, tmp_path / "exp")
-    assert job.best["recall"] > 0.5    # chance is 1/6
+    assert job.best["score"] > 0.5    # chance is 1/6
 
 
 def test_classifier_layers():
@@ -316,8 +317,7 @@ def test_a_fall_back_does_not_lose_the_best_epoch(emotions, tmp_path):
     def train_judged():
         job = prepare(config, emotions, tmp_path / "exp", CPU, print)
         recalls = [0.5, 0.4, 0.4, 0.4, 0.9, 0.3]
-        job.validation = SimpleNamespace(name="", recall=lambda _: {
-            "valid_recall": torch.tensor(recalls[job.step // 3 - 1]), "valid_loss": torch.tensor(0.0)})
+        job.validation = SimpleNamespace(judge=lambda _: Judgement(recalls[job.step // 3 - 1], {}, "judged"))
         assert loop.train(job) == 0
         return checkpoint.load(tmp_path / "exp/final.pt")
 

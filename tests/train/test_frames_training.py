@@ -1,5 +1,6 @@
 """CPC, LIM and GIM as a user trains them: the bound rises, a run resumes, its model gives embeddings, bad input is one sentence."""
 import json
+import re
 
 import numpy as np
 import pytest
@@ -181,3 +182,45 @@ def test_a_classifier_goes_on_from_a_frozen_cpc(data, tmp_path):
     kept = checkpoint.load(tmp_path / "cpc/final.pt")["encoders"]["encoder"]
     assert all(torch.equal(value, kept[key]) for key, value in job.method.encoder.state_dict().items())
     assert model.load(tmp_path / "linear/final.pt").classifier is not None
+
+
+def test_the_best_epoch_by_the_loss_on_other_recordings_is_kept(data, tmp_path, capsys):
+    """Too high a rate: the loss on other recordings rises again, patience ends the training, final.pt is the best epoch's.
+
+    Judging draws neither noise nor degradation, and always the same crops: the same weights have the same loss.
+    """
+    other = make_data(tmp_path / "valid", count=7)
+    config = tiny(**{**SYSTEMS["cpc"], **LEARN, "data.batch_size": 4, "train.save_every": 3, "train.lr": 0.02, "train.steps": 200,
+                     "augment.degrade": {"band_prob": 1.0}, "train.valid": str(other), "train.patience": 2})
+    job = train_here(config, data, tmp_path / "exp")
+    losses = [float(one) for one in re.findall(r"step \d+: loss ([\d.]+) on", capsys.readouterr().out)]
+    best = min(range(len(losses)), key=losses.__getitem__)
+    assert job.step == 3 * len(losses) == 3 * (best + 3) < 200
+    assert len(set(losses)) >= 3 and losses[best] == round(-job.best["score"], 4)
+    assert "valid_accuracy" in figures_of(tmp_path / "exp")
+    content = checkpoint.load(tmp_path / "exp/final.pt")
+    assert content["info"]["step"] == job.best["step"] == 3 * (best + 1)
+    job.method.load_state_dict(checkpoint.load(checkpoint.at(tmp_path / "exp", job.best["step"]))["method"])
+    assert [job.validation.judge(job.method).score for _ in range(2)] == [job.best["score"]] * 2 and job.method.training
+
+
+def figures_of(exp):
+    return {key for line in (exp / "progress.jsonl").read_text().splitlines() for key in json.loads(line)}
+
+
+@pytest.mark.parametrize(("count", "changes", "sentence"), [
+    (1, {}, r"valid: fewer than two of its recordings are long enough to judge the training by; add some"),
+    (4, {"data.min_seconds": 0.85, "data.batch_size": 2}, r"valid: fewer than two"),
+])
+def test_too_little_to_judge_by(tmp_path, count, changes, sentence):
+    data, other = make_data(tmp_path / "data", count=40), make_data(tmp_path / "valid", count=count)
+    with pytest.raises(InputError, match=sentence):
+        prepare(tiny(**{**SYSTEMS["cpc"], "train.valid": str(other), **changes}), data, tmp_path / "exp", CPU, print)
+
+
+def test_a_recording_to_judge_by_that_cannot_be_read(data, tmp_path):
+    other = make_data(tmp_path / "valid", count=6)
+    job = prepare(tiny(**{**SYSTEMS["cpc"], "train.valid": str(other)}), data, tmp_path / "exp", CPU, print)
+    (other / "wav.ark").write_bytes((other / "wav.ark").read_bytes()[:-2000])
+    with pytest.raises(InputError, match=r"valid: a recording to judge the training by cannot be read \(.*; mend it, or leave it out"):
+        job.validation.judge(job.method)

@@ -18,7 +18,7 @@ from sslspk.train.config import differences
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.job import prepare
 from sslspk.train.optim import build_optimizer, learning_rate
-from sslspk.train.watch import CollapseWatch
+from sslspk.train.watch import Watch
 
 
 def whole(step):
@@ -139,25 +139,35 @@ TOP = math.log(1024)
     ({"teacher_entropy": 0.999 * TOP}, 0.5, None),
 ])
 def test_collapse_watch(figures, epochs, said):
-    watch = CollapseWatch(1024)
-    warning = watch.look(figures, epochs)
+    watch = Watch(1024)
+    warning = watch.collapse(figures, epochs)
     assert (warning is None) if said is None else (said in warning)
-    assert watch.look(figures, epochs) is None, "each warning once"
+    assert watch.collapse(figures, epochs) is None, "each warning once"
 
 
 def test_collapse_watch_of_a_method_without_prototypes():
     """Only the rank is judged; a knob that the method does not have is not named."""
-    watch = CollapseWatch(None)
-    assert watch.look({"teacher_entropy": 0.0, "effective_rank": 9.0}, 2.0) is None and watch.look({"effective_rank": 1.2}, 0.5) is None
-    warning = watch.look({"effective_rank": 1.2}, 2.0)
+    watch = Watch(None)
+    assert watch.collapse({"teacher_entropy": 0.0, "effective_rank": 9.0}, 2.0) is None
+    assert watch.collapse({"effective_rank": 1.2}, 0.5) is None
+    warning = watch.collapse({"effective_rank": 1.2}, 2.0)
     assert "effective rank 1.2" in warning and "data.batch_size" in warning and "last_layer" not in warning
 
 
 def test_collapse_watch_of_label_correction():
     """A run of rounds on pseudo-labels that corrected 98 % of its labels ended worse than it began."""
-    watch = CollapseWatch(None)
-    assert watch.look({"corrected": 0.5, "believed": 0.4}, 2.0) is None
-    assert "98 % of the labels" in watch.look({"corrected": 0.98, "believed": 0.02}, 2.0)
+    watch = Watch(None)
+    assert watch.collapse({"corrected": 0.5, "believed": 0.4}, 2.0) is None
+    assert "98 % of the labels" in watch.collapse({"corrected": 0.98, "believed": 0.02}, 2.0)
+
+
+def test_a_term_of_the_loss_that_stays_0_is_told_once_after_an_epoch():
+    """loss_b is 0 from epoch 0.5 on, but for one line; loss_a never for as long as an epoch; what is no term does not count."""
+    watch, told = Watch(None), []
+    for quarter in range(1, 17):
+        figures = {"loss": 1.0, "loss_a": float(quarter % 4 == 0), "loss_b": float(quarter in (1, 2, 5)), "accuracy": 0.0}
+        told.append(watch.idle(figures, quarter / 4))
+    assert [i for i, text in enumerate(told) if text] == [8] and told[8].startswith("loss_b has been 0 for a whole epoch")
 
 
 @pytest.mark.parametrize(("method", "shown"), [("dino", True), ("siamese", False)])

@@ -93,7 +93,7 @@ def conf_file(folder, data, encoder, method):
         "train.steps": 20, "train.log_every": 5, "train.save_every": 20, "train.optimizer": "sgd", "train.lr": 0.003,
         "train.clip_norm": 1.0, "train.analyse": True, "data.batch_size": 12, "encoder": ENCODERS[encoder],
         "method": {**METHODS, **FRAMES}[method],
-        "train.valid": str(data) if method == "gated" else None})))
+        "train.valid": str(data) if method in ("gated", "cpc", "gim") else None})))
     return conf
 
 
