@@ -6,8 +6,9 @@ cuda_cmd=utils/run.pl
 nj=4
 ngpu=0
 weights=           # encoders of the model, e.g. "teacher student untrained"
+from=              # folder of the final.pt, where it is another one than EXP
 vad=false          # true: of each directory DIR the one without silence, DIR_vad, is read
-help_message="usage: $0 [--cuda-cmd C] [--nj N] [--ngpu N] --weights 'W ...' [--vad true] EXP DIR..."
+help_message="usage: $0 [--cuda-cmd C] [--nj N] [--ngpu N] --weights 'W ...' [--vad true] [--from FOLDER] EXP DIR..."
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 [ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }
@@ -18,7 +19,7 @@ silence=; [ "$vad" = false ] || silence=_vad
 for dir in "${@:2}"; do
   for variant in $weights; do
     which=(--weights "$variant"); [ "$variant" != untrained ] || which=(--untrained true)
-    steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "${which[@]}" "$dir$silence" "$exp" \
+    steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "${which[@]}" "$dir$silence" "${from:-$exp}" \
       "$exp/emb_$variant/$(basename "$dir")"
   done
 done

@@ -14,6 +14,7 @@ from sslspk import reading
 from sslspk.errors import InputError
 from sslspk.io.files import atomic_write
 from sslspk.nn import comm
+from sslspk.train import cpu_time
 
 LINE_BYTES = 64 << 10   # of progress.jsonl, many times over
 
@@ -78,6 +79,7 @@ class TrainLog:
         return {**figures, **extra}
 
     def close(self) -> None:
+        self.say(cpu_time.sentence())
         self.bar.close()
         if self.rank == 0:
             self.board.close()

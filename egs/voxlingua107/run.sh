@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# Language recognition on VoxLingua107 from the embeddings of any system, beside how well the same embeddings tell speakers.
+#   ./run.sh --mini true                      the same stages on a corpus that is synthesised here
+#   ./run.sh --systems "cpc_lng_1 ../voxceleb/conf/dino_ecapa.yaml" --seeds "0 1 2" --voxlingua107 /corpora/VoxLingua107 \
+#            --voxceleb1 /corpora/VoxCeleb1 --ngpu 1 --nj 32
+#   ./run.sh --systems "" --models "../librispeech/exp/cpc_spk_3/final.pt" --stage 3 ...      embeddings of models as they are
+# Stages: 0 prepare, 1 audio, noises, 2 pretext training, 3 embeddings, 4 language probes, 5 speaker trials, 6 RESULTS.md
+set -euo pipefail
+systems=cpc_lng_1   # each a conf/NAME.yaml (with --mini true conf/mini/NAME.yaml), or the path of a YAML of another recipe
+models=             # final.pt of any recipe, embedded as they are; an experiment is called as the folder that a model lies in
+seeds=0             # e.g. "0 1 2": each system is trained with each
+init_from=          # final.pt whose encoder every training starts from
+stage=0             # first stage to run
+stop_stage=6        # last stage to run
+ngpu=0              # GPUs for training and extraction; 0: CPU
+nj=2                # parallel jobs for everything else
+cmd=                # where jobs run; empty: as cmd.sh says
+voxlingua107=       # folder with a folder for each language, and dev/
+utts_per_language=1000   # recordings of each language that are used; 0: all
+languages=          # these alone, e.g. "en fr"; empty: all
+tests=dev           # parts that are asked about: dev, the official one; test, the tenth that was kept of the others; or "dev test"
+voxceleb1=          # folder of VoxCeleb1: its test list tells how well the embeddings tell speakers
+librispeech=        # folder of LibriSpeech: the same on trials between its test speakers
+musan=              # folder with noise/ speech/ music/; without it no noise is added
+rirs=               # folder RIRS_NOISES; without it no reverberation is added
+probes=logistic     # classifiers on the embeddings, e.g. "logistic linear_svm mlp" (steps/probe.sh)
+probe_options=      # more for steps/probe.sh, e.g. --probe-options="--set C=0.01"
+mini=false          # true: synthesise the corpora, small models
+synth=              # for the synthesiser, e.g. --synth="--languages 3 --videos 6" (see tools/make_synth_corpus.py --help)
+tag=                # suffix of the systems' experiments, for variants
+set=()              # overrides of the pretext training, e.g. --set train.epochs=20 (repeatable)
+help_message="usage: $0 [--systems 'A B ...'] [--models 'M ...'] [--seeds '0 1 2'] [--stage N] [--ngpu N] [--mini true] [--voxlingua107 DIR] ..."
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
+confs=conf data=data exps=exp
+if [ "$mini" = true ]; then
+  confs=conf/mini data=data_mini exps=exp_mini corpora=data_mini/corpora
+  : "${voxlingua107:=$corpora/VoxLingua107}" "${voxceleb1:=$corpora/VoxCeleb1}"
+fi
+[[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
+[ -z "$init_from" ] || [ -s "$init_from" ] || die "there is no model $init_from; train it, or leave --init-from out"
+runs=()   # CONF SEED EXP of what is trained
+found=()  # EXP MODEL_FOLDER WEIGHTS... of what is embedded
+for system in $systems; do
+  conf=$system; [[ $system == *.yaml ]] || conf=$confs/$system.yaml
+  [ -f "$conf" ] || die "there is no $conf; --systems takes some of" \
+    "$(set +f; grep -l ^reproduces: "$confs"/*.yaml | xargs basename -s .yaml | xargs), or the path of a YAML"
+  said=$(python3 -m sslspk.bin.show_config --conf "$conf" --weights) more=' untrained'
+  for seed in $seeds; do
+    suffix=; [ "$seed" = 0 ] || suffix=_seed$seed
+    exp=$exps/$(basename "$conf" .yaml)${tag:+_$tag}$suffix
+    runs+=("$conf $seed $exp") found+=("$exp $exp ${said%% *}$more") more=
+  done
+done
+for model in $models; do
+  [ -s "$model" ] || die "there is no model $model; --models takes files final.pt"
+  [ "$(basename "$model")" = final.pt ] || die "--models takes files final.pt in a folder that has the system's name, not '$model'"
+  folder=$(dirname "$(readlink -f "$model")")
+  said=$(python3 -m sslspk.bin.show_config --conf "$folder/config.yaml" --weights)
+  found+=("$exps/$(basename "$folder") $folder ${said%% *}")
+done
+for part in $tests; do [[ $part = dev || $part = test ]] || die "--tests takes dev, test or both, not '$part'"; done
+[ ${#found[@]} -gt 0 ] || die "--systems and --models are both empty; name a system or a model"
+[ -z "$(printf '%s\n' "${found[@]%% *}" | sort | uniq -d)" ] ||
+  die "two experiments would both be $(printf '%s\n' "${found[@]%% *}" | sort | uniq -d | head -n 1); rename a folder or a YAML, or leave one out"
+jobs=(--cmd "$train_cmd" --nj "$nj") all=$data/voxlingua107_all lists=()
+[ -z "$voxceleb1" ] || lists+=(veri_test2)
+[ -z "$librispeech" ] || lists+=(librispeech)
+
+if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+  # shellcheck disable=SC2086  # --synth holds several words
+  [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" --only "voxlingua107 voxceleb1" $synth $corpora
+  [ -n "$voxlingua107" ] || die "--voxlingua107 names no folder; give VoxLingua107's, or try --mini true"
+  local/prepare_voxlingua107.py --nj "$nj" --utts-per-language "$utts_per_language" --languages "$languages" "$voxlingua107" $data
+  [ -z "$voxceleb1" ] || local/prepare_voxceleb1.py --nj "$nj" --parts test "$voxceleb1" $data
+  [ -z "$librispeech" ] || local/prepare_librispeech.py --nj "$nj" "$librispeech" $data
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data
+  [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
+fi
+
+if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+  for part in train $tests; do steps/pack_audio.sh "${jobs[@]}" $data/voxlingua107_$part $data/voxlingua107_${part}_packed; done
+  set -- $data/voxlingua107_train_packed; for part in $tests; do set -- "$@" "$data/voxlingua107_${part}_packed"; done
+  utils/combine_data.sh $all "$@"
+  [ -z "$musan$rirs" ] || steps/make_augment_lists.sh "${jobs[@]}" $data $data/augment
+  [ -z "$librispeech" ] || steps/make_trials.sh --cmd "$train_cmd" --num-trials 10000 --utt2session $data/librispeech_test/utt2session \
+    $data/librispeech_test/utt2spk $data/librispeech_test/trials_librispeech
+fi
+
+if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+  for run in "${runs[@]}"; do
+    read -r conf seed exp <<< "$run"
+    options=(--conf "$conf" --set "seed=$seed"); [ -z "$init_from" ] || options+=(--init-from "$init_from")
+    [ ! -f $data/augment/.done ] || options+=(--set "augment.dir=$data/augment")
+    for item in "${set[@]}"; do options+=(--set "$item"); done
+    steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" "${options[@]}" $data/voxlingua107_train_packed "$exp"
+  done
+fi
+
+speakers=(); [ -z "$voxceleb1" ] || speakers+=($data/voxceleb1_test)
+[ -z "$librispeech" ] || speakers+=($data/librispeech_test)
+if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
+  for dir in $all "${speakers[@]}"; do
+    steps/make_feats.sh "${jobs[@]}" --conf conf/fbank.yaml "$dir"   # the statistics baseline reads them
+    steps/extract_statistics.sh --cmd "$train_cmd" "$dir" "$dir" $exps/statistics/"$(basename "$dir")"
+  done
+  for one in "${found[@]}"; do
+    read -r exp folder weights <<< "$one"
+    local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "$weights" --from "$folder" "$exp" $all "${speakers[@]}"
+  done
+fi
+
+found+=("$exps/statistics $exps/statistics raw deviation")
+if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
+  for one in "${found[@]}"; do
+    read -r exp folder weights <<< "$one"
+    local/probe_languages.sh --cmd "$train_cmd" --tests "$tests" --probes "$probes" --options "$probe_options" --weights "$weights" $data "$exp"
+  done
+fi
+
+if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ ${#lists[@]} -gt 0 ]; then
+  for one in "${found[@]}"; do
+    read -r exp folder weights <<< "$one"
+    local/score_system.sh --cmd "$train_cmd" --lists "${lists[*]}" --weights "$weights" $data "$exp"
+  done
+fi
+
+if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
+  python3 local/show_languages.py --out $exps/RESULTS.md $exps
+fi

@@ -1,0 +1,19 @@
+"""How long a training computed: its log says it at the end, and tables of results read it there (torch-free)."""
+import re
+import resource
+from pathlib import Path
+
+SAYS = re.compile(r"CPU time of rank 0: (\d+\.\d) s")
+
+
+def sentence() -> str:
+    """What the log of rank 0 says as it ends: the CPU time of this process and of its workers that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return f"CPU time of rank 0: {sum(one.ru_utime + one.ru_stime for one in used):.1f} s"
+
+
+def of_experiment(exp: Path) -> float | None:
+    """Seconds that the logs EXP/log/train*.log say, all starts together; None where none of them says any."""
+    said = [SAYS.findall(path.read_text(encoding="utf-8", errors="replace")) for path in sorted(exp.glob("log/train*.log"))]
+    times = [float(one) for found in said for one in found]
+    return sum(times) if times else None
