@@ -44,7 +44,7 @@ class BatchDataset(torch.utils.data.Dataset):
         self.dropped = index.num_units - len(self.units)
         self._pieces = self._first_ones()
         self.steps_per_epoch = self._steps_per_epoch()
-        self._growth = self._make_growth()
+        self._growth, self._mates = self._make_growth(), self._make_mates()
         self._epoch, self._order, self._turns = -1, None, None
 
     def _first_ones(self) -> np.ndarray | None:
@@ -78,6 +78,14 @@ class BatchDataset(torch.utils.data.Dataset):
             raise InputError(f"data.grow.start_share {grow.start_share:g} opens {first} of {len(self.units)} recordings and "
                              f"data.batch_size is {batch}; raise the share or lower the batch size.")
         return growth
+
+    def _make_mates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """With data.same: the usable recordings, entry by entry; where each entry's begin; the entry of every recording."""
+        if self.index.same is None:
+            return None
+        entry = self.index.same[self.index.members[self.index.unit_start[:-1]]]
+        mine = entry[self.units]
+        return self.units[np.argsort(mine, kind="stable")], np.append(0, np.cumsum(np.bincount(mine))), entry
 
     def pool(self, epoch: int) -> np.ndarray:
         """The recordings that may be drawn in an epoch: all that are usable, or with data.grow its share of them."""
@@ -162,38 +170,45 @@ class BatchDataset(torch.utils.data.Dataset):
         grow = self.augment.config.grow if self.augment else None
         augmented = grow is None or rng.random() < curriculum.share(grow, step / self.steps_per_epoch)
         for _ in range(DRAWS):
-            note(self, unit)
+            reading = [unit]
             try:
-                views, utt = self._views(unit, turn, sizes, rng, augmented)
+                views, utt = self._views(unit, turn, sizes, rng, augmented, reading)
                 return unit, int(self.index.label[utt]), views
             except Unreadable as err:
-                failed.append(f"{self.index.keys[int(self.index.unit(unit)[0])]}: {err}")
+                failed.append(f"{self.index.keys[int(self.index.unit(reading[-1])[0])]}: {err}")
                 unit, turn = int(rng.choice(self.pool(step // self.steps_per_epoch))), 0
         raise InputError(f"{DRAWS} recordings in a row could not be read; the last one: {failed[-1]}")
 
-    def _views(self, unit: int, turn: int, sizes: list[int], rng: np.random.Generator, augmented: bool) -> tuple[list, int]:
-        members = self.index.unit(unit)
+    def _views(self, unit: int, turn: int, sizes: list[int], rng: np.random.Generator, augmented: bool,
+               reading: list[int]) -> tuple[list, int]:
+        """The views of a recording, and its first utterance. reading: gets the recordings that are read, as each one's turn comes."""
         factor = speed.draw(rng, self.speeds)
         out = []
         for c, (crop, size) in enumerate(zip(self.crops, sizes, strict=True)):
             needed = speed.source_length(size, factor)
-            utts, starts = self._places(crop, members, needed, turn, rng, spread=c == 0)
+            units, utts, starts = self._places(crop, unit, needed, turn, rng, spread=c == 0)
             views, effects, last = [], {}, None
-            for place in zip(utts, starts, strict=True):
+            for owner, *place in zip(units, utts, starts, strict=True):
                 if place != last:
+                    reading.append(int(owner))
+                    note(self, reading[-1])
                     x = read(self.index, self.config.road, int(place[0]), int(place[1]), needed)
                     x, last = speed.change(x, factor)[:size], place
                 if crop.layout != "triplet" or len(views) != 1:  # the second of a triplet shares the first one's
                     effects = {} if crop.clean else self._effects(size, rng, augmented)
                 views.append({self.config.road: x, **effects})
             out.append(views)
-        return out, int(members[0])
+        return out, int(self.index.unit(unit)[0])
 
-    def _places(self, crop: Crop, members: np.ndarray, size: int, turn: int, rng: np.random.Generator, spread: bool) -> tuple:
-        """(utterances, starts) of the views (V,) of one crop. turn: of layout first. spread: reduce_overlap_prob applies."""
+    def _places(self, crop: Crop, unit: int, size: int, turn: int, rng: np.random.Generator, spread: bool) -> tuple:
+        """(recordings, utterances, starts) of the views (V,) of one crop. turn: of layout first. spread: it is the first crop, to which
+        reduce_overlap_prob applies."""
+        members = self.index.unit(unit)
         if crop.layout == "independent":
-            utts = rng.choice(members, crop.count)
-            return utts, self._starts(self.index.length[utts], size, rng, spread)
+            units = [unit] * crop.count if self._mates is None else self._mates_of(unit, crop.count, rng, spread)
+            utts = rng.choice(members, crop.count) if self._mates is None else \
+                np.array([rng.choice(self.index.unit(one)) for one in units])
+            return units, utts, self._starts(self.index.length[utts], size, rng, spread)
         utt = int(rng.choice(members))
         count = 2 if crop.layout == "triplet" else crop.count
         if crop.layout == "first":
@@ -201,7 +216,14 @@ class BatchDataset(torch.utils.data.Dataset):
         else:
             starts = disjoint(int(self.index.length[utt]), size, count, rng)
         starts = starts[[0, 1, 1]] if crop.layout == "triplet" else starts
-        return [utt] * crop.count, starts
+        return [unit] * crop.count, [utt] * crop.count, starts
+
+    def _mates_of(self, unit: int, count: int, rng: np.random.Generator, first: bool) -> list[int]:
+        """`count` recordings of the same entry as `unit`, each drawn from all of them; first: the first one is `unit` itself."""
+        order, ends, entry = self._mates
+        mates = order[ends[entry[unit]]:ends[entry[unit] + 1]]
+        drawn = mates[rng.integers(len(mates), size=count)].tolist()
+        return [unit, *drawn[1:]] if first else drawn
 
     def _starts(self, lengths: np.ndarray, size: int, rng: np.random.Generator, spread: bool) -> np.ndarray:
         """Where the crops begin: uniform, or (reduce_overlap_prob) the two extremes of five draws for a pair of long crops."""

@@ -37,11 +37,13 @@ class UtteranceIndex:
     label    (N,) int32: index into `classes` in sorted order, all -1 when labels were not asked for
     label_source  what these labels are: "speaker", or "pseudo" and the like where utils/relabel_data_dir.sh made them; of another
              table than utt2spk its name ("emotion" of utt2emotion)
+    same     (N,) int32: entries of the table `same`, as numbers; None where there is no such table asked for
     unit_of  (N,) int32: recordings; noisy copies of one recording (utt2uniq) form one unit, else every utterance is its own
     """
 
-    def __init__(self, data_dir: str | Path, road: str, labels: bool = False, table_name: str = "utt2spk"):
-        """road: wave or feats. labels: read `table_name`, a table keyed by utterance, as `label` and `classes`."""
+    def __init__(self, data_dir: str | Path, road: str, labels: bool = False, table_name: str = "utt2spk",
+                 same: str | None = None):
+        """road: wave or feats. labels: read `table_name`, a table keyed by utterance, as `label` and `classes`; same: another one."""
         self.data = data = Path(data_dir)
         wave = road == "wave"
         if wave and (data / segments.NAME).exists():
@@ -66,6 +68,11 @@ class UtteranceIndex:
             _same_keys(specs, values, source, self.labels)
             self.classes = sorted(set(values.values()))
             self.label = _codes(values.values(), self.classes)
+        self.same, self.same_table = None, data / same if same else None
+        if self.same_table:
+            values = datadir.read_table(data, same)
+            _same_keys(specs, values, source, self.same_table)
+            self.same = _codes(values.values(), sorted(set(values.values())))
         self._group(data, specs)
 
     def _group(self, data: Path, specs: dict) -> None:
@@ -93,10 +100,13 @@ class UtteranceIndex:
         return np.minimum.reduceat(self.length[self.members], self.unit_start[:-1])
 
     def fingerprint(self) -> str:
-        """What tells these data from others: how many utterances, and a digest of ids and lengths (and of labels that are no speakers)."""
+        """What tells these data from others: how many utterances, and a digest of ids and lengths (and of labels
+        that are no speakers, and of the table `same`)."""
         digest = hashlib.md5(self.keys.bytes.tobytes() + self.length.tobytes())
         if self.label_source != "speaker":
             digest.update(self.labels.read_bytes())
+        if self.same_table:
+            digest.update(self.same_table.read_bytes())
         return f"{len(self.keys)} utterances, digest {digest.hexdigest()[:12]}"
 
     def require_rate(self, rate: float, count: int = 16) -> None:

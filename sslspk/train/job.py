@@ -88,7 +88,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     _claim(config, exp)
     learns = reads_labels(config.method)
     index = UtteranceIndex(data_dir, config.data.road, labels=learns or config.data.reads_speakers or config.train.analyse,
-                           table_name=config.data.labels)
+                           table_name=config.data.labels, same=config.data.same)
     dataset = make_dataset(config, index)
     total = config.train.steps or round(config.train.epochs * dataset.steps_per_epoch)
     if not total:
@@ -152,7 +152,7 @@ def _origin(config: SystemConfig, exp: Path, index: UtteranceIndex, method: Meth
     """What final.pt will say of how it came about. Raises InputError when the run began with another model's weights."""
     start = start_of(config)
     require_same_start(exp, state or {}, start)
-    used = (method.labels, "speaker (curriculum)" if config.data.reads_speakers else "none")
+    used = (method.labels, config.data.drawn_by)
     labels = results.joined(*(text.replace("speaker", index.label_source) for text in used), inherited)
     return {**data, "commit": git_commit(), "labels": labels, "start": (state or {}).get("start") or start}
 

@@ -26,8 +26,8 @@ def make_dir(folder, lengths=LENGTHS, ramp=lambda i, n: 1000 * i + np.arange(n) 
 def dataset(folder, *, seed=3, labels=False, crops=CROPS, **kw):
     """BatchDataset of batches of 4; fields of DataConfig and of BatchDataset alike may be given."""
     config = {k: kw.pop(k) for k in list(kw) if k in DataConfig.model_fields}
-    return BatchDataset(UtteranceIndex(folder, "wave", labels), DataConfig(**{"batch_size": 4, "workers": 0, **config}), crops,
-                        seed=seed, rate=RATE, **kw)
+    config = DataConfig(**{"batch_size": 4, "workers": 0, **config})
+    return BatchDataset(UtteranceIndex(folder, "wave", labels, same=config.same), config, crops, seed=seed, rate=RATE, **kw)
 
 
 def same(a, b):
