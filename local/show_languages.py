@@ -86,8 +86,8 @@ def section(exps: Path, test: str, rows: dict[Key, list[dict]], speakers: dict[s
     """The table of one part and probe, the best first by UA."""
     first = next(iter(rows.values()))[0]
     part, _, probe = test.partition("_")
-    head = ["system", "weights", "seeds", "labels used", "language WA %", "UA %", "Cavg %", *(f"speaker EER % ({name})" for name in speakers),
-            CPU, "commit"]
+    head = ["system", "weights", "seeds", "labels used", "language WA %", "UA %", "Cavg %",
+            *(f"speaker EER % ({name})" for name in speakers), CPU, "commit"]
     text = [f"## {part}, {probe}", "", f"{first['items']} utterances of {len(first['classes'])} languages; always the most frequent one: "
             f"WA {most_frequent(first):.2f} %; by chance: UA {100 / len(first['classes']):.2f} %.", "",
             "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

@@ -142,10 +142,10 @@ class SystemConfig(Config):
         if self.data.same is None:
             return self
         if self.method.name == "supervised" or sum(crop.count for crop in crops) < 2:
-            raise ValueError(f"data.same draws the views of a recording from several; method {self.method.name} compares no views; remove it")
+            raise ValueError(f"data.same draws views from several recordings; method {self.method.name} compares no views; remove it")
         odd = next((crop.layout for crop in crops if crop.layout != "independent"), None)
         if odd is not None:
-            raise ValueError(f"data.same draws views from several recordings, but crops of layout {odd} are of one; use layout: independent")
+            raise ValueError(f"data.same draws views from several recordings, crops of layout {odd} are of one; use layout: independent")
         if self.data.grow is not None:
             raise ValueError("data.same draws from all recordings, data.grow from a growing part of them; leave one out")
         return self
