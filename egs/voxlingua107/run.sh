@@ -40,22 +40,19 @@ if [ "$mini" = true ]; then
   : "${voxlingua107:=$corpora/VoxLingua107}" "${voxceleb1:=$corpora/VoxCeleb1}"
 fi
 [[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
-[ -z "$init_from" ] || [ -s "$init_from" ] || die "there is no model $init_from; train it, or leave --init-from out"
-runs=()   # CONF SEED EXP of what is trained
-found=()  # EXP MODEL_FOLDER WEIGHTS... of what is embedded
+for model in $models $init_from; do [ -s "$model" ] || die "there is no model $model; train it, or leave it out"; done
+runs=() found=()   # what is trained: CONF SEED EXP; what is embedded: EXP MODEL_FOLDER WEIGHTS...
 for system in $systems; do
   conf=$system; [[ $system == *.yaml ]] || conf=$confs/$system.yaml
   [ -f "$conf" ] || die "there is no $conf; --systems takes some of" \
     "$(set +f; grep -l ^reproduces: "$confs"/*.yaml | xargs basename -s .yaml | xargs), or the path of a YAML"
   said=$(python3 -m sslspk.bin.show_config --conf "$conf" --weights) more=' untrained'
   for seed in $seeds; do
-    suffix=; [ "$seed" = 0 ] || suffix=_seed$seed
-    exp=$exps/$(basename "$conf" .yaml)${tag:+_$tag}$suffix
+    exp=$exps/$(basename "$conf" .yaml)${tag:+_$tag}; [ "$seed" = 0 ] || exp+=_seed$seed
     runs+=("$conf $seed $exp") found+=("$exp $exp ${said%% *}$more") more=
   done
 done
 for model in $models; do
-  [ -s "$model" ] || die "there is no model $model; --models takes files final.pt"
   [ "$(basename "$model")" = final.pt ] || die "--models takes files final.pt in a folder that has the system's name, not '$model'"
   folder=$(dirname "$(readlink -f "$model")")
   said=$(python3 -m sslspk.bin.show_config --conf "$folder/config.yaml" --weights)
@@ -63,11 +60,11 @@ for model in $models; do
 done
 for part in $tests; do [[ $part = dev || $part = test ]] || die "--tests takes dev, test or both, not '$part'"; done
 [ ${#found[@]} -gt 0 ] || die "--systems and --models are both empty; name a system or a model"
-[ -z "$(printf '%s\n' "${found[@]%% *}" | sort | uniq -d)" ] ||
-  die "two experiments would both be $(printf '%s\n' "${found[@]%% *}" | sort | uniq -d | head -n 1); rename a folder or a YAML, or leave one out"
-jobs=(--cmd "$train_cmd" --nj "$nj") all=$data/voxlingua107_all lists=()
-[ -z "$voxceleb1" ] || lists+=(veri_test2)
-[ -z "$librispeech" ] || lists+=(librispeech)
+twice=$(printf '%s\n' "${found[@]%% *}" | sort | uniq -d | sed -n 1p)
+[ -z "$twice" ] || die "two experiments would both be $twice; rename a folder or a YAML, or leave one out"
+jobs=(--cmd "$train_cmd" --nj "$nj") all=$data/voxlingua107_all lists=() speakers=()
+[ -z "$voxceleb1" ] || lists+=(veri_test2) speakers+=("$data/voxceleb1_test")
+[ -z "$librispeech" ] || lists+=(librispeech) speakers+=("$data/librispeech_test")
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
@@ -81,9 +78,12 @@ if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
 fi
 
 if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
-  for part in train $tests; do steps/pack_audio.sh "${jobs[@]}" $data/voxlingua107_$part $data/voxlingua107_${part}_packed; done
-  set -- $data/voxlingua107_train_packed; for part in $tests; do set -- "$@" "$data/voxlingua107_${part}_packed"; done
-  utils/combine_data.sh $all "$@"
+  packed=()
+  for part in train $tests; do
+    steps/pack_audio.sh "${jobs[@]}" "$data/voxlingua107_$part" "$data/voxlingua107_${part}_packed"
+    packed+=("$data/voxlingua107_${part}_packed")
+  done
+  local/combine_once.sh $all "${packed[@]}"
   [ -z "$musan$rirs" ] || steps/make_augment_lists.sh "${jobs[@]}" $data $data/augment
   [ -z "$librispeech" ] || steps/make_trials.sh --cmd "$train_cmd" --num-trials 10000 --utt2session $data/librispeech_test/utt2session \
     $data/librispeech_test/utt2spk $data/librispeech_test/trials_librispeech
@@ -92,15 +92,12 @@ fi
 if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   for run in "${runs[@]}"; do
     read -r conf seed exp <<< "$run"
-    options=(--conf "$conf" --set "seed=$seed"); [ -z "$init_from" ] || options+=(--init-from "$init_from")
+    options=(--conf "$conf" --set "seed=$seed" "${set[@]/#/--set=}" ${init_from:+--init-from "$init_from"})
     [ ! -f $data/augment/.done ] || options+=(--set "augment.dir=$data/augment")
-    for item in "${set[@]}"; do options+=(--set "$item"); done
     steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" "${options[@]}" $data/voxlingua107_train_packed "$exp"
   done
 fi
 
-speakers=(); [ -z "$voxceleb1" ] || speakers+=($data/voxceleb1_test)
-[ -z "$librispeech" ] || speakers+=($data/librispeech_test)
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
   for dir in $all "${speakers[@]}"; do
     steps/make_feats.sh "${jobs[@]}" --conf conf/fbank.yaml "$dir"   # the statistics baseline reads them
@@ -108,7 +105,8 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
   done
   for one in "${found[@]}"; do
     read -r exp folder weights <<< "$one"
-    local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "$weights" --from "$folder" "$exp" $all "${speakers[@]}"
+    local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "$weights" --from "$folder" \
+      "$exp" $all "${speakers[@]}"
   done
 fi
 
