@@ -75,9 +75,9 @@ def recall(folder: Path, utt2spk: str | None, replicates: int) -> Told:
             truth = np.array([truth[speaker == i][0] for i in range(len(names))])
             said, speaker = classification.decide(np.concatenate(values), speaker, result["pool"]), np.arange(len(names))
         items = dict(zip(names if result["pool"] != "none" else utts, (classes[i] for i in truth), strict=True))
-        tables = np.concatenate([classification.confusion(truth, said, len(classes))[None],
-                                 classification.speaker_bootstrap(truth, said, speaker, len(classes), replicates=replicates)])
-        found.append(100 * classification.unweighted_accuracy(tables))
+        whole = classification.unweighted_accuracy(classification.confusion(truth, said, len(classes)))
+        drawn = classification.speaker_bootstrap(truth, said, speaker, len(classes), replicates=replicates).ua
+        found.append(100 * np.append(whole, drawn))
     return Told(dict(sorted(items.items())), np.mean(found, 0))
 
 

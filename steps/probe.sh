@@ -8,9 +8,10 @@ set=()                  # KEY=VALUE, overrides the conf; may be repeated, e.g. -
 labels=                 # utterance -> class, or number, for the training part at least
 target=classification   # classification | regression
 train=                  # data directory whose utterances it learns from
+valid=                  # data directory that an mlp is stopped by; empty: it takes its passes
 test=                   # data directory whose utterances it is asked about
 help_message="usage: $0 [--cmd C] [--classifier NAME] [--conf C] [--set k=v]... [--target classification|regression]
-       --labels FILE --train DATA_DIR --test DATA_DIR EMB_DIR OUT
+       --labels FILE --train DATA_DIR [--valid DATA_DIR] --test DATA_DIR EMB_DIR OUT
 EMB_DIR/xvector.scp holds the embeddings of both parts."
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
@@ -23,12 +24,13 @@ emb=$1 out=$2
 die() { echo "$0: error: $*" >&2; exit 1; }
 for option in labels train test; do [ -n "${!option}" ] || die "--$option is needed; see --help."; done
 [ -z "$conf" ] || [ -f "$conf" ] || die "there is no configuration $conf; check --conf."
-inputs=("$labels" "$train/utt2spk" "$test/utt2spk" "$emb/xvector.scp")
+inputs=("$labels" "$train/utt2spk" "$test/utt2spk" ${valid:+"$valid/utt2spk"} "$emb/xvector.scp")
 for file in "${inputs[@]}"; do
   [ -f "$file" ] && [ -s "$file" ] || die "there is no file $file, or it is empty; run the stage that makes it."
 done
 [ ! -f "$emb/provenance.json" ] || inputs+=("$emb/provenance.json")
 options=(--target "$target" --labels "$labels" --train "$train" --test "$test") text=
+[ -z "$valid" ] || options+=(--valid "$valid")
 [ -z "$classifier" ] || options+=(--classifier "$classifier")
 [ -z "$conf" ] || options+=(--conf "$conf") text=$(done_conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Measures a classification over folds: reads predictions.tsv of each fold, writes OUT/{result.json,confusion.tsv,confusion.png}.
+# Measures a classification over folds: reads predictions.tsv of each fold, writes OUT/{result.json,confusion.tsv} and,
+# of up to 60 classes, OUT/confusion.png.
 set -euo pipefail
 cmd=utils/run.pl
 labels=()        # utterance -> true class (utt2emotion); may be repeated, the union names what was tested, no more and no fewer
@@ -7,8 +8,10 @@ pool=none        # none | mean | vote: measure utterances, or groups by the mean
 groups=          # utterance -> recording or subject, for --pool
 utt2spk=         # who speaks, for the interval; empty: the groups where they are pooled, else what stands before the first hyphen of an id
 cavg=false       # true: the detection cost of languages too (NIST's Cavg)
+unseen=refuse    # refuse | wrong: what becomes of a test utterance of a class that training did not have
 bootstrap=1000   # replicates of the bootstrap over speakers, 0: no interval
-help_message="usage: $0 --labels TABLE [--pool none|mean|vote --groups TABLE] [--utt2spk FILE] [--cavg true] PREDICTIONS... OUT
+help_message="usage: $0 --labels TABLE [--pool none|mean|vote --groups TABLE] [--utt2spk FILE] [--cavg true | --unseen wrong]
+       PREDICTIONS... OUT
 PREDICTIONS are files predictions.tsv, one per fold; of a regression (columns utt, value) the RMSE is measured."
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
@@ -32,6 +35,7 @@ done
 options=(--pool "$pool" --bootstrap "$bootstrap")
 [ "$cavg" = false ] || options+=(--cavg "$cavg")   # a result without it stays as it is
 options+=(${groups:+--groups "$groups"} ${utt2spk:+--utt2spk "$utt2spk"})
+[ "$unseen" = refuse ] || options+=(--unseen "$unseen")
 for file in "${labels[@]}"; do options+=(--labels "$file"); done
 key="score_classes ${options[*]@Q}"
 stamp=$out/.score_classes

@@ -80,6 +80,20 @@ def test_the_step_with_numbers(recipe):
     assert np.sqrt(np.mean(error ** 2)) < 0.1, "a sum is linear"
 
 
+def test_validation_utterances_stop_a_head(recipe):
+    mlp = ("hidden=[8]", "balanced=false", "standardise=false", "centre=false", "iterations=20", "patience=2", "lr=0.05")
+    sets = [word for item in mlp for word in ("--set", item)]
+    known = table.read(recipe / "train/utt2spk")
+    for name, speakers in (("few", ("trains0", "trains1", "trains2", "trains3")), ("held", ("trains4", "trains5"))):
+        own = {utt: spk for utt, spk in known.items() if spk in speakers}
+        datadir.write(str(recipe / name), wav={utt: f"/{utt}.wav" for utt in own}, utt2spk=own)
+    said = run(recipe, STEP, "--classifier", "mlp", *sets, *words(train="few"), "--valid", "held", "emb", "head")
+    assert "the validation loss was lowest after" in said and "on 48 embeddings of 4 speakers" in said
+    assert json.loads((recipe / "head/provenance.json").read_text())["probe_hidden"] == [8]
+    both = sh(recipe, STEP, "--classifier", "mlp", *sets, *words(), "--valid", "held", "emb", "head2")
+    assert both.returncode == 1 and "is in train and in held" in both.stderr
+
+
 def test_a_configuration_file(recipe):
     (recipe / "conf/probe.yaml").write_text("classifier: knn\nneighbours: 3\n")
     run(recipe, STEP, "--conf", "conf/probe.yaml", "--set", "neighbours=7", *words(), "emb", "knn")

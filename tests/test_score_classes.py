@@ -219,3 +219,17 @@ def test_predictions_come_back(tmp_path):
             predictions.write(tmp_path / "p.tsv", utts, columns, values)
     with pytest.raises(ValueError):
         predictions.write(tmp_path / "p.tsv", ["a"], ["x", "y"], values)
+
+
+def test_a_class_that_training_lacked_is_refused_or_wrong(recipe):
+    labels = table.read(recipe / "labels1")
+    first = min(labels)
+    table.write(recipe / "rare", {**labels, first: "calm"})
+    refused = sh(recipe, STEP, "--labels", "rare", FOLDS[0], "unseen")
+    assert refused.returncode == 1 and "the label 'calm'" in refused.stderr
+    run(recipe, STEP, "--labels", "labels1", FOLDS[0], "seen")
+    run(recipe, STEP, "--labels", "rare", "--unseen", "wrong", FOLDS[0], "unseen")
+    before, after = result(recipe, "seen"), result(recipe, "unseen")
+    assert after["classes"] == [*before["classes"], "calm"] and after["per_class"]["calm"]["recall_percent"] == 0
+    right = before["wa_percent"] * 24 - after["wa_percent"] * 24
+    assert right == pytest.approx(100 * (decisions(recipe)[1][sorted(labels).index(first)] == labels[first]))

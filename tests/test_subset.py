@@ -47,6 +47,11 @@ def test_random_subsets_are_exact_and_nested(data, tmp_path, seed):
     for n in (1, 2):
         speakers = {utt.split("-")[0] for utt in found["--num-speakers", n]}
         assert len(speakers) == n and found["--num-speakers", n] == {utt for utt in every if utt.split("-")[0] in speakers}
+    for n in (2, 5, 9):
+        assert subset("--random", "--seed", seed, data, n, tmp_path / f"random{n}").returncode == 0
+        found["--random", n] = set(table.read(tmp_path / f"random{n}/wav.scp"))
+    assert found["--random", 2] < found["--random", 5] < found["--random", 9] == set(every)
+    assert [len(found["--random", n]) for n in (2, 5)] == [2, 5]
     assert found["--num-speakers", 1] < found["--num-speakers", 2]
     assert found["--hours", 0.1] < found["--hours", 0.3] < found["--hours", 0.75] == set(every)
     for hours in (0.1, 0.3):

@@ -12,7 +12,7 @@ class ProbeConfig(Config):
     logistic    multinomial logistic regression
     linear_svm  one linear SVM per class against the rest; rbf_svm: Gaussian kernel, 1 / gamma = dimensions times variance. The
                 posteriors of both come from their scores on held-out training speakers (Platt scaling over all classes)
-    mlp         ReLU layers, Adam
+    mlp         fully connected layers, Adam; with validation utterances (--valid) trained pass by pass until these get no better
     knn         the share of each class among the nearest neighbours by cosine
     plda        Kaldi's PLDA: each class enrols with all its embeddings, log-likelihood ratios become posteriors by softmax
     ridge       linear regression of a number, with alpha = 1 / C
@@ -21,6 +21,7 @@ class ProbeConfig(Config):
     classifier: Literal["logistic", "linear_svm", "rbf_svm", "mlp", "knn", "plda", "ridge"] = "logistic"
     length_norm: bool = Field(False, description="embeddings to length 1")
     standardise: bool = Field(True, description="each dimension to mean 0 and variance 1 over the training part; false: to mean 0")
+    centre: bool = Field(True, description="false: the mean of the training part stays too")
     pca: PositiveFloat | None = Field(None, description="so many dimensions (2, 3, ...), or those with this share of the variance (0.99); "
                                       "null: all; plda: as many as leave ten training embeddings for each")
     balanced: bool = Field(True, description="every class counts alike, in training and in the choice of C; false: as often as it occurs")
@@ -31,6 +32,11 @@ class ProbeConfig(Config):
     iterations: PositiveInt = Field(2000, description="at most: logistic, linear_svm; mlp: passes over the training part")
     hidden: tuple[Size, ...] = Field((128,), min_length=1, description="mlp: widths of its layers")
     mlp_l2: NonNegativeFloat = Field(1e-3, description="mlp: penalty on the squares of its weights")
+    activation: Literal["relu", "none"] = Field("relu", description="mlp: behind each of its layers; none: they stay linear")
+    batch_size: Size = Field(200, description="mlp: embeddings per step")
+    lr: PositiveFloat = Field(1e-3, description="mlp: learning rate")
+    patience: PositiveInt | None = Field(None, description="mlp with --valid: passes without a lower loss there after which it stops; "
+                                                           "null: all `iterations`")
     neighbours: Size = Field(10, description="knn: how many")
     plda_iterations: PositiveInt = 10
     plda_smoothing: NonNegativeFloat = Field(0.0, description="this times the between-class covariance goes to the within-class one")
@@ -40,6 +46,8 @@ class ProbeConfig(Config):
     def _makes_sense(self):
         if self.pca is not None and self.pca > 1 and self.pca != round(self.pca):
             raise ValueError(f"pca {self.pca:g} is neither a share of the variance up to 1 nor a whole number of dimensions")
+        if not self.centre and (self.standardise or self.pca is not None or self.classifier == "plda"):
+            raise ValueError("standardise, pca and plda subtract the mean; set centre: true, or standardise: false and no pca")
         return self
 
     @property

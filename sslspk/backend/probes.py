@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from sslspk.backend import transforms
+from sslspk.backend import heads, transforms
 from sslspk.backend.base import as_matrix, refuse_row
 from sslspk.backend.config import BackendConfig
 from sslspk.backend.config_probe import ProbeConfig
@@ -26,7 +26,7 @@ class Front(NamedTuple):
     @classmethod
     def fit(cls, x: np.ndarray, config: ProbeConfig) -> "Front":
         x = transforms.length_norm(x, "unit" if config.length_norm else "none")
-        mean = x.mean(0)
+        mean = x.mean(0) if config.centre else np.zeros(x.shape[1])
         deviation = x.std(0)
         if not (deviation > 0).any():
             raise InputError("all training embeddings are the same; look at the model that they come from.")
@@ -43,17 +43,22 @@ class Front(NamedTuple):
 
 class Probe:
     """fit, then predict. classes_: names (C,) in the order of the columns, None for a regression; C_: the C that was used, or None;
-    chosen_: C -> what the held-out training speakers gave, UA, accuracy (shares) or RMSE, where C was chosen."""
+    passes_: how many passes an mlp with validation utterances took; chosen_: C -> what the held-out training speakers gave, UA, accuracy
+    (shares) or RMSE, where C was chosen."""
 
     def __init__(self, config: ProbeConfig | None = None):
         self.config = config or ProbeConfig()
-        self.classes_, self.C_, self.chosen_ = None, None, {}
+        self.classes_, self.C_, self.passes_, self.chosen_ = None, None, None, {}
 
-    def fit(self, x: np.ndarray, labels: Sequence, speakers: Sequence[str]) -> "Probe":
+    def fit(self, x: np.ndarray, labels: Sequence, speakers: Sequence[str],
+            valid: tuple[np.ndarray, Sequence[str]] | None = None) -> "Probe":
         """Learn from embeddings (N, D) with labels (N,) (class names, or numbers for ridge) that these speakers (N,) said.
 
+        valid: embeddings (V, D) and labels (V,) to stop an mlp by.
         Raises InputError: one class, too few speakers or utterances to hold some out, a row that is not finite.
         """
+        if valid is not None:
+            return self._fit_by_passes(x, labels, valid)
         x, config = _checked(x, None), self.config
         if not len(x) == len(labels) == len(speakers):
             raise ValueError(f"{len(x)} embeddings, {len(labels)} labels and {len(speakers)} speakers")
@@ -64,6 +69,22 @@ class Probe:
         self.C_ = self._choose(x, y, held_out) if config.has_c else None
         self._model = _train(x, y, config, self.C_)
         self._posteriors = self._platt(x, y, held_out) if config.is_svm else None
+        return self
+
+    def _fit_by_passes(self, x: np.ndarray, labels: Sequence, valid: tuple[np.ndarray, Sequence[str]]) -> "Probe":
+        config = self.config
+        if config.classifier != "mlp" or config.balanced:
+            raise InputError("validation utterances stop an mlp whose classes count as often as they occur; set classifier=mlp and "
+                             "balanced=false.")
+        self._codes([*labels, *valid[1]])
+        code = {name: i for i, name in enumerate(self.classes_)}
+        y, told = (np.array([code[str(one)] for one in own], np.int64) for own in (labels, valid[1]))
+        x = _checked(x, None)
+        front = Front.fit(x, config)
+        held = heads.Valid(front.apply(_checked(valid[0], None)), told)
+        trained = heads.train(front.apply(x), y, len(code), held, config)
+        self.passes_, self._posteriors = trained.passes, None
+        self._model = lambda new: trained.model.predict_proba(front.apply(new).astype(np.float32))
         return self
 
     def predict(self, x: np.ndarray, names: Sequence[str] | None = None) -> np.ndarray:
@@ -161,7 +182,7 @@ def _train(x: np.ndarray, y: np.ndarray, config: ProbeConfig, c: float | None) -
     if kind == "plda":
         scored = _plda(x, y, config)
         return lambda new: scored(front.apply(new))
-    model = _estimator(config, c, weight).fit(_unit(x) if kind == "knn" else x, y)
+    model = _estimator(config, c, weight, len(x)).fit(_unit(x) if kind == "knn" else x, y)
     if kind == "ridge":
         return lambda new: model.predict(front.apply(new))[:, None]
     if config.is_svm:
@@ -177,8 +198,8 @@ def _train(x: np.ndarray, y: np.ndarray, config: ProbeConfig, c: float | None) -
     return posteriors
 
 
-def _estimator(config: ProbeConfig, c: float | None, weight: str | None):
-    """The scikit-learn model of a configuration, not yet fitted."""
+def _estimator(config: ProbeConfig, c: float | None, weight: str | None, rows: int):
+    """The scikit-learn model of a configuration, not yet fitted, for so many embeddings."""
     if config.classifier == "ridge":
         from sklearn.linear_model import Ridge
         return Ridge(alpha=1 / c)
@@ -193,7 +214,9 @@ def _estimator(config: ProbeConfig, c: float | None, weight: str | None):
         return SVC(C=c, class_weight=weight)
     if config.classifier == "mlp":
         from sklearn.neural_network import MLPClassifier
-        return MLPClassifier(config.hidden, alpha=config.mlp_l2, max_iter=config.iterations, random_state=config.seed)
+        return MLPClassifier(config.hidden, "identity" if config.activation == "none" else "relu", alpha=config.mlp_l2,
+                             batch_size=min(config.batch_size, rows), learning_rate_init=config.lr, max_iter=config.iterations,
+                             random_state=config.seed)
     from sklearn.neighbors import KNeighborsClassifier
     return KNeighborsClassifier(config.neighbours, algorithm="brute")   # of unit vectors: the order of cosines
 

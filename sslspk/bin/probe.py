@@ -5,6 +5,7 @@ Writes OUT/predictions.tsv (posteriors of the test utterances; with --target reg
 OUT/provenance.json, which is that of EMB_DIR with what the probe was trained on.
 """
 import argparse
+import itertools
 import os
 
 from sslspk.errors import InputError, entry
@@ -15,6 +16,7 @@ def main() -> None:
     parser.add_argument("--labels", required=True, metavar="FILE", help="utterance -> class, or number")
     parser.add_argument("--train", required=True, metavar="DATA_DIR", help="what the probe learns from")
     parser.add_argument("--test", required=True, metavar="DATA_DIR", help="what it is asked about")
+    parser.add_argument("--valid", metavar="DATA_DIR", help="what an mlp is stopped by")
     parser.add_argument("--target", choices=("classification", "regression"), default="classification", help="regression: by ridge")
     parser.add_argument("--classifier", metavar="NAME", help="see backend/config_probe.py (default logistic; for a regression ridge)")
     parser.add_argument("--conf", help="YAML of the probe")
@@ -26,20 +28,23 @@ def main() -> None:
 
     from sslspk.backend.probes import Probe
     from sslspk.io import predictions
-    train, test = sides(args)
-    labels = targets(args, train, config.regression)
+    train, valid, test = sides(args)
+    labels = targets(args, args.train, train, config.regression)
     x, y = embedded(args, list(train)), embedded(args, list(test))
-    probe = Probe(config).fit(x, labels, list(train.values()))
+    held = (embedded(args, list(valid)), targets(args, args.valid, valid, False)) if args.valid else None
+    probe = Probe(config).fit(x, labels, list(train.values()), held)
     found = probe.predict(y, [f"{name} in {args.emb}" for name in test])
     for c, value in probe.chosen_.items():
         print(f"C {c:g}: {'RMSE' if config.regression else 'UA' if config.balanced else 'WA'} {value:.4f} over held-out training speakers")
+    if probe.passes_:
+        print(f"note: the validation loss was lowest after {probe.passes_} passes (at most {config.iterations})")
     of = "a regression" if config.regression else f"{len(probe.classes_)} classes"
     print(f"trained {config.classifier}{f' with C {probe.C_:g}' if config.has_c else ''} on {len(train)} embeddings of "
           f"{len(set(train.values()))} speakers, {of}; {len(test)} predictions")
     if len(probe.chosen_) > 1 and probe.C_ in (min(probe.chosen_), max(probe.chosen_)):
         print(f"note: C {probe.C_:g} is at an end of the grid; --set grid=[...] may find a better one beyond it")
     shared = set(train.values()) & set(test.values())
-    if shared:
+    if shared and labels != list(train.values()):
         print(f"note: {len(shared)} speakers, {min(shared)} is one, are in the training and in the test part")
     record(args, config, probe.C_)
     predictions.write(os.path.join(args.out, "predictions.tsv"), list(test), probe.classes_ or [predictions.VALUE], found)
@@ -59,25 +64,26 @@ def configuration(args: argparse.Namespace):
     return config
 
 
-def sides(args: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]]:
-    """utt2spk of the training and of the test part. Raises InputError naming an utterance that is in both."""
+def sides(args: argparse.Namespace) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """utt2spk of the training, validation and test part. Raises InputError naming an utterance that is in two of them."""
     from sslspk.io import table
-    train, test = (table.read(os.path.join(folder, "utt2spk")) for folder in (args.train, args.test))
-    both = min(train.keys() & test.keys(), default=None)
-    if both is not None:
-        raise InputError(f"{both} is in {args.train} and in {args.test}; test what was not trained on.")
-    return train, test
+    parts = {folder: table.read(os.path.join(folder, "utt2spk")) for folder in (args.train, args.valid, args.test) if folder}
+    for one, other in itertools.combinations([args.train, *([args.valid] if args.valid else []), args.test], 2):
+        both = min(parts[one].keys() & parts[other].keys(), default=None)
+        if both is not None:
+            raise InputError(f"{both} is in {one} and in {other}; test what was not trained on.")
+    return parts[args.train], parts[args.valid] if args.valid else {}, parts[args.test]
 
 
-def targets(args: argparse.Namespace, train: dict[str, str], numeric: bool) -> list:
-    """What the training utterances are labelled with, in their order. Raises InputError naming one that has no label, or no number."""
+def targets(args: argparse.Namespace, folder: str, utts: dict[str, str], numeric: bool) -> list:
+    """What the utterances of a folder are labelled with, in their order. Raises InputError naming one that has no label, or no number."""
     from sslspk.io import predictions, table
     labels = table.read(args.labels)
-    missing = sorted(train.keys() - labels.keys())
+    missing = sorted(utts.keys() - labels.keys())
     if missing:
-        raise InputError(f"{args.labels} has no label for {missing[0]} of {args.train} ({len(missing)} of {len(train)}); complete it, or "
+        raise InputError(f"{args.labels} has no label for {missing[0]} of {folder} ({len(missing)} of {len(utts)}); complete it, or "
                          "leave such utterances out.")
-    labels = {utt: labels[utt] for utt in train}
+    labels = {utt: labels[utt] for utt in utts}
     return list(predictions.numbers(labels, args.labels).values() if numeric else labels.values())
 
 
@@ -110,6 +116,7 @@ def record(args: argparse.Namespace, config, c: float | None) -> None:
     if not known:
         print(f"note: there is no {source}, so the result will not say where the embeddings come from")
     save_json({**known, "probe": config.classifier, "probe_C": c, "probe_trained_on": args.train, "probe_labels_from": args.labels,
+               "probe_hidden": list(config.hidden) if config.classifier == "mlp" else None,
                "probe_commit": provenance.git_commit()}, os.path.join(args.out, "provenance.json"))
 
 

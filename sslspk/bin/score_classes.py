@@ -26,6 +26,8 @@ def main() -> None:
     parser.add_argument("--cavg", choices=("true", "false"), default="false",
                         help="true: measure the detection cost of languages too (NIST's Cavg, p_target 0.5), the posteriors being under "
                         "equal priors")
+    parser.add_argument("--unseen", choices=("refuse", "wrong"), default="refuse", help="a label that no prediction can be, since training "
+                        "had none of its class: refuse it (default), or count it as wrong")
     parser.add_argument("--bootstrap", type=count, default=1000, metavar="N",
                         help="replicates of the bootstrap over speakers (default 1000; 0: no interval)")
     parser.add_argument("--seed", type=count, default=0, help="of the bootstrap (default 0)")
@@ -52,18 +54,19 @@ def measure(args: argparse.Namespace) -> dict:
     labels, source = read_labels(args.labels), " and ".join(args.labels)
     check_utterances(found, labels, source)
     numeric = found[0].numeric
-    if args.cavg == "true" and (numeric or len(set(labels.values())) < 2):
-        raise InputError(f"--cavg true is for posteriors of two classes or more that occur, not for {args.predictions[0]} with "
-                         f"{source}; leave it out.")
+    if args.cavg == "true" and (numeric or args.unseen == "wrong" or len(set(labels.values())) < 2):
+        raise InputError(f"--cavg true is for posteriors of two classes or more that occur and were trained, not for {args.predictions[0]} "
+                         f"with {source}; leave it out.")
     if numeric and args.pool == "vote":
         raise InputError(f"{args.predictions[0]} holds numbers, over which there is no vote; give --pool mean.")
-    truth = predictions.numbers(labels, source) if numeric else class_numbers(labels, found[0].columns, args.predictions[0])
+    known = [*found[0].columns, *(sorted(set(labels.values()) - set(found[0].columns)) if args.unseen == "wrong" else ())]
+    truth = predictions.numbers(labels, source) if numeric else class_numbers(labels, known, args.predictions[0])
     groups = table.read(args.groups) if args.groups else {utt: utt for utt in labels}
     speakers, notes = who_speaks(args, sorted(labels), groups)
     names, folds = zip(*(pooled(fold, truth, groups, speakers, args) for fold in found), strict=True)
     _refuse_twice(args.predictions, names, "group" if args.groups else "utterance")
     options = {"replicates": args.bootstrap, "seed": args.seed}
-    figures = class_report.numbers(folds, **options) if numeric else class_report.classes(folds, found[0].columns, **options)
+    figures = class_report.numbers(folds, **options) if numeric else class_report.classes(folds, known, **options)
     for row, path, fold in zip(figures["folds"], args.predictions, found, strict=True):
         row |= {"predictions": path, "utterances": len(fold.utts)}
     return provenance(args.predictions) | figures | {"utterances": len(labels), "pool": args.pool, "groups": args.groups,
@@ -199,7 +202,11 @@ def save_confusion(figures: dict, out: str) -> None:
     rows += ["\t".join((name, *map(str, row))) for name, row in zip(figures["classes"], figures["confusion"], strict=True)]
     with files.atomic_write(os.path.join(out, "confusion.tsv")) as file:
         file.write("\n".join(rows) + "\n")
-    save(draw(figures), os.path.join(out, "confusion.png"))
+    if len(figures["classes"]) <= PICTURED:
+        save(draw(figures), os.path.join(out, "confusion.png"))
+
+
+PICTURED = 60   # classes at most that a picture shows
 
 
 def draw(figures: dict):

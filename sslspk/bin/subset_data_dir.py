@@ -10,11 +10,13 @@ def options() -> argparse.ArgumentParser:
     """The command line: Kaldi's."""
     parser = argparse.ArgumentParser(
         description="Copies part of a Kaldi data directory. Without an option: N utterances at even distances.",
-        usage="subset_data_dir.sh [--first | --last | --speakers | --per-spk] DIR N OUT\n"
+        usage="subset_data_dir.sh [--first | --last | --random | --speakers | --per-spk] DIR N OUT\n"
               "       subset_data_dir.sh (--num-speakers N | --hours H | --utt-list FILE | --spk-list FILE) DIR OUT")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--first", action="store_true", help="the first N utterances")
     which.add_argument("--last", action="store_true", help="the last N utterances")
+    which.add_argument("--random", action="store_true", help="N utterances at random (see --seed); a larger N with the same seed holds all "
+                                                             "of a smaller one")
     which.add_argument("--speakers", action="store_true", help="whole speakers in random order (see --seed) until they "
                                                                "have N utterances or more")
     which.add_argument("--per-spk", action="store_true", help="N utterances of each speaker, or all that it has")
@@ -24,7 +26,7 @@ def options() -> argparse.ArgumentParser:
                                                                 "segments or utt2num_samples; a larger H holds all of a smaller one")
     which.add_argument("--utt-list", metavar="FILE", help="the utterances that begin the lines of FILE")
     which.add_argument("--spk-list", metavar="FILE", help="the speakers that begin the lines of FILE")
-    parser.add_argument("--seed", type=count, default=777, help="of --speakers, --num-speakers and --hours (default: %(default)s)")
+    parser.add_argument("--seed", type=count, default=777, help="of everything random (default: %(default)s)")
     parser.add_argument("args", nargs="+", metavar="DIR [N] OUT", help="source, number, destination")
     return parser
 
@@ -52,6 +54,9 @@ def choose(args: argparse.Namespace, source: str, count: int) -> list[str]:
         while len(kept) < count:
             kept += by_speaker[speakers.pop()]
         return kept
+    if args.random:
+        random.Random(args.seed).shuffle(utts)
+        return utts[:count]
     if args.first or args.last:
         return utts[:count] if args.first else utts[-count:]
     return spread(utts, count)

@@ -38,6 +38,27 @@ def subset(folder: str, out: str, utts: Iterable[str] | None = None, speakers: I
     return Made(len(keep), _write(folder, out, tables, tables, sorted(keep), datadir.label_source(folder)))
 
 
+def first_seconds(folder: str, out: str, seconds: float) -> Made:
+    """Write a directory whose utterances are the first `seconds` of those of another one, by `segments`; shorter ones are left out.
+
+    Tables of lengths and features do not go along. Raises InputError as `clips.read` and `clips.places` do, or when nothing is left.
+    """
+    from sslspk.io import audio, clips  # which bring numpy and a codec
+    tables = datadir.read(folder)
+    own, lines, keep = tables.get(segments.NAME), {}, []
+    cut = clips.read(folder)
+    for (utt, clip), size in zip(cut.items(), clips.places(cut.values())[1].tolist(), strict=True):
+        if size >= round(seconds * audio.info(clip.spec)[1]):
+            keep.append(utt)
+        recording = utt if own is None else table.words(own[utt])[0]
+        lines[utt] = f"{recording} {clip.start:.10g} {clip.start + seconds:.10g}" + ("" if clip.channel is None else f" {clip.channel}")
+    if not keep:
+        raise InputError(f"no utterance of {folder} lasts {seconds:g} s; give fewer seconds.")
+    kept = {name: content for name, content in tables.items()
+            if name == WAV or (not name.endswith(".scp") and not name.startswith(("utt2num_", "utt2dur")))}
+    return Made(len(keep), _write(folder, out, tables, {**kept, segments.NAME: lines}, keep, datadir.label_source(folder)))
+
+
 def split(folder: str, n: int, per_utt: bool = False) -> list[str]:
     """Cut a directory into `n` runs of utterances of nearly equal number: folder/split{n}/{1..n}; returns their names.
 

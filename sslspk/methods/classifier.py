@@ -10,19 +10,20 @@ from sslspk.methods.config_supervised import SupervisedConfig
 class Classifier(nn.Module):
     """Embeddings (B, D) -> scores (B, classes): cosines with each class's nearest centre, or logits (linear).
 
-    scale: factor on cosines for posteriors. hidden_dims: widths of affine layers before it; then ReLU and BatchNorm (no scale)
-    stand before each affine layer, as in Kaldi's x-vector network above the layer that gives the embedding.
+    scale: factor on cosines for posteriors. hidden_dims: widths of affine layers before it. hidden: xvector, ReLU and BatchNorm (no scale)
+    before each affine layer, as in Kaldi's x-vector network above the layer that gives the embedding; relu, a ReLU behind each; linear.
     """
 
     def __init__(self, embed_dim: int, classes: int, linear: bool = False, centres: int = 1,
-                 hidden_dims: tuple[int, ...] = (), scale: float = 30.0):
+                 hidden_dims: tuple[int, ...] = (), scale: float = 30.0, hidden: str = "xvector"):
         super().__init__()
         self.linear, self.centres, self.scale, dim = linear, centres, scale, embed_dim
         layers: list[nn.Module] = []
         for width in hidden_dims:
-            layers += [nn.ReLU(), nn.BatchNorm1d(dim, affine=False), nn.Linear(dim, width)]
+            before = [nn.ReLU(), nn.BatchNorm1d(dim, affine=False)] if hidden == "xvector" else []
+            layers += [*before, nn.Linear(dim, width), *([nn.ReLU()] if hidden == "relu" else [])]
             dim = width
-        if hidden_dims:
+        if hidden_dims and hidden == "xvector":
             layers += [nn.ReLU(), nn.BatchNorm1d(dim, affine=False)]
         self.hidden = nn.Sequential(*layers)
         self.weight = nn.Parameter(torch.empty(classes * centres, dim))
@@ -44,4 +45,5 @@ class Classifier(nn.Module):
 
 def build(config: SupervisedConfig, embed_dim: int, classes: int) -> Classifier:
     """The classifier of a configuration."""
-    return Classifier(embed_dim, classes, config.loss == "softmax", config.sub_centres, config.hidden_dims, config.scale)
+    return Classifier(embed_dim, classes, config.loss == "softmax", config.sub_centres, config.hidden_dims, config.scale,
+                      config.hidden)

@@ -45,8 +45,9 @@ class SupervisedConfig(Config):
     name: Literal["supervised"] = "supervised"
     crops: tuple[Crop, ...] = Field((Crop(count=1, seconds=2.0),), min_length=1)
     loss: Literal["aam", "am", "softmax"] = "aam"
-    hidden_dims: tuple[Size, ...] = Field((), description="affine layers between embedding and classifier, ReLU and BatchNorm "
-                                                 "before each affine layer; x-vector: [512]")
+    hidden_dims: tuple[Size, ...] = Field((), description="affine layers between embedding and classifier; x-vector: [512]")
+    hidden: Literal["xvector", "relu", "linear"] = Field("xvector", description="xvector: ReLU and BatchNorm before each of them and "
+                                                         "before the classifier; relu: ReLU behind each; linear: neither")
     scale: PositiveFloat = 30.0
     margin: float = Field(0.2, ge=0, lt=1.5, description="radians")
     margin_warmup_epochs: float = Field(0.0, ge=0)

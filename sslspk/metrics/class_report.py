@@ -37,8 +37,8 @@ def classes(folds: Sequence[Fold], names: Sequence[str], *, replicates: int = RE
         out |= {"speakers": len(np.unique(speaker)), "bootstrap_replicates": replicates, "bootstrap_seed": seed}
         if replicates:
             drawn = classification.speaker_bootstrap(truth, predicted, speaker, len(names), replicates=replicates, seed=seed)
-            for key in ("wa_percent", "ua_percent"):
-                out[f"{key}_low"], out[f"{key}_high"] = interval(100 * SHARES[key](drawn))
+            for key, values in (("wa_percent", drawn.wa), ("ua_percent", drawn.ua)):
+                out[f"{key}_low"], out[f"{key}_high"] = interval(100 * values)
     if all(fold.posteriors is not None for fold in folds):
         out |= _detection(np.concatenate([fold.posteriors for fold in folds]), truth, speaker, replicates, seed)
     of = classification.per_class(whole)

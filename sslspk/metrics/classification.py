@@ -19,6 +19,13 @@ class PerClass(NamedTuple):
     count: np.ndarray
 
 
+class Resampled(NamedTuple):
+    """Measures (shares) of R resampled lists, (R,) each."""
+
+    wa: np.ndarray
+    ua: np.ndarray
+
+
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """(C, C) int64: row = true class, column = predicted class.
 
@@ -100,16 +107,18 @@ def decide(posteriors: np.ndarray, group: np.ndarray, how: str) -> np.ndarray:
 
 
 def speaker_bootstrap(truth: np.ndarray, predicted: np.ndarray, speaker: np.ndarray, classes: int, *,
-                      replicates: int = 1000, seed: int = 0) -> np.ndarray:
-    """Confusions (R, C, C) of resampled lists: as many speakers as there are are drawn with replacement, with all that they said.
+                      replicates: int = 1000, seed: int = 0) -> Resampled:
+    """WA and UA of resampled lists: as many speakers as there are are drawn with replacement, with all that they said.
 
     speaker: (N,) integers 0 .. S-1. UA of a replicate is over the classes that occur in it. The same seed gives the same figures.
+    Memory goes with (S + R) C, not with C squared: thousands of speakers may be the classes.
     """
-    truth, predicted = np.asarray(truth), np.asarray(predicted)
-    speakers = int(np.max(speaker)) + 1
-    table = np.bincount((np.asarray(speaker) * classes + truth) * classes + predicted, minlength=speakers * classes * classes)
-    drawn = draws(speakers, replicates, seed)
-    return (drawn @ table.reshape(speakers, -1)).reshape(replicates, classes, classes)
+    truth, speaker = np.asarray(truth), np.asarray(speaker)
+    speakers = int(speaker.max()) + 1
+    cell, right = speaker * classes + truth, np.asarray(predicted) == truth
+    drawn = draws(speakers, replicates, seed).astype(np.float64)   # counts far below 2^53: exact, and quick
+    said, all_right = (drawn @ np.bincount(cell, weight, speakers * classes).reshape(speakers, classes) for weight in (None, right))
+    return Resampled(_share(all_right.sum(1), said.sum(1)), _share(_share(all_right, said).sum(1), (said > 0).sum(1)))
 
 
 def draws(speakers: int, replicates: int, seed: int) -> np.ndarray:

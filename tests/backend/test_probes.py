@@ -182,3 +182,48 @@ def test_a_bad_test_row_is_named_and_a_choice_is_not_needed():
         found.predict(x, [f"u{i}" for i in range(len(x))])
     with pytest.raises(InputError, match=r"pca 2\.5"):
         config("logistic", pca=2.5)
+
+
+def by_passes(**more):
+    """An mlp as steps/probe.sh trains one with --valid."""
+    return config("mlp", **{"hidden": (8,), "balanced": False, "standardise": False, "centre": False, "mlp_l2": 0.0, "batch_size": 16,
+                            "iterations": 40, "patience": 5, **more})
+
+
+def test_an_mlp_takes_the_pass_with_the_lowest_validation_loss():
+    """The weights are those of an equal training that ends there; without patience it makes all its passes."""
+    x, labels, speakers = data()
+    held = data(5)[:2]
+    one = Probe(by_passes(lr=0.05)).fit(x, labels, speakers, held)
+    assert 0 < one.passes_ < 40
+    again = Probe(by_passes(lr=0.05, iterations=one.passes_, patience=None)).fit(x, labels, speakers, held)
+    new = data(7)[0]
+    np.testing.assert_array_equal(one.predict(new), again.predict(new))
+
+    def loss(count):
+        told = Probe(by_passes(lr=0.05, iterations=count, patience=None)).fit(x, labels, speakers, held)
+        assert told.passes_ <= count
+        share = told.predict(held[0])
+        return -np.log(share[np.arange(len(share)), [told.classes_.index(name) for name in held[1]]]).mean()
+    assert loss(one.passes_) == loss(one.passes_ + 4) < loss(one.passes_ - 1)   # the passes after the best one leave no trace
+
+
+@pytest.mark.parametrize(("activation", "xor"), [("relu", True), ("none", False)])
+def test_layers_without_an_activation_stay_linear(activation, xor):
+    """The product of two signs cannot be told by any linear map."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 2))
+    labels = ["same" if a * b > 0 else "other" for a, b in x]
+    probe = Probe(by_passes(activation=activation, hidden=(16, 16), lr=0.01, iterations=60, patience=None))
+    probe.fit(x[:300], labels[:300], ["s"] * 300, (x[300:], labels[300:]))
+    right = np.mean([probe.classes_[row.argmax()] == name for row, name in zip(probe.predict(x[300:]), labels[300:], strict=True)])
+    assert (right > 0.9) == xor
+
+
+def test_validation_needs_an_mlp_of_plain_classes():
+    x, labels, speakers = data()
+    for wrong in (config("logistic"), by_passes(balanced=True)):
+        with pytest.raises(InputError, match="set classifier=mlp and balanced=false"):
+            Probe(wrong).fit(x, labels, speakers, data(5)[:2])
+    with pytest.raises(InputError, match="set centre: true"):
+        config("mlp", centre=False)

@@ -230,6 +230,26 @@ def test_classifier_layers():
     assert torch.allclose(linear(x), y @ linear.weight.T + linear.bias, atol=1e-6)
     assert torch.allclose(linear.log_posteriors(x), linear(x).log_softmax(1))
     assert check(SupervisedConfig, {"hidden_dims": [512]}, "the test").hidden_dims == (512,)
+    plain = Classifier(4, 3, linear=True, hidden_dims=(6, 5), hidden="relu")
+    first, second = (layer for layer in plain.hidden if isinstance(layer, torch.nn.Linear))
+    assert torch.allclose(plain(x), second(first(x).relu()).relu() @ plain.weight.T + plain.bias)
+    affine = Classifier(4, 3, linear=True, hidden_dims=(6,), hidden="linear")
+    assert torch.allclose(affine(x), affine.hidden[0](x) @ affine.weight.T + affine.bias)
+
+
+@pytest.mark.parametrize(("bidirectional", "linear", "mlp"), [(False, 6_518_818, 7_445_794), (True, 7_175_714, 8_168_226)])
+def test_the_parameters_of_lepages_tables(bidirectional, linear, mlp):
+    """With 2338 speakers; the running statistics of BatchNorm are counted, as Keras does."""
+    from sslspk.encoders import build as build_encoder
+    from sslspk.encoders.config import CpcEncoderConfig
+    from sslspk.methods import classifier
+    encoder = build_encoder(CpcEncoderConfig(bidirectional=bidirectional), 1)
+    values = sum(v.numel() for v in encoder.state_dict().values() if v.is_floating_point())
+    # Keras' GRU has two biases as ours; the second direction is a GRU of its own.
+    for hidden, dims, expected in (("linear", [256], linear), ("relu", [512, 512], mlp)):
+        config = check(SupervisedConfig, {"loss": "softmax", "hidden": hidden, "hidden_dims": dims}, "the test")
+        head = classifier.build(config, encoder.embed_dim, 2338)
+        assert values + sum(p.numel() for p in head.parameters()) == expected
 
 
 def call(program, *args):

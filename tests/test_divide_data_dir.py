@@ -1,0 +1,82 @@
+"""utils/divide_data_dir.sh and utils/first_seconds.sh: shares of utterances at random, and the beginnings of utterances without a copy."""
+import sys
+
+import numpy as np
+import pytest
+
+from sslspk.bin import divide_data_dir, first_seconds
+from sslspk.data.index import UtteranceIndex
+from sslspk.errors import InputError
+from sslspk.io import audio, clips, datadir, derive, table
+
+RATE = 16000
+
+
+def call(program, monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["program", *map(str, words)])
+    program.main()
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Ten packed utterances of 0.1, 0.2, ... 1.0 s whose samples count from 0."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    sizes = {f"s{i % 3}-u{i}": 1600 * (i + 1) for i in range(10)}
+    with audio.PackWriter(folder / "wav.ark", folder / "pack.scp") as pack:
+        for utt, size in sorted(sizes.items()):
+            pack.write(utt, np.arange(size, dtype=np.int16), RATE)
+    datadir.write(str(folder), wav=table.read(folder / "pack.scp"), utt2spk={utt: utt[:2] for utt in sizes}, utt2num_samples=sizes,
+                  utt2dur={utt: size / RATE for utt, size in sizes.items()}, utt2session={utt: utt[-2:] for utt in sizes})
+    (folder / "pack.scp").unlink()
+    return folder
+
+
+@pytest.mark.parametrize("seed", [0, 1717])
+def test_shares(data, tmp_path, monkeypatch, seed):
+    call(divide_data_dir, monkeypatch, "--seed", seed, "train=0.7 valid=0.2 test=0.1", data, tmp_path / "out")
+    parts = {name: set(datadir.validate(str(tmp_path / "out" / name))["utt2spk"]) for name in ("train", "valid", "test")}
+    assert [len(utts) for utts in parts.values()] == [7, 2, 1] and set().union(*parts.values()) == set(table.read(data / "wav.scp"))
+    assert parts["test"] != {max(table.read(data / "wav.scp"))}
+    shares = divide_data_dir.parse("train=.7 valid=.2 test=.1")
+    again = divide_data_dir.divide(sorted(table.read(data / "wav.scp"), reverse=True), shares, seed)
+    assert {name: set(utts) for name, utts in again.items()} == parts, "the order of the utterances has no say"
+    other = divide_data_dir.divide(list(table.read(data / "wav.scp")), {"train": 0.7}, seed + 1)
+    assert set(other["train"]) != parts["train"]
+
+
+@pytest.mark.parametrize(("shares", "words"), [
+    ("train=0.7 test=0.4", ("1.1 together",)), ("train", ("'train' is not NAME=SHARE",)), ("train=0", ("'train=0'",)),
+    ("a=0.1 a=0.2", ("'a=0.2'", "a name of its own")), ("../x=0.5", ("'../x=0.5'",)),
+    ("train=nan", ("'train=nan'",)), ("", ("one at least",)),
+    ("train=0.99 test=0.01", ("test=0.01 is no utterance of 10",))])
+def test_shares_that_make_no_sense(data, tmp_path, monkeypatch, shares, words):
+    with pytest.raises(InputError) as caught:
+        call(divide_data_dir, monkeypatch, shares, data, tmp_path / "out")
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_first_seconds_are_read_where_they_lie(data, tmp_path, monkeypatch, capsys):
+    """Utterances of 0.5 s and more stay, exactly 0.5 s of each; a directory that has segments already is cut further."""
+    call(first_seconds, monkeypatch, "0.5", data, tmp_path / "out")
+    assert "first 0.5 s of 6 utterances" in capsys.readouterr().out
+    tables = datadir.validate(str(tmp_path / "out"), check_files=True)
+    assert set(tables) == {"wav.scp", "utt2spk", "spk2utt", "utt2session", "segments"}
+    for utt, clip in clips.read(tmp_path / "out").items():
+        assert np.array_equal(clips.load(clip).samples, np.arange(8000)), utt
+    index = UtteranceIndex(tmp_path / "out", "wave")
+    assert set(index.length.tolist()) == {8000} and len(index.keys) == 6
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    call(first_seconds, monkeypatch, "0.5", data, tmp_path / "out")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == times
+    table.write(tmp_path / "out/segments", {utt: f"{utt} 0.25 0.5" for utt in table.read(tmp_path / "out/wav.scp")})
+    derive.first_seconds(str(tmp_path / "out"), str(tmp_path / "again"), 0.125)
+    assert {tuple(clips.load(clip).samples[[0, -1]]) for clip in clips.read(tmp_path / "again").values()} == {(4000, 5999)}
+
+
+@pytest.mark.parametrize(("seconds", "words"), [("1.1", "no utterance of"), ("0", "above 0"), ("-1", "above 0")])
+def test_seconds_that_make_no_sense(data, tmp_path, monkeypatch, seconds, words):
+    with pytest.raises(InputError, match=words):
+        call(first_seconds, monkeypatch, "--", seconds, data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
