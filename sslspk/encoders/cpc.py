@@ -55,7 +55,7 @@ class CpcEncoder(Encoder):
     input = "wave"
 
     def __init__(self, config: CpcEncoderConfig, num_features: int):
-        self.directions = 2 if config.bidirectional else 1
+        self.config, self.directions = config, 2 if config.bidirectional else 1
         self.latent_dim, self.context_dim = config.channels, 0 if config.context == "none" else config.context_dim
         super().__init__(num_features, self.directions * self.context_dim or config.channels)
         self.peak, self.pooling, self.window = config.peak, config.pooling, round(config.window_seconds * config.rate)

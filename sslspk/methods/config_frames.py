@@ -51,11 +51,13 @@ def require_encoder(method: Config, encoder: Config, names: tuple[str, ...]) -> 
 class CpcConfig(OneCrop):
     """Contrastive predictive coding (van den Oord et al. 2018). Defaults: Lepage 2021, cpc-spk-1.
 
-    CPC_audio (facebookresearch) with linear predictors: positions: every, negatives: anywhere, score: mean, bias: false.
+    CPC_audio (facebookresearch): positions: every, negatives: anywhere, score: mean, and predictor: transformer or bias: false.
     """
 
     name: Literal["cpc"] = "cpc"
-    steps: Few = Field(12, description="K: how many steps ahead are predicted, each by a linear layer of its own")
+    steps: Few = Field(12, description="K: how many steps ahead are predicted, each by a predictor of its own")
+    predictor: Literal["linear", "transformer"] = Field("linear", description="transformer: one layer over the contexts so far, 8 heads, "
+                                                        "2048 hidden units, relative positions (CPC_audio)")
     positions: Literal["last", "every"] = Field("last", description="which contexts predict: the last one with K steps after it, or all")
     negatives: Literal["batch", "anywhere"] = Field("batch", description="batch: the other recordings at the same step; anywhere: drawn "
                                                                          "from all steps of the batch")
@@ -75,6 +77,9 @@ class CpcConfig(OneCrop):
         require_encoder(self, encoder, ("cpc",))
         if encoder.context == "none":
             raise ValueError("method cpc predicts from a context; set encoder.context: gru or lstm")
+        if self.predictor == "transformer" and (encoder.context_dim != encoder.channels or encoder.channels % 8):
+            raise ValueError("predictor transformer needs contexts as large as steps, a multiple of 8; set encoder.context_dim equal to "
+                             "encoder.channels")
         require_steps(self.crops[0], encoder, self.steps + 1, "steps")
         require_rows(rows)
 

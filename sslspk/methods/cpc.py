@@ -15,11 +15,12 @@ from sslspk.losses.predictive import batch_scores, elsewhere, sampled_scores, wh
 from sslspk.methods.base import Batch, Corpus, Method, Progress, require_others
 from sslspk.methods.config_frames import CpcConfig
 from sslspk.nn import comm
+from sslspk.nn.causal_transformer import TransformerPredictors
 from sslspk.nn.monitors import effective_rank
 
 
 class Cpc(Method):
-    """One linear predictor for each step ahead; a bidirectional encoder has a second set for the waveform played backwards.
+    """One predictor for each step ahead; a bidirectional encoder has a second set for the waveform played backwards.
 
     The loss is the mean over directions, recordings, positions and steps (CPC_audio sums the steps, Lepage's report the directions:
     with Adam the same). Candidates come from the batch of all ranks, so that two ranks compute what one computes.
@@ -31,8 +32,15 @@ class Cpc(Method):
         super().__init__()
         self.config, self.crops, self.evaluate = config, config.crops, config.evaluate
         self.encoder = new_encoder()
-        self.predictors = nn.ModuleList(nn.Linear(self.encoder.context_dim, config.steps * self.encoder.latent_dim, bias=config.bias)
-                                        for _ in range(self.encoder.directions))
+        self.predictors = nn.ModuleList(self._predictor() for _ in range(self.encoder.directions))
+
+    def _predictor(self) -> nn.Module:
+        """Contexts (B, T, H) -> predictions (B, T, K C)."""
+        cfg, encoder = self.config, self.encoder
+        if cfg.predictor == "linear":
+            return nn.Linear(encoder.context_dim, cfg.steps * encoder.latent_dim, bias=cfg.bias)
+        size = encoder.config.steps(round(cfg.crops[0].seconds * encoder.config.rate)) - cfg.steps
+        return TransformerPredictors(cfg.steps, encoder.latent_dim, size)
 
     def encoders(self) -> dict[str, nn.Module]:
         return {"encoder": self.encoder}
@@ -61,7 +69,8 @@ class Cpc(Method):
         """Steps (B, T, C) and contexts (B, T - K, H) of one direction -> scores of the candidates (..., N), and the right one's place."""
         cfg, rows = self.config, len(latents)
         first = 0 if cfg.positions == "every" else contexts.shape[1] - 1
-        predictions = predictor(contexts[:, first:]).unflatten(-1, (cfg.steps, -1))         # (B, P, K, C)
+        predictions = predictor(contexts[:, first:]) if cfg.predictor == "linear" else predictor(contexts)[:, first:]
+        predictions = predictions.unflatten(-1, (cfg.steps, -1))                           # (B, P, K, C)
         futures = latents[:, first + 1:].unfold(1, cfg.steps, 1).transpose(2, 3)           # (B, P, K, C)
         mine, average = comm.rows_of_this_rank(rows), cfg.score == "mean"
         if cfg.negatives == "batch":

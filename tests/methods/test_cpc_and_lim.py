@@ -21,7 +21,7 @@ CHANNELS, CONTEXT, STEPS, ROWS = 12, 6, 3, 4
 
 def make(kind=Cpc, encoder=None, **options):
     torch.manual_seed(0)
-    config = CpcEncoderConfig(channels=CHANNELS, context_dim=CONTEXT, **(encoder or {}))
+    config = CpcEncoderConfig(**{"channels": CHANNELS, "context_dim": CONTEXT, **(encoder or {})})
     options = {"steps": STEPS, **options} if kind is Cpc else options
     return kind((CpcConfig if kind is Cpc else LimConfig)(**options), lambda: build_encoder(config, 1), Corpus(ROWS, 0))
 
@@ -122,6 +122,19 @@ def test_a_mean_over_channels_is_the_sum_divided_by_them():
     assert make(score="mean")(x, START)["loss"].item() != pytest.approx(make()(x, START)["loss"].item(), rel=1e-4)
 
 
+def test_transformers_predict_from_all_contexts_so_far():
+    method = make(encoder={"channels": 8, "context_dim": 8, "norm": "channel"}, predictor="transformer", positions="every").eval()
+    x = batch()
+    z = method.encoder.latents(x.views[0][0])[0]
+    contexts = method.encoder.context([z[:, :-STEPS]])[0]
+    predictions = method.predictors[0](contexts).unflatten(-1, (STEPS, -1))
+    losses = [-(predictions[b, t, k] @ z[:, t + 1 + k].T).log_softmax(0)[b] for b in range(ROWS) for t in range(17) for k in range(STEPS)]
+    assert method(x, START)["loss"].item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+    last = make(encoder={"channels": 8, "context_dim": 8, "norm": "channel"}, predictor="transformer").eval()
+    at_end = [-(predictions[b, 16, k] @ z[:, 17 + k].T).log_softmax(0)[b] for b in range(ROWS) for k in range(STEPS)]
+    assert last(x, START)["loss"].item() == pytest.approx(torch.stack(at_end).mean().item(), rel=1e-5)
+
+
 def test_steps_and_bias_are_what_the_predictors_are_made_of():
     assert make().predictors[0].weight.shape == (STEPS * CHANNELS, CONTEXT) and make(bias=False).predictors[0].bias is None
     assert make(steps=5).predictors[0].weight.shape == (5 * CHANNELS, CONTEXT)
@@ -211,6 +224,7 @@ CPC = {"name": "cpc", "channels": 12, "context_dim": 6}
     ({"method": {"name": "lim", "context_length": 200}}, "128 steps, method.context_length needs 200"),
     ({"method": {"name": "cpc", "crops": [{"count": 2, "seconds": 1.28}]}}, "within one crop of each recording"),
     ({"method": {"name": "cpc", "negatives": "anywhere", "softmax": "contexts"}}, "softmax: futures, or negatives: batch"),
+    ({"method": {"name": "cpc", "predictor": "transformer"}}, "set encoder.context_dim equal to"),
     ({"method": {"name": "lim"}, "data": {"batch_size": 4}, "train": {"accumulate": 4}}, "raise data.batch_size")])
 def test_impossible_systems_are_refused(tree, said):
     with pytest.raises(InputError, match=said) as refused:
