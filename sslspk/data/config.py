@@ -63,6 +63,8 @@ class DataConfig(Config):
                                        "independent only")
     labels: str = Field("utt2spk", pattern=r"^utt2\w+$", description="the table of the data directory that classes are read from")
     balance: Literal["none", "class"] = Field("none", description="class: every class is drawn equally often, whatever its size")
+    batches: Literal["mixed", "speaker"] = Field("mixed", description="speaker: all recordings of a batch are of one speaker, drawn again "
+                                                 "where there are fewer than a batch; reads speaker labels")
     same: str | None = Field(None, pattern=r"^utt2\w+$", description="a table such as utt2lang: the views of one draw come from several "
                              "recordings with the same entry, which reads these labels; null: all from one recording")
     grow: GrowConfig | None = Field(None, description="a curriculum: the training set grows; null: all of it from the start")
@@ -71,11 +73,13 @@ class DataConfig(Config):
     @property
     def reads_speakers(self) -> bool:
         """Whether drawing the data needs speaker labels, so that no result of it is label-free."""
-        return self.grow is not None and self.grow.by == "speaker"
+        return self.batches == "speaker" or (self.grow is not None and self.grow.by == "speaker")
 
     @property
     def drawn_by(self) -> str:
-        """Which labels drawing the data reads, as every result will say: none, speaker (curriculum), lang (views)."""
+        """Which labels drawing the data reads, as every result will say: none, speaker (curriculum), speaker (batches), lang (views)."""
         if self.same is not None:
             return f"{'speaker' if self.same == 'utt2spk' else self.same.removeprefix('utt2')} (views)"
+        if self.batches == "speaker":
+            return "speaker (batches)"
         return "speaker (curriculum)" if self.reads_speakers else "none"

@@ -105,6 +105,9 @@ class BatchDataset(torch.utils.data.Dataset):
             if self.config.balance == "class":
                 self._epoch, self._order = epoch, self._balanced(rng, self.steps_per_epoch * batch)
                 return self._order
+            if self.config.batches == "speaker":
+                self._epoch, self._order = epoch, self._by_speaker(rng)
+                return self._order
             if self._pieces is not None:
                 self._epoch, (self._order, self._turns) = epoch, rng.permutation(self._pieces).T
                 return self._order
@@ -114,6 +117,23 @@ class BatchDataset(torch.utils.data.Dataset):
                 times = -(-self.steps_per_epoch * batch // size)
             self._epoch, self._order = epoch, np.concatenate([rng.permutation(pool)[:size] for _ in range(times)])
         return self._order
+
+    def _by_speaker(self, rng: np.random.Generator) -> np.ndarray:
+        """Whole batches of one speaker each: of every speaker as many, to within one, as its share of the recordings is worth."""
+        label = self.index.label[self.index.members[self.index.unit_start[self.units]]]
+        speakers, counts = np.unique(label, return_counts=True)
+        mixed = rng.permutation(len(speakers))
+        marks = (rng.random() + np.arange(self.steps_per_epoch)) * len(self.units) / self.steps_per_epoch
+        turns = rng.permutation(speakers[mixed][np.searchsorted(np.cumsum(counts[mixed]), marks, side="right")])
+        size = self.config.batch_size
+        order = np.empty((len(turns), size), np.int64)
+        for one in np.unique(turns):
+            mine, units = turns == one, self.units[label == one]
+            whole, times = max(len(units) // size, 1), -(-size // len(units))   # batches of one order; orders that make a batch
+            drawn = [np.concatenate([rng.permutation(units) for _ in range(times)])[:whole * size]
+                     for _ in range(-(-int(mine.sum()) // whole))]
+            order[mine] = np.concatenate(drawn).reshape(-1, size)[:mine.sum()]
+        return order.reshape(-1)
 
     def _balanced(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """`count` recordings, the classes in turn in random order; those of a class again and again in new orders."""

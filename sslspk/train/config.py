@@ -135,6 +135,16 @@ class SystemConfig(Config):
             raise ValueError("train.valid takes the best epoch's weights, train.average the mean of the last ones; leave one out")
         return self
 
+    @model_validator(mode="after")
+    def _of_one_speaker(self):
+        data = self.data
+        if data.batches == "mixed":
+            return self
+        if data.grow is not None or data.same is not None or data.balance != "none" or data.labels != "utt2spk":
+            raise ValueError("data.batches of one speaker go with no other way to draw (data.grow, same, balance, labels); leave one out")
+        if data.draws_per_epoch > 1 and any(crop.layout == "first" for crop in self.method.crops):
+            raise ValueError("data.batches of one speaker draw the first crop alone; use layout: independent, or draws_per_epoch: 1")
+        return self
 
     @model_validator(mode="after")
     def _across_recordings(self):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from packed_ramps import CROPS, dataset, equal, make_dir, unreadable
 
+from sslspk.config import check
 from sslspk.data.config import DataConfig
 from sslspk.data.dataset import BatchDataset
 from sslspk.data.index import Strings, UtteranceIndex
@@ -10,6 +11,7 @@ from sslspk.data.loader import make_loader
 from sslspk.data.views import fill
 from sslspk.errors import InputError
 from sslspk.io import ark, table
+from sslspk.train.config import SystemConfig
 
 
 @pytest.fixture
@@ -140,3 +142,29 @@ def test_ten_million_utterances_fit_in_a_gigabyte(folder):
     fixed = sum(a.dtype.itemsize for a in (index.path_of, index.offset, index.length, index.label, index.members, index.unit_start,
                                            index.keys.ends))
     assert (fixed + len("id10001-1zcIwhmdeo4-00001")) * 10 ** 7 < 10 ** 9
+
+
+@pytest.mark.parametrize("batch_size", [2, 4, 6])
+def test_batches_of_one_speaker(tmp_path, batch_size):
+    """Twelve recordings, 6, 4 and 2 of three speakers: each batch is of one, and over epochs each recording comes equally often."""
+    folder = make_dir(tmp_path / "data", [1500] * 12, speaker=lambda i: 0 if i < 6 else 1 if i < 10 else 2)
+    data = dataset(folder, labels=True, batches="speaker", batch_size=batch_size)
+    assert data.steps_per_epoch == 12 // batch_size
+    drawn, speakers = [], []
+    for step in range(20 * data.steps_per_epoch):
+        batch = data[step]
+        assert len(set(batch["label"].tolist())) == 1
+        speakers.append(int(batch["label"][0]))
+        drawn += batch["unit"].tolist()
+        assert len(set(batch["unit"].tolist())) == min(batch_size, {0: 6, 1: 4, 2: 2}[speakers[-1]])
+    counts = np.bincount(drawn, minlength=12)
+    assert counts.min() > 12 and counts.max() < 28 and speakers != sorted(speakers)
+    assert equal(data[3], dataset(folder, labels=True, batches="speaker", batch_size=batch_size)[3])
+
+
+@pytest.mark.parametrize("changes", [{"grow": {"epochs": 2}}, {"same": "utt2lang"}, {"balance": "class"}, {"draws_per_epoch": 2}])
+def test_batches_of_one_speaker_go_with_no_other_way_to_draw(changes):
+    tree = {"encoder": {"name": "cpc"}, "method": {"name": "cpc", "crops": [{"count": 1, "seconds": 1.28, "layout": "first"}]}}
+    with pytest.raises(InputError, match=r"data\.(batches of one speaker|balance is for|same draws)"):
+        check(SystemConfig, {**tree, "data": {"batches": "speaker", **changes}}, "x.yaml")
+    check(SystemConfig, {**tree, "data": {"batches": "speaker"}}, "x.yaml")

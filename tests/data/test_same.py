@@ -108,7 +108,7 @@ def test_results_say_which_labels_were_read():
     def config(**data):
         return check(SystemConfig, {**BASE, "data": data}, "x.yaml")
 
-    ways = ({}, {"same": "utt2lang"}, {"same": "utt2spk"}, {"grow": {"epochs": 1, "by": "speaker"}})
+    ways = ({}, {"same": "utt2lang"}, {"same": "utt2spk"}, {"grow": {"epochs": 1, "by": "speaker"}}, {"batches": "speaker"})
     said = [config(**data).data.drawn_by for data in ways]
-    assert said == ["none", "lang (views)", "speaker (views)", "speaker (curriculum)"]
+    assert said == ["none", "lang (views)", "speaker (views)", "speaker (curriculum)", "speaker (batches)"]
     assert config_hash(config()) != config_hash(config(same="utt2lang"))
