@@ -31,6 +31,10 @@ SYSTEMS = {
     "gim": {"encoder": {**ENCODER, "context": "none", "pooling": "mean"},
             "method": {"name": "lim", "crops": ONE, "hidden_dim": 24, "context_length": 20, "objective": "nce"}},
 }
+MASKED = {"encoder": {"name": "wav2vec2", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "position_kernel": 8,
+                      "position_groups": 2, "layers": 3, "dim": 24, "heads": 2, "ff_dim": 32, "layer_drop": 0.3},
+          "method": {"name": "wav2vec2", "crops": ONE, "mask_span": 4, "num_negatives": 20, "codes": 8, "code_dim": 16, "out_dim": 16}}
+SYSTEMS["wav2vec2"] = MASKED
 LEARN = {"data.batch_size": 12, "train.optimizer": "adam", "train.schedule": "constant", "train.log_every": 5, "train.save_every": 200}
 
 

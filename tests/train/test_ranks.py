@@ -20,13 +20,16 @@ ENCODERS = {
               "embed_dim": 32},
     "cpc": {"name": "cpc", "channels": 32, "context_dim": 16, "bidirectional": True},
     "sinc": {"name": "cpc", "channels": 32, "first": "sinc", "norm": "channel", "context": "none", "pooling": "mean"},
+    "wav2vec2": {"name": "wav2vec2", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "position_kernel": 8,
+                 "position_groups": 2, "layers": 2, "dim": 32, "heads": 2, "ff_dim": 48, "layer_drop": 0, "input_dropout": 0,
+                 "dropout": 0, "attention_dropout": 0},
 }
 
 
 def outcome(exp):
     """The losses that were logged, and the weights of final.pt."""
     lines = [json.loads(line) for line in (exp / "progress.jsonl").read_text().splitlines()]
-    losses = [value for line in lines for key, value in line.items() if key == "loss" or "purity" in key]
+    losses = [value for line in lines for key, value in line.items() if key == "loss" or "purity" in key or "perplexity" in key]
     return losses, checkpoint.load(exp / "final.pt")["encoders"]
 
 
@@ -81,9 +84,13 @@ FRAMES = {
     "mine": {"name": "lim", **ONE, "hidden_dim": 32, "objective": "mine"},
     "gim": {"name": "lim", **ONE, "hidden_dim": 32, "objective": "nce", "context_length": 10},
 }
+WAV2VEC2 = {"name": "wav2vec2", **ONE, "mask_span": 4, "num_negatives": 20, "codes": 8, "code_dim": 16, "out_dim": 16,
+            "feature_dropout": 0}
+MASKED = {"wav2vec2": WAV2VEC2, "wav2vec2 other": {**WAV2VEC2, "negatives": "other"}}
 
 
-SYSTEMS = [("ecapa", "dino"), *(("tdnn", name) for name in METHODS), *(("cpc", name) for name in FRAMES), ("sinc", "gim")]
+SYSTEMS = [("ecapa", "dino"), *(("tdnn", name) for name in METHODS), *(("cpc", name) for name in FRAMES), ("sinc", "gim"),
+           *(("wav2vec2", name) for name in MASKED)]
 
 
 def conf_file(folder, data, encoder, method):
@@ -92,8 +99,8 @@ def conf_file(folder, data, encoder, method):
     conf.write_text(json.dumps(merged(**{
         "train.steps": 20, "train.log_every": 5, "train.save_every": 20, "train.optimizer": "sgd", "train.lr": 0.003,
         "train.clip_norm": 1.0, "train.analyse": True, "data.batch_size": 12, "encoder": ENCODERS[encoder],
-        "method": {**METHODS, **FRAMES}[method],
-        "train.valid": str(data) if method in ("gated", "cpc", "gim") else None})))
+        "method": {**METHODS, **FRAMES, **MASKED}[method],
+        "train.valid": str(data) if method in ("gated", "cpc", "gim", "wav2vec2") else None})))
     return conf
 
 
