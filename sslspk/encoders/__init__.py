@@ -9,6 +9,7 @@ def build(config, num_features: int):
     from sslspk.encoders.pase import PaseEncoder
     from sslspk.encoders.resnetse34l import ResNetSE34L
     from sslspk.encoders.tdnn import Tdnn
+    from sslspk.encoders.vq_wav2vec import VqWav2vecEncoder
     from sslspk.encoders.wav2vec2 import Wav2Vec2
 
     encoders = {
@@ -18,6 +19,7 @@ def build(config, num_features: int):
         "pase": PaseEncoder,
         "resnetse34l": ResNetSE34L,
         "tdnn": Tdnn,
+        "vq_wav2vec": VqWav2vecEncoder,
         "wav2vec2": Wav2Vec2,
     }
     return encoders[config.name](config, num_features)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sslspk.config import Config, Few, Seconds, Size
+from sslspk.encoders.config_vq_wav2vec import VqWav2vecEncoderConfig
 from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig, require_layers
 
 Pooling = Literal["statistics", "self_attentive", "attentive", "attentive_context"]
@@ -150,10 +151,10 @@ class PaseEncoderConfig(Config):
 
 
 EncoderConfig = Annotated[
-    TdnnConfig | EcapaConfig | ResNetSE34LConfig | LResNet34Config | CpcEncoderConfig | PaseEncoderConfig | Wav2Vec2EncoderConfig,
-    Field(discriminator="name")]
+    TdnnConfig | EcapaConfig | ResNetSE34LConfig | LResNet34Config | CpcEncoderConfig | PaseEncoderConfig | Wav2Vec2EncoderConfig
+    | VqWav2vecEncoderConfig, Field(discriminator="name")]
 
 
 def reads_waveform(config: Config) -> bool:
     """Whether the encoder reads samples, not features."""
-    return config.name in ("cpc", "pase", "wav2vec2")
+    return config.name in ("cpc", "pase", "vq_wav2vec", "wav2vec2")

@@ -55,3 +55,31 @@ def elsewhere(recordings: int, steps: int, first: int, ahead: int, count: int, g
     future = torch.arange(recordings, device=device)[:, None, None] * steps + position[:, None] + 1
     places = torch.randint(recordings * steps - ahead, (recordings, len(position), count), generator=generator, device=device)
     return places + ahead * (places >= future)
+
+
+def later_scores(predictions: Tensor, steps: Tensor, negatives: Tensor, offset: int) -> Tensor:
+    """Each prediction against the step that it is of, which comes first, and against that step's negatives: (B, P, 1 + m).
+
+    predictions (B, T, K, C): those of step t are of t + offset, ..., t + offset + K - 1, as far as there are such; P counts them all.
+    steps (B, T, C); negatives (B, T, m, C): those of each step, whatever predicts it (Schneider et al. 2019, arXiv 1904.05862, Eq. 2).
+    """
+    size, candidates = steps.shape[1], torch.cat([steps[:, :, None], negatives], 2)
+    with torch.autocast(steps.device.type, enabled=False):
+        return torch.cat([torch.einsum("btc,btnc->btn", wide(predictions[:, :size - ahead, k]), wide(candidates[:, ahead:]))
+                          for k, ahead in enumerate(range(offset, offset + predictions.shape[2])) if ahead < size], 1)
+
+
+def binary_futures(scores: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+    """-log s(own) - weight * sum_negatives log s(-negative), s the logistic function, and whether the own step scored highest.
+
+    scores (..., 1 + m), the own step's first; both results (...). weight 1 / m: both kinds count alike, 2 ln 2 by chance.
+    """
+    own, others = scores[..., 0], scores[..., 1:]
+    return F.softplus(-own) + weight * F.softplus(others).sum(-1), (own[..., None] > others).all(-1)
+
+
+def other_steps(steps: int, count: int, generator: torch.Generator) -> Tensor:
+    """int64 (steps, count): for each step of a recording `count` other ones of it, all with equal chance."""
+    own = torch.arange(steps, device=generator.device)[:, None]
+    places = torch.randint(steps - 1, (steps, count), generator=generator, device=generator.device)
+    return places + (places >= own)

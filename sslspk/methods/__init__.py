@@ -16,6 +16,7 @@ def build(config, encoder_config, num_features: int, corpus):
     from sslspk.methods.moco_dino import MocoDino
     from sslspk.methods.siamese import Siamese
     from sslspk.methods.supervised import Supervised
+    from sslspk.methods.vq_wav2vec import VqWav2vec
     from sslspk.methods.wav2vec2 import Wav2Vec2Pretraining
 
     methods = {
@@ -30,6 +31,7 @@ def build(config, encoder_config, num_features: int, corpus):
         "simclr": InBatch,
         "supcon": InBatch,
         "supervised": Supervised,
+        "vq_wav2vec": VqWav2vec,
         "wav2vec2": Wav2Vec2Pretraining,
     }
     return methods[config.name](config, lambda: build_encoder(encoder_config, num_features), corpus)

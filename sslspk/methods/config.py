@@ -11,6 +11,7 @@ from sslspk.data.config import Crop
 from sslspk.methods.config_frames import CpcConfig, LimConfig
 from sslspk.methods.config_moco import MocoConfig, ProjectionConfig, require_two_views
 from sslspk.methods.config_supervised import SupervisedConfig
+from sslspk.methods.config_vq_wav2vec import VqWav2vecConfig
 from sslspk.methods.config_wav2vec2 import Wav2Vec2Config
 
 PAIR = (Crop(count=2, seconds=4.0),)
@@ -173,7 +174,7 @@ class MocoDinoConfig(Config):
 
 MethodConfig = Annotated[
     DinoConfig | SupervisedConfig | SimclrConfig | SupconConfig | GclConfig | AngularConfig | SiameseConfig | MocoConfig | MocoDinoConfig
-    | CpcConfig | LimConfig | Wav2Vec2Config, Field(discriminator="name")]
+    | CpcConfig | LimConfig | VqWav2vecConfig | Wav2Vec2Config, Field(discriminator="name")]
 
 
 def reads_labels(config: Config) -> bool:

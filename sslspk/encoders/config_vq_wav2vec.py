@@ -1,0 +1,113 @@
+"""Configuration of the encoder of wav2vec and vq-wav2vec, and of its quantisers (torch-free)."""
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from sslspk.config import Config, Few, Probability, Seconds, Size
+
+
+class GumbelConfig(Config):
+    """A product quantiser whose codes are drawn by Gumbel-softmax."""
+
+    name: Literal["gumbel"] = "gumbel"
+    codes: Size = Field(320, description="V, code words of a group")
+    groups: Few = Field(2, description="each step is one code word of every group")
+    dim: Size | None = Field(None, description="values of a quantised step, a multiple of groups; null: as many as channels")
+    combine_groups: bool = Field(True, description="one code book for all groups")
+    depth: Few = Field(2, description="linear layers that score the code words; twice as many units as channels between them")
+
+
+class KmeansConfig(Config):
+    """The nearest code word of each group."""
+
+    name: Literal["kmeans"] = "kmeans"
+    codes: Size = Field(320, description="V, code words of a group")
+    groups: Few = Field(2, description="each step is one code word of every group")
+    combine_groups: bool = Field(True, description="one code book for all groups")
+
+
+class ConvolutionsConfig(Config):
+    """Causal convolutions, each with GroupNorm and activation; `skip` adds what goes in, and scales the sum by sqrt(residual_scale)."""
+
+    name: Literal["convolutions"] = "convolutions"
+    dim: Size = 512
+    kernels: tuple[Few, ...] = Field((2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13), min_length=1)
+    skip: bool = True
+    residual_scale: PositiveFloat = 0.5
+
+
+class TransformerConfig(Config):
+    """A Transformer, as that of encoder wav2vec2."""
+
+    name: Literal["transformer"] = "transformer"
+    layers: Few = 12
+    dim: Size = 768
+    heads: Few = 12
+    ff_dim: Size = 3072
+    dropout: Probability = 0.1
+    position_kernel: Size = 128
+    position_groups: Few = 16
+
+    @model_validator(mode="after")
+    def _sizes(self):
+        for key in ("heads", "position_groups"):
+            if self.dim % getattr(self, key):
+                raise ValueError(f"dim ({self.dim}) must be a multiple of {key} ({getattr(self, key)}); change either")
+        return self
+
+
+class VqWav2vecEncoderConfig(Config):
+    """The encoder of vq-wav2vec (Baevski et al. 2020): convolutions on the waveform, a quantiser, an aggregator of the steps so far.
+
+    The defaults are fairseq's Gumbel model. `quantiser: null` is wav2vec (Schneider et al. 2019).
+    """
+
+    name: Literal["vq_wav2vec"] = "vq_wav2vec"
+    rate: Size = Field(16000, description="Hz, as features.sample_frequency")
+    channels: Size = 512
+    kernels: tuple[Few, ...] = Field((10, 8, 4, 4, 4, 1, 1, 1), min_length=1)
+    strides: tuple[Few, ...] = Field((5, 4, 2, 2, 2, 1, 1, 1), min_length=1, description="their product is the samples of a step")
+    norm: Literal["group", "channel"] = Field("group", description="of the convolutions; group: over channels and time, channel: over "
+                                                                   "the channels of each step")
+    activation: Literal["gelu", "relu"] = "gelu"
+    log_compression: bool = Field(False, description="log(1 + |z|) of the steps (wav2vec)")
+    quantiser: Annotated[GumbelConfig | KmeansConfig, Field(discriminator="name")] | None = GumbelConfig()
+    aggregator: Annotated[ConvolutionsConfig | TransformerConfig, Field(discriminator="name")] = ConvolutionsConfig()
+    pooling: Literal["mean", "last"] = Field("mean", description="of the aggregator's steps; last: its last one")
+    window_seconds: Seconds = Field(9.375, description="longer recordings are embedded in windows of this length, and the mean is taken")
+
+    @property
+    def step_samples(self) -> int:
+        """Samples from one step to the next."""
+        return math.prod(self.strides)
+
+    @property
+    def field_samples(self) -> int:
+        """Samples that a step sees."""
+        field = 1
+        for kernel, stride in zip(reversed(self.kernels), reversed(self.strides), strict=True):
+            field = (field - 1) * stride + kernel
+        return field
+
+    @property
+    def offset(self) -> int:
+        """The first step ahead whose samples a step does not see."""
+        return -(-self.field_samples // self.step_samples)
+
+    def steps(self, samples: int) -> int:
+        """T, the steps of so many samples; at least one, as a short recording is padded."""
+        return 1 + max(0, samples - self.field_samples) // self.step_samples
+
+    @model_validator(mode="after")
+    def _sizes(self):
+        if len(self.kernels) != len(self.strides):
+            raise ValueError(f"there are {len(self.kernels)} kernels and {len(self.strides)} strides; give as many of both")
+        if any(kernel < stride for kernel, stride in zip(self.kernels, self.strides, strict=True)):
+            raise ValueError("a kernel is shorter than its stride and would skip samples; make it longer")
+        width = getattr(self.quantiser, "dim", None) or self.channels
+        if self.quantiser and width % self.quantiser.groups:
+            raise ValueError(f"{width} channels cannot be shared by {self.quantiser.groups} groups of the quantiser; change either")
+        if self.norm == "group" and self.window_seconds * self.rate < self.field_samples + self.step_samples:
+            raise ValueError("window_seconds is shorter than two steps, over which the normalisation goes; make it longer")
+        return self

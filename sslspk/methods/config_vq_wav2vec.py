@@ -1,0 +1,51 @@
+"""Configuration of vq-wav2vec (torch-free)."""
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+
+from sslspk.config import Config, Few, Probability, Size
+from sslspk.methods.config_frames import _OneCrop as OneCrop
+
+
+class VqWav2vecConfig(OneCrop):
+    """vq-wav2vec (Baevski et al. 2020); with encoder.quantiser: null wav2vec (Schneider et al. 2019). Defaults: fairseq's.
+
+    seed: the port of Lepage 2021, a Transformer on masked code words whose last step predicts, negatives from the batch as in CPC.
+    """
+
+    name: Literal["vq_wav2vec"] = "vq_wav2vec"
+    seed: bool = Field(False, description="the port of Lepage 2021; needs encoder.aggregator: {name: transformer}")
+    steps: Few = Field(12, description="K: how many steps ahead are predicted, each by a linear layer of its own")
+    num_negatives: Size = Field(10, description="other steps of the recording that each step is told from")
+    negative_weight: PositiveFloat | None = Field(None, description="of each negative's binary cross-entropy; null: 1 / num_negatives")
+    temperature: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
+        (2.0, 0.5, 0.999995), description="of the Gumbel draws: at the start, at the least, factor of a step")
+    codes_weight: NonNegativeFloat = Field(1.0, description="k-means: of both terms that draw steps and code words together")
+    commitment: NonNegativeFloat = Field(0.25, description="k-means: gamma, share of the term that draws the steps to the code words")
+    mask_prob: Probability = Field(0.65, description="seed: share of the steps at which a span begins, times the span")
+    mask_span: Size = Field(10, description="seed: steps of a span")
+    diversity_weight: NonNegativeFloat = Field(0.1, description="seed: of the share of code words that are not used")
+    feature_weight: NonNegativeFloat = Field(10.0, description="seed: of the convolutions' mean square")
+
+    @model_validator(mode="after")
+    def _decay(self):
+        start, least, factor = self.temperature
+        if least > start or factor > 1:
+            raise ValueError("temperature falls from the first number to the second one by a factor of at most 1; correct them")
+        return self
+
+    def require(self, encoder: Config, rows: int) -> None:
+        """Raises ValueError where this method cannot learn with that encoder from `rows` recordings at a time."""
+        if encoder.name != "vq_wav2vec":
+            raise ValueError(f"method vq_wav2vec learns from the frames of a waveform; set encoder: {{name: vq_wav2vec}}, not {encoder.name}")
+        if self.seed != (encoder.aggregator.name == "transformer"):
+            raise ValueError("method.seed goes with encoder.aggregator: {name: transformer}, and without it with convolutions; change either")
+        if self.seed and (encoder.quantiser is None or encoder.quantiser.name != "gumbel"):
+            raise ValueError("method.seed masks Gumbel code words; set encoder.quantiser: {name: gumbel}")
+        if self.seed and rows < 2:
+            raise ValueError("a forward pass of one recording has no other one to tell it from; raise data.batch_size")
+        steps = encoder.steps(round(self.crops[0].seconds * encoder.rate))
+        ahead = encoder.offset * (not self.seed) + self.steps
+        needed = ahead + (self.mask_span + 1 if self.seed else 1)
+        if steps < needed:
+            raise ValueError(f"a crop of {self.crops[0].seconds:g} s has {steps} steps, method.steps needs {needed}; use longer crops")
