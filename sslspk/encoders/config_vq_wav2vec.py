@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from sslspk.config import Config, Few, Probability, Seconds, Size
+from sslspk.config import Config, Few, Seconds, Size
+from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig, require_layers
 
 
 class GumbelConfig(Config):
@@ -38,23 +39,24 @@ class ConvolutionsConfig(Config):
 
 
 class TransformerConfig(Config):
-    """A Transformer, as that of encoder wav2vec2."""
+    """The Transformer of encoder wav2vec2, on the code words."""
 
     name: Literal["transformer"] = "transformer"
     layers: Few = 12
     dim: Size = 768
     heads: Few = 12
     ff_dim: Size = 3072
-    dropout: Probability = 0.1
-    position_kernel: Size = 128
+    position_kernel: Few = Field(128, description="of the convolution that tells positions")
     position_groups: Few = 16
 
     @model_validator(mode="after")
     def _sizes(self):
-        for key in ("heads", "position_groups"):
-            if self.dim % getattr(self, key):
-                raise ValueError(f"dim ({self.dim}) must be a multiple of {key} ({getattr(self, key)}); change either")
+        self.as_encoder(1)
         return self
+
+    def as_encoder(self, channels: int) -> Wav2Vec2EncoderConfig:
+        """The encoder that has this Transformer above convolutions of so many channels."""
+        return Wav2Vec2EncoderConfig(channels=channels, **self.model_dump(exclude={"name"}))
 
 
 class VqWav2vecEncoderConfig(Config):
@@ -101,10 +103,7 @@ class VqWav2vecEncoderConfig(Config):
 
     @model_validator(mode="after")
     def _sizes(self):
-        if len(self.kernels) != len(self.strides):
-            raise ValueError(f"there are {len(self.kernels)} kernels and {len(self.strides)} strides; give as many of both")
-        if any(kernel < stride for kernel, stride in zip(self.kernels, self.strides, strict=True)):
-            raise ValueError("a kernel is shorter than its stride and would skip samples; make it longer")
+        require_layers(self.kernels, self.strides)
         width = getattr(self.quantiser, "dim", None) or self.channels
         if self.quantiser and width % self.quantiser.groups:
             raise ValueError(f"{width} channels cannot be shared by {self.quantiser.groups} groups of the quantiser; change either")

@@ -8,16 +8,14 @@ Parameters, C = 512: convolutions 6,042,624, Gumbel quantiser 1,263,232 (k-means
 """
 import math
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
-from sslspk.encoders.config_vq_wav2vec import ConvolutionsConfig, GumbelConfig, KmeansConfig, VqWav2vecEncoderConfig
+from sslspk.encoders.config_vq_wav2vec import ConvolutionsConfig, GumbelConfig, KmeansConfig, TransformerConfig, VqWav2vecEncoderConfig
 from sslspk.encoders.cpc import ChannelNorm
+from sslspk.encoders.wav2vec2 import Wav2Vec2
 from sslspk.encoders.windows import mean_embedding
-from sslspk.nn.kmeans_quantiser import KmeansQuantiser, Nearest
-from sslspk.nn.quantise import GumbelQuantiser, Quantised
+from sslspk.nn.quantise import GumbelQuantiser, KmeansQuantiser, Nearest, Quantised
 
 STILL = math.exp(-1)   # the uniform number of which Gumbel noise of 0 is made
 ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU}
@@ -45,6 +43,24 @@ class Convolutions(nn.Module):
         return x.transpose(1, 2)
 
 
+class Transformer(nn.Module):
+    """The aggregator of Lepage 2021, (B, T, C) -> (B, T, H): LayerNorm and a linear layer (`project`), then a Transformer (`relate`)."""
+
+    def __init__(self, config: TransformerConfig, channels: int, activation: str):
+        super().__init__()
+        self.net = Wav2Vec2(config.as_encoder(channels), 1)
+        self.net.model.feature_extractor = nn.Identity()   # in its place are this encoder's convolutions and quantiser
+
+    def project(self, x: Tensor) -> Tensor:
+        return self.net.project(self.net.norm(x))
+
+    def relate(self, x: Tensor) -> Tensor:
+        return self.net.contexts(x)[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relate(self.project(x))
+
+
 class VqWav2vecEncoder(Encoder):
     """(B, S) -> frames (B, T, H), the aggregator's steps, T = 1 + (S - field) // step_samples -> embedding (B, H).
 
@@ -67,7 +83,8 @@ class VqWav2vecEncoder(Encoder):
             self.layers.append(nn.Sequential(conv, norm, ACTIVATIONS[config.activation]()))
         self.latent_dim, self.context_dim = getattr(config.quantiser, "dim", None) or width, config.aggregator.dim
         self.quantiser = _quantiser(config.quantiser, width, self.latent_dim) if config.quantiser else None
-        self.aggregator = Convolutions(config.aggregator, self.latent_dim, config.activation)
+        kinds = {"convolutions": Convolutions, "transformer": Transformer}
+        self.aggregator = kinds[config.aggregator.name](config.aggregator, self.latent_dim, config.activation)
 
     def forward(self, x: Tensor) -> Tensor:
         return mean_embedding(lambda part: self._embed(self._maps(part)), self._checked(x), self.window, self.training)

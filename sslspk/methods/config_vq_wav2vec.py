@@ -37,9 +37,9 @@ class VqWav2vecConfig(OneCrop):
     def require(self, encoder: Config, rows: int) -> None:
         """Raises ValueError where this method cannot learn with that encoder from `rows` recordings at a time."""
         if encoder.name != "vq_wav2vec":
-            raise ValueError(f"method vq_wav2vec learns from the frames of a waveform; set encoder: {{name: vq_wav2vec}}, not {encoder.name}")
+            raise ValueError(f"method vq_wav2vec needs code words of a waveform; set encoder: {{name: vq_wav2vec}}, not {encoder.name}")
         if self.seed != (encoder.aggregator.name == "transformer"):
-            raise ValueError("method.seed goes with encoder.aggregator: {name: transformer}, and without it with convolutions; change either")
+            raise ValueError("method.seed: true goes with encoder.aggregator: {name: transformer}, false with convolutions; change either")
         if self.seed and (encoder.quantiser is None or encoder.quantiser.name != "gumbel"):
             raise ValueError("method.seed masks Gumbel code words; set encoder.quantiser: {name: gumbel}")
         if self.seed and rows < 2:

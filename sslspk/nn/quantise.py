@@ -50,7 +50,7 @@ class GumbelQuantiser(nn.Module):
             chosen = self._choice(scores, temperature, noise)
             values = torch.einsum("...gv,gvd->...gd", chosen, self.vars.expand(self.groups, -1, -1)).flatten(-2)
         likeliest = F.one_hot(scores.argmax(-1), self.codes).to(scores.dtype)
-        return Quantised(values, chosen.argmax(-1), self._perplexity(scores.softmax(-1)), self._perplexity(likeliest))
+        return Quantised(values, chosen.argmax(-1), perplexity(scores.softmax(-1)), perplexity(likeliest))
 
     def _choice(self, scores: Tensor, temperature: float, noise: Tensor | None) -> Tensor:
         """(..., G, V): one-hot, and in training with the gradient of the softmax at `temperature`."""
@@ -62,6 +62,48 @@ class GumbelQuantiser(nn.Module):
         hard = F.one_hot(soft.argmax(-1), self.codes).to(scores.dtype)
         return hard + (soft - soft.detach())
 
-    def _perplexity(self, shares: Tensor) -> Tensor:
-        mean = comm.gather_with_gradient(shares.flatten(0, -3).mean(0, keepdim=True)).mean(0)   # (G, V); ranks hold equally many rows
-        return torch.exp(-(mean * (mean + 1e-7).log()).sum(-1)).sum()
+
+class Nearest(NamedTuple):
+    """values (B, T, C): code words, with the gradient of what they stand for; codes int64 (B, T, G); code_perplexity as Quantised's.
+
+    loss_codes draws the code words to the projected steps, loss_commitment these to their code words: mean squares.
+    """
+
+    values: Tensor
+    codes: Tensor
+    loss_codes: Tensor
+    loss_commitment: Tensor
+    code_perplexity: Tensor
+
+
+class KmeansQuantiser(nn.Module):
+    """(B, T, C) -> Nearest: the code word next to each step (arXiv 1910.05453, section 3.2).
+
+    Steps are first projected within each group and normalised over time, so that they can meet code words, which begin near zero.
+    combine_groups: one code book for all groups. Parameters: C^2 / G + 2 C + V C (with combine_groups V C / G for the code book).
+    """
+
+    def __init__(self, dim: int, codes: int, groups: int, combine_groups: bool = False):
+        super().__init__()
+        self.codes, self.groups = codes, groups
+        self.projection = nn.Conv1d(dim, dim, 1, groups=groups, bias=False)
+        self.norm = nn.GroupNorm(groups, dim)
+        self.vars = nn.Parameter(0.01 * torch.randn(1 if combine_groups else groups, codes, dim // groups))
+
+    def forward(self, x: Tensor) -> Nearest:
+        with torch.autocast(x.device.type, enabled=False):
+            projected = self.norm(self.projection(x.to(self.vars.dtype).transpose(1, 2)))
+            steps = projected.transpose(1, 2).unflatten(2, (self.groups, -1))                     # (B, T, G, C / G)
+            books = self.vars.expand(self.groups, -1, -1)                                         # (G, V, C / G)
+            distances = books.square().sum(2) - 2 * torch.einsum("btgc,gvc->btgv", steps.detach(), books)   # less |z|^2
+            codes = distances.argmin(-1)
+            words = torch.stack([book[codes[..., g]] for g, book in enumerate(books)], 2)
+            values = steps + (words - steps).detach()
+            taken = perplexity(F.one_hot(codes, self.codes).to(steps.dtype))
+        return Nearest(values.flatten(2), codes, (words - steps.detach()).square().mean(), (steps - words.detach()).square().mean(), taken)
+
+
+def perplexity(shares: Tensor) -> Tensor:
+    """Of the mean of distributions (..., G, V) over the batch of all ranks, summed over the groups."""
+    mean = comm.gather_with_gradient(shares.flatten(0, -3).mean(0, keepdim=True)).mean(0)   # (G, V); ranks hold equally many rows
+    return torch.exp(-(mean * (mean + 1e-7).log()).sum(-1)).sum()
