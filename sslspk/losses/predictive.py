@@ -76,10 +76,3 @@ def binary_futures(scores: Tensor, weight: float) -> tuple[Tensor, Tensor]:
     """
     own, others = scores[..., 0], scores[..., 1:]
     return F.softplus(-own) + weight * F.softplus(others).sum(-1), (own[..., None] > others).all(-1)
-
-
-def other_steps(steps: int, count: int, generator: torch.Generator) -> Tensor:
-    """int64 (steps, count): for each step of a recording `count` other ones of it, all with equal chance."""
-    own = torch.arange(steps, device=generator.device)[:, None]
-    places = torch.randint(steps - 1, (steps, count), generator=generator, device=generator.device)
-    return places + (places >= own)

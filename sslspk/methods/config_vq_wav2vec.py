@@ -18,20 +18,20 @@ class VqWav2vecConfig(OneCrop):
     steps: Few = Field(12, description="K: how many steps ahead are predicted, each by a linear layer of its own")
     num_negatives: Size = Field(10, description="other steps of the recording that each step is told from")
     negative_weight: PositiveFloat | None = Field(None, description="of each negative's binary cross-entropy; null: 1 / num_negatives")
-    temperature: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
-        (2.0, 0.5, 0.999995), description="of the Gumbel draws: at the start, at the least, factor of a step")
+    gumbel_start: PositiveFloat = Field(2.0, description="temperature of the choice of codes at step 0")
+    gumbel_end: PositiveFloat = Field(0.5, description="the least temperature")
+    gumbel_decay: float = Field(0.999995, gt=0, le=1, description="factor on it at each optimizer step")
     codes_weight: NonNegativeFloat = Field(1.0, description="k-means: of both terms that draw steps and code words together")
     commitment: NonNegativeFloat = Field(0.25, description="k-means: gamma, share of the term that draws the steps to the code words")
-    mask_prob: Probability = Field(0.65, description="seed: share of the steps at which a span begins, times the span")
-    mask_span: Size = Field(10, description="seed: steps of a span")
-    diversity_weight: NonNegativeFloat = Field(0.1, description="seed: of the share of code words that are not used")
-    feature_weight: NonNegativeFloat = Field(10.0, description="seed: of the convolutions' mean square")
+    mask_prob: Probability = Field(0.65, description="seed: share of the steps that the masks would hide if none overlapped")
+    mask_span: Few = Field(10, description="seed: steps that a mask hides")
+    diversity: NonNegativeFloat = Field(0.1, description="seed: weight of the loss that wants all codes used")
+    feature_penalty: NonNegativeFloat = Field(10.0, description="seed: weight of the mean square of the convolutions' output")
 
     @model_validator(mode="after")
-    def _decay(self):
-        start, least, factor = self.temperature
-        if least > start or factor > 1:
-            raise ValueError("temperature falls from the first number to the second one by a factor of at most 1; correct them")
+    def _temperature(self):
+        if self.gumbel_end > self.gumbel_start:
+            raise ValueError(f"gumbel_end ({self.gumbel_end:g}) is above gumbel_start ({self.gumbel_start:g}); lower it")
         return self
 
     def require(self, encoder: Config, rows: int) -> None:

@@ -11,13 +11,16 @@ from torch import Tensor, nn
 
 from sslspk.encoders.vq_wav2vec import VqWav2vecEncoder
 from sslspk.errors import InputError
-from sslspk.losses.predictive import batch_scores, binary_futures, later_scores, other_steps, which_future
+from sslspk.losses.masked import others
+from sslspk.losses.precision import wide
+from sslspk.losses.predictive import batch_scores, binary_futures, later_scores, which_future
 from sslspk.methods.base import Batch, Corpus, Method, Progress, require_others
 from sslspk.methods.config_vq_wav2vec import VqWav2vecConfig
 from sslspk.nn import comm, draws
 from sslspk.nn.masks import as_mask, span_masks
 from sslspk.nn.monitors import effective_rank
 from sslspk.nn.quantise import GumbelQuantiser
+from sslspk.nn.schedules import geometric_decay
 
 NOISE, NEGATIVES = 0, 1   # what random numbers of a step are for
 
@@ -53,7 +56,7 @@ class VqWav2vec(Method):
         steps, terms, figures = self._quantised(latents, progress)
         terms["loss_prediction"], right, context = (self._of_the_batch if self.config.seed else self._binary)(steps, progress)
         if self.config.seed:
-            terms["loss_features"] = self.config.feature_weight * latents.float().square().mean()
+            terms["loss_features"] = self.config.feature_penalty * wide(latents).square().mean()
         out = {"loss": sum(terms.values()), **{name: term.detach() for name, term in terms.items()}, **figures,
                "accuracy": right.float().mean()}
         if progress.log:
@@ -76,14 +79,13 @@ class VqWav2vec(Method):
             return found.values, {"loss_codes": cfg.codes_weight * found.loss_codes,
                                   "loss_commitment": cfg.codes_weight * cfg.commitment * found.loss_commitment}, \
                 {"code_perplexity": found.code_perplexity}
-        start, least, factor = cfg.temperature
-        temperature = max(start * factor ** progress.step, least)
+        temperature = geometric_decay(progress.step, cfg.gumbel_start, cfg.gumbel_end, cfg.gumbel_decay)
         shape = (latents.shape[1], quantiser.groups, quantiser.codes)
         noise = draws.for_rows(len(latents), progress.step, NOISE, latents.device,
                                lambda generator: torch.rand(shape, generator=generator, device=latents.device)) if self.training else None
         found = self.encoder.quantise(latents, temperature, noise)
         most = quantiser.groups * quantiser.codes
-        terms = {"loss_diversity": cfg.diversity_weight * (most - found.perplexity) / most} if cfg.seed else {}
+        terms = {"loss_diversity": cfg.diversity * (most - found.perplexity) / most} if cfg.seed else {}
         return found.values, terms, {"code_perplexity": found.code_perplexity.detach(), "perplexity": found.perplexity.detach(),
                                      "temperature": torch.full((), temperature, device=latents.device)}
 
@@ -93,7 +95,7 @@ class VqWav2vec(Method):
         context = self.encoder.context(steps)
         predictions = self.predictor(context).unflatten(-1, (cfg.steps, -1)) + self.bias                 # (B, T, K, D)
         places = draws.for_rows(rows, progress.step, NEGATIVES, steps.device,
-                                lambda generator: other_steps(size, cfg.num_negatives, generator))      # (B, T, m)
+                                lambda generator: others(size, cfg.num_negatives, generator))      # (B, T, m)
         negatives = steps[torch.arange(rows, device=steps.device)[:, None, None], places]
         scores = later_scores(predictions, steps, negatives, self.encoder.offset)
         losses, right = binary_futures(scores, 1 / cfg.num_negatives if cfg.negative_weight is None else cfg.negative_weight)
