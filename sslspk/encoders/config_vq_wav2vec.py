@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, model_validator
 
 from sslspk.config import Config, Few, Seconds, Size
-from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig, require_layers
+from sslspk.encoders.config_waves import Share, Wav2Vec2EncoderConfig, require_layers
 
 
 class GumbelConfig(Config):
@@ -46,6 +46,7 @@ class TransformerConfig(Config):
     dim: Size = 768
     heads: Few = 12
     ff_dim: Size = 3072
+    dropout: Share = Field(0.1, description="of its input, its layers and its attention")
     position_kernel: Few = Field(128, description="of the convolution that tells positions")
     position_groups: Few = 16
 
@@ -56,7 +57,8 @@ class TransformerConfig(Config):
 
     def as_encoder(self, channels: int) -> Wav2Vec2EncoderConfig:
         """The encoder that has this Transformer above convolutions of so many channels."""
-        return Wav2Vec2EncoderConfig(channels=channels, **self.model_dump(exclude={"name"}))
+        return Wav2Vec2EncoderConfig(channels=channels, layer_drop=0.0, input_dropout=self.dropout, attention_dropout=self.dropout,
+                                     **self.model_dump(exclude={"name"}))
 
 
 class VqWav2vecEncoderConfig(Config):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sslspk.losses.predictive import batch_scores, elsewhere, sampled_scores, which_future
+from sslspk.losses.predictive import batch_scores, binary_futures, elsewhere, later_scores, sampled_scores, which_future
 
 
 def draw(*shape, seed=0):
@@ -101,3 +101,35 @@ def test_negatives_come_from_anywhere_but_the_futures_to_predict():
 def test_negatives_of_the_last_position_alone():
     last = elsewhere(3, 7, 4, 2, 50, torch.Generator().manual_seed(1))
     assert last.shape == (3, 1, 50) and not any(((last[b] == 7 * b + 5) | (last[b] == 7 * b + 6)).any() for b in range(3))
+
+
+def slow_binary(predictions, steps, negatives, offset, weight):
+    """wav2vec's loss one prediction at a time: the sum over all that have a step to be of, and how many were right."""
+    losses, right = [], 0
+    for b in range(len(steps)):
+        for k in range(predictions.shape[2]):
+            for t in range(steps.shape[1] - offset - k):
+                ahead = t + offset + k
+                own = (predictions[b, t, k] * steps[b, ahead]).sum()
+                others = [(predictions[b, t, k] * negative).sum() for negative in negatives[b, ahead]]
+                losses.append(-torch.log(torch.sigmoid(own)) - weight * sum(torch.log(1 - torch.sigmoid(other)) for other in others))
+                right += all(float(own) > float(other) for other in others)
+    return torch.stack(losses), right
+
+
+@pytest.mark.parametrize(("offset", "size"), [(1, 7), (3, 7), (3, 5)])
+def test_binary_losses_of_steps_ahead_equal_a_loop(offset, size):
+    """Of 5 steps the first sees one that is 3 and one that is 4 ahead; the third predictor has none."""
+    predictions, steps, negatives = draw(2, size, 3, 4), draw(2, size, 4, seed=1), draw(2, size, 5, 4, seed=2)
+    losses, right = binary_futures(later_scores(predictions, steps, negatives, offset), 0.2)
+    slow, count = slow_binary(predictions, steps, negatives, offset, 0.2)
+    assert losses.numel() == len(slow) == 2 * sum(max(size - offset - k, 0) for k in range(3)) and int(right.sum()) == count
+    torch.testing.assert_close(losses.mean(), slow.mean())
+    for mine, wanted in zip(*(torch.autograd.grad(loss.mean(), (predictions, steps, negatives)) for loss in (losses, slow)), strict=True):
+        torch.testing.assert_close(mine, wanted)
+
+
+def test_by_chance_a_yes_and_all_noes_together_cost_two_ln_2():
+    losses, right = binary_futures(torch.zeros(3, 11), 1 / 10)
+    torch.testing.assert_close(losses, torch.full((3,), 2 * math.log(2)))
+    assert not right.any(), "a tie is no find"

@@ -25,6 +25,7 @@ DINO = {"name": "dino", "crops": [{"count": 2, "seconds": 0.3}, {"count": 1, "se
         "bottleneck_dim": 4, "head_batch_norm": True, "freeze_last_layer_epochs": 0}
 WAV2VEC2 = {"name": "wav2vec2", "crops": ONE, "mask_span": 3, "num_negatives": 7, "codes": 6, "code_dim": 8, "out_dim": 10,
             "feature_dropout": 0}
+VQ = {"name": "vq_wav2vec", "crops": ONE, "steps": 3, "num_negatives": 4, "mask_span": 3}
 METHODS = {
     "dino": DINO,
     "supervised": {"name": "supervised", "crops": PAIR},
@@ -49,6 +50,9 @@ METHODS = {
     "lim": {"name": "lim", "crops": ONE, "hidden_dim": 16},
     "gim nce": {"name": "lim", "crops": ONE, "hidden_dim": 16, "context_length": 5, "objective": "nce"},
     "lim mine": {"name": "lim", "crops": ONE, "hidden_dim": 16, "objective": "mine"},
+    "vq-wav2vec": VQ,
+    "vq-wav2vec kmeans": {**VQ, "negative_weight": 1.0},
+    "vq-wav2vec seed": {**VQ, "seed": True},
     "wav2vec2": WAV2VEC2,
     "wav2vec2 other": {**WAV2VEC2, "negatives": "other", "quantiser_depth": 2, "combine_groups": True},
     "moco+dino": {"name": "moco+dino", "moco": {**MOCO, "symmetric": True, "proto": {"clusters": [2]}}, "dino": DINO},
@@ -61,11 +65,17 @@ TDNN = {"name": "tdnn", "channels": 8, "pooled_channels": 8, "embed_dim": 6, "se
 WAVE = {"name": "cpc", "channels": 12, "context_dim": 6, "bidirectional": True}
 TRANSFORMER = {"name": "wav2vec2", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "position_kernel": 8, "position_groups": 2,
                "layers": 2, "dim": 12, "heads": 2, "ff_dim": 20, "layer_drop": 0, "input_dropout": 0, "dropout": 0, "attention_dropout": 0}
-ENCODERS = {"cpc": WAVE, "lim": WAVE, "wav2vec2": TRANSFORMER}   # of methods of waveforms
+CODES = {"name": "vq_wav2vec", "channels": 12, "kernels": [10, 8, 4], "strides": [5, 8, 4], "quantiser": {"name": "gumbel", "codes": 6},
+         "aggregator": {"name": "convolutions", "dim": 10, "kernels": [2, 3]}}
+RELATE = {"name": "transformer", "layers": 2, "dim": 12, "heads": 2, "ff_dim": 20, "dropout": 0, "position_kernel": 8, "position_groups": 2}
+ENCODERS = {"cpc": WAVE, "lim": WAVE, "wav2vec2": TRANSFORMER, "vq_wav2vec": CODES,   # of methods of waveforms, or of one of METHODS
+            "vq-wav2vec kmeans": {**CODES, "quantiser": {"name": "kmeans", "codes": 6}},
+            "vq-wav2vec seed": {**CODES, "aggregator": RELATE}}
 
 
 def make(name, seed=0):
-    tree = {"method": METHODS[name], "encoder": ENCODERS.get(METHODS[name]["name"], TDNN), "features": {"num_mel_bins": BINS}}
+    encoder = ENCODERS.get(name, ENCODERS.get(METHODS[name]["name"], TDNN))
+    tree = {"method": METHODS[name], "encoder": encoder, "features": {"num_mel_bins": BINS}}
     config = check(SystemConfig, tree, "the test")
     torch.manual_seed(seed)
     return build(config.method, config.encoder, config.num_features, Corpus(RECORDINGS, 4 if reads_labels(config.method) else 0))

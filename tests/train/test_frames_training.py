@@ -18,6 +18,9 @@ from sslspk.train.job import prepare
 
 ONE = [{"count": 1, "seconds": 0.4}]
 ENCODER = {"name": "cpc", "channels": 20, "context_dim": 12}
+VQ = {"name": "vq_wav2vec", "channels": 24, "kernels": [10, 8, 4, 1], "strides": [5, 8, 4, 1], "quantiser": {"name": "gumbel", "codes": 8},
+      "aggregator": {"name": "convolutions", "dim": 24, "kernels": [2, 3]}}
+RELATE = {"name": "transformer", "layers": 2, "dim": 16, "heads": 2, "ff_dim": 32, "position_kernel": 8, "position_groups": 2}
 SYSTEMS = {
     "cpc": {"encoder": ENCODER, "method": {"name": "cpc", "crops": ONE, "steps": 4}},
     "sinc": {"encoder": {**ENCODER, "first": "sinc", "norm": "channel"}, "method": {"name": "cpc", "crops": ONE, "steps": 4}},
@@ -27,6 +30,11 @@ SYSTEMS = {
                           "score": "mean", "bias": False}},
     "augmented": {"encoder": {**ENCODER, "first": "sinc", "norm": "channel"}, "method": {"name": "cpc", "crops": ONE, "steps": 4},
                   "augment.degrade": {"band_prob": 0.5}},
+    "vq": {"encoder": VQ, "method": {"name": "vq_wav2vec", "crops": ONE, "steps": 4}},
+    "vq kmeans": {"encoder": {**VQ, "quantiser": {"name": "kmeans", "codes": 8}},
+                  "method": {"name": "vq_wav2vec", "crops": ONE, "steps": 4}},
+    "vq seed": {"encoder": {**VQ, "norm": "channel", "aggregator": RELATE, "pooling": "last"},
+                "method": {"name": "vq_wav2vec", "seed": True, "crops": ONE, "steps": 4, "mask_span": 4}},
     "lim": {"encoder": {**ENCODER, "context": "none", "pooling": "mean"}, "method": {"name": "lim", "crops": ONE, "hidden_dim": 24}},
     "gim": {"encoder": {**ENCODER, "context": "none", "pooling": "mean"},
             "method": {"name": "lim", "crops": ONE, "hidden_dim": 24, "context_length": 20, "objective": "nce"}},

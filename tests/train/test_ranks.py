@@ -14,11 +14,17 @@ from sslspk.config import load
 from sslspk.train import checkpoint
 from sslspk.train.config import SystemConfig
 
+VQ = {"name": "vq_wav2vec", "channels": 32, "kernels": [10, 8, 4, 1], "strides": [5, 8, 4, 1], "quantiser": {"name": "gumbel", "codes": 8},
+      "aggregator": {"name": "convolutions", "dim": 24, "kernels": [2, 3]}}
 ENCODERS = {
     "tdnn": {"name": "tdnn", "channels": 32, "pooled_channels": 48, "embed_dim": 32, "segment_layers": 1},
     "ecapa": {"name": "ecapa", "channels": 32, "mfa_channels": 48, "scale": 4, "se_channels": 16, "attention_channels": 16,
               "embed_dim": 32},
     "cpc": {"name": "cpc", "channels": 32, "context_dim": 16, "bidirectional": True},
+    "vq": VQ,
+    "vq kmeans": {**VQ, "quantiser": {"name": "kmeans", "codes": 8}},
+    "vq transformer": {**VQ, "aggregator": {"name": "transformer", "layers": 2, "dim": 16, "heads": 2, "ff_dim": 32, "dropout": 0,
+                                            "position_kernel": 8, "position_groups": 2}},
     "sinc": {"name": "cpc", "channels": 32, "first": "sinc", "norm": "channel", "context": "none", "pooling": "mean"},
     "wav2vec2": {"name": "wav2vec2", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "position_kernel": 8,
                  "position_groups": 2, "layers": 2, "dim": 32, "heads": 2, "ff_dim": 48, "layer_drop": 0, "input_dropout": 0,
@@ -87,10 +93,15 @@ FRAMES = {
 WAV2VEC2 = {"name": "wav2vec2", **ONE, "mask_span": 4, "num_negatives": 20, "codes": 8, "code_dim": 16, "out_dim": 16,
             "feature_dropout": 0}
 MASKED = {"wav2vec2": WAV2VEC2, "wav2vec2 other": {**WAV2VEC2, "negatives": "other"}}
+CODES = {
+    "code words": {"name": "vq_wav2vec", **ONE, "steps": 4},
+    "code words of the batch": {"name": "vq_wav2vec", "seed": True, **ONE, "steps": 4, "mask_span": 4},
+}
 
 
 SYSTEMS = [("ecapa", "dino"), *(("tdnn", name) for name in METHODS), *(("cpc", name) for name in FRAMES), ("sinc", "gim"),
-           *(("wav2vec2", name) for name in MASKED)]
+           *(("wav2vec2", name) for name in MASKED),
+           ("vq", "code words"), ("vq kmeans", "code words"), ("vq transformer", "code words of the batch")]
 
 
 def conf_file(folder, data, encoder, method):
@@ -99,7 +110,7 @@ def conf_file(folder, data, encoder, method):
     conf.write_text(json.dumps(merged(**{
         "train.steps": 20, "train.log_every": 5, "train.save_every": 20, "train.optimizer": "sgd", "train.lr": 0.003,
         "train.clip_norm": 1.0, "train.analyse": True, "data.batch_size": 12, "encoder": ENCODERS[encoder],
-        "method": {**METHODS, **FRAMES, **MASKED}[method],
+        "method": {**METHODS, **FRAMES, **MASKED, **CODES}[method],
         "train.valid": str(data) if method in ("gated", "cpc", "gim", "wav2vec2") else None})))
     return conf
 
