@@ -4,7 +4,7 @@ from typing import Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from sslspk.config import Config, Few, Probability, Size
-from sslspk.methods.config_frames import _OneCrop as OneCrop
+from sslspk.methods.config_frames import OneCrop, require_encoder, require_rows, require_steps
 
 
 class VqWav2vecConfig(OneCrop):
@@ -35,17 +35,11 @@ class VqWav2vecConfig(OneCrop):
         return self
 
     def require(self, encoder: Config, rows: int) -> None:
-        """Raises ValueError where this method cannot learn with that encoder from `rows` recordings at a time."""
-        if encoder.name != "vq_wav2vec":
-            raise ValueError(f"method vq_wav2vec needs code words of a waveform; set encoder: {{name: vq_wav2vec}}, not {encoder.name}")
+        require_encoder(self, encoder, ("vq_wav2vec",))
         if self.seed != (encoder.aggregator.name == "transformer"):
             raise ValueError("method.seed: true goes with encoder.aggregator: {name: transformer}, false with convolutions; change either")
         if self.seed and (encoder.quantiser is None or encoder.quantiser.name != "gumbel"):
             raise ValueError("method.seed masks Gumbel code words; set encoder.quantiser: {name: gumbel}")
-        if self.seed and rows < 2:
-            raise ValueError("a forward pass of one recording has no other one to tell it from; raise data.batch_size")
-        steps = encoder.steps(round(self.crops[0].seconds * encoder.rate))
-        ahead = encoder.offset * (not self.seed) + self.steps
-        needed = ahead + (self.mask_span + 1 if self.seed else 1)
-        if steps < needed:
-            raise ValueError(f"a crop of {self.crops[0].seconds:g} s has {steps} steps, method.steps needs {needed}; use longer crops")
+        if self.seed:
+            require_rows(rows)
+        require_steps(self.crops[0], encoder, self.steps + (self.mask_span + 1 if self.seed else encoder.offset + 1), "steps")
