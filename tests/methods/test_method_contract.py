@@ -65,7 +65,7 @@ TDNN = {"name": "tdnn", "channels": 8, "pooled_channels": 8, "embed_dim": 6, "se
 WAVE = {"name": "cpc", "channels": 12, "context_dim": 6, "bidirectional": True}
 TRANSFORMER = {"name": "wav2vec2", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "position_kernel": 8, "position_groups": 2,
                "layers": 2, "dim": 12, "heads": 2, "ff_dim": 20, "layer_drop": 0, "input_dropout": 0, "dropout": 0, "attention_dropout": 0}
-CODES = {"name": "vq_wav2vec", "channels": 12, "kernels": [10, 8, 4], "strides": [5, 8, 4], "quantiser": {"name": "gumbel", "codes": 6},
+CODES = {"name": "vq_wav2vec", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "quantiser": {"name": "gumbel", "codes": 6},
          "aggregator": {"name": "convolutions", "dim": 10, "kernels": [2, 3]}}
 RELATE = {"name": "transformer", "layers": 2, "dim": 12, "heads": 2, "ff_dim": 20, "dropout": 0, "position_kernel": 8, "position_groups": 2}
 ENCODERS = {"cpc": WAVE, "lim": WAVE, "wav2vec2": TRANSFORMER, "vq_wav2vec": CODES,   # of methods of waveforms, or of one of METHODS
