@@ -1,0 +1,56 @@
+"""Every method on another device than the CPU, without one: on "meta" tensors have no values.
+
+A tensor that stays on the CPU is told there (another device), and so is a step that waits for a value (`.item()`, a mask of unknown size),
+which would hold up a GPU.
+"""
+import contextlib
+
+import pytest
+import torch
+from test_method_contract import BATCH, BINS, METHODS, make
+
+from sslspk.methods.base import Batch, Progress
+
+META = torch.device("meta")
+# Of these a step now and then looks at values: a clustering of the queue.
+WAITS = {"moco queue prototypes"}
+
+
+class MetaGenerator(torch.Generator):
+    """A generator of the CPU that says it is on the device it was asked for."""
+
+    def __new__(cls, device="cpu"):
+        made = super().__new__(cls, "cpu")
+        made.where = torch.device(device)
+        return made
+
+    @property
+    def device(self):
+        return self.where
+
+
+@pytest.fixture
+def meta(monkeypatch):
+    """What torch does not offer on "meta": generators and autocast."""
+    autocast = torch.autocast
+    monkeypatch.setattr(torch, "Generator", MetaGenerator)
+    monkeypatch.setattr(torch, "autocast", lambda kind, **kw: contextlib.nullcontext() if kind == "meta" else autocast(kind, **kw))
+
+
+def crops(method):
+    waves = method.backbones()[0].input == "wave"
+    for crop in method.crops:
+        last = (round(crop.seconds * 16000),) if waves else (round(crop.seconds * 100), BINS)
+        yield torch.empty(crop.count, BATCH, *last, device=META)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in WAITS])
+def test_a_step_stays_on_the_device_and_waits_for_nothing(meta, name):
+    method = make(name).to(META)
+    nobody = torch.zeros(BATCH, dtype=torch.int64, device=META)
+    out = method(Batch([*crops(method)], nobody, nobody), Progress(0, 10, 2))
+    assert {value.device for value in out.values()} == {META}
+    out["loss"].backward()
+    method.after_backward(Progress(0, 10, 2))
+    method.after_step(Progress(0, 10, 2))
+    assert all(value.device == META for value in method.state_dict().values())
