@@ -79,11 +79,11 @@ fi
 
 if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
   packed=()
-  for part in train $tests; do
+  for part in valid train $tests; do
     steps/pack_audio.sh "${jobs[@]}" "$data/voxlingua107_$part" "$data/voxlingua107_${part}_packed"
     packed+=("$data/voxlingua107_${part}_packed")
   done
-  local/combine_once.sh $all "${packed[@]}"
+  local/combine_once.sh $all "${packed[@]:1}"   # without the one that pretext training is judged by
   [ -z "$musan$rirs" ] || steps/make_augment_lists.sh "${jobs[@]}" $data $data/augment
   [ -z "$librispeech" ] || steps/make_trials.sh --cmd "$train_cmd" --num-trials 10000 --utt2session $data/librispeech_test/utt2session \
     $data/librispeech_test/utt2spk $data/librispeech_test/trials_librispeech
