@@ -114,7 +114,7 @@ found+=("$exps/statistics $exps/statistics raw deviation")
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
   for one in "${found[@]}"; do
     read -r exp folder weights <<< "$one"
-    local/probe_languages.sh --cmd "$train_cmd" --tests "$tests" --probes "$probes" --options "$probe_options" --weights "$weights" $data "$exp"
+    local/probe_languages.sh --cmd "$train_cmd" --tests "$tests" --probes "$probes" "--options=$probe_options" --weights "$weights" $data "$exp"
   done
 fi
 

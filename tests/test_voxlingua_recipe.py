@@ -1,0 +1,117 @@
+"""egs/voxlingua107/run.sh as a user runs it, on a corpus of seconds: every stage, what the table says, what a rerun does."""
+import json
+import re
+
+import numpy as np
+import pytest
+import recipe_copy
+from recipe_copy import overrides, run, run_and_count, sh, snapshot
+
+from sslspk.io import datadir, predictions, table
+
+SYNTH = ("--synth=--languages 3 --videos 4 --utts 2 --seconds 1.4 1.8 --speakers 2 --test-speakers 4 --sessions 2 --trials 60")
+SMALL = overrides("train.steps=3", "data.batch_size=8", "data.workers=0", "train.log_every=1", "method.out_dim=64",
+                  "encoder={name: tdnn, channels: 16, pooled_channels: 24, embed_dim: 12, segment_layers: 1}")
+WORDS = ("./run.sh", "--mini", "true", "--nj", "1", SYNTH, "--probe-options=--set C=0.01", "--systems", "dino_across_language")
+LANGUAGES = ["ar", "en", "es"]
+
+
+def make(folder):
+    """The recipe beside those whose configurations its own begin with."""
+    for name in ("voxceleb", "librispeech"):
+        recipe_copy.make(folder, name)
+    return recipe_copy.make(folder, "voxlingua107")
+
+
+def rows(recipe):
+    """(system, weights) -> column -> cell of RESULTS.md."""
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (recipe / "exp_mini/RESULTS.md").read_text().splitlines()
+             if line.startswith("| ")]
+    return {tuple(cells[:2]): dict(zip(lines[0], cells, strict=True)) for cells in lines[1:]}
+
+
+@pytest.mark.slow
+def test_all_stages(tmp_path, monkeypatch):
+    recipe = make(tmp_path)
+    monkeypatch.chdir(recipe)
+    run(recipe, *WORDS, *SMALL)
+    data, exp = recipe / "data_mini", recipe / "exp_mini/dino_across_language"
+    whole = datadir.validate(str(data / "voxlingua107_all"), need=("wav.scp", "utt2lang", "feats.scp"), check_files=True)
+    assert len(whole["utt2lang"]) == 3 * (2 + 1) * 2   # of four videos one is for valid, one for test; dev has one more
+    asked = table.read(data / "voxlingua107_dev_packed/utt2lang")
+    found = predictions.read(exp / "language_student/dev_logistic/predictions.tsv")
+    assert found.columns == LANGUAGES and set(found.utts) == set(asked)
+    row = json.loads((exp / "language_student/dev_logistic/result.json").read_text())
+    right = np.mean([found.columns[value.argmax()] == asked[utt] for utt, value in zip(found.utts, found.values, strict=True)])
+    assert row["wa_percent"] == pytest.approx(100 * right) and 0 <= row["cavg_percent"] <= 100
+    assert (row["labels"], row["speakers"], row["steps"]) == ("lang (views)", 3, 3)
+    assert (exp / "language_student/dev_logistic/confusion.png").read_bytes().startswith(b"\x89PNG")
+    shown, eer = rows(recipe), json.loads((exp / "scores_student/result_trials_veri_test2.json").read_text())
+    assert set(shown) == {("dino_across_language", "student"), ("dino_across_language", "untrained"), ("statistics", "raw"),
+                          ("statistics", "deviation")}
+    mine = shown["dino_across_language", "student"]
+    assert mine["UA %"].startswith(f"{row['ua_percent']:.2f} (") and mine["Cavg %"].startswith(f"{row['cavg_percent']:.2f} (")
+    assert mine["speaker EER % (veri_test2)"].startswith(f"{eer['eer_percent']:.2f} (")
+    assert (mine["seeds"], mine["labels used"]) == ("1", "lang (views)") and float(mine["CPU minutes"]) > 0
+    assert shown["dino_across_language", "untrained"]["labels used"] == "none"
+    assert "always the most frequent one: WA 33.33 %" in (recipe / "exp_mini/RESULTS.md").read_text()
+    before = snapshot(recipe)
+    _, _, heavy = run_and_count(recipe, tmp_path / "witness", *WORDS, *SMALL)
+    assert not heavy and snapshot(recipe) == before
+    check_a_model_of_another_recipe(recipe)
+
+
+def check_a_model_of_another_recipe(recipe):
+    """--models embeds what was trained elsewhere, under the name of its folder; a seed is a row's second result."""
+    exps = recipe / "exp_mini"
+    for name in ("elsewhere/dino_x", "elsewhere/dino_x_seed1"):
+        (recipe / name).mkdir(parents=True)
+        for file in ("final.pt", "config.yaml"):
+            (recipe / name / file).write_bytes((exps / f"dino_across_language/{file}").read_bytes())
+    run(recipe, *WORDS[:-2], "--systems", "", "--models", "elsewhere/dino_x/final.pt elsewhere/dino_x_seed1/final.pt", "--stage", "3")
+    shown = rows(recipe)
+    assert shown["dino_x", "student"]["seeds"] == "2" and shown["dino_x", "student"]["UA %"].endswith(" +-0.00")
+    same = "speaker EER % (veri_test2)"
+    assert shown["dino_x", "student"][same].startswith(shown["dino_across_language", "student"][same])
+    assert not (exps / "dino_x/final.pt").exists()
+
+
+@pytest.mark.parametrize(("words", "named"), [
+    (("--systems", "cpc_x"), ("conf/cpc_x.yaml", "cpc_lng_1", "dino_across_language")),
+    (("--systems", "nowhere/x.yaml"), ("there is no nowhere/x.yaml",)),
+    (("--systems", ""), ("--systems and --models are both empty",)),
+    (("--models", "nowhere/final.pt"), ("there is no model nowhere/final.pt",)),
+    (("--init-from", "nowhere/final.pt"), ("there is no model nowhere/final.pt",)),
+    (("--models", "conf/fbank.yaml"), ("--models takes files final.pt",)),
+    (("--systems", "cpc_lng_1 cpc_lng_1"), ("two experiments would both be exp/cpc_lng_1",)),
+    (("--seeds", "a"), ("--seeds", "'a'")),
+    (("--tests", "train"), ("--tests takes dev, test or both, not 'train'",)),
+    (("dino",), ("'dino'", "--help")),
+    ((), ("--voxlingua107", "--mini true")),
+    (("--voxlingua107", "nowhere"), ("looked for in nowhere",)),
+])
+def test_what_cannot_be_meant_is_refused_in_one_sentence(tmp_path, words, named):
+    recipe = make(tmp_path)
+    done = sh(recipe, "./run.sh", *words)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "error:" in done.stderr, done.stderr
+    assert all(part in done.stderr for part in named), done.stderr
+    assert not (recipe / "exp").exists()
+
+
+def test_the_table_needs_the_cost_and_something_to_show(tmp_path):
+    recipe = make(tmp_path)
+    show = ("bash", "-c", ". ./path.sh; exec python3 local/show_languages.py --out r.md exp")
+    empty = sh(recipe, *show)
+    assert empty.returncode == 1 and "run the stages before" in empty.stderr and empty.stderr.count("\n") == 1
+    folder = recipe / "exp/a/language_encoder/dev_logistic"
+    folder.mkdir(parents=True)
+    row = {"task": "classification", "pool": "none", "classes": ["a", "b"], "wa_percent": 50.0, "ua_percent": 50.0, "folds": [{}],
+           "items": 2, "per_class": {"a": {"count": 1}, "b": {"count": 1}}, "system": "a", "weights": "encoder", "labels": "none",
+           "commit": "x"}
+    (folder / "result.json").write_text(json.dumps(row))
+    lacks = sh(recipe, *show)
+    assert lacks.returncode == 1 and "has no cavg_percent" in lacks.stderr and "--cavg true" in lacks.stderr
+    (folder / "result.json").write_text(json.dumps(row | {"cavg_percent": 12.5}))
+    (folder / "confusion.png").write_bytes(b"x")
+    run(recipe, *show)
+    assert re.search(r"\| a \| encoder \| 1 \| none \| 50.00 \| 50.00 \| 12.50 \|  \| x \|", (recipe / "r.md").read_text())
