@@ -16,32 +16,12 @@ echo "$0 $*"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh
-. utils/utterances.sh
+. utils/extraction.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 model=$2/final.pt out=$3
 
-[ -s "$model" ] || { echo "$0: error: there is no $model; train it with steps/train.sh" >&2; exit 1; }
-utterances_of "$data"
-key="extract_embeddings $weights $untrained${layer:+ $layer}"
-done_own "$out" "$out"/xvector.*
-if done_skip "$out" "$key" "${source_tables[@]}" "$model" -- "$out"/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
-
-utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
-# An earlier run's table would point into archives that are about to change.
-rm -f "$out"/xvector.*
-total=$(wc -l < "$utts")
-[ "$nj" -le "$total" ] || nj=$total
-utils/split_data.sh "$data" "$nj"
-options=(--allow-pipes "$allow_pipes")
-[ -z "$weights" ] || options+=(--weights "$weights")
-[ "$untrained" = false ] || options+=(--untrained)
-[ -z "$layer" ] || options+=(--layer "$layer")
-mkdir -p "$out/log"
-gpus=(--gpu 0) gpu=-1
-[ "$ngpu" -eq 0 ] || gpus=(--gpu 1 --max-jobs-run "$ngpu") gpu=0   # each job sees one GPU, its own
+extraction_begin extract_embeddings xvector "$weights $untrained${layer:+ $layer}"
 launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_embeddings "${options[@]}" --gpu "$gpu" \
   "$data/split$nj/$JOB" "$model" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"
-for n in $(seq "$nj"); do grep -m1 '^warning: ' "$out/log/extract.$n.log" || [ $? -eq 1 ]; done | sed -n 1p >&2
-python3 -m sslspk.bin.merge_tables --jobs "$nj" --ids "$utts" --logs "$out/log" "$out/xvector.JOB.scp" "$out/xvector.scp"
-done_mark "$out" "$key" "${source_tables[@]}" "$model"
+extraction_end "$out/xvector.JOB.scp" "$out/xvector.scp"

@@ -26,6 +26,7 @@ STEPS = {
     "compute_vad": ["--conf", f"{CONF}/vad.yaml", "--feats-conf", f"{CONF}/mfcc.yaml", "--nj", "2", DATA, f"log/{N}", OUT],
     "extract_embeddings": ["--weights", N, "--layer", N, "--nj", "2", DATA, EMB, OUT],
     "extract_frame_model": ["--nj", "2", N, FILE, DATA, OUT],
+    "extract_frames": ["--weights", N, "--layer", N, "--window", N, "--margin", N, "--compress", N, "--nj", "2", DATA, EMB, OUT],
     "extract_ivectors": ["--nj", "2", DATA, EMB, OUT],
     "extract_statistics": ["--conf", f"{CONF}/fbank.yaml", DATA, DATA, OUT],
     "make_augment_lists": ["--nj", "2", "--rir-seconds", N, "--num-babble", N, "--babble-seconds", N, "--seed", N, "files", OUT],

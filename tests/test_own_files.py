@@ -5,6 +5,7 @@ from recipe_copy import sh
 
 CALLS = [
     ("xvector.scp", "steps/extract_embeddings.sh", "data", "exp", "out"),
+    ("feats.1.ark", "steps/extract_frames.sh", "data", "exp", "out"),
     ("xvector.1.ark", "steps/extract_ivectors.sh", "data", "exp", "out"),
     ("xvector.a&b.ark", "steps/extract_frame_model.sh", "wav2vec2_base", "random", "data", "out"),
     ("plda", "steps/train_backend.sh", "emb", "out"),

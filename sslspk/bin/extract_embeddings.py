@@ -6,29 +6,52 @@ or DATA/feats.scp where there is no audio.
 """
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sslspk.errors import InputError, entry, whole
 
+if TYPE_CHECKING:
+    from sslspk.train.model import Model
+
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args = command_line(__doc__, "averaged over time, in place of its embedding").parse_args()
+    from tqdm import tqdm
+
+    from sslspk.io import ark, provenance
+    from sslspk.train import layers
+    model, sources = opened(args)
+    import torch
+    with ark.Writer(args.ark, args.scp) as writer, torch.inference_mode():
+        for utt, source in tqdm(sources.items(), unit="utt", mininterval=1):
+            x = model.features(utt, source, args.allow_pipes == "true")
+            embedding = layers.at_layer(model.encoder, args.layer, x) if args.layer else model.encoder(x)
+            writer.write(utt, embedding[0].float().cpu().numpy())
+    provenance.write(args.scp.parent, **origin(args))
+    return 0
+
+
+def command_line(description: str, what: str) -> argparse.ArgumentParser:
+    """The options of programs that run a trained model over a data directory; what: becomes of the layer that --layer names."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("model", type=Path, metavar="MODEL", help="final.pt of a training run")
     parser.add_argument("ark", type=Path)
     parser.add_argument("scp", type=Path)
     parser.add_argument("--weights", help="one of the model's encoders (DINO: teacher, student); default: its own choice")
     parser.add_argument("--untrained", action="store_true", help="the same architecture with its initial weights: a baseline")
-    parser.add_argument("--layer", help="a layer inside the encoder, averaged over time, in place of its embedding; e.g. pooling, blocks.1")
+    parser.add_argument("--layer", help=f"a layer inside the encoder, {what}; e.g. pooling, blocks.1, or of a Transformer a number")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
                         help="run the entries of wav.scp that are commands (default: false)")
     parser.add_argument("--gpu", type=whole, default=-1, help="GPU number, -1: CPU")
-    args = parser.parse_args()
+    return parser
 
+
+def opened(args: argparse.Namespace) -> tuple["Model", dict]:
+    """The model on its device, and utterance -> its audio, or its entry of feats.scp where there is no audio."""
     import torch
-    from tqdm import tqdm
 
-    from sslspk.io import ark, clips, provenance, silence, table
-    from sslspk.train import layers
+    from sslspk.io import clips, silence, table
     from sslspk.train import model as models
     device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
     if args.gpu >= torch.cuda.device_count():
@@ -37,16 +60,16 @@ def main() -> int:
     sources = clips.read(args.data) if (args.data / "wav.scp").exists() else table.read(args.data / "feats.scp")
     if said := silence.warning(str(args.model), model.config.vad, sources.values(), args.data):
         print(said, flush=True)
-    with ark.Writer(args.ark, args.scp) as writer, torch.inference_mode():
-        for utt, source in tqdm(sources.items(), unit="utt", mininterval=1):
-            x = model.features(utt, source, args.allow_pipes == "true")
-            embedding = layers.at_layer(model.encoder, args.layer, x) if args.layer else model.encoder(x)
-            writer.write(utt, embedding[0].float().cpu().numpy())
-    origin = models.provenance(args.model, args.weights, args.untrained)
+    return model, sources
+
+
+def origin(args: argparse.Namespace) -> dict:
+    """What provenance.json says of what was extracted."""
+    from sslspk.train import model as models
+    found = models.provenance(args.model, args.weights, args.untrained)
     if args.layer:
-        origin["weights"] += f" ({args.layer})"
-    provenance.write(args.scp.parent, **origin)
-    return 0
+        found["weights"] += f" ({args.layer})"
+    return found
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
-"""Embeddings from inside an encoder: what one of its layers gives, averaged over time."""
+"""What is inside an encoder: the output of one of its layers, frame by frame or averaged over time."""
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
+from sslspk.encoders.base import Encoder
+from sslspk.encoders.projected import Projected
+from sslspk.encoders.windows import mean_embedding
 from sslspk.errors import InputError
 
 
@@ -11,26 +16,69 @@ def layer_names(encoder: nn.Module) -> list[str]:
 
 
 @torch.no_grad()
-def at_layer(encoder: nn.Module, name: str, x: Tensor) -> Tensor:
+def at_layer(encoder: Encoder | Projected, name: str, x: Tensor) -> Tensor:
     """(B, T, F) -> (B, D), the output of the layer called `name`: vectors as they are, maps (B, C, T) or (B, C, F, T) as means over time.
 
-    Of an encoder that sees a waveform (B, S) in several windows, or in both directions, the mean over these.
+    Of an encoder that sees a waveform (B, S) in several windows, or in both directions, the mean over these. Of a Transformer `name` may
+    be the number of a layer, as `frames_at` takes it.
 
     Raises InputError for a name that the encoder does not have, or a layer whose output is neither.
     """
-    layers = dict(encoder.named_modules())
-    if not name or name not in layers:
-        raise InputError(f"--layer {name}: this encoder has no such layer; it has {', '.join(layer_names(encoder)[:24])} ... "
-                         "(parts of parts too, as blocks.1.se).")
-    seen: list[Tensor] = []
-    hook = layers[name].register_forward_hook(lambda module, inputs, output: seen.append(output))
-    try:
-        encoder(x)
-    finally:
-        hook.remove()
+    number = _number(encoder, name)
+    if number is not None:
+        bare = _bare(encoder)
+        return mean_embedding(lambda part: bare.layers(part)[number].float().mean(1), x, bare.window, False)
+    seen = _outputs(encoder, name, lambda: encoder(x))
     whole = all(isinstance(output, Tensor) and 2 <= output.ndim <= 4 for output in seen)
     if not seen or not whole or (x.ndim > 2 and len(seen) > 1):
         raise InputError(f"--layer {name}: this layer does not give one vector or map an utterance; choose another one.")
     output = torch.cat(seen).float()
     output = output if output.ndim == 2 else output.mean(-1).flatten(1)
     return output.unflatten(0, (len(x), -1)).mean(1) if x.ndim == 2 else output
+
+
+@torch.no_grad()
+def frames_at(encoder: Encoder | Projected, name: str | None, x: Tensor) -> Tensor:
+    """(B, T, F) or (B, S) -> (B, T', C): the frames that are pooled, or those of the layer called `name`, (B, C, T') or (B, C, F, T').
+
+    Of a Transformer `name` may be a number: 0 is what enters its first layer, N the output of layer N. Raises InputError for a layer that
+    the encoder does not have, or that gives no map of each utterance.
+    """
+    if name is None:
+        return encoder.frames(x)
+    number = _number(encoder, name)
+    if number is not None:
+        return _bare(encoder).layers(x)[number]
+    seen = _outputs(encoder, name, lambda: encoder.frames(x))
+    if len(seen) != 1 or not isinstance(seen[0], Tensor) or seen[0].ndim not in (3, 4) or len(seen[0]) != len(x):
+        raise InputError(f"--layer {name}: this layer does not give one map an utterance; choose another one.")
+    return seen[0].flatten(1, -2).transpose(1, 2)
+
+
+def _bare(encoder: Encoder | Projected) -> Encoder:
+    return encoder.encoder if isinstance(encoder, Projected) else encoder
+
+
+def _number(encoder: Encoder | Projected, name: str) -> int | None:
+    """The number of a Transformer's layer; None where it is another encoder, or a name. Raises InputError for one that it lacks."""
+    count = _bare(encoder).num_layers
+    if not count or not (name.isascii() and name.isdigit()):
+        return None
+    if len(name) > 9 or int(name) > count:
+        raise InputError(f"--layer {name[:20]}: this encoder has the layers 0 (what enters the first one) to {count}; give one of them.")
+    return int(name)
+
+
+def _outputs(encoder: nn.Module, name: str, run: Callable[[], Tensor]) -> list:
+    """What the layer called `name` gave, each time that it was called while `run` ran. Raises InputError for a name that is none."""
+    layers = dict(encoder.named_modules())
+    if not name or name not in layers:
+        raise InputError(f"--layer {name}: this encoder has no such layer; it has {', '.join(layer_names(encoder)[:24])} ... "
+                         "(parts of parts too, as blocks.1.se).")
+    seen: list = []
+    hook = layers[name].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    try:
+        run()
+    finally:
+        hook.remove()
+    return seen
