@@ -200,8 +200,8 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence(tmp_path, words, named)
 
 
 LIBRISPEECH = VOXCELEB.with_name("librispeech")
-SYSTEMS = [path for path in sorted([*VOXCELEB.glob("conf/*.yaml"), *VOXCELEB.glob("conf/mini/*.yaml"), *LIBRISPEECH.glob("conf/*.yaml"),
-                                  *LIBRISPEECH.glob("conf/mini/*.yaml")])
+SYSTEMS = [path for recipe in (VOXCELEB, LIBRISPEECH, VOXCELEB.with_name("voxlingua107"))
+           for path in sorted([*recipe.glob("conf/*.yaml"), *recipe.glob("conf/mini/*.yaml")])
            if "\nreproduces:" in path.read_text()]
 SHARED = {"short", "mini"}   # what systems start from, not systems
 
