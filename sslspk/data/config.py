@@ -16,6 +16,7 @@ class Crop(Config):
                      start to its end, and overlap no more than they must
         triplet      (segment 1, augmentation A), (segment 2, A), (segment 2, B): disjoint segments for augmentation adversarial
                      training (Huh et al. 2020, arXiv 2007.12085). A is one noise slice, SNR, room, equaliser, gain and mask
+        twin         two views of the same samples: one as it is augmented, and one clean but for the change of level
         first        from the first sample on, one after the other; where the utterance ends, the last ones lie at its end.
                      With data.draws_per_epoch 2 or more the next crops are drawn too, as far as the utterance holds them
     clean: neither noise, room, equaliser, gain, degradation nor masks (a change of speed is the recording's, and stays)
@@ -23,13 +24,15 @@ class Crop(Config):
 
     count: Few
     seconds: Seconds
-    layout: Literal["independent", "disjoint", "triplet", "first"] = "independent"
+    layout: Literal["independent", "disjoint", "triplet", "twin", "first"] = "independent"
     clean: bool = False
 
     @model_validator(mode="after")
     def _three(self):
         if self.layout == "triplet" and self.count != 3:
             raise ValueError(f"layout triplet is three views, not {self.count}; set count to 3")
+        if self.layout == "twin" and (self.count != 2 or self.clean):
+            raise ValueError("layout twin is two views, one augmented and one clean; set count to 2 and leave clean out")
         return self
 
 

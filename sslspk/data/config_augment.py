@@ -77,6 +77,8 @@ class AugmentConfig(Config):
     noise_prob: Probability = 0.7
     noise_weights: NoiseWeights = NoiseWeights()
     snr_db: SnrRanges = SnrRanges()
+    speech_prob: Probability = Field(0.0, description="chance of one other voice besides, from the recordings of speech, whether there is "
+                                     "noise or not; its SNR is snr_db.speech")
     eq_prob: Probability = Field(0.0, description="chance of a random equaliser; where one recording is one channel, the "
                                  "channel is a shortcut that this closes")
     eq_db: NonNegativeFloat = Field(10.0, description="gains of its points are uniform in +- this")

@@ -3,7 +3,7 @@
 A batch is a dictionary:
     crops   one dictionary per Crop of the method, each array starting (V, B, ...):
             wave road: wave int16 (V,B,S), and with augmentation the fields of noise.Draw;   feats road: feats float32 (V,B,T,F)
-            degrade float32 (V,B,5) with augment.degrade, masks int32 (V,B,n,3) when SpecAugment is on; a clean crop has the wave or
+            degrade float32 (V,B,n) with augment.degrade, masks int32 (V,B,n,3) when SpecAugment is on; a clean crop has the wave or
             the features alone
     label   (B,) int64, -1 without labels      unit (B,) int64: position of the recording in the index
     failed  list of "utterance: reason" for recordings that could not be read and were replaced
@@ -16,7 +16,6 @@ from sslspk.data.config import Crop, DataConfig
 from sslspk.data.index import UtteranceIndex
 from sslspk.data.views import IDLE, Unreadable, disjoint, note, read, stack
 from sslspk.errors import InputError
-from sslspk.features.degrade import NOTHING
 
 DRAWS = 8  # how many recordings are tried for one place in the batch before giving up
 
@@ -35,7 +34,7 @@ class BatchDataset(torch.utils.data.Dataset):
                  degrade=None):
         """rate: samples (wave) or frames (feats) per second. augment: NoiseBank or None. spec_augment: callable
         (rng, crop size) -> int32 (n, 3) or None. speeds: factors of speed perturbation, one drawn for all views of a recording.
-        degrade: callable rng -> float32 (5,) or None."""
+        degrade: callable rng (or None: nothing) -> float32 (n,), or None."""
         self.index, self.config, self.crops, self.seed = index, config, crops, seed
         self.accumulate, self.rank, self.world = accumulate, rank, world
         self.augment, self.spec_augment, self.speeds, self.degrade = augment, spec_augment, speeds, degrade
@@ -214,7 +213,9 @@ class BatchDataset(torch.utils.data.Dataset):
                     note(self, reading[-1])
                     x = read(self.index, self.config.road, int(place[0]), int(place[1]), needed)
                     x, last = speed.change(x, factor)[:size], place
-                if crop.layout != "triplet" or len(views) != 1:  # the second of a triplet shares the first one's
+                if crop.layout == "twin" and views:
+                    effects = self._untouched(effects, size)
+                elif crop.layout != "triplet" or len(views) != 1:  # the second of a triplet shares the first one's
                     effects = {} if crop.clean else self._effects(size, rng, augmented)
                 views.append({self.config.road: x, **effects})
             out.append(views)
@@ -230,12 +231,12 @@ class BatchDataset(torch.utils.data.Dataset):
                 np.array([rng.choice(self.index.unit(one)) for one in units])
             return units, utts, self._starts(self.index.length[utts], size, rng, spread)
         utt = int(rng.choice(members))
-        count = 2 if crop.layout == "triplet" else crop.count
+        count = {"triplet": 2, "twin": 1}.get(crop.layout, crop.count)
         if crop.layout == "first":
             starts = np.minimum((turn * count + np.arange(count)) * size, max(int(self.index.length[utt]) - size, 0))
         else:
             starts = disjoint(int(self.index.length[utt]), size, count, rng)
-        starts = starts[[0, 1, 1]] if crop.layout == "triplet" else starts
+        starts = starts[{"triplet": [0, 1, 1], "twin": [0, 0]}.get(crop.layout, slice(None))]
         return [unit] * crop.count, [utt] * crop.count, starts
 
     def _mates_of(self, unit: int, count: int, rng: np.random.Generator, first: bool) -> list[int]:
@@ -260,7 +261,18 @@ class BatchDataset(torch.utils.data.Dataset):
         if self.config.road == "wave" and self.augment is not None:
             out.update((self.augment.pick(rng, size) if augmented else self.augment.nothing(size))._asdict())
         if self.degrade is not None:
-            out["degrade"] = self.degrade(rng) if augmented else NOTHING
+            out["degrade"] = self.degrade(rng if augmented else None)
         if self.spec_augment is not None:
             out["masks"] = self.spec_augment(rng, size)
+        return out
+
+    def _untouched(self, effects: dict, size: int) -> dict:
+        """The effects of a clean view beside one with these: the same change of level, and nothing else."""
+        out = {}
+        if "gain_db" in effects:
+            out.update(self.augment.nothing(size)._replace(gain_db=effects["gain_db"])._asdict())
+        if "degrade" in effects:
+            out["degrade"] = self.degrade(None)
+        if "masks" in effects:
+            out["masks"] = np.zeros_like(effects["masks"])
         return out

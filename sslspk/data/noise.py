@@ -24,6 +24,8 @@ class Draw(NamedTuple):
     has_rir: np.bool_
     eq_db: np.ndarray       # float32 (P,), zeros: flat
     gain_db: np.float32
+    speech: np.ndarray      # int16 (S,), another voice besides; zeros when there is none
+    speech_db: np.float32   # its SNR; NaN: none
 
 
 class NoiseBank:
@@ -36,9 +38,10 @@ class NoiseBank:
     def __init__(self, folder: str | Path, config: AugmentConfig, rate: int = 16000):
         self.config = config
         self.noises = _find(folder, "", config.noise_weights.model_dump()) if config.noise_prob > 0 else {}
+        self.speech = _find(folder, "", {"speech": config.speech_prob}).get("speech") if config.speech_prob > 0 else None
         self.rooms = _find(folder, "rir_", config.rir_weights.model_dump()) if config.reverb_prob > 0 else {}
-        wanted = config.noise_prob > 0 or config.reverb_prob > 0
-        if wanted and not self.noises and not self.rooms:
+        wanted = config.noise_prob > 0 or config.reverb_prob > 0 or config.speech_prob > 0
+        if wanted and not self.noises and not self.rooms and self.speech is None:
             raise InputError(f"{folder} holds no noise and no impulse response that augment asks for; make it with "
                              "steps/make_augment_lists.sh (stage 2 of run.sh), or correct augment.dir.")
         self._noise_odds = _odds(self.noises, config.noise_weights.model_dump())
@@ -48,7 +51,8 @@ class NoiseBank:
 
     def describe(self) -> str:
         """One line for the log: which kinds there are and how many recordings of each."""
-        kinds = {**self.noises, **{f"rir_{kind}": index for kind, index in self.rooms.items()}}
+        kinds = {**self.noises, **({"another voice": self.speech} if self.speech is not None else {}),
+                 **{f"rir_{kind}": index for kind, index in self.rooms.items()}}
         return ", ".join(f"{kind} {len(index.length)}" for kind, index in kinds.items()) or "no noises, no rooms"
 
     def pick(self, rng: np.random.Generator, num_samples: int) -> Draw:
@@ -61,14 +65,19 @@ class NoiseBank:
             self._read_rir(rng, rir)
         noise, snr = np.zeros(num_samples if self.noises else 0, np.int16), np.nan
         if noisy:
-            noise, snr = self._draw_noise(rng, noise)
-        return Draw(noise, np.float32(snr), rir, np.bool_(reverb), self._draw_eq(rng),
-                    np.float32(rng.uniform(*config.gain_db)))
+            kind = rng.choice(list(self.noises), p=self._noise_odds)
+            noise, snr = self._draw_noise(rng, self.noises[kind], getattr(config.snr_db, kind), noise)
+        eq, gain = self._draw_eq(rng), np.float32(rng.uniform(*config.gain_db))
+        speech, level = np.zeros(num_samples if self.speech is not None else 0, np.int16), np.nan
+        if self.speech is not None and rng.random() < config.speech_prob:
+            speech, level = self._draw_noise(rng, self.speech, config.snr_db.speech, speech)
+        return Draw(noise, np.float32(snr), rir, np.bool_(reverb), eq, gain, speech, np.float32(level))
 
     def nothing(self, num_samples: int) -> Draw:
         """The draw, in the shapes of `pick`, after which a crop of `num_samples` is what it was."""
         return Draw(np.zeros(num_samples if self.noises else 0, np.int16), np.float32(np.nan), np.zeros(self._rir_length, np.int16),
-                    np.bool_(False), np.zeros(self._eq_points, np.float32), np.float32(0))
+                    np.bool_(False), np.zeros(self._eq_points, np.float32), np.float32(0),
+                    np.zeros(num_samples if self.speech is not None else 0, np.int16), np.float32(np.nan))
 
     def _read_rir(self, rng: np.random.Generator, out: np.ndarray) -> None:
         index = self.rooms[rng.choice(list(self.rooms), p=self._room_odds)]
@@ -76,11 +85,10 @@ class NoiseBank:
         count = min(len(out), int(index.length[which]))
         out[:count] = _read(index, which, 0, count)
 
-    def _draw_noise(self, rng: np.random.Generator, silence: np.ndarray) -> tuple[np.ndarray, float]:
-        """(a slice that is not silent, its SNR); (`silence`, NaN) when all tries were silent."""
-        kind = rng.choice(list(self.noises), p=self._noise_odds)
-        snr = rng.uniform(*getattr(self.config.snr_db, kind))
-        index = self.noises[kind]
+    def _draw_noise(self, rng: np.random.Generator, index: UtteranceIndex, span: tuple[float, float],
+                    silence: np.ndarray) -> tuple[np.ndarray, float]:
+        """(a slice that is not silent, its SNR from `span`); (`silence`, NaN) when all tries were silent."""
+        snr = rng.uniform(*span)
         for _ in range(TRIES):
             which = int(rng.integers(len(index.length)))
             noise = _slice(rng, index, which, len(silence))

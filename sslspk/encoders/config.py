@@ -138,7 +138,9 @@ class PaseEncoderConfig(Config):
 
     def steps(self, samples: int) -> int:
         """How many steps a waveform of so many samples has."""
-        return -(-samples // self.step_samples)
+        for kernel, stride in zip((self.kernels[0] | 1, *self.kernels[1:]), self.strides, strict=True):   # the filters' length is odd
+            samples = samples if stride == 1 else max(0, (samples - 1 - kernel % 2) // stride + 1)
+        return samples
 
     @model_validator(mode="after")
     def _layers(self):

@@ -58,6 +58,7 @@ class CpcEncoder(Encoder):
         self.config, self.directions = config, 2 if config.bidirectional else 1
         self.latent_dim, self.context_dim = config.channels, 0 if config.context == "none" else config.context_dim
         super().__init__(num_features, self.directions * self.context_dim or config.channels)
+        self.rate, self.step_samples = config.rate, config.step_samples
         self.peak, self.pooling, self.window = config.peak, config.pooling, round(config.window_seconds * config.rate)
         norm = ChannelNorm if config.norm == "channel" else nn.BatchNorm1d
         self.layers, width = nn.Sequential(), config.channels

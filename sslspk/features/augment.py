@@ -24,18 +24,22 @@ class WaveAugment(nn.Module):
 
     @torch.no_grad()
     def forward(self, wave: Tensor, noise: Tensor, snr_db: Tensor, rir: Tensor | None = None,
-                has_rir: Tensor | None = None, eq_db: Tensor | None = None, gain_db: Tensor | None = None) -> Tensor:
+                has_rir: Tensor | None = None, eq_db: Tensor | None = None, gain_db: Tensor | None = None,
+                speech: Tensor | None = None, speech_db: Tensor | None = None) -> Tensor:
         """float32 (N,S) with the rms of `wave` (times gain_db), and nowhere beyond the int16 range.
 
         noise (N,S), or (N,0) for none at all; snr_db (N,): mean power of the filtered crop over that of the noise, NaN for
         no noise. rir (N,L) of any scale, the direct path being its largest value; has_rir (N,) bool.
-        eq_db (N,P): see `equaliser`; gain_db (N,). Rows for which nothing is asked are returned unchanged.
+        eq_db (N,P): see `equaliser`; gain_db (N,). speech and speech_db: another voice besides, as noise and snr_db.
+        Rows for which nothing is asked are returned unchanged.
         """
         wave, nothing = wave.float(), noise.new_zeros(len(noise), 0, dtype=torch.float32)
         rir, eq_db = nothing if rir is None else rir.float(), nothing if eq_db is None else eq_db.float()
-        out = _filter(wave, rir, has_rir, eq_db)
+        out = filtered = _filter(wave, rir, has_rir, eq_db)
         if noise.shape[1]:
-            out = add_noise(out, noise.float(), snr_db)
+            out = add_noise(filtered, noise.float(), snr_db)
+        if speech is not None and speech.shape[1]:
+            out = out + (add_noise(filtered, speech.float(), speech_db) - filtered)
         return restore_level(out, wave, gain_db)
 
 

@@ -14,6 +14,7 @@ def build(config, encoder_config, num_features: int, corpus):
     from sslspk.methods.lim import Lim
     from sslspk.methods.moco import Moco
     from sslspk.methods.moco_dino import MocoDino
+    from sslspk.methods.pase import Pase
     from sslspk.methods.siamese import Siamese
     from sslspk.methods.supervised import Supervised
     from sslspk.methods.vq_wav2vec import VqWav2vec
@@ -27,6 +28,7 @@ def build(config, encoder_config, num_features: int, corpus):
         "lim": Lim,
         "moco": Moco,
         "moco+dino": MocoDino,
+        "pase": Pase,
         "siamese": Siamese,
         "simclr": InBatch,
         "supcon": InBatch,

@@ -10,6 +10,7 @@ from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
 from sslspk.methods.config_frames import CpcConfig, LimConfig
 from sslspk.methods.config_moco import MocoConfig, ProjectionConfig, require_two_views
+from sslspk.methods.config_pase import PaseConfig
 from sslspk.methods.config_supervised import SupervisedConfig
 from sslspk.methods.config_vq_wav2vec import VqWav2vecConfig
 from sslspk.methods.config_wav2vec2 import Wav2Vec2Config
@@ -174,7 +175,7 @@ class MocoDinoConfig(Config):
 
 MethodConfig = Annotated[
     DinoConfig | SupervisedConfig | SimclrConfig | SupconConfig | GclConfig | AngularConfig | SiameseConfig | MocoConfig | MocoDinoConfig
-    | CpcConfig | LimConfig | VqWav2vecConfig | Wav2Vec2Config, Field(discriminator="name")]
+    | CpcConfig | LimConfig | PaseConfig | VqWav2vecConfig | Wav2Vec2Config, Field(discriminator="name")]
 
 
 def reads_labels(config: Config) -> bool:

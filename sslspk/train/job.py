@@ -174,7 +174,7 @@ def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
     rate = options.sample_frequency if config.data.road == "wave" else 1000.0 / options.frame_shift
     augment = config.augment
     if not augment.dir:  # without noises and rooms the equaliser may still be wanted
-        augment = augment.model_copy(update={"noise_prob": 0.0, "reverb_prob": 0.0})
+        augment = augment.model_copy(update={"noise_prob": 0.0, "reverb_prob": 0.0, "speech_prob": 0.0})
     if augment.grow and not augment.dir and not augment.eq_prob and not any(augment.gain_db):
         raise InputError("augment.grow has nothing to augment with; give augment.dir (run.sh: --musan, --rirs) or augment.eq_prob, or "
                          "leave augment.grow out.")

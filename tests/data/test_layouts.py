@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from packed_ramps import LENGTHS, RATE, dataset, equal, make_dir, same, unreadable
 
 from sslspk.config import check
@@ -94,8 +95,8 @@ def test_triplet_shares_segment_and_augmentation_pairwise(folder, lists):
             if LENGTHS[unit] >= 2 * speed.source_length(400, 1.1):
                 assert not np.array_equal(views[0]["wave"], views[1]["wave"])
             for key in (*Draw._fields, "masks"):
-                assert np.array_equal(views[0][key], views[1][key], equal_nan=key == "snr_db"), "augmentation A twice"
-                differ[key] += not np.array_equal(views[1][key], views[2][key], equal_nan=key == "snr_db")
+                assert np.array_equal(views[0][key], views[1][key], equal_nan=key.endswith("_db")), "augmentation A twice"
+                differ[key] += not np.array_equal(views[1][key], views[2][key], equal_nan=key.endswith("_db"))
     assert set(differ) == {*Draw._fields, "masks"} and differ["gain_db"] == 120, "augmentation B is another one"
 
 
@@ -111,6 +112,29 @@ def test_a_clean_crop_is_the_recording_alone(folder, lists):
         assert noisy.keys() == alone[step]["crops"][0].keys() and all(same(noisy[key], alone[step]["crops"][0][key]) for key in noisy)
 
 
+TWIN = (Crop(count=2, seconds=0.4, layout="twin"), Crop(count=1, seconds=0.2))
+
+
+def test_a_twin_is_the_same_stretch_without_what_was_done_to_it_but_the_level(folder, lists):
+    options = {"augment": bank(lists, noise_prob=1, reverb_prob=1), "degrade": degrade.drawer(DegradeConfig(band_prob=1))}
+    data, places = dataset(folder, crops=TWIN, speeds=(0.9, 1.1), **options), set()
+    for step in range(20):
+        twins, other = data[step]["crops"]
+        assert torch.equal(twins["wave"][0], twins["wave"][1]) and torch.equal(twins["gain_db"][0], twins["gain_db"][1])
+        for key in ("noise", "rir", "has_rir", "eq_db", "speech", "degrade"):
+            assert not twins[key][1].any(), key
+        assert twins["snr_db"][1].isnan().all() and not twins["snr_db"][0].isnan().any() and twins["degrade"][0].any(1).all()
+        assert not other["snr_db"].isnan().any() and other["wave"].shape == (1, 4, 200)
+        places |= set(twins["wave"][0, :, 0].tolist())
+    assert len(places) > 40
+    with pytest.raises(ValueError, match="set count to 2"):
+        Crop(count=3, seconds=1.0, layout="twin")
+
+
+def test_twins_of_waveforms_that_nothing_happens_to_are_the_samples_alone(folder):
+    assert set(dataset(folder, crops=TWIN)[0]["crops"][0]) == {"wave"}
+
+
 def test_triplet_is_three_views_of_waveforms():
     with pytest.raises(ValueError, match="set count to 3"):
         Crop(count=2, seconds=1.0, layout="triplet")
@@ -120,7 +144,7 @@ def test_triplet_is_three_views_of_waveforms():
         check(SystemConfig, tree, "test")
 
 
-@pytest.mark.parametrize("crops", [PAIR, THREE, TRIPLET])
+@pytest.mark.parametrize("crops", [PAIR, THREE, TRIPLET, TWIN[:1]])
 @pytest.mark.parametrize(("world", "accumulate"), [(2, 1), (1, 2), (2, 2)])
 def test_layouts_do_not_depend_on_ranks_parts_or_history(folder, lists, crops, world, accumulate):
     options = {"crops": crops, "augment": bank(lists), "spec_augment": MASKS, "speeds": (0.9, 1.1)}
@@ -129,7 +153,7 @@ def test_layouts_do_not_depend_on_ranks_parts_or_history(folder, lists, crops, w
              for a in range(accumulate) for r in range(world)]
     for key, value in whole["crops"][0].items():
         together = np.concatenate([part["crops"][0][key].numpy() for part in parts], axis=1)
-        assert np.array_equal(together, value.numpy(), equal_nan=key == "snr_db")
+        assert np.array_equal(together, value.numpy(), equal_nan=key.endswith("_db"))
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -161,7 +185,7 @@ def test_independent_crops_draw_in_the_order_that_old_runs_rely_on(folder, lists
                 source = np.resize(np.arange(start, min(start + needed, LENGTHS[unit])), needed).astype(np.int16)
                 expected = {"wave": speed.change(source, factor)[:size], **noises.pick(rng, size)._asdict(), "masks": MASKS(rng, size)}
                 for key, value in expected.items():
-                    assert np.array_equal(batch["crops"][c][key][v, b].numpy(), value, equal_nan=key == "snr_db"), key
+                    assert np.array_equal(batch["crops"][c][key][v, b].numpy(), value, equal_nan=key.endswith("_db")), key
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.1])
@@ -225,7 +249,7 @@ def test_degradation_is_drawn_for_each_view_and_leaves_the_other_draws_alone(fol
     draws = {"augment": bank(lists), "spec_augment": MASKS}
     plain, degraded = dataset(folder, **draws), dataset(folder, **draws, degrade=degrade.drawer(DegradeConfig(band_prob=1)))
     first = degraded[3]["crops"][0]["degrade"]
-    assert first.shape == (2, 4, 5) and len(first.flatten(0, 1).unique(dim=0)) == 8 and equal(degraded[3], degraded[3])
+    assert first.shape == (2, 4, 7) and len(first.flatten(0, 1).unique(dim=0)) == 8 and equal(degraded[3], degraded[3])
     assert same(plain[3]["crops"][0]["wave"][0, 0], degraded[3]["crops"][0]["wave"][0, 0])
     clean = dataset(folder, crops=(Crop(count=1, seconds=0.3, clean=True),), degrade=degrade.drawer(DegradeConfig()))
     assert set(clean[0]["crops"][0]) == {"wave"}

@@ -85,6 +85,32 @@ def test_slices_are_contiguous_and_short_noises_repeat(lists):
     assert len(seen) > 100
 
 
+def test_another_voice_comes_whether_there_is_noise_or_not(lists):
+    pack(lists / "speech", {f"r{i}": 6000 + 100 * i + np.arange(n) % 100 for i, n in enumerate((90, 400))})
+    source = bank(lists, noise_prob=0.4, speech_prob=0.1, snr_db={"speech": [5, 10]})
+    found = draws(source, 6000)
+    noisy, spoken = (np.array([~np.isnan(getattr(d, key)) for d in found]) for key in ("snr_db", "speech_db"))
+    assert noisy.mean() == pytest.approx(0.4, abs=0.03) and spoken.mean() == pytest.approx(0.1, abs=0.02)
+    assert (noisy & spoken).mean() == pytest.approx(0.04, abs=0.01)
+    for d, there in zip(found, spoken, strict=True):
+        assert d.speech.shape == (150,) and d.speech.any() == there
+        assert not there or (d.speech.min() >= 6000 and 5 <= d.speech_db <= 10)
+    assert all(d.noise.max() < 4000 for d in found), "speech is no kind of noise here"
+    assert "another voice 2" in source.describe()
+    none = source.nothing(150)
+    assert none.speech.shape == (150,) and not none.speech.any() and np.isnan(none.speech_db)
+
+
+def test_without_another_voice_everything_is_drawn_as_before(lists):
+    """The fields that were there first do not depend on it, and it takes no space."""
+    pack(lists / "speech", {"r0": 6000 + np.arange(300)})
+    plain, spoken = bank(lists, eq_prob=0.5, gain_db=(-2, 1)), bank(lists, eq_prob=0.5, gain_db=(-2, 1), speech_prob=1)
+    for seed in range(50):
+        a, b = (source.pick(np.random.default_rng(seed), 150) for source in (plain, spoken))
+        assert all(np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in zip(a[:6], b[:6], strict=True))
+        assert a.speech.shape == (0,) and np.isnan(a.speech_db) and b.speech.any()
+
+
 def test_either_never_gives_room_and_noise(lists):
     found = draws(bank(lists, mode="either", reverb_prob=0.25, noise_prob=1))
     assert not any(d.has_rir and ~np.isnan(d.snr_db) for d in found)

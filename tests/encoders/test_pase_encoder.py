@@ -36,6 +36,11 @@ def test_one_step_every_160_samples(options):
     encoder.eval()
     for steps in (3, 10, 33):
         assert encoder.frames(waves(1, 160 * steps)).shape == (1, steps, 5)
+    for samples in (480, 799, 1600, 1601, 1777, 2400, 4001):
+        assert encoder.frames(waves(1, samples)).shape[1] == PaseEncoderConfig().steps(samples)
+    config = PaseEncoderConfig(channels=(4, 4), kernels=(20, 7), strides=(5, 4), embed_dim=3)
+    for samples in range(80, 130):
+        assert build(config, 1).eval().frames(waves(1, samples)).shape[1] == config.steps(samples)
     assert encoder.frames(waves(1, 1599)).shape[1] == 10 and encoder.min_frames == 471
 
 

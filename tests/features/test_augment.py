@@ -29,7 +29,7 @@ def curve(points, frequency):
     return points[left] * (1 - share) + points[left + 1] * share
 
 
-def oracle(wave, noise, snr_db, rir, has_rir, eq_db, gain_db):
+def oracle(wave, noise, snr_db, rir, has_rir, eq_db, gain_db, speech, speech_db):
     out = wave.astype(np.float64)
     if has_rir:
         peak = int(np.argmax(np.abs(rir)))
@@ -38,9 +38,11 @@ def oracle(wave, noise, snr_db, rir, has_rir, eq_db, gain_db):
         gains = [10 ** (curve(eq_db, f) / 20) for f in np.linspace(0, 8000, 2049)]
         response = np.fft.fftshift(np.fft.irfft(gains))       # zero phase, so its centre is time zero
         out = fftconvolve(out, response)[2048:2048 + len(wave)]
-    if not np.isnan(snr_db):
-        wanted = np.mean(out ** 2) / 10 ** (snr_db / 10)
-        out = out + noise * np.sqrt(wanted / np.mean(noise ** 2))
+    filtered = out
+    for sound, level in ((noise, snr_db), (speech, speech_db)):
+        if not np.isnan(level):
+            wanted = np.mean(filtered ** 2) / 10 ** (level / 10)
+            out = out + sound * np.sqrt(wanted / np.mean(sound ** 2))
     return out * np.sqrt(np.mean(wave ** 2) / np.mean(out ** 2)) * 10 ** (gain_db / 20)
 
 
@@ -49,8 +51,11 @@ def batch(n=12, size=6000, length=1500, points=6):
     snr[::3] = np.nan
     eq = RNG.uniform(-10, 10, (n, points))
     eq[1::2] = 0
+    other = RNG.uniform(5, 10, n)
+    other[1::3] = np.nan
     return {"wave": speech(n, size), "noise": RNG.normal(0, 300, (n, size)).round(), "snr_db": snr,
-            "rir": room(n, length, 37), "has_rir": np.arange(n) % 4 < 2, "eq_db": eq, "gain_db": RNG.uniform(-3, 3, n)}
+            "rir": room(n, length, 37), "has_rir": np.arange(n) % 4 < 2, "eq_db": eq, "gain_db": RNG.uniform(-3, 3, n),
+            "speech": RNG.normal(0, 2000, (n, size)).round(), "speech_db": other}
 
 
 def run(items):
@@ -82,7 +87,7 @@ def test_room_alone_is_exact():
 
 def test_nothing_asked_leaves_the_wave_bit_for_bit():
     items = batch() | {"snr_db": np.full(12, np.nan), "has_rir": np.zeros(12, bool), "eq_db": np.zeros((12, 6)),
-                       "gain_db": np.zeros(12)}
+                       "gain_db": np.zeros(12), "speech_db": np.full(12, np.nan)}
     assert np.array_equal(run(items).numpy(), items["wave"].astype(np.float32))
     bare = WaveAugment()(torch.tensor(items["wave"]), torch.zeros(12, 0), torch.full((12,), torch.nan))
     assert np.array_equal(bare.numpy(), items["wave"].astype(np.float32))
@@ -104,7 +109,8 @@ def test_direct_path_is_not_delayed():
 
 
 def test_snr_and_level_as_asked():
-    items = batch() | {"has_rir": np.zeros(12, bool), "eq_db": np.zeros((12, 6)), "gain_db": np.zeros(12)}
+    items = batch() | {"has_rir": np.zeros(12, bool), "eq_db": np.zeros((12, 6)), "gain_db": np.zeros(12),
+                       "speech_db": np.full(12, np.nan)}
     items["snr_db"] = np.linspace(-5, 20, 12)
     out = run(items).numpy()
     assert np.allclose(np.sqrt((out ** 2).mean(1)), np.sqrt((items["wave"] ** 2).mean(1)), rtol=1e-5)

@@ -55,6 +55,13 @@ METHODS = {
     "vq-wav2vec seed": {**VQ, "seed": True},
     "wav2vec2": WAV2VEC2,
     "wav2vec2 other": {**WAV2VEC2, "negatives": "other", "quantiser_depth": 2, "combine_groups": True},
+    "pase": {"name": "pase", "crops": [*ONE, *ONE], "workers": [
+        {"name": "cchunk", "channels": [6, 5], "kernels": [8, 20], "strides": [8, 20], "hidden_dim": 4},
+        {"name": "lps", "bins": 257, "hidden_dim": 8}, {"name": "mfcc", "hidden_dim": 8}, {"name": "prosody", "hidden_dim": 8},
+        {"name": "spc", "hidden_dim": 8, "length": 2, "gap": 2}, {"name": "mi", "hidden_dim": 8}, {"name": "cmi", "hidden_dim": 8}]},
+    "pase plus": {"name": "pase", "crops": [{**ONE[0], "count": 2, "layout": "twin"}, *ONE], "statistics_batches": 2, "workers": [
+        {"name": "gtn_long", "bins": 9, "deltas": True, "context": 3, "hidden_dim": 8}, {"name": "mi", "symmetric": True, "hidden_dim": 8},
+        {"name": "cmi", "symmetric": True, "hidden_dim": 8}]},
     "moco+dino": {"name": "moco+dino", "moco": {**MOCO, "symmetric": True, "proto": {"clusters": [2]}}, "dino": DINO},
 }
 RECORDINGS, BATCH, BINS = 8, 4, 6
@@ -63,12 +70,15 @@ each = pytest.mark.parametrize("name", METHODS)
 
 TDNN = {"name": "tdnn", "channels": 8, "pooled_channels": 8, "embed_dim": 6, "segment_layers": 1}
 WAVE = {"name": "cpc", "channels": 12, "context_dim": 6, "bidirectional": True}
+PASE = {"name": "pase", "channels": [12, 20, 20], "kernels": [21, 20, 17], "strides": [1, 10, 16], "embed_dim": 6, "skips": True,
+        "context": "qrnn", "context_dim": 5}
 TRANSFORMER = {"name": "wav2vec2", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "position_kernel": 8, "position_groups": 2,
                "layers": 2, "dim": 12, "heads": 2, "ff_dim": 20, "layer_drop": 0, "input_dropout": 0, "dropout": 0, "attention_dropout": 0}
 CODES = {"name": "vq_wav2vec", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "quantiser": {"name": "gumbel", "codes": 6},
          "aggregator": {"name": "convolutions", "dim": 10, "kernels": [2, 3]}}
 RELATE = {"name": "transformer", "layers": 2, "dim": 12, "heads": 2, "ff_dim": 20, "dropout": 0, "position_kernel": 8, "position_groups": 2}
-ENCODERS = {"cpc": WAVE, "lim": WAVE, "wav2vec2": TRANSFORMER, "vq_wav2vec": CODES,   # of methods of waveforms, or of one of METHODS
+ENCODERS = {"cpc": WAVE, "lim": WAVE, "pase": PASE, "wav2vec2": TRANSFORMER,   # of methods of waveforms, or of one of METHODS
+            "vq_wav2vec": CODES,
             "vq-wav2vec kmeans": {**CODES, "quantiser": {"name": "kmeans", "codes": 6}},
             "vq-wav2vec seed": {**CODES, "aggregator": RELATE}}
 
@@ -173,7 +183,7 @@ def test_who_says_it_reads_no_labels_reads_none(name):
         assert name.startswith("supervised") or steps(method, count=4) != steps(make(name), count=4, labels=False)
 
 
-@pytest.mark.parametrize("name", ["dino", "supervised", "simclr", "supcon", "gcl", "angular", "siamese", "moco", "cpc", "lim"])
+@pytest.mark.parametrize("name", ["dino", "supervised", "simclr", "supcon", "gcl", "angular", "siamese", "moco", "cpc", "lim", "pase"])
 def test_no_crops_are_refused(name):
     with pytest.raises(InputError, match="crops"):
         check(SystemConfig, {"method": {"name": name, "crops": []}, "encoder": {"name": "tdnn"}}, "the test")

@@ -25,6 +25,8 @@ ENCODERS = {
     "vq kmeans": {**VQ, "quantiser": {"name": "kmeans", "codes": 8}},
     "vq transformer": {**VQ, "aggregator": {"name": "transformer", "layers": 2, "dim": 16, "heads": 2, "ff_dim": 32, "dropout": 0,
                                             "position_kernel": 8, "position_groups": 2}},
+    "pase": {"name": "pase", "channels": [32, 32, 32], "kernels": [41, 20, 17], "strides": [5, 4, 8], "embed_dim": 32, "skips": True,
+             "context": "qrnn", "context_dim": 16},
     "sinc": {"name": "cpc", "channels": 32, "first": "sinc", "norm": "channel", "context": "none", "pooling": "mean"},
     "wav2vec2": {"name": "wav2vec2", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "position_kernel": 8,
                  "position_groups": 2, "layers": 2, "dim": 32, "heads": 2, "ff_dim": 48, "layer_drop": 0, "input_dropout": 0,
@@ -82,7 +84,12 @@ METHODS = {
     "moco supcon": {**MOCO, "labelled_share": 0.5, "queue_proto": {"max_clusters": 8, "refresh_steps": 2, "neighbours": 3}},
     "moco+dino": {"name": "moco+dino", "moco": {**MOCO, **PAIR}, "dino": DINO},
 }
+TWIN = [{"count": 2, "seconds": 0.4, "layout": "twin"}, *ONE["crops"]]
+WORKERS = [{"name": "cchunk", "channels": [16, 12], "kernels": [8, 20], "strides": [8, 20], "hidden_dim": 16},
+           {"name": "gtn", "context": 3, "deltas": True}, {"name": "prosody"}, {"name": "spc", "length": 2, "gap": 4},
+           {"name": "mi", "symmetric": True}, {"name": "cmi"}]
 FRAMES = {
+    "pase": {"name": "pase", "crops": TWIN, "workers": WORKERS, "statistics_batches": 3},
     "cpc": {"name": "cpc", **ONE, "steps": 4},
     "contexts": {"name": "cpc", **ONE, "steps": 4, "softmax": "contexts"},
     "anywhere": {"name": "cpc", **ONE, "steps": 4, "positions": "every", "negatives": "anywhere", "num_negatives": 16},
@@ -99,7 +106,7 @@ CODES = {
 }
 
 
-SYSTEMS = [("ecapa", "dino"), *(("tdnn", name) for name in METHODS), *(("cpc", name) for name in FRAMES), ("sinc", "gim"),
+SYSTEMS = [("ecapa", "dino"), *(("tdnn", name) for name in METHODS), *(("cpc", name) for name in FRAMES), ("sinc", "gim"), ("pase", "gim"),
            *(("wav2vec2", name) for name in MASKED),
            ("vq", "code words"), ("vq kmeans", "code words"), ("vq transformer", "code words of the batch")]
 
