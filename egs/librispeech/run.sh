@@ -2,12 +2,13 @@
 # Frame-level self-supervision on LibriSpeech: trains encoders by pretext tasks, then asks them who speaks.
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here
 #   ./run.sh --systems "cpc_spk_1 cpc_spk_3" --seeds "0 1 2" --librispeech /corpora/LibriSpeech --ngpu 1 --nj 32
-# Stages: 0 prepare, 1 audio, 2 noises, 3 pretext training
+# Stages: 0 prepare, 1 audio, 2 noises, 3 pretext training, 4 embeddings, 5 who speaks, 6 with fewer labels, 7 pictures, 8 verification,
+# 9 RESULTS.md
 set -euo pipefail
 systems=cpc_spk_1   # conf/NAME.yaml each; with --mini true conf/mini/NAME.yaml
 seeds=0             # e.g. "0 1 2": everything is trained with each
 stage=0             # first stage to run
-stop_stage=3        # last stage to run
+stop_stage=9        # last stage to run
 ngpu=0              # GPUs for training and extraction; 0: CPU
 nj=2                # parallel jobs for everything else
 cmd=                # where jobs run; empty: as cmd.sh says
@@ -16,21 +17,27 @@ subsets=            # of it, e.g. "train-clean-100 dev-clean test-clean"; empty:
 musan=              # folder with noise/ speech/ music/; without it no noise is added
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
 patience=5          # pretext training ends after so many epochs without a lower loss on the dev set; empty: all epochs, the last weights
+heads="linear mlp"  # what learns to tell speakers: conf/head/NAME.yaml
+baselines=          # of these systems the supervised baseline and the curve of fewer labels are trained; empty: the first of --systems
+shares=             # % of the labels in that curve, besides all of them; empty: "1 2 5 10 20 50", with --mini true "20 50"
+num_trials=10000    # of the verification, half of them targets as far as there are so many
 mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--libri-speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
 tag=                # suffix of the experiments' names, for variants
 print_name=false    # true: print the names of the experiments, and end
 set=()              # overrides of the pretext training, e.g. --set train.epochs=20 (repeatable)
+supervised_set=()   # overrides of the supervised baselines (repeatable)
 help_message="usage: $0 [--systems 'A B ...'] [--seeds '0 1 2'] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--librispeech DIR] ..."
 . "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
-confs=conf data=data exps=exp
+confs=conf data=data exps=exp paper=conf/paper.yaml
 if [ "$mini" = true ]; then
-  confs=conf/mini data=data_mini exps=exp_mini corpora=data_mini/corpora
-  : "${librispeech:=$corpora/LibriSpeech}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
+  confs=conf/mini data=data_mini exps=exp_mini corpora=data_mini/corpora paper=
+  : "${shares:=20 50}" "${librispeech:=$corpora/LibriSpeech}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
 fi
+: "${shares:=1 2 5 10 20 50}" "${baselines:=${systems%% *}}"
 [[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
 runs=()   # SYSTEM SEED EXP
 for system in $systems; do
@@ -42,7 +49,8 @@ for system in $systems; do
   done
 done
 [ "$print_name" = false ] || { printf '%s\n' "${runs[@]##* }"; exit; }
-jobs=(--cmd "$train_cmd" --nj "$nj")
+jobs=(--cmd "$train_cmd" --nj "$nj") first=$data/librispeech_first split=$data/split test=$data/librispeech_test
+compares() { [[ " $baselines " == *" $1 "* ]]; }   # SYSTEM: whether it has a supervised baseline and a curve
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
@@ -54,9 +62,11 @@ if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
 fi
 
 if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
-  for part in train dev test; do
+  for part in train dev; do
     steps/pack_audio.sh "${jobs[@]}" $data/librispeech_$part $data/librispeech_${part}_packed
   done
+  utils/first_seconds.sh 1.28 $data/librispeech_train_packed $first
+  utils/divide_data_dir.sh --seed 1717 "train=0.7 valid=0.2 test=0.1" $first $split
 fi
 
 if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
@@ -64,12 +74,56 @@ if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
 fi
 common=(); [ ! -f $data/augment/.done ] || common+=(--common "augment.dir=$data/augment")
 [ -z "$patience" ] || common+=(--common "train.valid=$data/librispeech_dev_packed" --common "train.patience=$patience")
-overrides=(); for item in "${set[@]}"; do overrides+=(--set "$item"); done
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
   for run in "${runs[@]}"; do
     read -r system seed exp <<< "$run"
     local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$confs/$system.yaml" "${common[@]}" --common "seed=$seed" \
-      "${overrides[@]}" $data/librispeech_train_packed "$exp"
+      "${set[@]/#/--set=}" $data/librispeech_train_packed "$exp"
   done
+fi
+
+if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
+  for run in "${runs[@]}"; do
+    local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "encoder untrained" "${run##* }" $first $test
+  done
+fi
+
+classify=(local/classify_speakers.sh --train-cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --labels "$first/utt2spk"
+  --supervised "$confs/head" "${supervised_set[@]/#/--set=}")
+if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+  for run in "${runs[@]}"; do
+    read -r system seed exp <<< "$run"
+    "${classify[@]}" --seed "$seed" --heads "$heads" $split "$exp"
+    if compares "$system"; then "${classify[@]}" --seed "$seed" --heads "$heads" --variants supervised $split "$exp"; fi
+  done
+fi
+
+if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
+  for run in "${runs[@]}"; do
+    read -r system seed exp <<< "$run"
+    compares "$system" || continue
+    for share in $shares; do
+      "${classify[@]}" --seed "$seed" --heads "${heads%% *}" --share "$share" --variants "encoder untrained supervised" $split "$exp"
+    done
+  done
+fi
+
+if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ]; then
+  for run in "${runs[@]}"; do
+    for variant in encoder untrained; do
+      steps/plot_embeddings.sh --cmd "$train_cmd" --labels $first/utt2spk "${run##* }/emb_$variant/librispeech_first" "${run##* }/plot_$variant"
+    done
+  done
+fi
+
+if [ "$stage" -le 8 ] && [ "$stop_stage" -ge 8 ]; then
+  steps/make_trials.sh --cmd "$train_cmd" --num-trials "$num_trials" --utt2session $test/utt2session $test/utt2spk $test/trials_librispeech
+  for run in "${runs[@]}"; do
+    local/score_system.sh --cmd "$train_cmd" --lists librispeech --weights "encoder untrained" $data "${run##* }"
+  done
+fi
+
+if [ "$stage" -le 9 ] && [ "$stop_stage" -ge 9 ]; then
+  python3 local/show_speakers.py ${paper:+--paper "$paper"} --out $exps/RESULTS.md $exps
 fi

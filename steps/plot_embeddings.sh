@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Draws embeddings of a few labels in two dimensions, by PCA and t-SNE: reads EMB_DIR/xvector.scp, writes OUT/embeddings.{png,tsv}.
+set -euo pipefail
+cmd=utils/run.pl
+labels=          # utterance -> what gives the colour, such as data/X/utt2spk
+num_labels=6     # labels that are drawn, at random; at most 10
+per_label=50     # utterances of each at most, at random
+perplexity=30    # of t-SNE
+seed=0           # of everything random
+title=           # above the picture
+help_message="usage: $0 [--cmd C] --labels TABLE [--num-labels N] [--per-label N] [--perplexity P] [--seed S] [--title T] EMB_DIR OUT"
+echo "$0 $*"
+. "$(dirname "$0")/../utils/environment.sh"
+. utils/parse_options.sh
+. utils/launch.sh
+. utils/done.sh
+[ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
+emb=$1 out=$2
+
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ -n "$labels" ] || die "--labels is needed; give a table such as data/X/utt2spk."
+inputs=("$labels" "$emb/xvector.scp")
+for file in "${inputs[@]}"; do
+  [ -f "$file" ] && [ -s "$file" ] || die "there is no file $file, or it is empty; run the stage that makes it."
+done
+options=(--labels "$labels" --num-labels "$num_labels" --per-label "$per_label" --perplexity "$perplexity" --seed "$seed")
+[ -z "$title" ] || options+=("--title=$title")
+key="plot_embeddings ${options[*]@Q}" outputs=("$out"/embeddings.{png,tsv})
+if done_skip "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
+
+mkdir -p "$out/log"
+log=$out/log/plot_embeddings.log
+launch "$cmd" "$log" python3 -m sslspk.bin.plot_embeddings "${options[@]}" "$emb" "$out"
+[ -s "$out/embeddings.png" ] && [ -s "$out/embeddings.tsv" ] || die "the picture did not come out; see $log."
+done_mark "$out" "$key" "${inputs[@]}"
+echo "$0: wrote ${outputs[*]}"
