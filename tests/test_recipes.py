@@ -237,9 +237,8 @@ def test_the_systems_of_the_report_are_what_it_says():
     from sslspk.config import load
     from sslspk.encoders import build
     from sslspk.train.config import SystemConfig
-    found = {path.stem: load(SystemConfig, path) for path in SYSTEMS
-             if path.parent == LIBRISPEECH / "conf" and not path.stem.endswith("_short")}
-    assert set(found) == {"cpc_spk_1", "cpc_spk_2", "cpc_spk_3", "cpc_spk_4", "cpc_fb", "lim", "gim"}
+    names = ("cpc_spk_1", "cpc_spk_2", "cpc_spk_3", "cpc_spk_4", "cpc_fb", "lim", "gim")
+    found = {name: load(SystemConfig, LIBRISPEECH / f"conf/{name}.yaml") for name in names}
     for config in found.values():
         assert (config.method.crops[0].seconds * 16000, config.data.batch_size, config.data.short) == (20480, 64, "drop")
         assert (config.train.optimizer, config.train.epochs, config.train.lr_batch) == ("adam", 50, None)
@@ -251,9 +250,28 @@ def test_the_systems_of_the_report_are_what_it_says():
     assert (found["cpc_spk_3"].method.crops[0].layout, found["cpc_spk_3"].data.draws_per_epoch) == ("first", 2)
     augment = found["cpc_spk_4"].augment
     assert (augment.reverb_prob, augment.degrade.band_prob, augment.degrade.time_prob, augment.degrade.clip_prob) == (0.5, 0.4, 0.2, 0.2)
-    assert augment.noise_prob == pytest.approx(1 - (1 - 0.4) * (1 - 0.1))
-    assert augment.noise_weights.noise == 4 * augment.noise_weights.speech
+    assert (augment.noise_prob, augment.speech_prob, augment.noise_weights.speech) == (0.4, 0.1, 0)
     assert (found["lim"].method.context_length, found["gim"].method.context_length) == (1, 32)
+
+
+def test_pase_is_what_its_authors_say():
+    """Encoders, what the workers predict, rates, and the distortions that PASE+ hears."""
+    from sslspk.config import load
+    from sslspk.train.config import SystemConfig
+    pase, plus = (load(SystemConfig, LIBRISPEECH / f"conf/{name}.yaml") for name in ("pase", "pase_plus"))
+    sizes = [{worker.name: getattr(worker, "num_features", None) for worker in config.method.workers} for config in (pase, plus)]
+    assert sizes[0] == {"cchunk": None, "lps": 1025, "mfcc": 20, "prosody": 4, "spc": None, "mi": None, "cmi": None}
+    assert sizes[1] == {"cchunk": None, "lps": 3075, "lps_long": 3075, "fbank": 120, "fbank_long": 120, "gtn": 120, "gtn_long": 120,
+                        "mfcc": 39, "mfcc_long": 60, "prosody": 12, "mi": None, "cmi": None}
+    assert {worker.context for worker in plus.method.workers if hasattr(worker, "context")} == {7}
+    assert all(worker.weight == 1 for config in (pase, plus) for worker in config.method.workers)
+    assert (pase.encoder.embed_dim, pase.data.batch_size, pase.method.crops[0].seconds, pase.train.lr) == (100, 32, 1.0, 5e-4)
+    assert (plus.data.batch_size, plus.method.crops[0].seconds, plus.train.lr, plus.train.encoder_lr) == (16, 2.0, 5e-4, 2)
+    heard = plus.augment
+    assert (heard.reverb_prob, heard.noise_prob, heard.speech_prob) == (0.5, 0.4, 0.1) and heard.snr_db.speech == (5, 10)
+    degraded = heard.degrade
+    assert (degraded.band_prob, degraded.time_prob, degraded.clip_prob, degraded.low_pass_prob) == (0.35, 0.2, 0.2, 0.25)
+    assert degraded.clip_peaks == (0.1, 0.3, 0.5) and plus.method.crops[0].layout == "twin" and plus.method.crops[1].clean
 
 
 def test_other_configurations_load():
