@@ -117,8 +117,8 @@ def test_ravdess_from_a_model(corpus, recipe):
         assert [len(one) for one in spoken] == [4, 4] and not spoken[0] & spoken[1]
     before = snapshot(recipe)
     assert run(recipe, *words).count("skipped") == 2 and snapshot(recipe) == before   # audio, fine-tuning
-    said = run(recipe, *words[:-len(SMALL)], "--stage", "3", "--model", exp / "fold_1/final.pt", "--ft", "none")
-    assert "| probes_fold_1_group logistic |" in said
+    said = run(recipe, *words[:-len(SMALL)], "--stage", "3", "--model", exp / "fold_1/final.pt", "--ft", "none", "--probes", "knn")
+    assert "| probes_fold_1_group knn |" in said
 
 
 @pytest.mark.parametrize(("words", "named"), [
