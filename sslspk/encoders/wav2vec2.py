@@ -25,6 +25,7 @@ class Wav2Vec2(Encoder):
 
     def __init__(self, config: Wav2Vec2EncoderConfig, num_features: int):
         super().__init__(num_features, config.dim)
+        self.config = config
         self.normalise, self.layer_drop, self.window = config.normalise, config.layer_drop, round(config.window_seconds * config.rate)
         self.latent_dim, self.num_layers, self.min_frames = config.channels, config.layers, config.field_samples
         self.first_stays = config.relative_buckets > 0   # later layers use the relative positions that the first one made

@@ -12,6 +12,7 @@ def build(config, encoder_config, num_features: int, corpus):
     from sslspk.methods.dino import Dino
     from sslspk.methods.in_batch import InBatch
     from sslspk.methods.lim import Lim
+    from sslspk.methods.masked_prediction import MaskedPrediction
     from sslspk.methods.moco import Moco
     from sslspk.methods.moco_dino import MocoDino
     from sslspk.methods.pase import Pase
@@ -26,6 +27,7 @@ def build(config, encoder_config, num_features: int, corpus):
         "dino": Dino,
         "gcl": InBatch,
         "lim": Lim,
+        "masked_prediction": MaskedPrediction,
         "moco": Moco,
         "moco+dino": MocoDino,
         "pase": Pase,

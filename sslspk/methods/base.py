@@ -35,10 +35,14 @@ class Plain(NamedTuple):
 
 
 class Corpus(NamedTuple):
-    """How much there is to learn from: recordings, and classes: speakers, or what data.labels says (0 when labels are not read)."""
+    """How much there is to learn from: recordings, and classes: speakers, or what data.labels says (0 when labels are not read).
+
+    read_model: the path of a final.pt -> (weights of its encoder, all that it holds), for methods that learn from a trained model.
+    """
 
     recordings: int
     classes: int
+    read_model: Callable[[str], tuple[dict, dict]] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
 from sslspk.methods.config_frames import CpcConfig, LimConfig
+from sslspk.methods.config_masked import MaskedPredictionConfig
 from sslspk.methods.config_moco import MocoConfig, ProjectionConfig, require_two_views
 from sslspk.methods.config_pase import PaseConfig
 from sslspk.methods.config_supervised import SupervisedConfig
@@ -175,7 +176,7 @@ class MocoDinoConfig(Config):
 
 MethodConfig = Annotated[
     DinoConfig | SupervisedConfig | SimclrConfig | SupconConfig | GclConfig | AngularConfig | SiameseConfig | MocoConfig | MocoDinoConfig
-    | CpcConfig | LimConfig | PaseConfig | VqWav2vecConfig | Wav2Vec2Config, Field(discriminator="name")]
+    | CpcConfig | LimConfig | MaskedPredictionConfig | PaseConfig | VqWav2vecConfig | Wav2Vec2Config, Field(discriminator="name")]
 
 
 def reads_labels(config: Config) -> bool:

@@ -17,7 +17,7 @@ from sslspk.losses.predictive import batch_scores, binary_futures, later_scores,
 from sslspk.methods.base import Batch, Corpus, Method, Progress, require_others
 from sslspk.methods.config_vq_wav2vec import VqWav2vecConfig
 from sslspk.nn import comm, draws
-from sslspk.nn.masks import as_mask, span_masks
+from sslspk.nn.masks import as_mask, hidden_steps
 from sslspk.nn.monitors import effective_rank
 from sslspk.nn.quantise import GumbelQuantiser
 from sslspk.nn.schedules import geometric_decay
@@ -108,8 +108,7 @@ class VqWav2vec(Method):
         mine, past = comm.rows_of_this_rank(rows), steps.shape[1] - cfg.steps
         x = self.encoder.aggregator.project(steps[:, :past])
         if self.training:
-            places = span_masks(rows * comm.world_size(), past, cfg.mask_prob, cfg.mask_span, torch.Generator().manual_seed(progress.step))
-            hidden = as_mask(places[mine].to(x.device), past)
+            hidden = as_mask(hidden_steps(rows, past, cfg.mask_prob, cfg.mask_span, progress.step).to(x.device), past)
             x = torch.where(hidden[..., None], self.mask.to(x.dtype), x)
         context = self.encoder.aggregator.relate(x)
         predictions = self.predictor(context[:, -1]).unflatten(-1, (cfg.steps, -1))                      # (B, K, D)

@@ -15,7 +15,7 @@ from sslspk.methods.base import Batch, Corpus, Method, Progress, require_others
 from sslspk.methods.config_wav2vec2 import Wav2Vec2Config
 from sslspk.nn import comm
 from sslspk.nn.draws import for_rows
-from sslspk.nn.masks import as_mask, span_masks
+from sslspk.nn.masks import as_mask, at, hidden_steps
 from sslspk.nn.monitors import effective_rank
 from sslspk.nn.quantise import GumbelQuantiser, Quantised
 from sslspk.nn.schedules import geometric_decay
@@ -50,7 +50,7 @@ class Wav2Vec2Pretraining(Method):
         cfg, latents = self.config, self.encoder.latents(batch.views[0][0])
         latents = latents.detach() + cfg.feature_gradient * (latents - latents.detach())        # the value itself, less gradient
         normed = self.encoder.norm(latents)
-        places = self._hidden(*latents.shape[:2], progress).to(latents.device)                  # (R, K)
+        places = hidden_steps(*latents.shape[:2], cfg.mask_prob, cfg.mask_span, progress.step).to(latents.device)   # (R, K)
         quantised = self._quantise(at(self.dropout(normed), places), progress)
         x = self.encoder.project(normed)
         context = self.encoder.contexts(torch.where(as_mask(places, x.shape[1])[..., None], self.mask.to(x.dtype), x))[-1]
@@ -63,12 +63,6 @@ class Wav2Vec2Pretraining(Method):
         if progress.log:
             out["effective_rank"] = effective_rank(context.detach().mean(1))
         return out
-
-    def _hidden(self, rows: int, steps: int, progress: Progress) -> Tensor:
-        """int64 (R, K) on the CPU: the hidden steps of this rank's recordings."""
-        generator = torch.Generator().manual_seed(progress.step)                                # the same draw on every rank
-        every = span_masks(rows * comm.world_size(), steps, self.config.mask_prob, self.config.mask_span, generator)
-        return every[comm.rows_of_this_rank(rows)]
 
     def _quantise(self, normed: Tensor, progress: Progress) -> Quantised:
         """(R, K, C) -> the codes of the hidden steps."""
@@ -96,8 +90,3 @@ class Wav2Vec2Pretraining(Method):
         require_others(count)
         further = 1 + int(torch.randint(count - 1, (), generator=torch.Generator().manual_seed(progress.step)))
         return comm.gather_with_gradient(x).roll(-further, 0)[comm.rows_of_this_rank(len(x))]
-
-
-def at(x: Tensor, places: Tensor) -> Tensor:
-    """(R, T, C) at the steps (R, K) -> (R, K, C)."""
-    return x.gather(1, places[..., None].expand(-1, -1, x.shape[2]))

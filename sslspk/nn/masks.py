@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 
 from sslspk.errors import InputError
+from sslspk.nn import comm
 
 LEAST = 2   # spans of a row, at least
 
@@ -33,3 +34,14 @@ def span_masks(rows: int, steps: int, prob: float, span: int, generator: torch.G
 def as_mask(places: Tensor, steps: int) -> Tensor:
     """Steps (rows, K) -> bool (rows, steps), true at those."""
     return torch.zeros(len(places), steps, dtype=torch.bool, device=places.device).scatter_(1, places, True)
+
+
+def hidden_steps(rows: int, steps: int, prob: float, span: int, step: int) -> Tensor:
+    """`span_masks` of this rank's rows, drawn for the batch of all ranks and for an optimizer step: int64 (rows, K) on the CPU."""
+    generator = torch.Generator().manual_seed(step)   # the same draw on every rank
+    return span_masks(rows * comm.world_size(), steps, prob, span, generator)[comm.rows_of_this_rank(rows)]
+
+
+def at(x: Tensor, places: Tensor) -> Tensor:
+    """(R, T, C) at the steps (R, K) -> (R, K, C)."""
+    return x.gather(1, places[..., None].expand(-1, -1, x.shape[2]))

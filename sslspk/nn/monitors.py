@@ -5,6 +5,8 @@ A figure that is undefined (a mean of nothing) is 0.
 import torch
 from torch import Tensor
 
+from sslspk.nn import comm
+
 
 @torch.no_grad()
 def effective_rank(x: Tensor) -> Tensor:
@@ -58,3 +60,11 @@ def _place_in_run(x: Tensor) -> Tensor:
     place = torch.arange(1, x.shape[0] + 1, device=x.device)
     starts = torch.diff(x, prepend=x[:1] - 1) != 0
     return place - torch.where(starts, place - 1, 0).cummax(0).values
+
+
+@torch.no_grad()
+def perplexity(labels: Tensor, classes: int) -> Tensor:
+    """exp of the entropy of the labels int64 (...) of all ranks, which hold equally many: 1 to classes. All ranks must call it."""
+    ones = torch.ones(labels.numel(), device=labels.device)
+    share = comm.mean_over_ranks(torch.zeros(classes, device=labels.device).scatter_add_(0, labels.flatten(), ones) / labels.numel())
+    return torch.special.entr(share).sum().exp()

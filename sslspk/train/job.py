@@ -1,6 +1,7 @@
 """Everything a run needs before its first step: data, model, optimizer, and the place where it stopped last time."""
 import errno
 import fcntl
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     if said := silence.warning("this training", config.vad, index.paths, data_dir):
         say(said)
     num_features = _num_features(config, index)
-    corpus = Corpus(index.num_units, len(index.classes) if learns else 0)
+    corpus = Corpus(index.num_units, len(index.classes) if learns else 0, functools.partial(model.read_encoder_state, bare=True))
     _require_memory(config, num_features, corpus, device)
     torch.manual_seed(config.seed)
     method = build_method(config.method, config.encoder, num_features, corpus)

@@ -1,0 +1,71 @@
+"""Configuration of masked prediction (torch-free): HuBERT's clusters of MFCC or of a layer, BEST-RQ's random projection."""
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+from sslspk.config import Config, Few, Probability, Size
+from sslspk.data.config import Crop
+from sslspk.methods.config_frames import OneCrop, require_encoder, require_steps
+
+
+class MfccLabels(Config):
+    """Clusters of cepstra with first and second differences, every 10 ms (HuBERT's first round)."""
+
+    name: Literal["mfcc"] = "mfcc"
+    clusters: Size = 100
+    ceps: Size = Field(13, description="features are three times as many")
+    points: Size = Field(200_000, description="frames that the clusters are learnt from, at least one of each recording")
+    iterations: Few = Field(20, description="of k-means")
+
+
+class LayerLabels(Config):
+    """Clusters of what a trained model gives (HuBERT's later rounds)."""
+
+    name: Literal["layer"] = "layer"
+    model: str | None = Field(None, description="final.pt of a model of waveforms; must be given")
+    layer: int | None = Field(None, ge=0, le=1000, description="of its Transformer, 0: what enters it; null: the frames that it ends with")
+    clusters: Size = 500
+    points: Size = Field(200_000, description="frames that the clusters are learnt from, at least one of each recording")
+    iterations: Few = Field(20, description="of k-means")
+
+
+class RandomLabels(Config):
+    """The nearest of random vectors to a random projection of log-mel frames (BEST-RQ); nothing of it is learnt."""
+
+    name: Literal["random_projection"] = "random_projection"
+    codes: Size = 8192
+    dim: Size = Field(16, description="of projection and vectors")
+    bins: Size = Field(80, description="of log-mel, frames of 10 ms; as many frames as a step of the encoder has are put together")
+
+
+class MaskedPredictionConfig(OneCrop):
+    """Tell the label of hidden steps: HuBERT (Hsu et al. 2021), whose base model the defaults are, and BEST-RQ (Chiu et al. 2022).
+
+    BEST-RQ: targets: {name: random_projection}, fill: noise, head: linear.
+    """
+
+    name: Literal["masked_prediction"] = "masked_prediction"
+    crops: tuple[Crop, ...] = (Crop(count=1, seconds=15.6),)
+    targets: Annotated[MfccLabels | LayerLabels | RandomLabels, Field(discriminator="name")] = MfccLabels()
+    mask_prob: Probability = Field(0.8, description="share of the steps that the masks would hide if none overlapped")
+    mask_span: Few = Field(10, description="steps that a mask hides")
+    fill: Literal["vector", "noise"] = Field("vector", description="what stands for a hidden step: a learnt vector, or noise of deviation "
+                                             "0.1 in the place of the convolutions' output of deviation 1")
+    head: Literal["cosine", "linear"] = Field("cosine", description="cosine: with a learnt vector of each label, over temperature; linear: "
+                                              "a linear layer")
+    out_dim: Size = Field(256, description="cosine: where steps and labels are compared")
+    temperature: PositiveFloat = Field(0.1, description="cosine")
+    unmasked_weight: NonNegativeFloat = Field(0.0, description="of the same loss at the steps that are not hidden")
+    feature_penalty: NonNegativeFloat = Field(10.0, description="weight of the mean square of the convolutions' output")
+    feature_gradient: PositiveFloat = Field(0.1, description="factor on the gradient that reaches the convolutions")
+
+    def require(self, encoder: Config, rows: int) -> None:
+        require_encoder(self, encoder, ("wav2vec2",))
+        if encoder.pooling != "mean":
+            raise ValueError(f"method masked_prediction pre-trains encoder.pooling: mean, not {encoder.pooling}; change it")
+        if self.targets.name == "layer" and not self.targets.model:
+            raise ValueError("method.targets.model names no model to take labels from; give --set method.targets.model=EXP/final.pt")
+        if self.targets.name != "layer" and encoder.step_samples % (encoder.rate // 100):
+            raise ValueError(f"labels come every 10 ms, and a step of the encoder has {1000 * encoder.step_samples / encoder.rate:g} ms; "
+                             "make it a multiple")
+        require_steps(self.crops[0], encoder, self.mask_span + 1, "mask_span")
