@@ -70,9 +70,12 @@ def later_scores(predictions: Tensor, steps: Tensor, negatives: Tensor, offset: 
 
 
 def binary_futures(scores: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-    """-log s(own) - weight * sum_negatives log s(-negative), s the logistic function, and whether the own step scored highest.
+    """-log s(own) - weight * sum_negatives log s(-negative), s the logistic function, and the share of right answers, both (...).
 
-    scores (..., 1 + m), the own step's first; both results (...). weight 1 / m: both kinds count alike, 2 ln 2 by chance.
+    scores (..., 1 + m), the own step's first. weight 1 / m: both kinds count alike, 2 ln 2 by chance, as they do in the share of right
+    answers: half of it is a yes to the own step, half the noes to the others. (Whether the own step scores highest says little of code
+    words: other steps often have the same.)
     """
     own, others = scores[..., 0], scores[..., 1:]
-    return F.softplus(-own) + weight * F.softplus(others).sum(-1), (own[..., None] > others).all(-1)
+    right = ((own > 0).to(scores.dtype) + (others < 0).to(scores.dtype).mean(-1)) / 2
+    return F.softplus(-own) + weight * F.softplus(others).sum(-1), right

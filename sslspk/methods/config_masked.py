@@ -13,7 +13,7 @@ class MfccLabels(Config):
 
     name: Literal["mfcc"] = "mfcc"
     clusters: Size = 100
-    ceps: Size = Field(13, description="features are three times as many")
+    ceps: int = Field(13, ge=1, le=40, description="of 40 mel bins; features are three times as many")
     points: Size = Field(200_000, description="frames that the clusters are learnt from, at least one of each recording")
     iterations: Few = Field(20, description="of k-means")
 

@@ -124,7 +124,9 @@ class Clusters(nn.Module):
 
 
 class _Sample(nn.Module):
-    """(B, S) -> (B, n F): the features of n steps of each recording, evenly spread."""
+    """(B, S) -> (B, n F): the features of n steps of each recording, evenly spread. What an encoder is to `embed_all`."""
+
+    input = "wave"
 
     def __init__(self, features: Features, each: int, steps_of: Callable[[int], int]):
         super().__init__()

@@ -28,9 +28,9 @@ NOISE, NEGATIVES = 0, 1   # what random numbers of a step are for
 class VqWav2vec(Method):
     """A linear predictor for each of K steps ahead, with one bias for all of them (seed: a bias each).
 
-    Every pair of a step and one ahead of it counts once in the mean. Logged: accuracy, how often the right step scores highest;
-    code_perplexity of the code words taken, perplexity of the probabilities that they are drawn with, the temperature of the draw. Terms
-    loss_X add up to the loss. Raises InputError for a crop of too few steps.
+    Every pair of a step and one ahead of it counts once in the mean. Logged: accuracy, the share of right answers (seed: how often the
+    right recording scores highest); code_perplexity of the code words taken, perplexity of the probabilities that they are drawn with, the
+    temperature of the draw. Terms loss_X add up to the loss. Raises InputError for a crop of too few steps.
     """
 
     def __init__(self, config: VqWav2vecConfig, new_encoder: Callable[[], VqWav2vecEncoder], corpus: Corpus):

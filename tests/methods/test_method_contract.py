@@ -50,6 +50,10 @@ METHODS = {
     "lim": {"name": "lim", "crops": ONE, "hidden_dim": 16},
     "gim nce": {"name": "lim", "crops": ONE, "hidden_dim": 16, "context_length": 5, "objective": "nce"},
     "lim mine": {"name": "lim", "crops": ONE, "hidden_dim": 16, "objective": "mine"},
+    "hubert": {"name": "masked_prediction", "crops": ONE, "mask_span": 3, "out_dim": 10, "unmasked_weight": 0.5,
+               "targets": {"name": "mfcc", "clusters": 5, "points": 50}},
+    "bestrq": {"name": "masked_prediction", "crops": ONE, "mask_span": 3, "fill": "noise", "head": "linear",
+               "targets": {"name": "random_projection", "codes": 9}},
     "vq-wav2vec": VQ,
     "vq-wav2vec kmeans": {**VQ, "negative_weight": 1.0},
     "vq-wav2vec seed": {**VQ, "seed": True},
@@ -77,8 +81,8 @@ TRANSFORMER = {"name": "wav2vec2", "channels": 32, "kernels": [10, 8, 4], "strid
 CODES = {"name": "vq_wav2vec", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "quantiser": {"name": "gumbel", "codes": 6},
          "aggregator": {"name": "convolutions", "dim": 10, "kernels": [2, 3]}}
 RELATE = {"name": "transformer", "layers": 2, "dim": 12, "heads": 2, "ff_dim": 20, "dropout": 0, "position_kernel": 8, "position_groups": 2}
-ENCODERS = {"cpc": WAVE, "lim": WAVE, "pase": PASE, "wav2vec2": TRANSFORMER,   # of methods of waveforms, or of one of METHODS
-            "vq_wav2vec": CODES,
+# of methods of waveforms, or of one of METHODS
+ENCODERS = {"cpc": WAVE, "lim": WAVE, "masked_prediction": TRANSFORMER, "pase": PASE, "vq_wav2vec": CODES, "wav2vec2": TRANSFORMER,
             "vq-wav2vec kmeans": {**CODES, "quantiser": {"name": "kmeans", "codes": 6}},
             "vq-wav2vec seed": {**CODES, "aggregator": RELATE}}
 
@@ -107,7 +111,8 @@ def batch(method, step, labels=True, watched=None):
 def embed_all(encoder):
     """Every recording's features, as the loop would give them, through the encoder."""
     from sslspk.methods.base import Plain
-    x = torch.randn(RECORDINGS, 20, BINS, generator=torch.Generator().manual_seed(99))
+    shape = (3200,) if encoder.input == "wave" else (20, BINS)
+    x = torch.randn(RECORDINGS, *shape, generator=torch.Generator().manual_seed(99))
     encoder.eval()
     with torch.no_grad():
         out = encoder(x)

@@ -54,7 +54,7 @@ def slow_loss(method, x, weight):
                     own, others = float(predicted @ q[b, ahead]), [float(predicted @ q[b, place]) for place in places]
                     assert ahead not in places
                     losses.append(math.log1p(math.exp(-own)) + weight * sum(math.log1p(math.exp(other)) for other in others))
-                    right.append(all(own > other for other in others))
+                    right.append((own > 0) / 2 + sum(other < 0 for other in others) / 8)
     return sum(losses) / len(losses), sum(right) / len(right)
 
 
@@ -66,7 +66,7 @@ def test_predictions_are_told_from_other_steps_of_the_recording(quantiser, optio
     out = method(x, START)
     loss, accuracy = slow_loss(method, x, weight)
     assert out["loss_prediction"].item() == pytest.approx(loss, rel=1e-5)
-    assert out["accuracy"].item() == pytest.approx(accuracy, abs=0.01), "equal code words tie but for rounding"
+    assert out["accuracy"].item() == pytest.approx(accuracy, abs=1e-6)
     assert method.encoder.offset == OFFSET and method.encoder.latents(x.views[0][0]).shape[1] == SIZE
 
 

@@ -99,7 +99,10 @@ FRAMES = {
 }
 WAV2VEC2 = {"name": "wav2vec2", **ONE, "mask_span": 4, "num_negatives": 20, "codes": 8, "code_dim": 16, "out_dim": 16,
             "feature_dropout": 0}
-MASKED = {"wav2vec2": WAV2VEC2, "wav2vec2 other": {**WAV2VEC2, "negatives": "other"}}
+LABELS = {"name": "masked_prediction", **ONE, "mask_span": 4, "out_dim": 16, "unmasked_weight": 0.5,
+          "targets": {"name": "mfcc", "clusters": 6, "points": 60}}
+MASKED = {"hubert": LABELS, "bestrq": {**LABELS, "fill": "noise", "head": "linear", "targets": {"name": "random_projection", "codes": 20}},
+          "wav2vec2": WAV2VEC2, "wav2vec2 other": {**WAV2VEC2, "negatives": "other"}}
 CODES = {
     "code words": {"name": "vq_wav2vec", **ONE, "steps": 4},
     "code words of the batch": {"name": "vq_wav2vec", "seed": True, **ONE, "steps": 4, "mask_span": 4},
