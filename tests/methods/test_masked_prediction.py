@@ -121,7 +121,7 @@ def test_the_published_sizes(targets, own):
     ({"method": {"targets": {"name": "layer"}}}, "names no model to take labels from; give --set method.targets.model=EXP/final.pt"),
     ({"encoder": {"name": "wav2vec2", "strides": [5, 2, 2, 2, 2, 2, 1]}, "method": {"targets": {"name": "mfcc", "ceps": 41}}},
      "should be less than or equal to 40, not 41"),
-    ({"encoder": {"name": "wav2vec2", "kernels": [10, 3], "strides": [7, 3]}}, "every 10 ms, and a step of the encoder has 1.3125 ms; make"),
+    ({"encoder": {"name": "wav2vec2", "kernels": [10, 3], "strides": [7, 3]}}, "every 10 ms, and a step of the encoder has 1.3125 ms"),
     ({"method": {"crops": [{"count": 2, "seconds": 2.0}]}}, "within one crop of each recording")])
 def test_impossible_systems_of_labels_are_refused(tree, said):
     whole = {"encoder": {"name": "wav2vec2"}, **tree, "method": {"name": "masked_prediction", **tree.get("method", {})}}

@@ -54,6 +54,10 @@ SYSTEMS["pase_plus"] = {
     "method": {"name": "pase", "crops": TWIN, "statistics_batches": 3, "workers": [
         {**HEADS[0]}, *({**worker, "context": 3, "deltas": True} for worker in HEADS[1:4]), {"name": "gtn_long", "hidden_dim": 24},
         *({**worker, "symmetric": True} for worker in HEADS[5:])]}}
+LABELS = {"name": "masked_prediction", "crops": ONE, "mask_span": 4, "out_dim": 16,
+          "targets": {"name": "mfcc", "clusters": 6, "points": 200}}
+BESTRQ = {**LABELS, "fill": "noise", "head": "linear", "targets": {"name": "random_projection", "codes": 20}}
+SYSTEMS.update({"hubert": {**MASKED, "method": LABELS}, "bestrq": {**MASKED, "method": BESTRQ}})
 LEARN = {"data.batch_size": 12, "train.optimizer": "adam", "train.schedule": "constant", "train.log_every": 5, "train.save_every": 200}
 
 

@@ -1,0 +1,64 @@
+"""Discrete units as a user trains them: losses fall below chance, a second round learns from the first, bad input is one sentence."""
+import math
+
+import numpy as np
+import pytest
+from test_frames_training import BESTRQ, LABELS, LEARN, MASKED, SYSTEMS, figures
+from test_loop import CPU, final_weights, same, train_here
+from tones import tiny
+
+from sslspk.errors import InputError
+from sslspk.train import checkpoint, model
+from sslspk.train.job import prepare
+
+STILL = {**MASKED["encoder"], "layer_drop": 0}   # as deep a network in each step
+ROUNDS = {"hubert": LABELS, "bestrq": BESTRQ}
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+def test_masked_labels_are_told_better_than_by_how_often_they_come(data, tmp_path, name):
+    method = {**ROUNDS[name], "feature_gradient": 1.0}
+    train_here(tiny(**{"encoder": STILL, "method": method, **LEARN, "train.steps": 80, "train.lr": 0.003}), data, tmp_path / "exp")
+    masked, chance = figures(tmp_path / "exp", "loss_masked"), np.log(figures(tmp_path / "exp", "label_perplexity"))
+    assert np.mean(masked[-3:]) < np.mean(chance[-3:]) - 0.15, (masked, chance)
+
+
+def test_code_words_ahead_are_told_from_others(data, tmp_path):
+    """From 2 ln 2, which is what knowing nothing costs."""
+    train_here(tiny(**{**SYSTEMS["vq kmeans"], **LEARN, "train.steps": 80, "train.lr": 0.005}), data, tmp_path / "exp")
+    prediction, taken = figures(tmp_path / "exp", "loss_prediction"), figures(tmp_path / "exp", "code_perplexity")
+    assert abs(prediction[0] - 2 * math.log(2)) < 0.1 and np.mean(prediction[-3:]) < 2 * math.log(2) - 0.1, prediction
+    assert taken[-1] > 3, "of two groups, more than one code word each"
+
+
+def second_round(path, **changes):
+    targets = {"name": "layer", "model": str(path), "clusters": 5, "points": 200, **changes}
+    return tiny(**{**MASKED, "method": {**LABELS, "targets": targets}, "train.steps": 5, "train.save_every": 1, "train.keep": 9})
+
+
+def test_a_second_round_learns_from_a_layer_of_the_first_and_resumes(data, tmp_path):
+    train_here(tiny(**SYSTEMS["hubert"]), data, tmp_path / "first")
+    config = second_round(tmp_path / "first/final.pt", layer=1)
+    job = train_here(config, data, tmp_path / "second")
+    kept, held = checkpoint.load(tmp_path / "first/final.pt")["encoders"]["encoder"], job.method.targets.features.encoder.state_dict()
+    assert same({"a": held}, {"a": kept}), "the model that labels is not trained"
+    whole = final_weights(tmp_path / "second")
+    for path in checkpoint.checkpoints(tmp_path / "second")[2:]:
+        path.unlink()
+    (tmp_path / "second/final.pt").unlink()
+    train_here(config, data, tmp_path / "second")
+    assert same(final_weights(tmp_path / "second"), whole)
+    assert model.load(tmp_path / "second/final.pt").info["labels"] == "none"
+
+
+def test_labels_that_the_labelling_model_has_seen_are_told(data, tmp_path):
+    crops = [{"count": 1, "seconds": 0.4}]
+    train_here(tiny(**{"encoder": SYSTEMS["cpc"]["encoder"], "method": {"name": "supervised", "crops": crops}}), data, tmp_path / "first")
+    train_here(second_round(tmp_path / "first/final.pt"), data, tmp_path / "second")
+    assert model.load(tmp_path / "second/final.pt").info["labels"] == "speaker"
+
+
+def test_a_labelling_model_that_is_not_there_is_named(data, tmp_path):
+    with pytest.raises(InputError, match=r"first/final.pt.*train it first, or check the name") as refused:
+        prepare(second_round("first/final.pt"), data, tmp_path / "exp", CPU, print)
+    assert len(str(refused.value)) <= 160
