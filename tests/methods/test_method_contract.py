@@ -111,7 +111,7 @@ def batch(method, step, labels=True, watched=None):
 def embed_all(encoder):
     """Every recording's features, as the loop would give them, through the encoder."""
     from sslspk.methods.base import Plain
-    shape = (3200,) if encoder.input == "wave" else (20, BINS)
+    shape = (3200,) if getattr(encoder, "input", "feats") == "wave" else (20, BINS)
     x = torch.randn(RECORDINGS, *shape, generator=torch.Generator().manual_seed(99))
     encoder.eval()
     with torch.no_grad():
