@@ -113,7 +113,7 @@ def slow_binary(predictions, steps, negatives, offset, weight):
                 own = (predictions[b, t, k] * steps[b, ahead]).sum()
                 others = [(predictions[b, t, k] * negative).sum() for negative in negatives[b, ahead]]
                 losses.append(-torch.log(torch.sigmoid(own)) - weight * sum(torch.log(1 - torch.sigmoid(other)) for other in others))
-                right += (float(own) > 0) / 2 + sum(float(other) < 0 for other in others) / (2 * len(others))
+                right += bool(own > 0) / 2 + sum(bool(other < 0) for other in others) / (2 * len(others))
     return torch.stack(losses), right
 
 
