@@ -98,7 +98,8 @@ def section(exps: Path, test: str, rows: dict[Key, list[dict]], speakers: dict[s
         cells = [key.name, key.weights, len(mine), labels, *(figure(mine, f"{name}_percent") for name in ("wa", "ua", "cavg")), *told,
                  cpu_minutes(exps, key), ", ".join(dict.fromkeys(row["commit"] for row in mine))]
         text.append("| " + " | ".join(map(str, cells)) + " |")
-    return [*text, "", f"![Confusion of the best]({best_picture(exps, test, rows)})", ""]
+    picture = best_picture(exps, test, rows)
+    return [*text, "", *([f"![Confusion of the best]({picture})", ""] if picture else [])]
 
 
 def most_frequent(row: dict) -> float:
@@ -120,12 +121,11 @@ def cpu_minutes(exps: Path, key: Key) -> str:
     return f"{statistics.fmean(known) / 60:.1f}" if known else ""
 
 
-def best_picture(exps: Path, test: str, rows: dict[Key, list[dict]]) -> str:
-    """The confusion of the system with the best UA that is trained, relative to EXPS."""
+def best_picture(exps: Path, test: str, rows: dict[Key, list[dict]]) -> str | None:
+    """The confusion of the system with the best UA that is trained, relative to EXPS; None: of so many languages there is none."""
     key = max(rows, key=lambda key: (key.weights != "untrained", mean_over_seeds(rows[key], "ua_percent")))
-    path = next(path for path in sorted(exps.glob(f"*/language_{key.weights}/{test}/confusion.png"))
-                if key_of(path, "language_", exps) == key)
-    return path.relative_to(exps).as_posix()
+    return next((path.relative_to(exps).as_posix() for path in sorted(exps.glob(f"*/language_{key.weights}/{test}/confusion.png"))
+                 if key_of(path, "language_", exps) == key), None)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures a classification over folds: reads predictions.tsv of each fold, writes OUT/{result.json,confusion.tsv} and,
-# of up to 60 classes, OUT/confusion.png.
+# of up to 240 classes, OUT/confusion.png.
 set -euo pipefail
 cmd=utils/run.pl
 labels=()        # utterance -> true class (utt2emotion); may be repeated, the union names what was tested, no more and no fewer

@@ -188,6 +188,7 @@ POOL = (*ONE, "--pool", "mean", "--groups")
     ((*ONE, "--pool", "vote", FOLDS[0]), ("--pool vote needs --groups",)), ((*ONE, "--groups", "utt2rec", FOLDS[0]), ("needs --pool",)),
     (("--labels", "utt2mmse", "--pool", "vote", "--groups", "utt2rec", "n1/predictions.tsv", "n2/predictions.tsv"), ("no vote",)),
     (("--labels", "labels1", "n1/predictions.tsv"), ("is not a number", "labels1")),
+    (("--labels", "utt2mmse", "--cavg", "true", "n1/predictions.tsv", "n2/predictions.tsv"), ("--cavg true", "two classes or more")),
     ((*ONE, "--bootstrap", "-1", FOLDS[0]), ("--bootstrap", "'-1'")),
     ((FOLDS[0],), ("--labels is needed",)), ((*ONE, "gone.tsv"), ("gone.tsv",)), ((*ONE, "--groups", "gone", FOLDS[0]), ("gone",)),
 ])
@@ -198,6 +199,15 @@ def test_mistakes_are_one_sentence(recipe, words, parts):
     assert done.returncode == 1 and len(said) == 1 and "Traceback" not in done.stderr, done.stderr
     assert all(part in said[0] for part in parts), said[0]
     assert not (recipe / "no/result.json").exists()
+
+
+@pytest.mark.parametrize("count", [4, 31, 240])
+def test_a_picture_of_many_classes_has_a_bound(tmp_path, count):
+    from sslspk.bin import score_classes
+    figures = {"classes": [f"c{i}" for i in range(count)], "confusion": np.eye(count, dtype=int), "wa_percent": 100.0, "ua_percent": 100.0}
+    figure = score_classes.draw(figures)
+    texts = figure.axes[0].texts
+    assert max(figure.get_size_inches()) <= 42 and len(texts) == (count ** 2 if count <= score_classes.MANY else 0)
 
 
 def test_a_result_of_an_earlier_time_does_not_stay(recipe):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from sslspk.bin.metrics import save_json
 from sslspk.errors import InputError, count, entry, shown
 
-MANY = 30   # classes, above which a picture of their confusion has no numbers
+MANY, PICTURED = 30, 240   # classes, above which a picture of their confusion has no numbers, and above which there is none
 
 
 def main() -> None:
@@ -206,9 +206,6 @@ def save_confusion(figures: dict, out: str) -> None:
         save(draw(figures), os.path.join(out, "confusion.png"))
 
 
-PICTURED = 60   # classes at most that a picture shows
-
-
 def draw(figures: dict):
     """A matplotlib figure of the confusion: counts, and shares of the true class as shades."""
     import matplotlib
@@ -226,9 +223,8 @@ def draw(figures: dict):
     for row, column in np.ndindex(*(table.shape if not many else (0, 0))):
         axes.text(column, row, f"{100 * share[row, column]:.0f} %\n{table[row, column]}", ha="center", va="center", fontsize=9,
                   color="white" if share[row, column] > 0.5 else "black")
-    if len(names) <= 8 * MANY:   # more have no room
-        axes.set_xticks(range(len(names)), names, rotation=90 if many else 45 if max(map(len, names)) > 6 else 0)
-        axes.set_yticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), names, rotation=90 if many else 45 if max(map(len, names)) > 6 else 0)
+    axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted", ylabel="true", title=f"WA {figures['wa_percent']:.1f} %, UA {figures['ua_percent']:.1f} %")
     return figure
 
