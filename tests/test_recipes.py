@@ -213,9 +213,13 @@ def test_every_system_can_be_built(path):
 
     from sslspk.bin.show_config import chain
     from sslspk.config import load
+    from sslspk.encoders import build as build_encoder
     from sslspk.methods import build
     from sslspk.methods.base import Batch, Corpus, Progress
     from sslspk.train.config import SystemConfig
+
+    def read_model(_):   # that of another system of this recipe, fresh
+        return build_encoder(config.encoder, 1).state_dict(), {"config": config.model_dump(mode="json"), "info": {}}
     group = {"moco": ["method.batch_norm_group=2"], "moco+dino": ["method.moco.batch_norm_group=2"]}
     config = load(SystemConfig, path, group.get(load(SystemConfig, path).method.name, []))
     for name in chain(path, config.after):
@@ -223,7 +227,7 @@ def test_every_system_can_be_built(path):
         assert earlier.encoder == config.encoder and earlier.features == config.features, "only the same encoder can be taken over"
     torch.manual_seed(0)
     shape = (20480,) if config.waveform else (40, config.num_features)
-    method = build(config.method, config.encoder, config.num_features, Corpus(recordings=10000, classes=20))
+    method = build(config.method, config.encoder, config.num_features, Corpus(recordings=10000, classes=20, read_model=read_model))
     views = [torch.randn(crop.count, 2, *shape) for crop in method.crops]
     figures = method(Batch(views, torch.tensor([0, 4]), torch.tensor([3, 5])), Progress(0, 10, 5))
     figures["loss"].backward()
