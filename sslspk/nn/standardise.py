@@ -16,7 +16,7 @@ class Standardise(nn.Module):
 
     def __init__(self, dim: int, batches: int):
         super().__init__()
-        self.batches = batches
+        self.batches, self._settled = batches, False
         for name, size in (("seen", ()), ("count", ()), ("total", (dim,)), ("squares", (dim,))):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
 
@@ -31,10 +31,11 @@ class Standardise(nn.Module):
 
     def _add(self, x: Tensor) -> None:
         """Count a batch, unless there were enough. Every rank computes with the sums of all."""
+        if self._settled:
+            return
         rows = x.flatten(0, -2).double()
         sums = comm.sum_over_ranks(torch.stack([rows.sum(0), rows.square().sum(0), torch.full_like(rows[0], len(rows))]))
-        wanted = (self.seen < self.batches).double()
-        self.total += wanted * sums[0]
-        self.squares += wanted * sums[1]
-        self.count += wanted * sums[2, 0]
-        self.seen += wanted
+        wanted = self.seen < self.batches
+        for buffer, more in ((self.total, sums[0]), (self.squares, sums[1]), (self.count, sums[2, 0]), (self.seen, wanted.double())):
+            buffer += torch.where(wanted, more, 0)
+        self._settled = int(self.seen) >= self.batches   # so the host waits for the device in the first batches alone
