@@ -25,6 +25,7 @@ from sslspk.nn import saved
 from sslspk.nn.kmeans import kmeans
 
 DISTANCES = 1 << 24   # at most, that are held at a time
+ROWS = 16             # recordings whose features are, while clusters are learnt: a batch may be larger than a forward pass
 
 
 class Clock:
@@ -137,7 +138,7 @@ class _Sample(nn.Module):
         count = min(self.each, steps)
         places = (torch.arange(count, device=waves.device) * 2 + 1) * steps // (2 * count)
         with torch.autocast(waves.device.type, enabled=False):
-            return self.features(waves, steps)[:, places].flatten(1)
+            return torch.cat([self.features(part, steps)[:, places].flatten(1) for part in waves.split(ROWS)])
 
 
 class RandomProjection(nn.Module):
