@@ -71,11 +71,11 @@ class PaseEncoder(Encoder):
         for layer in reversed(self.layers):
             self.min_frames = layer.needed(self.min_frames)
         self.pools = [math.prod(config.strides[i + 1:]) for i in range(len(config.strides) - 1)] if config.skips else []
-        self.skips = nn.ModuleList(nn.Linear(width, config.embed_dim, bias=False) for width in config.channels[:len(self.pools)])
+        self.skips = nn.ModuleList(nn.Conv1d(width, config.embed_dim, 1, bias=False) for width in config.channels[:len(self.pools)])
         self.context = Qrnn(before, config.context_dim, config.bidirectional) if config.context == "qrnn" else None
         if self.context is not None:
             before = config.context_dim * (2 if config.bidirectional else 1)
-        self.last, self.norm = nn.Linear(before, config.embed_dim), nn.BatchNorm1d(config.embed_dim, affine=False)
+        self.last, self.norm = nn.Conv1d(before, config.embed_dim, 1), nn.BatchNorm1d(config.embed_dim, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return mean_embedding(lambda parts: self._embed(self._maps(parts)), self._checked(x), self.window, self.training)
@@ -92,11 +92,10 @@ class PaseEncoder(Encoder):
             if i < len(self.skips):
                 # A linear layer of a mean is the mean of the linear layer, at a fraction of its price.
                 seen.append(F.avg_pool1d(maps, self.pools[i], ceil_mode=True))
-        steps = maps.transpose(1, 2)                                                   # (B, T, C)
-        out = self.last(steps if self.context is None else self.context(steps))
+        out = self.last(maps if self.context is None else self.context(maps))          # (B, D, T)
         for skip, pooled in zip(self.skips, seen, strict=True):
-            out = out + skip(pooled[:, :, :steps.shape[1]].transpose(1, 2))
-        return self.norm(out.transpose(1, 2).to(torch.promote_types(out.dtype, torch.float32)))
+            out = out + skip(pooled[:, :, :maps.shape[2]])
+        return self.norm(out.to(torch.promote_types(out.dtype, torch.float32)))
 
     def _embed(self, maps: Tensor) -> Tensor:
         return maps.mean(2)

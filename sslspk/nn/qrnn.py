@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 class Qrnn(nn.Module):
-    """(B, T, C) -> (B, T, H), or (B, T, 2 H) in both directions: first what came before each step, then what comes after it.
+    """(B, C, T) -> (B, H, T), or (B, 2 H, T) in both directions: first what came before each step, then what comes after it.
 
     z = tanh(W_z x), f = sigmoid(W_f x), o = sigmoid(W_o x), x the last `window` steps (Eq. 1; before the first one, zeros)
     c_t = f_t c_(t-1) + (1 - f_t) z_t,   h_t = o_t c_t                                  (fo-pooling, Eq. 4)
@@ -16,31 +16,30 @@ class Qrnn(nn.Module):
     def __init__(self, inputs: int, hidden: int, bidirectional: bool = False, window: int = 2):
         super().__init__()
         self.window = window
-        self.gates = nn.ModuleList(nn.Linear(window * inputs, 3 * hidden) for _ in range(1 + bidirectional))
+        self.gates = nn.ModuleList(nn.Conv1d(inputs, 3 * hidden, window) for _ in range(1 + bidirectional))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self._direction(x, gates, backwards) for gates, backwards in zip(self.gates, (False, True), strict=False)], 2)
+        return torch.cat([self._direction(x, gates, backwards) for gates, backwards in zip(self.gates, (False, True), strict=False)], 1)
 
-    def _direction(self, x: Tensor, gates: nn.Linear, backwards: bool) -> Tensor:
-        x = F.pad(x.flip(1) if backwards else x, (0, 0, self.window - 1, 0)).unfold(1, self.window, 1)   # (B, T, C, window)
-        found = gates(x.flatten(2))
-        candidate, forget, output = found.to(torch.promote_types(found.dtype, torch.float32)).chunk(3, 2)
+    def _direction(self, x: Tensor, gates: nn.Conv1d, backwards: bool) -> Tensor:
+        found = gates(F.pad(x.flip(2) if backwards else x, (self.window - 1, 0)))
+        candidate, forget, output = found.to(torch.promote_types(found.dtype, torch.float32)).chunk(3, 1)
         forget = forget.sigmoid()
         seen = output.sigmoid() * accumulate(forget, (1 - forget) * candidate.tanh())
-        return seen.flip(1) if backwards else seen
+        return seen.flip(2) if backwards else seen
 
 
 def accumulate(keep: Tensor, new: Tensor) -> Tensor:
-    """c_t = keep_t c_(t-1) + new_t along the second axis of (B, T, H), c = 0 before the first step; differentiable once."""
+    """c_t = keep_t c_(t-1) + new_t along the last axis of (..., T), c = 0 before the first step; differentiable once."""
     return _Accumulate.apply(keep, new)
 
 
 def _scan(keep: Tensor, new: Tensor) -> Tensor:
     """The recurrence in log2 T passes: after the n-th, each step holds the sum over the 2^n steps up to it."""
     keep, new, reach = keep.clone(), new.clone(), 1
-    while reach < new.shape[1]:
-        new[:, reach:] += keep[:, reach:] * new[:, :-reach]
-        keep[:, reach:] = keep[:, reach:] * keep[:, :-reach]
+    while reach < new.shape[-1]:
+        new[..., reach:] += keep[..., reach:] * new[..., :-reach]
+        keep[..., reach:] = keep[..., reach:] * keep[..., :-reach]
         reach *= 2
     return new
 
@@ -58,6 +57,6 @@ class _Accumulate(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
         keep, out = ctx.saved_tensors
-        later = F.pad(keep, (0, 0, 0, 1))[:, 1:]                                     # keep_(t+1), 0 after the last step
-        to_new = _scan(later.flip(1), grad.flip(1)).flip(1)
-        return to_new * F.pad(out, (0, 0, 1, 0))[:, :-1], to_new
+        later = F.pad(keep, (0, 1))[..., 1:]                                         # keep_(t+1), 0 after the last step
+        to_new = _scan(later.flip(-1), grad.flip(-1)).flip(-1)
+        return to_new * F.pad(out, (1, 0))[..., :-1], to_new

@@ -67,8 +67,8 @@ def by_hand(encoder, x):
         maps = (maps - mean) / torch.sqrt(var + 1e-5) * layer.norm.weight[:, None] + layer.norm.bias[:, None]
         maps = torch.where(maps > 0, maps, layer.slope.weight[:, None] * maps)
         if i < len(encoder.skips):
-            skips.append(F.conv1d(maps, encoder.skips[i].weight[:, :, None]))
-    out = encoder.last(encoder.context(maps.transpose(1, 2))).transpose(1, 2)
+            skips.append(F.conv1d(maps, encoder.skips[i].weight))
+    out = F.conv1d(encoder.context(maps), encoder.last.weight, encoder.last.bias)
     for skip in skips:
         factor = skip.shape[2] // out.shape[2]
         out = out + skip[:, :, :factor * out.shape[2]].unflatten(2, (-1, factor)).mean(3)
@@ -90,8 +90,8 @@ def test_skips_and_context_add_up_as_by_hand():
 
 def test_each_part_is_only_there_where_it_is_asked_for():
     plain, plus = make(**SMALL), make(**SMALL, skips=True, context="qrnn", context_dim=5)
-    assert plain.context is None and len(plain.skips) == 0 and plain.last.in_features == 10
-    assert [skip.weight.shape for skip in plus.skips] == [(7, 6), (7, 8)] and plus.last.in_features == 10
+    assert plain.context is None and len(plain.skips) == 0 and plain.last.in_channels == 10
+    assert [skip.weight.shape for skip in plus.skips] == [(7, 6, 1), (7, 8, 1)] and plus.last.in_channels == 10
     assert isinstance(plus.norm, nn.BatchNorm1d) and plus.norm.weight is None
 
 
@@ -117,3 +117,12 @@ def test_impossible_encoders_are_refused(options, said):
     with pytest.raises(InputError, match=said) as refused:
         check(PaseEncoderConfig, options, "the test")
     assert len(str(refused.value)) <= 160
+
+
+@pytest.mark.parametrize(("layer", "width"), [("layers.0", 6), ("layers.2", 10), ("context", 10), ("last", 7)])
+def test_every_layer_gives_maps_over_time(layer, width):
+    """What --layer averages over time must have its channels first."""
+    encoder, seen = make(**SMALL, skips=True, context="qrnn", context_dim=5).eval(), []
+    dict(encoder.named_modules())[layer].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    encoder(waves(1, 800))
+    assert seen[0].shape[1] == width
