@@ -113,15 +113,17 @@ class Clusters(nn.Module):
     def learn(self, embed_all: Callable[[nn.Module], Plain], steps_of: Callable[[int], int]) -> dict[str, Tensor]:
         """K-means on frames of the training set, as many of each recording and evenly spread; the same for every number of ranks.
 
-        steps_of: how many steps the encoder has of so many samples. Returns figures to log: the mean square of the distances. Raises
-        InputError where there are fewer frames than clusters.
+        steps_of: how many steps the encoder has of so many samples. Returns figures to log: label_distance, the mean square of the
+        distances; label_entropy, in nats: the loss of who knows nothing but how often each label comes. Raises InputError where there
+        are fewer frames than clusters.
         """
         plain = embed_all(_Sample(self.features, self.each, steps_of))
         points = plain.embeddings.unflatten(1, (-1, self.features.dim))                            # (N, n, F)
         index = plain.units[:, None] * points.shape[1] + torch.arange(points.shape[1], device=points.device)
         found = kmeans(points.flatten(0, 1), self.classes, index=index.flatten(), iterations=self.iterations, seed=self.seed)
         self.centroids.copy_(found.centroids)
-        return {"label_distance": torch.as_tensor(found.objective / float(found.count.sum()), device=points.device)}
+        entropy = torch.special.entr(found.count.double() / found.count.sum()).sum()
+        return {"label_distance": entropy.new_tensor(found.objective / float(found.count.sum())), "label_entropy": entropy}
 
 
 class _Sample(nn.Module):

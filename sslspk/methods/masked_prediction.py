@@ -26,8 +26,8 @@ class MaskedPrediction(Method):
     """loss = cross-entropy of the hidden steps' labels + unmasked_weight of the others' + feature_penalty mean(z^2).
 
     Every recording of all ranks has equally many hidden steps, so that means over ranks are means over steps. Logged: the terms as loss_X,
-    accuracy at the hidden steps, and label_perplexity, of their labels in the batch of all ranks: who knows nothing but how often each
-    label comes has a loss of its logarithm. Raises InputError for a crop that has no room for two masks.
+    accuracy at the hidden steps, and label_perplexity, of their labels in the batch of all ranks: how many labels are in use. Raises
+    InputError for a crop that has no room for two masks.
     """
 
     def __init__(self, config: MaskedPredictionConfig, new_encoder: Callable[[], Wav2Vec2], corpus: Corpus):

@@ -31,6 +31,12 @@ def over(x, parts=1):
     return embed_all
 
 
+def kmeans_of(labels, x, steps):
+    """Of ten steps of each of six recordings, evenly spread."""
+    picked = [(2 * i + 1) * steps // 20 for i in range(10)]
+    return kmeans(labels.features(x, steps)[:, picked].flatten(0, 1), 5, seed=labels.seed)
+
+
 def model_of(config, seed=3, labels="none", shrink=False):
     torch.manual_seed(seed)
     encoder = build_encoder(config, 1)
@@ -59,9 +65,10 @@ def test_clusters_are_k_means_of_the_training_set_and_labels_the_nearest_centroi
     torch.manual_seed(0)
     labels = frame_labels.build(MfccLabels(clusters=5, points=60), BASE, None, 6)
     figures = labels.learn(over(x), BASE.steps)
+    share = torch.bincount(kmeans_of(labels, x, steps).assignment, minlength=5) / 60
+    assert float(figures["label_entropy"]) == pytest.approx(-sum(p * math.log(p) for p in share.tolist() if p), rel=1e-5)
     features = labels.features(x, steps)
-    picked = [(2 * i + 1) * steps // 20 for i in range(10)]
-    found = kmeans(features[:, picked].flatten(0, 1), 5, seed=labels.seed)
+    found = kmeans_of(labels, x, steps)
     torch.testing.assert_close(labels.centroids, found.centroids)
     assert float(figures["label_distance"]) == pytest.approx(found.objective / 60, rel=1e-5)
     told = labels(x, steps)
