@@ -4,20 +4,21 @@ set -euo pipefail
 cmd=utils/run.pl
 nj=2
 ngpu=0
-model=             # final.pt
-frame_model=       # in its place: "ARCH CHECKPOINT" as steps/extract_frame_model.sh takes them
-layer=             # of a model: a layer inside the encoder, by name; of a frame-level one its number; empty: embedding, or mean of layers
+model=             # final.pt, or "ARCH CHECKPOINT" as steps/extract_frame_model.sh takes it
+layer=             # a layer inside the encoder, by name; of "ARCH CHECKPOINT" its number; empty: embedding, or mean of layers
 untrained=false    # true: the model with its initial weights, a baseline
-help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] (--model M [--untrained true] | --frame-model 'ARCH CHECKPOINT') [--layer L] DATA OUT"
+help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] --model M [--untrained true] [--layer L] DATA OUT"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
+. utils/init_from.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 out=$2
 
 jobs=(--cmd "$cmd" --nj "$nj" --ngpu "$ngpu")
-if [ -n "$frame_model" ]; then
-  steps/extract_frame_model.sh "${jobs[@]}" --layer "${layer:-mean}" "${frame_model%% *}" "${frame_model#* }" "$data" "$out"
+[ -n "$model" ] || { echo "$0: error: --model is needed; see --help." >&2; exit 1; }
+if init_pair "$model"; then
+  weights=${model#* }; [ "$untrained" = false ] || weights=random
+  steps/extract_frame_model.sh "${jobs[@]}" --layer "${layer:-mean}" "${model%% *}" "$weights" "$data" "$out"
 else
-  [ -n "$model" ] || { echo "$0: error: --model or --frame-model is needed; see --help." >&2; exit 1; }
   steps/extract_embeddings.sh "${jobs[@]}" --layer "$layer" --untrained "$untrained" "$data" "$(dirname "$model")" "$out"
 fi

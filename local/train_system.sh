@@ -10,20 +10,28 @@ conf=              # YAML of the last system; those before it lie beside it
 common=()          # KEY=VALUE for every system of the chain; may be repeated
 set=()             # KEY=VALUE for the last system; may be repeated
 chain=-            # the systems before it, oldest first; -: as its conf says
+init_from=         # final.pt or "ARCH CHECKPOINT" in place of the oldest system; the others take its features and encoder
 part=              # suffix of the earlier systems' experiments
-help_message="usage: $0 [--cuda-cmd C] [--ngpu N] [--nodes N] [--requeue true] --conf conf/X.yaml [--common k=v]... [--set k=v]... [--part _spk500] DATA EXP"
+help_message="usage: $0 [--cuda-cmd C] [--ngpu N] [--nodes N] [--requeue true] --conf conf/X.yaml [--common k=v]... [--set k=v]...
+       [--init-from MODEL] [--part _spk500] DATA EXP"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2
 
-shared=(--cmd "$cuda_cmd" --ngpu "$ngpu" --nodes "$nodes" --requeue "$requeue") own=() from=()
-for item in ${common[@]+"${common[@]}"}; do shared+=(--set "$item"); done
+shared=(--cmd "$cuda_cmd" --ngpu "$ngpu" --nodes "$nodes" --requeue "$requeue") overrides=() own=() from=()
+for item in ${common[@]+"${common[@]}"}; do overrides+=(--set "$item"); done
 for item in ${set[@]+"${set[@]}"}; do own+=(--set "$item"); done
 [ "$chain" != - ] || chain=$(python3 -m sslspk.bin.show_config --conf "$conf" --chain)
-for earlier in $chain; do
-  before=$(dirname "$exp")/$earlier$part
-  steps/train.sh --conf "$(dirname "$conf")/$earlier.yaml" "${shared[@]}" "${from[@]}" "$data" "$before"
-  from=(--init-from "$before/final.pt")
-done
-steps/train.sh --conf "$conf" "${shared[@]}" "${own[@]}" "${from[@]}" "$data" "$exp"
+[ -z "$init_from" ] || { from=(--init-from "$init_from"); read -r _ chain <<< "$chain" || chain=; }
+train() {   # CONF OUT [--set k=v]...: trains it from what was trained before
+  local chosen=$1
+  if [ -n "$init_from" ]; then
+    mkdir -p "$2"; chosen=$2/.conf.yaml
+    python3 -m sslspk.bin.show_config --encoder-of "$init_from" --conf "$1" "${overrides[@]}" "${@:3}" > "$chosen"
+  fi
+  steps/train.sh --conf "$chosen" "${shared[@]}" "${overrides[@]}" "${@:3}" "${from[@]}" "$data" "$2"
+  from=(--init-from "$2/final.pt")
+}
+for earlier in $chain; do train "$(dirname "$conf")/$earlier.yaml" "$(dirname "$exp")/$earlier$part"; done
+train "$conf" "$exp" "${own[@]}"

@@ -49,16 +49,18 @@ BEGIN, END = "# Written by a program; the last line tells that this file is whol
 
 
 def load(cls: type[C], path: str | Path | None = None, overrides: typing.Sequence[str] = (),
-         under: str | Path | dict | None = None) -> C:
+         under: str | Path | dict | None = None, instead: dict | None = None) -> C:
     """Read a YAML file (None: only defaults), apply `key.sub=value` overrides, and check the result against `cls`.
 
     under: another file, or what one holds, that this one is laid on, as if it were its `base:` (and the base of its base).
+    instead: parts that take the place of the file's, whole; the overrides still beat them.
 
     Raises InputError for a missing or malformed file, an unknown key, a wrong type, or an impossible combination.
     """
     tree = read_yaml(path) if path else {}
     if under:
         tree = merge(under if isinstance(under, dict) else read_yaml(under), tree)
+    tree.update(instead or {})
     for item in overrides:
         _override(tree, item)
     where = named(path) if path else "the defaults"

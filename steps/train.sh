@@ -9,13 +9,14 @@ wait=60          # minutes that they wait for each other
 requeue=false    # true: a training that the scheduler stops (time limit, preemption) saves and goes back into the queue
 conf=            # YAML of the system, such as conf/dino_ecapa.yaml; must be given
 set=()           # KEY=VALUE, overrides the conf; may be repeated, e.g. --set train.lr=0.1 --set method.out_dim=10000
-init_from=       # final.pt whose encoder the training starts from
+init_from=       # final.pt whose encoder the training starts from, or "ARCH CHECKPOINT" as steps/extract_frame_model.sh takes it
 help_message="usage: $0 [--cmd C] [--ngpu N] [--nodes N] [--requeue true] [--conf conf/X.yaml] [--set k=v]... [--init-from M] DATA EXP"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh
+. utils/init_from.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2
 
@@ -29,9 +30,10 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 options=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 [ -z "$init_from" ] || options+=(--init-from "$init_from")
+weights=$(init_file "$init_from")
 key="train ${options[*]@Q} $(done_conf "$conf")"
 find_finished() {   # sets `finished`, the words of a finished training for done_fresh and done_mark
-  finished=("$exp" "$key" "$data" ${init_from:+"$init_from"} -- "$exp"/{final.pt,config.yaml})
+  finished=("$exp" "$key" "$data" ${weights:+"$weights"} -- "$exp"/{final.pt,config.yaml})
   [ ! -s "$exp/progress.jsonl" ] || finished+=("$exp/progress.jsonl")   # once it is lost, which is told, nothing brings it back
 }
 stop_if_finished() {   # [locked]: nothing to do, unless the options are others (then one sentence says so) or the model is damaged

@@ -142,7 +142,7 @@ def test_probes_on_embeddings_that_are_there(recipe):
     result = json.loads((recipe / "exp/probes/logistic/result.json").read_text())
     assert (result["system"], result["weights"]) == ("tiny", "layer 2") and result["ua_percent"] > 90
     refused(sh(recipe, *step, "gone", "data/folds", "exp/no"), "there are no embeddings in gone; extract them")
-    refused(sh(recipe, "local/embed.sh", "data/many", "exp/no"), "--model or --frame-model is needed")
+    refused(sh(recipe, "local/embed.sh", "data/many", "exp/no"), "--model is needed")
 
 
 def test_the_table_says_what_the_bundles_say():

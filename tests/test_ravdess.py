@@ -117,7 +117,7 @@ def test_ravdess_from_a_model(corpus, recipe):
         assert [len(one) for one in spoken] == [4, 4] and not spoken[0] & spoken[1]
     before = snapshot(recipe)
     assert run(recipe, *words).count("skipped") == 2 and snapshot(recipe) == before   # audio, fine-tuning
-    said = run(recipe, *words[:-len(SMALL)], "--stage", "3", "--model", exp / "fold_1/final.pt", "--ft", "none", "--probes", "knn")
+    said = run(recipe, *words[:-len(SMALL)], "--stage", "3", "--init-from", exp / "fold_1/final.pt", "--ft", "none", "--probes", "knn")
     assert "| probes_fold_1_group knn |" in said
 
 
@@ -126,8 +126,8 @@ def test_ravdess_from_a_model(corpus, recipe):
     (("--folds", "session"), ("--folds takes group or speaker, not 'session'",)),
     (("--kind", "spoken"), ("--kind", "'spoken'")),
     (("--ft", "twice"), ("--ft", "'twice'")),
-    (("--ft", "step2"), ("--ft step2", "--model")),
-    (("--model", "nowhere/final.pt"), ("nowhere/final.pt", "train it")),
+    (("--ft", "step2"), ("--ft step2", "--init-from")),
+    (("--init-from", "nowhere/final.pt"), ("nowhere/final.pt", "train it")),
     (("song",), ("'song'", "--help")),
 ])
 def test_what_ravdess_cannot_mean(recipe, words, named):

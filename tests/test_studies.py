@@ -7,6 +7,7 @@ import re
 
 import pytest
 import recipe_copy
+import torch
 from recipe_copy import ROOT, run, sh
 
 from sslspk.config import load
@@ -54,7 +55,8 @@ def make(folder):
     return recipe_copy.make(folder, "transfer")
 
 
-MODEL = ("--model", "../voxceleb/exp/dino/final.pt")
+MODEL = ("--init-from", "../voxceleb/exp/dino/final.pt")
+XVECTOR = ("--init-from", "../voxceleb/exp/xvector/final.pt")
 
 
 def calls(study):
@@ -126,7 +128,7 @@ def test_chunks(tmp_path):
     for variant, row in expected.items():
         for _, options in row.values():
             assert options["--seconds"] == {"whole": "full"}.get(variant, variant[0]) and options["--init"] == "true"
-            assert (options["--ft"], options["--model"]) == ("once", str(tmp_path / "egs/voxceleb/exp/dino/final.pt"))
+            assert (options["--ft"], options["--init-from"]) == ("once", str(tmp_path / "egs/voxceleb/exp/dino/final.pt"))
     for seconds in (1, 2, 4, 8):
         options = verified(study, said, f"{seconds} s", f"exp/supervised_from_dino_once_short_{seconds}s")
         assert f"method.crops=[{{count: 1, seconds: {seconds}}}]" in options["--set"]
@@ -198,47 +200,48 @@ def test_init(tmp_path):
     """Two models, each from fresh weights too, and a frame-level one whose file has another name than *.pt."""
     study = make(tmp_path)
     (study / "w.v1.ckpt").write_text("weights")
-    models = f"../voxceleb/exp/xvector/final.pt {MODEL[1]}"
-    said = run(study, "./run_study.sh", "--study", "init", "--models", models, "--frame-model", "wavlm_base w.v1.ckpt", *ONE,
+    said = run(study, "./run_study.sh", "--study", "init", *XVECTOR, *MODEL, "--init-from", "wavlm_base w.v1.ckpt", *ONE,
                "--iemocap=--stage 3 --folds speaker", "--adress=--stage 3 --speech participant --probes knn")
     found = calls(study)
     expected = {}
-    for name in ("xvector", "dino"):
+    for name in ("xvector", "dino", "wavlm_base_w.v1"):
+        from_ = f"wavlm_base {study / 'w.v1.ckpt'}" if "." in name else str(tmp_path / f"egs/voxceleb/exp/{name}/final.pt")
         for variant, fresh in ((f"{name} (fresh)", "_fresh"), (name, "")):
             expected[variant] = {"iemocap": number_of(found, "iemocap", f"exp/{name}{fresh}_once_speaker/seed0"),
                                  "adress": number_of(found, "adress", f"exp/{name}{fresh}_once_participant_cv5/seed0")}
             for _, options in expected[variant].values():
                 assert options["--init"] == ("false" if fresh else "true")
-                assert options["--model"] == str(tmp_path / f"egs/voxceleb/exp/{name}/final.pt")
-    expected["wavlm_base (probe)"] = {
-        "iemocap": number_of(found, "iemocap", "exp/probes_wavlm_base_w.v1_speaker", "probe_folds.sh"),
-        "adress": number_of(found, "adress", "exp/probes_wavlm_base_w.v1_participant_cv5", "probe_folds.sh")}
+                assert options["--init-from"] == from_
+    probed = [n for n, call in found.items() if call[3] == "exp/probes_wavlm_base_w.v1_participant_cv5"]   # with --probes of the user, too
+    expected["wavlm_base_w.v1 (probe)"] = {
+        "iemocap": number_of(found, "iemocap", "exp/probes_wavlm_base_w.v1_speaker", "probe_folds.sh"), "adress": (max(probed), {})}
     check_cells(said, expected)
-    embedded = {call[2]["--frame-model"] for call in found.values() if call[1] == "embed.sh"} - {""}
-    assert embedded == {f"wavlm_base {study / 'w.v1.ckpt'}"}
+    embedded = [call[2]["--model"] for call in found.values() if call[1] == "embed.sh" and call[2]["--untrained"] == "false"]
+    assert embedded.count(f"wavlm_base {study / 'w.v1.ckpt'}") == 3
 
 
 def test_init_of_a_part(tmp_path):
     study = make(tmp_path)
-    said = run(study, "./run_study.sh", "--study", "init", "--models", MODEL[1], "--tasks", "adress", *ONE, *FROM)
-    assert table_of(said)["frame-level model (no checkpoint given: not run)"] == {"adress": "not run"} and len(table_of(said)) == 3
-    said = run(study, "./run_study.sh", "--study", "init", "--frame-model", "hubert_base random", "--tasks", "iemocap", *FROM)
+    said = run(study, "./run_study.sh", "--study", "init", *MODEL, "--tasks", "adress", *ONE, *FROM)
+    assert table_of(said).keys() == {"dino (fresh)", "dino"}
+    said = run(study, "./run_study.sh", "--study", "init", "--init-from", "hubert_base random", "--tasks", "iemocap", *ONE, *FROM)
     expected = number_of(calls(study), "iemocap", "exp/probes_hubert_base_random_session", "probe_folds.sh")
-    check_cells(said, {"hubert_base (probe)": {"iemocap": expected}})
+    assert table_of(said)["hubert_base_random (probe)"]["iemocap"] == expected[0] and len(table_of(said)) == 3
 
 
 def test_init_of_verification(tmp_path):
-    """One system with labels, from each model and from scratch; a frame-level model has no part in it."""
+    """One system with labels, from each model and from scratch. A recipe looks into a model for what its encoder is."""
     study = make(tmp_path)
-    models = f"../voxceleb/exp/xvector/final.pt {MODEL[1]}"
-    said = run(study, "./run_study.sh", "--study", "init", "--models", models, "--tasks", "voxceleb iemocap", *ONE, *FROM)
+    config = load(SystemConfig, ROOT / "egs/voxceleb/conf/supervised_short.yaml").model_dump(mode="json")
+    for name in ("xvector", "dino"):
+        torch.save({"format": 1, "config": config, "num_features": 80, "encoders": {"encoder": {"weight": torch.ones(1)}},
+                    "evaluate": "encoder", "info": {}}, tmp_path / f"egs/voxceleb/exp/{name}/final.pt")
+    said = run(study, "./run_study.sh", "--study", "init", *XVECTOR, *MODEL, "--tasks", "voxceleb iemocap", *ONE, *FROM)
     for name in ("xvector", "dino"):
         options = verified(study, said, name, f"exp/supervised_short_from_{name}")
-        assert f"train.init_from={tmp_path / f'egs/voxceleb/exp/{name}/final.pt'}" in options["--set"]
-    alone = verified(study, said, "supervised_short from scratch", "exp/supervised_short")
-    assert not any("init_from" in item for item in alone["--set"])
-    shown = table_of(said)
-    assert shown["xvector (fresh)"]["voxceleb"] == shown["frame-level model (no checkpoint given: not run)"]["voxceleb"] == "not run"
+        assert options["--init-from"] == str(tmp_path / f"egs/voxceleb/exp/{name}/final.pt") and options["--part"] == f"_from_{name}"
+    assert verified(study, said, "supervised_short from scratch", "exp/supervised_short")["--init-from"] == ""
+    assert table_of(said)["xvector (fresh)"]["voxceleb"] == "not run"
 
 
 def test_seeds_are_counted_and_an_experiment_without_result_is_named(tmp_path):
@@ -248,8 +251,8 @@ def test_seeds_are_counted_and_an_experiment_without_result_is_named(tmp_path):
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "../adress/exp/dino_once_cv5 was run" in done.stderr, done.stderr
     said = run(study, *words, *FROM)
     assert said.count(", 3 seeds |") == 2 and len(calls(study)) == 2 * 2 * 3
-    done = sh(study, "./run_study.sh", "--study", "init", "--frame-model", "hubert_base random", *words[-2:], "--adress=--stop-stage -1")
-    assert done.returncode == 1 and "../adress/exp/probes_hubert_base_random_cv5/logistic was run" in done.stderr, done.stderr
+    done = sh(study, "./run_study.sh", "--study", "init", "--init-from", "hubert_base random", *words[-2:], "--adress=--stop-stage -1")
+    assert done.returncode == 1 and "../adress/exp/hubert_base_random_fresh_once_cv5 was run" in done.stderr, done.stderr
     done = sh(study, *words[:-1], "voxceleb", "--voxceleb=--stop-stage -1")
     assert done.returncode == 1 and "exp/supervised_from_dino_once_short_clean was run" in done.stderr, done.stderr
 
@@ -267,17 +270,16 @@ VOXCELEB = (*MODEL, "--tasks", "voxceleb", "--study", "steps")
     (("chunks",), ("'chunks'", "--help")),
     ((*MODEL, "--tasks", " "), ("--tasks",)),
     ((*MODEL, "--tasks", "iemocap singing"), ("--tasks", "'singing'")),
-    ((), ("--model", "egs/voxceleb/run.sh")),
-    (("--model", "nowhere.pt"), ("'nowhere.pt'", "egs/voxceleb/run.sh")),
-    ((*MODEL, "--models", MODEL[1]), ("--models", "--study chunks")),
+    ((), ("--init-from", "egs/voxceleb/run.sh")),
+    (("--init-from", "nowhere.pt"), ("there is no model nowhere.pt", "egs/voxceleb/run.sh")),
+    ((*MODEL, *XVECTOR), ("one --init-from", "--study chunks")),
     ((*MODEL, "--iemocap", "--nj 3"), ("--iemocap=",)),
     ((*MODEL, "--iemocap=--folds dialog"), ("--folds", "'dialog'")),
-    (("--study", "init"), ("--models", "--frame-model")),
-    (("--study", "init", *MODEL), ("--models", "--model,")),
-    (("--study", "init", "--models", f"{MODEL[1]} nowhere.pt"), ("nowhere.pt",)),
-    (("--study", "init", "--models", f"{MODEL[1]} ../voxceleb/exp/dino/../dino/final.pt"), ("--models", "dino")),
-    (("--study", "init", "--frame-model", "wavlm_base"), ("--frame-model", "ARCH CHECKPOINT")),
-    (("--study", "init", "--frame-model", "wavlm_base nowhere.pt"), ("'nowhere.pt'", "random")),
+    (("--study", "init"), ("--init-from", "egs/voxceleb/run.sh")),
+    (("--study", "init", *MODEL, "--init-from", "nowhere.pt"), ("nowhere.pt",)),
+    (("--study", "init", *MODEL, "--init-from", "../voxceleb/exp/dino/../dino/final.pt"), ("two of --init-from", "dino")),
+    (("--study", "init", "--init-from", "wavlm_base"), ("there is no model wavlm_base",)),
+    (("--study", "init", "--init-from", "wavlm_base nowhere.pt"), ("'nowhere.pt'", "random", "ARCH CHECKPOINT")),
     ((*VOXCELEB, "--system", "supervised_from_dino_short"), ("--system", "_once", "'supervised_from_dino_short'")),
     ((*VOXCELEB, "--system", "moco_once_short"), ("there is no ../voxceleb/conf/moco_once_short.yaml",)),
     ((*VOXCELEB, "--system", "ecapa_aam_from_dino_once", "--mini", "true"), ("conf/mini/ecapa_aam_from_dino_once.yaml",)),
@@ -295,10 +297,11 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence(refusing, words, named)
     ("iemocap", ("--folds", "speaker", "--tag", "t", "--layer", "pooling", "--mini", "true", "--seconds", "2"),
      ("exp_mini/scratch_once_speaker_2s_t", "exp_mini/probes_scratch_speaker_pooling_t")),
     ("iemocap", (*MODEL, "--init", "false", "--augment", "true"), ("exp/dino_fresh_once_session_noisy", "exp/probes_dino_fresh_session")),
-    ("iemocap", ("--frame-model", "wavlm_base ../a.b/weights"), ("exp/scratch_once_session", "exp/probes_wavlm_base_weights_session")),
+    ("iemocap", ("--init-from", "wavlm_base ../a.b/weights"),
+     ("exp/wavlm_base_weights_once_session", "exp/probes_wavlm_base_weights_session")),
     ("adress", (*MODEL, "--cv", "loso", "--speech", "all", "--ft", "step2"),
      ("exp/dino_step2_all_cvloso", "exp/probes_dino_all_cvloso")),
-    ("adress", ("--frame-model", "wavlm_base ../a.b/w.v1.ckpt"), ("exp/scratch_once_cv5", "exp/probes_wavlm_base_w.v1_cv5")),
+    ("adress", ("--init-from", "wavlm_base ../a.b/w.v1.ckpt"), ("exp/wavlm_base_w.v1_once_cv5", "exp/probes_wavlm_base_w.v1_cv5")),
 ])
 def test_names_are_printed_and_nothing_is_done(tmp_path, task, words, names):
     recipe = make(tmp_path).parent / task
@@ -314,4 +317,4 @@ def test_the_example_in_the_header_can_be_typed(refusing):
     text = (ROOT / "egs/transfer/run_study.sh").read_text()
     example = re.search(r"^#   (\./run_study\.sh .*\\)\n#     (.*)\n", text, re.MULTILINE)
     done = sh(refusing, "bash", "-c", f"{example[1]}\n{example[2]}")
-    assert "--model names no model ('../voxceleb/exp/dino_lresnet34/final.pt')" in done.stderr
+    assert "there is no model ../voxceleb/exp/dino_lresnet34/final.pt; train it" in done.stderr

@@ -32,7 +32,7 @@ SMALL = overrides("train.steps=3", "train.warmup_epochs=0", "train.log_every=1",
 MINI = ("./run.sh", "--mini", "true", "--nj", "1")
 IEMOCAP = (*MINI, "--synth=--emotion-utts 12 --seconds 0.6 0.9")
 ADRESS = (*MINI, "--synth=--ad-participants 6 --ad-turns 2 --seconds 0.6 0.9")
-MODEL = ("--model", "models/dino/final.pt")
+MODEL = ("--init-from", "models/dino/final.pt")
 
 
 def make(folder, name):
@@ -268,15 +268,15 @@ def check_probes(recipe, shown):
     assert shown["probes_dino_mmse_cv2 ridge"]["RMSE (95 % interval)"].startswith(f"{row['rmse']:.2f} (")
 
 
-NONE = ("--model", "nowhere/final.pt")
+NONE = ("--init-from", "nowhere/final.pt")
 
 
 @pytest.mark.parametrize(("name", "words", "named"), [
     ("iemocap", ("--ft", "step3"), ("--ft", "step1", "'step3'")),
     ("iemocap", ("--folds", "dialog"), ("--folds", "session or speaker", "'dialog'")),
     ("iemocap", NONE, ("nowhere/final.pt", "train it")),
-    ("iemocap", ("--ft", "step2"), ("--ft step2", "--model")),
-    ("iemocap", ("--mini", "true", "--ft", "step1"), ("--ft step1", "--model")),
+    ("iemocap", ("--ft", "step2"), ("--ft step2", "--init-from")),
+    ("iemocap", ("--mini", "true", "--ft", "step1"), ("--ft step1", "--init-from")),
     ("iemocap", (), ("--iemocap", "--mini true")),
     ("iemocap", ("--iemocap", "nowhere"), ("looked for in nowhere",)),
     ("iemocap", ("--kind", "sung"), ("--kind", "'sung'")),
@@ -287,9 +287,9 @@ NONE = ("--model", "nowhere/final.pt")
     ("adress", ("--cv", "lopo"), ("--cv", "'lopo'")),
     ("adress", ("--pool", "max"), ("--pool", "'max'")),
     ("adress", ("--speech", "doctor"), ("--speech", "'doctor'")),
-    ("adress", ("--mini", "true", "--mmse", "true"), ("--mmse", "--model")),
+    ("adress", ("--mini", "true", "--mmse", "true"), ("--mmse", "--init-from")),
     ("adress", NONE, ("nowhere/final.pt", "train it")),
-    ("adress", ("--ft", "step2"), ("--ft step2", "--model")),
+    ("adress", ("--ft", "step2"), ("--ft step2", "--init-from")),
     ("adress", (), ("--adress", "--mini true")),
     ("adress", ("--adress", "nowhere"), ("nowhere", "not")),
 ])

@@ -2,19 +2,18 @@
 # Dementia from speech on ADReSS: fine-tunes an encoder on segments, decides for participants; cross-validation on the training
 # part, then the test part; probes on the encoder's embeddings as they are.
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here, from scratch
-#   ./run.sh --adress /corpora/ADReSS --model ../voxceleb/exp/dino_lresnet34/final.pt --ft step2 --ngpu 4
+#   ./run.sh --adress /corpora/ADReSS --init-from ../voxceleb/exp/dino_lresnet34/final.pt --ft step2 --ngpu 4
 # Stages: 0 prepare, 1 audio and noises, 2 folds, 3 cross-validation, 4 test part, 5 probes, 6 RESULTS.md
 set -euo pipefail
 stage=0             # first stage to run
 stop_stage=6        # last stage to run
 adress=             # folder with train/ and test/
-model=              # final.pt to start from, of any recipe here (its features and encoder are taken); empty: conf/scratch.yaml
-init=true           # false: the architecture of --model with fresh weights
+init_from=          # start from this: final.pt of any recipe, or "ARCH CHECKPOINT"; empty: from scratch, conf/scratch.yaml
+init=true           # false: the architecture of --init-from with fresh weights
 ft=once             # once | step1: classifier and last affine layers | step2: step1, then everything | none: probes alone
 step1=affine        # head: step1 trains the classifier alone
-probes="logistic"   # probes on the embeddings of --model, e.g. "logistic linear_svm mlp knn plda"; empty: none
-layer=              # probe a layer inside the encoder in place of its embedding, e.g. pooling
-frame_model=        # probe this in place of --model: "ARCH CHECKPOINT" as steps/extract_frame_model.sh takes them; --layer: a number
+probes="logistic"   # probes on the embeddings of --init-from, e.g. "logistic linear_svm mlp knn plda"; empty: none
+layer=              # probe a layer in place of the embedding: by name, as pooling; of "ARCH CHECKPOINT" its number
 mmse=false          # true: also a linear regression of the MMSE score on the embeddings, cross-validated
 speech=chunks       # chunks: Normalised_audio-chunks | participant: turns cut out by the transcript | all: whole recordings
 cv=5                # folds of the cross-validation, participants never divided | loso: one participant in turn
@@ -33,20 +32,17 @@ synth=              # for the synthesiser, e.g. --synth="--ad-participants 6" (s
 tag=                # suffix of the experiment's name, for variants
 print_name=false    # true: print the names of the fine-tuning's and the probes' experiments, and end
 set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
-help_message="usage: $0 [--adress DIR] [--model FINAL.PT] [--ft once|step1|step2|none] [--stage N] [--ngpu N] [--mini true] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+help_message="usage: $0 [--adress DIR] [--init-from MODEL] [--ft once|step1|step2|none] [--stage N] [--ngpu N] [--mini true] ..."
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
 [[ $cv = loso || $cv =~ ^([2-9]|[1-9][0-9]{1,3})$ ]] || die "--cv takes a number of folds from 2 on, or loso, not '$cv'"
 case $ft in once|step1|step2|none) ;; *) die "--ft takes once, step1, step2 or none, not '$ft'" ;; esac
 [ "$pool" = mean ] || [ "$pool" = vote ] || die "--pool takes mean or vote, not '$pool'"
-[ -z "$model" ] || [ -s "$model" ] || die "there is no model $model; train it (egs/voxceleb/run.sh), or leave --model out"
-arch=${frame_model%% *} checkpoint=${frame_model#* }
-[ -z "$frame_model" ] || [ "$checkpoint" = random ] || [ -s "$checkpoint" ] ||
-  die "there is no checkpoint '$checkpoint'; --frame-model takes \"ARCH CHECKPOINT\", a file or the word random"
-[ -n "$model" ] || [[ $ft = once || $ft = none ]] || die "--ft $ft is for weights that were learnt before; give --model"
-[ -n "$model$frame_model" ] || [ "$mmse" = false ] || die "--mmse regresses on the embeddings of a model; give --model or --frame-model"
+init_require "$init_from"
+[ -n "$init_from" ] || [[ $ft = once || $ft = none ]] || die "--ft $ft is for weights that were learnt before; give --init-from"
+[ -n "$init_from" ] || [ "$mmse" = false ] || die "--mmse regresses on the embeddings of a model; give --init-from"
 data=data exps=exp scratch=conf/scratch.yaml
 if [ "$mini" = true ]; then
   data=data_mini exps=exp_mini scratch=conf/mini/scratch.yaml corpora=data_mini/corpora
@@ -56,9 +52,8 @@ fi
 case $speech in chunks) what= ;; participant|all) what=$speech ;; *) die "--speech takes chunks, participant or all, not '$speech'" ;; esac
 root=$data${what:+/$what} cut=$root/folds_$cv final=$root/final start=scratch fresh=; [ "$init" = true ] || fresh=_fresh
 [ "$valid_share" = 0 ] || cut=${cut}_valid$valid_share
-[ -z "$model" ] || start=$(basename "$(dirname "$(readlink -f "$model")")")   # named after the system that it is
+[ -z "$init_from" ] || start=$(init_name "$init_from")   # named after the system that it is
 name=$start${fresh}_$ft${what:+_$what}${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
-[ -z "$frame_model" ] || { weights=$(basename "$checkpoint"); start=${arch}_${weights%.*} fresh=; }
 probed=$exps/probes_$start$fresh${what:+_$what}${layer:+_$layer}${tag:+_$tag}
 [ "$print_name" = false ] || { printf '%s\n' "$exps/${name}_cv$cv" "${probed}_cv$cv"; exit; }
 
@@ -88,7 +83,7 @@ if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   echo 1 > "$final/num_folds"
 fi
 
-options=(--ft "$ft" --step1 "$step1" --model "$model" --init "$init" --scratch "$scratch" --seconds "$seconds")
+options=(--ft "$ft" --step1 "$step1" --init-from "$init_from" --init "$init" --scratch "$scratch" --seconds "$seconds")
 for item in "${set[@]}"; do options+=(--set "$item"); done
 [ "$augment" = false ] || options+=(--set "augment.dir=$data/augment")
 on() {   # PART: how its participants are told
@@ -106,9 +101,9 @@ for seed in $seeds; do
 done
 
 # shellcheck disable=SC2046
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ -n "$model$frame_model" ] && { [ -n "$probes" ] || [ "$mmse" = true ]; }; then
+if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ -n "$init_from" ] && { [ -n "$probes" ] || [ "$mmse" = true ]; }; then
   jobs=(--cmd "$train_cmd" --nj "$nj") emb=${probed}_emb
-  local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$model" --frame-model "$frame_model" --layer "$layer" \
+  local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$init_from" --layer "$layer" \
     --untrained "$([ "$init" = true ] && echo false || echo true)" "$root/adress_packed" "$emb"
   local/probe_folds.sh "${jobs[@]}" $(on train) --probes "$probes" "$emb" "$cut" "${probed}_cv$cv"
   local/probe_folds.sh "${jobs[@]}" $(on test) --labels "$root/adress_packed/utt2diagnosis" --tested "$root/adress_test/utt2diagnosis" \

@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
 # Emotion from speech on IEMOCAP: fine-tunes an encoder fold by fold, and trains probes on its embeddings as they are.
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here, from scratch
-#   ./run.sh --iemocap /corpora/IEMOCAP --model ../voxceleb/exp/dino_lresnet34/final.pt --ft step2 --ngpu 4
+#   ./run.sh --iemocap /corpora/IEMOCAP --init-from ../voxceleb/exp/dino_lresnet34/final.pt --ft step2 --ngpu 4
 # Stages: 0 prepare, 1 audio and noises, 2 folds, 3 fine-tune and score, 4 probes, 5 RESULTS.md
 set -euo pipefail
 stage=0             # first stage to run
 stop_stage=5        # last stage to run
 iemocap=            # folder with Session1 ... Session5
-model=              # final.pt to start from, of any recipe here (its features and encoder are taken); empty: conf/scratch.yaml
-init=true           # false: the architecture of --model with fresh weights
+init_from=          # start from this: final.pt of any recipe, or "ARCH CHECKPOINT"; empty: from scratch, conf/scratch.yaml
+init=true           # false: the architecture of --init-from with fresh weights
 ft=once             # once | step1: classifier and last affine layers | step2: step1, then everything | none: probes alone
 step1=affine        # head: step1 trains the classifier alone
-probes="logistic"   # probes on the embeddings of --model, e.g. "logistic linear_svm mlp knn plda"; empty: none
-layer=              # probe a layer inside the encoder in place of its embedding, e.g. pooling
-frame_model=        # probe this in place of --model: "ARCH CHECKPOINT" as steps/extract_frame_model.sh takes them; --layer: a number
+probes="logistic"   # probes on the embeddings of --init-from, e.g. "logistic linear_svm mlp knn plda"; empty: none
+layer=              # probe a layer in place of the embedding: by name, as pooling; of "ARCH CHECKPOINT" its number
 folds=session       # session: 5, one session held out in turn | speaker: 10, one speaker in turn
 classes="angry happy neutral sad"   # emotions to keep
 merge_excited=false # true: excited counts as happy
@@ -32,19 +31,16 @@ synth=              # for the synthesiser, e.g. --synth="--emotion-utts 12" (see
 tag=                # suffix of the experiment's name, for variants
 print_name=false    # true: print the names of the fine-tuning's and the probes' experiments, and end
 set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
-help_message="usage: $0 [--iemocap DIR] [--model FINAL.PT] [--ft once|step1|step2|none] [--stage N] [--ngpu N] [--mini true] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+help_message="usage: $0 [--iemocap DIR] [--init-from MODEL] [--ft once|step1|step2|none] [--stage N] [--ngpu N] [--mini true] ..."
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
 case $folds in session) by=utt2session ;; speaker) by=utt2spk ;; *) die "--folds takes session or speaker, not '$folds'" ;; esac
 case $kind in all|improvised|scripted) ;; *) die "--kind takes all, improvised or scripted, not '$kind'" ;; esac
 case $ft in once|step1|step2|none) ;; *) die "--ft takes once, step1, step2 or none, not '$ft'" ;; esac
-[ -z "$model" ] || [ -s "$model" ] || die "there is no model $model; train it (egs/voxceleb/run.sh), or leave --model out"
-arch=${frame_model%% *} checkpoint=${frame_model#* }
-[ -z "$frame_model" ] || [ "$checkpoint" = random ] || [ -s "$checkpoint" ] ||
-  die "there is no checkpoint '$checkpoint'; --frame-model takes \"ARCH CHECKPOINT\", a file or the word random"
-[ -n "$model" ] || [[ $ft = once || $ft = none ]] || die "--ft $ft is for weights that were learnt before; give --model"
+init_require "$init_from"
+[ -n "$init_from" ] || [[ $ft = once || $ft = none ]] || die "--ft $ft is for weights that were learnt before; give --init-from"
 data=data exps=exp scratch=conf/scratch.yaml
 if [ "$mini" = true ]; then
   data=data_mini exps=exp_mini scratch=conf/mini/scratch.yaml corpora=data_mini/corpora
@@ -53,9 +49,8 @@ if [ "$mini" = true ]; then
 fi
 all=$data/iemocap cut=$data/folds_$folds start=scratch fresh=; [ "$init" = true ] || fresh=_fresh
 [ "$valid_share" = 0 ] || cut=${cut}_valid$valid_share
-[ -z "$model" ] || start=$(basename "$(dirname "$(readlink -f "$model")")")   # named after the system that it is
+[ -z "$init_from" ] || start=$(init_name "$init_from")   # named after the system that it is
 name=$start${fresh}_${ft}_$folds${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
-[ -z "$frame_model" ] || { weights=$(basename "$checkpoint"); start=${arch}_${weights%.*} fresh=; }
 probed=$exps/probes_$start${fresh}_$folds${layer:+_$layer}${tag:+_$tag}
 [ "$print_name" = false ] || { printf '%s\n' "$exps/$name" "$probed"; exit; }
 
@@ -78,7 +73,7 @@ if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   utils/make_folds.sh --by $by --labels utt2emotion --valid-share "$valid_share" "${all}_packed" "$cut"
 fi
 
-options=(--ft "$ft" --step1 "$step1" --model "$model" --init "$init" --scratch "$scratch" --seconds "$seconds")
+options=(--ft "$ft" --step1 "$step1" --init-from "$init_from" --init "$init" --scratch "$scratch" --seconds "$seconds")
 for item in "${set[@]}"; do options+=(--set "$item"); done
 [ "$augment" = false ] || options+=(--set "augment.dir=$data/augment")
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
@@ -88,8 +83,8 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
   done
 fi
 
-if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ -n "$model$frame_model" ] && [ -n "$probes" ]; then
-  local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$model" --frame-model "$frame_model" --layer "$layer" \
+if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ -n "$init_from" ] && [ -n "$probes" ]; then
+  local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$init_from" --layer "$layer" \
     --untrained "$([ "$init" = true ] && echo false || echo true)" "${all}_packed" "$probed/emb"
   local/probe_folds.sh --cmd "$train_cmd" --nj "$nj" --labels "$all/utt2emotion" --probes "$probes" "$probed/emb" "$cut" "$probed"
 fi

@@ -2,19 +2,18 @@
 # Emotion from speech on RAVDESS: 24 actors, 8 emotions, two sentences. Fine-tunes an encoder with a group of actors held out in turn, and
 # trains probes on its embeddings as they are. The steps and the confs of the fine-tuning are those of egs/iemocap; a new corpus of
 # emotions needs a local/prepare_X.py and a script like this.
-#   ./run.sh --ravdess /corpora/RAVDESS --model ../voxceleb/exp/dino_lresnet34/final.pt --ft step2 --ngpu 4
+#   ./run.sh --ravdess /corpora/RAVDESS --init-from ../voxceleb/exp/dino_lresnet34/final.pt --ft step2 --ngpu 4
 # Stages: 0 prepare, 1 audio, 2 folds, 3 fine-tune and score, 4 probes, 5 RESULTS.md
 set -euo pipefail
 stage=0             # first stage to run
 stop_stage=5        # last stage to run
 ravdess=            # folder with Actor_01 ... Actor_24, or with the folders that hold these
-model=              # final.pt to start from, of any recipe here (its features and encoder are taken); empty: ../iemocap/conf/scratch.yaml
-init=true           # false: the architecture of --model with fresh weights
+init_from=          # start from this: final.pt of any recipe, or "ARCH CHECKPOINT"; empty: from scratch, ../iemocap/conf/scratch.yaml
+init=true           # false: the architecture of --init-from with fresh weights
 ft=once             # once | step1: classifier and last affine layers | step2: step1, then everything | none: probes alone
 step1=affine        # head: step1 trains the classifier alone
-probes=logistic     # probes on the embeddings of --model, e.g. "logistic linear_svm mlp knn plda"; empty: none
-layer=              # probe a layer inside the encoder in place of its embedding
-frame_model=        # probe this in place of --model: "ARCH CHECKPOINT" as steps/extract_frame_model.sh takes them; --layer: a number
+probes=logistic     # probes on the embeddings of --init-from, e.g. "logistic linear_svm mlp knn plda"; empty: none
+layer=              # probe a layer in place of the embedding: by name, as pooling; of "ARCH CHECKPOINT" its number
 folds=group         # group: 6, two men and two women held out in turn | speaker: 24, one actor in turn
 classes="neutral calm happy sad angry fearful disgust surprised"   # emotions to keep
 kind=speech         # speech | song | all
@@ -26,20 +25,19 @@ cmd=                # where jobs run; empty: as cmd.sh says
 tag=                # suffix of the experiment's name, for variants
 print_name=false    # true: print the names of the fine-tuning's and the probes' experiments, and end
 set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
-help_message="usage: $0 --ravdess DIR [--model FINAL.PT] [--ft once|step1|step2|none] [--stage N] [--ngpu N] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+help_message="usage: $0 --ravdess DIR [--init-from MODEL] [--ft once|step1|step2|none] [--stage N] [--ngpu N] ..."
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
 case $folds in group) by=utt2group ;; speaker) by=utt2spk ;; *) die "--folds takes group or speaker, not '$folds'" ;; esac
 case $kind in speech|song|all) ;; *) die "--kind takes speech, song or all, not '$kind'" ;; esac
 case $ft in once|step1|step2|none) ;; *) die "--ft takes once, step1, step2 or none, not '$ft'" ;; esac
-[ -z "$model" ] || [ -s "$model" ] || die "there is no model $model; train it (egs/voxceleb/run.sh), or leave --model out"
-[ -n "$model" ] || [[ $ft = once || $ft = none ]] || die "--ft $ft is for weights that were learnt before; give --model"
+init_require "$init_from"
+[ -n "$init_from" ] || [[ $ft = once || $ft = none ]] || die "--ft $ft is for weights that were learnt before; give --init-from"
 confs=../iemocap/conf all=data/ravdess cut=data/folds_$folds start=scratch fresh=; [ "$init" = true ] || fresh=_fresh
-[ -z "$model" ] || start=$(basename "$(dirname "$(readlink -f "$model")")")   # named after the system that it is
+[ -z "$init_from" ] || start=$(init_name "$init_from")   # named after the system that it is
 name=$start${fresh}_${ft}_$folds${seconds:+_${seconds}s}${tag:+_$tag}
-[ -z "$frame_model" ] || { weights=$(basename "${frame_model#* }"); start=${frame_model%% *}_${weights%.*} fresh=; }
 probed=exp/probes_$start${fresh}_$folds${layer:+_$layer}${tag:+_$tag}
 [ "$print_name" = false ] || { printf '%s\n' "exp/$name" "$probed"; exit; }
 
@@ -59,13 +57,13 @@ fi
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
   for seed in $seeds; do
     local/finetune_folds.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --labels "$all/utt2emotion" --confs $confs/ft \
-      --scratch $confs/scratch.yaml --ft "$ft" --step1 "$step1" --model "$model" --init "$init" --seconds "$seconds" \
+      --scratch $confs/scratch.yaml --ft "$ft" --step1 "$step1" --init-from "$init_from" --init "$init" --seconds "$seconds" \
       "${set[@]/#/--set=}" --set "seed=$seed" "$cut" "exp/$name/seed$seed"
   done
 fi
 
-if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ -n "$model$frame_model" ] && [ -n "$probes" ]; then
-  local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$model" --frame-model "$frame_model" --layer "$layer" \
+if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ -n "$init_from" ] && [ -n "$probes" ]; then
+  local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$init_from" --layer "$layer" \
     --untrained "$([ "$init" = true ] && echo false || echo true)" "${all}_packed" "$probed/emb"
   local/probe_folds.sh --cmd "$train_cmd" --nj "$nj" --labels "$all/utt2emotion" --probes "$probes" "$probed/emb" "$cut" "$probed"
 fi

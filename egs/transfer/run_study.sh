@@ -1,25 +1,23 @@
 #!/usr/bin/env bash
 # The transfer studies of Cho et al. 2022: one thing is varied, everything else held, on several tasks; runs the recipes of the tasks
 # and prints one table (speaker verification: EER, the others: mean recall UA).
-#   ./run_study.sh --study chunks --model ../voxceleb/exp/dino_lresnet34/final.pt \
+#   ./run_study.sh --study chunks --init-from ../voxceleb/exp/dino_lresnet34/final.pt \
 #     --iemocap="--iemocap /corpora/IEMOCAP --ngpu 4" --adress="--adress /corpora/ADReSS --ngpu 4"
 # What was done stays: the same command goes on, and prints the table of what there is when a task is left out.
 set -euo pipefail
 study=chunks        # chunks: crops of 1, 2, 4, 8 s, whole | augment: clean, noisy | steps: once, step1, step2 | init: where it starts from
 tasks="iemocap adress"   # some of: voxceleb iemocap adress
-model=              # final.pt that is fine-tuned (all studies but init)
-models=             # init: the models to compare, e.g. "../voxceleb/exp/xvector_tdnn/final.pt ../voxceleb/exp/dino_lresnet34/final.pt"
-frame_model=        # init: "ARCH CHECKPOINT" of a frame-level model, pooled over time (see steps/extract_frame_model.sh); probes alone
+init_from=()        # what is fine-tuned: final.pt, or "ARCH CHECKPOINT"; study init: may be repeated
 seeds="0 1 2"       # of the fine-tunings
 iemocap=            # more for ../iemocap/run.sh, e.g. (with that first =) --iemocap="--iemocap /corpora/IEMOCAP --nj 8"
 adress=             # more for ../adress/run.sh
 voxceleb=           # more for ../voxceleb/run.sh; its --system is the one that --system names
-system=             # voxceleb: what is trained, from --model on; empty: supervised_from_dino_once_short, init: supervised_short, mini: .._tdnn
+system=             # voxceleb: what is trained, from --init-from on; empty: supervised_from_dino_once_short, init: supervised_short, mini: .._tdnn
 mini=false          # true: on the synthetic corpora
-help_message="usage: $0 --study chunks|augment|steps --model M [--tasks 'T ...'] [--iemocap='--OPTION ...'] [--adress='--OPTION ...']
+help_message="usage: $0 --study chunks|augment|steps --init-from M [--tasks 'T ...'] [--iemocap='--OPTION ...'] [--adress='--OPTION ...']
        [--voxceleb='--OPTION ...'] [--system S] [--mini true]
-       $0 --study init [--models 'M ...'] [--frame-model 'ARCH CHECKPOINT'] ..."
-. "$(dirname "$0")/path.sh"; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+       $0 --study init --init-from M [--init-from M]... ..."
+. "$(dirname "$0")/path.sh"; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 case $study in chunks|augment|steps|init) ;; *) die "--study takes chunks, augment, steps or init, not '$study'" ;; esac
@@ -33,26 +31,16 @@ exps=exp confs=../voxceleb/conf; [ "$mini" = false ] || exps=exp_mini confs=../v
 steps=("$system" "${system/_once/_step1}" "${system/_once/}")
 table=() double=false   # table: VARIANT:TASK=EXPERIMENT
 asked() { [[ " $tasks " == *" $1 "* ]]; }
-name_of() { basename "$(dirname "$(readlink -f "$1")")"; }
 
-if [ "$study" = init ]; then
-  [ -z "$model" ] || die "--study init takes --models in place of --model, as many as are to be compared"
-  [ -n "$models$frame_model" ] || die "--study init compares --models, a --frame-model or both; give one of them"
-  seen=' '
-  for from in $models; do
-    [ -s "$from" ] || die "there is no model $from; train it with egs/voxceleb/run.sh"
-    [[ $seen != *" $(name_of "$from") "* ]] || die "two of --models lie in folders named $(name_of "$from"); a name tells them apart"
-    seen+="$(name_of "$from") "
-  done
-  arch=${frame_model%% *} weights=${frame_model#* }
-  if [ -n "$frame_model" ] && [ "$weights" != random ]; then
-    [ -s "$weights" ] || die "there is no checkpoint '$weights'; --frame-model takes \"ARCH CHECKPOINT\", a file or the word random"
-    weights=$(realpath -s "$weights")
-  fi
-else
-  [ -z "$models$frame_model" ] || die "--models and --frame-model are for --study init; --study $study takes --model"
-  [ -s "$model" ] || die "--model names no model ('$model'); train one with egs/voxceleb/run.sh"
-fi
+[ ${#init_from[@]} -gt 0 ] || die "--init-from names no model; train one with egs/voxceleb/run.sh"
+[ "$study" = init ] || [ ${#init_from[@]} -eq 1 ] || die "--study $study takes one --init-from; --study init compares several"
+seen=' '
+for i in "${!init_from[@]}"; do
+  init_require "${init_from[i]}"
+  init_from[i]=$(init_real "${init_from[i]}") name=$(init_name "${init_from[i]}")
+  [[ $seen != *" $name "* ]] || die "two of --init-from are called $name; the folder of a model is its name: give one another"
+  seen+="$name "
+done
 if asked voxceleb; then
   [[ ! " $voxceleb" =~ \ --(system|mini|speakers|hours)[=\ ] ]] ||
     die "--voxceleb takes no --${BASH_REMATCH[1]}, which names another experiment; --system and --mini are options of this script"
@@ -90,53 +78,51 @@ longer() {   # OPTIONS: prints those of a training twice as long as theirs or, i
   echo "${twice:---set train.epochs=40 }--tag ${tag:+${tag}_}long"
 }
 classes() {   # VARIANT MODEL [option of run.sh]...: fine-tunes MODEL for the tasks with classes
-  local variant=$1 from task; from=$(readlink -f "$2"); shift 2
+  local variant=$1 from=$2 task; shift 2
   for task in iemocap adress; do
-    if asked $task; then run "$variant" $task tuned --model "$from" "$@"; fi
+    if asked $task; then run "$variant" $task tuned --init-from "$from" "$@"; fi
   done
 }
-verify() {   # VARIANT SYSTEM TAG [option of run.sh]...: speaker verification
-  local variant=$1 what=$2 tag; tag=$(tag_in "$voxceleb")${3:+_$3}; shift 3
+verify() {   # VARIANT SYSTEM FROM TAG [option of run.sh]...: speaker verification; FROM: what the system is trained from, may be empty
+  local variant=$1 what=$2 from=$3 tag; tag=$(tag_in "$voxceleb")${4:+_$4}; shift 4
   asked voxceleb || return 0
   tag=${tag#_}
   # shellcheck disable=SC2086
-  (cd -P ../voxceleb && ./run.sh --mini "$mini" --system "$what" $voxceleb ${tag:+--tag "$tag"} "$@")
-  note "$variant:voxceleb" "../voxceleb/$exps/$what${tag:+_$tag}" 'scores_*/result_trials_veri_test2.json'
+  (cd -P ../voxceleb && ./run.sh --mini "$mini" --system "$what" $voxceleb ${tag:+--tag "$tag"} ${from:+--init-from "$from"} "$@")
+  note "$variant:voxceleb" "../voxceleb/$exps/$what${from:+_from_$(init_name "$from")}${tag:+_$tag}" 'scores_*/result_trials_veri_test2.json'
 }
 
+model=${init_from[0]}
 case $study in
   chunks)
     for seconds in 1 2 4 8; do
       classes "$seconds s" "$model" --seconds "$seconds"
-      verify "$seconds s" "$system" "${seconds}s" --set "method.crops=[{count: 1, seconds: $seconds}]"
+      verify "$seconds s" "$system" "" "${seconds}s" --set "method.crops=[{count: 1, seconds: $seconds}]"
     done
     classes whole "$model" --seconds full   # speaker verification is trained on batches of crops, so there is none of whole recordings
     ! asked voxceleb || table+=("whole:voxceleb=") ;;
   augment)
     classes clean "$model"
     classes noisy "$model" --augment true
-    verify clean "$system" clean --set augment.noise_prob=0 --set augment.reverb_prob=0 --set augment.eq_prob=0
-    verify noisy "$system" "" ;;
+    verify clean "$system" "" clean --set augment.noise_prob=0 --set augment.reverb_prob=0 --set augment.eq_prob=0
+    verify noisy "$system" "" "" ;;
   steps)
     classes once "$model" --ft once
     double=true classes "once, as long as both" "$model" --ft once
     for ft in step1 step2; do classes $ft "$model" --ft $ft; done
-    verify "once, as long as both" "${steps[0]}" ""
-    verify step1 "${steps[1]}" ""
-    verify step2 "${steps[2]}" "" ;;
+    verify "once, as long as both" "${steps[0]}" "" ""
+    verify step1 "${steps[1]}" "" ""
+    verify step2 "${steps[2]}" "" "" ;;
   init)
-    for from in $models; do
-      classes "$(name_of "$from") (fresh)" "$from" --init false
-      classes "$(name_of "$from")" "$from"
-      verify "$(name_of "$from")" "$system" "from_$(name_of "$from")" --set "train.init_from=$(readlink -f "$from")"
+    for model in "${init_from[@]}"; do
+      name=$(init_name "$model")
+      classes "$name (fresh)" "$model" --init false
+      classes "$name" "$model"
+      verify "$name" "$system" "$model" ""
+      for task in iemocap adress; do   # of frame-level models what their layers hold as they are, too
+        if asked $task && init_pair "$model"; then run "$name (probe)" $task probed --ft none --init-from "$model" --probes logistic; fi
+      done
     done
-    verify "$system from scratch" "$system" ""
-    for task in $tasks; do
-      if [ -z "$frame_model" ]; then
-        table+=("frame-level model (no checkpoint given: not run):$task=")
-      elif [ "$task" != voxceleb ]; then
-        run "$arch (probe)" "$task" probed --ft none --frame-model "$arch $weights" --probes logistic
-      fi
-    done ;;
+    verify "$system from scratch" "$system" "" "" ;;
 esac
 python3 local/show_study.py --title "$study" --out "$exps/STUDY_$study.md" "${table[@]}"

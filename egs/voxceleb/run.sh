@@ -23,6 +23,7 @@ mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
 speakers=           # train on that many speakers only, drawn at random; a larger draw holds the smaller ones
 hours=              # train on that many hours only
+init_from=          # start from this model and take its encoder and features: final.pt of any recipe, or "ARCH CHECKPOINT"
 backends=false      # true: stage 6 scores with AS-norm, LDA, PLDA and a fusion of them, on pseudo-labels and, marked, on true ones
 rounds=0            # stage 7: rounds of clustering and training on the clusters
 round_options=      # more for local/train_rounds.sh, e.g. --round-options="--conf conf/rounds/lgl.yaml --gates 1,3,3,5,6"
@@ -30,12 +31,12 @@ cluster_conf=       # how embeddings are clustered; empty: conf/cluster.yaml, or
 tag=                # suffix of the experiment's name, for variants of a system
 set=()              # overrides of the configuration, e.g. --set train.epochs=20 (repeatable)
 help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$speakers" ] || [ -z "$hours" ] || die "--speakers and --hours are two ways to choose a part; give one"
 [[ $road = wave || $backends$rounds = false0 ]] || die "--backends and --rounds embed the training audio; use --road wave"
-[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; init_require "$init_from"
 conf=conf/$system.yaml data=data exps=exp paper=conf/paper.yaml
 if [ "$mini" = true ]; then
   conf=conf/mini/$system.yaml data=data_mini exps=exp_mini corpora=data_mini/corpora paper=
@@ -54,12 +55,12 @@ done
 confs=${conf%/*} size=; [[ $system != *_short ]] || size=_short   # sizes of rounds, clusters and back-ends
 : "${cluster_conf:=$confs/cluster$size.yaml}"
 overrides=(); for item in "${set[@]}"; do overrides+=(--set "$item"); done
-said=$(python3 -m sslspk.bin.show_config --conf "$conf" --set "data.road=$road" "${overrides[@]}" --weights --chain vad)
-{ read -r weights; read -r chain; read -r vad; } <<< "$said"
-part=${speakers:+_spk$speakers}${hours:+_${hours}h} train_data=$data/${train}_dev
-exp=$exps/$system$part${tag:+_$tag} whole=${train_data}_packed; [ "$vad" = false ] || whole=${train_data}_vad
-packed=$whole$part own=$whole${part}_$(basename "$exp")
-jobs=(--cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu") machines=(--nodes "$nodes" --requeue "$requeue")
+said=$(python3 -m sslspk.bin.show_config --conf "$conf" ${init_from:+--encoder-of "$init_from"} --set "data.road=$road" "${overrides[@]}" \
+  --weights --chain vad)
+{ read -r weights; read -r chain; read -r vad; } <<< "$said"; machines=(--nodes "$nodes" --requeue "$requeue")
+start=${init_from:+_from_$(init_name "$init_from")} part=${speakers:+_spk$speakers}${hours:+_${hours}h} train_data=$data/${train}_dev
+exp=$exps/$system$start$part${tag:+_$tag} whole=${train_data}_packed; [ "$vad" = false ] || whole=${train_data}_vad
+packed=$whole$part own=$whole${part}_$(basename "$exp") jobs=(--cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu")
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
@@ -93,7 +94,7 @@ noises=() from=$packed; [ "$road" = wave ] || from=$own   # with --road wave noi
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
   local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${machines[@]}" --conf "$conf" --chain "$chain" --common "data.road=$road" \
-    "${noises[@]}" "${overrides[@]}" --part "$part" "$from" "$exp"
+    "${noises[@]}" "${overrides[@]}" --init-from "$init_from" --part "$start$part" "$from" "$exp"
 fi
 
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then

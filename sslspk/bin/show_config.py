@@ -14,7 +14,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("key", nargs="?", metavar="KEY", help="e.g. features, or method.name; nothing: the whole configuration")
     parser.add_argument("--conf", required=True, help="YAML of the system")
-    parser.add_argument("--on", metavar="CONF", help="lay the YAML of --conf on this one, or on features, CMN and encoder of a final.pt")
+    parser.add_argument("--on", metavar="CONF", help="lay the YAML of --conf on this one")
+    parser.add_argument("--encoder-of", metavar="MODEL", help="take features, CMN and encoder from this final.pt or 'ARCH CHECKPOINT', "
+                                                              "whatever the YAML says of them")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override (repeatable)")
     parser.add_argument("--weights", action="store_true", help="print the names of the encoders to evaluate")
     parser.add_argument("--chain", action="store_true", help="print the systems to be trained before this one")
@@ -22,7 +24,7 @@ def main() -> int:
 
     from sslspk.config import load
     from sslspk.train.config import SystemConfig
-    config = load(SystemConfig, args.conf, args.set, under=of_model(args.on) if args.on and args.on.endswith(".pt") else args.on)
+    config = load(SystemConfig, args.conf, args.set, under=args.on, instead=of_model(args.encoder_of) if args.encoder_of else None)
     if args.weights:
         from sslspk.methods.config import weights
         print(*weights(config.method))
@@ -48,7 +50,7 @@ def _show(config, args: argparse.Namespace) -> None:
 
 
 def of_model(path: str) -> dict:
-    """What the encoder of a final.pt is and reads, as its configuration says it; not how it was trained."""
+    """What the encoder of a model is and reads; not how it was trained."""
     from sslspk.train.model import read_encoder_state
     config = read_encoder_state(path)[1]["config"]
     return {section: config[section] for section in ("features", "cmvn", "encoder")}

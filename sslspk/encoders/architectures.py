@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torchaudio import models
+from torchaudio.models.wav2vec2.wavlm_attention import WavLMSelfAttention
 
 from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig
 from sslspk.errors import InputError
@@ -73,6 +74,37 @@ def make(config: Wav2Vec2EncoderConfig) -> nn.Module:
     return model
 
 
+def build(arch: str, checkpoint: str, seed: int = 0) -> nn.Module:
+    """The model that `arch` names with the weights of the file `checkpoint`, or fresh ones of `seed` when it is "random".
+
+    Raises InputError naming file, first odd key and remedy.
+    """
+    if arch not in ARCHES:
+        raise InputError(f"the architecture {arch!r} is unknown; choose one of {', '.join(ARCHES)}.")
+    state = None if checkpoint == RANDOM else read_state(checkpoint)   # first, as it can fail fast
+    torch.manual_seed(seed)
+    model = ARCHES[arch].make()
+    if state is not None:
+        model.load_state_dict(_fitted(state, model.state_dict(), arch, checkpoint))
+    return model
+
+
+def config_of(arch: str) -> Wav2Vec2EncoderConfig:
+    """The sizes of an architecture, as the options of an encoder that is trained."""
+    with torch.device("meta"):   # takes no memory
+        model = ARCHES[arch].make()
+    blocks, net = model.feature_extractor.conv_layers, model.encoder.transformer
+    layer, positions = net.layers[0], net.pos_conv_embed
+    relative = {"relative_buckets": layer.attention.num_buckets, "relative_distance": layer.attention.max_distance} \
+        if isinstance(layer.attention, WavLMSelfAttention) else {}
+    return Wav2Vec2EncoderConfig(
+        rate=RATE, normalise=ARCHES[arch].normalise, channels=blocks[0].conv.out_channels, kernels=tuple(x.kernel_size for x in blocks),
+        strides=tuple(x.stride for x in blocks), conv_norm="first" if isinstance(blocks[0].layer_norm, nn.GroupNorm) else "every",
+        conv_bias=blocks[0].conv.bias is not None, position_kernel=positions.kernel_size, position_groups=positions.conv.groups,
+        layers=len(net.layers), dim=positions.embed_dim, heads=layer.attention.num_heads,
+        ff_dim=layer.feed_forward.intermediate_dense.out_features, norm_first=layer.layer_norm_first, **relative)
+
+
 def receptive_field(model: nn.Module) -> int:
     """The samples that the first frame of such a model sees."""
     field = 1
@@ -98,7 +130,7 @@ def read_state(path: str) -> dict[str, Tensor]:
     return state
 
 
-def fitted(state: dict[str, Tensor], own: dict[str, Tensor], arch: str, path: str) -> dict[str, Tensor]:
+def _fitted(state: dict[str, Tensor], own: dict[str, Tensor], arch: str, path: str) -> dict[str, Tensor]:
     """The state with the keys of `own`; InputError naming the first key that is missing, is too many, or has another shape."""
     state = {_current(key, own): value for key, value in state.items()}
     what = saved.misfit(state, own)

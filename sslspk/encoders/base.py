@@ -39,6 +39,11 @@ class Encoder(nn.Module, abc.ABC):
         """The affine layers above the pooling, which fine-tuning may train alone; none where the embedding is what was pooled."""
         return []
 
+    @property
+    def depths(self) -> list[list[nn.Module]]:
+        """The parts from the input on, by depth, for learning rates by layer; none where an encoder has no such order."""
+        return []
+
     def freeze(self, but: Sequence[nn.Module] = ()) -> None:
         """Let no weight and no BatchNorm statistic move but those of the parts `but`, whatever train() is told."""
         self._trained = tuple(but)

@@ -69,6 +69,10 @@ class CpcEncoder(Encoder):
         self.contexts = nn.ModuleList(CONTEXTS[config.context](width, config.context_dim, batch_first=True)
                                       for _ in range(self.directions if self.context_dim else 0))
 
+    @property
+    def depths(self) -> list[list[nn.Module]]:
+        return [*([layer] for layer in self.layers), *([self.contexts] if self.context_dim else [])]
+
     def forward(self, x: Tensor) -> Tensor:
         return mean_embedding(lambda part: self._embed(self._maps(part)), self._checked(x), self.window, self.training)
 

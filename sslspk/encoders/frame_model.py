@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslspk.encoders.architectures import ARCHES, RANDOM, fitted, read_state, receptive_field
+from sslspk.encoders import architectures
 from sslspk.errors import InputError
 
 FULL_SCALE = 32768
@@ -22,7 +22,7 @@ class FrameModel(nn.Module):
         super().__init__()
         self.name, self.model, self.normalise = name, model, normalise
         self.num_layers = len(model.encoder.transformer.layers)
-        self.receptive_field = receptive_field(model)
+        self.receptive_field = architectures.receptive_field(model)
 
     def check_layer(self, layer: str) -> int | None:
         """The number of a layer, None for `mean`; InputError for one that the model does not have."""
@@ -53,15 +53,6 @@ class FrameModel(nn.Module):
 
 
 def build(arch: str, checkpoint: str, seed: int = 0, normalise: bool | None = None) -> FrameModel:
-    """The model that `arch` names, in eval mode, with the weights of the file `checkpoint`, or fresh ones of `seed` when it is "random".
-
-    normalise: whether to layer_norm waveforms; None: as ARCHES says. Raises InputError naming file, first odd key and remedy.
-    """
-    if arch not in ARCHES:
-        raise InputError(f"the architecture {arch!r} is unknown; choose one of {', '.join(ARCHES)}.")
-    state = None if checkpoint == RANDOM else read_state(checkpoint)   # first, as it can fail fast
-    torch.manual_seed(seed)
-    model = ARCHES[arch].make()
-    if state is not None:
-        model.load_state_dict(fitted(state, model.state_dict(), arch, checkpoint))
-    return FrameModel(arch, model, ARCHES[arch].normalise if normalise is None else normalise).eval()
+    """`architectures.build` in eval mode. normalise: whether to layer_norm waveforms; None: as the published weights want it."""
+    model = architectures.build(arch, checkpoint, seed)
+    return FrameModel(arch, model, architectures.ARCHES[arch].normalise if normalise is None else normalise).eval()

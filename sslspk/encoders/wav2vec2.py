@@ -32,6 +32,14 @@ class Wav2Vec2(Encoder):
         self.model = architectures.make(config)
         self.layer_weights = nn.Parameter(torch.zeros(config.layers + 1)) if config.pooling == "layers" else None
 
+    @property
+    def depths(self) -> list[list[nn.Module]]:
+        """All below the Transformer's layers, then each layer; the LayerNorm of the Transformer goes with the end that it stands at."""
+        net = self.model.encoder.transformer
+        below, layers = [self.model.feature_extractor, self.model.encoder.feature_projection, net.pos_conv_embed], [[x] for x in net.layers]
+        (below if net.layer_norm_first else layers[-1]).append(net.layer_norm)
+        return [below, *layers]
+
     def forward(self, x: Tensor) -> Tensor:
         return mean_embedding(lambda part: self._pooled(self._layers(part)), self._wave(self._checked(x)), self.window, self.training)
 

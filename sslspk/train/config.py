@@ -47,10 +47,12 @@ class TrainConfig(Config):
     trainable: Literal["all", "affine", "head"] = Field("all", description="affine: the encoder's last affine layers and the classifier; "
                                                         "head: the classifier; the rest is frozen, BatchNorm too")
     encoder_lr: PositiveFloat = Field(1.0, description="factor on the rate of the encoder below its last affine layers")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="factor on the rate of an encoder's layer for each layer above it")
     valid: str | None = Field(None, description="data directory to judge each epoch by: a classifier by its recall there, a method of "
                                                 "frames by its loss; final.pt is the best epoch's")
     patience: PositiveInt | None = Field(None, description="stop after that many epochs in a row that are no better on `valid`")
-    init_from: str | None = Field(None, description="final.pt whose encoder the training starts from")
+    init_from: str | None = Field(None, description="final.pt whose encoder the training starts from, or 'ARCH CHECKPOINT': a frame-level "
+                                                      "model in torchaudio's format")
     init_part: Literal["encoder", "everything"] = Field("encoder", description="everything: also what else of that run fits "
                                                                                "(queue, key encoder, projection)")
 

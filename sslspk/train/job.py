@@ -26,7 +26,7 @@ from sslspk.methods import build as build_method
 from sslspk.methods.base import Corpus, Method
 from sslspk.methods.config import reads_labels
 from sslspk.nn import comm, saved, sync_batchnorm
-from sslspk.train import checkpoint, contents, model, validation
+from sslspk.train import checkpoint, contents, model, pretrained, validation
 from sslspk.train.config import SystemConfig, differences
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.initialise import initialise
@@ -229,7 +229,7 @@ def _claim(config: SystemConfig, exp: Path) -> None:
 def start_of(config: SystemConfig) -> dict | None:
     """What model.start says of train.init_from; None without one, or where the model is no longer there."""
     path = config.train.init_from
-    return model.start(path) if path and Path(path).exists() else None
+    return model.start(path) if path and pretrained.there(path) else None
 
 
 def require_same_start(exp: Path, content: dict, start: dict | None) -> None:

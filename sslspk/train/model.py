@@ -18,7 +18,7 @@ from sslspk.io.provenance import corpus
 from sslspk.methods import classifier as classifiers
 from sslspk.methods.classifier import Classifier
 from sslspk.nn import saved
-from sslspk.train import checkpoint, contents
+from sslspk.train import checkpoint, contents, pretrained
 from sslspk.train.config import SystemConfig, config_hash
 from sslspk.train.frontend import FrontEnd
 
@@ -66,8 +66,12 @@ def write(path: Path, config: SystemConfig, num_features: int, encoders: dict[st
 
 
 def read_encoder_state(path: str | Path, weights: str | None = None, bare: bool = False) -> tuple[dict, dict]:
-    """(state of the encoder called `weights`, or of the model's own choice; the whole file). bare: without a projection on it."""
-    content = checkpoint.load_model(Path(path))
+    """(state of the encoder called `weights`, or of the model's own choice; the whole file). bare: without a projection on it.
+
+    path: a final.pt, or "ARCH CHECKPOINT" as train.init_from takes it.
+    """
+    pair = pretrained.pair(str(path))
+    content = pretrained.read(*pair) if pair else checkpoint.load_model(Path(path))
     name = weights or content["evaluate"]
     if name not in content["encoders"]:
         raise InputError(f"{path}: there are no weights called {name}; it holds {', '.join(content['encoders'])}.")

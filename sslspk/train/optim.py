@@ -2,9 +2,10 @@
 import torch
 from torch import nn
 
+from sslspk.errors import InputError
 from sslspk.methods.base import Method
 from sslspk.nn.schedules import constant_with_warmup, cosine_with_warmup, exponential_with_hold, linear_with_warmup
-from sslspk.train.config import SystemConfig
+from sslspk.train.config import SystemConfig, TrainConfig
 
 
 def build_optimizer(method: Method, config: SystemConfig) -> torch.optim.Optimizer:
@@ -13,18 +14,36 @@ def build_optimizer(method: Method, config: SystemConfig) -> torch.optim.Optimiz
     A group's `scale` is the factor on its learning rate.
     """
     cfg = config.train
-    below = _below_last_layers(method) if cfg.encoder_lr != 1 else set()
+    factors = _factors(method, cfg)
     trained = [p for p in method.parameters() if p.requires_grad]
     groups = []
-    for scale, part in ((1.0, [p for p in trained if p not in below]), (cfg.encoder_lr, [p for p in trained if p in below])):
-        if part:
-            groups += [{"params": [p for p in part if p.ndim > 1], "weight_decay": cfg.weight_decay, "scale": scale},
-                       {"params": [p for p in part if p.ndim <= 1], "weight_decay": 0.0, "scale": scale}]
+    for scale in sorted({factors.get(p, 1.0) for p in trained}, key=lambda factor: (factor != 1, -factor)):
+        part = [p for p in trained if factors.get(p, 1.0) == scale]
+        groups += [{"params": [p for p in part if p.ndim > 1], "weight_decay": cfg.weight_decay, "scale": scale},
+                   {"params": [p for p in part if p.ndim <= 1], "weight_decay": 0.0, "scale": scale}]
     fused = trained[0].is_cuda or None
     if cfg.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=cfg.lr, momentum=cfg.momentum, nesterov=cfg.nesterov, fused=fused)
     kind = torch.optim.Adam if cfg.optimizer == "adam" else torch.optim.AdamW
     return kind(groups, lr=cfg.lr, betas=cfg.betas, eps=cfg.eps, amsgrad=cfg.amsgrad, fused=fused)
+
+
+def _factors(method: Method, cfg: TrainConfig) -> dict[nn.Parameter, float]:
+    """The factor on the rate of each parameter that has one: encoder_lr below the last layers, layer_decay once for each layer above.
+
+    Raises InputError where layers have no order.
+    """
+    factors = dict.fromkeys(_below_last_layers(method), cfg.encoder_lr) if cfg.encoder_lr != 1 else {}
+    if cfg.layer_decay == 1:
+        return factors
+    for encoder in method.backbones():
+        if not encoder.depths:
+            raise InputError("train.layer_decay: this encoder's layers have no order (wav2vec2's and cpc's have); leave it out, or use "
+                             "train.encoder_lr.")
+        for above, parts in enumerate(reversed(encoder.depths)):
+            for weight in (weight for part in parts for weight in part.parameters()):
+                factors[weight] = factors.get(weight, 1.0) * cfg.layer_decay ** above
+    return factors
 
 
 def _below_last_layers(method: Method) -> set[nn.Parameter]:

@@ -325,7 +325,7 @@ def test_what_a_model_was_trained_by_stays_behind(emotions, tmp_path, capsys, mo
     for name, changes in (("dino", {}), ("aam", {"method": {**METHOD, "sub_centres": 2, "hidden_dims": []}, "augment.eq_prob": 0.5,
                                                  "train.clip_norm": 9.0, "vad": True})):
         train_here(tiny(**{"train.steps": 2, **changes}), emotions, tmp_path / name)
-        call(show_config, "--conf", conf, "--on", tmp_path / name / "final.pt")
+        call(show_config, "--conf", conf, "--encoder-of", tmp_path / name / "final.pt")
         shown.append(capsys.readouterr().out.partition("reproduces:")[2])
     assert shown[0] == shown[1] and "num_mel_bins: 20" in shown[0] and "pooled_channels: 12" in shown[0]
 
