@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Print one study as a table, variants down and tasks across, and write it to --out.
 
-Each argument is VARIANT:TASK=EXPERIMENT. Of an experiment of the task voxceleb the EER of the encoder that its configuration says to
-evaluate is shown (scores_*/result_trials_LIST.json), of the others the mean recall UA (seed*/result.json, or result.json of a
-probe). An experiment that is not there, or none, is shown as not run.
+Each argument is VARIANT:TASK=EXPERIMENT. Of an experiment of the tasks voxceleb and speaker the EER of the encoder that its configuration
+says to evaluate is shown (scores_*/result_trials_LIST.json), of language the mean recall UA of the official part
+(language_*/dev_*/result.json), of the others that of seed*/result.json, or of result.json of a probe. A cell that several arguments name
+is the mean over their results. An experiment that is not there, or none, is shown as not run.
 usage: show_study.py --title chunks --out exp/STUDY_chunks.md "1 s:iemocap=../iemocap/exp/NAME" ...
 """
 import argparse
@@ -17,7 +18,8 @@ from sslspk.io import results
 from sslspk.io.files import atomic_write
 from sslspk.metrics.class_report import interval_over_seeds
 
-UNITS = {"voxceleb": "EER %", "iemocap": "UA %", "adress": "UA %"}
+UNITS = {"voxceleb": "EER %", "speaker": "EER %", "language": "UA %", "iemocap frozen": "UA %", "iemocap": "UA %", "ravdess frozen": "UA %",
+         "ravdess": "UA %", "adress": "UA %"}
 
 
 def main() -> int:
@@ -27,13 +29,14 @@ def main() -> int:
     parser.add_argument("--list", default="veri_test2", help="trial list of speaker verification (default %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="Markdown file to write")
     args = parser.parse_args()
-    found: dict[str, dict[str, str]] = {}
+    cells: dict[str, dict[str, list[Path]]] = {}
     for cell in args.cells:
         place, sep, experiment = cell.partition("=")
         variant, colon, task = place.rpartition(":")
         if not sep or not colon or task not in UNITS:
             raise InputError(f"{cell}: a cell is written VARIANT:TASK=EXPERIMENT with a task of {', '.join(UNITS)}.")
-        found.setdefault(variant, {})[task] = figure(task, Path(experiment), args.list) if experiment else "not run"
+        cells.setdefault(variant, {}).setdefault(task, []).extend([Path(experiment)] if experiment else [])
+    found = {variant: {task: figure(task, paths, args.list) for task, paths in row.items()} for variant, row in cells.items()}
     tasks = [task for task in UNITS if any(task in row for row in found.values())]
     text = [f"# Study: {args.title}", "",
             "Made by local/show_study.py from the result files; do not edit. Intervals: 95 %, over speakers.", "",
@@ -46,17 +49,21 @@ def main() -> int:
     return 0
 
 
-def figure(task: str, experiment: Path, name: str) -> str:
-    """What a cell says of an experiment."""
-    if task == "voxceleb":
-        rows = [results.read(path) for path in experiment.glob(f"scores_*/result_trials_{name}.json")]
-        return next((results.interval(row) for row in rows if results.plain(row)), "not run")
-    paths = sorted(path for path in experiment.glob("seed*/result.json") if path.parent.name[4:].isdigit()) \
-        or list(experiment.glob("result.json"))
-    if not paths:
+def figure(task: str, experiments: list[Path], name: str) -> str:
+    """What a cell says of its experiments."""
+    unit, rows = ("eer_percent", []) if UNITS[task] == "EER %" else ("ua_percent", [])
+    for experiment in experiments:
+        if unit == "eer_percent":
+            found = [results.read(path) for path in sorted(experiment.glob(f"scores_*/result_trials_{name}.json"))]
+            rows += [row for row in found if results.plain(row)][:1]
+        elif task == "language":
+            rows += [results.of_classes(path, need=["ua_percent"]) for path in sorted(experiment.glob("language_*/dev_*/result.json"))]
+        else:
+            paths = sorted(path for path in experiment.glob("seed*/result.json") if path.parent.name[4:].isdigit())
+            rows += [results.of_classes(path, need=["ua_percent"]) for path in paths or experiment.glob("result.json")]
+    if not rows:
         return "not run"
-    rows = [results.of_classes(path, need=["ua_percent"]) for path in paths]
-    return interval_over_seeds(rows, "ua_percent") + (f", {len(rows)} seeds" if len(rows) > 1 else "")
+    return interval_over_seeds(rows, unit) + (f", {len(rows)} seeds" if len(rows) > 1 else "")
 
 
 if __name__ == "__main__":

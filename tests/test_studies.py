@@ -23,22 +23,24 @@ case ${0##*/} in
   finetune_folds.sh) result=$out/result.json ;;
   probe_folds.sh) result=$out/logistic/result.json ;;
   score_system.sh) result=$out/scores_encoder/result_trials_veri_test2.json ;;
+  probe_languages.sh) result=$out/language_encoder/dev_logistic/result.json ;;
   *) exit 0 ;;
 esac
 mkdir -p "${result%/*}"
 echo "{\"ua_percent\": $number, \"eer_percent\": $number, \"system\": \"s\", \"weights\": \"encoder\", \"trained_on\": \"t\",
   \"labels\": \"l\", \"commit\": \"c\"}" > "$result"
 """
-STUBS = {"local": ("finetune_folds.sh", "embed.sh", "probe_folds.sh", "train_system.sh", "extract_system.sh", "score_system.sh"),
+STUBS = {"local": ("finetune_folds.sh", "embed.sh", "probe_folds.sh", "train_system.sh", "extract_system.sh", "score_system.sh",
+                   "probe_languages.sh"),
          "steps": ("extract_statistics.sh",)}
 FROM = [f"--{task}=--stage 3" for task in TASKS]   # what lies before makes data, which no study varies
 ONE = ("--seeds", "0")
 CLASSES = ("--tasks", "iemocap adress")
 
 
-def make(folder):
-    """All recipes, and a model; returns egs/transfer."""
-    for task in TASKS:
+def make(folder, tasks=TASKS):
+    """The recipes of the tasks, and a model; returns egs/transfer."""
+    for task in tasks:
         recipe = recipe_copy.make(folder, task)
         for name, programs in STUBS.items():
             (recipe / name).unlink()
@@ -46,7 +48,7 @@ def make(folder):
             for program in programs:
                 (recipe / name / program).write_text(NOTE)
                 (recipe / name / program).chmod(0o755)
-        for program in ("show_classes.py", "show_table.py"):
+        for program in ("show_classes.py", "show_table.py", "show_languages.py"):
             (recipe / "local" / program).touch()
     for name in ("dino", "xvector"):
         model = folder / f"egs/voxceleb/exp/{name}/final.pt"
@@ -86,8 +88,8 @@ def table_of(said):
     """variant -> task -> the number in the cell."""
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("| ")]
     tasks = [head.split(",")[0] for head in rows[0][1:]]
-    return {row[0]: {task: cell if cell == "not run" else float(cell.split()[0]) for task, cell in zip(tasks, row[1:], strict=True)}
-            for row in rows[1:]}
+    return {row[0]: {task: cell if cell == "not run" else float(cell.split()[0].rstrip(",")) for task, cell in
+                     zip(tasks, row[1:], strict=True)} for row in rows[1:]}
 
 
 def tuned(study, variants, exps="exp"):
@@ -318,3 +320,54 @@ def test_the_example_in_the_header_can_be_typed(refusing):
     example = re.search(r"^#   (\./run_study\.sh .*\\)\n#     (.*)\n", text, re.MULTILINE)
     done = sh(refusing, "bash", "-c", f"{example[1]}\n{example[2]}")
     assert "there is no model ../voxceleb/exp/dino_lresnet34/final.pt; train it" in done.stderr
+
+
+PRETEXT = ("voxlingua107", "iemocap", "ravdess")
+
+
+def pretext_models(folder, *names):
+    for name in names:
+        model = folder / f"egs/librispeech/exp/{name}/final.pt"
+        model.parent.mkdir(parents=True)
+        model.write_text("weights")
+        (model.parent / "config.yaml").write_text("encoder: {name: tdnn}\nmethod: {name: simclr}\n")
+        yield f"--init-from=../librispeech/exp/{name}/final.pt"
+
+
+def test_which_pretext_task_for_which_task(tmp_path):
+    """Seeds of a system are one row; each model is asked as it is for every task, and fine-tuned for those of --tuned."""
+    study = make(tmp_path, PRETEXT)
+    models = [*pretext_models(tmp_path, "cpc", "cpc_seed1", "lim")]
+    said = run(study, "./run_pretext.sh", *models, "--voxlingua107=--stage 4 --voxceleb1 there", "--iemocap=--stage 3",
+               "--ravdess=--stage 3", "--tuned", "ravdess")
+    found, shown = calls(study), table_of(said)
+
+    def of(recipe, exp, program):
+        return number_of(found, recipe, exp, program)[0]
+
+    def mean(recipe, program, exps):
+        return sum(of(recipe, exp, program) for exp in exps) / len(exps)
+
+    assert list(shown) == ["cpc", "lim"] and (study / "exp/PRETEXT.md").read_text() in said
+    for row, names in (("cpc", ("cpc", "cpc_seed1")), ("lim", ("lim",))):
+        assert shown[row] == {
+            "speaker": mean("voxlingua107", "score_system.sh", [f"exp/{name}" for name in names]),
+            "language": mean("voxlingua107", "probe_languages.sh", [f"exp/{name}" for name in names]),
+            "iemocap frozen": mean("iemocap", "probe_folds.sh", [f"exp/probes_{name}_session" for name in names]),
+            "ravdess frozen": mean("ravdess", "probe_folds.sh", [f"exp/probes_{name}_group" for name in names]),
+            "ravdess": mean("ravdess", "finetune_folds.sh", [f"exp/{name}_once_group/seed0" for name in names])}
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ([], "--init-from names no model"),
+    (["--init-from=../librispeech/exp/none/final.pt"], "there is no model ../librispeech/exp/none/final.pt"),
+    (["--init-from=hubert_base random"], "'hubert_base random' is no final.pt"),
+    (["--tasks", "adress"], "take voxlingua107, iemocap and ravdess, not 'adress'"),
+    (["--tuned", "voxlingua107"], "--tuned takes iemocap and ravdess"),
+    (["--mini", "true"], "ravdess has no synthetic corpus"),
+    (["--tasks", " "], "--tasks names no task")])
+def test_what_run_pretext_refuses(tmp_path, options, words):
+    study = make(tmp_path, PRETEXT)
+    model = [*pretext_models(tmp_path, "cpc")] if options and "--init-from" not in options[0] else []
+    done = sh(study, "./run_pretext.sh", *model, *options)
+    assert done.returncode == 1 and words in done.stderr and max(map(len, done.stderr.splitlines())) <= 180 and not calls(study)

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Which pretext task for which task: asks the embeddings of every model, as they are, for speakers, languages and emotions, fine-tunes the
+# models for emotions, and prints one table (speaker verification: EER, the others: mean recall UA).
+#   ./run_pretext.sh --init-from ../librispeech/exp/cpc_spk_1/final.pt --init-from ../voxceleb/exp/dino_ecapa/final.pt \
+#     --voxlingua107="--voxlingua107 /corpora/VoxLingua107 --voxceleb1 /corpora/VoxCeleb1" --iemocap="--iemocap /corpora/IEMOCAP"
+# Models in folders NAME, NAME_seed1, NAME_seed2 are one row: the mean over them. What was done stays: the same command goes on.
+set -euo pipefail
+init_from=()        # the models to compare: final.pt of any recipe (repeatable)
+tasks="voxlingua107 iemocap ravdess"   # some of these; voxlingua107: languages, and with --voxceleb1 among its options speakers
+tuned="iemocap ravdess"   # tasks that every model is fine-tuned for, too; empty: none
+seeds=0             # of the fine-tunings
+voxlingua107=       # more for ../voxlingua107/run.sh, e.g. (with that first =) --voxlingua107="--voxlingua107 DIR --voxceleb1 DIR"
+iemocap=            # more for ../iemocap/run.sh
+ravdess=            # more for ../ravdess/run.sh
+mini=false          # true: on the synthetic corpora (there is none of ravdess)
+help_message="usage: $0 --init-from M [--init-from M]... [--tasks 'T ...'] [--tuned 'T ...'] [--seeds '0 1 2'] [--voxlingua107='--OPTION ...']
+       [--iemocap='--OPTION ...'] [--ravdess='--OPTION ...'] [--mini true]"
+. "$(dirname "$0")/path.sh"; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
+[ ${#init_from[@]} -gt 0 ] || die "--init-from names no model; train one with egs/librispeech/run.sh or egs/voxceleb/run.sh"
+exps=exp; [ "$mini" = false ] || exps=exp_mini
+[ -n "${tasks// /}" ] || die "--tasks names no task; give some of voxlingua107, iemocap and ravdess"
+for task in $tasks $tuned; do
+  case $task in voxlingua107|iemocap|ravdess) ;; *) die "--tasks and --tuned take voxlingua107, iemocap and ravdess, not '$task'" ;; esac
+  [ "$mini" = false ] || [ "$task" != ravdess ] || die "ravdess has no synthetic corpus; leave it out of --tasks and --tuned with --mini true"
+done
+[[ " $tuned " != *" voxlingua107 "* ]] || die "--tuned takes iemocap and ravdess, not 'voxlingua107', which is asked of embeddings as they are"
+seen=' '
+for i in "${!init_from[@]}"; do
+  init_require "${init_from[i]}"
+  ! init_pair "${init_from[i]}" || die "'${init_from[i]}' is no final.pt; train with --init-from first, and compare what comes out"
+  init_from[i]=$(init_real "${init_from[i]}") name=$(init_name "${init_from[i]}")
+  [[ $seen != *" $name "* ]] || die "two of --init-from are called $name; the folder of a model is its name: give one another"
+  seen+="$name "
+done
+asked() { [[ " $tasks " == *" $1 "* ]]; }
+row_of() { local name; name=$(init_name "$1"); [[ ! $name =~ ^(.+)_seed[0-9]+$ ]] || name=${BASH_REMATCH[1]}; echo "$name"; }
+options_of() { case $1 in voxlingua107) echo "$voxlingua107" ;; iemocap) echo "$iemocap" ;; ravdess) echo "$ravdess" ;; esac; }
+table=()   # ROW:TASK=EXPERIMENT
+
+recipe() {   # TASK [option of run.sh]...: runs the recipe of a task, or (--print-name true) prints the names of its experiments
+  local task=$1 more; shift; more=$(options_of "$task")
+  [ "$mini" = false ] || more="--mini true $more"
+  # shellcheck disable=SC2086  # options are several words
+  (cd -P "../$task" && ./run.sh $more "$@")
+}
+
+if asked voxlingua107; then
+  recipe voxlingua107 --systems "" --models "${init_from[*]}"
+  for model in "${init_from[@]}"; do
+    exp=../voxlingua107/$exps/$(init_name "$model")
+    table+=("$(row_of "$model"):language=$exp")
+    [[ ! "$voxlingua107 " =~ --voxceleb1[=\ ] && $mini = false ]] || table+=("$(row_of "$model"):speaker=$exp")
+  done
+fi
+for task in iemocap ravdess; do
+  if asked $task; then
+    for model in "${init_from[@]}"; do
+      words=(--ft none --init-from "$model" --probes logistic)
+      names=$(recipe $task "${words[@]}" --print-name true)
+      recipe $task "${words[@]}"
+      table+=("$(row_of "$model"):$task frozen=../$task/${names##*$'\n'}/logistic")
+    done
+  fi
+  if [[ " $tuned " == *" $task "* ]]; then
+    for model in "${init_from[@]}"; do
+      words=(--ft once --init-from "$model" --probes "" --seeds "$seeds")
+      names=$(recipe $task "${words[@]}" --print-name true)
+      recipe $task "${words[@]}"
+      table+=("$(row_of "$model"):$task=../$task/${names%%$'\n'*}")
+    done
+  fi
+done
+python3 local/show_study.py --title "which pretext task for which task" --out "$exps/PRETEXT.md" "${table[@]}"
