@@ -142,6 +142,20 @@ def test_what_comes_after_a_step_is_told_from_what_came_before_it():
     assert worker(frames, 5)[0].item() == pytest.approx(sum(losses) / len(losses), rel=1e-5)
 
 
+def test_spc_learns_from_what_has_a_direction_and_from_nothing_else():
+    """Frames that rise over time tell what comes after; frames that are alike do not."""
+    rising, still = torch.linspace(-1, 1, 20)[:, None].expand(8, 20, DIM).double(), torch.ones(8, 20, DIM).double()
+    for frames, low, high in ((rising, 0.0, 0.2), (still, 0.6, 0.8)):
+        worker = worker_of(OrderWorker, {"name": "spc", "hidden_dim": 8, "length": 2, "gap": 4})
+        optimizer = torch.optim.Adam(worker.parameters(), 0.02)
+        for step in range(60):
+            loss = worker(frames, step)[0]
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        assert low < loss.item() < high
+
+
 def test_every_place_of_spc_comes_up_and_leaves_the_gap():
     worker, seen = worker_of(OrderWorker, {"name": "spc", "length": 3, "gap": 4}), set()
     for seed in range(400):
