@@ -112,7 +112,12 @@ class VqWav2vecEncoder(Encoder):
 
     def _maps(self, x: Tensor) -> Tensor:
         steps = self.latents(x)
-        return self.context(self.quantise(steps).values if self.quantiser else steps).transpose(1, 2)
+        if self.quantiser is not None:
+            found = self.quantise(steps)
+            steps = found.values
+            if isinstance(found, Nearest):   # fine-tuning leaves the code words alone, but ranks want a gradient of every weight
+                steps = steps + 0 * found.loss_codes
+        return self.context(steps).transpose(1, 2)
 
     def _embed(self, maps: Tensor) -> Tensor:
         return maps.mean(2) if self.pooling == "mean" else maps[:, :, -1]
