@@ -3,7 +3,7 @@
 set -euo pipefail
 cmd=utils/run.pl
 labels=          # utterance -> what gives the colour, such as data/X/utt2spk
-num_labels=6     # labels that are drawn, at random; at most 10
+num_labels=6     # labels that are drawn at most, at random; up to 10
 per_label=50     # utterances of each at most, at random
 perplexity=30    # of t-SNE
 seed=0           # of everything random

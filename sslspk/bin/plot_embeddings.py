@@ -16,7 +16,7 @@ COLOURS = 10   # of matplotlib's tab10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--labels", required=True, metavar="FILE", help="utterance -> speaker, language, ...")
-    parser.add_argument("--num-labels", type=whole, default=6, metavar="N", help="labels that are drawn, at random (default 6, at most 10)")
+    parser.add_argument("--num-labels", type=whole, default=6, metavar="N", help="labels that are drawn at most, at random (6; up to 10)")
     parser.add_argument("--per-label", type=whole, default=50, metavar="N", help="utterances of each at most, at random (default 50)")
     parser.add_argument("--perplexity", type=whole, default=30, metavar="P", help="of t-SNE, a third of the utterances at most (30)")
     parser.add_argument("--seed", type=count, default=0, help="of everything random (default 0)")
@@ -42,15 +42,15 @@ def main() -> None:
 
 
 def choose(labels: Mapping[str, str], there: set[str], args: argparse.Namespace) -> dict[str, str]:
-    """Utterance -> label of what is drawn: labels of two utterances or more. Raises InputError where there are too few."""
+    """Utterance -> label of what is drawn: labels of two utterances or more. Raises InputError where there is none."""
     groups: dict[str, list[str]] = {}
     for utt in sorted(labels.keys() & there):
         groups.setdefault(labels[utt], []).append(utt)
     names, rng = sorted(name for name, utts in groups.items() if len(utts) > 1), random.Random(args.seed)
-    if len(names) < args.num_labels:
-        raise InputError(f"{args.emb} has {len(names)} labels of {args.labels} with two utterances, fewer than --num-labels "
-                         f"{args.num_labels}; give fewer.")
-    chosen = {name: rng.sample(groups[name], min(args.per_label, len(groups[name]))) for name in rng.sample(names, args.num_labels)}
+    if not names:
+        raise InputError(f"no label of {args.labels} has two utterances in {args.emb}; give the labels of these embeddings.")
+    drawn = rng.sample(names, min(args.num_labels, len(names)))
+    chosen = {name: rng.sample(groups[name], min(args.per_label, len(groups[name]))) for name in drawn}
     return {utt: name for name in sorted(chosen) for utt in sorted(chosen[name])}
 
 

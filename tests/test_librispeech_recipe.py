@@ -1,0 +1,82 @@
+"""egs/librispeech/run.sh as a user runs it, on a corpus of seconds: every stage once, what a rerun does, and what is refused."""
+import json
+
+import numpy as np
+import pytest
+import recipe_copy
+from recipe_copy import overrides, run, run_and_count, sh, snapshot
+
+from sslspk.config import read_yaml
+from sslspk.io import datadir, table
+
+SYNTH = "--libri-speakers 4 --chapters 2 --utts 5 --seconds 1.3 1.5 --musan-files 2 --rooms 1 --rirs 1"
+TINY = overrides("train.steps=3", "train.log_every=1", "data.batch_size=16", "encoder.channels=8", "encoder.context_dim=8")
+MINI = ("./run.sh", "--mini", "true", f"--synth={SYNTH}", "--nj", "1", "--systems", "cpc_spk_4", "--seeds", "3", "--shares", "50",
+        "--heads", "linear", "--num-trials", "60", "--supervised-set", "train.steps=2", *TINY)
+
+
+@pytest.mark.slow
+def test_all_stages(tmp_path, monkeypatch):
+    recipe = recipe_copy.make(tmp_path, "librispeech")
+    monkeypatch.chdir(recipe)
+    run(recipe, *MINI)
+    data, exps = recipe / "data_mini", recipe / "exp_mini"
+    assert len(datadir.validate(str(data / "librispeech_first"), check_files=True)["segments"]) == 40
+    parts = {name: set(table.read(data / f"split/{name}/utt2spk")) for name in ("train", "valid", "test")}
+    assert [len(utts) for utts in parts.values()] == [28, 8, 4] and len(set().union(*parts.values())) == 40
+    config = read_yaml(exps / "cpc_spk_4_seed3/config.yaml")
+    assert (config["seed"], config["augment"]["dir"], config["train"]["patience"]) == (3, "data_mini/augment", 5)
+    check_classification(data, exps / "cpc_spk_4_seed3", 3)
+    check_results(exps)
+    before = snapshot(recipe)
+    again, started, heavy = run_and_count(recipe, tmp_path / "witness", *MINI)
+    assert not heavy and snapshot(recipe) == before, heavy
+    assert again.count("/speakers/100 is up to date, skipped") == 2 and again.count("/speakers/50 is up to date, skipped") == 1
+    assert len(started) < 20, started
+    named = run(recipe, *MINI, "--seeds", "0 3", "--print-name", "true").split()
+    assert named == ["exp_mini/cpc_spk_4", "exp_mini/cpc_spk_4_seed3"]
+
+
+def check_classification(data, exp, seed):
+    """Every variant was asked about every test utterance, the smaller share holds part of the labels."""
+    tested = table.read(data / "split/test/utt2spk")
+    for share in (50, 100):
+        own = table.read(data / f"split/share{share}_seed{seed}/train/utt2spk")
+        assert len(own) == 28 * share // 100 and own.keys() <= table.read(data / "split/train/utt2spk").keys()
+        for variant, labels in (("encoder", "none"), ("untrained", "none"), ("supervised", "speaker")):
+            row = json.loads((exp / f"speakers/{share}/{variant}_linear/result.json").read_text())
+            assert row["items"] == len(tested) and row["labels"] == labels and set(row["classes"]) >= set(tested.values())
+            assert row["seed"] == seed
+    state = read_yaml(exp / "speakers/100/supervised_linear/config.yaml")
+    assert (state["method"]["hidden"], state["method"]["hidden_dims"], state["seed"]) == ("linear", [256], seed)
+
+
+def check_results(exps):
+    text = (exps / "RESULTS.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| cpc_spk_4 ")]
+    assert {(row[1], row[2]) for row in rows} == {(name, "1") for name in ("frozen", "frozen, random", "supervised, end to end")}
+    accuracies = [float(row[3].split()[0]) for row in rows]
+    assert accuracies == sorted(accuracies, reverse=True) and "Lepage" not in text   # whose figures are not about a synthetic corpus
+    by_share = [line for line in text.splitlines() if line.startswith(("| 50 |", "| 100 |"))]
+    assert len(by_share) == 2 and "| librispeech | cpc_spk_4 | encoder | 1 |" in text
+    for name in ("fewer_labels_cpc_spk_4.png", "cpc_spk_4_seed3/plot_encoder/embeddings.png"):
+        assert (exps / name).read_bytes().startswith(b"\x89PNG") and (f"({name})" in text) == ("seed" not in name)
+    lines = (exps / "cpc_spk_4_seed3/plot_encoder/embeddings.tsv").read_text().splitlines()
+    assert lines[0].split("\t") == ["utt", "label", "pca_1", "pca_2", "tsne_1", "tsne_2"] and len(lines) == 41
+    assert np.isfinite([[float(value) for value in line.split("\t")[2:]] for line in lines[1:]]).all()
+
+
+@pytest.mark.parametrize(("words", "named"), [
+    (("--systems", "cpc_x"), ("conf/cpc_x.yaml", "cpc_spk_1", "gim")),
+    (("--mini", "true", "--systems", "cpc_fb_short"), ("conf/mini/cpc_fb_short.yaml", "cpc_spk_3")),
+    (("--seeds", "0 a"), ("--seeds", "'0 a'")),
+    (("cpc_spk_1",), ("'cpc_spk_1'", "--help")),
+    ((), ("--librispeech", "--mini true")),
+    (("--librispeech", "nowhere"), ("looked for in nowhere",)),
+])
+def test_what_cannot_be_meant_is_refused_in_one_sentence(tmp_path, words, named):
+    recipe = recipe_copy.make(tmp_path, "librispeech")
+    done = sh(recipe, "./run.sh", *words)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "error:" in done.stderr, done.stderr
+    assert all(part in done.stderr for part in named), done.stderr
+    assert not (recipe / "exp").exists()
