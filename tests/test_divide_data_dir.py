@@ -60,7 +60,7 @@ def test_shares_that_make_no_sense(data, tmp_path, monkeypatch, shares, words):
 def test_first_seconds_are_read_where_they_lie(data, tmp_path, monkeypatch, capsys):
     """Utterances of 0.5 s and more stay, exactly 0.5 s of each; a directory that has segments already is cut further."""
     call(first_seconds, monkeypatch, "0.5", data, tmp_path / "out")
-    assert "first 0.5 s of 6 utterances" in capsys.readouterr().out
+    assert "first 0.5 s of 6 of the 10 utterances" in capsys.readouterr().out
     tables = datadir.validate(str(tmp_path / "out"), check_files=True)
     assert set(tables) == {"wav.scp", "utt2spk", "spk2utt", "utt2session", "segments"}
     for utt, clip in clips.read(tmp_path / "out").items():

@@ -80,3 +80,20 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence(tmp_path, words, named)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "error:" in done.stderr, done.stderr
     assert all(part in done.stderr for part in named), done.stderr
     assert not (recipe / "exp").exists()
+
+
+@pytest.mark.parametrize(("head", "hidden", "activation"), [("linear", (256,), "none"), ("mlp", (512, 512), "relu")])
+def test_heads_are_those_of_the_report(head, hidden, activation):
+    """Both on frozen embeddings and end to end; the numbers of parameters are tested in train/test_finetune.py."""
+    from sslspk.backend.config_probe import ProbeConfig
+    from sslspk.config import load
+    from sslspk.train.config import SystemConfig
+    conf = recipe_copy.ROOT / "egs/librispeech/conf"
+    probe = load(ProbeConfig, conf / f"head/{head}.yaml")
+    assert (probe.classifier, probe.hidden, probe.activation, probe.lr, probe.batch_size) == ("mlp", hidden, activation, 1e-3, 64)
+    assert (probe.iterations, probe.patience, probe.standardise, probe.centre, probe.mlp_l2) == (50, 5, False, False, 0)
+    for place, epochs in (("head", 50), ("mini/head", 8)):
+        whole = load(SystemConfig, conf / f"{place}/supervised_{head}.yaml", under={"encoder": {"name": "cpc", "bidirectional": True}})
+        assert (whole.method.hidden_dims, whole.method.hidden) == (hidden, {"none": "linear", "relu": "relu"}[activation])
+        assert (whole.method.loss, whole.train.lr, whole.train.optimizer, whole.data.batch_size) == ("softmax", 1e-3, "adam", 64)
+        assert whole.encoder.bidirectional and whole.train.epochs == epochs and whole.train.weight_decay == 0

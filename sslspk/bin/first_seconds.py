@@ -16,11 +16,12 @@ def main() -> None:
     args = parser.parse_args()
     if not 0 < args.seconds < 1e6:
         raise InputError(f"{args.seconds:g} seconds: a length above 0 is meant.")
-    from sslspk.io import derive
+    from sslspk.io import datadir, derive
     made = derive.first_seconds(args.data, args.out, args.seconds)
     for note in made.notes:
         print(f"first_seconds.sh: {note}")
-    print(f"first_seconds.sh: {args.out} has the first {args.seconds:g} s of {made.count} utterances of {args.data}")
+    print(f"first_seconds.sh: {args.out} has the first {args.seconds:g} s of {made.count} of the {len(datadir.utterances(args.data))} "
+          f"utterances of {args.data}")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ def main() -> None:
     from sslspk.metrics import class_report
     if figures["task"] == "classification":
         save_confusion(figures, args.out)
+        if len(figures["classes"]) > PICTURED:
+            del figures["confusion"]   # confusion.tsv has it
     save_json(figures, os.path.join(args.out, "result.json"))
     print("\n".join(class_report.lines(figures)))
 
