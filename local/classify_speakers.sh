@@ -54,7 +54,7 @@ for head in $heads; do
     if [ "$variant" = supervised ]; then
       mkdir -p "$place"
       precision=$(python3 -m sslspk.bin.show_config --conf "$exp/config.yaml" train.precision)
-      python3 -m sslspk.bin.show_config --on "$exp/final.pt" --conf "${supervised:-$confs}/supervised_$head.yaml" > "$place/.conf.yaml"
+      python3 -m sslspk.bin.show_config --encoder-of "$exp/final.pt" --conf "${supervised:-$confs}/supervised_$head.yaml" > "$place/.conf.yaml"
       steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$place/.conf.yaml" --set "seed=$seed" --set "data.batch_size=$batch" \
         --set "data.draws_per_epoch=$times" --set "train.valid=$own/valid" --set train.patience=5 --set "train.precision=$precision" \
         "${set[@]/#/--set=}" "$own/train" "$place"

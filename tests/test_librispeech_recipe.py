@@ -1,5 +1,6 @@
 """egs/librispeech/run.sh as a user runs it, on a corpus of seconds: every stage once, what a rerun does, and what is refused."""
 import json
+import re
 
 import numpy as np
 import pytest
@@ -97,3 +98,11 @@ def test_heads_are_those_of_the_report(head, hidden, activation):
         assert (whole.method.hidden_dims, whole.method.hidden) == (hidden, {"none": "linear", "relu": "relu"}[activation])
         assert (whole.method.loss, whole.train.lr, whole.train.optimizer, whole.data.batch_size) == ("softmax", 1e-3, "adam", 64)
         assert whole.encoder.bidirectional and whole.train.epochs == epochs and whole.train.weight_decay == 0
+
+
+def test_a_model_is_never_read_as_yaml():
+    """final.pt is given to show_config as --encoder-of; --on and --conf take YAML. The recipes themselves are slow tests."""
+    scripts = [path for folder in ("local", "steps", "utils") for path in (recipe_copy.ROOT / folder).glob("*.sh")]
+    lines = [line for path in scripts for line in path.read_text().splitlines() if "sslspk.bin.show_config" in line]
+    assert len(lines) > 5
+    assert not [line for line in lines if re.search(r"--(on|conf) \S*(final\.pt|init_from)", line)]
