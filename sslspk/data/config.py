@@ -54,7 +54,8 @@ class DataConfig(Config):
     short: what becomes of a recording shorter than the longest crop.
         repeat  it is played again from its start until the crop is full (default: nothing is lost)
         drop    it is left out of the training set (counted in the log)
-        whole   it is taken whole: that batch's crops of this kind are as long as its shortest recording
+        whole   it is taken whole: that batch's crops of this kind are as long as its shortest recording. A large batch of any lengths has
+                a very short one; data.batches: length keeps the others from being cut to it
     """
 
     road: Literal["wave", "feats"] = "wave"
@@ -66,8 +67,9 @@ class DataConfig(Config):
                                        "independent only")
     labels: str = Field("utt2spk", pattern=r"^utt2\w+$", description="the table of the data directory that classes are read from")
     balance: Literal["none", "class"] = Field("none", description="class: every class is drawn equally often, whatever its size")
-    batches: Literal["mixed", "speaker"] = Field("mixed", description="speaker: all recordings of a batch are of one speaker, drawn again "
-                                                 "where there are fewer than a batch; reads speaker labels")
+    batches: Literal["mixed", "speaker", "length"] = Field("mixed", description="speaker: all recordings of a batch are of one speaker, "
+                                                           "drawn again where there are fewer than a batch; reads speaker labels; length: "
+                                                           "all are about equally long (with short: whole)")
     same: str | None = Field(None, pattern=r"^utt2\w+$", description="a table such as utt2lang: the views of one draw come from several "
                              "recordings with the same entry, which reads these labels; null: all from one recording")
     grow: GrowConfig | None = Field(None, description="a curriculum: the training set grows; null: all of it from the start")

@@ -17,6 +17,7 @@ from sslspk.data.index import UtteranceIndex
 from sslspk.data.views import IDLE, Unreadable, disjoint, note, read, stack
 from sslspk.errors import InputError
 
+JITTER = 0.02  # share of their length by which recordings change places where batches are of one length: other neighbours each epoch
 DRAWS = 8  # how many recordings are tried for one place in the batch before giving up
 
 
@@ -104,8 +105,8 @@ class BatchDataset(torch.utils.data.Dataset):
             if self.config.balance == "class":
                 self._epoch, self._order = epoch, self._balanced(rng, self.steps_per_epoch * batch)
                 return self._order
-            if self.config.batches == "speaker":
-                self._epoch, self._order = epoch, self._by_speaker(rng)
+            if self.config.batches != "mixed":
+                self._epoch, self._order = epoch, self._by_speaker(rng) if self.config.batches == "speaker" else self._by_length(rng)
                 return self._order
             if self._pieces is not None:
                 self._epoch, (self._order, self._turns) = epoch, rng.permutation(self._pieces).T
@@ -133,6 +134,12 @@ class BatchDataset(torch.utils.data.Dataset):
                      for _ in range(-(-int(mine.sum()) // whole))]
             order[mine] = np.concatenate(drawn).reshape(-1, size)[:mine.sum()]
         return order.reshape(-1)
+
+    def _by_length(self, rng: np.random.Generator) -> np.ndarray:
+        """Whole batches of about one length, in random order; recordings as long as the crops, or longer, are of one length."""
+        drawn = rng.permutation(self.units)[:self.steps_per_epoch * self.config.batch_size]
+        length = np.minimum(self.index.unit_length()[drawn], max(self.sizes)) * rng.uniform(1 - JITTER, 1 + JITTER, len(drawn))
+        return rng.permutation(drawn[np.argsort(length)].reshape(-1, self.config.batch_size)).reshape(-1)
 
     def _balanced(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """`count` recordings, the classes in turn in random order; those of a class again and again in new orders."""

@@ -138,12 +138,15 @@ class SystemConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _of_one_speaker(self):
+    def _batches(self):
         data = self.data
         if data.batches == "mixed":
             return self
-        if data.grow is not None or data.same is not None or data.balance != "none" or data.labels != "utt2spk":
-            raise ValueError("data.batches of one speaker go with no other way to draw (data.grow, same, balance, labels); leave one out")
+        if data.grow is not None or data.same is not None or data.balance != "none" or (data.labels != "utt2spk" and data.reads_speakers):
+            raise ValueError(f"data.batches of one {data.batches} go with no other way to draw (data.grow, same, balance, labels); leave "
+                             "one out")
+        if data.batches == "length" and (data.short != "whole" or data.draws_per_epoch > 1):
+            raise ValueError("data.batches of one length are for short: whole and draws_per_epoch: 1; set these, or leave batches out")
         if data.draws_per_epoch > 1 and any(crop.layout == "first" for crop in self.method.crops):
             raise ValueError("data.batches of one speaker draw the first crop alone; use layout: independent, or draws_per_epoch: 1")
         return self

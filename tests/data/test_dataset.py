@@ -1,10 +1,11 @@
 """The loader's promise: what is drawn depends on seed, step and place alone."""
 import numpy as np
 import pytest
+import torch
 from packed_ramps import CROPS, dataset, equal, make_dir, unreadable
 
 from sslspk.config import check
-from sslspk.data.config import DataConfig
+from sslspk.data.config import Crop, DataConfig
 from sslspk.data.dataset import BatchDataset
 from sslspk.data.index import Strings, UtteranceIndex
 from sslspk.data.loader import make_loader
@@ -160,6 +161,35 @@ def test_batches_of_one_speaker(tmp_path, batch_size):
     counts = np.bincount(drawn, minlength=12)
     assert counts.min() > 12 and counts.max() < 28 and speakers != sorted(speakers)
     assert equal(data[3], dataset(folder, labels=True, batches="speaker", batch_size=batch_size)[3])
+
+
+def test_batches_of_one_length_lose_little_to_the_shortest(tmp_path):
+    """Of 64 recordings of 400 to 3000 samples batches of 8 keep nearly all up to the crop's 1500; of mixed ones, half of it."""
+    lengths = [int(n) for n in np.linspace(400, 3000, 64)]
+    folder = make_dir(tmp_path / "data", lengths, speaker=lambda i: 0)
+    possible = sum(min(n, 1500) for n in lengths)
+    kept, orders = {}, []
+    for batches in ("length", "mixed"):
+        data = dataset(folder, crops=(Crop(count=1, seconds=1.5),), short="whole", batches=batches, batch_size=8)
+        epochs = [[data[step] for step in range(first, first + 8)] for first in (0, 8)]
+        for epoch in epochs:
+            assert sorted(unit for batch in epoch for unit in batch["unit"].tolist()) == list(range(64))
+        kept[batches] = sum(batch["crops"][0]["wave"].numel() for batch in epochs[0]) / possible
+        orders.append([[sorted(batch["unit"].tolist()) for batch in epoch] for epoch in epochs])
+        parts = [dataset(folder, crops=(Crop(count=1, seconds=1.5),), short="whole", batches=batches, batch_size=8, rank=rank, world=2)[3]
+                 for rank in range(2)]
+        assert torch.equal(torch.cat([part["crops"][0]["wave"] for part in parts], 1), epochs[0][3]["crops"][0]["wave"])
+    assert kept["length"] > 0.9 and kept["mixed"] < 0.6
+    first, second = orders[0]
+    assert first != sorted(first) and sorted(first) != sorted(second), "in random order, and of other neighbours in another epoch"
+
+
+@pytest.mark.parametrize("changes", [{"short": "drop"}, {"draws_per_epoch": 2}, {"grow": {"epochs": 2}}, {"same": "utt2lang"}])
+def test_batches_of_one_length_want_whole_recordings(changes):
+    tree = {"encoder": {"name": "wav2vec2"}, "method": {"name": "wav2vec2"}}
+    with pytest.raises(InputError, match=r"data\.batches of one length|data\.same draws"):
+        check(SystemConfig, {**tree, "data": {"batches": "length", "short": "whole", **changes}}, "x.yaml")
+    check(SystemConfig, {**tree, "data": {"batches": "length", "short": "whole"}}, "x.yaml")
 
 
 @pytest.mark.parametrize("changes", [{"grow": {"epochs": 2}}, {"same": "utt2lang"}, {"balance": "class"}, {"draws_per_epoch": 2}])
