@@ -166,7 +166,7 @@ def models(kind=SystemConfig):
 @pytest.mark.parametrize("cls", [SystemConfig, *dict.fromkeys(models())], ids=lambda cls: cls.__name__)
 def test_no_field_takes_true_or_text_for_a_number(cls):
     for key, field in cls.model_fields.items():
-        kind = str(field.annotation)
+        kind = re.sub("'[^']*'", "", str(field.annotation))   # without the words that a Literal allows, such as disjoint
         for value in (*([] if "bool" in kind else [True]), "3", "true"):
             if any(number in kind for number in ("int", "float", "bool")):
                 with pytest.raises(InputError, match=f"{key}: should be"):
