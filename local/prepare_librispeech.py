@@ -19,8 +19,8 @@ from sslspk.io import prepare
 
 def main() -> None:
     parser = prepare.command_line(__doc__, "librispeech", librispeech.SITE)
-    parser.add_argument("--subsets", default="", metavar='"A B ..."', help="subsets to use (default: all that are there, at least one "
-                                                                           "train-*, one dev-* and one test-*)")
+    parser.add_argument("--subsets", default="", metavar='"A B ..."', help="subsets to use, or train, dev, test for all that are "
+                                                                           "there of a kind (default: all, and one of each kind at least)")
     args = parser.parse_args()
     opts, corpus = prepare.options(args), librispeech.home(args.corpus)
     table = os.path.join(corpus, librispeech.TABLE)

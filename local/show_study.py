@@ -2,9 +2,9 @@
 """Print one study as a table, variants down and tasks across, and write it to --out.
 
 Each argument is VARIANT:TASK=EXPERIMENT. Of an experiment of the tasks voxceleb and speaker the EER of the encoder that its configuration
-says to evaluate is shown (scores_*/result_trials_LIST.json), of language the mean recall UA of the official part
-(language_*/dev_*/result.json), of the others that of seed*/result.json, or of result.json of a probe. A cell that several arguments name
-is the mean over their results. An experiment that is not there, or none, is shown as not run.
+says to evaluate is shown (scores_*/result_trials_LIST.json), of language the mean recall UA of a logistic regression on the trained
+encoder's embeddings, asked about the official part (language_*/dev_logistic/result.json), of the others that of seed*/result.json, or of
+result.json of a probe. A cell that several arguments name is the mean over their results. An experiment that is not there, or none, is shown as not run.
 usage: show_study.py --title chunks --out exp/STUDY_chunks.md "1 s:iemocap=../iemocap/exp/NAME" ...
 """
 import argparse
@@ -39,7 +39,8 @@ def main() -> int:
     found = {variant: {task: figure(task, paths, args.list) for task, paths in row.items()} for variant, row in cells.items()}
     tasks = [task for task in UNITS if any(task in row for row in found.values())]
     text = [f"# Study: {args.title}", "",
-            "Made by local/show_study.py from the result files; do not edit. Intervals: 95 %, over speakers.", "",
+            "Made by local/show_study.py from the result files; do not edit. Intervals: 95 %, over speakers (of languages: over "
+            "videos).", "",
             "| | " + " | ".join(f"{task}, {UNITS[task]}" for task in tasks) + " |", "|" + "---|" * (1 + len(tasks))]
     text += [f"| {variant} | " + " | ".join(row.get(task, "not run") for task in tasks) + " |" for variant, row in found.items()] + [""]
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +58,8 @@ def figure(task: str, experiments: list[Path], name: str) -> str:
             found = [results.read(path) for path in sorted(experiment.glob(f"scores_*/result_trials_{name}.json"))]
             rows += [row for row in found if results.plain(row)][:1]
         elif task == "language":
-            rows += [results.of_classes(path, need=["ua_percent"]) for path in sorted(experiment.glob("language_*/dev_*/result.json"))]
+            found = [results.of_classes(path, need=["ua_percent"]) for path in sorted(experiment.glob("language_*/dev_logistic/result.json"))]
+            rows += [row for row in found if row.get("weights") != "untrained"][:1]
         else:
             paths = sorted(path for path in experiment.glob("seed*/result.json") if path.parent.name[4:].isdigit())
             rows += [results.of_classes(path, need=["ua_percent"]) for path in paths or experiment.glob("result.json")]

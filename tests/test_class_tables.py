@@ -125,6 +125,18 @@ def test_a_study_over_tasks(tmp_path, capsys):
         call("show_study", "--title", "x", "--out", tmp_path / "x.md", "1 s:sing=x")
 
 
+def test_a_study_of_languages_asks_the_trained_encoder(tmp_path, capsys):
+    """Other probes, and the untrained encoder that lies beside, are not in the mean."""
+    for name, ua, weights in (("language_encoder/dev_logistic", 40.0, "encoder"), ("language_encoder/dev_mlp", 90.0, "encoder"),
+                              ("language_encoder/test_logistic", 70.0, "encoder"), ("language_untrained/dev_logistic", 20.0, "untrained")):
+        write_result(tmp_path / "cpc" / name, ua, weights=weights)
+    write_result(tmp_path / "cpc_seed1/language_encoder/dev_logistic", 50.0, weights="encoder")
+    call("show_study", "--title", "x", "--out", tmp_path / "x.md", f"a:language={tmp_path}/cpc", f"b:language={tmp_path}/cpc",
+         f"b:language={tmp_path}/cpc_seed1")
+    said = capsys.readouterr().out
+    assert "| a | 40.00 (35.00-45.00) |" in said and "| b | 45.00 (40.00-50.00), 2 seeds |" in said
+
+
 def test_means_over_seeds():
     rows = [{"rmse": 1.0, "rmse_low": 0.5, "rmse_high": 2.0}, {"rmse": 3.0, "rmse_low": 1.5, "rmse_high": 4.0}]
     assert class_report.mean_over_seeds(rows, "rmse") == 2.0 and class_report.interval_over_seeds(rows, "rmse") == "2.00 (1.00-3.00)"

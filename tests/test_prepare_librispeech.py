@@ -71,6 +71,8 @@ def test_subsets_are_chosen(corpus, tmp_path, monkeypatch):
     prepare(monkeypatch, "--subsets", "train-other-500, dev-clean", corpus, tmp_path / "data")
     assert {path.name for path in (tmp_path / "data").iterdir()} == {"librispeech_train", "librispeech_dev"}
     assert set(table.read(tmp_path / "data/librispeech_train/utt2spk").values()) == {"20"}
+    prepare(monkeypatch, "--subsets", "test", corpus, tmp_path / "tested")   # all of a kind, where the other kinds may lack
+    assert [path.name for path in (tmp_path / "tested").iterdir()] == ["librispeech_test"]
 
 
 def test_what_a_file_holds_is_told_by_its_content(corpus, tmp_path, monkeypatch, capsys):
@@ -113,12 +115,13 @@ def line(root, old, new):
     (lambda root: line(root, "367  | M | test-other       | 25.03 | Name 367", "367"), (), ("SPEAKERS.TXT:7: '367' is not",)),
     (lambda root: line(root, "1034 | M", "19   | M"), (), ("SPEAKERS.TXT:4: speaker 19 is also in line 3",)),
     (lambda root: shutil.rmtree(root / "dev-clean"), (), ("holds no subset dev-*", "--subsets")),
+    (lambda root: shutil.rmtree(root / "dev-clean"), ("--subsets", "dev test"), ("holds no subset dev-*", "--subsets")),
     (lambda root: None, ("--subsets", "train-clean-360"), ("train-clean-360, which is not there", "train-clean-360.tar.gz")),
     (lambda root: None, ("--subsets", "train-clean"), ("'train-clean' is no subset", "train-clean-100")),
     (lambda root: shutil.rmtree(root / "test-other/367"), (), ("test-other holds no recording", "unpack")),
     (lambda root: (root / "dev-clean/84/198/84-198-0000.flac").rename(root / "dev-clean/84/198/84-199-0000.flac"), (),
      ("84-199-0000.flac", "84-198-NUMBER", "rename")),
-], ids=["no corpus", "no SPEAKERS.TXT", "unknown speaker", "other subset", "no sex", "no such subset", "short line", "twice", "no dev",
+], ids=["no corpus", "no SPEAKERS.TXT", "unknown speaker", "other subset", "no sex", "no such subset", "short line", "twice", "no dev", "no dev of a kind",
         "subset not there", "unknown subset", "empty subset", "other chapter"])
 def test_what_is_wrong_is_named_before_any_work(corpus, tmp_path, monkeypatch, damage, options, words):
     damage(corpus)

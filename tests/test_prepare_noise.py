@@ -31,6 +31,13 @@ def test_no_usual_name_of_a_recording_is_passed_over(tmp_path, name):
     assert prepare.find_audio(str(tmp_path)) == [str(tmp_path / name)]
 
 
+def test_a_folder_that_cannot_be_read_does_not_pass_for_an_empty_one(tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(OSError, match="circle"):
+        prepare.find_audio(str(tmp_path / "circle"))
+    assert prepare.find_audio(str(tmp_path / "nowhere")) == []
+
+
 def test_musan_lacks_a_kind(tmp_path):
     put(tmp_path / "musan/noise/a/b.wav", 0)
     said = refused("musan", tmp_path / "musan", tmp_path / "data")

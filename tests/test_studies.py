@@ -364,7 +364,9 @@ def test_which_pretext_task_for_which_task(tmp_path):
     (["--init-from=hubert_base random"], "'hubert_base random' is no final.pt"),
     (["--tasks", "adress"], "take voxlingua107, iemocap and ravdess, not 'adress'"),
     (["--tuned", "voxlingua107"], "--tuned takes iemocap and ravdess"),
-    (["--mini", "true"], "ravdess has no synthetic corpus"),
+    (["--mini", "true", "--tasks", "ravdess"], "ravdess has no synthetic corpus"),
+    (["--tuned="], "--voxlingua107 is empty"),
+    (["--tasks", "voxlingua107", "--voxlingua107=--stage 4", "--tuned", "ravdess"], "--ravdess is empty"),
     (["--tasks", " "], "--tasks names no task")])
 def test_what_run_pretext_refuses(tmp_path, options, words):
     study = make(tmp_path, PRETEXT)

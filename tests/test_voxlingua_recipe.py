@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import recipe_copy
+import torch
 from recipe_copy import overrides, run, run_and_count, sh, snapshot
 
 from sslspk.io import datadir, predictions, table
@@ -68,12 +69,74 @@ def check_a_model_of_another_recipe(recipe):
         (recipe / name).mkdir(parents=True)
         for file in ("final.pt", "config.yaml"):
             (recipe / name / file).write_bytes((exps / f"dino_across_language/{file}").read_bytes())
-    run(recipe, *WORDS[:-2], "--systems", "", "--models", "elsewhere/dino_x/final.pt elsewhere/dino_x_seed1/final.pt", "--stage", "3")
+    run(recipe, *WORDS[:-2], "--systems", "", "--models", "elsewhere/dino_x/final.pt", "--models", "elsewhere/dino_x_seed1/final.pt", "--stage",
+        "3")
     shown = rows(recipe)
     assert shown["dino_x", "student"]["seeds"] == "2" and shown["dino_x", "student"]["UA %"].endswith(" +-0.00")
     same = "speaker EER % (veri_test2)"
     assert shown["dino_x", "student"][same].startswith(shown["dino_across_language", "student"][same])
     assert not (exps / "dino_x/final.pt").exists()
+
+
+NOTE = r"""#!/usr/bin/env bash
+printf '%s\t' "${0##*/}" "$@" >> calls; echo >> calls
+"""
+
+
+def noted(recipe):
+    """What the recipe calls from stage 2 on is only noted; returns a function that runs it and gives the calls of one program."""
+    for folder, names in {"local": ("train_system.sh", "extract_system.sh", "probe_languages.sh", "score_system.sh", "show_languages.py"),
+                          "steps": ("train.sh", "make_feats.sh", "extract_statistics.sh")}.items():
+        (recipe / folder).unlink()
+        (recipe / folder).mkdir()
+        for name in names:
+            (recipe / folder / name).write_text(NOTE if name.endswith(".sh") else "")
+            (recipe / folder / name).chmod(0o755)
+
+    def call(program, *words):
+        (recipe / "calls").write_text("")
+        run(recipe, "./run.sh", *words)
+        lines = [line.split("\t")[:-1] for line in (recipe / "calls").read_text().splitlines()]
+        return [rest for name, *rest in lines if name == program]
+    return call
+
+
+def test_models_lie_in_folders_of_any_name(tmp_path):
+    recipe = make(tmp_path)
+    call = noted(recipe)
+    folder = recipe / "my models & others/dino_x"
+    folder.mkdir(parents=True)
+    (folder / "final.pt").write_text("weights")
+    (folder / "config.yaml").write_text("encoder: {name: tdnn}\nmethod: {name: simclr}\n")
+    words = ("--systems", "", "--models", f"{folder.relative_to(recipe)}/final.pt", "--stage", "3")
+    found = call("extract_system.sh", *words)
+    assert [(one[one.index("--from") + 1], one[-2:]) for one in found] == [(str(folder), ["exp/dino_x", "data/voxlingua107_all"])]
+    assert [one[-1] for one in call("probe_languages.sh", *words)] == ["exp/dino_x", "exp/statistics"]
+    (recipe / "exp/dino_x").mkdir(parents=True)
+    (recipe / "exp/dino_x/final.pt").write_text("another one")   # trained here; its figures must not be mixed with the other's
+    done = sh(recipe, "./run.sh", *words)
+    assert done.returncode == 1 and "exp/dino_x is another model than" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_trainings_start_where_the_user_says(tmp_path):
+    """--init-from gives the experiment its name and the training its encoder; what a system follows is trained before it, seed by seed."""
+    recipe = make(tmp_path)
+    call = noted(recipe)
+    folder = recipe / "other/lim"
+    folder.mkdir(parents=True)
+    torch.save({"format": 1, "config": {"features": {}, "cmvn": {}, "encoder": {"name": "tdnn"}}, "num_features": 80, "info": {},
+                "encoders": {"encoder": {"a": torch.ones(1)}}, "evaluate": "encoder"}, folder / "final.pt")
+    words = ("--systems", "../voxceleb/conf/c3moco_short.yaml", "--seeds", "0 4", "--tag", "x", "--stage", "2", "--stop-stage", "2")
+
+    def of(call):
+        options = dict(zip(call[:-2:2], call[1:-2:2], strict=True))
+        return call[-1], options["--part"], options["--init-from"], options["--common"]
+
+    assert list(map(of, call("train_system.sh", *words))) == [
+        ("exp/c3moco_short_x", "", "", "seed=0"), ("exp/c3moco_short_x_seed4", "_seed4", "", "seed=4")]
+    assert list(map(of, call("train_system.sh", *words, "--init-from", "other/lim/final.pt"))) == [
+        ("exp/c3moco_short_from_lim_x", "_from_lim", "other/lim/final.pt", "seed=0"),
+        ("exp/c3moco_short_from_lim_x_seed4", "_from_lim_seed4", "other/lim/final.pt", "seed=4")]
 
 
 @pytest.mark.parametrize(("words", "named"), [
@@ -82,6 +145,7 @@ def check_a_model_of_another_recipe(recipe):
     (("--systems", ""), ("--systems and --models are both empty",)),
     (("--models", "nowhere/final.pt"), ("there is no model nowhere/final.pt",)),
     (("--init-from", "nowhere/final.pt"), ("there is no model nowhere/final.pt",)),
+    (("--init-from", "hubert_base nowhere.pth"), ("there is no checkpoint 'nowhere.pth'",)),
     (("--models", "conf/fbank.yaml"), ("--models takes files final.pt",)),
     (("--systems", "cpc_lng_1 cpc_lng_1"), ("two experiments would both be exp/cpc_lng_1",)),
     (("--seeds", "a"), ("--seeds", "'a'")),

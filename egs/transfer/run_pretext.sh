@@ -6,13 +6,13 @@
 # Models in folders NAME, NAME_seed1, NAME_seed2 are one row: the mean over them. What was done stays: the same command goes on.
 set -euo pipefail
 init_from=()        # the models to compare: final.pt of any recipe (repeatable)
-tasks="voxlingua107 iemocap ravdess"   # some of these; voxlingua107: languages, and with --voxceleb1 among its options speakers
-tuned="iemocap ravdess"   # tasks that every model is fine-tuned for, too; empty: none
+tasks=-             # of voxlingua107 (languages; with --voxceleb1 among its options speakers, too), iemocap and ravdess; -: all
+tuned=-             # of iemocap and ravdess: every model is fine-tuned for these, too; -: those of --tasks; empty: none
 seeds=0             # of the fine-tunings
 voxlingua107=       # more for ../voxlingua107/run.sh, e.g. (with that first =) --voxlingua107="--voxlingua107 DIR --voxceleb1 DIR"
 iemocap=            # more for ../iemocap/run.sh
 ravdess=            # more for ../ravdess/run.sh
-mini=false          # true: on the synthetic corpora (there is none of ravdess)
+mini=false          # true: on the synthetic corpora; there is none of ravdess
 help_message="usage: $0 --init-from M [--init-from M]... [--tasks 'T ...'] [--tuned 'T ...'] [--seeds '0 1 2'] [--voxlingua107='--OPTION ...']
        [--iemocap='--OPTION ...'] [--ravdess='--OPTION ...'] [--mini true]"
 . "$(dirname "$0")/path.sh"; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
@@ -20,6 +20,8 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ ${#init_from[@]} -gt 0 ] || die "--init-from names no model; train one with egs/librispeech/run.sh or egs/voxceleb/run.sh"
 exps=exp; [ "$mini" = false ] || exps=exp_mini
+[ "$tasks" != - ] || { tasks="voxlingua107 iemocap"; [ "$mini" = true ] || tasks+=" ravdess"; }
+[ "$tuned" != - ] || tuned=${tasks//voxlingua107/}
 [ -n "${tasks// /}" ] || die "--tasks names no task; give some of voxlingua107, iemocap and ravdess"
 for task in $tasks $tuned; do
   case $task in voxlingua107|iemocap|ravdess) ;; *) die "--tasks and --tuned take voxlingua107, iemocap and ravdess, not '$task'" ;; esac
@@ -37,6 +39,9 @@ done
 asked() { [[ " $tasks " == *" $1 "* ]]; }
 row_of() { local name; name=$(init_name "$1"); [[ ! $name =~ ^(.+)_seed[0-9]+$ ]] || name=${BASH_REMATCH[1]}; echo "$name"; }
 options_of() { case $1 in voxlingua107) echo "$voxlingua107" ;; iemocap) echo "$iemocap" ;; ravdess) echo "$ravdess" ;; esac; }
+for task in $tasks $tuned; do
+  [ "$mini" = true ] || [ -n "$(options_of "$task")" ] || die "--$task is empty; give its corpus, as in --$task=\"--$task DIR\""
+done
 table=()   # ROW:TASK=EXPERIMENT
 
 recipe() {   # TASK [option of run.sh]...: runs the recipe of a task, or (--print-name true) prints the names of its experiments
@@ -47,7 +52,7 @@ recipe() {   # TASK [option of run.sh]...: runs the recipe of a task, or (--prin
 }
 
 if asked voxlingua107; then
-  recipe voxlingua107 --systems "" --models "${init_from[*]}"
+  recipe voxlingua107 --systems "" --probes logistic "${init_from[@]/#/--models=}"
   for model in "${init_from[@]}"; do
     exp=../voxlingua107/$exps/$(init_name "$model")
     table+=("$(row_of "$model"):language=$exp")

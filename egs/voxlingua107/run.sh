@@ -3,13 +3,13 @@
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here
 #   ./run.sh --systems "cpc_lng_1 ../voxceleb/conf/dino_ecapa.yaml" --seeds "0 1 2" --voxlingua107 /corpora/VoxLingua107 \
 #            --voxceleb1 /corpora/VoxCeleb1 --ngpu 1 --nj 32
-#   ./run.sh --systems "" --models "../librispeech/exp/cpc_spk_3/final.pt" --stage 3 ...      embeddings of models as they are
+#   ./run.sh --systems "" --models ../librispeech/exp/cpc_spk_3/final.pt --stage 3 ...        embeddings of models as they are
 # Stages: 0 prepare, 1 audio, noises, 2 pretext training, 3 embeddings, 4 language probes, 5 speaker trials, 6 RESULTS.md
 set -euo pipefail
 systems=cpc_lng_1   # each a conf/NAME.yaml (with --mini true conf/mini/NAME.yaml), or the path of a YAML of another recipe
-models=             # final.pt of any recipe, embedded as they are; an experiment is called as the folder that a model lies in
+models=()           # final.pt of any recipe, embedded as it is and called as the folder that it lies in (repeatable)
 seeds=0             # e.g. "0 1 2": each system is trained with each
-init_from=          # final.pt whose encoder every training starts from
+init_from=          # every training starts from this model and takes its encoder and features: final.pt, or "ARCH CHECKPOINT"
 stage=0             # first stage to run
 stop_stage=6        # last stage to run
 ngpu=0              # GPUs for training and extraction; 0: CPU
@@ -29,38 +29,39 @@ mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--languages 3 --videos 6" (see tools/make_synth_corpus.py --help)
 tag=                # suffix of the systems' experiments, for variants
 set=()              # overrides of the pretext training, e.g. --set train.epochs=20 (repeatable)
-help_message="usage: $0 [--systems 'A B ...'] [--models 'M ...'] [--seeds '0 1 2'] [--stage N] [--ngpu N] [--mini true] [--voxlingua107 DIR] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+help_message="usage: $0 [--systems 'A B ...'] [--models M]... [--seeds '0 1 2'] [--stage N] [--ngpu N] [--mini true] [--voxlingua107 DIR] ..."
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
-[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
-confs=conf data=data exps=exp
-if [ "$mini" = true ]; then
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; init_require "$init_from"
+confs=conf data=data exps=exp; if [ "$mini" = true ]; then
   confs=conf/mini data=data_mini exps=exp_mini corpora=data_mini/corpora
   : "${voxlingua107:=$corpora/VoxLingua107}" "${voxceleb1:=$corpora/VoxCeleb1}"
 fi
 [[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
-for model in $models $init_from; do [ -s "$model" ] || die "there is no model $model; train it, or leave it out"; done
-runs=() found=()   # what is trained: CONF SEED EXP; what is embedded: EXP MODEL_FOLDER WEIGHTS...
+runs=() found=() tab=$'\t'   # what is trained: CONF, SEED, EXP, SUFFIX; what is embedded: EXP, MODEL_FOLDER, WEIGHTS...
+start=${init_from:+_from_$(init_name "$init_from")} base=(${init_from:+--encoder-of "$init_from"})
 for system in $systems; do
   conf=$system; [[ $system == *.yaml ]] || conf=$confs/$system.yaml
   [ -f "$conf" ] || die "there is no $conf; --systems takes some of" \
     "$(set +f; grep -l ^reproduces: "$confs"/*.yaml | xargs basename -s .yaml | xargs), or the path of a YAML"
-  said=$(python3 -m sslspk.bin.show_config --conf "$conf" --weights) more=' untrained'
+  said=$(python3 -m sslspk.bin.show_config --conf "$conf" "${base[@]}" "${set[@]/#/--set=}" --weights) more=' untrained'
   for seed in $seeds; do
-    exp=$exps/$(basename "$conf" .yaml)${tag:+_$tag}; [ "$seed" = 0 ] || exp+=_seed$seed
-    runs+=("$conf $seed $exp") found+=("$exp $exp ${said%% *}$more") more=
+    suffix=; [ "$seed" = 0 ] || suffix=_seed$seed; exp=$exps/$(basename "$conf" .yaml)$start${tag:+_$tag}$suffix
+    runs+=("$conf$tab$seed$tab$exp$tab$start$suffix") found+=("$exp$tab$exp$tab${said%% *}$more") more=
   done
 done
-for model in $models; do
+for model in "${models[@]}"; do
+  [ -s "$model" ] || die "there is no model $model; train it, or leave it out"
   [ "$(basename "$model")" = final.pt ] || die "--models takes files final.pt in a folder that has the system's name, not '$model'"
   folder=$(dirname "$(readlink -f "$model")")
   said=$(python3 -m sslspk.bin.show_config --conf "$folder/config.yaml" --weights)
-  found+=("$exps/$(basename "$folder") $folder ${said%% *}")
+  exp=$exps/$(basename "$folder"); found+=("$exp$tab$folder$tab${said%% *}")
+  [ ! -e "$exp/final.pt" ] || [ "$exp/final.pt" -ef "$model" ] || die "$exp is another model than $model; rename the folder of one of them"
 done
 for part in $tests; do [[ $part = dev || $part = test ]] || die "--tests takes dev, test or both, not '$part'"; done
 [ ${#found[@]} -gt 0 ] || die "--systems and --models are both empty; name a system or a model"
-twice=$(printf '%s\n' "${found[@]%% *}" | sort | uniq -d | sed -n 1p)
+twice=$(printf '%s\n' "${found[@]%%"$tab"*}" | sort | uniq -d | sed -n 1p)
 [ -z "$twice" ] || die "two experiments would both be $twice; rename a folder or a YAML, or leave one out"
 jobs=(--cmd "$train_cmd" --nj "$nj") all=$data/voxlingua107_all lists=() speakers=()
 [ -z "$voxceleb1" ] || lists+=(veri_test2) speakers+=("$data/voxceleb1_test")
@@ -72,9 +73,8 @@ if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   [ -n "$voxlingua107" ] || die "--voxlingua107 names no folder; give VoxLingua107's, or try --mini true"
   local/prepare_voxlingua107.py --nj "$nj" --utts-per-language "$utts_per_language" --languages "$languages" "$voxlingua107" $data
   [ -z "$voxceleb1" ] || local/prepare_voxceleb1.py --nj "$nj" --parts test "$voxceleb1" $data
-  [ -z "$librispeech" ] || local/prepare_librispeech.py --nj "$nj" "$librispeech" $data
-  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data
-  [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
+  [ -z "$librispeech" ] || local/prepare_librispeech.py --nj "$nj" --subsets test "$librispeech" $data
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data; [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
 fi
 
 if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
@@ -91,10 +91,10 @@ fi
 
 if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   for run in "${runs[@]}"; do
-    read -r conf seed exp <<< "$run"
-    options=(--conf "$conf" --set "seed=$seed" "${set[@]/#/--set=}" ${init_from:+--init-from "$init_from"})
-    [ ! -f $data/augment/.done ] || options+=(--set "augment.dir=$data/augment")
-    steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" "${options[@]}" $data/voxlingua107_train_packed "$exp"
+    IFS=$tab read -r conf seed exp suffix <<< "$run"
+    options=(--conf "$conf" --common "seed=$seed" "${set[@]/#/--set=}" --init-from "$init_from" --part "$suffix")
+    [ ! -f $data/augment/.done ] || options+=(--common "augment.dir=$data/augment")
+    local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${options[@]}" $data/voxlingua107_train_packed "$exp"
   done
 fi
 
@@ -104,23 +104,23 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
     steps/extract_statistics.sh --cmd "$train_cmd" "$dir" "$dir" $exps/statistics/"$(basename "$dir")"
   done
   for one in "${found[@]}"; do
-    read -r exp folder weights <<< "$one"
+    IFS=$tab read -r exp folder weights <<< "$one"
     local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "$weights" --from "$folder" \
       "$exp" $all "${speakers[@]}"
   done
 fi
 
-found+=("$exps/statistics $exps/statistics raw deviation")
+found+=("$exps/statistics$tab$exps/statistics${tab}raw deviation")
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
   for one in "${found[@]}"; do
-    read -r exp folder weights <<< "$one"
+    IFS=$tab read -r exp folder weights <<< "$one"
     local/probe_languages.sh --cmd "$train_cmd" --tests "$tests" --probes "$probes" "--options=$probe_options" --weights "$weights" $data "$exp"
   done
 fi
 
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ ${#lists[@]} -gt 0 ]; then
   for one in "${found[@]}"; do
-    read -r exp folder weights <<< "$one"
+    IFS=$tab read -r exp folder weights <<< "$one"
     local/score_system.sh --cmd "$train_cmd" --lists "${lists[*]}" --weights "$weights" $data "$exp"
   done
 fi

@@ -49,21 +49,23 @@ def read_speakers(path: str) -> dict[str, Speaker]:
 
 
 def choose(corpus: str, text: str) -> dict[str, list[str]]:
-    """Role -> its subsets, of --subsets "A B ..." or, of an empty text, of all subsets that are there.
+    """Role -> its subsets, of --subsets "A B ...", where "test" means all test-* that are there; of an empty text, all of each role.
 
-    Raises InputError: a subset that LibriSpeech has not, or that is not there; without --subsets, a role that has none.
+    Raises InputError: a subset that LibriSpeech has not, or that is not there; a role without a subset.
     """
-    names = list(dict.fromkeys(re.split(r"[\s,]+", text.strip()))) if text.strip() else []
-    for name in names:
-        if name not in SUBSETS:
-            raise InputError(f"--subsets: {shown(name)} is no subset of LibriSpeech; choose from {' '.join(SUBSETS)}.")
-        if not os.path.isdir(os.path.join(corpus, name)):
+    asked = list(filter(None, re.split(r"[\s,]+", text)))
+    for name in asked:
+        if name not in (*SUBSETS, *ROLES):
+            raise InputError(f"--subsets: {shown(name, 40)} is no subset of LibriSpeech; choose from train dev test {' '.join(SUBSETS)}.")
+        if name in SUBSETS and not os.path.isdir(os.path.join(corpus, name)):
             raise InputError(f"LibriSpeech's subset {name} was looked for in {corpus}/{name}, which is not there; get {name}.tar.gz from "
                              f"{SITE}, or leave it out of --subsets.")
-    there = names or [name for name in SUBSETS if os.path.isdir(os.path.join(corpus, name))]
+    whole = [role for role in ROLES if role in asked or not asked]
+    there = [name for name in SUBSETS if os.path.isdir(os.path.join(corpus, name))
+             and (name in asked or name.partition("-")[0] in whole)]
     chosen = {role: [name for name in there if name.startswith(f"{role}-")] for role in ROLES}
-    lacking = next((role for role in ROLES if not chosen[role]), None)
-    if lacking and not names:
+    lacking = next((role for role in whole if not chosen[role]), None)
+    if lacking:
         raise InputError(f"{corpus} holds no subset {lacking}-*; get one such as {lacking}-clean from {SITE}, or name with --subsets "
                          "what is to be used.")
     return {role: subsets for role, subsets in chosen.items() if subsets}

@@ -51,9 +51,12 @@ def parse_parts(text: str, known: Sequence[str]) -> list[str]:
 
 
 def find_audio(root: str) -> list[str]:
-    """All recordings under a folder, sorted, one format of each; hidden files and folders are passed over."""
+    """All recordings under a folder, sorted, one format of each; hidden files and folders are passed over.
+
+    Raises OSError for a folder that is there and cannot be read: it must not pass for an empty one.
+    """
     best: dict[str, str] = {}
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for extension in FORMATS:
             for name in names:
@@ -61,6 +64,11 @@ def find_audio(root: str) -> list[str]:
                     path = os.path.join(folder, name)
                     best.setdefault(os.path.splitext(path)[0], path)
     return sorted(best.values())
+
+
+def _refuse(err: OSError) -> None:
+    if not isinstance(err, FileNotFoundError):
+        raise err
 
 
 def options(args: argparse.Namespace) -> Options:
