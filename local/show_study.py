@@ -4,7 +4,8 @@
 Each argument is VARIANT:TASK=EXPERIMENT. Of an experiment of the tasks voxceleb and speaker the EER of the encoder that its configuration
 says to evaluate is shown (scores_*/result_trials_LIST.json), of language the mean recall UA of a logistic regression on the trained
 encoder's embeddings, asked about the official part (language_*/dev_logistic/result.json), of the others that of seed*/result.json, or of
-result.json of a probe. A cell that several arguments name is the mean over their results. An experiment that is not there, or none, is shown as not run.
+result.json of a probe. A cell that several arguments name is the mean over their results. An experiment that is not there, or none, is
+shown as not run.
 usage: show_study.py --title chunks --out exp/STUDY_chunks.md "1 s:iemocap=../iemocap/exp/NAME" ...
 """
 import argparse
@@ -58,7 +59,8 @@ def figure(task: str, experiments: list[Path], name: str) -> str:
             found = [results.read(path) for path in sorted(experiment.glob(f"scores_*/result_trials_{name}.json"))]
             rows += [row for row in found if results.plain(row)][:1]
         elif task == "language":
-            found = [results.of_classes(path, need=["ua_percent"]) for path in sorted(experiment.glob("language_*/dev_logistic/result.json"))]
+            paths = sorted(experiment.glob("language_*/dev_logistic/result.json"))
+            found = [results.of_classes(path, need=["ua_percent"]) for path in paths]
             rows += [row for row in found if row.get("weights") != "untrained"][:1]
         else:
             paths = sorted(path for path in experiment.glob("seed*/result.json") if path.parent.name[4:].isdigit())

@@ -69,8 +69,8 @@ def check_a_model_of_another_recipe(recipe):
         (recipe / name).mkdir(parents=True)
         for file in ("final.pt", "config.yaml"):
             (recipe / name / file).write_bytes((exps / f"dino_across_language/{file}").read_bytes())
-    run(recipe, *WORDS[:-2], "--systems", "", "--models", "elsewhere/dino_x/final.pt", "--models", "elsewhere/dino_x_seed1/final.pt", "--stage",
-        "3")
+    models = ("--models", "elsewhere/dino_x/final.pt", "--models", "elsewhere/dino_x_seed1/final.pt")
+    run(recipe, *WORDS[:-2], "--systems", "", *models, "--stage", "3")
     shown = rows(recipe)
     assert shown["dino_x", "student"]["seeds"] == "2" and shown["dino_x", "student"]["UA %"].endswith(" +-0.00")
     same = "speaker EER % (veri_test2)"
