@@ -14,7 +14,7 @@ from sslspk.encoders.windows import mean_embedding
 
 
 class Wav2Vec2(Encoder):
-    """(B, S) -> frames (B, T, D), the output of the last layer -> embedding (B, D), as `pooling` says.
+    """(B, S) -> frames (B, T, D), the output of the last layer or with pooling `layers` the mean over layers -> embedding (B, D).
 
     num_layers: of the Transformer. latent_dim: C. layer_weights: with pooling `layers` their logits, zeros at first; a model that was
     trained without them lacks them.
@@ -97,14 +97,17 @@ class Wav2Vec2(Encoder):
         return self.contexts(self.project(self.norm(self._latents(wave))))
 
     def _maps(self, x: Tensor) -> Tensor:
-        return self._layers(self._wave(x))[-1].transpose(1, 2)
+        return self._mixed(self._layers(self._wave(x))).transpose(1, 2)
 
     def _embed(self, maps: Tensor) -> Tensor:
         return maps.mean(2)
 
-    def _pooled(self, outputs: list[Tensor]) -> Tensor:
-        """Outputs of all layers (B, T, D) -> (B, D)."""
+    def _mixed(self, outputs: list[Tensor]) -> Tensor:
+        """Outputs of all layers -> what is pooled, of the same shape."""
         if self.layer_weights is None:
-            return outputs[-1].mean(1)
-        means = torch.stack([output.mean(1) for output in outputs])                  # (L + 1, B, D): the order of two means is free
-        return torch.einsum("l,lbd->bd", self.layer_weights.softmax(0).to(means.dtype), means)
+            return outputs[-1]
+        return sum(weight * output for weight, output in zip(self.layer_weights.softmax(0).unbind(), outputs, strict=True))
+
+    def _pooled(self, outputs: list[Tensor]) -> Tensor:
+        """Outputs of all layers (B, T, D) -> (B, D); as the order of two means is free, first that over time."""
+        return self._mixed([output.mean(1) for output in outputs])

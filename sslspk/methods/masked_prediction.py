@@ -53,7 +53,7 @@ class MaskedPrediction(Method):
         latents = self.encoder.latents(waves)
         latents = latents.detach() + cfg.feature_gradient * (latents - latents.detach())        # the value itself, less gradient
         rows, steps = latents.shape[:2]
-        places = hidden_steps(rows, steps, cfg.mask_prob, cfg.mask_span, progress.step).to(latents.device)   # (R, K)
+        places = hidden_steps(rows, steps, cfg.mask_prob, cfg.mask_span, progress.step).to(latents.device, non_blocking=True)   # (R, K)
         hidden, labels = as_mask(places, steps), self.targets(waves, steps)
         context = self.encoder.contexts(self._filled(latents, hidden, progress))[-1]
         scores, asked = self._scores(at(context, places)), labels.gather(1, places)

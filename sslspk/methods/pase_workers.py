@@ -94,7 +94,8 @@ class OrderWorker(nn.Module):
         if steps < self.config.needed_steps:
             raise InputError(f"a crop has {steps} steps, and worker spc needs {self.config.needed_steps}; use longer crops, or "
                              "data.short=drop.")
-        places = draws.for_rows(rows, step, 0, torch.device("cpu"), lambda generator: self.places(steps, generator)).to(frames.device)
+        places = draws.for_rows(rows, step, 0, torch.device("cpu"), lambda generator: self.places(steps, generator))
+        places = places.to(frames.device, non_blocking=True)
         shown = frames[torch.arange(rows, device=frames.device)[:, None], places]              # (B, 1 + 2 length, D)
         now, after, before = shown.split([1, self.config.length, self.config.length], 1)
         return _verdict(*(self.layers(torch.cat([now, part], 1).flatten(1)).flatten() for part in (after, before)))

@@ -108,7 +108,7 @@ class VqWav2vec(Method):
         mine, past = comm.rows_of_this_rank(rows), steps.shape[1] - cfg.steps
         x = self.encoder.aggregator.project(steps[:, :past])
         if self.training:
-            hidden = as_mask(hidden_steps(rows, past, cfg.mask_prob, cfg.mask_span, progress.step).to(x.device), past)
+            hidden = as_mask(hidden_steps(rows, past, cfg.mask_prob, cfg.mask_span, progress.step).to(x.device, non_blocking=True), past)
             x = torch.where(hidden[..., None], self.mask.to(x.dtype), x)
         context = self.encoder.aggregator.relate(x)
         predictions = self.predictor(context[:, -1]).unflatten(-1, (cfg.steps, -1))                      # (B, K, D)

@@ -50,7 +50,8 @@ class Wav2Vec2Pretraining(Method):
         cfg, latents = self.config, self.encoder.latents(batch.views[0][0])
         latents = latents.detach() + cfg.feature_gradient * (latents - latents.detach())        # the value itself, less gradient
         normed = self.encoder.norm(latents)
-        places = hidden_steps(*latents.shape[:2], cfg.mask_prob, cfg.mask_span, progress.step).to(latents.device)   # (R, K)
+        places = hidden_steps(*latents.shape[:2], cfg.mask_prob, cfg.mask_span, progress.step)                    # (R, K)
+        places = places.to(latents.device, non_blocking=True)
         quantised = self._quantise(at(self.dropout(normed), places), progress)
         x = self.encoder.project(normed)
         context = self.encoder.contexts(torch.where(as_mask(places, x.shape[1])[..., None], self.mask.to(x.dtype), x))[-1]

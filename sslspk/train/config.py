@@ -45,12 +45,14 @@ class TrainConfig(Config):
     stop_on_collapse: bool = False
     analyse: bool = Field(False, description="read speaker labels for monitors alone (purity, quality of false-negative flags)")
     trainable: Literal["all", "affine", "head"] = Field("all", description="affine: the encoder's last affine layers and the classifier; "
-                                                        "head: the classifier; the rest is frozen, BatchNorm too")
+                                                        "head: the classifier; with either, weights over layers (encoder.pooling: "
+                                                        "layers); the rest is frozen, BatchNorm too")
     encoder_lr: PositiveFloat = Field(1.0, description="factor on the rate of the encoder below its last affine layers")
     layer_decay: float = Field(1.0, gt=0, le=1, description="factor on the rate of an encoder's layer for each layer above it")
     valid: str | None = Field(None, description="data directory to judge each epoch by: a classifier by its recall there, a method of "
                                                 "frames by its loss; final.pt is the best epoch's")
-    patience: PositiveInt | None = Field(None, description="stop after that many epochs in a row that are no better on `valid`")
+    patience: PositiveInt | None = Field(None, description="stop after that many epochs in a row that are no better on `valid`; the "
+                                                   "warm-up's do not count")
     init_from: str | None = Field(None, description="final.pt whose encoder the training starts from, or 'ARCH CHECKPOINT': a frame-level "
                                                       "model in torchaudio's format")
     init_part: Literal["encoder", "everything"] = Field("encoder", description="everything: also what else of that run fits "

@@ -159,7 +159,7 @@ def _origin(config: SystemConfig, exp: Path, index: UtteranceIndex, method: Meth
 
 
 def _freeze(method: Method, trainable: str) -> None:
-    """Hold the encoders still, but for their last affine layers where these are to be trained."""
+    """Hold the encoders still, but for their last affine layers where these are to be trained, and for weights over layers (SUPERB)."""
     if trainable == "all":
         return
     for encoder in method.backbones():
@@ -167,6 +167,9 @@ def _freeze(method: Method, trainable: str) -> None:
             raise InputError("train.trainable is affine, but this encoder has no affine layer above its pooling; use "
                              "train.trainable=head (egs/iemocap, egs/adress: --step1 head).")
         encoder.freeze(encoder.last_layers if trainable == "affine" else [])
+        for weight in (getattr(encoder, name) for name in encoder.optional):
+            if weight is not None:
+                weight.requires_grad_(True)
 
 
 def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:

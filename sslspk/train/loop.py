@@ -20,7 +20,7 @@ from sslspk.train import checkpoint, model
 from sslspk.train.failures import REQUEUE, STOPPED
 from sslspk.train.job import Job
 from sslspk.train.log import TrainLog
-from sslspk.train.optim import learning_rate
+from sslspk.train.optim import learning_rate, warmup_steps
 from sslspk.train.watch import Watch
 
 MAX_BAD = 0.01  # share of the recordings that may be unreadable
@@ -83,8 +83,11 @@ def _validate(job: Job, log: TrainLog) -> bool:
 
 
 def _patience_is_out(job: Job) -> bool:
-    patience = job.config.train.patience
-    return patience is not None and job.step - job.best["step"] >= patience * job.dataset.steps_per_epoch
+    """Whether so many epochs were no better. Those of the warm-up do not count: at a rate near 0 nothing need get better."""
+    cfg, per_epoch = job.config.train, job.dataset.steps_per_epoch
+    if cfg.patience is None:
+        return False
+    return job.step - max(job.best["step"], warmup_steps(cfg, job.total, per_epoch)) >= cfg.patience * per_epoch
 
 
 def optimizer_step(job: Job, batches, progress: Progress) -> tuple[float, dict, float]:

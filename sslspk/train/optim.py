@@ -55,7 +55,7 @@ def learning_rate(config: SystemConfig, step: int, total: int, per_epoch: int) -
     """The rate of an optimizer step; `lr` is scaled to the batch size when `lr_batch` is given."""
     cfg = config.train
     peak = cfg.lr * (config.data.batch_size / cfg.lr_batch if cfg.lr_batch else 1.0)
-    warmup = min(cfg.warmup_steps or round(cfg.warmup_epochs * per_epoch), total)
+    warmup = warmup_steps(cfg, total, per_epoch)
     if cfg.schedule == "cosine":
         return cosine_with_warmup(step, peak, cfg.final_lr, warmup, total)
     if cfg.schedule == "linear":
@@ -64,3 +64,8 @@ def learning_rate(config: SystemConfig, step: int, total: int, per_epoch: int) -
         hold, halve = round(cfg.hold_epochs * per_epoch), max(1, round(cfg.halve_epochs * per_epoch))
         return exponential_with_hold(step, peak, cfg.final_lr, warmup, hold, halve)
     return constant_with_warmup(step, peak, warmup)
+
+
+def warmup_steps(cfg: TrainConfig, total: int, per_epoch: int) -> int:
+    """Optimizer steps until the rate has reached its peak."""
+    return min(cfg.warmup_steps or round(cfg.warmup_epochs * per_epoch), total)

@@ -70,6 +70,7 @@ def test_learnt_weights_over_layers():
     with torch.no_grad():
         encoder.layer_weights.copy_(torch.tensor([0.0, 30.0, 0.0, 0.0]))
     torch.testing.assert_close(encoder(x), outputs[1].mean(1))
+    torch.testing.assert_close(encoder.frames(x), outputs[1])   # frames are what is pooled
     assert "layer_weights" not in make().state_dict() and not torch.allclose(make().eval()(x), outputs[1].mean(1))
 
 

@@ -1,13 +1,14 @@
 """Every method on another device than the CPU, without one: on "meta" tensors have no values.
 
 A tensor that stays on the CPU is told there (another device), and so is a step that waits for a value (`.item()`, a mask of unknown size),
-which would hold up a GPU.
+or for the GPU before it copies to it, which would hold up a GPU.
 """
 import contextlib
 
 import pytest
 import torch
 from test_method_contract import BATCH, BINS, METHODS, make
+from torch.overrides import TorchFunctionMode
 
 from sslspk.methods.base import Batch, Progress
 from sslspk.nn.standardise import Standardise
@@ -28,6 +29,16 @@ class MetaGenerator(torch.Generator):
     @property
     def device(self):
         return self.where
+
+
+class Copies(TorchFunctionMode):
+    """Refuses a copy from the CPU that waits until the GPU has done what came before."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if func is torch.Tensor.to and args[0].device.type == "cpu" and out.device == META:
+            assert (kwargs or {}).get("non_blocking"), "a copy to the device without non_blocking=True"
+        return out
 
 
 @pytest.fixture
@@ -52,7 +63,8 @@ def test_a_step_stays_on_the_device_and_waits_for_nothing(meta, name):
         if isinstance(part, Standardise):   # which waits while it gathers statistics, in the first batches alone
             part._settled = True
     nobody = torch.zeros(BATCH, dtype=torch.int64, device=META)
-    out = method(Batch([*crops(method)], nobody, nobody), Progress(0, 10, 2))
+    with Copies():
+        out = method(Batch([*crops(method)], nobody, nobody), Progress(0, 10, 2))
     assert {value.device for value in out.values()} == {META}
     out["loss"].backward()
     method.after_backward(Progress(0, 10, 2))

@@ -154,6 +154,16 @@ def wrong_way_round(emotions, valid):
     return valid
 
 
+@pytest.mark.parametrize(("warmup", "best", "last"), [(0, 0, 6), (12, 0, 18), (12, 9, 18), (12, 15, 21)])
+def test_patience_begins_after_the_warm_up(emotions, tmp_path, warmup, best, last):
+    """Twelve recordings in batches of four, three steps an epoch, two epochs of patience."""
+    config = tiny(**{**EMOTION, "train.valid": str(emotions), "train.patience": 2, "train.steps": 60, "train.warmup_epochs": warmup / 3})
+    job = prepare(config, emotions, tmp_path / "exp", CPU, print)
+    job.best["step"] = best
+    for job.step in (last - 1, last):
+        assert loop._patience_is_out(job) == (job.step == last)
+
+
 def test_best_epoch_is_kept_and_patience_ends_training(emotions, tmp_path, capsys):
     """Judged by data whose labels are the wrong way round: what is learnt makes it worse."""
     valid = wrong_way_round(emotions, tmp_path / "valid")

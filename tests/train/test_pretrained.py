@@ -132,6 +132,15 @@ def test_our_own_pre_training_goes_on_with_weights_over_layers_and_back(data, tm
     assert end.pop("layer_weights") is not None and same({"encoder": back.method.encoder.state_dict()}, {"encoder": end})
 
 
+def test_weights_over_frozen_layers_are_learnt(data, tmp_path, weights):
+    """As SUPERB probes: of the encoder they alone move."""
+    frozen = config({"pooling": "layers"}, **{"train.init_from": f"small {weights}", "train.trainable": "head"})
+    start = prepare(frozen, data, tmp_path / "first", CPU, print).method.encoder.state_dict()
+    train_here(frozen, data, tmp_path / "exp")
+    end = final_weights(tmp_path / "exp")["encoder"]
+    assert {key for key in end if not torch.equal(end[key], start[key])} == {"layer_weights"}
+
+
 class Bare(Method):
     """An encoder and a head."""
 
