@@ -25,13 +25,13 @@ echo "$0 $*"
 split=$1 exp=$2
 
 die() { echo "$0: error: $*" >&2; exit 1; }
-[[ $share =~ ^[0-9]{1,3}$ ]] && [ "$share" -ge 1 ] && [ "$share" -le 100 ] || die "--share takes a whole percentage from 1 to 100, not '${share:0:20}'."
+[[ $share =~ ^([1-9][0-9]?|100)$ ]] || die "--share takes a whole percentage from 1 to 100, not '${share:0:20}'."
 [ -s "$labels" ] || die "--labels names no table of speakers ('$labels')."
 for part in train valid test; do [ -s "$split/$part/utt2spk" ] || die "there is no $split/$part; divide the data first (stage 1)."; done
 for variant in $variants; do
   case $variant in encoder|untrained|supervised) ;; *) die "--variants takes encoder, untrained and supervised, not '$variant'." ;; esac
 done
-out=$exp/speakers/$share own=$split/share${share}_seed$seed places=() inputs=("$labels" "$split"/{train,valid,test}/utt2spk "$exp/final.pt")
+out=$exp/speakers/$share own=$split/share${share}_seed$seed places=() inputs=("$labels" "$split"/{train,valid,test} "$exp/final.pt")   # data directories
 for head in $heads; do
   for variant in $variants; do places+=("$out/${variant}_$head"); done
 done

@@ -45,8 +45,8 @@ def main() -> int:
             "Made by local/show_languages.py from the result files; do not edit. An encoder is frozen; a classifier on its embeddings "
             "learns the languages, the cosine between two embeddings tells speakers. WA: share of the utterances that are right; UA: mean "
             "over the languages; Cavg: NIST's detection cost with p_target 0.5, 50 where nothing is known. *Labels used*: by the encoder. "
-            "Intervals: 95 %, over videos (the speakers are not known) and over the speakers of the trials; +-: standard deviation over "
-            "seeds.", ""]
+            "*CPU minutes*: training of the encoder, rank 0 and what reads its data, mean over seeds. Intervals: 95 %, over videos (the "
+            "speakers are not known) and over the speakers of the trials; +-: standard deviation over seeds.", ""]
     for test in sorted(languages):
         text += section(args.exps, test, languages[test], speakers)
     with atomic_write(args.out) as f:

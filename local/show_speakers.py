@@ -54,11 +54,12 @@ def main() -> int:
         raise InputError(f"{args.exps}: holds no */speakers/*/*/result.json; run the stages before this one.")
     text = ["# Who speaks", "", "Made by local/show_speakers.py from the result files; do not edit. Accuracy on test utterances of the "
             "training speakers, from their first 1.28 s. Intervals: 95 %, bootstrap over speakers; +-: standard deviation over seeds. "
-            "*Labels*: what the encoder saw; every head sees the speakers of the training part.", ""]
+            "*Labels*: what the encoder saw; every head sees the speakers of the training part. *CPU minutes*: training of the encoder, "
+            "rank 0 and what reads its data, mean over seeds.", ""]
     for head in sorted({head for _, share, _, head in found if share == 100}):
         text += head_table(args.exps, head, found, paper)
     for system in sorted({system for system, share, _, _ in found if share < 100}):
-        text += curve_section(args.exps, system, found, paper)
+        text += curve_section(args.exps, system, found, paper if published(paper, "linear", system, "encoder") else None)
     text += [*pictures(args.exps), *verification(args.exps)]
     with atomic_write(args.out) as f:
         f.write("\n".join(text))
@@ -89,8 +90,9 @@ def figure(rows: Sequence[Mapping], key: str) -> str:
 
 
 def published(paper: Paper | None, head: str, system: str, variant: str) -> str:
-    known = paper.heads.get(head, {}) if paper else {}
-    value = known.get(system.removesuffix("_short") if variant == "encoder" else variant)
+    """What the report says of a system; nothing of one that it has not, whose untrained and supervised network are others, too."""
+    known, name = paper.heads.get(head, {}) if paper else {}, system.removesuffix("_short")
+    value = known.get(name if variant == "encoder" else variant) if name in known else None
     return "" if value is None else f"{value:.2f}"
 
 
@@ -131,8 +133,8 @@ def curve_section(exps: Path, system: str, found: Results, paper: Paper | None) 
         known = [dict(zip(paper.curve.shares, theirs[name], strict=True)).get(share, "") for name in theirs]
         text.append("| " + " | ".join(map(str, [share, *told, *known])) + " |")
     if paper:
-        text += ["", f"{paper.source} is read off a figure, to 1 %; its systems tell 2338 speakers. At 100 % the figure's two dots stand "
-                 f"the other way round than the tables of the same report ({paper.heads['linear']['cpc_spk_3']:.2f} for the features of "
+        text += ["", f"{paper.source} is read off a figure about cpc-spk-3, to 1 %, with 2338 speakers. At 100 % its two dots stand the "
+                 f"other way round than the tables of the same report ({paper.heads['linear']['cpc_spk_3']:.2f} for the features of "
                  f"cpc-spk-3, {paper.heads['linear']['supervised']:.2f} supervised)."]
     name = f"fewer_labels_{system}.png"
     plot(exps / name, rows, variants, paper)

@@ -71,6 +71,11 @@ def check_results(exps):
     (("--systems", "cpc_x"), ("conf/cpc_x.yaml", "cpc_spk_1", "gim")),
     (("--mini", "true", "--systems", "cpc_fb_short"), ("conf/mini/cpc_fb_short.yaml", "cpc_spk_3")),
     (("--seeds", "0 a"), ("--seeds", "'0 a'")),
+    (("--heads", "linear mpl"), ("--heads takes", "not 'mpl'")),
+    (("--heads", ""), ("--heads takes",)),
+    (("--baselines", "cpc_spk_3"), ("--baselines names cpc_spk_3, which is none of --systems",)),
+    (("--shares", "5 08"), ("--shares", "'08'")),
+    (("--shares", "200"), ("--shares", "'200'")),
     (("cpc_spk_1",), ("'cpc_spk_1'", "--help")),
     ((), ("--librispeech", "--mini true")),
     (("--librispeech", "nowhere"), ("looked for in nowhere",)),
@@ -106,3 +111,28 @@ def test_a_model_is_never_read_as_yaml():
     lines = [line for path in scripts for line in path.read_text().splitlines() if "sslspk.bin.show_config" in line]
     assert len(lines) > 5
     assert not [line for line in lines if re.search(r"--(on|conf) \S*(final\.pt|init_from)", line)]
+
+
+def test_what_the_supervised_network_hears_is_in_the_stamp(tmp_path):
+    """Other audio under the same names is another training."""
+    recipe = recipe_copy.make(tmp_path, "librispeech")
+    (recipe / "steps").unlink()
+    for name in ("train", "classify", "probe", "score_classes"):
+        path = recipe / f"steps/{name}.sh"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('#!/usr/bin/env bash\nmkdir -p "${!#}"; echo "{}" > "${!#}/result.json"\n')
+        path.chmod(0o755)
+    utts = [f"s{n % 2}-{n}" for n in range(8)]
+    for part in ("train", "valid", "test"):
+        datadir.write(str(recipe / f"split/{part}"), wav={f"{utt}-{part}": f"{utt}.wav" for utt in utts},
+                      utt2spk={f"{utt}-{part}": utt[:2] for utt in utts})
+    (recipe / "exp/a/emb_encoder/librispeech_first").mkdir(parents=True)
+    for name in ("final.pt", "emb_encoder/librispeech_first/xvector.scp"):
+        (recipe / f"exp/a/{name}").write_text("x\n")
+    words = ("local/classify_speakers.sh", "--heads", "linear", "--variants", "encoder", "--labels", "split/train/utt2spk")
+    assert "skipped" not in run(recipe, *words, "split", "exp/a")
+    assert "exp/a/speakers/100 is up to date, skipped" in run(recipe, *words, "split", "exp/a")
+    (recipe / "split/train/wav.scp").write_text((recipe / "split/train/wav.scp").read_text().replace("s0-0.wav", "s0-2.wav"))
+    assert "skipped" not in run(recipe, *words, "split", "exp/a")
+    done = sh(recipe, *words, "--share", "010", "split", "exp/a")
+    assert done.returncode == 1 and "--share takes a whole percentage from 1 to 100, not '010'" in done.stderr

@@ -58,6 +58,12 @@ def test_tables(exps, monkeypatch):
     curve = [line for line in text.splitlines() if line.startswith(("| 20 |", "| 100 |"))]
     assert curve == ["| 20 | 45.00 (40.00-49.00) +-7.07 |  | 25.00 (20.00-29.00) +-7.07 | 69.0 | 41.0 |",
                      "| 100 | 65.00 (60.00-69.00) +-7.07 | 10.00 (5.00-14.00) +-7.07 | 85.00 (80.00-89.00) +-7.07 | 84.0 | 86.0 |"]
+    put(exps, "lim_short", 100, "supervised_linear", 50)   # another network than the report's
+    put(exps, "lim_short", 20, "supervised_linear", 20)
+    show(monkeypatch, "--paper", CONF, "--out", exps / "RESULTS.md", exps)
+    said = (exps / "RESULTS.md").read_text()
+    assert "| lim_short | supervised, end to end | 1 | 50.00 (45.00-54.00) |  | speaker |" in said
+    assert "Lepage" not in said.split("## Fewer labels: lim_short")[1]
     assert "two dots stand the other way round" in text and "86.23 for the features of cpc-spk-3, 83.92 supervised" in text
     assert (exps / "fewer_labels_cpc_spk_3_short.png").read_bytes().startswith(b"\x89PNG")
     show(monkeypatch, "--out", exps / "RESULTS.md", exps)

@@ -39,16 +39,18 @@ if [ "$mini" = true ]; then
 fi
 : "${shares:=1 2 5 10 20 50}" "${baselines:=${systems%% *}}"
 [[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
-runs=()   # SYSTEM SEED EXP
+for head in ${heads:-none}; do [ -f "conf/head/$head.yaml" ] || die "--heads takes some of linear and mlp (conf/head), not '$head'"; done
+for one in $baselines; do [[ " $systems " = *" $one "* ]] || die "--baselines names $one, which is none of --systems"; done
+for share in $shares; do [[ $share =~ ^([1-9][0-9]?|100)$ ]] || die "--shares takes whole numbers from 1 to 100, not '${share:0:20}'"; done
+runs=() tab=$'\t'   # SYSTEM, SEED, EXP
 for system in $systems; do
   [ -f "$confs/$system.yaml" ] || die "there is no $confs/$system.yaml; --systems takes some of" \
     "$(set +f; grep -l ^reproduces: "$confs"/*.yaml | xargs basename -s .yaml | xargs)"
   for seed in $seeds; do
-    suffix=; [ "$seed" = 0 ] || suffix=_seed$seed
-    runs+=("$system $seed $exps/$system${tag:+_$tag}$suffix")
+    suffix=; [ "$seed" = 0 ] || suffix=_seed$seed; runs+=("$system$tab$seed$tab$exps/$system${tag:+_$tag}$suffix")
   done
 done
-[ "$print_name" = false ] || { printf '%s\n' "${runs[@]##* }"; exit; }
+[ "$print_name" = false ] || { printf '%s\n' "${runs[@]##*"$tab"}"; exit; }
 jobs=(--cmd "$train_cmd" --nj "$nj") first=$data/librispeech_first split=$data/split test=$data/librispeech_test
 compares() { [[ " $baselines " == *" $1 "* ]]; }   # SYSTEM: whether it has a supervised baseline and a curve
 
@@ -57,8 +59,7 @@ if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" --only "librispeech musan rirs" $synth $corpora
   [ -n "$librispeech" ] || die "--librispeech names no folder; give LibriSpeech's, or try --mini true"
   local/prepare_librispeech.py --nj "$nj" --subsets "$subsets" "$librispeech" $data
-  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data
-  [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data; [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
 fi
 
 if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
@@ -77,7 +78,7 @@ common=(); [ ! -f $data/augment/.done ] || common+=(--common "augment.dir=$data/
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
   for run in "${runs[@]}"; do
-    read -r system seed exp <<< "$run"
+    IFS=$tab read -r system seed exp <<< "$run"
     local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$confs/$system.yaml" "${common[@]}" --common "seed=$seed" \
       "${set[@]/#/--set=}" $data/librispeech_train_packed "$exp"
   done
@@ -85,7 +86,7 @@ fi
 
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
   for run in "${runs[@]}"; do
-    local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "encoder untrained" "${run##* }" $first $test
+    local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "encoder untrained" "${run##*"$tab"}" $first $test
   done
 fi
 
@@ -93,7 +94,7 @@ classify=(local/classify_speakers.sh --train-cmd "$train_cmd" --cuda-cmd "$cuda_
   --supervised "$confs/head" "${supervised_set[@]/#/--set=}")
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
   for run in "${runs[@]}"; do
-    read -r system seed exp <<< "$run"
+    IFS=$tab read -r system seed exp <<< "$run"
     "${classify[@]}" --seed "$seed" --heads "$heads" $split "$exp"
     if compares "$system"; then "${classify[@]}" --seed "$seed" --heads "$heads" --variants supervised $split "$exp"; fi
   done
@@ -101,7 +102,7 @@ fi
 
 if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
   for run in "${runs[@]}"; do
-    read -r system seed exp <<< "$run"
+    IFS=$tab read -r system seed exp <<< "$run"
     compares "$system" || continue
     for share in $shares; do
       "${classify[@]}" --seed "$seed" --heads "${heads%% *}" --share "$share" --variants "encoder untrained supervised" $split "$exp"
@@ -111,8 +112,8 @@ fi
 
 if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ]; then
   for run in "${runs[@]}"; do
-    for variant in encoder untrained; do
-      steps/plot_embeddings.sh --cmd "$train_cmd" --labels $first/utt2spk "${run##* }/emb_$variant/librispeech_first" "${run##* }/plot_$variant"
+    for variant in encoder untrained; do exp=${run##*"$tab"}
+      steps/plot_embeddings.sh --cmd "$train_cmd" --labels $first/utt2spk "$exp/emb_$variant/librispeech_first" "$exp/plot_$variant"
     done
   done
 fi
@@ -120,7 +121,7 @@ fi
 if [ "$stage" -le 8 ] && [ "$stop_stage" -ge 8 ]; then
   steps/make_trials.sh --cmd "$train_cmd" --num-trials "$num_trials" --utt2session $test/utt2session $test/utt2spk $test/trials_librispeech
   for run in "${runs[@]}"; do
-    local/score_system.sh --cmd "$train_cmd" --lists librispeech --weights "encoder untrained" $data "${run##* }"
+    local/score_system.sh --cmd "$train_cmd" --lists librispeech --weights "encoder untrained" $data "${run##*"$tab"}"
   done
 fi
 
