@@ -33,9 +33,11 @@ def data(tmp_path):
 
 
 @pytest.mark.parametrize("seed", [0, 1717])
-def test_shares(data, tmp_path, monkeypatch, seed):
+def test_shares(data, tmp_path, monkeypatch, capsys, seed):
+    (data / "notes.txt").write_text("what was recorded where\n")
     call(divide_data_dir, monkeypatch, "--seed", seed, "train=0.7 valid=0.2 test=0.1", data, tmp_path / "out")
     parts = {name: set(datadir.validate(str(tmp_path / "out" / name))["utt2spk"]) for name in ("train", "valid", "test")}
+    assert capsys.readouterr().out.count(": notes.txt, wav.ark\n") == 1
     assert [len(utts) for utts in parts.values()] == [7, 2, 1] and set().union(*parts.values()) == set(table.read(data / "wav.scp"))
     assert parts["test"] != {max(table.read(data / "wav.scp"))}
     shares = divide_data_dir.parse("train=.7 valid=.2 test=.1")

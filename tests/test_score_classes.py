@@ -210,6 +210,13 @@ def test_a_picture_of_many_classes_has_a_bound(tmp_path, count):
     assert max(figure.get_size_inches()) <= 42 and len(texts) == (count ** 2 if count <= score_classes.MANY else 0)
 
 
+def test_no_picture_of_an_earlier_time_stays_beside_too_many_classes(tmp_path):
+    from sslspk.bin import score_classes
+    (tmp_path / "confusion.png").write_bytes(b"of four classes")
+    score_classes.save_confusion({"classes": [f"c{i}" for i in range(241)], "confusion": np.eye(241, dtype=int)}, str(tmp_path))
+    assert not (tmp_path / "confusion.png").exists() and (tmp_path / "confusion.tsv").exists()
+
+
 def test_a_result_of_an_earlier_time_does_not_stay(recipe):
     broken(recipe)
     shutil.copytree(recipe / "f1", recipe / "f3")

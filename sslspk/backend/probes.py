@@ -78,10 +78,10 @@ class Probe:
                              "balanced=false.")
         self._codes([*labels, *valid[1]])
         code = {name: i for i, name in enumerate(self.classes_)}
-        y, told = (np.array([code[str(one)] for one in own], np.int64) for own in (labels, valid[1]))
+        y, held_y = (np.array([code[str(one)] for one in own], np.int64) for own in (labels, valid[1]))
         x = _checked(x, None)
         front = Front.fit(x, config)
-        held = heads.Valid(front.apply(_checked(valid[0], None)), told)
+        held = heads.Valid(front.apply(_checked(valid[0], None)), held_y)
         trained = heads.train(front.apply(x), y, len(code), held, config)
         self.passes_, self._posteriors = trained.passes, None
         self._model = lambda new: trained.model.predict_proba(front.apply(new).astype(np.float32))

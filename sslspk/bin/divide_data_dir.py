@@ -61,9 +61,13 @@ def main() -> None:
     shares = parse(args.shares)
     from sslspk.io import datadir, derive
     parts = divide(datadir.utterances(args.data), shares, args.seed)
+    notes = {}
     for name, utts in parts.items():
         made = derive.subset(args.data, os.path.join(args.out, name), utts=utts)
+        notes |= dict.fromkeys(made.notes)
         print(f"divide_data_dir.sh: {args.out}/{name} has {made.count} utterances of {args.data}")
+    for note in notes:
+        print(f"divide_data_dir.sh: {note}")
 
 
 if __name__ == "__main__":

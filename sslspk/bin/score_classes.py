@@ -197,15 +197,18 @@ def provenance(paths: list[str]) -> dict:
 
 
 def save_confusion(figures: dict, out: str) -> None:
-    """OUT/confusion.tsv (row: the true class, column: the predicted one; counts) and OUT/confusion.png."""
+    """OUT/confusion.tsv (row: the true class, column: the predicted one; counts) and OUT/confusion.png, or no such picture."""
     from sslspk.bin.plot_det import save
     from sslspk.io import files
     rows = ["\t".join(("true", *figures["classes"]))]
     rows += ["\t".join((name, *map(str, row))) for name, row in zip(figures["classes"], figures["confusion"], strict=True)]
     with files.atomic_write(os.path.join(out, "confusion.tsv")) as file:
         file.write("\n".join(rows) + "\n")
+    picture = os.path.join(out, "confusion.png")
     if len(figures["classes"]) <= PICTURED:
-        save(draw(figures), os.path.join(out, "confusion.png"))
+        save(draw(figures), picture)
+    elif os.path.exists(picture):
+        os.unlink(picture)   # of fewer classes, at an earlier time
 
 
 def draw(figures: dict):

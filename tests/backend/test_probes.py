@@ -220,10 +220,13 @@ def test_layers_without_an_activation_stay_linear(activation, xor):
     assert (right > 0.9) == xor
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")   # of weights that grow beyond bounds
 def test_validation_needs_an_mlp_of_plain_classes():
     x, labels, speakers = data()
     for wrong in (config("logistic"), by_passes(balanced=True)):
         with pytest.raises(InputError, match="set classifier=mlp and balanced=false"):
             Probe(wrong).fit(x, labels, speakers, data(5)[:2])
+    with pytest.raises(InputError, match="not finite after 0 passes; give a smaller lr"):
+        Probe(by_passes()).fit(1e37 * x, labels, speakers, (1e37 * x[::2], labels[::2]))
     with pytest.raises(InputError, match="set centre: true"):
         config("mlp", centre=False)
