@@ -15,7 +15,8 @@ class Encoder(nn.Module, abc.ABC):
 
     frames(x) -> (B, T', C)   what is pooled; T' <= T
     forward(x) -> (B, D)      the embedding, without length normalisation
-    num_layers: of a Transformer, whose layers(x) gives 1 + num_layers of (B, T', C), what enters the first layer and each one's output; 0
+    num_layers: of a Transformer, whose layers(x) gives 1 + num_layers of (B, T', C), what enters the first layer and each one's output;
+        layers(x, n) computes the first n layers alone. Of other encoders 0
     optional: names of weights that depend on the pooling, so that a model with another one lacks them.
     embed_dim D, num_features F; input: "feats", or "wave" (then F is 1); min_frames: the least T, or S, for which T' >= 1.
 

@@ -61,8 +61,8 @@ class Wav2Vec2(Encoder):
         projection = self.model.encoder.feature_projection
         return projection.dropout(projection.projection(normed))
 
-    def contexts(self, x: Tensor) -> list[Tensor]:
-        """(B, T, D) -> 1 + num_layers of (B, T, D): what enters the first layer, then each layer's output.
+    def contexts(self, x: Tensor, upto: int | None = None) -> list[Tensor]:
+        """(B, T, D) -> 1 + num_layers of (B, T, D): what enters the first layer, then each layer's output. upto: of so many layers alone.
 
         The last one includes the LayerNorm that norm_first ends with. In training layers are left out at random; their parameters take part
         with the factor 0, so that every rank has a gradient of each.
@@ -73,19 +73,19 @@ class Wav2Vec2(Encoder):
         x = x + net.pos_conv_embed(x)
         x = net.dropout(net.layer_norm(x) if net.layer_norm_first else x)
         outputs = [x]
-        for i, layer in enumerate(net.layers):
+        for i, layer in enumerate(net.layers[:upto]):
             if dropped[i] and not (self.first_stays and i == 0):
                 x = x + 0 * sum(weight.sum() for weight in layer.parameters())
             else:
                 x, bias = layer(x, None, position_bias=bias)
             outputs.append(x)
-        if not net.layer_norm_first:
+        if len(outputs) == 1 + self.num_layers and not net.layer_norm_first:
             outputs[-1] = net.layer_norm(x)
         return outputs
 
-    def layers(self, x: Tensor) -> list[Tensor]:
+    def layers(self, x: Tensor, upto: int | None = None) -> list[Tensor]:
         """Waveforms (B, S) -> `contexts` of them."""
-        return self._layers(self._wave(self._checked(x)))
+        return self._layers(self._wave(self._checked(x)), upto)
 
     def _wave(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, x.shape[1:]) if self.normalise else x
@@ -93,8 +93,8 @@ class Wav2Vec2(Encoder):
     def _latents(self, wave: Tensor) -> Tensor:
         return self.model.feature_extractor(wave, None)[0]
 
-    def _layers(self, wave: Tensor) -> list[Tensor]:
-        return self.contexts(self.project(self.norm(self._latents(wave))))
+    def _layers(self, wave: Tensor, upto: int | None = None) -> list[Tensor]:
+        return self.contexts(self.project(self.norm(self._latents(wave))), upto)
 
     def _maps(self, x: Tensor) -> Tensor:
         return self._mixed(self._layers(self._wave(x))).transpose(1, 2)

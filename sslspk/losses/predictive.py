@@ -63,10 +63,13 @@ def later_scores(predictions: Tensor, steps: Tensor, negatives: Tensor, offset: 
     predictions (B, T, K, C): those of step t are of t + offset, ..., t + offset + K - 1, as far as there are such; P counts them all.
     steps (B, T, C); negatives (B, T, m, C): those of each step, whatever predicts it (Schneider et al. 2019, arXiv 1904.05862, Eq. 2).
     """
-    size, candidates = steps.shape[1], torch.cat([steps[:, :, None], negatives], 2)
+    size, aheads = steps.shape[1], range(offset, min(offset + predictions.shape[2], steps.shape[1]))
+    # The predictions that are of a step stand side by side, so that its candidates are read, and kept for backward, once and not K times.
+    of_step = torch.stack([F.pad(predictions[:, :size - ahead, k], (0, 0, ahead, 0)) for k, ahead in enumerate(aheads)], 2)   # (B, T, K, C)
+    candidates = torch.cat([steps[:, :, None], negatives], 2)
     with torch.autocast(steps.device.type, enabled=False):
-        return torch.cat([torch.einsum("btc,btnc->btn", wide(predictions[:, :size - ahead, k]), wide(candidates[:, ahead:]))
-                          for k, ahead in enumerate(range(offset, offset + predictions.shape[2])) if ahead < size], 1)
+        scores = wide(of_step) @ wide(candidates).transpose(-1, -2)
+    return torch.cat([scores[:, ahead:, k] for k, ahead in enumerate(aheads)], 1)
 
 
 def binary_futures(scores: Tensor, weight: float) -> tuple[Tensor, Tensor]:

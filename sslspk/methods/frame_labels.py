@@ -92,7 +92,7 @@ class Layer(Features):
     @torch.no_grad()
     def forward(self, waves: Tensor, steps: int) -> Tensor:
         with torch.autocast(waves.device.type, enabled=False):
-            frames = self.encoder.frames(waves) if self.layer is None else self.encoder.layers(waves)[self.layer]
+            frames = self.encoder.frames(waves) if self.layer is None else self.encoder.layers(waves, self.layer)[self.layer]
         return frames[:, self.clock.places(steps, frames.shape[1], waves.device)]
 
 

@@ -27,7 +27,7 @@ def at_layer(encoder: Encoder | Projected, name: str, x: Tensor) -> Tensor:
     number = _number(encoder, name)
     if number is not None:
         bare = _bare(encoder)
-        return mean_embedding(lambda part: bare.layers(part)[number].float().mean(1), x, bare.window, False)
+        return mean_embedding(lambda part: bare.layers(part, number)[number].float().mean(1), x, bare.window, False)
     seen = _outputs(encoder, name, lambda: encoder(x))
     whole = all(isinstance(output, Tensor) and 2 <= output.ndim <= 4 for output in seen)
     if not seen or not whole or (x.ndim > 2 and len(seen) > 1):
@@ -48,7 +48,7 @@ def frames_at(encoder: Encoder | Projected, name: str | None, x: Tensor) -> Tens
         return encoder.frames(x)
     number = _number(encoder, name)
     if number is not None:
-        return _bare(encoder).layers(x)[number]
+        return _bare(encoder).layers(x, number)[number]
     seen = _outputs(encoder, name, lambda: encoder.frames(x))
     if len(seen) != 1 or not isinstance(seen[0], Tensor) or seen[0].ndim not in (3, 4) or len(seen[0]) != len(x):
         raise InputError(f"--layer {name}: this layer does not give one map an utterance; choose another one.")

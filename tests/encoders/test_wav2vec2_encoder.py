@@ -63,6 +63,18 @@ def test_steps():
         assert encoder.frames(waves(samples)).shape == (2, steps, 12)
 
 
+@pytest.mark.parametrize("options", [{}, ROBUST, {"relative_buckets": 16, "relative_distance": 20}])
+def test_layers_above_the_one_that_is_wanted_are_not_computed(options):
+    encoder, x, ran = make(**options).eval(), waves(), []
+    for layer in encoder.model.encoder.transformer.layers:
+        layer.register_forward_hook(lambda *_: ran.append(1))
+    every = encoder.layers(x)
+    for upto in range(4):
+        ran.clear()
+        some = encoder.layers(x, upto)
+        assert len(ran) == upto and all(torch.equal(a, b) for a, b in zip(some, every[:upto + 1], strict=True))
+
+
 def test_learnt_weights_over_layers():
     encoder, x = make(pooling="layers").eval(), waves()
     outputs = torch.stack(encoder.layers(x))

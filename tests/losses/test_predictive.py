@@ -130,6 +130,14 @@ def test_binary_losses_of_steps_ahead_equal_a_loop(offset, size):
         torch.testing.assert_close(mine, wanted)
 
 
+def test_candidates_are_kept_once_for_all_steps_ahead():
+    """Backward needs what went in, and no copy of the candidates for each of 12 predictors."""
+    parts, kept = (draw(2, 40, 12, 8), draw(2, 40, 8, seed=1), draw(2, 40, 10, 8, seed=2)), {}
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.update({x.untyped_storage().data_ptr(): x}), lambda none: none):
+        later_scores(*parts, 3)
+    assert sum(x.untyped_storage().nbytes() for x in kept.values()) <= 1.1 * sum(x.untyped_storage().nbytes() for x in parts)
+
+
 def test_by_chance_a_yes_and_all_noes_together_cost_two_ln_2():
     losses, right = binary_futures(torch.zeros(3, 11), 1 / 10)
     torch.testing.assert_close(losses, torch.full((3,), 2 * math.log(2)))
