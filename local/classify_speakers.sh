@@ -59,14 +59,14 @@ for head in $heads; do
         --set "data.draws_per_epoch=$times" --set "train.valid=$own/valid" --set train.patience=5 --set "train.precision=$precision" \
         "${set[@]/#/--set=}" "$own/train" "$place"
       steps/classify.sh --cmd "$cuda_cmd" --ngpu "$ngpu" "$split/test" "$place" "$place/test"
-      told=$place/test/predictions.tsv
+      predictions=$place/test/predictions.tsv
     else
       steps/probe.sh --cmd "$train_cmd" --conf "$confs/$head.yaml" --set "seed=$seed" --set "iterations=$((50 * times))" \
         --set "patience=$((5 * times))" --labels "$labels" --train "$own/train" --valid "$own/valid" --test "$split/test" \
         "$exp/emb_$variant/$name" "$place"
-      told=$place/predictions.tsv
+      predictions=$place/predictions.tsv
     fi
-    steps/score_classes.sh --cmd "$train_cmd" --labels "$split/test/utt2spk" --unseen wrong "$told" "$place"
+    steps/score_classes.sh --cmd "$train_cmd" --labels "$split/test/utt2spk" --unseen wrong "$predictions" "$place"
   done
 done
 done_mark "$stamp" "$key" "${inputs[@]}"

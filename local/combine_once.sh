@@ -5,11 +5,9 @@ help_message="usage: $0 OUT DIR..."
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/done.sh
-. utils/utterances.sh
 [ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }
-out=$1 inputs=()
-for dir in "${@:2}"; do utterance_tables "$dir"; inputs+=("${data_tables[@]}"); done
+out=$1
 
-if done_skip "$out" "combine ${*:2}" "${inputs[@]}" -- "$out/wav.scp"; then echo "$0: $out is up to date, skipped"; exit 0; fi
+if done_skip "$out" "combine ${*:2}" "${@:2}" -- "$out/wav.scp"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 utils/combine_data.sh "$out" "${@:2}"
-done_mark "$out" "combine ${*:2}" "${inputs[@]}"
+done_mark "$out" "combine ${*:2}" "${@:2}"

@@ -93,9 +93,9 @@ def section(exps: Path, test: str, rows: dict[Key, list[dict]], speakers: dict[s
             "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for key in sorted(rows, key=lambda key: (-mean_over_seeds(rows[key], "ua_percent"), key)):
         mine = rows[key]
-        told = [figure(speakers[name][key], "eer_percent") if key in speakers[name] else "" for name in speakers]
+        rates = [figure(speakers[name][key], "eer_percent") if key in speakers[name] else "" for name in speakers]
         labels = results.joined(*(row["labels"] for row in mine))
-        cells = [key.name, key.weights, len(mine), labels, *(figure(mine, f"{name}_percent") for name in ("wa", "ua", "cavg")), *told,
+        cells = [key.name, key.weights, len(mine), labels, *(figure(mine, f"{name}_percent") for name in ("wa", "ua", "cavg")), *rates,
                  cpu_minutes(exps, key), ", ".join(dict.fromkeys(row["commit"] for row in mine))]
         text.append("| " + " | ".join(map(str, cells)) + " |")
     picture = best_picture(exps, test, rows)

@@ -129,9 +129,9 @@ def curve_section(exps: Path, system: str, found: Results, paper: Paper | None) 
     names = ["labels %", *(VARIANTS[name] for name in variants), *(f"{paper.source}: {VARIANTS[name]}" for name in theirs)]
     text = [f"## Fewer labels: {system}, head {head}", "", "| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     for share in shares:
-        told = [figure(rows[share, name], "wa_percent") if (share, name) in rows else "" for name in variants]
+        ours = [figure(rows[share, name], "wa_percent") if (share, name) in rows else "" for name in variants]
         known = [dict(zip(paper.curve.shares, theirs[name], strict=True)).get(share, "") for name in theirs]
-        text.append("| " + " | ".join(map(str, [share, *told, *known])) + " |")
+        text.append("| " + " | ".join(map(str, [share, *ours, *known])) + " |")
     if paper:
         text += ["", f"{paper.source} is read off a figure about cpc-spk-3, to 1 %, with 2338 speakers. At 100 % its two dots stand the "
                  f"other way round than the tables of the same report ({paper.heads['linear']['cpc_spk_3']:.2f} for the features of "

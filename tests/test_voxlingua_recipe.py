@@ -139,6 +139,18 @@ def test_trainings_start_where_the_user_says(tmp_path):
         ("exp/c3moco_short_from_lim_x_seed4", "_from_lim_seed4", "other/lim/final.pt", "seed=4")]
 
 
+def test_parts_are_combined_again_when_their_labels_change(tmp_path):
+    recipe = make(tmp_path)
+    for part in ("a", "b"):
+        datadir.write(str(recipe / f"data/{part}"), wav={f"en-{part}": "x.wav"}, utt2spk={f"en-{part}": f"en-{part}"},
+                      utt2lang={f"en-{part}": "en"})
+    words = ("local/combine_once.sh", "data/all", "data/a", "data/b")
+    run(recipe, *words)
+    assert "is up to date, skipped" in run(recipe, *words)
+    table.write(recipe / "data/a/utt2lang", {"en-a": "fr"})
+    assert "skipped" not in run(recipe, *words) and table.read(recipe / "data/all/utt2lang") == {"en-a": "fr", "en-b": "en"}
+
+
 @pytest.mark.parametrize(("words", "named"), [
     (("--systems", "cpc_x"), ("conf/cpc_x.yaml", "cpc_lng_1", "dino_across_language")),
     (("--systems", "nowhere/x.yaml"), ("there is no nowhere/x.yaml",)),
