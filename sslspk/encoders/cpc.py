@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.config import CpcEncoderConfig
 from sslspk.encoders.windows import mean_embedding
+from sslspk.losses.precision import wide
 from sslspk.nn.sinc import SincConv
 
 CONTEXTS = {"gru": nn.GRU, "lstm": nn.LSTM}
@@ -90,8 +91,15 @@ class CpcEncoder(Encoder):
         return list(self.layers(x[:, None]).transpose(1, 2).unflatten(0, (-1, self.directions)).unbind(1))
 
     def context(self, latents: list[Tensor]) -> list[Tensor]:
-        """Steps (B, T, C) of each direction -> what each has seen up to every step, (B, T, H)."""
-        return [network(steps)[0] for network, steps in zip(self.contexts, latents, strict=True)]
+        """Steps (B, T, C) of each direction -> what each has seen up to every step, (B, T, H).
+
+        On a GPU in float32: autocast's recurrent networks compute in float16 there, also where bfloat16 is asked for, and small gradients
+        would vanish.
+        """
+        if latents[0].device.type == "cpu":
+            return [network(steps)[0] for network, steps in zip(self.contexts, latents, strict=True)]
+        with torch.autocast(latents[0].device.type, enabled=False):
+            return [network(wide(steps))[0] for network, steps in zip(self.contexts, latents, strict=True)]
 
     def _maps(self, x: Tensor) -> Tensor:
         seen = self.latents(x)

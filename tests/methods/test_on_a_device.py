@@ -10,6 +10,8 @@ import torch
 from test_method_contract import BATCH, BINS, METHODS, make
 from torch.overrides import TorchFunctionMode
 
+from sslspk.encoders import build
+from sslspk.encoders.config import CpcEncoderConfig
 from sslspk.methods.base import Batch, Progress
 from sslspk.nn.standardise import Standardise
 
@@ -70,3 +72,11 @@ def test_a_step_stays_on_the_device_and_waits_for_nothing(meta, name):
     method.after_backward(Progress(0, 10, 2))
     method.after_step(Progress(0, 10, 2))
     assert all(value.device == META for value in method.state_dict().values())
+
+
+@pytest.mark.parametrize("context", ["gru", "lstm"])
+def test_recurrent_contexts_are_computed_in_float32(meta, context):
+    """Autocast on a GPU would take float16 for them, without a scale for the gradients."""
+    encoder = build(CpcEncoderConfig(channels=8, context=context, context_dim=4, bidirectional=True), 1).to(META)
+    steps = [torch.empty(2, 5, 8, dtype=torch.bfloat16, device=META) for _ in range(2)]
+    assert [seen.dtype for seen in encoder.context(steps)] == [torch.float32] * 2
