@@ -79,8 +79,8 @@ def test_kinds_and_emotions_are_options(corpus, tmp_path):
 
 
 @pytest.mark.parametrize(("damage", "options", "words"), [
-    (shutil.rmtree, (), ("is not a folder", "Zenodo")),
-    (lambda root: [shutil.rmtree(path) for path in root.iterdir()], (), ("Actor_01 to Actor_24", "Zenodo")),
+    (shutil.rmtree, (), ("is not a folder", "zenodo.org")),
+    (lambda root: [shutil.rmtree(path) for path in root.iterdir()], (), ("Actor_01 to Actor_24", "zenodo.org")),
     (lambda root: put(root, 2, 9), (), ("seven numbers", "rename")),
     (lambda root: put(root, 2, 3).rename(root / "Actor_02/03-01-03-01-01-01-04.wav"), (), ("the last one the actor's", "Actor_02")),
     (lambda root: (root / "Actor_02").mkdir() or put(root, 2, 1).rename(root / "Actor_02/take.wav"), (), ("Actor_02/take.wav",)),

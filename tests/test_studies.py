@@ -338,8 +338,11 @@ def test_which_pretext_task_for_which_task(tmp_path):
     """Seeds of a system are one row; each model is asked as it is for every task, and fine-tuned for those of --tuned."""
     study = make(tmp_path, PRETEXT)
     models = [*pretext_models(tmp_path, "cpc", "cpc_seed1", "lim")]
+    vectors = tmp_path / "egs/voxceleb/exp/ivector_mfcc/scores_ivector/result_trials_veri_test2.json"
+    vectors.parent.mkdir(parents=True)
+    vectors.write_text('{"eer_percent": 17, "system": "i", "weights": "ivector", "trained_on": "t", "labels": "none", "commit": "c"}')
     said = run(study, "./run_pretext.sh", *models, "--voxlingua107=--stage 4 --voxceleb1 there", "--iemocap=--stage 3",
-               "--ravdess=--stage 3", "--tuned", "ravdess")
+               "--ravdess=--stage 3", "--tuned", "ravdess", "--beside", "../voxceleb/exp/ivector_mfcc")
     found, shown = calls(study), table_of(said)
 
     def of(recipe, exp, program):
@@ -348,7 +351,8 @@ def test_which_pretext_task_for_which_task(tmp_path):
     def mean(recipe, program, exps):
         return sum(of(recipe, exp, program) for exp in exps) / len(exps)
 
-    assert list(shown) == ["cpc", "lim"] and (study / "exp/PRETEXT.md").read_text() in said
+    assert shown["ivector_mfcc"] == dict.fromkeys(shown["cpc"], "not run") | {"speaker": 17}
+    assert list(shown) == ["ivector_mfcc", "cpc", "lim"] and (study / "exp/PRETEXT.md").read_text() in said
     for row, names in (("cpc", ("cpc", "cpc_seed1")), ("lim", ("lim",))):
         assert shown[row] == {
             "speaker": mean("voxlingua107", "score_system.sh", [f"exp/{name}" for name in names]),
@@ -366,6 +370,7 @@ def test_which_pretext_task_for_which_task(tmp_path):
     (["--tuned", "voxlingua107"], "--tuned takes iemocap and ravdess"),
     (["--mini", "true", "--tasks", "ravdess"], "ravdess has no synthetic corpus"),
     (["--tuned="], "--voxlingua107 is empty"),
+    (["--mini", "true", "--beside", "../voxceleb/exp/dino"], "../voxceleb/exp/dino holds no scores of veri_test2"),
     (["--tasks", "voxlingua107", "--voxlingua107=--stage 4", "--tuned", "ravdess"], "--ravdess is empty"),
     (["--tasks", " "], "--tasks names no task")])
 def test_what_run_pretext_refuses(tmp_path, options, words):

@@ -6,6 +6,7 @@
 # Models in folders NAME, NAME_seed1, NAME_seed2 are one row: the mean over them. What was done stays: the same command goes on.
 set -euo pipefail
 init_from=()        # the models to compare: final.pt of any recipe (repeatable)
+beside=()           # folders of scores without a final.pt, a row with their speaker EER each, e.g. ../voxceleb/exp/ivector_mfcc (repeatable)
 tasks=-             # of voxlingua107 (languages; with --voxceleb1 among its options speakers, too), iemocap and ravdess; -: all
 tuned=-             # of iemocap and ravdess: every model is fine-tuned for these, too; -: those of --tasks; empty: none
 seeds=0             # of the fine-tunings
@@ -13,7 +14,7 @@ voxlingua107=       # more for ../voxlingua107/run.sh, e.g. (with that first =) 
 iemocap=            # more for ../iemocap/run.sh
 ravdess=            # more for ../ravdess/run.sh
 mini=false          # true: on the synthetic corpora; there is none of ravdess
-help_message="usage: $0 --init-from M [--init-from M]... [--tasks 'T ...'] [--tuned 'T ...'] [--seeds '0 1 2'] [--voxlingua107='--OPTION ...']
+help_message="usage: $0 --init-from M [--init-from M]... [--beside EXP]... [--tasks 'T ...'] [--tuned 'T ...'] [--seeds '0 1 2'] [--voxlingua107='--OPTION ...']
        [--iemocap='--OPTION ...'] [--ravdess='--OPTION ...'] [--mini true]"
 . "$(dirname "$0")/path.sh"; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
@@ -43,6 +44,11 @@ for task in $tasks $tuned; do
   [ "$mini" = true ] || [ -n "$(options_of "$task")" ] || die "--$task is empty; give its corpus, as in --$task=\"--$task DIR\""
 done
 table=()   # ROW:TASK=EXPERIMENT
+for folder in "${beside[@]}"; do
+  compgen -G "$folder/scores_*/result_trials_veri_test2.json" > /dev/null ||
+    die "$folder holds no scores of veri_test2; run egs/voxceleb/run_ivector.sh, or leave --beside out"
+  table+=("$(basename "$folder"):speaker=$folder")
+done
 
 recipe() {   # TASK [option of run.sh]...: runs the recipe of a task, or (--print-name true) prints the names of its experiments
   local task=$1 more; shift; more=$(options_of "$task")

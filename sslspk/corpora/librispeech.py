@@ -41,7 +41,7 @@ def read_speakers(path: str) -> dict[str, Speaker]:
             continue
         fields = [field.strip() for field in line.split("|", 4)]
         if len(fields) < 4 or not NUMBER.fullmatch(fields[0]) or fields[1].lower() not in ("m", "f") or fields[2] not in SUBSETS:
-            raise InputError(f"{path}:{number}: {shown(line.strip(), 60)} is not '{FORM}'; correct the line, or get the file from {SITE}.")
+            raise InputError(f"{path}:{number}: {shown(line.strip(), 50)} is not '{FORM}'; correct the line, or get it from {SITE}.")
         before = found.setdefault(fields[0], Speaker(fields[1].lower(), fields[2], f"{path}:{number}"))
         if before.where != f"{path}:{number}":
             raise InputError(f"{path}:{number}: speaker {fields[0]} is also in line {before.where.rpartition(':')[2]}; remove one of them.")

@@ -9,7 +9,7 @@ from sslspk.errors import InputError, shown
 from sslspk.io import prepare
 from sslspk.io.survey import Source
 
-SITE = "Zenodo (record 1188976: Audio_Speech_Actors_01-24.zip, Audio_Song_Actors_01-24.zip)"
+SITE = "zenodo.org/records/1188976"   # Audio_Speech_Actors_01-24.zip, Audio_Song_Actors_01-24.zip
 EMOTIONS = {"01": "neutral", "02": "calm", "03": "happy", "04": "sad", "05": "angry", "06": "fearful", "07": "disgust", "08": "surprised"}
 KINDS = {"01": "speech", "02": "song"}
 INTENSITIES = {"01": "normal", "02": "strong"}

@@ -13,7 +13,7 @@ from sslspk.errors import InputError, shown
 from sslspk.io import prepare
 from sslspk.io.survey import Source
 
-SITE = "bark.phon.ioc.ee/voxlingua107 (a zip for each language, and dev.zip)"
+SITE = "bark.phon.ioc.ee/voxlingua107"   # a zip for each language, and dev.zip
 DEV = "dev"   # the folder of the official evaluation part, which has language folders as well
 PARTS = ("languages", DEV)
 SPLIT = ("train", "valid", "test")
