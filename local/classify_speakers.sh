@@ -42,7 +42,7 @@ if done_skip "$stamp" "$key" "${inputs[@]}" -- "${places[@]/%//result.json}"; th
 all=$(wc -l < "$split/train/utt2spk")
 count=$(( (share * all + 50) / 100 )); [ "$count" -gt 1 ] || count=2
 utils/subset_data_dir.sh --random --seed "$seed" "$split/train" "$count" "$own/train"
-# Speakers of whom no label is known cannot be told: they are left out of what training is stopped by, and wrong in the test.
+# A small share has no label of some speakers: their validation utterances are left out, their test utterances count as wrong.
 awk 'NR == FNR { known[$2] = 1; next } $2 in known { print $1 }' "$own/train/utt2spk" "$split/valid/utt2spk" > "$own/.valid"
 [ -s "$own/.valid" ] || die "no validation utterance is of a speaker of $own/train; give a larger --share than $share."
 utils/subset_data_dir.sh --utt-list "$own/.valid" "$split/valid" "$own/valid"

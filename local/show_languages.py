@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print how well the embeddings of each system tell languages, and how well they tell speakers, as one table; write it to --out.
+"""Print language recognition and speaker verification with the embeddings of each system as one table; write it to --out.
 
 Reads EXPS/NAME/language_WEIGHTS/PART_PROBE/result.json (steps/score_classes.sh --cavg true) and EXPS/NAME/scores_WEIGHTS/result_*.json
 (steps/score.sh). Experiments NAME_seedN are other seeds of NAME: the table gives their means, the mean of their intervals (95 %, over
@@ -43,7 +43,7 @@ def main() -> int:
         raise InputError(f"{args.exps}: holds no */language_*/*/result.json; run the stages before this one.")
     text = ["# Language and speaker in one embedding", "",
             "Made by local/show_languages.py from the result files; do not edit. An encoder is frozen; a classifier on its embeddings "
-            "learns the languages, the cosine between two embeddings tells speakers. WA: share of the utterances that are right; UA: mean "
+            "learns the languages, speaker trials are scored by the cosine. WA: share of the utterances that are right; UA: mean "
             "over the languages; Cavg: NIST's detection cost with p_target 0.5, 50 where nothing is known. *Labels used*: by the encoder. "
             "*CPU minutes*: training of the encoder, rank 0 and what reads its data, mean over seeds. Intervals: 95 %, over videos (the "
             "speakers are not known) and over the speakers of the trials; +-: standard deviation over seeds.", ""]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Frame-level self-supervision on LibriSpeech: trains encoders by pretext tasks, then asks them who speaks.
+# Frame-level self-supervision on LibriSpeech: trains encoders by pretext tasks, then recognises speakers from their embeddings.
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here
 #   ./run.sh --systems "cpc_spk_1 cpc_spk_3" --seeds "0 1 2" --librispeech /corpora/LibriSpeech --ngpu 1 --nj 32
 # Stages: 0 prepare, 1 audio, 2 noises, 3 pretext training, 4 embeddings, 5 who speaks, 6 with fewer labels, 7 pictures, 8 verification,
@@ -17,7 +17,7 @@ subsets=            # of it, e.g. "train-clean-100 dev-clean test-clean"; empty:
 musan=              # folder with noise/ speech/ music/; without it no noise is added
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
 patience=5          # pretext training ends after so many epochs without a lower loss on the dev set; empty: all epochs, the last weights
-heads="linear mlp"  # what learns to tell speakers: conf/head/NAME.yaml
+heads="linear mlp"  # classifiers on the embeddings: conf/head/NAME.yaml
 baselines=          # of these systems the supervised baseline and the curve of fewer labels are trained; empty: the first of --systems
 shares=             # % of the labels in that curve, besides all of them; empty: "1 2 5 10 20 50", with --mini true "20 50"
 num_trials=10000    # of the verification, half of them targets as far as there are so many

@@ -42,7 +42,7 @@ probed=exp/probes_$start${fresh}_$folds${layer:+_$layer}${tag:+_$tag}
 [ "$print_name" = false ] || { printf '%s\n' "exp/$name" "$probed"; exit; }
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
-  [ -n "$ravdess" ] || die "--ravdess names no folder; give RAVDESS'"
+  [ -n "$ravdess" ] || die "--ravdess names no folder; give the one that holds Actor_01 to Actor_24"
   local/prepare_ravdess.py --nj "$nj" --classes "$classes" --kind "$kind" "$ravdess" data
 fi
 

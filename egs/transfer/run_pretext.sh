@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Which pretext task for which task: asks the embeddings of every model, as they are, for speakers, languages and emotions, fine-tunes the
+# Which pretext task for which task: recognises speakers, languages and emotions from the frozen embeddings of every model, fine-tunes the
 # models for emotions, and prints one table (speaker verification: EER, the others: mean recall UA).
 #   ./run_pretext.sh --init-from ../librispeech/exp/cpc_spk_1/final.pt --init-from ../voxceleb/exp/dino_ecapa/final.pt \
 #     --voxlingua107="--voxlingua107 /corpora/VoxLingua107 --voxceleb1 /corpora/VoxCeleb1" --iemocap="--iemocap /corpora/IEMOCAP"
-# Models in folders NAME, NAME_seed1, NAME_seed2 are one row: the mean over them. What was done stays: the same command goes on.
+# Models in folders NAME, NAME_seed1, NAME_seed2 are one row: the mean over them. Give an interrupted command again to resume it.
 set -euo pipefail
 init_from=()        # the models to compare: final.pt of any recipe (repeatable)
 beside=()           # folders of scores without a final.pt, a row with their speaker EER each, e.g. ../voxceleb/exp/ivector_mfcc (repeatable)
@@ -28,11 +28,11 @@ for task in $tasks $tuned; do
   case $task in voxlingua107|iemocap|ravdess) ;; *) die "--tasks and --tuned take voxlingua107, iemocap and ravdess, not '$task'" ;; esac
   [ "$mini" = false ] || [ "$task" != ravdess ] || die "ravdess has no synthetic corpus; leave it out of --tasks and --tuned with --mini true"
 done
-[[ " $tuned " != *" voxlingua107 "* ]] || die "--tuned takes iemocap and ravdess, not 'voxlingua107', which is asked of embeddings as they are"
+[[ " $tuned " != *" voxlingua107 "* ]] || die "--tuned takes iemocap and ravdess, not 'voxlingua107', which is measured on frozen embeddings"
 seen=' '
 for i in "${!init_from[@]}"; do
   init_require "${init_from[i]}"
-  ! init_pair "${init_from[i]}" || die "'${init_from[i]}' is no final.pt; train with --init-from first, and compare what comes out"
+  ! init_pair "${init_from[i]}" || die "'${init_from[i]}' is no final.pt; train with --init-from first, and compare the final.pt of that training"
   init_from[i]=$(init_real "${init_from[i]}") name=$(init_name "${init_from[i]}")
   [[ $seen != *" $name "* ]] || die "two of --init-from are called $name; the folder of a model is its name: give one another"
   seen+="$name "

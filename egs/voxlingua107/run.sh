@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Language recognition on VoxLingua107 from the embeddings of any system, beside how well the same embeddings tell speakers.
+# Language recognition on VoxLingua107 from the embeddings of any system, and speaker verification with the same embeddings.
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here
 #   ./run.sh --systems "cpc_lng_1 ../voxceleb/conf/dino_ecapa.yaml" --seeds "0 1 2" --voxlingua107 /corpora/VoxLingua107 \
 #            --voxceleb1 /corpora/VoxCeleb1 --ngpu 1 --nj 32
@@ -18,9 +18,9 @@ cmd=                # where jobs run; empty: as cmd.sh says
 voxlingua107=       # folder with a folder for each language, and dev/
 utts_per_language=1000   # recordings of each language that are used; 0: all
 languages=          # these alone, e.g. "en fr"; empty: all
-tests=dev           # parts that are asked about: dev, the official one; test, the tenth that was kept of the others; or "dev test"
-voxceleb1=          # folder of VoxCeleb1: its test list tells how well the embeddings tell speakers
-librispeech=        # folder of LibriSpeech: the same on trials between its test speakers
+tests=dev           # parts to test on: dev, the official one; test, a tenth of the other recordings; or "dev test"
+voxceleb1=          # folder of VoxCeleb1, for speaker verification on its test list
+librispeech=        # folder of LibriSpeech, for speaker verification between its test speakers
 musan=              # folder with noise/ speech/ music/; without it no noise is added
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
 probes=logistic     # classifiers on the embeddings, e.g. "logistic linear_svm mlp" (steps/probe.sh)

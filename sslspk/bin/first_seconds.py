@@ -7,8 +7,8 @@ from sslspk.errors import InputError, entry, real
 def main() -> None:
     """S DATA OUT."""
     parser = argparse.ArgumentParser(
-        description="OUT has the first S seconds of each utterance of DATA, as a table of segments: no audio is copied. Utterances shorter "
-                    "than that are left out; how many is said. Features of DATA do not go along.",
+        description="OUT has the first S seconds of each utterance of DATA, as a table of segments: no audio is copied. Shorter utterances "
+                    "are left out, and their number is printed. Features of DATA are not copied.",
         usage="first_seconds.sh S DATA OUT")
     parser.add_argument("seconds", type=real, metavar="S")
     parser.add_argument("data", metavar="DATA")

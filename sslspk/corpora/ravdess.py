@@ -46,7 +46,7 @@ def parse_classes(text: str) -> tuple[str, ...]:
         if name not in EMOTIONS.values():
             raise InputError(f"--classes: {shown(name, 40)} is no emotion of RAVDESS; choose from {' '.join(EMOTIONS.values())}.")
     if len(names) < 2:
-        raise InputError(f"--classes {shown(text, 40)}: there is nothing to tell apart; name at least two emotions.")
+        raise InputError(f"--classes {shown(text, 40)}: one class needs no classifier; name at least two emotions.")
     return names
 
 

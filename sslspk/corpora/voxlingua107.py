@@ -1,4 +1,4 @@
-"""VoxLingua107's layout (Valk and Alumaee 2021): a folder for each language, names that tell the video, and the parts of a split.
+"""VoxLingua107's layout (Valk and Alumaee 2021): a folder for each language, file names that hold the video, the parts of a split.
 
 The speakers are not known. What stands in for one is the video that an utterance was cut from: in an interval of a result it is drawn
 as a whole, and it is never in two parts.
@@ -44,7 +44,7 @@ def scan(corpus: str, part: str, wanted: Sequence[str] = ()) -> dict[str, list[S
 
 
 def _language(root: str, name: str) -> list[Source]:
-    """The recordings of one language, each the part of a video that its name tells."""
+    """The recordings of one language; the name of each holds its video."""
     folder = os.path.join(root, name)
     if not LANGUAGE.fullmatch(name):
         raise InputError(f"{root} has a folder {shown(name, 40)}, which is no code of a language (two or three small letters, as en); "
@@ -54,8 +54,8 @@ def _language(root: str, name: str) -> list[Source]:
         stem = os.path.splitext(os.path.basename(path))[0]
         said = NAME.fullmatch(stem)
         if said is None:
-            raise InputError(f"{path}: the video cannot be told from this name, which is not VIDEO__U__SN---START-END.wav; rename the "
-                             "recording, or move it away.")
+            raise InputError(f"{path}: this name holds no video, it is not VIDEO__U__SN---START-END.wav; rename the recording, or "
+                             "move it away.")
         sources.append(Source(f"{name}-{stem}", f"{name}-{said['video']}", path,
                               os.path.join(os.path.relpath(folder, os.path.dirname(root)), stem)))
     if not sources:
