@@ -73,6 +73,8 @@ def check_results(exps):
     (("--seeds", "0 a"), ("--seeds", "'0 a'")),
     (("--heads", "linear mpl"), ("--heads takes", "not 'mpl'")),
     (("--heads", ""), ("--heads takes",)),
+    (("--systems", " "), ("--systems names no system",)),
+    (("--num-trials", "many"), ("--num-trials", "'many'")),
     (("--baselines", "cpc_spk_3"), ("--baselines names cpc_spk_3, which is none of --systems",)),
     (("--shares", "5 08"), ("--shares", "'08'")),
     (("--shares", "200"), ("--shares", "'200'")),

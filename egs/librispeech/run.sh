@@ -31,14 +31,14 @@ help_message="usage: $0 [--systems 'A B ...'] [--seeds '0 1 2'] [--stage N] [--s
 . "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
-[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
-confs=conf data=data exps=exp paper=conf/paper.yaml
-if [ "$mini" = true ]; then
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; [ -n "${systems// /}" ] || die "--systems names no system; give some, such as cpc_spk_1"
+confs=conf data=data exps=exp paper=conf/paper.yaml; if [ "$mini" = true ]; then
   confs=conf/mini data=data_mini exps=exp_mini corpora=data_mini/corpora paper=
   : "${shares:=20 50}" "${librispeech:=$corpora/LibriSpeech}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
 fi
 : "${shares:=1 2 5 10 20 50}" "${baselines:=${systems%% *}}"
 [[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
+[[ $num_trials =~ ^[1-9][0-9]{0,8}$ ]] || die "--num-trials takes a whole number from 1 on, not '${num_trials:0:20}'"
 for head in ${heads:-none}; do [ -f "conf/head/$head.yaml" ] || die "--heads takes some of linear and mlp (conf/head), not '$head'"; done
 for one in $baselines; do [[ " $systems " = *" $one "* ]] || die "--baselines names $one, which is none of --systems"; done
 for share in $shares; do [[ $share =~ ^([1-9][0-9]?|100)$ ]] || die "--shares takes whole numbers from 1 to 100, not '${share:0:20}'"; done
