@@ -47,17 +47,27 @@ class Corpus(NamedTuple):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands: optimizer steps done so far, out of `total`, `per_epoch` of them an epoch."""
+    """Where training stands: optimizer steps done so far, out of `total`, `per_epoch` of them an epoch.
+
+    A step may take several forward passes (train.accumulate): this is `part` of `parts`.
+    """
 
     step: int
     total: int
     per_epoch: int
     log: bool = False  # this step is logged: figures that cost time may be computed
+    part: int = 0
+    parts: int = 1
 
     @property
     def epochs(self) -> float:
         """Epochs done so far, as a fraction."""
         return self.step / self.per_epoch
+
+    @property
+    def passes(self) -> int:
+        """Forward passes done so far: what is drawn at random in one of them is seeded by this."""
+        return self.step * self.parts + self.part
 
 
 def require_others(count: int) -> None:

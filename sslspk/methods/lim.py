@@ -58,7 +58,7 @@ class Lim(Method):
             raise InputError(f"a crop has {steps} steps, and method.context_length is {length}; use longer crops, or data.short=drop.")
         count, mine = rows * comm.world_size(), comm.rows_of_this_rank(rows)
         require_others(count)
-        generator = torch.Generator().manual_seed(progress.step)                           # the same draw on every rank
+        generator = torch.Generator().manual_seed(progress.passes)                         # the same draw on every rank
         starts = torch.randint(steps - length + 1, (3, count), generator=generator)[:, mine].to(frames.device, non_blocking=True)
         further = 1 + int(torch.randint(count - 1, (), generator=generator))
         places = starts[..., None] + torch.arange(length, device=frames.device)            # (3, B, L)

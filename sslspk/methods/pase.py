@@ -57,7 +57,7 @@ class Pase(Method):
             if name in ("mi", "cmi"):
                 loss, out[f"accuracy_{name}"] = network(frames, further[0], other)
             elif name == "spc":
-                loss, out[f"accuracy_{name}"] = network(frames, progress.step)
+                loss, out[f"accuracy_{name}"] = network(frames, progress.passes)
             else:
                 loss = network(frames, clean)
             out[f"loss_{name}"] = loss.detach()
@@ -70,6 +70,6 @@ class Pase(Method):
         """(B, T, D) -> those of another recording each, from the batch of all ranks."""
         count, mine = len(frames) * comm.world_size(), comm.rows_of_this_rank(len(frames))
         require_others(count)
-        generator = torch.Generator().manual_seed(hash((progress.step, PURPOSE)) % 2 ** 63)
+        generator = torch.Generator().manual_seed(hash((progress.passes, PURPOSE)) % 2 ** 63)
         further = 1 + int(torch.randint(count - 1, (), generator=generator))
         return comm.gather_with_gradient(frames).roll(-further, 0)[mine]

@@ -88,13 +88,13 @@ class OrderWorker(nn.Module):
         super().__init__()
         self.config, self.layers = config, hidden((1 + config.length) * dim, config.hidden_dim, 1)
 
-    def forward(self, frames: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """-> loss, accuracy. step: that of the training, by which places are drawn. Raises InputError for too few frames."""
+    def forward(self, frames: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """-> loss, accuracy. number: of the forward pass, by which places are drawn. Raises InputError for too few frames."""
         rows, steps = frames.shape[:2]
         if steps < self.config.needed_steps:
             raise InputError(f"a crop has {steps} steps, and worker spc needs {self.config.needed_steps}; use longer crops, or "
                              "data.short=drop.")
-        places = draws.for_rows(rows, step, 0, torch.device("cpu"), lambda generator: self.places(steps, generator))
+        places = draws.for_rows(rows, number, 0, torch.device("cpu"), lambda generator: self.places(steps, generator))
         places = places.to(frames.device, non_blocking=True)
         shown = frames[torch.arange(rows, device=frames.device)[:, None], places]              # (B, 1 + 2 length, D)
         now, after, before = shown.split([1, self.config.length, self.config.length], 1)

@@ -50,7 +50,7 @@ class Wav2Vec2Pretraining(Method):
         cfg, latents = self.config, self.encoder.latents(batch.views[0][0])
         latents = latents.detach() + cfg.feature_gradient * (latents - latents.detach())        # the value itself, less gradient
         normed = self.encoder.norm(latents)
-        places = hidden_steps(*latents.shape[:2], cfg.mask_prob, cfg.mask_span, progress.step)                    # (R, K)
+        places = hidden_steps(*latents.shape[:2], cfg.mask_prob, cfg.mask_span, progress.passes)                  # (R, K)
         places = places.to(latents.device, non_blocking=True)
         quantised = self._quantise(at(self.dropout(normed), places), progress)
         x = self.encoder.project(normed)
@@ -69,7 +69,7 @@ class Wav2Vec2Pretraining(Method):
         """(R, K, C) -> the codes of the hidden steps."""
         cfg, (rows, hidden) = self.config, normed.shape[:2]
         temperature = geometric_decay(progress.step, cfg.gumbel_start, cfg.gumbel_end, cfg.gumbel_decay)
-        noise = for_rows(rows, progress.step, NOISE, normed.device, lambda rng: torch.rand(
+        noise = for_rows(rows, progress.passes, NOISE, normed.device, lambda rng: torch.rand(
             hidden, cfg.groups, cfg.codes, generator=rng, device=rng.device)) if self.training else None
         return self.quantiser(normed, temperature, noise)
 
@@ -81,7 +81,7 @@ class Wav2Vec2Pretraining(Method):
         if cfg.negatives == "other":
             candidates, their_codes = self._of_another(targets, progress), self._of_another(codes, progress)
         draw = others if cfg.negatives == "own" else anywhere
-        places = for_rows(rows, progress.step, NEGATIVES, predictions.device, lambda rng: draw(hidden, cfg.num_negatives, rng))
+        places = for_rows(rows, progress.passes, NEGATIVES, predictions.device, lambda rng: draw(hidden, cfg.num_negatives, rng))
         same = (codes[:, :, None] == their_codes[:, None]).all(-1)
         return masked_scores(predictions, targets, candidates, same, places, cfg.temperature)
 
@@ -89,5 +89,5 @@ class Wav2Vec2Pretraining(Method):
         """(R, ...) -> the same of another recording, the one some places further on in the batch of all ranks."""
         count = len(x) * comm.world_size()
         require_others(count)
-        further = 1 + int(torch.randint(count - 1, (), generator=torch.Generator().manual_seed(progress.step)))
+        further = 1 + int(torch.randint(count - 1, (), generator=torch.Generator().manual_seed(progress.passes)))
         return comm.gather_with_gradient(x).roll(-further, 0)[comm.rows_of_this_rank(len(x))]

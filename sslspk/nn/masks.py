@@ -36,9 +36,9 @@ def as_mask(places: Tensor, steps: int) -> Tensor:
     return torch.zeros(len(places), steps, dtype=torch.bool, device=places.device).scatter_(1, places, True)
 
 
-def hidden_steps(rows: int, steps: int, prob: float, span: int, step: int) -> Tensor:
-    """`span_masks` of this rank's rows, drawn for the batch of all ranks and for an optimizer step: int64 (rows, K) on the CPU."""
-    generator = torch.Generator().manual_seed(step)   # the same draw on every rank
+def hidden_steps(rows: int, steps: int, prob: float, span: int, number: int) -> Tensor:
+    """`span_masks` of this rank's rows, drawn for the batch of all ranks and for a forward pass: int64 (rows, K) on the CPU."""
+    generator = torch.Generator().manual_seed(number)   # the same draw on every rank
     return span_masks(rows * comm.world_size(), steps, prob, span, generator)[comm.rows_of_this_rank(rows)]
 
 

@@ -158,6 +158,20 @@ def test_the_encoder_changes_and_learns(name):
     assert any(not torch.equal(before[key], after[key]) for key in before)
 
 
+@pytest.mark.parametrize("name", ["cpc everywhere", "lim", "hubert", "bestrq", "vq-wav2vec", "vq-wav2vec seed", "wav2vec2",
+                                  "wav2vec2 other", "pase"])
+def test_every_part_of_an_accumulated_step_has_draws_of_its_own(name):
+    method = make(name).train()
+    if name == "hubert":
+        method.before_epoch(embed_all, Progress(0, 9, 2))
+    losses = []
+    for progress in (Progress(2, 9, 2), Progress(1, 9, 2, part=0, parts=2), Progress(1, 9, 2, part=1, parts=2)):
+        torch.manual_seed(0)
+        losses.append(float(method(batch(method, 0), progress)["loss"].detach()))
+    assert losses[0] == losses[1] != losses[2], "the third pass is the third whatever a step is made of; the fourth differs"
+
+
+
 @each
 def test_everything_that_must_survive_is_state(name):
     """Saved after three steps and loaded into another method of another seed: the next steps give the same bits."""

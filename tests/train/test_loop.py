@@ -288,6 +288,14 @@ def test_accumulated_gradients_equal_those_of_the_whole_batch(data, tmp_path):
     assert torch.allclose(weights[0], weights[1], rtol=1e-5) and torch.allclose(weights[0], weights[2], rtol=1e-5)
 
 
+def test_forward_passes_are_counted_through(data, tmp_path):
+    """What a method draws at random is seeded by their number, so that no two parts of a step draw the same."""
+    job, seen = prepare(tiny(**{"train.accumulate": 2, "train.steps": 3}), data, tmp_path / "exp", CPU, print), []
+    job.method.register_forward_pre_hook(lambda method, args: seen.append(args[1].passes))
+    loop.train(job)
+    assert seen == [0, 1, 2, 3, 4, 5]
+
+
 def test_a_finished_run_is_left_alone(data, tmp_path):
     conf = conf_file(tmp_path)
     assert run("--conf", conf, data, tmp_path / "exp").returncode == 0
