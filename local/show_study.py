@@ -67,7 +67,8 @@ def figure(task: str, experiments: list[Path], name: str) -> str:
             rows += [results.of_classes(path, need=["ua_percent"]) for path in paths or experiment.glob("result.json")]
     if not rows:
         return "not run"
-    return interval_over_seeds(rows, unit) + (f", {len(rows)} seeds" if len(rows) > 1 else "")
+    what = "seeds" if len(experiments) in (1, len(rows)) else "runs"   # seeds of the model, each with seeds of its fine-tuning
+    return interval_over_seeds(rows, unit) + (f", {len(rows)} {what}" if len(rows) > 1 else "")
 
 
 if __name__ == "__main__":

@@ -116,10 +116,12 @@ def test_a_study_over_tasks(tmp_path, capsys):
     (sv / "result_trials_veri_test2.json").write_text(json.dumps(
         {"system": "sv", "weights": "encoder", "trained_on": "v", "labels": "speaker", "commit": "abc", "eer_percent": 12.345}))
     call("show_study", "--title", "chunks", "--out", tmp_path / "out/S.md", f"1 s:iemocap={tmp_path}/emo", f"1 s:voxceleb={tmp_path}/sv",
-         f"2 s:iemocap={tmp_path}/probe", f"2 s:voxceleb={tmp_path}/none", "wavlm:iemocap=")
+         f"2 s:iemocap={tmp_path}/probe", f"2 s:voxceleb={tmp_path}/none", "wavlm:iemocap=", f"4 s:iemocap={tmp_path}/emo",
+         f"4 s:iemocap={tmp_path}/emo")
     text = (tmp_path / "out/S.md").read_text()
     assert "| | voxceleb, EER % | iemocap, UA % |" in text
     assert "| 1 s | 12.35 | 65.00 (60.00-70.00), 2 seeds |" in text or "| 1 s | 12.34 | 65.00 (60.00-70.00), 2 seeds |" in text
+    assert "| 4 s | not run | 65.00 (60.00-70.00), 4 runs |" in text
     assert "| 2 s | not run | 50.00 (45.00-55.00) |" in text and "| wavlm | not run | not run |" in text and text in capsys.readouterr().out
     with pytest.raises(InputError, match="a cell is written VARIANT:TASK=EXPERIMENT"):
         call("show_study", "--title", "x", "--out", tmp_path / "x.md", "1 s:sing=x")
