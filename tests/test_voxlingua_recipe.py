@@ -161,6 +161,7 @@ def test_parts_are_combined_again_when_their_labels_change(tmp_path):
     (("--models", "conf/fbank.yaml"), ("--models takes files final.pt",)),
     (("--systems", "cpc_lng_1 cpc_lng_1"), ("two experiments would both be exp/cpc_lng_1",)),
     (("--seeds", "a"), ("--seeds", "'a'")),
+    (("--probes", "logistic svm"), ("there is no probe 'svm'",)),
     (("--tests", "train"), ("--tests takes dev, test or both, not 'train'",)),
     (("dino",), ("'dino'", "--help")),
     ((), ("--voxlingua107", "--mini true")),

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Language recognition on VoxLingua107 from the embeddings of any system, and speaker verification with the same embeddings.
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here
-#   ./run.sh --systems "cpc_lng_1 ../voxceleb/conf/dino_ecapa.yaml" --seeds "0 1 2" --voxlingua107 /corpora/VoxLingua107 \
-#            --voxceleb1 /corpora/VoxCeleb1 --ngpu 1 --nj 32
+#   ./run.sh --systems "cpc_lng_1 ../voxceleb/conf/dino_ecapa.yaml" --voxlingua107 DIR --voxceleb1 DIR --seeds "0 1 2" --ngpu 1 --nj 32
 #   ./run.sh --systems "" --models ../librispeech/exp/cpc_spk_3/final.pt --stage 3 ...        embeddings of models as they are
 # Stages: 0 prepare, 1 audio, noises, 2 pretext training, 3 embeddings, 4 language probes, 5 speaker trials, 6 RESULTS.md
 set -euo pipefail
@@ -23,7 +22,7 @@ voxceleb1=          # folder of VoxCeleb1, for speaker verification on its test 
 librispeech=        # folder of LibriSpeech, for speaker verification between its test speakers
 musan=              # folder with noise/ speech/ music/; without it no noise is added
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
-probes=logistic     # classifiers on the embeddings, e.g. "logistic linear_svm mlp" (steps/probe.sh)
+probes=logistic     # classifiers on the embeddings: some of "logistic linear_svm rbf_svm mlp knn plda"
 probe_options=      # more for steps/probe.sh, e.g. --probe-options="--set C=0.01"
 mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--languages 3 --videos 6" (see tools/make_synth_corpus.py --help)
@@ -59,6 +58,7 @@ for model in "${models[@]}"; do
   exp=$exps/$(basename "$folder"); found+=("$exp$tab$folder$tab${said%% *}")
   [ ! -e "$exp/final.pt" ] || [ "$exp/final.pt" -ef "$model" ] || die "$exp is another model than $model; rename the folder of one of them"
 done
+for probe in $probes; do [[ " logistic linear_svm rbf_svm mlp knn plda " = *" $probe "* ]] || die "there is no probe '$probe'; see --help"; done
 for part in $tests; do [[ $part = dev || $part = test ]] || die "--tests takes dev, test or both, not '$part'"; done
 [ ${#found[@]} -gt 0 ] || die "--systems and --models are both empty; name a system or a model"
 twice=$(printf '%s\n' "${found[@]%%"$tab"*}" | sort | uniq -d | sed -n 1p)
