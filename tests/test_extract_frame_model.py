@@ -261,11 +261,12 @@ def test_no_such_file_or_architecture_or_layer(tmp_path):
         model(torch.ones(50, dtype=torch.int16), "1", "max")
 
 
-@pytest.mark.parametrize("corpus", ["iemocap", "adress"])
-@pytest.mark.parametrize("given", ["wav2vec2_base gone.pt", "wav2vec2_base"])
-def test_a_recipe_refuses_a_missing_checkpoint_at_once(corpus, given):
-    refused(sh(recipe_copy.ROOT / "egs" / corpus, "./run.sh", "--frame-model", given),
-            f"there is no checkpoint '{given.split()[-1]}'; --frame-model takes \"ARCH CHECKPOINT\", a file or the word random")
+@pytest.mark.parametrize("corpus", ["iemocap", "adress", "ravdess", "voxceleb"])
+@pytest.mark.parametrize(("given", "said"), [
+    ("wav2vec2_base gone.pt", "there is no checkpoint 'gone.pt'; --init-from takes FINAL.PT or \"ARCH CHECKPOINT\", a file or the word"),
+    ("wav2vec2_base", "there is no model wav2vec2_base; train it (egs/voxceleb/run.sh), or leave --init-from out")])
+def test_a_recipe_refuses_a_missing_checkpoint_at_once(corpus, given, said):
+    refused(sh(recipe_copy.ROOT / "egs" / corpus, "./run.sh", "--init-from", given), said)
 
 
 def refused(done, *parts):
