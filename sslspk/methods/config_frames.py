@@ -93,6 +93,6 @@ class LimConfig(OneCrop):
     hidden_dim: Size = Field(256, description="of the discriminator")
 
     def require(self, encoder: Config, rows: int) -> None:
-        require_encoder(self, encoder, ("cpc",))
+        require_encoder(self, encoder, ("cpc", "pase"))
         require_steps(self.crops[0], encoder, self.context_length, "context_length")
         require_rows(rows)
