@@ -71,7 +71,7 @@ class BatchDataset(torch.utils.data.Dataset):
         grow, batch = self.config.grow, self.config.batch_size
         if grow is None:
             return None
-        speakers = self.index.label[self.index.members[self.index.unit_start[self.units]]]
+        speakers = self.index.of_units(self.index.label)[self.units]
         growth = curriculum.Growth(self.units, speakers, grow, self.seed)
         first = len(growth.units(0))
         if first < batch:
@@ -83,7 +83,7 @@ class BatchDataset(torch.utils.data.Dataset):
         """With data.same: the usable recordings, entry by entry; where each entry's begin; the entry of every recording."""
         if self.index.same is None:
             return None
-        entry = self.index.same[self.index.members[self.index.unit_start[:-1]]]
+        entry = self.index.of_units(self.index.same)
         mine = entry[self.units]
         return self.units[np.argsort(mine, kind="stable")], np.append(0, np.cumsum(np.bincount(mine))), entry
 
@@ -94,33 +94,37 @@ class BatchDataset(torch.utils.data.Dataset):
         return self._growth.units(epoch)
 
     def order(self, epoch: int) -> np.ndarray:
-        """The recordings of an epoch in the order in which they are drawn.
+        """The recordings of an epoch in the order in which they are drawn."""
+        if epoch != self._epoch:
+            rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, epoch, 1]))
+            if self._pieces is not None and self.config.batches == "mixed":
+                self._order, self._turns = rng.permutation(self._pieces).T
+            else:
+                self._order = self._drawn(rng, epoch)
+            self._epoch = epoch
+        return self._order
+
+    def _drawn(self, rng: np.random.Generator, epoch: int) -> np.ndarray:
+        """`order`, for examples that are whole recordings.
 
         A pool that has not yet grown whole is drawn again and again in new orders, each cut to whole batches, so that no
         batch holds a recording twice.
         """
-        if epoch != self._epoch:
-            rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, epoch, 1]))
-            pool, batch = self.pool(epoch), self.config.batch_size
-            if self.config.balance == "class":
-                self._epoch, self._order = epoch, self._balanced(rng, self.steps_per_epoch * batch)
-                return self._order
-            if self.config.batches != "mixed":
-                self._epoch, self._order = epoch, self._by_speaker(rng) if self.config.batches == "speaker" else self._by_length(rng)
-                return self._order
-            if self._pieces is not None:
-                self._epoch, (self._order, self._turns) = epoch, rng.permutation(self._pieces).T
-                return self._order
-            size, times = len(pool), self.config.draws_per_epoch
-            if size < len(self.units):
-                size -= size % batch
-                times = -(-self.steps_per_epoch * batch // size)
-            self._epoch, self._order = epoch, np.concatenate([rng.permutation(pool)[:size] for _ in range(times)])
-        return self._order
+        batch = self.config.batch_size
+        if self.config.balance == "class":
+            return self._balanced(rng, self.steps_per_epoch * batch)
+        if self.config.batches != "mixed":
+            return self._by_speaker(rng) if self.config.batches == "speaker" else self._by_length(rng)
+        pool = self.pool(epoch)
+        size, times = len(pool), self.config.draws_per_epoch
+        if size < len(self.units):
+            size -= size % batch
+            times = -(-self.steps_per_epoch * batch // size)
+        return np.concatenate([rng.permutation(pool)[:size] for _ in range(times)])
 
     def _by_speaker(self, rng: np.random.Generator) -> np.ndarray:
         """Whole batches of one speaker each: of every speaker as many, to within one, as its share of the recordings is worth."""
-        label = self.index.label[self.index.members[self.index.unit_start[self.units]]]
+        label = self.index.of_units(self.index.label)[self.units]
         speakers, counts = np.unique(label, return_counts=True)
         mixed = rng.permutation(len(speakers))
         marks = (rng.random() + np.arange(self.steps_per_epoch)) * len(self.units) / self.steps_per_epoch
@@ -143,7 +147,7 @@ class BatchDataset(torch.utils.data.Dataset):
 
     def _balanced(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """`count` recordings, the classes in turn in random order; those of a class again and again in new orders."""
-        label = self.index.label[self.index.members[self.index.unit_start[self.units]]]
+        label = self.index.of_units(self.index.label)[self.units]
         classes = np.unique(label)
         turns = np.concatenate([rng.permutation(classes) for _ in range(-(-count // len(classes)))])[:count]
         order = np.empty(count, np.int64)

@@ -95,6 +95,10 @@ class UtteranceIndex:
         """The utterances (positions in `keys`) of recording i."""
         return self.members[self.unit_start[i]:self.unit_start[i + 1]]
 
+    def of_units(self, values: np.ndarray) -> np.ndarray:
+        """Of values of all utterances (N,) those of each recording's first one, (units,)."""
+        return values[self.members[self.unit_start[:-1]]]
+
     def unit_length(self) -> np.ndarray:
         """(units,) the length of each recording's shortest copy."""
         return np.minimum.reduceat(self.length[self.members], self.unit_start[:-1])

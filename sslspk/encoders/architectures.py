@@ -105,14 +105,6 @@ def config_of(arch: str) -> Wav2Vec2EncoderConfig:
         ff_dim=layer.feed_forward.intermediate_dense.out_features, norm_first=layer.layer_norm_first, **relative)
 
 
-def receptive_field(model: nn.Module) -> int:
-    """The samples that the first frame of such a model sees."""
-    field = 1
-    for block in reversed(model.feature_extractor.conv_layers):
-        field = (field - 1) * block.stride + block.kernel_size
-    return field
-
-
 def read_state(path: str) -> dict[str, Tensor]:
     """A state_dict that torch.save wrote. No code of the file is run; InputError when it is missing, damaged or something else."""
     save = f"give a file that torch.save(model.state_dict(), FILE) made of a torchaudio model ({CONVERT})"

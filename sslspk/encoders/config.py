@@ -147,8 +147,7 @@ class PaseEncoderConfig(Config):
         if not len(self.channels) == len(self.kernels) == len(self.strides):
             raise ValueError(f"there are {len(self.channels)} channels, {len(self.kernels)} kernels and {len(self.strides)} strides; give "
                              "as many of each")
-        if any(kernel < stride for kernel, stride in zip(self.kernels, self.strides, strict=True)):
-            raise ValueError("a kernel is shorter than its stride and would skip samples; make it longer")
+        require_layers(self.kernels, self.strides)
         return self
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, model_validator
 
 from sslspk.config import Config, Few, Seconds, Size
-from sslspk.encoders.config_waves import Share, Wav2Vec2EncoderConfig, require_layers
+from sslspk.encoders.config_waves import Share, Wav2Vec2EncoderConfig, receptive_field, require_layers
 
 
 class GumbelConfig(Config):
@@ -89,10 +89,7 @@ class VqWav2vecEncoderConfig(Config):
     @property
     def field_samples(self) -> int:
         """Samples that a step sees."""
-        field = 1
-        for kernel, stride in zip(reversed(self.kernels), reversed(self.strides), strict=True):
-            field = (field - 1) * stride + kernel
-        return field
+        return receptive_field(self.kernels, self.strides)
 
     @property
     def offset(self) -> int:

@@ -1,5 +1,6 @@
 """Configuration of encoders of waveforms that have many options (torch-free): wav2vec 2.0."""
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -15,6 +16,14 @@ def require_layers(kernels: tuple[int, ...], strides: tuple[int, ...]) -> None:
         raise ValueError(f"there are {len(kernels)} kernels and {len(strides)} strides; give as many of both")
     if any(kernel < stride for kernel, stride in zip(kernels, strides, strict=True)):
         raise ValueError("a kernel is shorter than its stride and would skip samples; make it longer")
+
+
+def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
+    """Samples that the first step of unpadded convolutions sees; each further step takes the product of the strides more."""
+    field = 1
+    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
+        field = (field - 1) * stride + kernel
+    return field
 
 
 class Wav2Vec2EncoderConfig(Config):
@@ -59,10 +68,7 @@ class Wav2Vec2EncoderConfig(Config):
     @property
     def field_samples(self) -> int:
         """Samples that the first step sees; each further step takes step_samples more."""
-        field = 1
-        for kernel, stride in zip(reversed(self.kernels), reversed(self.strides), strict=True):
-            field = (field - 1) * stride + kernel
-        return field
+        return receptive_field(self.kernels, self.strides)
 
     def steps(self, samples: int) -> int:
         """How many steps a waveform of so many samples has."""

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sslspk.encoders import architectures
+from sslspk.encoders.config_waves import receptive_field
 from sslspk.errors import InputError
 
 FULL_SCALE = 32768
@@ -22,7 +23,8 @@ class FrameModel(nn.Module):
         super().__init__()
         self.name, self.model, self.normalise = name, model, normalise
         self.num_layers = len(model.encoder.transformer.layers)
-        self.receptive_field = architectures.receptive_field(model)
+        blocks = model.feature_extractor.conv_layers
+        self.receptive_field = receptive_field([block.kernel_size for block in blocks], [block.stride for block in blocks])
 
     def check_layer(self, layer: str) -> int | None:
         """The number of a layer, None for `mean`; InputError for one that the model does not have."""

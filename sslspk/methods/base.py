@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sslspk.data.config import Crop
 from sslspk.errors import InputError
+from sslspk.nn import comm
 
 
 class Batch(NamedTuple):
@@ -74,6 +75,17 @@ def require_others(count: int) -> None:
     """Raises InputError where there are fewer than two candidates (of all ranks together) to tell apart."""
     if count < 2:
         raise InputError("a batch of one recording has no other one to tell it from; raise data.batch_size.")
+
+
+def of_another(x: Tensor, generator: torch.Generator) -> Tensor:
+    """(B, ...) of this rank's recordings -> the same of another recording each, the one some places further on in the batch of all ranks.
+
+    generator: on the CPU and the same on every rank, so that two ranks compute what one computes. Raises InputError as require_others.
+    """
+    count = len(x) * comm.world_size()
+    require_others(count)
+    further = 1 + int(torch.randint(count - 1, (), generator=generator))
+    return comm.gather_with_gradient(x).roll(-further, 0)[comm.rows_of_this_rank(len(x))]
 
 
 class Method(nn.Module, abc.ABC):

@@ -13,7 +13,7 @@ from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import mlp
 from sslspk.errors import InputError
 from sslspk.losses import mutual_information
-from sslspk.methods.base import Batch, Corpus, Method, Progress, require_others
+from sslspk.methods.base import Batch, Corpus, Method, Progress, of_another
 from sslspk.methods.config_frames import LimConfig
 from sslspk.nn import comm
 from sslspk.nn.monitors import effective_rank
@@ -57,15 +57,12 @@ class Lim(Method):
         if steps < length:
             raise InputError(f"a crop has {steps} steps, and method.context_length is {length}; use longer crops, or data.short=drop.")
         count, mine = rows * comm.world_size(), comm.rows_of_this_rank(rows)
-        require_others(count)
         generator = torch.Generator().manual_seed(progress.passes)                         # the same draw on every rank
         starts = torch.randint(steps - length + 1, (3, count), generator=generator)[:, mine].to(frames.device, non_blocking=True)
-        further = 1 + int(torch.randint(count - 1, (), generator=generator))
         places = starts[..., None] + torch.arange(length, device=frames.device)            # (3, B, L)
         own = torch.arange(rows, device=frames.device)[:, None]
         first, second, third = (frames[own, place].mean(1) for place in places)
-        everyone = comm.gather_with_gradient(third)
-        return first, second, everyone.roll(-further, 0)[mine]
+        return first, second, of_another(third, generator)
 
     def _loss(self, positive: Tensor, negative: Tensor) -> Tensor:
         if self.config.objective == "bce":

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from sslspk.encoders.base import Encoder
 from sslspk.errors import InputError
-from sslspk.methods.base import Batch, Corpus, Method, Progress, require_others
+from sslspk.methods.base import Batch, Corpus, Method, Progress, of_another
 from sslspk.methods.config_pase import PaseConfig
 from sslspk.methods.pase_workers import OrderWorker, PairWorker, RegressionWorker, WaveformWorker
-from sslspk.nn import comm
 from sslspk.nn.monitors import effective_rank
 
 PURPOSE = 1   # of the draw of other recordings; that of spc is 0
@@ -50,7 +49,8 @@ class Pase(Method):
         frames, *further = self.encoder.frames(torch.cat(crops)).split(len(heard))
         if min(frames.shape[1], clean.shape[1] // self.encoder.step_samples) < 1:
             raise InputError(f"a crop of {clean.shape[1]} samples is shorter than one step; use longer crops, or data.short=drop.")
-        other = self._of_others(further[0], progress) if further else None
+        generator = torch.Generator().manual_seed(hash((progress.passes, PURPOSE)) % 2 ** 63)
+        other = of_another(further[0], generator) if further else None
         out, total = {}, 0.0
         for worker in self.config.workers:
             name, network = worker.name, self.workers[worker.name]
@@ -65,11 +65,3 @@ class Pase(Method):
         if progress.log:
             out["effective_rank"] = effective_rank(frames.detach().mean(1))
         return {"loss": total, **out}
-
-    def _of_others(self, frames: Tensor, progress: Progress) -> Tensor:
-        """(B, T, D) -> those of another recording each, from the batch of all ranks."""
-        count, mine = len(frames) * comm.world_size(), comm.rows_of_this_rank(len(frames))
-        require_others(count)
-        generator = torch.Generator().manual_seed(hash((progress.passes, PURPOSE)) % 2 ** 63)
-        further = 1 + int(torch.randint(count - 1, (), generator=generator))
-        return comm.gather_with_gradient(frames).roll(-further, 0)[mine]

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from sslspk.encoders.wav2vec2 import Wav2Vec2
 from sslspk.losses.masked import anywhere, masked_scores, others, which_target
 from sslspk.losses.precision import wide
-from sslspk.methods.base import Batch, Corpus, Method, Progress, require_others
+from sslspk.methods.base import Batch, Corpus, Method, Progress, of_another
 from sslspk.methods.config_wav2vec2 import Wav2Vec2Config
-from sslspk.nn import comm
 from sslspk.nn.draws import for_rows
 from sslspk.nn.masks import as_mask, at, hidden_steps
 from sslspk.nn.monitors import effective_rank
@@ -79,15 +78,8 @@ class Wav2Vec2Pretraining(Method):
         targets, codes = self.project_targets(quantised.values), quantised.codes
         candidates, their_codes = targets, codes
         if cfg.negatives == "other":
-            candidates, their_codes = self._of_another(targets, progress), self._of_another(codes, progress)
+            candidates, their_codes = (of_another(x, torch.Generator().manual_seed(progress.passes)) for x in (targets, codes))
         draw = others if cfg.negatives == "own" else anywhere
         places = for_rows(rows, progress.passes, NEGATIVES, predictions.device, lambda rng: draw(hidden, cfg.num_negatives, rng))
         same = (codes[:, :, None] == their_codes[:, None]).all(-1)
         return masked_scores(predictions, targets, candidates, same, places, cfg.temperature)
-
-    def _of_another(self, x: Tensor, progress: Progress) -> Tensor:
-        """(R, ...) -> the same of another recording, the one some places further on in the batch of all ranks."""
-        count = len(x) * comm.world_size()
-        require_others(count)
-        further = 1 + int(torch.randint(count - 1, (), generator=torch.Generator().manual_seed(progress.passes)))
-        return comm.gather_with_gradient(x).roll(-further, 0)[comm.rows_of_this_rank(len(x))]

@@ -160,7 +160,7 @@ def embed_all(job: Job, progress: Progress, encoder: torch.nn.Module) -> Plain:
             units.append(batch["unit"].to(job.device))
     encoder.train()
     units = torch.cat(units)
-    label = torch.from_numpy(data.index.label[data.index.members[data.index.unit_start[:-1]]]).to(job.device, torch.int64)
+    label = torch.from_numpy(data.index.of_units(data.index.label)).to(job.device, torch.int64)
     return Plain(torch.cat(parts), units, label[units] if job.config.train.analyse else None)
 
 
