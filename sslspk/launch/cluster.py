@@ -5,6 +5,7 @@ Nothing is read out of logs, nor taken from a submission that waits. One failing
 When this program is itself killed with -9, its jobs go on in the queue, until it is started again: then it ends them first.
 """
 import os
+import re
 import signal
 import sys
 import time
@@ -243,7 +244,9 @@ class Cluster:
         """A task is over, and did not end with 0."""
         end = ending(task, status, state, self.requeue)
         if not (end.again or end.reason):
-            known = self.scheduler.explain(task.job, task.place) if len(self.endings.failed) < NAMED else ""
+            known = self.scheduler.explain(task.job, task.place) if self.requeue or len(self.endings.failed) < NAMED else ""
+            if self.requeue and task.status is None and not end.final and re.search(self.scheduler.unheard, known):
+                end = End(status, again="told to end before it began")
             known = known or (state.text if state else "it left the queue without a status: deleted, killed, or its node is gone")
             end.reason = f"{self.scheduler.name}: {known}"
         self._close(task, end)

@@ -21,6 +21,7 @@ class GridEngine(Scheduler):
     plain_exit = True
     transient = r"unable to (contact|send message to) qmaster|commlib|got no response|failed receiving|gdi|connection refused|timeout"
     limits = r"\bh_rt=([^\s,]+)"
+    unheard = r"exit_status 138\b"
     settings = """
         command qsub -cwd -S /bin/bash -j y
         option time=* -l h_rt=$0

@@ -69,6 +69,7 @@ class Scheduler:
     plain_exit = False     # some exit statuses of a job mean something to it
     transient = ""         # regular expression of complaints that may pass
     limits = ""            # regular expression of a time limit among the words of a submission
+    unheard = "(?!)"       # regular expression of how a task ended whose script was told to end before it could listen
 
     def __init__(self, request: Request, conf: Conf):
         self.request, self.settings_read = with_defaults(request, conf.defaults, conf.path), conf

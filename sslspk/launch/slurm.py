@@ -22,6 +22,7 @@ class Slurm(Scheduler):
     exports_all = True
     transient = r"unable to contact|socket timed out|connection (refused|timed out|reset)|temporarily|zero bytes|transport endpoint"
     limits = r"(?<!\S)(?:-t ?|--time[ =])((?:\d+-)?\d+(?::\d+){0,2}|UNLIMITED|INFINITE)(?!\S)"
+    unheard = r"killed by signal 10\b"
     settings = """
         command sbatch
         option time=* --time $0

@@ -125,6 +125,19 @@ def test_preemption_by_a_job_of_higher_priority(slurm: System, tmp_path, trainin
     assert all("saved 1" in text(tmp_path / f"l.{n}.log.1") and "finished" in text(tmp_path / f"l.{n}.log") for n in (1, 2))
 
 
+def test_a_job_told_to_end_before_it_can_listen_is_started_again(system: System, tmp_path):
+    """USR1 comes while the shell of its script starts, where no trap is set yet."""
+    early = tmp_path / "early.sh"
+    early.write_text(f"#!/bin/bash\n! mkdir {tmp_path}/once 2> /dev/null || kill -USR1 $$\n[ $# -eq 0 ] || exec /bin/bash \"$@\"\n")
+    early.chmod(0o755)
+    conf = {"slurm": f"command sbatch --export=ALL,BASH_ENV={early}", "gridengine": f"command qsub -cwd -S {early} -j y"}
+    (tmp_path / "x.conf").write_text(f"{conf[system.name]}\n")
+    result = system.run(tmp_path, "--config", "x.conf", "--requeue", "true", "JOB=1:2", "l.JOB.log", "echo", "done")
+    assert result.returncode == 0 and "failed" not in result.stderr, result.stderr
+    assert result.stderr.count("told to end before it began; it is submitted again (1 of at most 100)") == 1
+    assert all("done" in text(tmp_path / f"l.{n}.log") for n in (1, 2))
+
+
 def test_preemption_without_starting_again_is_a_failure(slurm: System, tmp_path):
     runner = slurm.start(tmp_path, "-p", "low", "--num-threads", "4", "JOB=1:2", "l.JOB", "touch", "on.JOB;", "sleep", "60")
     wait_for(lambda: (tmp_path / "on.1").exists() and (tmp_path / "on.2").exists())
