@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from sslspk.cli import COMMANDS
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "sslspk"
 FLOORS = (  # from the ground up; a module imports from its own package and from lower floors
     {"config", "launch", "errors", "plain_yaml", "reading", "versions"}, {"io"},
-    {"corpora", "backend", "metrics", "ivector"}, {"features"}, {"data"}, {"losses", "nn"}, {"encoders"}, {"methods"}, {"train"}, {"bin"})
+    {"corpora", "backend", "metrics", "ivector"}, {"features"}, {"data"}, {"losses", "nn"}, {"encoders"}, {"methods"}, {"train"},
+    {"api"}, {"bin"}, {"cli"})
 HEAVY = {"torch", "torchaudio", "scipy", "sklearn", "matplotlib"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 OWN_CODE = sorted([*MODULES, *(ROOT / "local").rglob("*.py"), *(ROOT / "tools").rglob("*.py")])
@@ -77,7 +80,7 @@ def test_torch_stays_where_it_belongs(path):
     at_import = {name.split(".")[0] for name in imports(tree, top_only=True)}
     if own in ("io", "corpora", "metrics", "backend", "ivector") or path.parent == PACKAGE:
         assert not anywhere & {"torch", "torchaudio"}
-    if own == "bin" or path.parent == PACKAGE or path.name == "__init__.py" or path.name.startswith("config"):
+    if own in ("bin", "cli") or path.parent == PACKAGE or path.name == "__init__.py" or path.name.startswith("config"):
         assert not at_import & HEAVY
     if own == "io":
         allowed = {"numpy", "scipy", "kaldiio", "soundfile", "av", "tqdm", "sslspk"}
@@ -218,6 +221,11 @@ def check_help(result: subprocess.CompletedProcess) -> None:
 @each(PROGRAMS)
 def test_help_of_a_program_is_quick(path, tmp_path):
     check_help(help_of(sys.executable, "-m", f"sslspk.bin.{path.stem}", cwd=tmp_path))
+
+
+@pytest.mark.parametrize("words", [(), *((name,) for name in COMMANDS)], ids="".join)
+def test_help_of_the_console_command_is_quick(words, tmp_path):
+    check_help(help_of(sys.executable, "-m", "sslspk.cli", *words, cwd=tmp_path))
 
 
 @each(STEPS)

@@ -1,7 +1,7 @@
 """Embeddings of whole utterances: `python3 -m sslspk.bin.extract_embeddings DATA MODEL OUT.ark OUT.scp`.
 
-One utterance at a time, so that a result depends neither on batch mates nor on how the data were split. The model file
-carries the feature configuration. provenance.json beside OUT.scp says where the embeddings come from. Reads DATA/wav.scp,
+Utterances of equal length are encoded together; a result depends neither on batch mates nor on how the data were split. The model
+file carries the feature configuration. provenance.json beside OUT.scp says where the embeddings come from. Reads DATA/wav.scp,
 or DATA/feats.scp where there is no audio.
 """
 import argparse
@@ -18,15 +18,14 @@ def main() -> int:
     args = command_line(__doc__, "averaged over time, in place of its embedding").parse_args()
     from tqdm import tqdm
 
+    from sslspk.api import batches
+    from sslspk.api.model import encoder_of
     from sslspk.io import ark, provenance
-    from sslspk.train import layers
     model, sources = opened(args)
-    import torch
-    with ark.Writer(args.ark, args.scp) as writer, torch.inference_mode():
-        for utt, source in tqdm(sources.items(), unit="utt", mininterval=1):
-            x = model.features(utt, source, args.allow_pipes == "true")
-            embedding = layers.at_layer(model.encoder, args.layer, x) if args.layer else model.encoder(x)
-            writer.write(utt, embedding[0].float().cpu().numpy())
+    inputs = (model.features(utt, source, args.allow_pipes == "true") for utt, source in tqdm(sources.items(), unit="utt", mininterval=1))
+    with ark.Writer(args.ark, args.scp) as writer:
+        for utt, embedding in zip(sources, batches.encoded(encoder_of(model, args.layer), inputs), strict=True):
+            writer.write(utt, embedding)
     provenance.write(args.scp.parent, **origin(args))
     return 0
 

@@ -5,7 +5,7 @@ DATA/feats.scp where there is no audio. Beside OUT.scp lie OUT.scp.utt2num_frame
 to the next) and provenance.json.
 """
 from sslspk.bin.extract_embeddings import command_line, opened, origin
-from sslspk.errors import InputError, entry, real
+from sslspk.errors import entry, real
 
 
 def main() -> int:
@@ -16,36 +16,26 @@ def main() -> int:
                         help="at both ends of a window, whose frames its neighbours give (default 1)")
     parser.add_argument("--compress", choices=("true", "false"), default="false", help="one byte per value (default: false)")
     args = parser.parse_args()
-    if args.window < 0 or args.margin < 0 or (args.window and args.window <= 2 * args.margin):
-        raise InputError(f"--window {args.window:g} --margin {args.margin:g}: a window needs room for its two margins; give a longer one.")
     write(args, *opened(args))
     return 0
 
 
 def write(args, model, sources: dict) -> None:
     """All utterances into the archive, one at a time."""
-    from functools import partial
-
-    import torch
     from tqdm import tqdm
 
+    from sslspk.api.framewise import Framewise
     from sslspk.features.extract import FRAMES
     from sslspk.io import ark, files, provenance, table
-    from sslspk.train import frames as whole
-    from sslspk.train import layers
-    options, run = model.config.features, partial(layers.frames_at, model.encoder, args.layer)
-    rate = options.sample_frequency if model.config.waveform else 1000 / options.frame_shift   # of what the encoder reads
-    step = whole.stride(model.encoder, args.layer, model.config)
-    window, margin, counts = round(args.window * rate), round(args.margin * rate), {}
-    with ark.Writer(args.ark, args.scp, compress=args.compress == "true") as writer, torch.inference_mode():
+    framewise, counts = Framewise(model, args.layer, args.window, args.margin), {}
+    with ark.Writer(args.ark, args.scp, compress=args.compress == "true") as writer:
         for utt, source in tqdm(sources.items(), unit="utt", mininterval=1):
-            x = model.features(utt, source, args.allow_pipes == "true")
-            found = whole.in_windows(run, x, step, window or x.shape[1], margin)[0].float().cpu().numpy()
+            found = framewise(model.features(utt, source, args.allow_pipes == "true"))
             counts[utt] = len(found)
             writer.write(utt, found)
         table.write(f"{args.scp}.{FRAMES}", counts)
     with files.atomic_write(args.scp.parent / "frame_shift") as file:
-        file.write(f"{step / rate:.6g}\n")
+        file.write(f"{framewise.seconds:.6g}\n")
     provenance.write(args.scp.parent, **origin(args))
 
 

@@ -123,16 +123,21 @@ def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
 
 
 def keep_voiced(samples: np.ndarray, voiced: np.ndarray, rate: int) -> np.ndarray:
-    """The samples (S,) of the frames marked in `voiced` (T,), 10 ms each; what follows the last frame goes with it.
+    """The samples (S,) of the frames marked in `voiced` (T,), 10 ms each; what follows the last goes with it. See `voiced_samples`."""
+    return samples[voiced_samples(len(samples), voiced, rate)]
+
+
+def voiced_samples(count: int, voiced: np.ndarray, rate: int) -> np.ndarray:
+    """bool (S,): which of S = `count` samples lie in the marked frames.
 
     Raises InputError when the marks are not of this audio: their length differs by more than ten frames.
     """
     edges = np.arange(len(voiced) + 1) * rate // FRAMES_PER_SECOND
-    if abs(len(samples) - int(edges[-1])) * FRAMES_PER_SECOND > VAD_SLACK * rate:
-        raise InputError(f"the VAD covers {len(voiced)} frames of 10 ms but the audio {len(samples) / rate:.2f} s; "
+    if abs(count - int(edges[-1])) * FRAMES_PER_SECOND > VAD_SLACK * rate:
+        raise InputError(f"the VAD covers {len(voiced)} frames of 10 ms but the audio {count / rate:.2f} s; "
                          "compute the VAD of this audio again.")
-    edges[-1] = max(edges[-1], len(samples))
-    return samples[np.repeat(np.asarray(voiced) > 0, np.diff(edges))[:len(samples)]]
+    edges[-1] = max(edges[-1], count)
+    return np.repeat(np.asarray(voiced) > 0, np.diff(edges))[:count]
 
 
 class PackWriter:

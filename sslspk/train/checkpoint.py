@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from sslspk.errors import InputError
+from sslspk.errors import InputError, shown
 from sslspk.io.files import atomic_write
 from sslspk.nn import saved
 from sslspk.train import contents
@@ -67,7 +67,10 @@ def load_step(path: Path) -> dict:
 def load_model(path: Path) -> dict:
     """A final.pt with all that extraction needs, its weights finite. Raises as `load` does."""
     content = load(path)
-    if content.get("format") != 1:
+    form = content.get("format")
+    if type(form) is int and form > 1:
+        raise InputError(f"{path}: written by a later version of sslspk (its format is {shown(form)}, known is 1); update sslspk.")
+    if form != 1:
         raise InputError(f"{path}: a checkpoint or another program's file, not a model; give the run's final.pt.")
     wrong = contents.of_model(content)
     if wrong:

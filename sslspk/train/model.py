@@ -1,5 +1,6 @@
 """A trained model file (final.pt): the encoders' weights together with the configuration that made them."""
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,18 +38,24 @@ class Model:
     classifier: Classifier | None = None
     classes: list[str] = field(default_factory=list)
 
+    @property
+    def device(self) -> torch.device:
+        return self.front_end.extractor.window.device
+
+    def read(self, samples: Tensor) -> Tensor:
+        """What the encoder reads of int16 samples (S,) at features.sample_frequency, on this model's device: (1, T, F), or (1, S)."""
+        return self.front_end.whole(samples.to(self.device))
+
     def features(self, utt: str, source: Clip | str, allow_pipes: bool = False) -> Tensor:
         """(1, T, F), or samples (1, S), of one whole utterance; InputError names it when it cannot be read or has no frame.
 
         source: its audio, or an entry of feats.scp.
         """
-        device = self.front_end.extractor.window.device
         if isinstance(source, Clip):
-            rate = self.config.features.sample_frequency
-            return extract.recording(lambda wave: self.front_end.whole(wave.to(device)), rate, utt, source, allow_pipes)[0]
+            return extract.recording(self.read, self.config.features.sample_frequency, utt, source, allow_pipes)[0]
         if self.config.waveform:
             raise InputError(f"{utt}: this model reads waveforms, and the data directory has none; give one with wav.scp.")
-        x = cmvn.apply(torch.from_numpy(ark.load(source))[None].to(device), self.config.cmvn)
+        x = cmvn.apply(torch.from_numpy(ark.load(source))[None].to(self.device), self.config.cmvn)
         if not x.shape[1]:
             raise InputError(f"{utt}: shorter than one frame; leave it out with utils/subset_data_dir.sh.")
         return x
@@ -65,13 +72,26 @@ def write(path: Path, config: SystemConfig, num_features: int, encoders: dict[st
                            "classes": classes, "encoders": encoders, "evaluate": evaluate, "info": info, "projections": projections or {}})
 
 
+def read_content(path: str | Path) -> dict:
+    """What a model holds, in the form of a final.pt (see `write`).
+
+    path: a final.pt, the folder of a run that holds one, or "ARCH CHECKPOINT" as train.init_from takes it. Raises InputError.
+    """
+    pair = pretrained.pair(str(path))
+    return pretrained.read(*pair) if pair else checkpoint.load_model(file_of(path))
+
+
+def file_of(path: str | Path) -> Path:
+    """The final.pt that a path names, which may be that of its folder."""
+    return Path(path, "final.pt") if os.path.isdir(path) else Path(path)
+
+
 def read_encoder_state(path: str | Path, weights: str | None = None, bare: bool = False) -> tuple[dict, dict]:
     """(state of the encoder called `weights`, or of the model's own choice; the whole file). bare: without a projection on it.
 
-    path: a final.pt, or "ARCH CHECKPOINT" as train.init_from takes it.
+    path: as of `read_content`.
     """
-    pair = pretrained.pair(str(path))
-    content = pretrained.read(*pair) if pair else checkpoint.load_model(Path(path))
+    content = read_content(path)
     name = weights or content["evaluate"]
     if name not in content["encoders"]:
         raise InputError(f"{path}: there are no weights called {name}; it holds {', '.join(content['encoders'])}.")
@@ -88,7 +108,7 @@ def start(path: str | Path) -> dict:
     for key in sorted(state):
         digest.update(state[key].cpu().contiguous().numpy().tobytes())
     before = content["info"].get("start")
-    return {"system": before["system"] if before else Path(path).resolve().parent.name, "digest": digest.hexdigest()[:12]}
+    return {"system": before["system"] if before else file_of(path).resolve().parent.name, "digest": digest.hexdigest()[:12]}
 
 
 def provenance(path: str | Path, weights: str | None = None, untrained: bool = False) -> dict:
@@ -98,7 +118,7 @@ def provenance(path: str | Path, weights: str | None = None, untrained: bool = F
     if missing:
         raise InputError(f"{path}: does not say how it came about ({missing}); train it again.")
     config, info = check(SystemConfig, content["config"], str(path)), content["info"]
-    return {"system": Path(path).resolve().parent.name, "weights": "untrained" if untrained else weights or content["evaluate"],
+    return {"system": file_of(path).resolve().parent.name, "weights": "untrained" if untrained else weights or content["evaluate"],
             "trained_on": corpus(info["trained_on"]), "training_data": info["data"], "method": config.method.name,
             "encoder": config.encoder.name, "config_hash": config_hash(config), "seed": config.seed,
             "steps": 0 if untrained else info["step"], "labels": "none" if untrained else info["labels"],

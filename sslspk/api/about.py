@@ -1,0 +1,52 @@
+"""What a model says of itself: how it came about, what it reads and gives, and the figures that lie beside it."""
+import glob
+import os
+from pathlib import Path
+
+from sslspk.api import comparison
+from sslspk.config import check
+from sslspk.encoders.projected import Projected
+from sslspk.errors import InputError
+from sslspk.io import results
+from sslspk.io.provenance import corpus
+from sslspk.train import model as models
+from sslspk.train.config import SystemConfig, config_hash
+
+FIGURES = ("trials", "trials_md5", "weights", "backend", "snorm", "labels", "eer_percent", "eer_percent_low", "eer_percent_high",
+           "min_dcf_0.01", "min_dcf_0.05")
+
+
+def about(path: str | os.PathLike) -> dict:
+    """Facts of a model by name, as JSON can hold them; None where the file does not say. `results`: one dictionary for each result_*.json
+    in the folders scores_* beside the file. Raises InputError as sslspk.load does."""
+    content = models.read_content(path)
+    config, info, file = check(SystemConfig, content["config"], str(path)), content["info"], models.file_of(path)
+    encoder = models.load(path).encoder
+    start, calibration = info.get("start"), comparison.find(file, info)
+    features = config.features
+    reads = "waveform" if config.waveform else f"{features.num_features} {features.feature_type}, cmn {config.cmvn.cmn}"
+    return {
+        "file": str(file), "system": file.resolve().parent.name, "reproduces": config.reproduces or "no published system",
+        "method": config.method.name,
+        "encoder": config.encoder.name, "parameters": sum(weight.numel() for weight in encoder.parameters()),
+        "embedding_dim": encoder.embed_dim, "weights": list(content["encoders"]), "default_weights": content["evaluate"],
+        "projection": isinstance(encoder, Projected), "classes": content.get("classes") or "none",
+        "reads": reads, "sampling_rate": features.sample_frequency, "silence_cut": config.vad,
+        "trained_on": corpus(info["trained_on"]) if "trained_on" in info else None, "training_data": info.get("data"),
+        "labels": info.get("labels"), "started_from": start["system"] if start else "none", "steps": info.get("step"),
+        "seed": config.seed, "config_hash": config_hash(config), "commit": info.get("commit"),
+        "calibration": None if calibration is None else calibration.model_dump(mode="json"), "results": figures(file.parent)}
+
+
+def figures(folder: str | os.PathLike) -> list[dict]:
+    """The results in FOLDER/scores_*/, with what FIGURES name; of one that cannot be read the reason (`unreadable`)."""
+    found = []
+    for path in sorted(glob.glob(os.path.join(glob.escape(os.fspath(folder)), "scores_*", "result_*.json"))):
+        row = {"file": os.path.relpath(path, folder)}
+        try:
+            read = results.read(Path(path))
+            row |= {key: read[key] for key in FIGURES if key in read}
+        except InputError as err:
+            row["unreadable"] = str(err)
+        found.append(row)
+    return found

@@ -1,0 +1,85 @@
+"""How alike two voices are: cosine, and what a calibration makes of it.
+
+A calibration is what steps/train_calibration.sh writes (sslspk.backend.calibration.Calibration), of the cosine scores of this model
+alone. It travels with the model: as info["calibration"] in a final.pt, or as calibration.json beside it (in the model's folder).
+"""
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sslspk.backend.calibration import Calibration, two_sides
+from sslspk.backend.cosine import Cosine
+from sslspk.config import check
+from sslspk.errors import InputError, named
+from sslspk.io import files
+
+FILE = "calibration.json"
+
+
+class Comparison(NamedTuple):
+    """Two recordings compared. All but the cosine are None where the model carries no calibration.
+
+    cosine: of the angle between the embeddings, from -1 to 1. llr: natural-log likelihood ratio of "one speaker" against "two speakers".
+    probability: that it is one speaker, if it is with the prior. same_speaker: whether the likelihood ratio exceeds the odds against it
+    that the prior gives (equal costs). prior: the share of pairs of one speaker that these two assume.
+    """
+
+    cosine: float
+    llr: float | None = None
+    probability: float | None = None
+    same_speaker: bool | None = None
+    prior: float | None = None
+
+
+def find(path: str | os.PathLike, info: Mapping) -> Calibration | None:
+    """The calibration of a model, which lies in its `info` or as calibration.json beside the file. Raises InputError for one that is none,
+    or that is not of the cosine scores of one system."""
+    beside = Path(path).parent / FILE
+    where, found = f"{named(path)}: calibration", info.get("calibration")
+    if found is None and beside.exists():
+        where, found = named(beside), files.read_object(beside)
+    return None if found is None else of_cosine(found, where)
+
+
+def of_cosine(content: dict, where: str) -> Calibration:
+    """The calibration that `content` holds. Raises InputError naming `where`, see `find`."""
+    found = check(Calibration, content, where)
+    if len(found.systems) != 1 or found.systems[0].endswith("-norm"):
+        raise InputError(f"{where} is of {', '.join(found.systems)[:60]}, not of one system's cosine; "
+                         "train one with steps/train_calibration.sh.")
+    return found
+
+
+def scores(enrol: np.ndarray, test: np.ndarray, calibration: Calibration | None = None, seconds: tuple[np.ndarray, np.ndarray] | None = None
+           ) -> tuple[np.ndarray, np.ndarray | None]:
+    """Cosines (N,) of the pairs of embeddings (N, D), and log-likelihood ratios (N,), None without a calibration.
+
+    seconds: how long the two sides are, (N,) each, for a calibration that weighs it. Raises InputError for embeddings without direction.
+    """
+    rows = np.arange(len(enrol))
+    cosine = Cosine().score_trials(enrol, test, rows, rows)
+    if calibration is None:
+        return cosine, None
+    columns = [cosine[:, None]]
+    for measure in calibration.quality:
+        if measure == "log_duration":
+            if seconds is None:
+                raise InputError("the model's calibration weighs durations, which embeddings do not tell; score recordings.")
+            columns.append(two_sides(*(np.log(side) for side in seconds)))
+        else:
+            columns.append(two_sides(*(np.linalg.norm(np.asarray(side, np.float64), axis=1) for side in (enrol, test))))
+    return cosine, calibration.apply(np.concatenate(columns, 1))
+
+
+def judged(cosine: float, llr: float | None, calibration: Calibration | None, prior: float | None = None) -> Comparison:
+    """One pair's scores as a Comparison. prior: None for the one that the calibration was trained for. Raises InputError for no prior."""
+    if prior is not None and not 0 < prior < 1:
+        raise InputError(f"the prior {prior:g} is none; give the share of pairs of one speaker, between 0 and 1.")
+    if llr is None:
+        return Comparison(float(cosine))
+    prior = calibration.p_target if prior is None else prior
+    odds = float(llr) + np.log(prior / (1 - prior))
+    return Comparison(float(cosine), float(llr), float(np.exp(-np.logaddexp(0, -odds))), bool(odds >= 0), prior)

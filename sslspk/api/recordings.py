@@ -1,0 +1,86 @@
+"""What a user names as a recording, a path or an array, as samples that a model can read."""
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from sslspk.errors import InputError, named, shown
+from sslspk.io import audio, clips, decode, files, quality
+from sslspk.io import channel as channels
+from sslspk.io.clips import Clip
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Source = str | os.PathLike | np.ndarray | Tensor
+
+SHORTEST = 0.1   # seconds; in less there is hardly a syllable
+
+
+class Recording(NamedTuple):
+    """name: what messages call it. source: where its audio lies, or samples as `of` takes them. rate: of such samples, in Hz."""
+
+    name: str
+    source: Clip | np.ndarray
+    rate: int | None = None
+
+
+def of(x: "Source", rate: float | None = None, name: str = "the array") -> Recording:
+    """A recording by its path (or an entry of wav.scp, ARCHIVE:OFFSET), or of samples with `rate`.
+
+    Samples are integers of 16 bits or floats of full scale 1, (S,), or (S, C) or (C, S) of C channels, the shorter side.
+    Raises InputError: no such file, a folder, samples without a rate or of another kind.
+    """
+    if isinstance(x, str | os.PathLike):
+        path = os.fspath(x)
+        if os.path.isdir(path) or not (os.path.exists(path) or files.is_pipe(path) or files.split_spec(path)[1] is not None):
+            found = "a folder, not a recording" if os.path.isdir(path) else "not there"
+            raise InputError(f"{named(path)} is {found}; give the path of an audio file.")
+        return Recording(named(path), Clip(path))
+    if hasattr(x, "detach"):   # a tensor
+        x = x.detach().cpu().numpy()
+    if not isinstance(x, np.ndarray):
+        raise InputError(f"a recording is a path, or an array with its rate, not {shown(type(x).__name__)}.")
+    if x.ndim not in (1, 2) or (x.dtype != np.int16 and x.dtype.kind != "f"):
+        raise InputError(f"{name} is {x.dtype} {x.shape}; samples are int16, or floats from -1 to 1, of shape (S,) or (S, channels).")
+    if rate is None or not float(rate).is_integer() or not decode.MIN_RATE <= rate <= 1e6:
+        raise InputError(f"{name} needs its sampling rate as rate=HZ, a whole number of {decode.MIN_RATE} or more, not {shown(rate)}.")
+    return Recording(name, x, int(rate))
+
+
+def samples(recording: Recording, rate: float, channel: int | str | None = None, allow_pipes: bool = False) -> np.ndarray:
+    """int16 (S,) of one channel at `rate` Hz.
+
+    channel: from 0 on, "mix" for the mean of all, "first"; None: there may be one only.
+    Raises InputError naming the recording: what cannot be read, NaN, several channels without a choice, no speech, under SHORTEST seconds.
+    """
+    clip = recording.source
+    chosen = 0 if channel in (None, channels.FIRST) else channel
+    if not (chosen == channels.MIX or (isinstance(chosen, int) and not isinstance(chosen, bool) and chosen >= 0)):
+        raise InputError(f"the channel {shown(channel)} is none; give a number from 0 on, or 'mix', the mean of all.")
+    found = clips.load(clip, allow_pipes, chosen) if isinstance(clip, Clip) else _of_array(recording, chosen)
+    if found.channels > 1 and channel is None and not (isinstance(clip, Clip) and clip.channel is not None):
+        raise InputError(f"{recording.name} has {found.channels} channels; choose one: channel 0 to {found.channels - 1}, or mix.")
+    reason = quality.broken(found.samples, found.peak)
+    if reason:
+        raise InputError(f"{recording.name} holds no speech ({reason}); record it again, or leave it out.")
+    seconds = len(found.samples) / found.rate
+    if seconds < SHORTEST:
+        raise InputError(f"{recording.name} lasts {seconds:.3f} s, and a voice needs {SHORTEST:g} s; give a longer recording.")
+    return audio.resample(found.samples, found.rate, int(rate))
+
+
+def _of_array(recording: Recording, channel: int | str) -> decode.Recording:
+    """As audio.load, of samples in memory."""
+    x = recording.source
+    if not x.size:
+        raise InputError(f"{recording.name} holds no samples; give a recording.")
+    x = x[:, None] if x.ndim == 1 else x.T if x.shape[0] < x.shape[1] else x
+    if x.shape[1] > decode.MAX_CHANNELS:
+        raise InputError(f"{recording.name} has the shape {x.shape}, and nobody records {x.shape[1]} channels; give (S, channels).")
+    if not np.isfinite(x).all():
+        raise InputError(f"{recording.name} holds NaN or infinite samples; make it again, or leave it out.")
+    chosen = decode.choose(x, channel, recording.name)
+    if x.dtype == np.int16:
+        return decode.Recording(chosen, recording.rate, x.shape[1], float(np.abs(chosen.astype(np.int32)).max()) / 32768)
+    return decode.Recording(decode.to_int16(chosen, recording.name), recording.rate, x.shape[1], float(np.abs(chosen).max()))

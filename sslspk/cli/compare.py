@@ -1,0 +1,29 @@
+"""Compare the voices of two recordings.
+
+    sslspk compare --model exp/dino_ecapa/final.pt a.wav b.wav
+
+Prints the cosine of their embeddings, from -1 to 1, higher where the voices are more alike. Where the model carries a calibration:
+also the natural-log likelihood ratio of "one speaker" against "two speakers", the probability that it is one, and the decision.
+"""
+import argparse
+
+from sslspk.cli import model
+from sslspk.errors import real
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    model.options(parser)
+    parser.add_argument("--prior", type=real, metavar="P", help="share of pairs of one speaker (default: the calibration's)")
+    parser.add_argument("a", metavar="A")
+    parser.add_argument("b", metavar="B")
+
+
+def run(args: argparse.Namespace) -> None:
+    opened = model.opened(args)
+    found = opened.compare(args.a, args.b, channel=args.channel, prior=args.prior)
+    print(f"cosine       {found.cosine:.4f}")
+    if found.llr is None:
+        print("no decision: the model carries no calibration (see docs/python.md)")
+    else:
+        print(f"llr          {found.llr:.4f}\nprobability  {found.probability:.4f}   with a prior of {found.prior:g}\n"
+              f"decision     {'one speaker' if found.same_speaker else 'two speakers'}")

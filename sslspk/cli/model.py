@@ -1,0 +1,31 @@
+"""The options that name a model and say how it reads recordings, of all subcommands that embed."""
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from sslspk.errors import InputError
+from sslspk.io import channel
+
+if TYPE_CHECKING:
+    from sslspk.api.model import Model
+
+VARIABLE = "SSLSPK_MODEL"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """--model, --device, --weights, --layer, --channel."""
+    parser.add_argument("--model", metavar="FILE", default=os.environ.get(VARIABLE),
+                        help=f"final.pt of a training, or the folder that holds it (default: the variable {VARIABLE})")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    parser.add_argument("--weights", help="one of the model's encoders (DINO: teacher, student); default: its own choice")
+    parser.add_argument("--layer", help="a layer inside the encoder, averaged over time, in place of its embedding")
+    parser.add_argument("--channel", type=channel.parse, metavar="N|mix",
+                        help="which channel to take: a number from 0 on, or mix, the mean of all (default: recordings have one)")
+
+
+def opened(args: argparse.Namespace) -> "Model":
+    """The model that the options name. Raises InputError."""
+    if not args.model:
+        raise InputError(f"which model? Give --model FILE, the final.pt of a training, or set {VARIABLE}.")
+    from sslspk.api import model
+    return model.load(args.model, args.device, weights=args.weights, layer=args.layer)
