@@ -85,7 +85,9 @@ class Encoder(nn.Module, abc.ABC):
         if x.shape[1] == 0:
             raise InputError("an utterance without any frame or sample has no embedding; leave it out of the data directory.")
         missing = self.min_frames - x.shape[1]
-        if missing <= 0:
+        if torch.onnx.is_in_onnx_export():   # x.shape holds tensors then: which way an `if` goes would be that of the example for ever
+            missing = missing.clamp(min=0)
+        elif missing <= 0:
             return x
-        position = torch.arange(self.min_frames, device=x.device) - missing // 2
-        return x[:, position.clamp(0, x.shape[1] - 1)]
+        position = torch.arange(x.shape[1] + missing, device=x.device) - missing // 2
+        return x[:, position.clamp(min=0).clamp(max=x.shape[1] - 1)]

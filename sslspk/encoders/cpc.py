@@ -40,7 +40,8 @@ class SameConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kernel, stride, size = self.conv.kernel_size[0], self.conv.stride[0], x.shape[2]
-        missing = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        missing = ((size + stride - 1) // stride - 1) * stride + kernel - size
+        missing = (missing + abs(missing)) // 2   # 0 at least; `max` would decide once for all lengths when this is traced
         return F.relu_(self.norm(self.conv(F.pad(x, (missing // 2, missing - missing // 2)))))
 
 
@@ -88,7 +89,8 @@ class CpcEncoder(Encoder):
             x = x / x.abs().amax(1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
         if self.directions == 2:   # side by side, so that rows of one recording stay together
             x = torch.stack([x, x.flip(1)], 1).flatten(0, 1)
-        return list(self.layers(x[:, None]).transpose(1, 2).unflatten(0, (-1, self.directions)).unbind(1))
+        steps = self.layers(x[:, None]).transpose(1, 2)
+        return [steps[i::self.directions] for i in range(self.directions)]
 
     def context(self, latents: list[Tensor]) -> list[Tensor]:
         """Steps (B, T, C) of each direction -> what each has seen up to every step, (B, T, H).

@@ -88,6 +88,9 @@ class Wav2Vec2(Encoder):
         return self._layers(self._wave(self._checked(x)), upto)
 
     def _wave(self, x: Tensor) -> Tensor:
+        if self.normalise and torch.onnx.is_in_onnx_export():   # whose layers want sizes that are known before
+            x = x - x.mean(1, keepdim=True)
+            return x / torch.sqrt(x.square().mean(1, keepdim=True) + 1e-5)
         return F.layer_norm(x, x.shape[1:]) if self.normalise else x
 
     def _latents(self, wave: Tensor) -> Tensor:

@@ -66,21 +66,29 @@ class Extractor(nn.Module):
         if o.remove_dc_offset:
             frames = frames - frames.mean(-1, keepdim=True)
         energy = _log_energy(frames, o) if o.use_energy and o.raw_energy else None
-        x = frames * self.window
-        x[..., 1:] -= (o.preemphasis_coefficient * self.window[1:]) * frames[..., :-1]
-        x[..., 0] *= 1 - o.preemphasis_coefficient  # the sample before the first one counts as equal to it
+        x = self._windowed(frames)
         if o.use_energy and not o.raw_energy:
             energy = _log_energy(x, o)
-        squares = torch.view_as_real(torch.fft.rfft(x, self.fft_length)).square_()
-        power = squares[..., 0] + squares[..., 1]  # a sum over an axis of two takes longer than the Fourier transform
-        feats = (power @ self.mel).clamp_(min=EPSILON).log_()
+        feats = (self._power(x) @ self.mel).clamp_(min=EPSILON).log_()
         if o.feature_type == "mfcc":
             feats = feats @ self.dct
             if energy is not None:
-                feats[..., 0] = energy
+                feats = torch.cat([energy[..., None], feats[..., 1:]], -1)
         elif energy is not None:
             feats = torch.cat([energy[..., None], feats], -1)
         return feats
+
+    def _windowed(self, frames: Tensor) -> Tensor:
+        """Pre-emphasis and window: (B,T,N) -> (B,T,N)."""
+        x = frames * self.window
+        x[..., 1:] -= (self.options.preemphasis_coefficient * self.window[1:]) * frames[..., :-1]
+        x[..., 0] *= 1 - self.options.preemphasis_coefficient  # the sample before the first one counts as equal to it
+        return x
+
+    def _power(self, x: Tensor) -> Tensor:
+        """(B,T,N) -> (B,T,fft_length / 2 + 1)."""
+        squares = torch.view_as_real(torch.fft.rfft(x, self.fft_length)).square_()
+        return squares[..., 0] + squares[..., 1]  # a sum over an axis of two takes longer than the Fourier transform
 
 
 def _log_energy(frames: Tensor, options: FeatureOptions) -> Tensor:

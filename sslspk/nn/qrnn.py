@@ -4,6 +4,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+EXPORTED_PASSES = 16   # 65536 steps are eleven minutes, more than an encoder sees at a time
+
 
 class Qrnn(nn.Module):
     """(B, C, T) -> (B, H, T), or (B, 2 H, T) in both directions: first what came before each step, then what comes after it.
@@ -31,7 +33,7 @@ class Qrnn(nn.Module):
 
 def accumulate(keep: Tensor, new: Tensor) -> Tensor:
     """c_t = keep_t c_(t-1) + new_t along the last axis of (..., T), c = 0 before the first step; differentiable once."""
-    return _Accumulate.apply(keep, new)
+    return _scan_any_length(keep, new) if torch.onnx.is_in_onnx_export() else _Accumulate.apply(keep, new)
 
 
 def _scan(keep: Tensor, new: Tensor) -> Tensor:
@@ -41,6 +43,15 @@ def _scan(keep: Tensor, new: Tensor) -> Tensor:
         new[..., reach:] += keep[..., reach:] * new[..., :-reach]
         keep[..., reach:] = keep[..., reach:] * keep[..., :-reach]
         reach *= 2
+    return new
+
+
+def _scan_any_length(keep: Tensor, new: Tensor) -> Tensor:
+    """`_scan` for up to 2^EXPORTED_PASSES steps, where their number is known only when the graph runs."""
+    for i in range(EXPORTED_PASSES):
+        reach = 1 << i
+        new = new + keep * F.pad(new, (reach, 0))[..., :-reach]
+        keep = keep * F.pad(keep, (reach, 0))[..., :-reach]
     return new
 
 

@@ -46,7 +46,7 @@ class GumbelQuantiser(nn.Module):
     def forward(self, x: Tensor, temperature: float, noise: Tensor | None = None) -> Quantised:
         """noise: uniform numbers in [0, 1) of shape (..., G, V) that the Gumbel noise is made of (training only)."""
         with torch.autocast(x.device.type, enabled=False):
-            scores = self.weight_proj(x.to(self.vars.dtype)).unflatten(-1, (self.groups, self.codes))
+            scores = self.weight_proj(x.to(self.vars.dtype)).reshape(*x.shape[:-1], self.groups, self.codes)
             chosen = self._choice(scores, temperature, noise)
             values = torch.einsum("...gv,gvd->...gd", chosen, self.vars.expand(self.groups, -1, -1)).flatten(-2)
         likeliest = F.one_hot(scores.argmax(-1), self.codes).to(scores.dtype)
@@ -93,7 +93,7 @@ class KmeansQuantiser(nn.Module):
     def forward(self, x: Tensor) -> Nearest:
         with torch.autocast(x.device.type, enabled=False):
             projected = self.norm(self.projection(x.to(self.vars.dtype).transpose(1, 2)))
-            steps = projected.transpose(1, 2).unflatten(2, (self.groups, -1))                     # (B, T, G, C / G)
+            steps = projected.transpose(1, 2).reshape(*x.shape[:2], self.groups, -1)              # (B, T, G, C / G)
             books = self.vars.expand(self.groups, -1, -1)                                         # (G, V, C / G)
             distances = books.square().sum(2) - 2 * torch.einsum("btgc,gvc->btgv", steps.detach(), books)   # less |z|^2
             codes = distances.argmin(-1)

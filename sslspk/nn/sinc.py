@@ -41,5 +41,11 @@ class SincConv(nn.Module):
         low, high = (edge[:, None] for edge in self.edges())
         return (2 * high * torch.sinc(2 * high * n) - 2 * low * torch.sinc(2 * low * n)) * window / (2 * (high - low))
 
+    def as_conv(self) -> nn.Conv1d:
+        """The same as a convolution whose weights are no longer learnt as edges."""
+        conv = nn.Conv1d(1, len(self.low), self.kernel_size, self.stride, bias=False, device=self.low.device, dtype=self.low.dtype)
+        conv.weight.data = self.filters()[:, None].detach()
+        return conv
+
     def forward(self, x: Tensor) -> Tensor:
         return F.conv1d(x, self.filters()[:, None].to(x.dtype), stride=self.stride)

@@ -1,0 +1,1 @@
+"""A trained model for others: as an ONNX graph (graph.py)."""
