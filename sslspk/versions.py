@@ -20,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 MEND = f"bash {ROOT}/tools/setup_env.sh"
 HOLDS = {">=": operator.ge, "<": operator.lt, "!=": operator.ne}
 PACKAGES = {"torch", "torchaudio", "numpy", "scipy", "sklearn", "kaldiio", "soundfile", "pydantic", "pydantic_core", "ruamel", "tqdm",
-            "tensorboard", "matplotlib", "av"}   # as they are imported
+            "tensorboard", "matplotlib", "av", "safetensors"}   # as they are imported
 PAIR = "import torch, torchaudio"
 SECONDS = 300   # for that import, on a slow disk
 

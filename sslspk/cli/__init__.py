@@ -8,10 +8,10 @@ import argparse
 import sys
 
 import sslspk
-from sslspk.cli import compare, embed, info
+from sslspk.cli import compare, embed, export, info
 from sslspk.errors import entry
 
-COMMANDS = {"embed": embed, "compare": compare, "info": info}
+COMMANDS = {"embed": embed, "compare": compare, "info": info, "export": export}
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sslspk import __version__
+import sslspk
 from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError, named
 from sslspk.export.traceable import Whole
@@ -100,10 +100,10 @@ def traced(whole: nn.Module, x: torch.Tensor) -> bytes:
 def metadata(model: Model, reads: str, language: str, url: str) -> dict[str, str]:
     """Text by key. sherpa-onnx takes models of the frameworks wespeaker and 3d-speaker alone, and so that is what `framework` says."""
     config, info = model.config, model.info
-    said = {"framework": "wespeaker", "language": language, "url": url, "comment": f"sslspk {__version__}, {comment(model, reads)}",
+    said = {"framework": "wespeaker", "language": language, "url": url, "comment": comment(model, reads),
             "sample_rate": int(config.features.sample_frequency), "output_dim": model.encoder.embed_dim,
             "normalize_samples": 0, "normalize_features": 0, "feature_normalize_type": "",
-            "toolkit": "sslspk", "toolkit_version": __version__, "input": reads,
+            "toolkit": "sslspk", "toolkit_version": sslspk.__version__, "input": reads,
             "silence": "cut before, as the model was trained" if config.vad else "left in",
             "encoder": config.encoder.name, "method": config.method.name, "labels": info.get("labels", "unknown"),
             "trained_on": info.get("trained_on", "unknown"), "commit": info.get("commit", "unknown"),

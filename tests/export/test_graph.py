@@ -30,7 +30,8 @@ needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="onnx and onnxruntime are n
 def model_of(name: str, projection: tuple[int, ...] = (), **sections) -> Model:
     """A small model with BatchNorm statistics that are not the initial ones."""
     features = {"num_mel_bins": F, **sections.pop("features", {})}
-    config = check(SystemConfig, {"method": {"name": "simclr"}, "encoder": CONFIGS[name].model_dump(), "features": features, **sections}, "t")
+    tree = {"method": {"name": "simclr"}, "encoder": CONFIGS[name].model_dump(), "features": features, **sections}
+    config = check(SystemConfig, tree, "test")
     encoder = settled(name)
     if projection:
         torch.manual_seed(3)
