@@ -53,24 +53,19 @@ def of_cosine(content: dict, where: str) -> Calibration:
     return found
 
 
-def scores(enrol: np.ndarray, test: np.ndarray, calibration: Calibration | None = None, seconds: tuple[np.ndarray, np.ndarray] | None = None
-           ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Cosines (N,) of the pairs of embeddings (N, D), and log-likelihood ratios (N,), None without a calibration.
+def scores(x: np.ndarray, enrol: np.ndarray, test: np.ndarray, calibration: Calibration | None = None,
+           seconds: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Cosines (N,) of pairs of the embeddings (M, D), and log-likelihood ratios (N,), None without a calibration.
 
-    seconds: how long the two sides are, (N,) each, for a calibration that weighs it. Raises InputError for embeddings without direction.
+    enrol, test: rows (N,) of the pairs. seconds: how long each of the M is, for a calibration that weighs it.
+    Raises InputError for embeddings that are zero or not finite.
     """
-    rows = np.arange(len(enrol))
-    cosine = Cosine().score_trials(enrol, test, rows, rows)
+    cosine = Cosine().score_trials(x, x, enrol, test)
     if calibration is None:
         return cosine, None
-    columns = [cosine[:, None]]
-    for measure in calibration.quality:
-        if measure == "log_duration":
-            if seconds is None:
-                raise InputError("the model's calibration weighs durations, which embeddings do not tell; score recordings.")
-            columns.append(two_sides(*(np.log(side) for side in seconds)))
-        else:
-            columns.append(two_sides(*(np.linalg.norm(np.asarray(side, np.float64), axis=1) for side in (enrol, test))))
+    measures = {"log_duration": lambda: np.log(seconds), "magnitude": lambda: np.linalg.norm(np.asarray(x, np.float64), axis=1)}
+    values = [measures[name]() for name in calibration.quality]
+    columns = [cosine[:, None], *(two_sides(value[enrol], value[test]) for value in values)]
     return cosine, calibration.apply(np.concatenate(columns, 1))
 
 

@@ -94,10 +94,9 @@ class Model:
         a, b, rate, channel, errors: as of `embed`. prior: the share of pairs of one speaker among those that are compared; None: that
         of the calibration.
         """
-        read = [self._samples(one, channel) for one in self._recordings([a, b], rate)]
-        x = np.stack(list(self._encoded(map(self._read, read))))
-        seconds = [np.array([len(samples) / self.rate]) for samples in read]
-        cosine, llr = comparison.scores(x[:1], x[1:], self.calibration, tuple(seconds))
+        seconds: list[float] = []
+        x = np.stack(list(self.embeddings(self._recordings([a, b], rate), channel, False, seconds.append)))
+        cosine, llr = comparison.scores(x, np.array([0]), np.array([1]), self.calibration, np.array(seconds))
         return comparison.judged(cosine[0], None if llr is None else llr[0], self.calibration, prior)
 
     def embeddings(self, wanted: list[Recording], channel: int | str | None = None, progress: bool | None = None,

@@ -8,10 +8,10 @@ import argparse
 import sys
 
 import sslspk
-from sslspk.cli import compare, embed, export, info
+from sslspk.cli import compare, embed, export, info, recipe, score
 from sslspk.errors import entry
 
-COMMANDS = {"embed": embed, "compare": compare, "info": info, "export": export}
+COMMANDS = {"embed": embed, "compare": compare, "score": score, "info": info, "export": export, "recipe": recipe}
 
 
 def main() -> None:

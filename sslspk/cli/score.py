@@ -1,0 +1,99 @@
+"""Score a trial list: how alike the voices of each pair are, and with labels EER and minDCF.
+
+    sslspk score --model exp/dino_ecapa/final.pt --audio VoxCeleb1/test/wav veri_test2.txt
+    sslspk score --model exp/dino_ecapa/final.pt --data data/test --out scores.txt trials
+    sslspk score --embeddings emb trials
+
+LIST holds a pair a line, all of one form: "enrol test", "enrol test target|nontarget" or "1|0 enrol test". The two are paths of recordings
+(below --audio), utterances of a Kaldi data directory (--data), or ids of embeddings that are there (--embeddings). Scores are cosines, or
+log-likelihood ratios where the model carries a calibration. A list without labels: its scores are printed, "enrol test score".
+"""
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from sslspk.cli import model
+from sslspk.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sslspk.io.trials import Trials
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    model.options(parser)
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--audio", metavar="DIR", default=".", help="where the paths of LIST begin (default: here)")
+    where.add_argument("--data", metavar="DIR", help="a Kaldi data directory whose utterances LIST names")
+    where.add_argument("--embeddings", metavar="DIR", help="a folder with xvector.scp whose ids LIST names; needs no model")
+    parser.add_argument("--utt2spk", metavar="FILE", help="who speaks in each, for the interval (default: what is before the first hyphen)")
+    parser.add_argument("--out", metavar="FILE", help='write the scores there, "enrol test score" in the order of LIST')
+    parser.add_argument("trials", metavar="LIST")
+
+
+def run(args: argparse.Namespace) -> None:
+    from sslspk.io import scores as score_file
+    from sslspk.io import trials as trial_list
+    trials = trial_list.read(args.trials, labels=False)
+    scores, kind = of_embeddings(args, trials) if args.embeddings else of_recordings(args, trials)
+    if args.out:
+        score_file.write(args.out, trials.enrol, trials.test, scores)
+    if trials.target is not None:
+        print(f"{'scores':<14} {kind}")
+        print("\n".join(measured(args, trials, scores)))
+    elif not args.out:
+        print("\n".join(f"{enrol} {test} {score:.6f}" for enrol, test, score in zip(trials.enrol, trials.test, scores, strict=True)))
+    else:
+        print(f"{len(scores)} scores ({kind}) in {args.out}; EER and minDCF need a label on each line of {args.trials}")
+
+
+def of_embeddings(args: argparse.Namespace, trials: "Trials") -> "tuple[np.ndarray, str]":
+    """Scores (N,) by embeddings that are there, and what they are. Raises InputError naming an id that has none."""
+    from sslspk.api import comparison
+    from sslspk.io import embeddings
+    from sslspk.io.trials import lookup
+    names, x = embeddings.load(args.embeddings, {*trials.enrol.tolist(), *trials.test.tolist()})
+    places = [lookup(ids, names, os.path.join(args.embeddings, "xvector.scp")) for ids in (trials.enrol, trials.test)]
+    return comparison.scores(x, *places)[0], "cosine"
+
+
+def of_recordings(args: argparse.Namespace, trials: "Trials") -> "tuple[np.ndarray, str]":
+    """The same by recordings, each of which is embedded once."""
+    import numpy as np
+
+    from sslspk.api import comparison
+    from sslspk.io.trials import lookup
+    opened = model.opened(args)
+    wanted, seconds = sources(args, trials), []
+    x = np.stack(list(opened.embeddings(list(wanted.values()), args.channel, heard=seconds.append)))
+    places = [lookup(ids, list(wanted), args.data or args.audio) for ids in (trials.enrol, trials.test)]
+    cosine, llr = comparison.scores(x, *places, opened.calibration, np.array(seconds))
+    return (cosine, "cosine") if llr is None else (llr, "log-likelihood ratio, natural logarithm")
+
+
+def sources(args: argparse.Namespace, trials: "Trials") -> dict:
+    """Recording of each id that the list names. Raises InputError for one that is not there."""
+    from sslspk.api import recordings
+    from sslspk.io import clips
+    ids = sorted({*trials.enrol.tolist(), *trials.test.tolist()})
+    if not args.data:
+        return {name: recordings.of(os.path.join(args.audio, name)) for name in ids}
+    known = clips.read(args.data)
+    missing = next((name for name in ids if name not in known), None)
+    if missing is not None:
+        raise InputError(f"{args.trials} names {missing}, which is no utterance of {args.data}; give the data directory of this list.")
+    return {name: recordings.Recording(name, known[name]) for name in ids}
+
+
+def measured(args: argparse.Namespace, trials: "Trials", scores: "np.ndarray") -> list[str]:
+    """The figures of a list with labels, a line each."""
+    from sslspk.io import files, table
+    from sslspk.io import trials as trial_list
+    from sslspk.metrics import report
+    try:
+        figures = report.report(trials, scores, utt2spk=table.read(args.utt2spk) if args.utt2spk else None)
+    except InputError as err:
+        raise InputError(f"{args.trials}: {err}") from None
+    return [f"{'list':<14} {args.trials} (md5 {files.md5(args.trials)})", *report.lines(figures),
+            *(f"note: {note}" for note in trial_list.remarks(trials))]
