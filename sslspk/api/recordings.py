@@ -43,7 +43,7 @@ def of(x: "Source", rate: float | None = None, name: str = "the array") -> Recor
         raise InputError(f"a recording is a path, or an array with its rate, not {shown(type(x).__name__)}.")
     if x.ndim not in (1, 2) or (x.dtype != np.int16 and x.dtype.kind != "f"):
         raise InputError(f"{name} is {x.dtype} {x.shape}; samples are int16, or floats from -1 to 1, of shape (S,) or (S, channels).")
-    if rate is None or not float(rate).is_integer() or not decode.MIN_RATE <= rate <= 1e6:
+    if not (isinstance(rate, int | float | np.number) and decode.MIN_RATE <= rate <= 1e6 and float(rate).is_integer()):
         raise InputError(f"{name} needs its sampling rate as rate=HZ, a whole number of {decode.MIN_RATE} or more, not {shown(rate)}.")
     return Recording(name, x, int(rate))
 

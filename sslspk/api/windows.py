@@ -15,11 +15,10 @@ def checked(window: float | None, shift: float | None) -> tuple[float, float]:
     """Seconds of a window, and from the start of one to that of the next. Raises InputError for what is no length."""
     if window is None:
         raise InputError("shift= goes with window=, the length of a window in seconds; give both.")
-    shift = window / 2 if shift is None else shift
     for name, value, least in (("window", window, SHORTEST), ("shift", shift, 0.01)):
-        if not (isinstance(value, int | float) and least <= value and math.isfinite(value)):
+        if value is not None and not (isinstance(value, int | float) and least <= value and math.isfinite(value)):
             raise InputError(f"{name} {shown(value)} is no length; give seconds, {least:g} or more.")
-    return window, shift
+    return window, window / 2 if shift is None else shift
 
 
 def places(samples: int, rate: float, window: float, shift: float) -> list[tuple[int, int]]:

@@ -24,17 +24,16 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from pathlib import Path
-
     from sslspk.api import windows
     from sslspk.cli import inputs, outputs
     outputs.check(args.out)
     sources = inputs.gather(args.inputs)
+    sources = {name: sources[name] for name in outputs.order(args.out, sources, args.window is not None)}
     if args.window is not None or args.shift is not None:
         windows.checked(args.window, args.shift)
     opened = model.opened(args)
-    count = outputs.write(args.out, rows(opened, dict(sorted(sources.items())), args))
-    if args.out and not Path(args.out).suffix:
+    count = outputs.write(args.out, rows(opened, sources, args))
+    if args.out and outputs.is_folder(args.out):
         from sslspk.io import provenance
         from sslspk.train import model as models
         provenance.write(args.out, **models.provenance(args.model, args.weights))

@@ -8,15 +8,15 @@ from sslspk.errors import InputError, named
 STDIN = "-"
 
 
-def gather(words: list[str], lines: Iterable[str] = sys.stdin) -> dict[str, object]:
-    """Name -> path, or sslspk.io.clips.Clip of a data directory. words: see `sslspk embed --help`; lines: of the standard input.
+def gather(words: list[str], lines: Iterable[str] | None = None) -> dict[str, object]:
+    """Name -> path, or sslspk.io.clips.Clip of a data directory. words: see `sslspk embed --help`; lines: in place of the standard input.
 
     Names are ids in tables, paths below a folder, else the path as it is given. Raises InputError: nothing there, a folder without audio,
     two recordings of one name.
     """
     found: dict[str, object] = {}
     for word in words:
-        for name, source in _of(word, lines):
+        for name, source in _of(word, sys.stdin if lines is None else lines):
             if name in found:
                 raise InputError(f"{named(name)} is given twice; give each recording once, or name folders one by one.")
             found[name] = source

@@ -13,14 +13,29 @@ if TYPE_CHECKING:
 
     Row = tuple[str, tuple[float, float] | None, np.ndarray]
 
+ENDS = (".csv", ".npy", ".ark", ".scp")
 HELP = ("FILE.csv; FILE.npy, the matrix, beside FILE.txt, a name a line; FILE.ark or FILE.scp, Kaldi's archive and table; any other name: "
         "a folder for xvector.ark, xvector.scp and provenance.json (default: csv on stdout)")
 
 
 def check(out: str | None) -> None:
     """Refuse at once what could not be written at the end. Raises InputError."""
-    if out and os.path.splitext(out)[1] in (".csv", ".npy", ".ark", ".scp") and os.path.isdir(out):
+    if out and not is_folder(out) and os.path.isdir(out):
         raise InputError(f"{named(out)} is a folder; choose another name for --out.")
+    if out and is_folder(out) and os.path.lexists(out) and not os.path.isdir(out):
+        raise InputError(f"{named(out)} is a file; --out takes a folder, or a name that ends in {', '.join(ENDS)}.")
+
+
+def is_folder(out: str) -> bool:
+    """Whether --out names a folder rather than a file of one of the forms."""
+    return os.path.splitext(out)[1] not in ENDS
+
+
+def order(out: str | None, names: Iterable[str], windows: bool) -> list[str]:
+    """The order in which rows must come: as they are, or for Kaldi's tables sorted as their ids will be."""
+    if not out or os.path.splitext(out)[1] in (".csv", ".npy"):
+        return list(names)
+    return sorted(names, key=lambda name: name + "-" * windows)
 
 
 def write(out: str | None, rows: "Iterable[Row]") -> int:
@@ -28,7 +43,7 @@ def write(out: str | None, rows: "Iterable[Row]") -> int:
     end = os.path.splitext(out)[1] if out else ".csv"
     if end == ".csv":
         return _csv(out, rows)
-    return _npy(out, rows) if end == ".npy" else _ark(out, end, rows)
+    return _npy(out, rows) if end == ".npy" else _ark(out, rows)
 
 
 def key(name: str, times: tuple[float, float] | None) -> str:
@@ -71,10 +86,10 @@ def _npy(out: str, rows: "Iterable[Row]") -> int:
     return len(rows)
 
 
-def _ark(out: str, end: str, rows: "Iterable[Row]") -> int:
-    """Tables are sorted by id, so that rows must come in that order."""
+def _ark(out: str, rows: "Iterable[Row]") -> int:
+    """Rows come as `order` has it."""
     from sslspk.io import ark
-    stem, count = os.path.splitext(out)[0] if end in (".ark", ".scp") else os.path.join(out, "xvector"), 0
+    stem, count = os.path.splitext(out)[0] if not is_folder(out) else os.path.join(out, "xvector"), 0
     with ark.Writer(f"{stem}.ark", f"{stem}.scp") as writer:
         for name, times, x in rows:
             writer.write(key(name, times), x)
