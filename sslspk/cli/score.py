@@ -28,6 +28,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--data", metavar="DIR", help="a Kaldi data directory whose utterances LIST names")
     where.add_argument("--embeddings", metavar="DIR", help="a folder with xvector.scp whose ids LIST names; needs no model")
     parser.add_argument("--utt2spk", metavar="FILE", help="who speaks in each, for the interval (default: what is before the first hyphen)")
+    parser.add_argument("--cosine", action="store_true", help="cosines, even where the model carries a calibration (to train one)")
     parser.add_argument("--out", metavar="FILE", help='write the scores there, "enrol test score" in the order of LIST')
     parser.add_argument("trials", metavar="LIST")
 
@@ -68,7 +69,8 @@ def of_recordings(args: argparse.Namespace, trials: "Trials") -> "tuple[np.ndarr
     wanted, seconds = sources(args, trials), []
     x = np.stack(list(opened.embeddings(list(wanted.values()), args.channel, heard=seconds.append)))
     places = [lookup(ids, list(wanted), args.data or args.audio) for ids in (trials.enrol, trials.test)]
-    cosine, llr = comparison.scores(x, *places, opened.calibration, np.array(seconds))
+    calibration = None if args.cosine else opened.calibration
+    cosine, llr = comparison.scores(x, *places, calibration, np.array(seconds))
     return (cosine, "cosine") if llr is None else (llr, "log-likelihood ratio, natural logarithm")
 
 

@@ -148,6 +148,8 @@ def test_scoring_a_list_of_files(place, run, tmp_path):
     small_models.write(tmp_path, CALIBRATION)
     said = run("score", "--model", tmp_path, "--audio", "wav", tmp_path / "bare").splitlines()
     np.testing.assert_allclose([float(line.split()[2]) for line in said], 8 * np.array(cosine) - 3, atol=1e-5)
+    again = run("score", "--model", tmp_path, "--cosine", "--audio", "wav", tmp_path / "bare").splitlines()
+    np.testing.assert_allclose([float(line.split()[2]) for line in again], cosine, atol=1e-6)
     (tmp_path / "gone").write_text("u1 u9\n")
     with pytest.raises(sslspk.InputError, match="names u9, which is no utterance of data"):
         run("score", "--data", "data", tmp_path / "gone")
