@@ -20,5 +20,5 @@ if init_pair "$model"; then
   weights=${model#* }; [ "$untrained" = false ] || weights=random
   steps/extract_frame_model.sh "${jobs[@]}" --layer "${layer:-mean}" "${model%% *}" "$weights" "$data" "$out"
 else
-  steps/extract_embeddings.sh "${jobs[@]}" --layer "$layer" --untrained "$untrained" "$data" "$(dirname "$model")" "$out"
+  steps/extract_embeddings.sh "${jobs[@]}" --layer "$layer" --untrained "$untrained" "$data" "$model" "$out"
 fi

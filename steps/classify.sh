@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# Tells the class of each utterance by a trained classifier: reads a data directory and EXP/final.pt, writes
+# Tells the class of each utterance by a trained classifier: reads a data directory and a model, writes
 # OUTDIR/predictions.tsv (posteriors) and OUTDIR/provenance.json.
 set -euo pipefail
 cmd=utils/run.pl
 ngpu=0             # 0: on the CPU, else on one GPU
 seconds=0          # cut utterances into pieces no longer than this and average their posteriors; 0: whole
 allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
-help_message="usage: $0 [--cmd C] [--ngpu N] [--seconds S] [--allow-pipes true] DATA EXP OUTDIR"
+help_message="usage: $0 [--cmd C] [--ngpu N] [--seconds S] [--allow-pipes true] DATA MODEL OUTDIR
+       MODEL: final.pt, the folder of a training, or one that sslspk export wrote"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
+. utils/model_file.sh
 . utils/done.sh
 . utils/utterances.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
-data=$1 model=$2/final.pt out=$3
+data=$1 model=$(model_file "$2") out=$3
 
 [ -s "$model" ] || { echo "$0: error: there is no $model; train it with steps/train.sh" >&2; exit 1; }
 utterances_of "$data"

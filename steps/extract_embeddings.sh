@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Extracts one embedding per utterance: reads a data directory and EXP/final.pt, writes OUTDIR/xvector.{scp,N.ark}
+# Extracts one embedding per utterance: reads a data directory and a model, writes OUTDIR/xvector.{scp,N.ark}
 # and OUTDIR/provenance.json, which says what they come from.
 set -euo pipefail
 cmd=utils/run.pl
@@ -10,15 +10,17 @@ layer=             # a layer inside the encoder, averaged over time, in place of
 untrained=false    # true: the same architecture with its initial weights, a baseline
 allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--layer L] [--untrained true|false] [--allow-pipes true]
-       DATA EXP OUTDIR"
+       DATA MODEL OUTDIR
+       MODEL: final.pt, the folder of a training, or one that sslspk export wrote"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
+. utils/model_file.sh
 . utils/done.sh
 . utils/extraction.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
-data=$1 model=$2/final.pt out=$3
+data=$1 model=$(model_file "$2") out=$3
 
 extraction_begin extract_embeddings xvector "$weights $untrained${layer:+ $layer}"
 launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \

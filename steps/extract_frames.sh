@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Extracts the frames of a trained encoder: reads a data directory and EXP/final.pt, writes OUTDIR/feats.{scp,N.ark} as features of
+# Extracts the frames of a trained encoder: reads a data directory and a model, writes OUTDIR/feats.{scp,N.ark} as features of
 # Kaldi's, utt2num_frames, frame_shift (seconds) and provenance.json, which says what they come from.
 set -euo pipefail
 cmd=utils/run.pl
@@ -13,16 +13,18 @@ margin=1           # seconds at both ends of a window whose frames are taken fro
 compress=false     # true: one byte per value, as Kaldi's; false: float32
 allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--layer L] [--untrained true|false] [--window S] [--margin S]
-       [--compress true] [--allow-pipes true] DATA EXP OUTDIR
+       [--compress true] [--allow-pipes true] DATA MODEL OUTDIR
+MODEL: final.pt, the folder of a training, or one that sslspk export wrote.
 Where an encoder sees further than the margin (recurrent ones, squeeze and excitation, attention), windows change its frames."
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
+. utils/model_file.sh
 . utils/done.sh
 . utils/extraction.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
-data=$1 model=$2/final.pt out=$3
+data=$1 model=$(model_file "$2") out=$3
 
 extraction_begin extract_frames feats "$weights $untrained $layer $window $margin $compress" "$out"/{utt2num_frames,frame_shift}
 launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \

@@ -1,11 +1,13 @@
 # Sourced by scripts that take --init-from: a final.pt of this toolkit, or "ARCH CHECKPOINT", a frame-level model as
-# steps/extract_frame_model.sh takes it (CHECKPOINT is a file in torchaudio's format, or the word random).
+# steps/extract_frame_model.sh takes it (CHECKPOINT is a file in torchaudio's format, or the word random). In place of a final.pt its
+# folder, or one that sslspk export wrote.
 # shellcheck shell=bash
+. utils/model_file.sh
 
 init_pair() { [ ! -e "$1" ] && [[ $1 =~ ^[a-z0-9_]+\ . ]]; }   # MODEL: whether it is "ARCH CHECKPOINT"; the name of a file may have a space
 
 init_file() {   # MODEL: prints the file that holds the weights; nothing for "ARCH random"
-  if ! init_pair "$1"; then printf '%s' "$1"; elif [ "${1#* }" != random ]; then printf '%s' "${1#* }"; fi
+  if ! init_pair "$1"; then model_file "$1"; elif [ "${1#* }" != random ]; then printf '%s' "${1#* }"; fi
 }
 
 init_missing() {   # MODEL: prints what is wrong with it; nothing where its file is there, or MODEL is empty
@@ -22,12 +24,12 @@ init_require() {   # MODEL: ends the script, by its die, where MODEL is not ther
 
 init_name() {   # MODEL: prints what experiments call it: the system's name, or ARCH_WEIGHTS
   local file; file=$(init_file "$1")
-  if ! init_pair "$1"; then basename "$(dirname "$(readlink -f "$1")")"; return; fi
+  if ! init_pair "$1"; then basename "$(dirname "$(readlink -f "$file")")"; return; fi
   file=${file##*/}; file=${file%.*}
   echo "${1%% *}_${file:-random}"
 }
 
 init_real() {   # MODEL: prints it with the whole path of its file
   local file; file=$(init_file "$1")
-  if ! init_pair "$1"; then readlink -f "$1"; elif [ -z "$file" ]; then printf '%s\n' "$1"; else echo "${1%% *} $(realpath -s "$file")"; fi
+  if ! init_pair "$1"; then readlink -f "$file"; elif [ -z "$file" ]; then printf '%s\n' "$1"; else echo "${1%% *} $(realpath -s "$file")"; fi
 }

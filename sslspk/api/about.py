@@ -26,7 +26,7 @@ def about(path: str | os.PathLike) -> dict:
     features = config.features
     reads = "waveform" if config.waveform else f"{features.num_features} {features.feature_type}, cmn {config.cmvn.cmn}"
     return {
-        "file": str(file), "system": file.resolve().parent.name, "reproduces": config.reproduces or "no published system",
+        "file": str(file), "system": models.system_of(path, info), "reproduces": config.reproduces or "no published system",
         "method": config.method.name,
         "encoder": config.encoder.name, "parameters": sum(weight.numel() for weight in encoder.parameters()),
         "embedding_dim": encoder.embed_dim, "weights": list(content["encoders"]), "default_weights": content["evaluate"],

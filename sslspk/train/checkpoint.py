@@ -66,7 +66,11 @@ def load_step(path: Path) -> dict:
 
 def load_model(path: Path) -> dict:
     """A final.pt with all that extraction needs, its weights finite. Raises as `load` does."""
-    content = load(path)
+    return verified(load(path), path)
+
+
+def verified(content: dict, path: Path) -> dict:
+    """The content of a model file when it is whole. Raises as `load_model` does, naming `path`."""
     form = content.get("format")
     if type(form) is int and form > 1:
         raise InputError(f"{path}: written by a later version of sslspk (its format is {shown(form)}, known is 1); update sslspk.")

@@ -8,6 +8,7 @@ from sslspk.nn import saved
 STEP = {"step": int, "config": dict, "data": str, "labels": str, "method": dict, "optimizer": dict, "bad": list}
 MODEL = {"config": dict, "num_features": int, "encoders": dict, "evaluate": str, "info": dict}
 INFO = {"trained_on": str, "data": str, "step": int, "labels": str, "commit": str}
+SAID = {**INFO, "system": str}   # what may be said of a model
 START = {"system": str, "digest": str}
 BEST = {"step": int, "score": float}   # and "earlier", a list
 
@@ -42,7 +43,7 @@ def best_of(content: dict) -> dict:
 
 def of_model(content: dict) -> str | None:
     """Of final.pt."""
-    wrong = _parts(content, MODEL) or _parts(content["info"], {key: kind for key, kind in INFO.items() if key in content["info"]}) \
+    wrong = _parts(content, MODEL) or _parts(content["info"], {key: kind for key, kind in SAID.items() if key in content["info"]}) \
         or _start(content["info"])
     if wrong:
         return wrong

@@ -19,7 +19,7 @@ from sslspk.io.provenance import corpus
 from sslspk.methods import classifier as classifiers
 from sslspk.methods.classifier import Classifier
 from sslspk.nn import saved
-from sslspk.train import checkpoint, contents, pretrained
+from sslspk.train import checkpoint, contents, folder, pretrained
 from sslspk.train.config import SystemConfig, config_hash
 from sslspk.train.frontend import FrontEnd
 
@@ -75,15 +75,27 @@ def write(path: Path, config: SystemConfig, num_features: int, encoders: dict[st
 def read_content(path: str | Path) -> dict:
     """What a model holds, in the form of a final.pt (see `write`).
 
-    path: a final.pt, the folder of a run that holds one, or "ARCH CHECKPOINT" as train.init_from takes it. Raises InputError.
+    path: a final.pt, the folder of a run that holds one, a folder that `sslspk export` wrote, or "ARCH CHECKPOINT" as train.init_from
+    takes it. Raises InputError.
     """
     pair = pretrained.pair(str(path))
-    return pretrained.read(*pair) if pair else checkpoint.load_model(file_of(path))
+    if pair:
+        return pretrained.read(*pair)
+    file = file_of(path)
+    return folder.read(file) if file.suffix == ".safetensors" else checkpoint.load_model(file)
 
 
 def file_of(path: str | Path) -> Path:
-    """The final.pt that a path names, which may be that of its folder."""
-    return Path(path, "final.pt") if os.path.isdir(path) else Path(path)
+    """The file of weights that a path names, which may be that of its folder: final.pt, or model.safetensors where that is not there."""
+    if not os.path.isdir(path):
+        return Path(path)
+    final, exported = Path(path, "final.pt"), Path(path, folder.WEIGHTS)
+    return exported if exported.exists() and not final.exists() else final
+
+
+def system_of(path: str | Path, info: dict) -> str:
+    """The system that a model is: what it says, or the name of the folder that it lies in."""
+    return info.get("system") or file_of(path).resolve().parent.name
 
 
 def read_encoder_state(path: str | Path, weights: str | None = None, bare: bool = False) -> tuple[dict, dict]:
@@ -108,17 +120,17 @@ def start(path: str | Path) -> dict:
     for key in sorted(state):
         digest.update(state[key].cpu().contiguous().numpy().tobytes())
     before = content["info"].get("start")
-    return {"system": before["system"] if before else file_of(path).resolve().parent.name, "digest": digest.hexdigest()[:12]}
+    return {"system": before["system"] if before else system_of(path, content["info"]), "digest": digest.hexdigest()[:12]}
 
 
 def provenance(path: str | Path, weights: str | None = None, untrained: bool = False) -> dict:
-    """What io.provenance.write says of embeddings by this model (system: the name of the folder that the file lies in)."""
+    """What io.provenance.write says of embeddings by this model."""
     _, content = read_encoder_state(path, weights)
     missing = contents.of_info(content)
     if missing:
         raise InputError(f"{path}: does not say how it came about ({missing}); train it again.")
     config, info = check(SystemConfig, content["config"], str(path)), content["info"]
-    return {"system": file_of(path).resolve().parent.name, "weights": "untrained" if untrained else weights or content["evaluate"],
+    return {"system": system_of(path, info), "weights": "untrained" if untrained else weights or content["evaluate"],
             "trained_on": corpus(info["trained_on"]), "training_data": info["data"], "method": config.method.name,
             "encoder": config.encoder.name, "config_hash": config_hash(config), "seed": config.seed,
             "steps": 0 if untrained else info["step"], "labels": "none" if untrained else info["labels"],

@@ -1,0 +1,55 @@
+"""A trained model as a folder for others: weights, configuration, model card, calibration, and the results that lie beside it."""
+import json
+import os
+from pathlib import Path
+
+from sslspk.api import comparison
+from sslspk.api.about import about
+from sslspk.errors import InputError, named
+from sslspk.export.card import card
+from sslspk.io import files
+from sslspk.io.files import atomic_write
+from sslspk.train import folder, model
+
+README = "README.md"
+
+
+def write(path: str | os.PathLike, out: str | os.PathLike, weights: str | None = None, licence: str = "unknown",
+          language: str = "unknown") -> list[str]:
+    """Write the model `path` as the folder `out`, which sslspk.load reads back as the same model; returns the names of its files.
+
+    weights: only this one of its encoders, which becomes the model's own choice; None: all. Raises InputError: as sslspk.load, no such
+    weights, `out` is the folder of a training.
+    """
+    out, facts, content = Path(out), about(path), model.read_content(path)
+    if (out / "final.pt").exists():
+        raise InputError(f"{named(out)} is the folder of a training, with its final.pt; export into another one.")
+    if weights is not None:
+        state, _ = model.read_encoder_state(path, weights)
+        content |= {"encoders": {weights: state}, "evaluate": weights}
+    facts["default_weights"] = content["evaluate"]
+    measured = figures(facts, content["encoders"])
+    texts = {file: json.dumps(row, indent=2) for file, row in measured.items()}
+    if facts["calibration"]:
+        texts[comparison.FILE] = json.dumps(public(facts["calibration"]), indent=2)
+    texts[README] = card(facts, list(measured.values()), licence, language)
+    for name, text in texts.items():
+        with atomic_write(out / name) as file:
+            file.write(text + "\n")
+    info = {key: value for key, value in content["info"].items() if key != "calibration"}   # which is a file of its own
+    folder.write(out, {**content, "info": {**info, "system": facts["system"]}})
+    return [*texts, folder.CONFIG, folder.WEIGHTS]
+
+
+def figures(facts: dict, encoders: dict) -> dict[str, dict]:
+    """Of the results beside the model those that can be read and are of these encoders, or of the untrained one, by file."""
+    folder_of, found = Path(facts["file"]).parent, {}
+    for row in facts["results"]:
+        if "unreadable" not in row and row["weights"] in (*encoders, "untrained"):
+            found[row["file"]] = public(files.read_object(folder_of / row["file"]))
+    return found
+
+
+def public(row: dict) -> dict:
+    """Without the folders of the machine that it was made on."""
+    return {key: os.path.basename(value) if key == "trials" else value for key, value in row.items()}

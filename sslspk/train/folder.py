@@ -1,0 +1,58 @@
+"""A model as a folder for others: config.yaml, and model.safetensors, which holds weights and nothing that could run.
+
+    {encoders/NAME/KEY, classifier/KEY: tensor}     all else that a final.pt holds is JSON in the file's metadata, under `sslspk`
+"""
+import json
+import os
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+
+from sslspk import reading
+from sslspk.config import check, read_yaml, to_whole_yaml
+from sslspk.errors import InputError
+from sslspk.io.files import atomic_write
+from sslspk.train import checkpoint
+from sslspk.train.config import SystemConfig
+
+WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
+KEY = "sslspk"
+REST = ("format", "num_features", "evaluate", "info", "projections", "classes")
+
+
+def write(folder: Path, content: dict) -> None:
+    """Write what sslspk.train.model.read_content gives. The weights come last: with them the folder is whole. Raises OSError."""
+    tensors = {f"encoders/{name}/{key}": value for name, state in content["encoders"].items() for key, value in state.items()}
+    tensors |= {f"classifier/{key}": value for key, value in (content.get("classifier") or {}).items()}
+    rest = {key: content[key] for key in REST if key in content}
+    tensors = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
+    whole = safetensors.torch.save(tensors, {"format": "pt", KEY: json.dumps(rest)})
+    with atomic_write(folder / CONFIG) as file:
+        file.write(to_whole_yaml(check(SystemConfig, content["config"], CONFIG)))
+    with atomic_write(folder / WEIGHTS, "wb") as file:
+        file.write(whole)
+
+
+def read(path: Path) -> dict:
+    """A model.safetensors, and the config.yaml beside it, in the form of a final.pt. Raises as checkpoint.load_model does."""
+    os.close(reading.descriptor(path, checkpoint.REMEDY))
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            said, tensors = (file.metadata() or {}).get(KEY), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as err:
+        what = f"not a readable model ({str(err)[:60]})"
+        raise checkpoint.Damaged(f"{path}: {what}; the file is damaged or not one of this toolkit.") from None
+    if said is None:
+        raise InputError(f"{path}: another program's file, as its metadata have no {KEY}; give a model that sslspk export wrote.")
+    content = reading.json_value(said, f"{path}: metadata")
+    if not isinstance(content, dict):
+        raise checkpoint.Damaged(f"{path}: not a whole model (its metadata are no JSON object); export it again.")
+    encoders, classifier = {}, {}
+    for key, value in tensors.items():
+        kind, _, name = key.partition("/")
+        place = classifier if kind == "classifier" else encoders.setdefault(name.partition("/")[0], {})
+        place[name if kind == "classifier" else name.partition("/")[2]] = value
+    config = read_yaml(path.with_name(CONFIG))
+    return checkpoint.verified({**content, "config": config, "encoders": encoders, "classifier": classifier or None}, path)
