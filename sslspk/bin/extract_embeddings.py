@@ -34,7 +34,7 @@ def command_line(description: str, what: str) -> argparse.ArgumentParser:
     """The options of programs that run a trained model over a data directory; what: becomes of the layer that --layer names."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA")
-    parser.add_argument("model", type=Path, metavar="MODEL", help="final.pt of a training run")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="final.pt of a training run, its folder, or one that sslspk export wrote")
     parser.add_argument("ark", type=Path)
     parser.add_argument("scp", type=Path)
     parser.add_argument("--weights", help="one of the model's encoders (DINO: teacher, student); default: its own choice")

@@ -13,7 +13,7 @@ from sslspk.errors import InputError
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="final.pt of a training, or the folder that holds it")
+    parser.add_argument("model", metavar="MODEL", help="final.pt of a training, its folder, or one that sslspk export wrote")
     parser.add_argument("folder", nargs="?", metavar="DIR", help="write the model there, as a folder")
     parser.add_argument("--weights", help="one of the model's encoders (DINO: teacher, student); default: its own choice, and in "
                                           "a folder all of them")

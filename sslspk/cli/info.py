@@ -8,7 +8,7 @@ import json
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print all of it as one JSON object")
-    parser.add_argument("model", metavar="MODEL", help="final.pt of a training, or the folder that holds it")
+    parser.add_argument("model", metavar="MODEL", help="final.pt of a training, its folder, or one that sslspk export wrote")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ VARIABLE = "SSLSPK_MODEL"
 def options(parser: argparse.ArgumentParser) -> None:
     """--model, --device, --weights, --layer, --channel."""
     parser.add_argument("--model", metavar="FILE", default=os.environ.get(VARIABLE),
-                        help=f"final.pt of a training, or the folder that holds it (default: the variable {VARIABLE})")
+                        help=f"final.pt of a training, its folder, or one that sslspk export wrote (default: the variable {VARIABLE})")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--weights", help="one of the model's encoders (DINO: teacher, student); default: its own choice")
     parser.add_argument("--layer", help="a layer inside the encoder, averaged over time, in place of its embedding")

@@ -19,23 +19,23 @@ def write(path: str | os.PathLike, out: str | os.PathLike, weights: str | None =
     """Write the model `path` as the folder `out`, which sslspk.load reads back as the same model; returns the names of its files.
 
     weights: only this one of its encoders, which becomes the model's own choice; None: all. Raises InputError: as sslspk.load, no such
-    weights, `out` is the folder of a training.
+    weights, something is in `out` already.
     """
     out, facts, content = Path(out), about(path), model.read_content(path)
-    if (out / "final.pt").exists():
-        raise InputError(f"{named(out)} is the folder of a training, with its final.pt; export into another one.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{named(out)} is there already, and not empty; export into a new folder.")
     if weights is not None:
         state, _ = model.read_encoder_state(path, weights)
         content |= {"encoders": {weights: state}, "evaluate": weights}
-    facts["default_weights"] = content["evaluate"]
+    facts["default_weights"], facts["calibration"] = content["evaluate"], facts["calibration"] and public(facts["calibration"])
     measured = figures(facts, content["encoders"])
     texts = {file: json.dumps(row, indent=2) for file, row in measured.items()}
     if facts["calibration"]:
-        texts[comparison.FILE] = json.dumps(public(facts["calibration"]), indent=2)
+        texts[comparison.FILE] = json.dumps(facts["calibration"], indent=2)
     texts[README] = card(facts, list(measured.values()), licence, language)
     for name, text in texts.items():
         with atomic_write(out / name) as file:
-            file.write(text + "\n")
+            file.write(text.rstrip("\n") + "\n")
     info = {key: value for key, value in content["info"].items() if key != "calibration"}   # which is a file of its own
     folder.write(out, {**content, "info": {**info, "system": facts["system"]}})
     return [*texts, folder.CONFIG, folder.WEIGHTS]

@@ -1,6 +1,6 @@
 """A model as a folder for others: config.yaml, and model.safetensors, which holds weights and nothing that could run.
 
-    {encoders/NAME/KEY, classifier/KEY: tensor}     all else that a final.pt holds is JSON in the file's metadata, under `sslspk`
+    encoders/NAME/KEY, classifier/KEY: tensors      all else that a final.pt holds is JSON in the file's metadata, under `sslspk`
 """
 import json
 import os
@@ -26,7 +26,7 @@ def write(folder: Path, content: dict) -> None:
     """Write what sslspk.train.model.read_content gives. The weights come last: with them the folder is whole. Raises OSError."""
     tensors = {f"encoders/{name}/{key}": value for name, state in content["encoders"].items() for key, value in state.items()}
     tensors |= {f"classifier/{key}": value for key, value in (content.get("classifier") or {}).items()}
-    rest = {key: content[key] for key in REST if key in content}
+    rest = {**{key: content[key] for key in REST if key in content}, "encoders": list(content["encoders"])}
     tensors = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
     whole = safetensors.torch.save(tensors, {"format": "pt", KEY: json.dumps(rest)})
     with atomic_write(folder / CONFIG) as file:
@@ -47,12 +47,15 @@ def read(path: Path) -> dict:
     if said is None:
         raise InputError(f"{path}: another program's file, as its metadata have no {KEY}; give a model that sslspk export wrote.")
     content = reading.json_value(said, f"{path}: metadata")
-    if not isinstance(content, dict):
-        raise checkpoint.Damaged(f"{path}: not a whole model (its metadata are no JSON object); export it again.")
-    encoders, classifier = {}, {}
-    for key, value in tensors.items():
-        kind, _, name = key.partition("/")
-        place = classifier if kind == "classifier" else encoders.setdefault(name.partition("/")[0], {})
-        place[name if kind == "classifier" else name.partition("/")[2]] = value
-    config = read_yaml(path.with_name(CONFIG))
-    return checkpoint.verified({**content, "config": config, "encoders": encoders, "classifier": classifier or None}, path)
+    names = content.get("encoders") if isinstance(content, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise checkpoint.Damaged(f"{path}: not a whole model (its metadata name no encoders); export it again.")
+    content["config"] = read_yaml(path.with_name(CONFIG))
+    content["encoders"] = {name: below(tensors, f"encoders/{name}/") for name in names}
+    content["classifier"] = below(tensors, "classifier/") or None
+    return checkpoint.verified(content, path)
+
+
+def below(tensors: dict, prefix: str) -> dict:
+    """Those whose names begin with the prefix, without it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
