@@ -119,10 +119,10 @@ def test_a_study_over_tasks(tmp_path, capsys):
          f"2 s:iemocap={tmp_path}/probe", f"2 s:voxceleb={tmp_path}/none", "wavlm:iemocap=", f"4 s:iemocap={tmp_path}/emo",
          f"4 s:iemocap={tmp_path}/emo")
     text = (tmp_path / "out/S.md").read_text()
-    assert "| | voxceleb, EER % | iemocap, UA % |" in text
-    assert "| 1 s | 12.35 | 65.00 (60.00-70.00), 2 seeds |" in text or "| 1 s | 12.34 | 65.00 (60.00-70.00), 2 seeds |" in text
-    assert "| 4 s | not run | 65.00 (60.00-70.00), 4 runs |" in text
-    assert "| 2 s | not run | 50.00 (45.00-55.00) |" in text and "| wavlm | not run | not run |" in text and text in capsys.readouterr().out
+    assert "| | voxceleb, EER % | iemocap, UA % | labels used |" in text
+    assert "| 1 s | 12.35 | 65.00 (60.00-70.00), 2 seeds | speaker |" in text or "| 1 s | 12.34 | 65.00 (60.00-70.00), 2 seeds | speaker |" in text
+    assert "| 4 s | not run | 65.00 (60.00-70.00), 4 runs |  |" in text
+    assert "| 2 s | not run | 50.00 (45.00-55.00) |  |" in text and "| wavlm | not run | not run |  |" in text and text in capsys.readouterr().out
     with pytest.raises(InputError, match="a cell is written VARIANT:TASK=EXPERIMENT"):
         call("show_study", "--title", "x", "--out", tmp_path / "x.md", "1 s:sing=x")
 
@@ -134,8 +134,9 @@ def test_a_study_of_languages_asks_the_trained_encoder(tmp_path, capsys):
         write_result(tmp_path / "cpc" / name, ua, weights=weights)
     write_result(tmp_path / "cpc_seed1/language_encoder/dev_logistic", 50.0, weights="encoder")
     call("show_study", "--title", "x", "--out", tmp_path / "x.md", f"a:language={tmp_path}/cpc", f"b:language={tmp_path}/cpc",
-         f"b:language={tmp_path}/cpc_seed1")
+         f"b:language={tmp_path}/cpc_seed1", f"a, untrained:language={tmp_path}/cpc")
     said = capsys.readouterr().out
+    assert "| a, untrained | 20.00 (15.00-25.00) |" in said
     assert "| a | 40.00 (35.00-45.00) |" in said and "| b | 45.00 (40.00-50.00), 2 seeds |" in said
 
 

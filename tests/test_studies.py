@@ -87,6 +87,8 @@ def number_of(found, recipe, exp, program="finetune_folds.sh"):
 def table_of(said):
     """variant -> task -> the number in the cell."""
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("| ")]
+    if rows[0][-1] == "labels used":
+        rows = [row[:-1] for row in rows]
     tasks = [head.split(",")[0] for head in rows[0][1:]]
     return {row[0]: {task: cell if cell == "not run" else float(cell.split()[0].rstrip(",")) for task, cell in
                      zip(tasks, row[1:], strict=True)} for row in rows[1:]}
@@ -360,6 +362,19 @@ def test_which_pretext_task_for_which_task(tmp_path):
             "iemocap frozen": mean("iemocap", "probe_folds.sh", [f"exp/probes_{name}_session" for name in names]),
             "ravdess frozen": mean("ravdess", "probe_folds.sh", [f"exp/probes_{name}_group" for name in names]),
             "ravdess": mean("ravdess", "finetune_folds.sh", [f"exp/{name}_once_group/seed0" for name in names])}
+
+
+def test_the_untrained_networks_are_asked_the_same(tmp_path):
+    """Once for all seeds of a system."""
+    study = make(tmp_path, PRETEXT)
+    run(study, "./run_pretext.sh", *pretext_models(tmp_path, "cpc", "cpc_seed1"), "--voxlingua107=--stage 4", "--iemocap=--stage 3",
+        "--tasks", "voxlingua107 iemocap", "--untrained", "true")
+    made = {(call[0], call[1], call[3]) for call in calls(study).values()}
+    tuned = [("iemocap", "finetune_folds.sh", f"exp/{name}_once_session/seed0") in made for name in ("cpc", "cpc_fresh", "cpc_seed1_fresh")]
+    probed = [("iemocap", "probe_folds.sh", f"exp/probes_{name}_session") in made for name in ("cpc", "cpc_fresh", "cpc_seed1_fresh")]
+    assert tuned == probed == [True, True, False]
+    text = (study / "exp/PRETEXT.md").read_text()
+    assert "| cpc, untrained |" in text and "seed1, untrained" not in text
 
 
 @pytest.mark.parametrize(("options", "words"), [

@@ -9,12 +9,13 @@ init_from=()        # the models to compare: final.pt of any recipe (repeatable)
 beside=()           # folders of scores without a final.pt, a row with their speaker EER each, e.g. ../voxceleb/exp/ivector_mfcc (repeatable)
 tasks=-             # of voxlingua107 (languages; with --voxceleb1 among its options speakers, too), iemocap and ravdess; -: all
 tuned=-             # of iemocap and ravdess: every model is fine-tuned for these, too; -: those of --tasks; empty: none
+untrained=false     # true: each model's network with its initial weights is asked the same, in a row of its own
 seeds=0             # of the fine-tunings
 voxlingua107=       # more for ../voxlingua107/run.sh, e.g. (with that first =) --voxlingua107="--voxlingua107 DIR --voxceleb1 DIR"
 iemocap=            # more for ../iemocap/run.sh
 ravdess=            # more for ../ravdess/run.sh
 mini=false          # true: on the synthetic corpora; there is none of ravdess
-help_message="usage: $0 --init-from M [--init-from M]... [--beside EXP]... [--tasks 'T ...'] [--tuned 'T ...'] [--seeds '0 1 2'] [--voxlingua107='--OPTION ...']
+help_message="usage: $0 --init-from M [--init-from M]... [--beside EXP]... [--tasks 'T ...'] [--tuned 'T ...'] [--seeds '0 1 2'] [--untrained true] [--voxlingua107='--OPTION ...']
        [--iemocap='--OPTION ...'] [--ravdess='--OPTION ...'] [--mini true]"
 . "$(dirname "$0")/path.sh"; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
@@ -57,30 +58,37 @@ recipe() {   # TASK [option of run.sh]...: runs the recipe of a task, or (--prin
   (cd -P "../$task" && ./run.sh $more "$@")
 }
 
-if asked voxlingua107; then
-  recipe voxlingua107 --systems "" --probes logistic "${init_from[@]/#/--models=}"
-  for model in "${init_from[@]}"; do
-    exp=../voxlingua107/$exps/$(init_name "$model")
-    table+=("$(row_of "$model"):language=$exp")
-    [[ ! "$voxlingua107 " =~ --voxceleb1[=\ ] && $mini = false ]] || table+=("$(row_of "$model"):speaker=$exp")
-  done
-fi
-for task in iemocap ravdess; do
-  if asked $task; then
-    for model in "${init_from[@]}"; do
-      words=(--ft none --init-from "$model" --probes logistic)
-      names=$(recipe $task "${words[@]}" --print-name true)
-      recipe $task "${words[@]}"
-      table+=("$(row_of "$model"):$task frozen=../$task/${names##*$'\n'}/logistic")
-    done
+emotion() {   # TASK MODEL ROW [option of run.sh]...: asks the frozen embeddings, and fine-tunes, as --tasks and --tuned say
+  local task=$1 model=$2 row=$3 words names; shift 3
+  if asked "$task"; then
+    words=(--ft none --init-from "$model" --probes logistic "$@")
+    names=$(recipe "$task" "${words[@]}" --print-name true)
+    recipe "$task" "${words[@]}"
+    table+=("$row:$task frozen=../$task/${names##*$'\n'}/logistic")
   fi
   if [[ " $tuned " == *" $task "* ]]; then
-    for model in "${init_from[@]}"; do
-      words=(--ft once --init-from "$model" --probes "" --seeds "$seeds")
-      names=$(recipe $task "${words[@]}" --print-name true)
-      recipe $task "${words[@]}"
-      table+=("$(row_of "$model"):$task=../$task/${names%%$'\n'*}")
-    done
+    words=(--ft once --init-from "$model" --probes "" --seeds "$seeds" "$@")
+    names=$(recipe "$task" "${words[@]}" --print-name true)
+    recipe "$task" "${words[@]}"
+    table+=("$row:$task=../$task/${names%%$'\n'*}")
   fi
+}
+
+if asked voxlingua107; then
+  recipe voxlingua107 --systems "" --probes logistic --untrained "$untrained" "${init_from[@]/#/--models=}"
+fi
+twins=' '   # rows of which the untrained network is asked already
+for model in "${init_from[@]}"; do
+  row=$(row_of "$model")
+  rows=("$row"); if [ "$untrained" = true ] && [[ $twins != *" $row "* ]]; then rows+=("$row, untrained") twins+="$row "; fi
+  for row in "${rows[@]}"; do
+    if asked voxlingua107; then
+      exp=../voxlingua107/$exps/$(init_name "$model")
+      table+=("$row:language=$exp")
+      [[ ! "$voxlingua107 " =~ --voxceleb1[=\ ] && $mini = false ]] || table+=("$row:speaker=$exp")
+    fi
+    more=(); [[ $row != *", untrained" ]] || more=(--init false)
+    for task in iemocap ravdess; do emotion $task "$model" "$row" "${more[@]}"; done
+  done
 done
 python3 local/show_study.py --title "which pretext task for which task" --out "$exps/PRETEXT.md" "${table[@]}"

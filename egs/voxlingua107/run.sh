@@ -7,6 +7,7 @@
 set -euo pipefail
 systems=cpc_lng_1   # each a conf/NAME.yaml (with --mini true conf/mini/NAME.yaml), or the path of a YAML of another recipe
 models=()           # final.pt of any recipe, embedded as it is and called as the folder that it lies in (repeatable)
+untrained=false     # true: the networks of --models are embedded with their initial weights, too
 seeds=0             # e.g. "0 1 2": each system is trained with each
 init_from=          # every training starts from this model and takes its encoder and features: final.pt, or "ARCH CHECKPOINT"
 stage=0             # first stage to run
@@ -55,7 +56,8 @@ for model in "${models[@]}"; do
   [ "$(basename "$model")" = final.pt ] || die "--models takes files final.pt in a folder that has the system's name, not '$model'"
   folder=$(dirname "$(readlink -f "$model")")
   said=$(python3 -m sslspk.bin.show_config --conf "$folder/config.yaml" --weights)
-  exp=$exps/$(basename "$folder"); found+=("$exp$tab$folder$tab${said%% *}")
+  exp=$exps/$(basename "$folder") more=; [ "$untrained" = false ] || more=' untrained'
+  found+=("$exp$tab$folder$tab${said%% *}$more")
   [ ! -e "$exp/final.pt" ] || [ "$exp/final.pt" -ef "$model" ] || die "$exp is another model than $model; rename the folder of one of them"
 done
 for probe in $probes; do [[ " logistic linear_svm rbf_svm mlp knn plda " = *" $probe "* ]] || die "there is no probe '$probe'; see --help"; done
