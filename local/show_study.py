@@ -2,10 +2,11 @@
 """Print one study as a table, variants down and tasks across, and write it to --out.
 
 Each argument is VARIANT:TASK=EXPERIMENT. Of an experiment of the tasks voxceleb and speaker the EER of the encoder that its configuration
-says to evaluate is shown (scores_*/result_trials_LIST.json; of a VARIANT that ends in ", untrained" of the untrained one), of language the mean recall UA of a logistic regression on the trained
+says to evaluate is shown (scores_*/result_trials_LIST.json), of language the mean recall UA of a logistic regression on the trained
 encoder's embeddings, asked about the official part (language_*/dev_logistic/result.json), of the others that of seed*/result.json, or of
-result.json of a probe. A cell that several arguments name is the mean over their results. An experiment that is not there, or none, is
-shown as not run. "labels used" are those that the encoder has seen, as the results of voxceleb, speaker and language say.
+result.json of a probe. Of a VARIANT that ends in ", untrained" the untrained encoder is meant, where an experiment has both. A cell that
+several arguments name is the mean over their results. An experiment that is not there, or none, is shown as not run. "labels used" are
+those that the encoder has seen, as the results of voxceleb, speaker and language say.
 usage: show_study.py --title chunks --out exp/STUDY_chunks.md "1 s:iemocap=../iemocap/exp/NAME" ...
 """
 import argparse

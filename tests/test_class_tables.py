@@ -1,5 +1,6 @@
 """Tables of classifications: of a folder of experiments, of two that are compared, of a study over tasks."""
 import json
+import re
 import runpy
 import sys
 
@@ -120,9 +121,10 @@ def test_a_study_over_tasks(tmp_path, capsys):
          f"4 s:iemocap={tmp_path}/emo")
     text = (tmp_path / "out/S.md").read_text()
     assert "| | voxceleb, EER % | iemocap, UA % | labels used |" in text
-    assert "| 1 s | 12.35 | 65.00 (60.00-70.00), 2 seeds | speaker |" in text or "| 1 s | 12.34 | 65.00 (60.00-70.00), 2 seeds | speaker |" in text
+    assert re.search(r"\| 1 s \| 12.3[45] \| 65.00 \(60.00-70.00\), 2 seeds \| speaker \|", text)
     assert "| 4 s | not run | 65.00 (60.00-70.00), 4 runs |  |" in text
-    assert "| 2 s | not run | 50.00 (45.00-55.00) |  |" in text and "| wavlm | not run | not run |  |" in text and text in capsys.readouterr().out
+    assert "| 2 s | not run | 50.00 (45.00-55.00) |  |" in text and "| wavlm | not run | not run |  |" in text
+    assert text in capsys.readouterr().out
     with pytest.raises(InputError, match="a cell is written VARIANT:TASK=EXPERIMENT"):
         call("show_study", "--title", "x", "--out", tmp_path / "x.md", "1 s:sing=x")
 

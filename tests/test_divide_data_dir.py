@@ -1,13 +1,13 @@
-"""utils/divide_data_dir.sh and utils/first_seconds.sh: shares of utterances at random, and the beginnings of utterances without a copy."""
+"""utils/divide_data_dir.sh and utils/cut_data_dir.sh: shares of utterances at random, and parts of utterances without a copy."""
 import sys
 
 import numpy as np
 import pytest
 
-from sslspk.bin import divide_data_dir, first_seconds
+from sslspk.bin import cut_data_dir, divide_data_dir
 from sslspk.data.index import UtteranceIndex
 from sslspk.errors import InputError
-from sslspk.io import audio, clips, datadir, derive, table
+from sslspk.io import audio, clips, cuts, datadir, table
 
 RATE = 16000
 
@@ -61,8 +61,8 @@ def test_shares_that_make_no_sense(data, tmp_path, monkeypatch, shares, words):
 
 def test_first_seconds_are_read_where_they_lie(data, tmp_path, monkeypatch, capsys):
     """Utterances of 0.5 s and more stay, exactly 0.5 s of each; a directory that has segments already is cut further."""
-    call(first_seconds, monkeypatch, "0.5", data, tmp_path / "out")
-    assert "first 0.5 s of 6 of the 10 utterances" in capsys.readouterr().out
+    call(cut_data_dir, monkeypatch, "--first", "0.5", data, tmp_path / "out")
+    assert "has 6 utterances, of the 10 of" in capsys.readouterr().out
     tables = datadir.validate(str(tmp_path / "out"), check_files=True)
     assert set(tables) == {"wav.scp", "utt2spk", "spk2utt", "utt2session", "segments"}
     for utt, clip in clips.read(tmp_path / "out").items():
@@ -70,15 +70,57 @@ def test_first_seconds_are_read_where_they_lie(data, tmp_path, monkeypatch, caps
     index = UtteranceIndex(tmp_path / "out", "wave")
     assert set(index.length.tolist()) == {8000} and len(index.keys) == 6
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
-    call(first_seconds, monkeypatch, "0.5", data, tmp_path / "out")
+    call(cut_data_dir, monkeypatch, "--first", "0.5", data, tmp_path / "out")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == times
     table.write(tmp_path / "out/segments", {utt: f"{utt} 0.25 0.5" for utt in table.read(tmp_path / "out/wav.scp")})
-    derive.first_seconds(str(tmp_path / "out"), str(tmp_path / "again"), 0.125)
+    cuts.first(str(tmp_path / "out"), str(tmp_path / "again"), 0.125)
     assert {tuple(clips.load(clip).samples[[0, -1]]) for clip in clips.read(tmp_path / "again").values()} == {(4000, 5999)}
 
 
-@pytest.mark.parametrize(("seconds", "words"), [("1.1", "no utterance of"), ("0", "above 0"), ("-1", "above 0")])
-def test_seconds_that_make_no_sense(data, tmp_path, monkeypatch, seconds, words):
-    with pytest.raises(InputError, match=words):
-        call(first_seconds, monkeypatch, "--", seconds, data, tmp_path / "out")
+def test_long_utterances_become_pieces(data, tmp_path, monkeypatch):
+    """All samples once, in order; each piece has what was known of its utterance."""
+    call(cut_data_dir, monkeypatch, "--pieces", "0.45", data, tmp_path / "out")
+    tables = datadir.validate(str(tmp_path / "out"), check_files=True)
+    assert set(tables) == {"wav.scp", "utt2spk", "spk2utt", "utt2session", "segments"}
+    cut = {f"s{i % 3}-u{i}": 3 if i == 9 else 2 for i in range(4, 10)}
+    assert set(tables["utt2spk"]) == {"s0-u0", "s1-u1", "s2-u2", "s0-u3", *(f"{utt}-00{k + 1}" for utt, n in cut.items() for k in range(n))}
+    assert all(tables["utt2session"][utt] == utt[3:5] and spk == utt[:2] for utt, spk in tables["utt2spk"].items())
+    got = {}
+    for utt, clip in clips.read(tmp_path / "out").items():
+        got[utt[:5]] = np.concatenate([got.get(utt[:5], np.empty(0, np.int16)), clips.load(clip).samples])
+    assert all(np.array_equal(x, np.arange(1600 * (int(utt[-1]) + 1))) for utt, x in got.items()) and len(got) == 10
+    call(cut_data_dir, monkeypatch, "--pieces", "0.2", tmp_path / "out", tmp_path / "again")
+    parts = clips.read(tmp_path / "again")
+    assert sum(len(clips.load(clip).samples) for clip in parts.values()) == 1600 * 55 and "s0-u9-001-002" in parts
+
+
+def test_a_crop_from_each_end(data, tmp_path, monkeypatch):
+    """They never overlap, and the utterance is their label; halves below 0.5 s are left out."""
+    table.write(data / "spk2gender", dict.fromkeys(("s0", "s1", "s2"), "f"))
+    monkeypatch.setattr(cuts, "SHORTEST", 0.2)
+    call(cut_data_dir, monkeypatch, "--ends", "0.3", data, tmp_path / "out")
+    tables = datadir.validate(str(tmp_path / "out"), check_files=True)
+    assert "spk2gender" not in tables and datadir.label_source(tmp_path / "out") == "recording"
+    assert tables["utt2spk"] == {f"s{i % 3}-u{i}-{end}": f"s{i % 3}-u{i}" for i in range(3, 10) for end in "ab"}
+    for utt, clip in clips.read(tmp_path / "out").items():
+        size = 1600 * (int(utt[4]) + 1)
+        length, x = min(4800, size // 2), clips.load(clip).samples
+        assert np.array_equal(x, np.arange(size)[:length] if utt.endswith("a") else np.arange(size)[size - length:]), utt
+
+
+def test_a_piece_may_not_have_the_name_of_an_utterance(data, tmp_path, monkeypatch):
+    for name in ("wav.scp", "utt2spk", "utt2session", "utt2dur", "utt2num_samples"):
+        known = table.read(data / name)
+        table.write(data / name, {**known, "s0-u9-001": known["s0-u3"]})
+    table.write(data / "spk2utt", datadir.invert(table.read(data / "utt2spk")))
+    with pytest.raises(InputError, match="two parts would be called s0-u9-001; rename"):
+        call(cut_data_dir, monkeypatch, "--pieces", "0.9", data, tmp_path / "out")
+
+
+@pytest.mark.parametrize("option", ["--first=1.1", "--first=0", "--pieces=-1", "--ends=3e9", "--ends=1"])
+def test_seconds_that_make_no_sense(data, tmp_path, monkeypatch, option):
+    if option == "--ends=1":
+        monkeypatch.setattr(cuts, "SHORTEST", 0.6)
+    with pytest.raises(InputError, match=r"above 0|no utterance of"):
+        call(cut_data_dir, monkeypatch, option, data, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -66,7 +66,7 @@ if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
   for part in train dev; do
     steps/pack_audio.sh "${jobs[@]}" $data/librispeech_$part $data/librispeech_${part}_packed
   done
-  utils/first_seconds.sh 1.28 $data/librispeech_train_packed $first
+  utils/cut_data_dir.sh --first 1.28 $data/librispeech_train_packed $first
   utils/divide_data_dir.sh --seed 1717 "train=0.7 valid=0.2 test=0.1" $first $split
 fi
 

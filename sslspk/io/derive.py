@@ -35,28 +35,7 @@ def subset(folder: str, out: str, utts: Iterable[str] | None = None, speakers: I
         raise InputError(f"{folder} has no {what} {table.named(unknown)}; correct the list." if wanted
                          else f"the list of {what}s for {out} is empty; give at least one.")
     keep = wanted if utts is not None else {utt for utt, spk in utt2spk.items() if spk in wanted}
-    return Made(len(keep), _write(folder, out, tables, tables, sorted(keep), datadir.label_source(folder)))
-
-
-def first_seconds(folder: str, out: str, seconds: float) -> Made:
-    """Write a directory whose utterances are the first `seconds` of those of another one, by `segments`; shorter ones are left out.
-
-    Tables of lengths and features do not go along. Raises InputError as `clips.read` and `clips.places` do, or when nothing is left.
-    """
-    from sslspk.io import audio, clips  # which bring numpy and a codec
-    tables = datadir.read(folder)
-    own, lines, keep = tables.get(segments.NAME), {}, []
-    cut = clips.read(folder)
-    for (utt, clip), size in zip(cut.items(), clips.places(cut.values())[1].tolist(), strict=True):
-        if size >= round(seconds * audio.info(clip.spec)[1]):
-            keep.append(utt)
-        recording = utt if own is None else table.words(own[utt])[0]
-        lines[utt] = f"{recording} {clip.start:.10g} {clip.start + seconds:.10g}" + ("" if clip.channel is None else f" {clip.channel}")
-    if not keep:
-        raise InputError(f"no utterance of {folder} lasts {seconds:g} s; give fewer seconds.")
-    kept = {name: content for name, content in tables.items()
-            if name == WAV or (not name.endswith(".scp") and not name.startswith(("utt2num_", "utt2dur")))}
-    return Made(len(keep), _write(folder, out, tables, {**kept, segments.NAME: lines}, keep, datadir.label_source(folder)))
+    return Made(len(keep), write(folder, out, tables, tables, sorted(keep), datadir.label_source(folder)))
 
 
 def split(folder: str, n: int, per_utt: bool = False) -> list[str]:
@@ -76,7 +55,7 @@ def split(folder: str, n: int, per_utt: bool = False) -> list[str]:
         bounds = _speaker_bounds(list(tables[UTT2SPK].values()), bounds)
     parts = [os.path.join(folder, f"split{n}utt" if per_utt else f"split{n}", str(part + 1)) for part in range(n)]
     for name, (first, last) in zip(parts, itertools.pairwise(bounds), strict=True):
-        _write_tables(name, _select(folder, tables, utts[first:last]), datadir.label_source(folder))
+        write_tables(name, select(folder, tables, utts[first:last]), datadir.label_source(folder))
     return parts
 
 
@@ -94,7 +73,7 @@ def relabel(folder: str, out: str, utt2spk: Mapping[str, str], source: str) -> M
     old = {name for name in tables if datadir.keyed_by(name) == SPEAKER}
     kept = {name: content for name, content in tables.items() if name not in old}
     notes = extras.left_out(old - {SPK2UTT}, "not copied, since they describe the former speakers")
-    return Made(len(utt2spk), notes + _write(folder, out, tables, {**kept, UTT2SPK: utt2spk}, sorted(utt2spk), source))
+    return Made(len(utt2spk), notes + write(folder, out, tables, {**kept, UTT2SPK: utt2spk}, sorted(utt2spk), source))
 
 
 def combine(out: str, *folders: str) -> Made:
@@ -118,7 +97,7 @@ def combine(out: str, *folders: str) -> Made:
             _add(content, part[name], f"{folder}/{name}", datadir.keyed_by(name, segments.NAME in merged) == UTTERANCE)
     utts = sorted(merged[datadir.leading(merged)])
     from sslspk.io import results  # which brings pydantic
-    _write_tables(out, _select(out, merged, utts), results.joined(*map(datadir.label_source, folders)))
+    write_tables(out, select(out, merged, utts), results.joined(*map(datadir.label_source, folders)))
     notes = [f"{name} is left out, since {extras.some([folder for folder, part in zip(folders, parts, strict=True) if name not in part])} "
              "lacks it" for name in sorted(set().union(*parts) - common - {SPK2UTT})]
     unknown = {f"{folder}/{name}" for folder, part in zip(folders, parts, strict=True) for name in _others(folder, part)}
@@ -155,7 +134,7 @@ def _others(folder: str, tables: Tables) -> list[str]:
     return [*found.lists, *found.whole, *found.unknown]
 
 
-def _select(folder: str, tables: Tables, keep: Collection[str]) -> dict[str, dict[str, object]]:
+def select(folder: str, tables: Tables, keep: Collection[str]) -> dict[str, dict[str, object]]:
     """The lines of `tables` about the utterances `keep` (sorted), their recordings and their speakers."""
     try:
         ids, segmented = _ids(tables, keep), segments.NAME in tables
@@ -167,7 +146,7 @@ def _select(folder: str, tables: Tables, keep: Collection[str]) -> dict[str, dic
     return found if UTT2SPK not in found else {**found, SPK2UTT: datadir.invert(found[UTT2SPK])}
 
 
-def _write(folder: str, out: str, whole: Tables, tables: Tables, keep: Collection[str], source: str) -> list[str]:
+def write(folder: str, out: str, whole: Tables, tables: Tables, keep: Collection[str], source: str) -> list[str]:
     """Write the lines of `tables` about the utterances `keep` (sorted) of a directory that has the tables `whole`, and the lists that go
     along; returns notes about what does not."""
     ids, kept = _ids(whole, _utterances(folder, whole)), _ids(tables, keep)
@@ -175,12 +154,12 @@ def _write(folder: str, out: str, whole: Tables, tables: Tables, keep: Collectio
     if whole.get(UTT2SPK) != tables.get(UTT2SPK):
         del kept[SPEAKER]   # what is known of the old speakers says nothing about the new
     lists = extras.part(further, ids, kept)
-    _write_tables(out, _select(folder, tables, keep), source, lists)
+    write_tables(out, select(folder, tables, keep), source, lists)
     return [*extras.left_out(further.unknown, NO_KEY.format(folder)),
             *extras.left_out(further.lists.keys() - lists.keys(), "not copied, since no line is about these utterances alone")]
 
 
-def _write_tables(out: str, tables: Tables, source: str, lists: Mapping[str, bytes] | None = None) -> None:
+def write_tables(out: str, tables: Tables, source: str, lists: Mapping[str, bytes] | None = None) -> None:
     os.makedirs(out, exist_ok=True)
     datadir.write_tables(out, tables, source, set(datadir.table_names(out)) - tables.keys(), lists)
 

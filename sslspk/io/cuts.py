@@ -1,0 +1,114 @@
+"""Data directories whose utterances are parts of another one's, by `segments`: no audio is copied.
+
+Tables of lengths and features do not go along, since they speak of the whole utterances.
+"""
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from sslspk.errors import InputError
+from sslspk.io import audio, clips, datadir, derive, segments, table
+from sslspk.io.datadir import SPK2UTT, UTT2SPK, UTTERANCE, WAV, Tables
+from sslspk.io.derive import Made
+
+SHORTEST = 0.5   # seconds of a crop from an end
+
+
+class _Utterance(NamedTuple):
+    """An utterance and where it lies: seconds into its recording, and how long it is; exactly, as samples and rate."""
+
+    name: str
+    recording: str
+    start: float
+    samples: int
+    rate: int
+    channel: int | None
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.rate
+
+    def segment(self, start: float, end: float) -> str:
+        """The line of `segments` of its part from start to end, in seconds of the utterance."""
+        return f"{self.recording} {self.start + start:.10g} {self.start + end:.10g}" + ("" if self.channel is None else f" {self.channel}")
+
+
+def first(folder: str, out: str, seconds: float) -> Made:
+    """Write the first `seconds` of each utterance, under its own id; shorter ones are left out.
+
+    Raises InputError as `clips.read` and `clips.places` do, or when nothing is left.
+    """
+    tables = datadir.read(folder)
+    found = {one.name: one.segment(0, seconds) for one in _utterances(folder, tables) if one.samples >= round(seconds * one.rate)}
+    if not found:
+        raise InputError(f"no utterance of {folder} lasts {seconds:g} s; give fewer seconds.")
+    lines = {**dict.fromkeys(datadir.utterances(folder), ""), **found}
+    kept = {**_kept(tables), segments.NAME: lines}
+    return Made(len(found), derive.write(folder, out, tables, kept, sorted(found), datadir.label_source(folder)))
+
+
+def pieces(folder: str, out: str, seconds: float) -> Made:
+    """Write utterances above `seconds` as pieces of equal length (UTT-001 ...), the others as they are.
+
+    Raises InputError as `clips.read` and `clips.places` do.
+    """
+    def cut(one: _Utterance) -> dict[str, str]:
+        count = math.ceil(one.samples / (seconds * one.rate))
+        if count <= 1:
+            return {one.name: one.segment(0, one.seconds)}
+        return {f"{one.name}-{i + 1:03d}": one.segment(i * one.seconds / count, (i + 1) * one.seconds / count) for i in range(count)}
+    return _renamed(folder, out, cut, None)
+
+
+def ends(folder: str, out: str, seconds: float) -> Made:
+    """Write two crops of each utterance, UTT-a and UTT-b, of which UTT is the "speaker": `seconds` from its beginning and from its end.
+
+    Of an utterance shorter than twice that each crop is a half; one whose half is below 0.5 s is left out. Raises InputError as
+    `clips.read` and `clips.places` do, or when nothing is left.
+    """
+    def cut(one: _Utterance) -> dict[str, str]:
+        length = min(seconds, one.seconds / 2)
+        if length < SHORTEST:
+            return {}
+        return {f"{one.name}-a": one.segment(0, length), f"{one.name}-b": one.segment(one.seconds - length, one.seconds)}
+    return _renamed(folder, out, cut, "recording")
+
+
+WAYS = {"first": first, "pieces": pieces, "ends": ends}
+
+
+def _utterances(folder: str, tables: Tables) -> Iterator[_Utterance]:
+    own, cut = tables.get(segments.NAME), clips.read(folder)
+    for (utt, clip), size in zip(cut.items(), clips.places(cut.values())[1].tolist(), strict=True):
+        yield _Utterance(utt, utt if own is None else table.words(own[utt])[0], clip.start, size, audio.info(clip.spec)[1], clip.channel)
+
+
+def _kept(tables: Tables) -> dict[str, dict[str, object]]:
+    """What goes along: no features, no lengths."""
+    return {name: dict(content) for name, content in tables.items()
+            if name == WAV or (not name.endswith(".scp") and not name.startswith(("utt2num_", "utt2dur")))}
+
+
+def _renamed(folder: str, out: str, cut: Callable[[_Utterance], dict[str, str]], speakers: str | None) -> Made:
+    """Write the parts that `cut` gives of each utterance, id -> line of `segments`.
+
+    speakers: the parts' speakers in utt2spk are their utterances, and this is what such labels are called; None: they keep their speakers.
+    """
+    tables, lines, origin = datadir.read(folder), {}, {}
+    for one in _utterances(folder, tables):
+        parts = cut(one)
+        origin |= dict.fromkeys(parts, one.name)
+        if twice := min(lines.keys() & parts.keys(), default=None):
+            raise InputError(f"{folder}: two parts would be called {table.named(twice)}; rename that utterance.")
+        lines |= parts
+    if not lines:
+        raise InputError(f"no utterance of {folder} is long enough; each crop needs {SHORTEST} s.")
+    kept = {name: content for name, content in _kept(tables).items()
+            if name != SPK2UTT and not (speakers and datadir.keyed_by(name) == datadir.SPEAKER)}
+    told = {name: {part: content[utt] for part, utt in origin.items()} if name != WAV and datadir.keyed_by(name) == UTTERANCE else content
+            for name, content in kept.items() if name != segments.NAME}
+    told[segments.NAME] = lines
+    if speakers:
+        told[UTT2SPK] = origin
+    derive.write_tables(out, derive.select(folder, told, sorted(lines)), speakers or datadir.label_source(folder))
+    return Made(len(lines), [])
