@@ -76,6 +76,11 @@ def options(args: argparse.Namespace) -> Options:
     if not os.path.isdir(args.corpus):
         raise InputError(f"{args.corpus_name} was looked for in {args.corpus}, which is not a folder; give the place "
                          f"where it is unpacked, or get it from {args.site}.")
+    return settings(args)
+
+
+def settings(args: argparse.Namespace) -> Options:
+    """What the shared options say, whatever the corpus is."""
     copies = args.out_wav or os.path.join(args.data, f"{args.corpus_name}_wav")
     return Options(os.path.abspath(copies), args.format, args.check == "full", args.nj, args.channel)
 
@@ -110,17 +115,17 @@ def run(data: str, parts: Mapping[str, Sequence[Source]], opts: Options,
 
 
 def write(folder: str, pairs: Iterable[Pair], tables: Tables) -> None:
-    """Write a data directory and validate it. One that already says the same is left as it is, with all that
-    later steps added to it."""
+    """Write a data directory and validate it; without utt2spk where nobody says who speaks. One that already says the same is left as it
+    is, with all that later steps added to it."""
     pairs = list(pairs)
     content = {
-        "utt2spk": {source.utt: source.spk for source, _ in pairs},
+        **({"utt2spk": {source.utt: source.spk for source, _ in pairs}} if any(source.spk for source, _ in pairs) else {}),
         "utt2dur": {source.utt: f"{outcome.samples / RATE:.3f}" for source, outcome in pairs},
         "utt2num_samples": {source.utt: str(outcome.samples) for source, outcome in pairs},
         **tables,
     }
     wav = {source.utt: outcome.path for source, outcome in pairs}
-    said = {"wav.scp": wav, "spk2utt": datadir.invert(content["utt2spk"]), **content}
+    said = {"wav.scp": wav, **({"spk2utt": datadir.invert(content["utt2spk"])} if "utt2spk" in content else {}), **content}
     del said["utt2dur"]   # steps/make_feats.sh writes it too, with other digits; utt2num_samples says the same exactly
     if not _says(folder, said):
         datadir.write(folder, wav=wav, **content)
@@ -157,7 +162,8 @@ def _report(folder: str, pairs: Sequence[Pair], opts: Options, groups: str) -> N
     """Say what a data directory holds, and what was done to the recordings."""
     good = [(source, outcome) for source, outcome in pairs if not outcome.reason]
     hours = sum(outcome.samples for _, outcome in good) / RATE / 3600
-    print(f"{folder}: {len(good)} utterances, {len({source.spk for source, _ in good})} {groups}, {hours:.2f} hours")
+    speakers = {source.spk for source, _ in good if source.spk}
+    print(f"{folder}: {len(good)} utterances, {f'{len(speakers)} {groups}, ' if speakers else ''}{hours:.2f} hours")
     if len(good) < len(pairs):
         bad, first = len(pairs) - len(good), next(source.path for source, outcome in pairs if outcome.reason)
         print(f"  {bad} of {len(pairs)} recordings are bad and left out, listed in {folder}/{BAD_LIST} (the first is {first})")

@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# From recordings of your own to a model: trains systems without labels, says how good each is, and scores your trials where you have some.
+#   ./run.sh --mini true                      the same stages on a corpus that is synthesised here
+#   ./run.sh --audio /my/recordings --systems "simclr_short dino_short"
+#   ./run.sh --table my.csv --trials my_trials.txt --systems dino_ecapa --ngpu 4 --nj 32
+#   ./run.sh --data /my/kaldi/data --systems "" --models ../voxceleb/exp/dino_ecapa/final.pt       how good a finished model is on them
+# Stages: 0 prepare, 1 audio, 2 noises, 3 train, 4 embeddings, 5 how good they are, 6 RESULTS.md
+set -euo pipefail
+audio=              # a folder of recordings of any format, in folders or not
+table=              # or a CSV with the column path, and perhaps utterance, speaker, start, end (local/prepare_own.py --help)
+data=               # or a data directory in Kaldi's format, with segments or not
+speakers=none       # of --audio; folder: the folders right below it are the speakers
+trials=             # a list "enrol test target|nontarget" or "1|0 enrol test" of ids, or of paths as in the folder or the table
+test=               # folder, CSV or data directory of the trials' recordings; empty: they are among the others, and held out
+systems=simclr_short   # to be trained: confs of ../voxceleb/conf (with --mini true of conf/mini there), or paths of YAMLs
+models=()           # final.pt of any recipe, judged as it is (repeatable)
+seeds=0             # e.g. "0 1 2": each system is trained with each
+init_from=          # every training starts from this model and takes its encoder and features: final.pt, or "ARCH CHECKPOINT"
+heldout=0.1         # share of the recordings that models are judged by, 500 at most; with --systems "" all are
+crop_seconds=3      # length of the crops in that
+max_seconds=20      # longer recordings are cut into pieces for training
+channel=first       # of recordings with several: a number from 0 on, or mix
+stage=0             # first stage to run
+stop_stage=6        # last stage to run
+ngpu=0              # GPUs for training and extraction; 0: CPU
+nj=2                # parallel jobs for everything else
+cmd=                # where jobs run; empty: as cmd.sh says
+musan=              # folder with noise/ speech/ music/; without it no noise is added
+rirs=               # folder RIRS_NOISES; without it no reverberation is added
+mini=false          # true: synthesise the corpora, small models
+synth=              # for the synthesiser, e.g. --synth="--speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
+work=.              # folder that gets data/ and exp/
+tag=                # suffix of the systems' experiments, for variants
+set=()              # overrides of the training, e.g. --set train.steps=1000 (repeatable)
+help_message="usage: $0 (--audio DIR | --table FILE.csv | --data DIR) [--trials LIST [--test DIR]] [--systems 'A B ...'] [--models M]...
+       [--stage N] [--ngpu N] [--mini true] ..."
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; init_require "$init_from"
+confs=../voxceleb/conf out=$work/data exps=$work/exp; if [ "$mini" = true ]; then
+  confs=../voxceleb/conf/mini out=$work/data_mini exps=$work/exp_mini corpora=$out/corpora
+  [ -n "$audio$table$data" ] || audio=$corpora/VoxCeleb1/dev test=$corpora/VoxCeleb1/test/wav trials=$corpora/VoxCeleb1/veri_test2.txt
+  [ "$systems" != simclr_short ] || systems=simclr_tdnn
+  : "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
+fi
+given=(${audio:+"$audio"} ${table:+"$table"} ${data:+"$data"})
+[ ${#given[@]} -eq 1 ] || die "give your recordings by one of --audio DIR, --table FILE.csv and --data DIR (or try --mini true)"
+[ -z "$test" ] || [ -n "$trials" ] || die "--test holds the recordings of a list; give the list with --trials"
+[[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
+for number in heldout crop_seconds max_seconds; do
+  [[ ${!number} =~ ^[0-9]{1,6}(\.[0-9]{1,6})?$ ]] || die "--${number//_/-} takes a number, not '${!number:0:20}'"
+done
+runs=() found=() tab=$'\t' silence=   # what is trained: CONF, SEED, EXP, SUFFIX, CHAIN; what is embedded: EXP, MODEL_FOLDER, WEIGHTS...
+start=${init_from:+_from_$(init_name "$init_from")} base=(${init_from:+--encoder-of "$init_from"})
+describe() {   # CONF [OPTION of show_config]...: sets weights and chain, and whether silence is cut, which must be the same for all
+  local said vad; said=$(python3 -m sslspk.bin.show_config --conf "$@" --weights --chain vad)
+  { read -r weights; read -r chain; read -r vad; } <<< "$said"
+  [ "${silence:-$vad}" = "$vad" ] || die "$1 and what comes before it differ in vad (silence is cut or not); run them apart, with another --work"
+  silence=$vad
+}
+for system in $systems; do
+  conf=$system; [[ $system == *.yaml ]] || conf=$confs/$system.yaml
+  [ -f "$conf" ] || die "there is no $conf; --systems takes some of" \
+    "$(set +f; grep -l ^reproduces: "$confs"/*.yaml | xargs basename -s .yaml | xargs), or the path of a YAML"
+  describe "$conf" "${base[@]}" "${set[@]/#/--set=}"; more=' untrained'
+  for seed in $seeds; do
+    suffix=; [ "$seed" = 0 ] || suffix=_seed$seed; exp=$exps/$(basename "$conf" .yaml)$start${tag:+_$tag}$suffix
+    runs+=("$conf$tab$seed$tab$exp$tab$start$suffix$tab$chain") found+=("$exp$tab$exp$tab$weights$more") more=
+  done
+done
+for model in "${models[@]}"; do
+  [ -s "$model" ] || die "there is no model $model; train it, or leave it out"
+  folder=$(dirname "$(readlink -f "$model")"); describe "$folder/config.yaml"
+  exp=$exps/$(basename "$folder"); found+=("$exp$tab$folder$tab$weights")
+  [ ! -e "$exp/final.pt" ] || [ "$exp/final.pt" -ef "$model" ] || die "$exp is another model than $model; rename the folder of one of them"
+done
+[ ${#found[@]} -gt 0 ] || die "--systems and --models are both empty; name a system or a model"
+twice=$(printf '%s\n' "${found[@]%%"$tab"*}" | sort | uniq -d | sed -n 1p)
+[ -z "$twice" ] || die "two experiments would both be $twice; rename a folder or a YAML, or leave one out"
+[ ${#runs[@]} -gt 0 ] || heldout=1
+jobs=(--cmd "$train_cmd" --nj "$nj") gpus=(--cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu")
+parts=(heldout); [ ${#runs[@]} -eq 0 ] || parts+=(train); [ -z "$trials" ] || parts+=(test)
+
+own() {   # FOLDER, CSV or data directory, NAME: makes it a data directory where it is none; sets dir
+  if [ -f "$1/wav.scp" ]; then dir=$1; return; fi
+  dir=$out/$2; local/prepare_own.py --nj "$nj" --channel "$channel" --name "$2" "${@:3}" "$1" "$out"
+}
+if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+  # shellcheck disable=SC2086  # --synth holds several words
+  [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" --only "voxceleb1 musan rirs" $synth $corpora
+  [ -z "$data" ] || [ -f "$data/wav.scp" ] || die "--data $data holds no wav.scp; give a data directory, or a folder of recordings with --audio"
+  own "${given[0]}" own --speakers "$speakers"; mine=$dir division=(--share "$heldout")
+  if [ -n "$trials" ]; then division+=(--trials "$trials"); [ -z "$test" ] || { own "$test" own_tests; division+=(--test "$dir"); }; fi
+  local/divide_own.py "${division[@]}" "$mine" "$out"
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" "$out"; [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" "$out"
+fi
+
+if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+  for part in "${parts[@]}"; do
+    [ "$silence" = false ] || steps/compute_vad.sh "${jobs[@]}" "$out/own_$part"
+    steps/pack_audio.sh "${jobs[@]}" --channel "$channel" --vad "$silence" "$out/own_$part" "$out/own_${part}_packed"
+  done
+  utils/cut_data_dir.sh --ends "$crop_seconds" "$out/own_heldout_packed" "$out/own_crops"
+  [ ${#runs[@]} -eq 0 ] || utils/cut_data_dir.sh --pieces "$max_seconds" "$out/own_train_packed" "$out/own_train_pieces"
+fi
+
+if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ] && [ -n "$musan$rirs" ]; then
+  steps/make_augment_lists.sh "${jobs[@]}" "$out" "$out/augment"
+fi
+
+if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
+  for run in "${runs[@]}"; do
+    IFS=$tab read -r conf seed exp suffix chain <<< "$run"
+    options=(--conf "$conf" --chain "$chain" --common "seed=$seed" "${set[@]/#/--set=}" --init-from "$init_from" --part "$suffix")
+    [ ! -f "$out/augment/.done" ] || options+=(--common "augment.dir=$out/augment")
+    local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${options[@]}" "$out/own_train_pieces" "$exp"
+  done
+fi
+
+if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
+  tested=(); [ -z "$trials" ] || tested=("$out/own_test_packed")
+  for one in "${found[@]}"; do
+    IFS=$tab read -r exp folder weights <<< "$one"
+    local/extract_system.sh "${gpus[@]}" --weights "$weights" --from "$folder" "$exp" "$out/own_crops" "${tested[@]}"
+  done
+fi
+
+if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+  for one in "${found[@]}"; do
+    IFS=$tab read -r exp folder weights <<< "$one"
+    for variant in $weights; do
+      steps/judge_embeddings.sh --cmd "$train_cmd" "$out/own_crops/utt2spk" "$exp/emb_$variant/own_crops" "$exp/judged_$variant"
+      emb=$exp/emb_$variant/own_test_packed list=$out/own_test/trials_own
+      [ -z "$trials" ] || steps/score.sh --cmd "$train_cmd" --provenance "$emb/provenance.json" $list "$emb" "$emb" "$exp/scores_$variant"
+    done
+  done
+fi
+
+if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
+  python3 local/show_own.py --out "$exps/RESULTS.md" "$exps"
+fi

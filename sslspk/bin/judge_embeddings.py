@@ -1,0 +1,82 @@
+"""How good embeddings are, without any label of speakers: `python3 -m sslspk.bin.judge_embeddings UTT2RECORDING EMB OUT.json`.
+
+EMB holds the embeddings of crops, UTT2RECORDING the recording of each, which has two at least (utils/cut_data_dir.sh --ends). Every pair of
+crops is compared by the cosine. Two crops of one recording should be closer than crops of two. Measured: EER of that decision, with an
+interval from a bootstrap over recordings; AUC, the share of such comparisons that come out right; the effective rank of the embeddings,
+which is 1 where all lie on a line (Roy and Vetterli 2007). What the figures cannot tell is the speaker from the channel: both stay the
+same within a recording. Two recordings of one speaker count as different.
+"""
+import argparse
+from pathlib import Path
+
+from sslspk.errors import InputError, count, entry
+
+MOST = 4000   # crops: eight million pairs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recordings", metavar="UTT2RECORDING", help="a table: crop, recording")
+    parser.add_argument("emb", type=Path, metavar="EMB", help="folder of embeddings; what its provenance.json says goes to OUT.json")
+    parser.add_argument("out", metavar="OUT.json")
+    parser.add_argument("--bootstrap", type=count, default=200, metavar="N", help="replicates (default %(default)s; 0: no interval)")
+    args = parser.parse_args()
+
+    from sslspk.bin.metrics import save_json
+    from sslspk.io import embeddings, results, table
+    utts, x = embeddings.load(str(args.emb))
+    known = table.read(args.recordings)
+    lost = next((utt for utt in utts if utt not in known), None)
+    if lost is not None or len(utts) > MOST:
+        raise InputError(f"{args.recordings} lacks {table.named(lost)}, which {args.emb} has; give the table of these crops." if lost else
+                         f"{args.emb} has {len(utts)} embeddings, more than {MOST}; hold out fewer recordings.")
+    found = judge(x, [known[utt] for utt in utts], str(args.emb), args.bootstrap)
+    save_json(results.origin(args.emb / "provenance.json") | found, args.out)
+    low = f" ({found['eer_percent_low']:.2f}-{found['eer_percent_high']:.2f})" if args.bootstrap else ""
+    print(f"same recording or not: EER {found['eer_percent']:.2f} %{low}, AUC {found['auc_percent']:.2f} %; effective rank "
+          f"{found['effective_rank']:.1f} of {found['dimensions']}; {found['recordings']} recordings")
+
+
+def judge(x, recordings: list[str], where: str, replicates: int) -> dict:
+    """x (N, D) with the recording of each row -> the figures. where: for the messages.
+
+    Raises InputError for an embedding that has no direction, and where there is no pair of either kind.
+    """
+    import numpy as np
+
+    from sslspk.metrics import bootstrap, verification
+    length = np.linalg.norm(x, axis=1)
+    if not (np.isfinite(length).all() and length.all()):
+        raise InputError(f"{where}: an embedding is zero or not finite; train and extract again.")
+    names, number = np.unique(recordings, return_inverse=True)
+    first, second = np.triu_indices(len(x), 1)
+    unit = x / length[:, None]
+    scores, target = (unit @ unit.T)[first, second], number[first] == number[second]
+    if not target.any() or target.all():
+        raise InputError(f"{where}: two recordings at least, and two crops of each, are compared; hold out more recordings.")
+    det = verification.det_curve(scores, target)
+    found = {"eer_percent": 100 * verification.eer(det), "auc_percent": 100 * auc(scores, target),
+             "effective_rank": effective_rank(x), "dimensions": x.shape[1], "recordings": len(names)}
+    if replicates:
+        drawn = bootstrap.speaker_bootstrap(scores, target, number[first], number[second], replicates=replicates)
+        found["eer_percent_low"], found["eer_percent_high"] = (100 * value for value in bootstrap.interval(drawn.eer))
+    return found
+
+
+def auc(scores, target) -> float:
+    """Chance that a target (True) scores higher than a non-target, ties counted half; scores, target (N,)."""
+    from scipy.stats import rankdata
+    count = int(target.sum())
+    return float((rankdata(scores)[target].sum() - count * (count + 1) / 2) / (count * (len(target) - count)))
+
+
+def effective_rank(x) -> float:
+    """exp of the entropy of the normalised singular values of the centred rows of x (N, D)."""
+    import numpy as np
+    values = np.linalg.svd(x - x.mean(0), compute_uv=False)
+    share = values[values > 0] / values.sum() if values.any() else np.ones(1)
+    return float(np.exp(-(share * np.log(share)).sum()))
+
+
+if __name__ == "__main__":
+    entry(main)

@@ -1,0 +1,126 @@
+"""Audio of one's own: a folder of recordings, or a table (CSV) that names them. Nobody need know who speaks."""
+import csv
+import io
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from sslspk import reading
+from sslspk.errors import InputError, named, shown
+from sslspk.io import prepare, table
+from sslspk.io.survey import Source
+from sslspk.io.trials import Trials
+
+COLUMNS = ("path", "utterance", "speaker", "start", "end")
+PATHS = "utt2path"    # table of a data directory: each recording as its owner calls it
+MAX_TABLE = 1 << 30   # bytes of a CSV
+NO_ID = re.compile(r"[^\w.+=-]")
+
+
+class Recording(NamedTuple):
+    """A recording, or a part of it: its id, the path as the folder or the table has it, and the speaker, "" where nobody says."""
+
+    source: Source
+    path: str
+
+
+def name_of(path: str) -> str:
+    """The id of a recording called `path`: without ending, folders parted by hyphens, what no id should have replaced by "_"."""
+    return "-".join(NO_ID.sub("_", part) for part in os.path.splitext(path)[0].split(os.sep) if part not in ("", ".", ".."))
+
+
+def scan(folder: str, speakers: str = "none") -> list[Recording]:
+    """Every recording below a folder. speakers: "folder": those of the folders right below; "none": nobody says.
+
+    Raises InputError: no recording, a recording in no such folder, or a folder that is not there.
+    """
+    if not os.path.isdir(folder):
+        raise InputError(f"there is no folder {named(folder)}; give the one that holds your recordings.")
+    found = []
+    for path in prepare.find_audio(os.path.abspath(folder)):
+        short = os.path.relpath(path, folder)
+        speaker = short.split(os.sep)[0] if speakers == "folder" else ""
+        if speaker == short:
+            raise InputError(f"{named(path)} lies in no speaker's folder; move it, or do without --speakers folder.")
+        name = name_of(short)
+        found.append(Recording(Source(name, NO_ID.sub("_", speaker), path, name), short))
+    if not found:
+        raise InputError(f"{named(folder)} holds no audio (wav, flac, mp3, m4a, ogg ...); give the folder of your recordings.")
+    return found
+
+
+def read_table(path: str) -> list[Recording]:
+    """The recordings of a CSV with a line of headings: path, and if wanted utterance, speaker, start and end (seconds).
+
+    A path is relative to the table's folder. Raises InputError naming the line: no column path, an unknown column, a missing value, times
+    that are none, a file that is not there.
+    """
+    text = reading.text(path, MAX_TABLE, "save the table as CSV in UTF-8")
+    first = text.partition("\n")[0]
+    rows = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
+    heads = [head.strip() for head in next(rows, [])]
+    odd = next((head for head in heads if head not in COLUMNS or heads.count(head) > 1), None)
+    if "path" not in heads or odd is not None:
+        raise InputError(f"{named(path)}:1: " + (f"there is no column {shown(odd, 30)}" if odd is not None else "there is no column path")
+                         + f"; the first line names some of {', '.join(COLUMNS)}, each once.")
+    found = []
+    try:
+        for row in rows:
+            if any(cell.strip() for cell in row):
+                found.append(_row(dict(zip(heads, map(str.strip, row), strict=False)), f"{named(path)}:{rows.line_num}", path))
+    except csv.Error as err:
+        raise InputError(f"{named(path)}:{rows.line_num}: {err}; save the table as CSV again.") from None
+    if not found:
+        raise InputError(f"{named(path)} names no recording; write one a line below the headings.")
+    unknown = next((one for one in found if not one.source.spk), None)
+    if unknown and any(one.source.spk for one in found):
+        raise InputError(f"{named(path)}: {shown(unknown.path)} has no speaker where others have; give every line one, or none.")
+    return found
+
+
+def _row(row: Mapping[str, str], where: str, table_path: str) -> Recording:
+    path, speaker = row.get("path", ""), row.get("speaker", "")
+    whole = os.path.join(os.path.dirname(os.path.abspath(table_path)), path)
+    if not path or not os.path.isfile(whole):
+        raise InputError(f"{where}: there is no file {shown(path)}; correct the path, which is relative to the table." if path
+                         else f"{where}: the line has no path; fill it in, or remove the line.")
+    span, times = None, [row.get(name, "") for name in ("start", "end")]
+    if any(times):
+        seconds = [float(text) if re.fullmatch(r"\d{1,7}(\.\d{1,9})?", text) else -1.0 for text in times]
+        if not 0 <= seconds[0] < seconds[1]:
+            raise InputError(f"{where}: {shown(' '.join(times))} are no times; start and end are seconds, the end later than the start.")
+        span = (round(1000 * seconds[0]), round(1000 * seconds[1]))
+    name = name_of(path if not os.path.isabs(path) else os.path.basename(path)) + (f"-{span[0]:07d}-{span[1]:07d}" if span else "")
+    utt, speaker = row.get("utterance") or name, NO_ID.sub("_", speaker)
+    if NO_ID.search(utt):
+        raise InputError(f"{where}: {shown(utt)} cannot be an id; use letters, digits and ._+=- alone.")
+    return Recording(Source(utt, speaker, whole, name, span), path)
+
+
+def tables(recordings: Mapping[str, Recording], good: Iterable[Source]) -> dict[str, dict[str, str]]:
+    """utt2path of what is good; recordings: by utterance."""
+    return {PATHS: {source.utt: recordings[source.utt].path for source in good}}
+
+
+def as_ids(trials: Trials, data: str, utts: Iterable[str], where: str) -> Trials:
+    """A trial list whose names are ids of a data directory, or paths as utt2path has them, with or without ending: in ids.
+
+    Raises InputError for a name that is neither, and for a path of several utterances.
+    """
+    known = {utt: utt for utt in utts}
+    paths = os.path.join(data, PATHS)
+    if os.path.exists(paths):
+        for utt, path in table.read(paths).items():
+            for name in (path, os.path.splitext(path)[0]):
+                known[name] = utt if known.get(name, utt) == utt else ""   # several
+
+    def find(names: np.ndarray) -> np.ndarray:
+        lost = next((name for name in names.tolist() if not known.get(name)), None)
+        if lost is not None:
+            what = "several utterances" if lost in known else "no utterance"
+            raise InputError(f"{named(where)} names {table.named(lost)}, which is {what} of {named(data)}; use its ids, or its paths.")
+        return np.array([known[name] for name in names.tolist()])
+    return Trials(find(trials.enrol), find(trials.test), trials.target)

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Judges embeddings without labels of speakers: reads EMB_DIR/xvector.scp, crops of recordings, writes OUT/result.json.
+set -euo pipefail
+cmd=utils/run.pl
+help_message="usage: $0 [--cmd C] UTT2RECORDING EMB_DIR OUT
+UTT2RECORDING is utt2spk of a directory that utils/cut_data_dir.sh --ends made."
+echo "$0 $*"
+. "$(dirname "$0")/../utils/environment.sh"
+. utils/parse_options.sh
+. utils/launch.sh
+. utils/done.sh
+[ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
+recordings=$1 emb=$2 out=$3
+
+die() { echo "$0: error: $*" >&2; exit 1; }
+inputs=("$recordings" "$emb/xvector.scp" "$emb/provenance.json")
+for file in "${inputs[@]}"; do
+  [ -s "$file" ] || die "there is no $file, or it is empty; run the stage that makes it."
+done
+if done_skip "$out" judge_embeddings "${inputs[@]}" -- "$out/result.json"; then echo "$0: $out is up to date, skipped"; exit 0; fi
+
+mkdir -p "$out/log"
+log=$out/log/judge_embeddings.log
+launch "$cmd" "$log" python3 -m sslspk.bin.judge_embeddings "$recordings" "$emb" "$out/result.json"
+done_mark "$out" judge_embeddings "${inputs[@]}"
+grep "^same recording" "$log"
+echo "$0: wrote $out/result.json"

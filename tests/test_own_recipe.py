@@ -1,0 +1,221 @@
+"""egs/own: recordings in a folder, a table or a data directory, with or without trials; how good a model is without labels."""
+import importlib.util
+import itertools
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import recipe_copy
+import soundfile
+from recipe_copy import ROOT, overrides, run, run_and_count, sh, snapshot
+
+from sslspk.bin import judge_embeddings
+from sslspk.corpora import own
+from sslspk.errors import InputError
+from sslspk.io import ark, datadir, provenance, table
+from sslspk.io import trials as trial_list
+
+SYNTH = "--synth=--speakers 6 --test-speakers 4 --sessions 2 --utts 2 --seconds 1.2 2.0 --trials 60 --musan-files 2 --rooms 1 --rirs 1"
+SMALL = overrides("train.steps=2", "data.batch_size=8", "data.workers=0",
+                  "encoder={name: tdnn, channels: 16, pooled_channels: 24, embed_dim: 12, segment_layers: 1}")
+MINI = ("./run.sh", "--mini", "true", "--nj", "1", SYNTH, *SMALL)
+
+
+def call(program, *words):
+    """Run local/PROGRAM.py in this process."""
+    spec = importlib.util.spec_from_file_location(program, ROOT / f"local/{program}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    old, sys.argv = sys.argv, [program, *map(str, words)]
+    try:
+        return module.main()
+    finally:
+        sys.argv = old
+
+
+def write_audio(folder, *names, seconds=1.0, rate=16000, channels=1):
+    rng, size = np.random.default_rng(0), round(seconds * rate)
+    for i, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        wave = 0.3 * np.sin(2 * np.pi * (200 + 40 * i) * np.arange(size) / rate) + 0.03 * rng.normal(size=size)
+        soundfile.write(path, np.stack([wave] * channels, 1) if channels > 1 else wave, rate, subtype="PCM_16")
+
+
+def make(folder):
+    recipe_copy.make(folder, "voxceleb")
+    return recipe_copy.make(folder, "own")
+
+
+@pytest.mark.slow
+def test_all_stages(tmp_path):
+    """A folder of which nobody knows the speakers, and a list of paths; then the finished model on a table, and on a data directory."""
+    recipe = make(tmp_path)
+    run(recipe, *MINI, "--heldout", "0.3")
+    data, exp = recipe / "data_mini", recipe / "exp_mini/simclr_tdnn"
+    assert not (data / "own/utt2spk").exists() and len(table.read(data / "own/wav.scp")) == 24
+    held, train = (set(table.read(data / f"own_{part}/wav.scp")) for part in ("heldout", "train"))
+    assert len(held) == 7 and len(train) == 17 and not held & train
+    row = json.loads((exp / "judged_encoder/result.json").read_text())
+    assert row["recordings"] == 7 and row["labels"] == "none" and row["weights"] == "encoder" and 0 <= row["auc_percent"] <= 100
+    assert json.loads((exp / "scores_encoder/result_trials_own.json").read_text())["targets"] > 0
+    text = (recipe / "exp_mini/RESULTS.md").read_text()
+    assert text.count("| simclr_tdnn |") == 2 and "The best by the trial list: simclr_tdnn, weights encoder" in text
+    before = snapshot(recipe)
+    _, _, heavy = run_and_count(recipe, tmp_path / "witness", *MINI, "--heldout", "0.3")
+    assert not heavy and snapshot(recipe) == before
+    check_a_finished_model(recipe, exp, data)
+
+
+def check_a_finished_model(recipe, exp, data):
+    """Nothing is trained, every recording is judged by, and what is given is not written to."""
+    listed = sorted((data / "corpora/VoxCeleb1/test").rglob("*.wav"))
+    lines = ["path,speaker", *(f"{path.relative_to(data)},{path.parts[-3]}" for path in listed)]
+    (data / "mine.csv").write_text("\n".join(lines) + "\n")
+    words = ("./run.sh", "--nj", "1", "--systems", "", "--models", "exp_mini/simclr_tdnn/final.pt")
+    run(recipe, *words, "--table", "data_mini/mine.csv", "--work", "of_table")
+    there = recipe / "of_table/exp/simclr_tdnn/judged_encoder/result.json"
+    assert json.loads(there.read_text())["recordings"] == len(listed) and not (recipe / "of_table/data/own_train").exists()
+    assert set(table.read(recipe / "of_table/data/own/utt2spk").values()) == {path.parts[-3] for path in listed}
+    assert "The best by the recordings" in (recipe / "of_table/exp/RESULTS.md").read_text()
+    mine = recipe / "of_table/data/own"
+    before = snapshot(mine)
+    run(recipe, *words, "--data", mine, "--work", "of_data")
+    assert snapshot(mine) == before
+    again = json.loads((recipe / "of_data/exp/simclr_tdnn/judged_encoder/result.json").read_text())
+    assert again == json.loads(there.read_text())
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    ((), "--audio DIR, --table FILE.csv and --data DIR"),
+    (("--audio", "x", "--data", "y"), "by one of --audio DIR"),
+    (("--audio", "x", "--test", "y"), "give the list with --trials"),
+    (("--audio", "x", "--systems", "nothing"), "there is no ../voxceleb/conf/nothing.yaml"),
+    (("--audio", "x", "--systems", " "), "--systems and --models are both empty"),
+    (("--audio", "x", "--models", "none.pt"), "there is no model none.pt"),
+    (("--audio", "x", "--heldout", "a tenth"), "--heldout takes a number"),
+    (("--audio", "nowhere"), "there is no folder nowhere"),
+    (("--table", "nowhere.csv"), "nowhere.csv cannot be read"),
+    (("--data", "nowhere"), "nowhere holds no wav.scp")])
+def test_what_run_refuses(tmp_path, words, said):
+    done = sh(make(tmp_path), "./run.sh", *words)
+    last = [line for line in done.stderr.splitlines() if "error:" in line]
+    assert done.returncode == 1 and len(last) == 1 and said in last[0], done.stderr
+
+
+def test_a_folder_of_recordings(tmp_path, capsys):
+    write_audio(tmp_path / "in", "a b/one.wav", "a b/two.flac", "c/one.wav")
+    write_audio(tmp_path / "in", "c/deep/three.wav", rate=44100, channels=2)
+    call("prepare_own", "--nj", 1, tmp_path / "in", tmp_path / "data")
+    found = datadir.validate(str(tmp_path / "data/own"), check_files=True)
+    assert found["utt2path"] == {"a_b-one": "a b/one.wav", "a_b-two": "a b/two.flac", "c-deep-three": "c/deep/three.wav",
+                                 "c-one": "c/one.wav"}
+    assert "utt2spk" not in found and set(found["utt2num_samples"].values()) == {"16000"}
+    assert "4 utterances, 0.00 hours" in capsys.readouterr().out
+    call("prepare_own", "--nj", 1, "--speakers", "folder", "--name", "told", tmp_path / "in", tmp_path / "data")
+    assert set(table.read(tmp_path / "data/told/utt2spk").values()) == {"a_b", "c"}
+    write_audio(tmp_path / "in", "loose.wav")
+    with pytest.raises(InputError, match=r"loose.wav lies in no speaker's folder"):
+        own.scan(str(tmp_path / "in"), "folder")
+
+
+def test_a_table_of_recordings(tmp_path):
+    """Parts of a recording, ids of one's own, columns in any order, semicolons and a byte order mark as Excel writes them."""
+    write_audio(tmp_path, "in/one.wav", "in/two.wav", seconds=2.0)
+    (tmp_path / "t.csv").write_text("\ufeffspeaker;path;start;end\r\nann;in/one.wav;0;0.75\r\nann;in/one.wav;1;2\r\n\r\n"
+                                    "bob;in/two.wav;;\r\n", newline="")
+    call("prepare_own", "--nj", 1, tmp_path / "t.csv", tmp_path / "data")
+    found = datadir.validate(str(tmp_path / "data/own"), check_files=True)
+    assert found["utt2num_samples"] == {"in-one-0000000-0000750": "12000", "in-one-0001000-0002000": "16000", "in-two": "32000"}
+    assert found["utt2spk"] == {"in-one-0000000-0000750": "ann", "in-one-0001000-0002000": "ann", "in-two": "bob"}
+    (tmp_path / "t.csv").write_text("path,utterance\nin/one.wav,u1\nin/two.wav,u2\n")
+    assert [one.source.utt for one in own.read_table(str(tmp_path / "t.csv"))] == ["u1", "u2"]
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("file\nin/one.wav\n", "t.csv:1: there is no column 'file'"), ("utterance\nu1\n", "t.csv:1: there is no column path"),
+    ("path,path\na,b\n", "t.csv:1: there is no column 'path'"), ("", "t.csv"), ("path\n", "names no recording"),
+    ("path,speaker\nin/one.wav,ann\nin/two.wav,\n", "'in/two.wav' has no speaker"), ("path\nin/none.wav\n", "t.csv:2: there is no file"),
+    ("path,start,end\nin/one.wav,1,0.5\n", "t.csv:2: '1 0.5' are no times"), ("path,start\nin/one.wav,1\n", "are no times"),
+    ("path,utterance\n,u1\n", "t.csv:2: the line has no path"), ("path,utterance\nin/one.wav,a b\n", "t.csv:2: 'a b' cannot be an id"),
+    (b"path\nin/\xff.wav\n", "t.csv:2: not UTF-8")])
+def test_tables_that_are_refused(tmp_path, text, said):
+    write_audio(tmp_path, "in/one.wav", "in/two.wav", seconds=0.3)
+    path = tmp_path / "t.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError) as caught:
+        own.read_table(str(path))
+    assert said in str(caught.value) and len(str(caught.value).replace(str(tmp_path), "")) <= 160
+
+
+@pytest.fixture
+def divided(tmp_path):
+    """Thirty recordings, and a list about six of them."""
+    names = [f"r{i:02d}" for i in range(30)]
+    datadir.write(str(tmp_path / "own"), wav={name: f"/x/{name}.wav" for name in names},
+                  utt2path={name: f"d/{name}.wav" for name in names})
+    (tmp_path / "list").write_text("1 d/r00.wav d/r01\n0 r02 r03\n0 r04 d/r05.wav\n")
+    return tmp_path
+
+
+def test_recordings_are_divided(divided):
+    """Those of the list are in own_test alone; no recording is in two parts; a list of paths becomes one of ids."""
+    call("divide_own", "--share", 0.25, "--trials", divided / "list", divided / "own", divided / "data")
+    parts = {part: set(table.read(divided / f"data/own_{part}/wav.scp")) for part in ("test", "heldout", "train")}
+    assert {part: len(utts) for part, utts in parts.items()} == {"test": 6, "heldout": 6, "train": 18}
+    assert not any(a & b for a, b in itertools.combinations(parts.values(), 2)) and parts["test"] == {f"r0{i}" for i in range(6)}
+    assert [*zip(*trial_list.read(divided / "data/own_test/trials_own"), strict=True)] == \
+        [("r00", "r01", True), ("r02", "r03", False), ("r04", "r05", False)]
+    shutil.rmtree(divided / "data")
+    call("divide_own", "--share", 1, "--most", 20, divided / "own", divided / "data")
+    assert len(table.read(divided / "data/own_heldout/wav.scp")) == 20 and not (divided / "data/own_train").exists()
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["--trials", "bad"], "names d/none.wav, which is no utterance of"), (["--trials", "twice"], "which is several utterances of"),
+    (["--share", "0.99"], "too few to train on some")])
+def test_divisions_that_are_refused(divided, words, said, monkeypatch):
+    monkeypatch.chdir(divided)
+    (divided / "bad").write_text("1 r00 d/none.wav\n")
+    table.write(divided / "own/utt2path", {f"r{i:02d}": "d/same.wav" if i > 28 - 1 else f"d/r{i:02d}.wav" for i in range(30)})
+    (divided / "twice").write_text("1 r00 d/same.wav\n")
+    with pytest.raises(InputError, match=said):
+        call("divide_own", *words, divided / "own", divided / "data")
+
+
+def test_embeddings_are_judged_by_recordings(tmp_path, monkeypatch, capsys):
+    """Against every pair by hand; the better embeddings have the lower EER; one direction for all is a rank of 1."""
+    rng = np.random.default_rng(1)
+    names = [f"r{i:02d}-{end}" for i in range(20) for end in "ab"]
+    centres = np.repeat(rng.normal(size=(20, 8)), 2, 0)
+    table.write(tmp_path / "utt2spk", {name: name[:3] for name in names})
+    found = {}
+    for kind, x in {"good": centres + 0.3 * rng.normal(size=(40, 8)), "bad": centres + 3 * rng.normal(size=(40, 8)),
+                    "flat": 5 + rng.uniform(0.1, 1, (40, 1)) * np.ones(8)}.items():
+        (tmp_path / kind).mkdir()
+        with ark.Writer(tmp_path / kind / "xvector.ark", tmp_path / kind / "xvector.scp") as writer:
+            for name, row in zip(names, x.astype(np.float32), strict=True):
+                writer.write(name, row)
+        provenance.write(tmp_path / kind, "s", "w")
+        monkeypatch.setattr(sys, "argv", ["judge", str(tmp_path / "utt2spk"), str(tmp_path / kind), str(tmp_path / f"{kind}.json")])
+        judge_embeddings.main()
+        found[kind] = json.loads((tmp_path / f"{kind}.json").read_text())
+        cosine = {(a, b): float(x[a] @ x[b] / np.linalg.norm(x[a]) / np.linalg.norm(x[b])) for a, b in itertools.combinations(range(40), 2)}
+        right = [np.sign(cosine[t] - cosine[n]) / 2 + 0.5 for t in cosine if t[0] // 2 == t[1] // 2
+                 for n in cosine if n[0] // 2 != n[1] // 2]
+        if kind != "flat":   # whose cosines are all 1, up to rounding
+            assert found[kind]["auc_percent"] == pytest.approx(100 * np.mean(right), abs=1e-3)
+    assert found["good"]["eer_percent"] < 5 < 25 < found["bad"]["eer_percent"] and found["good"]["eer_percent_low"] <= 5
+    assert found["flat"]["effective_rank"] == pytest.approx(1, abs=1e-3) and found["good"]["effective_rank"] > 6
+    assert found["good"]["recordings"] == 20 and (found["good"]["system"], found["good"]["labels"]) == ("s", "none")
+    assert capsys.readouterr().out.count("same recording or not: EER") == 3
+
+
+@pytest.mark.parametrize(("x", "names", "said"), [
+    ([[1, 0], [0, 0]], "aa", "zero or not finite"), ([[1, 0], [1, np.nan]], "aa", "zero or not finite"),
+    ([[1, 0], [1, 1]], "aa", "two recordings at least"), ([[1, 0], [1, 1]], "ab", "two crops of each")])
+def test_what_cannot_be_judged(x, names, said):
+    with pytest.raises(InputError, match=said):
+        judge_embeddings.judge(np.array(x, float), list(names), "emb", 10)
