@@ -499,7 +499,8 @@ def test_combine_joins_what_subsets_cut(data, tmp_path):
 def test_tools_explain_themselves_and_refuse_a_missing_directory(name, tmp_path):
     assert "usage:" in util(name, "--help", cwd=tmp_path).stdout
     words = {"combine_data.sh": ("out", "gone"), "split_data.sh": ("gone", 2), "subset_data_dir.sh": ("gone", 2, "out"),
-             "relabel_data_dir.sh": ("gone", "clusters", "out"), "divide_data_dir.sh": ("train=0.5 test=0.5", "gone", "out")}
+             "relabel_data_dir.sh": ("gone", "clusters", "out"), "divide_data_dir.sh": ("train=0.5 test=0.5", "gone", "out"),
+             "cut_data_dir.sh": ("--pieces", 9, "gone", "out")}
     result = util(name, *words.get(name, ("gone",)), cwd=tmp_path)
     assert result.returncode == 1
     assert "gone" in result.stderr and "Traceback" not in result.stderr

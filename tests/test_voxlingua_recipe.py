@@ -70,8 +70,9 @@ def check_a_model_of_another_recipe(recipe):
         for file in ("final.pt", "config.yaml"):
             (recipe / name / file).write_bytes((exps / f"dino_across_language/{file}").read_bytes())
     models = ("--models", "elsewhere/dino_x/final.pt", "--models", "elsewhere/dino_x_seed1/final.pt")
-    run(recipe, *WORDS[:-2], "--systems", "", *models, "--stage", "3")
+    run(recipe, *WORDS[:-2], "--systems", "", *models, "--stage", "3", "--untrained", "true")
     shown = rows(recipe)
+    assert all(shown["dino_x", "untrained"][key].startswith(shown["dino_across_language", "untrained"][key]) for key in ("UA %", "Cavg %"))
     assert shown["dino_x", "student"]["seeds"] == "2" and shown["dino_x", "student"]["UA %"].endswith(" +-0.00")
     same = "speaker EER % (veri_test2)"
     assert shown["dino_x", "student"][same].startswith(shown["dino_across_language", "student"][same])

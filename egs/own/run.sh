@@ -34,7 +34,7 @@ tag=                # suffix of the systems' experiments, for variants
 set=()              # overrides of the training, e.g. --set train.steps=1000 (repeatable)
 help_message="usage: $0 (--audio DIR | --table FILE.csv | --data DIR) [--trials LIST [--test DIR]] [--systems 'A B ...'] [--models M]...
        [--stage N] [--ngpu N] [--mini true] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh; . utils/experiments.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; init_require "$init_from"
@@ -47,37 +47,12 @@ fi
 given=(${audio:+"$audio"} ${table:+"$table"} ${data:+"$data"})
 [ ${#given[@]} -eq 1 ] || die "give your recordings by one of --audio DIR, --table FILE.csv and --data DIR (or try --mini true)"
 [ -z "$test" ] || [ -n "$trials" ] || die "--test holds the recordings of a list; give the list with --trials"
-[[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
 for number in heldout crop_seconds max_seconds; do
   [[ ${!number} =~ ^[0-9]{1,6}(\.[0-9]{1,6})?$ ]] || die "--${number//_/-} takes a number, not '${!number:0:20}'"
 done
-runs=() found=() tab=$'\t' silence=   # what is trained: CONF, SEED, EXP, SUFFIX, CHAIN; what is embedded: EXP, MODEL_FOLDER, WEIGHTS...
-start=${init_from:+_from_$(init_name "$init_from")} base=(${init_from:+--encoder-of "$init_from"})
-describe() {   # CONF [OPTION of show_config]...: sets weights and chain, and whether silence is cut, which must be the same for all
-  local said vad; said=$(python3 -m sslspk.bin.show_config --conf "$@" --weights --chain vad)
-  { read -r weights; read -r chain; read -r vad; } <<< "$said"
-  [ "${silence:-$vad}" = "$vad" ] || die "$1 and what comes before it differ in vad (silence is cut or not); run them apart, with another --work"
-  silence=$vad
-}
-for system in $systems; do
-  conf=$system; [[ $system == *.yaml ]] || conf=$confs/$system.yaml
-  [ -f "$conf" ] || die "there is no $conf; --systems takes some of" \
-    "$(set +f; grep -l ^reproduces: "$confs"/*.yaml | xargs basename -s .yaml | xargs), or the path of a YAML"
-  describe "$conf" "${base[@]}" "${set[@]/#/--set=}"; more=' untrained'
-  for seed in $seeds; do
-    suffix=; [ "$seed" = 0 ] || suffix=_seed$seed; exp=$exps/$(basename "$conf" .yaml)$start${tag:+_$tag}$suffix
-    runs+=("$conf$tab$seed$tab$exp$tab$start$suffix$tab$chain") found+=("$exp$tab$exp$tab$weights$more") more=
-  done
-done
-for model in "${models[@]}"; do
-  [ -s "$model" ] || die "there is no model $model; train it, or leave it out"
-  folder=$(dirname "$(readlink -f "$model")"); describe "$folder/config.yaml"
-  exp=$exps/$(basename "$folder"); found+=("$exp$tab$folder$tab$weights")
-  [ ! -e "$exp/final.pt" ] || [ "$exp/final.pt" -ef "$model" ] || die "$exp is another model than $model; rename the folder of one of them"
-done
-[ ${#found[@]} -gt 0 ] || die "--systems and --models are both empty; name a system or a model"
-twice=$(printf '%s\n' "${found[@]%%"$tab"*}" | sort | uniq -d | sed -n 1p)
-[ -z "$twice" ] || die "two experiments would both be $twice; rename a folder or a YAML, or leave one out"
+list_experiments true; silence=${vads[0]}
+[[ "${vads[*]}" != *true*false* && "${vads[*]}" != *false*true* ]] ||
+  die "some of the systems and models want silence cut (vad) and some do not; run them apart, each with a --work of its own"
 [ ${#runs[@]} -gt 0 ] || heldout=1
 jobs=(--cmd "$train_cmd" --nj "$nj") gpus=(--cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu")
 parts=(heldout); [ ${#runs[@]} -eq 0 ] || parts+=(train); [ -z "$trials" ] || parts+=(test)
@@ -111,8 +86,8 @@ fi
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
   for run in "${runs[@]}"; do
-    IFS=$tab read -r conf seed exp suffix chain <<< "$run"
-    options=(--conf "$conf" --chain "$chain" --common "seed=$seed" "${set[@]/#/--set=}" --init-from "$init_from" --part "$suffix")
+    IFS=$tab read -r conf seed exp suffix <<< "$run"
+    options=(--conf "$conf" --common "seed=$seed" "${set[@]/#/--set=}" --init-from "$init_from" --part "$suffix")
     [ ! -f "$out/augment/.done" ] || options+=(--common "augment.dir=$out/augment")
     local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${options[@]}" "$out/own_train_pieces" "$exp"
   done

@@ -30,7 +30,7 @@ synth=              # for the synthesiser, e.g. --synth="--languages 3 --videos 
 tag=                # suffix of the systems' experiments, for variants
 set=()              # overrides of the pretext training, e.g. --set train.epochs=20 (repeatable)
 help_message="usage: $0 [--systems 'A B ...'] [--models M]... [--seeds '0 1 2'] [--stage N] [--ngpu N] [--mini true] [--voxlingua107 DIR] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh; . utils/experiments.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; init_require "$init_from"
@@ -38,33 +38,9 @@ confs=conf data=data exps=exp; if [ "$mini" = true ]; then
   confs=conf/mini data=data_mini exps=exp_mini corpora=data_mini/corpora
   : "${voxlingua107:=$corpora/VoxLingua107}" "${voxceleb1:=$corpora/VoxCeleb1}"
 fi
-[[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
-runs=() found=() tab=$'\t'   # what is trained: CONF, SEED, EXP, SUFFIX; what is embedded: EXP, MODEL_FOLDER, WEIGHTS...
-start=${init_from:+_from_$(init_name "$init_from")} base=(${init_from:+--encoder-of "$init_from"})
-for system in $systems; do
-  conf=$system; [[ $system == *.yaml ]] || conf=$confs/$system.yaml
-  [ -f "$conf" ] || die "there is no $conf; --systems takes some of" \
-    "$(set +f; grep -l ^reproduces: "$confs"/*.yaml | xargs basename -s .yaml | xargs), or the path of a YAML"
-  said=$(python3 -m sslspk.bin.show_config --conf "$conf" "${base[@]}" "${set[@]/#/--set=}" --weights) more=' untrained'
-  for seed in $seeds; do
-    suffix=; [ "$seed" = 0 ] || suffix=_seed$seed; exp=$exps/$(basename "$conf" .yaml)$start${tag:+_$tag}$suffix
-    runs+=("$conf$tab$seed$tab$exp$tab$start$suffix") found+=("$exp$tab$exp$tab${said%% *}$more") more=
-  done
-done
-for model in "${models[@]}"; do
-  [ -s "$model" ] || die "there is no model $model; train it, or leave it out"
-  [ "$(basename "$model")" = final.pt ] || die "--models takes files final.pt in a folder that has the system's name, not '$model'"
-  folder=$(dirname "$(readlink -f "$model")")
-  said=$(python3 -m sslspk.bin.show_config --conf "$folder/config.yaml" --weights)
-  exp=$exps/$(basename "$folder") more=; [ "$untrained" = false ] || more=' untrained'
-  found+=("$exp$tab$folder$tab${said%% *}$more")
-  [ ! -e "$exp/final.pt" ] || [ "$exp/final.pt" -ef "$model" ] || die "$exp is another model than $model; rename the folder of one of them"
-done
+list_experiments
 for probe in $probes; do [[ " logistic linear_svm rbf_svm mlp knn plda " = *" $probe "* ]] || die "there is no probe '$probe'; see --help"; done
 for part in $tests; do [[ $part = dev || $part = test ]] || die "--tests takes dev, test or both, not '$part'"; done
-[ ${#found[@]} -gt 0 ] || die "--systems and --models are both empty; name a system or a model"
-twice=$(printf '%s\n' "${found[@]%%"$tab"*}" | sort | uniq -d | sed -n 1p)
-[ -z "$twice" ] || die "two experiments would both be $twice; rename a folder or a YAML, or leave one out"
 jobs=(--cmd "$train_cmd" --nj "$nj") all=$data/voxlingua107_all lists=() speakers=()
 [ -z "$voxceleb1" ] || lists+=(veri_test2) speakers+=("$data/voxceleb1_test")
 [ -z "$librispeech" ] || lists+=(librispeech) speakers+=("$data/librispeech_test")

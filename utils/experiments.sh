@@ -1,0 +1,40 @@
+# Sourced by recipes that train several systems and embed finished models. From the options systems, models, seeds, tag, init_from, set and
+# untrained, and the folders confs and exps, list_experiments makes
+#   runs    what is trained: CONF, SEED, EXP, suffix of earlier systems; parted by tabs
+#   found   what is embedded: EXP, folder of its final.pt, encoders
+#   vads    whether each of them wants silence cut: true or false
+# and refuses names that are not there, and two of one name.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+_exp_describe() {   # CONF [OPTION of show_config]...: sets weights, and adds to vads
+  local said vad; said=$(python3 -m sslspk.bin.show_config --conf "$@" --weights vad)
+  { read -r weights; read -r vad; } <<< "$said"; vads+=("$vad")
+  [ "$every" = true ] || weights=${weights%% *}
+}
+
+list_experiments() {   # [true]: all encoders of each, not only the one that its configuration says to evaluate
+  local every=${1:-false} system conf seed suffix exp more model folder weights twice start base
+  runs=() found=() vads=() tab=$'\t' start=${init_from:+_from_$(init_name "$init_from")} base=(${init_from:+--encoder-of "$init_from"})
+  [[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
+  for system in $systems; do
+    conf=$system; [[ $system == *.yaml ]] || conf=$confs/$system.yaml
+    [ -f "$conf" ] || die "there is no $conf; --systems takes some of" \
+      "$(set +f; grep -l ^reproduces: "$confs"/*.yaml | xargs basename -s .yaml | xargs), or the path of a YAML"
+    _exp_describe "$conf" "${base[@]}" "${set[@]/#/--set=}"; more=' untrained'
+    for seed in $seeds; do
+      suffix=; [ "$seed" = 0 ] || suffix=_seed$seed; exp=$exps/$(basename "$conf" .yaml)$start${tag:+_$tag}$suffix
+      runs+=("$conf$tab$seed$tab$exp$tab$start$suffix") found+=("$exp$tab$exp$tab$weights$more") more=
+    done
+  done
+  more=; [ "${untrained:-false}" = false ] || more=' untrained'
+  for model in "${models[@]}"; do
+    [ -s "$model" ] || die "there is no model $model; train it, or leave it out"
+    [ "$(basename "$model")" = final.pt ] || die "--models takes files final.pt in a folder that has the system's name, not '$model'"
+    folder=$(dirname "$(readlink -f "$model")"); _exp_describe "$folder/config.yaml"
+    exp=$exps/$(basename "$folder"); found+=("$exp$tab$folder$tab$weights$more")
+    [ ! -e "$exp/final.pt" ] || [ "$exp/final.pt" -ef "$model" ] || die "$exp is another model than $model; rename the folder of one of them"
+  done
+  [ ${#found[@]} -gt 0 ] || die "--systems and --models are both empty; name a system or a model"
+  twice=$(printf '%s\n' "${found[@]%%"$tab"*}" | sort | uniq -d | sed -n 1p)
+  [ -z "$twice" ] || die "two experiments would both be $twice; rename a folder or a YAML, or leave one out"
+}
