@@ -17,7 +17,8 @@ from sslspk.errors import entry
 
 PYTHON = ((3, 10), (3, 14))  # from, below: setup.py's python_requires
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-MEND = f"bash {ROOT}/tools/setup_env.sh"
+SETUP = f"{ROOT}/tools/setup_env.sh"   # of a checkout; pip installs the package without it
+MEND = f"bash {SETUP}" if os.path.exists(SETUP) else f"{sys.executable} -m pip install CHECKOUT"
 HOLDS = {">=": operator.ge, "<": operator.lt, "!=": operator.ne}
 PACKAGES = {"torch", "torchaudio", "numpy", "scipy", "sklearn", "kaldiio", "soundfile", "pydantic", "pydantic_core", "ruamel", "tqdm",
             "tensorboard", "matplotlib", "av", "safetensors"}   # as they are imported

@@ -1,6 +1,8 @@
 """sslspk.load and what it gives: a trained model that embeds recordings and compares voices."""
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,6 +21,7 @@ from sslspk.train import model as models
 if TYPE_CHECKING:
     from sslspk.api.recordings import Source
 
+Refused = Callable[[Recording, InputError], None]
 LONG_LIST = 20   # recordings from which on a progress bar is shown
 
 
@@ -48,9 +51,9 @@ class Model:
     def device(self) -> torch.device:
         return self.trained.device
 
-    @property
+    @cached_property
     def dim(self) -> int:
-        return self.trained.encoder.embed_dim if self.layer is None else len(self.embed(_noise(self.rate), self.rate))
+        return self.trained.encoder.embed_dim if self.layer is None else len(next(self._encoded([self._read(_noise(self.rate))])))
 
     def embed(self, x: "Source | list[Source]", rate: float | list[float] | None = None, *, channel: int | str | None = None,
               window: float | None = None, shift: float | None = None,
@@ -69,9 +72,9 @@ class Model:
         """
         wanted = self._recordings(x, rate)
         if window is None and shift is None:
-            found = np.stack(list(self.embeddings(wanted, channel, progress))) if wanted else np.zeros((0, self.dim), np.float32)
+            found = np.array([row for _, row in self.embeddings(wanted, channel, progress)], np.float32).reshape(-1, self.dim)
             return found if isinstance(x, list | tuple) else found[0]
-        each = list(self.windowed(wanted, channel, window, shift, progress))
+        each = [found for _, found in self.windowed(wanted, channel, window, shift, progress)]
         return each if isinstance(x, list | tuple) else each[0]
 
     def frames(self, x: "Source", rate: float | None = None, *, channel: int | str | None = None) -> np.ndarray:
@@ -79,13 +82,13 @@ class Model:
 
         x, rate, channel, errors: as of `embed`, for one recording. Long recordings are read in windows of 60 s, overlapping by 1 s.
         """
-        samples = self._samples(recordings.of(x, rate), channel)
-        return self._framewise()(self.trained.read(torch.from_numpy(samples)))
+        recording = recordings.of(x, rate)
+        return self._framewise(self._read(self._cut(recording, self._tried(recording, channel))))
 
     @property
     def frame_shift(self) -> float:
         """Seconds from one of the `frames` to the next. Raises InputError where they are not evenly spaced."""
-        return self._framewise().seconds
+        return self._framewise.seconds
 
     def compare(self, a: "Source", b: "Source", rate: float | list[float] | None = None, *, channel: int | str | None = None,
                 prior: float | None = None) -> Comparison:
@@ -95,31 +98,43 @@ class Model:
         of the calibration.
         """
         seconds: list[float] = []
-        x = np.stack(list(self.embeddings(self._recordings([a, b], rate), channel, False, seconds.append)))
+        x = np.stack([row for _, row in self.embeddings(self._recordings([a, b], rate), channel, False, heard=seconds.append)])
         cosine, llr = comparison.scores(x, np.array([0]), np.array([1]), self.calibration, np.array(seconds))
         return comparison.judged(cosine[0], None if llr is None else llr[0], self.calibration, prior)
 
     def embeddings(self, wanted: list[Recording], channel: int | str | None = None, progress: bool | None = None,
-                   heard: Callable[[float], None] = lambda seconds: None) -> Iterator[np.ndarray]:
-        """(D,) of each recording, in their order; see `embed`. heard: is told the seconds of each one that were embedded."""
+                   refused: Refused | None = None, heard: Callable[[float], None] | None = None) -> Iterator[tuple[Recording, np.ndarray]]:
+        """Each recording and its embedding (D,), in their order; see `embed`.
+
+        refused: is told of a recording that cannot be embedded, which is then left out; None: the error is raised.
+        heard: is told the seconds of each one that were embedded.
+        """
+        taken: deque[Recording] = deque()
+
         def inputs() -> Iterator[Tensor]:
             for one in _bar(wanted, progress):
-                samples = self._samples(one, channel)
-                heard(len(samples) / self.rate)
-                yield self._read(samples)
+                samples = self._tried(one, channel, refused)
+                if samples is not None:
+                    samples = self._cut(one, samples)
+                    taken.append(one)
+                    if heard is not None:
+                        heard(len(samples) / self.rate)
+                    yield self._read(samples)
 
-        return self._encoded(inputs())
+        return ((taken.popleft(), x) for x in self._encoded(inputs()))
 
     def windowed(self, wanted: list[Recording], channel: int | str | None, window: float | None, shift: float | None = None,
-                 progress: bool | None = None) -> Iterator[Windows]:
-        """The windows of each recording, in their order; see `embed`."""
+                 progress: bool | None = None, refused: Refused | None = None) -> Iterator[tuple[Recording, Windows]]:
+        """Each recording and its windows, in their order; see `embed` and `embeddings`."""
         window, shift = windows.checked(window, shift)
         for one in _bar(wanted, progress):
-            samples = recordings.samples(one, self.rate, channel)
-            parts, times = windows.cut(samples, self.rate, window, shift, self._voice)
-            if not parts:
-                raise InputError(f"{one.name} has no window of {window:g} s with a voice in it; give a longer window, or none.")
-            yield Windows(np.stack(list(self._encoded(map(self._read, parts)))), times)
+            samples = self._tried(one, channel, refused)
+            if samples is not None:
+                parts, times = windows.cut(samples, self.rate, window, shift, None if one.silence_cut else self._voice)
+                if parts:
+                    yield one, Windows(np.stack(list(self._encoded(map(self._read, parts)))), times)
+                else:
+                    _refuse(InputError(f"{one}: in no window of {window:g} s is a voice; give a longer window, or none."), one, refused)
 
     def _recordings(self, x, rate) -> list[Recording]:
         if not isinstance(x, list | tuple):
@@ -129,16 +144,23 @@ class Model:
             raise InputError(f"there are {len(x)} recordings and {len(rates)} rates; give one rate, or one for each.")
         return [recordings.of(one, hertz, f"array {place} of the list") for place, (one, hertz) in enumerate(zip(x, rates, strict=True), 1)]
 
-    def _samples(self, recording: Recording, channel: int | str | None) -> np.ndarray:
-        samples = recordings.samples(recording, self.rate, channel)
-        return samples if self._voice is None else self._voice.cut(samples)
+    def _tried(self, recording: Recording, channel: int | str | None, refused: Refused | None = None) -> np.ndarray | None:
+        """Samples (S,) at the model's rate; None of a recording that was refused."""
+        try:
+            return recordings.samples(recording, self.rate, channel)
+        except InputError as err:
+            return _refuse(err, recording, refused)
+
+    def _cut(self, recording: Recording, samples: np.ndarray) -> np.ndarray:
+        return samples if self._voice is None or recording.silence_cut else self._voice.cut(samples)
 
     def _read(self, samples: np.ndarray) -> Tensor:
         return self.trained.read(torch.from_numpy(samples))
 
-    def _encoded(self, inputs: Iterator[Tensor]) -> Iterator[np.ndarray]:
+    def _encoded(self, inputs: Iterable[Tensor]) -> Iterator[np.ndarray]:
         return batches.encoded(encoder_of(self.trained, self.layer), inputs)
 
+    @cached_property
     def _framewise(self) -> Framewise:
         return Framewise(self.trained, self.layer)
 
@@ -172,6 +194,12 @@ def device_of(name: str | torch.device) -> torch.device:
 def encoder_of(trained: models.Model, layer: str | None = None) -> Callable[[Tensor], Tensor]:
     """(B, T, F) or (B, S) -> (B, D): the embedding, or the mean of a layer."""
     return trained.encoder if layer is None else lambda x: layers.at_layer(trained.encoder, layer, x)
+
+
+def _refuse(err: InputError, recording: Recording, refused: Refused | None) -> None:
+    if refused is None:
+        raise err
+    refused(recording, err)
 
 
 def _bar(wanted: list[Recording], progress: bool | None) -> Iterator[Recording]:

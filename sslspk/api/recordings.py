@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from sslspk.errors import InputError, named, shown
-from sslspk.io import audio, clips, decode, files, quality
+from sslspk.io import audio, clips, decode, files, quality, silence
 from sslspk.io import channel as channels
 from sslspk.io.clips import Clip
 
@@ -18,11 +18,20 @@ SHORTEST = 0.1   # seconds; in less there is hardly a syllable
 
 
 class Recording(NamedTuple):
-    """name: what messages call it. source: where its audio lies, or samples as `of` takes them. rate: of such samples, in Hz."""
+    """name: what a user calls it. source: where its audio lies, or samples as `of` takes them. rate: of such samples, in Hz."""
 
     name: str
     source: Clip | np.ndarray
     rate: int | None = None
+
+    def __str__(self) -> str:
+        """The name as messages have it."""
+        return named(self.name)
+
+    @property
+    def silence_cut(self) -> bool:
+        """Whether it lies in an archive out of which silence was cut when it was packed."""
+        return isinstance(self.source, Clip) and silence.all_cut([self.source])
 
 
 def of(x: "Source", rate: float | None = None, name: str = "the array") -> Recording:
@@ -32,11 +41,8 @@ def of(x: "Source", rate: float | None = None, name: str = "the array") -> Recor
     Raises InputError: no such file, a folder, samples without a rate or of another kind.
     """
     if isinstance(x, str | os.PathLike):
-        path = os.fspath(x)
-        if os.path.isdir(path) or not (os.path.exists(path) or files.is_pipe(path) or files.split_spec(path)[1] is not None):
-            found = "a folder, not a recording" if os.path.isdir(path) else "not there"
-            raise InputError(f"{named(path)} is {found}; give the path of an audio file.")
-        return Recording(named(path), Clip(path))
+        _require(os.fspath(x))
+        return Recording(os.fspath(x), Clip(os.fspath(x)))
     if hasattr(x, "detach"):   # a tensor
         x = x.detach().cpu().numpy()
     if not isinstance(x, np.ndarray):
@@ -55,32 +61,41 @@ def samples(recording: Recording, rate: float, channel: int | str | None = None,
     Raises InputError naming the recording: what cannot be read, NaN, several channels without a choice, no speech, under SHORTEST seconds.
     """
     clip = recording.source
+    if isinstance(clip, Clip):
+        _require(clip.spec)
     chosen = 0 if channel in (None, channels.FIRST) else channel
-    if not (chosen == channels.MIX or (isinstance(chosen, int) and not isinstance(chosen, bool) and chosen >= 0)):
+    if not (chosen == channels.MIX or (isinstance(chosen, int | np.integer) and not isinstance(chosen, bool) and chosen >= 0)):
         raise InputError(f"the channel {shown(channel)} is none; give a number from 0 on, or 'mix', the mean of all.")
     found = clips.load(clip, allow_pipes, chosen) if isinstance(clip, Clip) else _of_array(recording, chosen)
     if found.channels > 1 and channel is None and not (isinstance(clip, Clip) and clip.channel is not None):
-        raise InputError(f"{recording.name} has {found.channels} channels; choose one: channel 0 to {found.channels - 1}, or mix.")
+        raise InputError(f"{recording} has {found.channels} channels; choose one: channel 0 to {found.channels - 1}, or mix.")
     reason = quality.broken(found.samples, found.peak)
     if reason:
-        raise InputError(f"{recording.name} holds no speech ({reason}); record it again, or leave it out.")
+        raise InputError(f"{recording} holds no speech ({reason}); record it again, or leave it out.")
     seconds = len(found.samples) / found.rate
     if seconds < SHORTEST:
-        raise InputError(f"{recording.name} lasts {seconds:.3f} s, and a voice needs {SHORTEST:g} s; give a longer recording.")
+        raise InputError(f"{recording} lasts {seconds:.3f} s, and a voice needs {SHORTEST:g} s; give a longer recording.")
     return audio.resample(found.samples, found.rate, int(rate))
+
+
+def _require(spec: str) -> None:
+    """Refuse a path at which there is no file, in words for whoever names recordings by their paths."""
+    if os.path.isdir(spec) or not (os.path.exists(spec) or files.is_pipe(spec) or files.split_spec(spec)[1] is not None):
+        found = "a folder, not a recording" if os.path.isdir(spec) else "not there"
+        raise InputError(f"{named(spec)} is {found}; give the path of an audio file.")
 
 
 def _of_array(recording: Recording, channel: int | str) -> decode.Recording:
     """As audio.load, of samples in memory."""
     x = recording.source
     if not x.size:
-        raise InputError(f"{recording.name} holds no samples; give a recording.")
+        raise InputError(f"{recording} holds no samples; give a recording.")
     x = x[:, None] if x.ndim == 1 else x.T if x.shape[0] < x.shape[1] else x
     if x.shape[1] > decode.MAX_CHANNELS:
-        raise InputError(f"{recording.name} has the shape {x.shape}, and nobody records {x.shape[1]} channels; give (S, channels).")
+        raise InputError(f"{recording} has the shape {x.shape}, and nobody records {x.shape[1]} channels; give (S, channels).")
     if not np.isfinite(x).all():
-        raise InputError(f"{recording.name} holds NaN or infinite samples; make it again, or leave it out.")
-    chosen = decode.choose(x, channel, recording.name)
+        raise InputError(f"{recording} holds NaN or infinite samples; make it again, or leave it out.")
+    chosen = decode.choose(x, channel, str(recording))
     if x.dtype == np.int16:
         return decode.Recording(chosen, recording.rate, x.shape[1], float(np.abs(chosen.astype(np.int32)).max()) / 32768)
-    return decode.Recording(decode.to_int16(chosen, recording.name), recording.rate, x.shape[1], float(np.abs(chosen).max()))
+    return decode.Recording(decode.to_int16(chosen, str(recording)), recording.rate, x.shape[1], float(np.abs(chosen).max()))

@@ -8,6 +8,7 @@ import argparse
 import sys
 
 import sslspk
+from sslspk import versions
 from sslspk.cli import compare, embed, export, info, recipe, score
 from sslspk.errors import entry
 
@@ -16,6 +17,7 @@ COMMANDS = {"embed": embed, "compare": compare, "score": score, "info": info, "e
 
 def main() -> None:
     """Run the subcommand that the command line names."""
+    sys.excepthook = versions.explain_failed_import
     entry(lambda: run(sys.argv[1:]))
 
 

@@ -6,13 +6,20 @@
     find . -name '*.wav' | sslspk embed --model exp/dino_ecapa/final.pt --out emb.csv -
 
 INPUT is a recording, a folder (of audio, or a Kaldi data directory with wav.scp and perhaps segments), a wav.scp, or - for a list of paths
-on the standard input. Any bad recording stops the command, and nothing is written.
+on the standard input. A bad recording stops the command, and nothing is written, unless --skip-bad says to name it and leave it out.
 """
 import argparse
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from sslspk.cli import model
 from sslspk.cli.outputs import HELP
-from sslspk.errors import real
+from sslspk.errors import InputError, real
+
+if TYPE_CHECKING:
+    from sslspk.api.model import Model
+    from sslspk.cli.outputs import Row
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +27,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="OUT", help=HELP)
     parser.add_argument("--window", type=real, metavar="S", help="an embedding for each window of S seconds")
     parser.add_argument("--shift", type=real, metavar="S", help="from the start of a window to that of the next (default: half a window)")
+    parser.add_argument("--skip-bad", action="store_true", help="name bad recordings on stderr and leave them out, rather than stop")
     parser.add_argument("inputs", nargs="+", metavar="INPUT")
 
 
@@ -27,28 +35,39 @@ def run(args: argparse.Namespace) -> None:
     from sslspk.api import windows
     from sslspk.cli import inputs, outputs
     outputs.check(args.out)
-    sources = inputs.gather(args.inputs)
+    sources = inputs.gather(args.inputs, args.skip_bad)
     sources = {name: sources[name] for name in outputs.order(args.out, sources, args.window is not None)}
     if args.window is not None or args.shift is not None:
         windows.checked(args.window, args.shift)
-    opened = model.opened(args)
-    count = outputs.write(args.out, rows(opened, sources, args))
+    opened, refused = model.opened(args), []
+    count = outputs.write(args.out, rows(opened, sources, args, refused))
     if args.out and outputs.is_folder(args.out):
         from sslspk.io import provenance
         from sslspk.train import model as models
         provenance.write(args.out, **models.provenance(args.model, args.weights))
     if args.out:
-        print(f"{count} embeddings of {len(sources)} recordings in {args.out}")
+        print(f"{count} embeddings of {len(sources) - len(refused)} recordings in {args.out}")
 
 
-def rows(opened, sources: dict, args: argparse.Namespace):
-    """(name, times or None, embedding) in the order of `sources`."""
+def rows(opened: "Model", sources: dict, args: argparse.Namespace, refused: list) -> "Iterator[Row]":
+    """(name, times or None, embedding) in the order of `sources`. refused: takes what is left out, whose errors are printed.
+
+    Raises InputError for a bad recording unless --skip-bad is given, and where none is left.
+    """
     from sslspk.api import recordings
-    wanted = [recordings.of(source) if isinstance(source, str) else recordings.Recording(name, source) for name, source in sources.items()]
+
+    def skip(recording: recordings.Recording, err: InputError) -> None:
+        refused.append(recording)
+        print(f"left out: {err}", file=sys.stderr)
+
+    wanted = [recordings.Recording(name, source) for name, source in sources.items()]
+    skipping = skip if args.skip_bad else None
     if args.window is None:
-        for name, x in zip(sources, opened.embeddings(wanted, args.channel), strict=True):
-            yield name, None, x
-        return
-    for name, found in zip(sources, opened.windowed(wanted, args.channel, args.window, args.shift), strict=True):
-        for x, times in zip(found.embeddings, found.times.tolist(), strict=True):
-            yield name, tuple(times), x
+        for recording, x in opened.embeddings(wanted, args.channel, refused=skipping):
+            yield recording.name, None, x
+    else:
+        for recording, found in opened.windowed(wanted, args.channel, args.window, args.shift, refused=skipping):
+            for x, times in zip(found.embeddings, found.times.tolist(), strict=True):
+                yield recording.name, tuple(times), x
+    if len(refused) == len(wanted):
+        raise InputError(f"none of the {len(wanted)} recordings can be embedded; the first one: {refused[0]}.")

@@ -67,7 +67,7 @@ def of_recordings(args: argparse.Namespace, trials: "Trials") -> "tuple[np.ndarr
     from sslspk.io.trials import lookup
     opened = model.opened(args)
     wanted, seconds = sources(args, trials), []
-    x = np.stack(list(opened.embeddings(list(wanted.values()), args.channel, heard=seconds.append)))
+    x = np.stack([row for _, row in opened.embeddings(list(wanted.values()), args.channel, heard=seconds.append)])
     places = [lookup(ids, list(wanted), args.data or args.audio) for ids in (trials.enrol, trials.test)]
     calibration = None if args.cosine else opened.calibration
     cosine, llr = comparison.scores(x, *places, calibration, np.array(seconds))

@@ -9,6 +9,7 @@ import small_models
 import torch
 from recipe_copy import ROOT
 from small_models import CALIBRATION, silence, voice, wav
+from tones import tiny
 
 import sslspk
 from sslspk.api import batches, comparison
@@ -124,6 +125,18 @@ def test_only_equal_lengths_are_encoded_together(monkeypatch):
     assert len(list(batches.encoded(encode, inputs))) == 20 and max(np.prod(shape) for shape in seen) <= 12
 
 
+def test_an_encoder_of_waveforms(tmp_path):
+    config = tiny(encoder={"name": "cpc", "channels": 6, "context_dim": 5})
+    torch.manual_seed(1)
+    encoder = models.build_encoder(config.encoder, 1).eval()
+    models.write(tmp_path / "final.pt", config, 1, {"encoder": encoder.state_dict()}, "encoder", small_models.INFO)
+    model, arrays = sslspk.load(tmp_path), [voice(0.5), voice(0.4, 200, 1), voice(0.5, 250, 2)]
+    with torch.no_grad():
+        expected = [encoder(torch.from_numpy(samples)[None] / 32768)[0].numpy() for samples in arrays]
+    np.testing.assert_allclose(model.embed(arrays, 16000), expected, atol=1e-6)
+    assert model.frames(arrays[0], 16000).shape[0] == round(0.5 / model.frame_shift)
+
+
 def test_the_extracting_program_gives_the_same(model, tmp_path, run_program):
     lengths = {"a": 0.5, "b": 0.6, "c": 0.5}
     files = {utt: wav(tmp_path / f"{utt}.wav", voice(seconds, seed=place)) for place, (utt, seconds) in enumerate(lengths.items())}
@@ -160,6 +173,7 @@ def test_silence_is_cut_as_for_the_training(cutting, tmp_path, run_program):
     assert len(samples) - len(packed) > 8000
     np.testing.assert_array_equal(Voice(16000).cut(samples), packed)
     np.testing.assert_allclose(cutting.embed(path), by_hand(cutting, packed), atol=1e-6)
+    np.testing.assert_allclose(cutting.embed(table.read(tmp_path / "wav.scp")["a"]), by_hand(cutting, packed), atol=1e-6)   # not cut again
     np.testing.assert_array_equal(Voice(16000).cut(silence(1)), silence(1))   # as pack_audio.sh leaves what has no voice
 
 

@@ -115,6 +115,28 @@ def test_windows_have_their_times(place, run, tmp_path):
     assert list(table.read(tmp_path / "w.scp")) == ["wav/a.wav-0000000-0000030", "wav/a.wav-0000020-0000050"]
 
 
+def test_bad_recordings_may_be_left_out(place, run, capsys, tmp_path):
+    (tmp_path / "bad.wav").write_text("no audio " * 40)
+    words = ["wav/a.wav", tmp_path / "bad.wav", "wav/sub/c.wav", tmp_path / "gone.wav", "wav/b.wav"]
+    wanted = expected(place)
+    for window in ((), ("--window", 5)):
+        assert cli.run([str(word) for word in ("embed", "--skip-bad", *window, *words)]) == 0
+        said = capsys.readouterr()
+        found = rows_of(said.out)
+        assert list(found) == ["wav/a.wav", "wav/sub/c.wav", "wav/b.wav"]
+        np.testing.assert_allclose(found["wav/b.wav"], wanted["b"], atol=1e-6)
+        for line, name in zip(said.err.splitlines(), ("bad.wav", "gone.wav"), strict=True):
+            assert line.startswith("left out: ") and name in line
+    with pytest.raises(sslspk.InputError, match="none of the 1 recordings can be embedded"):
+        run("embed", "--skip-bad", tmp_path / "bad.wav")
+
+
+def test_a_missing_package_is_one_sentence(tmp_path):
+    code = "import sys; from sslspk import cli; sys.argv = ['sslspk', 'info', 'x']; cli.main()"
+    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, text=True, capture_output=True, check=False)   # -S: no packages
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "has no package" in done.stderr, done.stderr
+
+
 def test_a_table_of_recordings(place, tmp_path):
     assert list(inputs.gather([str(place / "data/wav.scp")])) == ["r1", "r2"]
 
