@@ -35,7 +35,8 @@ def about(path: str | os.PathLike) -> dict:
         "trained_on": corpus(info["trained_on"]) if "trained_on" in info else None, "training_data": info.get("data"),
         "labels": info.get("labels"), "started_from": start["system"] if start else "none", "steps": info.get("step"),
         "seed": config.seed, "config_hash": config_hash(config), "commit": info.get("commit"),
-        "calibration": None if calibration is None else calibration.model_dump(mode="json"), "results": figures(file.parent)}
+        "calibration": None if calibration is None else calibration.model_dump(mode="json"),
+        "thresholds": {} if calibration is None else comparison.thresholds(calibration), "results": figures(file.parent)}
 
 
 def figures(folder: str | os.PathLike) -> list[dict]:

@@ -3,8 +3,9 @@
 A calibration is what steps/train_calibration.sh writes (sslspk.backend.calibration.Calibration), of the cosine scores of this model
 alone. It travels with the model: as info["calibration"] in a final.pt, or as calibration.json beside it (in the model's folder).
 """
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from sslspk.errors import InputError, named
 from sslspk.io import files
 
 FILE = "calibration.json"
+PRIORS = (0.01, 0.05)
 
 
 class Comparison(NamedTuple):
@@ -67,6 +69,13 @@ def scores(x: np.ndarray, enrol: np.ndarray, test: np.ndarray, calibration: Cali
     values = [measures[name]() for name in calibration.quality]
     columns = [cosine[:, None], *(two_sides(value[enrol], value[test]) for value in values)]
     return cosine, calibration.apply(np.concatenate(columns, 1))
+
+
+def thresholds(calibration: Calibration, priors: Sequence[float] = PRIORS) -> dict[str, float]:
+    """The cosine from which on a pair is of one speaker, by prior (equal costs); {} where that depends on more than the cosine."""
+    if calibration.quality or calibration.weights[0] <= 0:
+        return {}
+    return {f"{prior:g}": (math.log((1 - prior) / prior) - calibration.offset) / calibration.weights[0] for prior in priors}
 
 
 def judged(cosine: float, llr: float | None, calibration: Calibration | None, prior: float | None = None) -> Comparison:

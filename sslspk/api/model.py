@@ -168,13 +168,16 @@ class Model:
 def load(path: str | os.PathLike, device: str | torch.device = "cpu", *, weights: str | None = None, layer: str | None = None) -> Model:
     """A trained model, ready to embed.
 
-    path: a final.pt, or the folder that holds one. device: "cpu", "cuda", "cuda:1", "mps" ... weights: one of the model's encoders (DINO:
-    "teacher", "student"); None: its own choice. layer: take a layer inside the encoder, averaged over time, in place of its embedding
-    (as steps/extract_embeddings.sh --layer). Raises InputError: no such file, damaged, of a later version, no such device or weights.
+    path: a final.pt, the folder that holds one, or a folder that `sslspk export` wrote. device: "cpu", "cuda", "cuda:1", "mps" ...
+    weights: one of the model's encoders (DINO: "teacher", "student"); None: its own choice. layer: take a layer inside the encoder,
+    averaged over time, in place of its embedding (as steps/extract_embeddings.sh --layer). A calibration goes with the model's own choice
+    alone. Raises InputError: no such file, damaged, of a later version, no such device or weights.
     """
     path = os.fspath(path)
     trained = models.load(path, weights, device_of(device))
-    return Model(trained, path, layer, comparison.find(models.file_of(path), trained.info))
+    # A calibration is of the scores of one encoder's embeddings, and says nothing of others.
+    calibration = comparison.find(models.file_of(path), trained.info) if layer is None and trained.by_default else None
+    return Model(trained, path, layer, calibration)
 
 
 def device_of(name: str | torch.device) -> torch.device:

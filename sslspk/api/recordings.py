@@ -18,11 +18,15 @@ SHORTEST = 0.1   # seconds; in less there is hardly a syllable
 
 
 class Recording(NamedTuple):
-    """name: what a user calls it. source: where its audio lies, or samples as `of` takes them. rate: of such samples, in Hz."""
+    """name: what a user calls it. source: where its audio lies, or samples as `of` takes them. rate: of such samples, in Hz.
+
+    pipes: whether an entry of wav.scp that is a command may be run.
+    """
 
     name: str
     source: Clip | np.ndarray
     rate: int | None = None
+    pipes: bool = False
 
     def __str__(self) -> str:
         """The name as messages have it."""
@@ -54,7 +58,7 @@ def of(x: "Source", rate: float | None = None, name: str = "the array") -> Recor
     return Recording(name, x, int(rate))
 
 
-def samples(recording: Recording, rate: float, channel: int | str | None = None, allow_pipes: bool = False) -> np.ndarray:
+def samples(recording: Recording, rate: float, channel: int | str | None = None) -> np.ndarray:
     """int16 (S,) of one channel at `rate` Hz.
 
     channel: from 0 on, "mix" for the mean of all, "first"; None: there may be one only.
@@ -66,7 +70,7 @@ def samples(recording: Recording, rate: float, channel: int | str | None = None,
     chosen = 0 if channel in (None, channels.FIRST) else channel
     if not (chosen == channels.MIX or (isinstance(chosen, int | np.integer) and not isinstance(chosen, bool) and chosen >= 0)):
         raise InputError(f"the channel {shown(channel)} is none; give a number from 0 on, or 'mix', the mean of all.")
-    found = clips.load(clip, allow_pipes, chosen) if isinstance(clip, Clip) else _of_array(recording, chosen)
+    found = clips.load(clip, recording.pipes, chosen) if isinstance(clip, Clip) else _of_array(recording, chosen)
     if found.channels > 1 and channel is None and not (isinstance(clip, Clip) and clip.channel is not None):
         raise InputError(f"{recording} has {found.channels} channels; choose one: channel 0 to {found.channels - 1}, or mix.")
     reason = quality.broken(found.samples, found.peak)

@@ -19,6 +19,7 @@ from sslspk.errors import InputError, real
 
 if TYPE_CHECKING:
     from sslspk.api.model import Model
+    from sslspk.api.recordings import Recording
     from sslspk.cli.outputs import Row
 
 
@@ -54,13 +55,11 @@ def rows(opened: "Model", sources: dict, args: argparse.Namespace, refused: list
 
     Raises InputError for a bad recording unless --skip-bad is given, and where none is left.
     """
-    from sslspk.api import recordings
-
-    def skip(recording: recordings.Recording, err: InputError) -> None:
+    def skip(recording: "Recording", err: InputError) -> None:
         refused.append(recording)
         print(f"left out: {err}", file=sys.stderr)
 
-    wanted = [recordings.Recording(name, source) for name, source in sources.items()]
+    wanted = model.recordings(args, sources)
     skipping = skip if args.skip_bad else None
     if args.window is None:
         for recording, x in opened.embeddings(wanted, args.channel, refused=skipping):

@@ -17,11 +17,13 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps(found, indent=2))
         return
-    results, calibration = found.pop("results"), found.pop("calibration")
+    results, calibration, thresholds = (found.pop(key) for key in ("results", "calibration", "thresholds"))
     for name, value in found.items():
         print(f"{name.replace('_', ' '):<16} {words(value)}")
     known = calibration and f"for a prior of {calibration['p_target']:g}, on {calibration['trials']} ({calibration['labels']} labels)"
     print(f"{'calibration':<16} {known or 'none'}")
+    for prior, cosine in thresholds.items():
+        print(f"{'one speaker':<16} from a cosine of {cosine:.4f} on, with a prior of {prior}")
     for row in results:
         print(f"{'result':<16} " + line(row))
     if not results:

@@ -7,13 +7,17 @@ from sslspk.errors import InputError
 from sslspk.io import channel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sslspk.api.model import Model
+    from sslspk.api.recordings import Recording
+    from sslspk.io.clips import Clip
 
 VARIABLE = "SSLSPK_MODEL"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """--model, --device, --weights, --layer, --channel."""
+    """--model, --device, --weights, --layer, --channel, --allow-pipes."""
     parser.add_argument("--model", metavar="FILE", default=os.environ.get(VARIABLE),
                         help=f"final.pt of a training, its folder, or one that sslspk export wrote (default: the variable {VARIABLE})")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
@@ -21,6 +25,14 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layer", help="a layer inside the encoder, averaged over time, in place of its embedding")
     parser.add_argument("--channel", type=channel.parse, metavar="N|mix",
                         help="which channel to take: a number from 0 on, or mix, the mean of all (default: recordings have one)")
+    parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
+                        help="run the entries of wav.scp that are commands (default: false)")
+
+
+def recordings(args: argparse.Namespace, sources: "Mapping[str, Clip]") -> "list[Recording]":
+    """What the model is to read, by name."""
+    from sslspk.api.recordings import Recording
+    return [Recording(name, clip, pipes=args.allow_pipes == "true") for name, clip in sources.items()]
 
 
 def opened(args: argparse.Namespace) -> "Model":

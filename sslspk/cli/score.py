@@ -18,6 +18,7 @@ from sslspk.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from sslspk.io.clips import Clip
     from sslspk.io.trials import Trials
 
 
@@ -67,25 +68,25 @@ def of_recordings(args: argparse.Namespace, trials: "Trials") -> "tuple[np.ndarr
     from sslspk.io.trials import lookup
     opened = model.opened(args)
     wanted, seconds = sources(args, trials), []
-    x = np.stack([row for _, row in opened.embeddings(list(wanted.values()), args.channel, heard=seconds.append)])
+    x = np.stack([row for _, row in opened.embeddings(model.recordings(args, wanted), args.channel, heard=seconds.append)])
     places = [lookup(ids, list(wanted), args.data or args.audio) for ids in (trials.enrol, trials.test)]
     calibration = None if args.cosine else opened.calibration
     cosine, llr = comparison.scores(x, *places, calibration, np.array(seconds))
     return (cosine, "cosine") if llr is None else (llr, "log-likelihood ratio, natural logarithm")
 
 
-def sources(args: argparse.Namespace, trials: "Trials") -> dict:
-    """Recording of each id that the list names. Raises InputError for one that is not there."""
+def sources(args: argparse.Namespace, trials: "Trials") -> "dict[str, Clip]":
+    """Where the audio of each id lies that the list names. Raises InputError for one that is not there."""
     from sslspk.api import recordings
     from sslspk.io import clips
     ids = sorted({*trials.enrol.tolist(), *trials.test.tolist()})
     if not args.data:
-        return {name: recordings.of(os.path.join(args.audio, name)) for name in ids}
+        return {name: recordings.of(os.path.join(args.audio, name)).source for name in ids}
     known = clips.read(args.data)
     missing = next((name for name in ids if name not in known), None)
     if missing is not None:
         raise InputError(f"{args.trials} names {missing}, which is no utterance of {args.data}; give the data directory of this list.")
-    return {name: recordings.Recording(name, known[name]) for name in ids}
+    return {name: known[name] for name in ids}
 
 
 def measured(args: argparse.Namespace, trials: "Trials", scores: "np.ndarray") -> list[str]:

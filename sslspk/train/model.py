@@ -29,6 +29,7 @@ class Model:
     """front_end.whole(wave) -> features, encoder(features) -> embedding; `info` says how it was trained (labels, steps, data).
 
     classifier: embedding -> scores of `classes` (their names), of models that were trained to tell classes; else None.
+    by_default: whether the encoder is the trained one that the file itself chooses.
     """
 
     config: SystemConfig
@@ -37,6 +38,7 @@ class Model:
     info: dict
     classifier: Classifier | None = None
     classes: list[str] = field(default_factory=list)
+    by_default: bool = True
 
     @property
     def device(self) -> torch.device:
@@ -157,7 +159,8 @@ def load(path: str | Path, weights: str | None = None, device: str | torch.devic
         _require_fit(head, content["classifier"], path)
         head.load_state_dict(content["classifier"])
         head = head.to(device).eval()
-    return Model(config, front_end.to(device).eval(), encoder.to(device).eval(), content["info"], head, classes)
+    by_default = not untrained and weights in (None, content["evaluate"])
+    return Model(config, front_end.to(device).eval(), encoder.to(device).eval(), content["info"], head, classes, by_default)
 
 
 def _encoder(config: SystemConfig, content: dict, weights: str | None) -> Encoder | Projected:

@@ -236,6 +236,25 @@ def test_comparing_with_a_calibration(tmp_path, place):
         model.compare(a, b, 16000, prior=1)
 
 
+def test_thresholds_are_where_the_decision_turns(tmp_path):
+    found = comparison.of_cosine(CALIBRATION, "x")
+    assert comparison.thresholds(found).keys() == {"0.01", "0.05"}
+    for prior, cosine in comparison.thresholds(found).items():
+        for cos, same in ((cosine - 1e-6, False), (cosine + 1e-6, True)):
+            assert comparison.judged(cos, found.apply([[cos]])[0], found, float(prior)).same_speaker is same
+    quality = CALIBRATION | {"quality": ["magnitude"], "weights": [8.0, 0.5, 0.5]}
+    assert comparison.thresholds(comparison.of_cosine(quality, "x")) == {}
+
+
+def test_a_calibration_goes_with_one_encoder(tmp_path):
+    path = small_models.write(tmp_path, CALIBRATION)
+    content = models.read_content(path)
+    states = {"teacher": content["encoders"]["teacher"], "student": content["encoders"]["teacher"]}
+    models.write(path, tiny(), 20, states, "teacher", content["info"])
+    for options, there in (({}, True), ({"weights": "teacher"}, True), ({"weights": "student"}, False), ({"layer": "layers.0"}, False)):
+        assert (sslspk.load(path, **options).calibration is not None) == there, options
+
+
 def test_a_calibration_that_weighs_durations_and_lengths(tmp_path):
     quality = CALIBRATION | {"quality": ["log_duration", "magnitude"], "weights": [8.0, 0.5, 0.25, 2.0, 1.0]}
     model, (a, b) = sslspk.load(small_models.write(tmp_path, quality)), (voice(0.8), voice(0.5, 220, 1))

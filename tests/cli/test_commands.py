@@ -137,6 +137,14 @@ def test_a_missing_package_is_one_sentence(tmp_path):
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "has no package" in done.stderr, done.stderr
 
 
+def test_commands_in_a_table_run_when_they_are_allowed(place, run, tmp_path):
+    table.write(tmp_path / "wav.scp", {"p": f"cat {place}/wav/a.wav |"})
+    for words in (("embed", tmp_path), ("embed", tmp_path / "wav.scp")):
+        with pytest.raises(sslspk.InputError, match="shell command, which a data directory may not run"):
+            run(*words)
+        np.testing.assert_allclose(rows_of(run(*words, "--allow-pipes", "true"))["p"], expected(place)["a"], atol=1e-6)
+
+
 def test_a_table_of_recordings(place, tmp_path):
     assert list(inputs.gather([str(place / "data/wav.scp")])) == ["r1", "r2"]
 
@@ -188,6 +196,7 @@ def test_what_a_model_is(place, run, tmp_path):
     for line in (f"system           {tmp_path.name}", "labels           none", "trained on       toy", "embedding dim    6",
                  "silence cut      yes", "reads            20 fbank, cmn utterance", "default weights  teacher",
                  "calibration      for a prior of 0.05, on data/held_out/trials (pseudo labels)",
+                 "one speaker      from a cosine of 0.7431 on, with a prior of 0.05",
                  "result           scores_teacher/result_list.json: EER 4.25 % (3.50 to 5.00), minDCF(0.05) 0.250, weights teacher, "
                  "labels pseudo, list md5 ffff"):
         assert line in said, said
