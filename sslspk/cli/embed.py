@@ -35,8 +35,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from sslspk.api import windows
     from sslspk.cli import inputs, outputs
-    outputs.check(args.out)
     sources = inputs.gather(args.inputs, args.skip_bad)
+    outputs.check(args.out, sources)
     sources = {name: sources[name] for name in outputs.order(args.out, sources, args.window is not None)}
     if args.window is not None or args.shift is not None:
         windows.checked(args.window, args.shift)

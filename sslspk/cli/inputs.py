@@ -51,9 +51,12 @@ def _folder(folder: str) -> "list[tuple[str, Clip]]":
     """Recordings below a folder, whose names say so, sorted: (path below it, path)."""
     from sslspk.io.clips import Clip
     from sslspk.io.survey import FORMATS
-    found = []
+    found, seen = [], set()
     for place, inner, files in os.walk(folder, followlinks=True):
-        inner.sort()
+        if (real := os.path.realpath(place)) in seen:   # a link that leads back
+            inner.clear()
+            continue
+        seen.add(real)
         found += [os.path.join(place, name) for name in files if name.lower().endswith(FORMATS) and not name.startswith(".")]
     if not found:
         raise InputError(f"{named(folder)} holds no audio (*{', *'.join(FORMATS[:6])} ...) and no wav.scp; give a folder that does.")

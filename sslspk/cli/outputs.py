@@ -18,12 +18,16 @@ HELP = ("FILE.csv; FILE.npy, the matrix, beside FILE.txt, a name a line; FILE.ar
         "a folder for xvector.ark, xvector.scp and provenance.json (default: csv on stdout)")
 
 
-def check(out: str | None) -> None:
-    """Refuse at once what could not be written at the end. Raises InputError."""
+def check(out: str | None, names: Iterable[str]) -> None:
+    """Refuse at once what could not be written at the end: a name that is taken, or recordings whose names a table cannot hold."""
     if out and not is_folder(out) and os.path.isdir(out):
         raise InputError(f"{named(out)} is a folder; choose another name for --out.")
     if out and is_folder(out) and os.path.lexists(out) and not os.path.isdir(out):
         raise InputError(f"{named(out)} is a file; --out takes a folder, or a name that ends in {', '.join(ENDS)}.")
+    kaldi = out is not None and os.path.splitext(out)[1] not in (".csv", ".npy")
+    for name in names:
+        if not name.isprintable() or (kaldi and " " in name):   # undecodable bytes of a name are not printable either
+            raise InputError(f"{named(name)} has a blank or an odd letter in its name, which {out or 'the output'} cannot hold; rename it.")
 
 
 def is_folder(out: str) -> bool:

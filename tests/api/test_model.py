@@ -104,6 +104,12 @@ def test_a_list_gives_what_one_at_a_time_gives(model, tmp_path):
     np.testing.assert_allclose(model.embed([arrays[0], half], [16000, 8000])[1], model.embed(half, 8000), atol=1e-6)
 
 
+@pytest.mark.parametrize(("progress", "shown"), [(True, True), (None, False), (False, False)])
+def test_a_bar_on_request(model, capsys, progress, shown):
+    model.embed([voice(0.3)] * 21, 16000, progress=progress)
+    assert ("21/21" in capsys.readouterr().err) == shown   # None: on terminals alone
+
+
 def test_only_equal_lengths_are_encoded_together(monkeypatch):
     """And the order of the results is that of the inputs, however the pool is cut."""
     seen = []

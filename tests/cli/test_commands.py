@@ -2,6 +2,7 @@
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -135,6 +136,28 @@ def test_a_missing_package_is_one_sentence(tmp_path):
     code = "import sys; from sslspk import cli; sys.argv = ['sslspk', 'info', 'x']; cli.main()"
     done = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, text=True, capture_output=True, check=False)   # -S: no packages
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "has no package" in done.stderr, done.stderr
+
+
+def test_a_folder_with_a_link_that_leads_back(tmp_path):
+    (tmp_path / "x/y").mkdir(parents=True)
+    (tmp_path / "x/y/up").symlink_to(tmp_path)
+    (tmp_path / "x/a.WAV").write_text("")
+    (tmp_path / "elsewhere.flac").write_text("")
+    assert list(inputs.gather([str(tmp_path)])) == ["elsewhere.flac", "x/a.WAV"]
+
+
+@pytest.mark.parametrize(("name", "out", "refused"), [
+    ("a b.wav", "emb", True), ("a b.wav", "x.scp", True), ("a b.wav", "x.csv", False), ("a b.wav", "x.npy", False),
+    ("a\nb.wav", "x.npy", True), ("a\nb.wav", "x.csv", True), (os.fsdecode(b"\xff.wav"), "x.csv", True), ("\u00fc.wav", "emb", False)])
+def test_names_that_a_table_cannot_hold(run, tmp_path, name, out, refused):
+    (tmp_path / "in").mkdir()
+    wav(tmp_path / "in" / "good.wav", voice(0.3))
+    (tmp_path / "in/good.wav").rename(tmp_path / "in" / name)
+    if refused:
+        with pytest.raises(sslspk.InputError, match=r"has a blank or an odd letter in its name, which .+ cannot hold; rename it"):
+            run("embed", "--out", tmp_path / out, tmp_path / "in")
+    else:
+        assert run("embed", "--out", tmp_path / out, tmp_path / "in").startswith("1 embeddings of 1 recordings")
 
 
 def test_commands_in_a_table_run_when_they_are_allowed(place, run, tmp_path):
