@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The feats road of one system: noisy copies of the training audio on disk, and the features of all of it. Reads DATA and AUGMENT (what
+# The feats input of one system: noisy copies of the training audio on disk, and the features of all of it. Reads DATA and AUGMENT (what
 # steps/make_augment_lists.sh wrote; without it no copies are made), writes OUT.
 set -euo pipefail
 cmd=utils/run.pl
@@ -15,7 +15,7 @@ data=$1 augment=$2 out=$3
 overrides=()
 for item in ${set[@]+"${set[@]}"}; do overrides+=(--set "$item"); done
 for part in augment features; do
-  python3 -m sslspk.bin.show_config --conf "$conf" --set data.road=feats "${overrides[@]}" $part > "$out.$part.yaml"
+  python3 -m sslspk.bin.show_config --conf "$conf" --set data.input=feats "${overrides[@]}" $part > "$out.$part.yaml"
 done
 if [ -f "$augment/.done" ]; then
   steps/augment_data.sh --cmd "$cmd" --nj "$nj" --conf "$out.augment.yaml" "$data" "$augment" "$out"

@@ -166,7 +166,7 @@ def test_noisy_copies_of_clusters_are_no_speakers(recipe, tmp_path):
     (["--copies", "0", "data/train", "data/augment", "OUT"], "--copies"),
     (["data/train", "data/nothing", "OUT"], "make_augment_lists.sh"),
     (["--set", "noise_probb=1", "data/train", "data/augment", "OUT"], "did you mean noise_prob"),
-    (["--set", "speed_perturb=[0.9]", "data/train", "data/augment", "OUT"], "wave road"),
+    (["--set", "speed_perturb=[0.9]", "data/train", "data/augment", "OUT"], "wave input"),
     (["--set", "grow={epochs: 3}", "data/train", "data/augment", "OUT"], "grow counts epochs"),
     (["--conf", "conf/none.yaml", "data/train", "data/augment", "OUT"], "conf/none.yaml"),
     (["data/train", "data/augment", "data/train"], "OUT is DATA"),

@@ -65,7 +65,7 @@ def check_data(recipe):
     test = datadir.validate(str(data / "voxceleb1_test"), need=("wav.scp", "feats.scp", "vad.scp"), check_files=True)
     packed = datadir.validate(str(data / "voxceleb1_dev_packed"), need=("wav.scp", "utt2num_samples"), check_files=True)
     assert (len(test["wav.scp"]), len(packed["wav.scp"])) == (16, 24)
-    assert not (data / "voxceleb1_dev/feats.scp").exists()   # the wave road needs them of the test set only
+    assert not (data / "voxceleb1_dev/feats.scp").exists()   # the wave input needs them of the test set only
     kinds = {path.parent.name for path in (data / "augment").glob("*/wav.scp")}
     assert kinds >= {"noise", "music", "babble", "rir_small", "rir_medium", "rir_real"}
 
@@ -83,7 +83,7 @@ def check_results(recipe, system):
     for variant, vector in zip(variants, found, strict=True):
         row = result(recipe, system, variant)
         labels = "speaker" if (system, variant) == ("supervised_tdnn", "encoder") else "none"
-        expected = {"system": system, "trained_on": "voxceleb1", "labels": labels, "method": system.split("_")[0], "road": "wave",
+        expected = {"system": system, "trained_on": "voxceleb1", "labels": labels, "method": system.split("_")[0], "input": "wave",
                     "encoder": system.split("_")[1], "steps": 0 if variant == "untrained" else 3, "seed": 0, "backend": "cosine"}
         assert {key: row[key] for key in expected} == expected
         assert row["weights"] == variant and row["commit"] and row["config_hash"]
@@ -134,7 +134,7 @@ def test_feats_road_and_lists_about_all_speakers(tmp_path, monkeypatch):
     dev = sorted(path.relative_to(corpora / "VoxCeleb1/dev/wav") for path in corpora.glob("VoxCeleb1/dev/wav/*/*/*.wav"))
     pairs = [f"{int(a.parts[0] == b.parts[0])} {a} {b}\n" for a in dev[:6] for b in dev if a < b and a.parent != b.parent]
     (corpora / "VoxCeleb1/list_test_all2.txt").write_text("".join(pairs))
-    words = (*MINI, "1", "--train", "voxceleb2", "--road", "feats", "--system", "dino_tdnn", "--lists", "veri_test2 list_test_all2",
+    words = (*MINI, "1", "--train", "voxceleb2", "--input", "feats", "--system", "dino_tdnn", "--lists", "veri_test2 list_test_all2",
              *overrides(*SMALL, "vad=true", "augment.noise_prob=1"))
     said = sh(recipe, *words)
     assert said.returncode == 0 and "GPU" not in said.stderr and "warning: " not in said.stderr, said.stderr
@@ -146,7 +146,7 @@ def test_feats_road_and_lists_about_all_speakers(tmp_path, monkeypatch):
     assert len(tables["wav.scp"]) == 2 * len(set(tables["utt2uniq"].values())) == 32
     for name, count in (("veri_test2", 16), ("list_test_all2", 40)):
         row = result(recipe, "dino_tdnn", "teacher", f"trials_{name}")
-        assert (row["trained_on"], row["road"], row["labels"]) == ("voxceleb2", "feats", "none")
+        assert (row["trained_on"], row["input"], row["labels"]) == ("voxceleb2", "feats", "none")
         assert f"## {name}\n" in (recipe / "exp_mini/RESULTS.md").read_text()
         place = {"veri_test2": "voxceleb1_test"}.get(name, "voxceleb1")
         assert len(vectors(recipe / f"exp_mini/dino_tdnn/emb_teacher/{place}")) == count
@@ -184,7 +184,7 @@ def check_archives(recipe):
     (("--train", "voxceleb3"), ("--train", "'voxceleb3'")),
     (("--rounds", "abc"), ("--rounds", "'abc'", "whole number")),
     (("--rounds", "-1"), ("--rounds", "'-1'")),
-    (("--road", "sea"), ("data.road", "'sea'")),
+    (("--input", "sea"), ("data.input", "'sea'")),
     (("--set", "method.outdim=3"), ("conf/dino_ecapa.yaml", "method.outdim (did you mean method.out_dim?)")),
     (("dino_tdnn",), ("'dino_tdnn'", "--help")),
     ((), ("--voxceleb1", "--mini true")),

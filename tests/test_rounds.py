@@ -126,5 +126,5 @@ def test_rounds_refuse_what_cannot_be(tmp_path):
                          (("data", "exp"), "exp/final.pt")):
         done = sh(recipe, "local/train_rounds.sh", *words)
         assert done.returncode == 1 and named in done.stderr and done.stderr.count("\n") == 1, done.stderr
-    done = sh(recipe, "./run.sh", "--road", "feats", "--rounds", "2")
-    assert done.returncode == 1 and "--road wave" in done.stderr and done.stderr.count("\n") == 1
+    done = sh(recipe, "./run.sh", "--input", "feats", "--rounds", "2")
+    assert done.returncode == 1 and "--input wave" in done.stderr and done.stderr.count("\n") == 1

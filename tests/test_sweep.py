@@ -64,12 +64,12 @@ def test_several_machines_are_refused(recipe):
 
 
 @pytest.mark.slow
-def test_each_training_on_the_feats_road_has_noisy_copies_of_its_own(tmp_path, monkeypatch):
+def test_each_training_on_features_has_noisy_copies_of_its_own(tmp_path, monkeypatch):
     recipe = recipe_copy.make(tmp_path)
     monkeypatch.chdir(recipe)
     shrink(recipe)
-    run(recipe, "./run_sweep.sh", "--mini", "true", f"--synth={SYNTH}", "--nj", "1", "--system", "c3dino_from_moco_tdnn", "--road", "feats",
-        "--stop-stage", "3", "--over", "seed=3 4", *overrides("train.steps=3", "data.batch_size=8"))
+    run(recipe, "./run_sweep.sh", "--mini", "true", f"--synth={SYNTH}", "--nj", "1", "--system", "c3dino_from_moco_tdnn",
+        "--input", "feats", "--stop-stage", "3", "--over", "seed=3 4", *overrides("train.steps=3", "data.batch_size=8"))
     data, name = recipe / "data_mini", "c3dino_from_moco_tdnn_seed"
     assert {path.parent.name for path in data.glob("voxceleb1_dev_packed*/feats.scp")} == {
         f"voxceleb1_dev_packed_{system}" for system in ("moco_tdnn", f"{name}3", f"{name}4")}

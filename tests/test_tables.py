@@ -347,10 +347,10 @@ def test_hours_on_the_feats_road_with_vad_and_a_chain(tmp_path, monkeypatch):
     monkeypatch.chdir(recipe)
     shrink(recipe)
     run(recipe, "./run.sh", "--mini", "true", f"--synth={SYNTH}", "--nj", "1", "--system", "c3dino_from_moco_tdnn", "--hours", "0.005",
-        "--road", "feats", "--set", "vad=true", "--tag", "x")
+        "--input", "feats", "--set", "vad=true", "--tag", "x")
     exps = recipe / "exp_mini"
     kept = table.read(recipe / "data_mini/voxceleb1_dev_vad_0.005h/utt2dur")
     assert 18 <= sum(map(float, kept.values())) < 21 and len(kept) < len(table.read(recipe / "data_mini/voxceleb1_dev_vad/utt2dur"))
     assert (exps / "moco_tdnn_0.005h/final.pt").exists() and (exps / "c3dino_from_moco_tdnn_0.005h_x/final.pt").exists()
     row = json.loads(next(exps.glob("c3dino_from_moco_tdnn_0.005h_x/scores_teacher/result_*.json")).read_text())
-    assert (row["system"], row["trained_on"], row["road"]) == ("c3dino_from_moco_tdnn_0.005h_x", "voxceleb1_0.005h", "feats")
+    assert (row["system"], row["trained_on"], row["input"]) == ("c3dino_from_moco_tdnn_0.005h_x", "voxceleb1_0.005h", "feats")

@@ -3,7 +3,7 @@
 # and prints one table (speaker verification: EER, the others: mean recall UA).
 #   ./run_study.sh --study chunks --init-from ../voxceleb/exp/dino_lresnet34/final.pt \
 #     --iemocap="--iemocap /corpora/IEMOCAP --ngpu 4" --adress="--adress /corpora/ADReSS --ngpu 4"
-# What was done stays: the same command goes on, and prints the table of what there is when a task is left out.
+# What was done stays: the same command resumes the study, and prints the table of what there is when a task is left out.
 set -euo pipefail
 study=chunks        # chunks: crops of 1, 2, 4, 8 s, whole | augment: clean, noisy | steps: once, step1, step2 | init: where it starts from
 tasks="iemocap adress"   # some of: voxceleb iemocap adress

@@ -17,7 +17,7 @@ voxceleb2=          # folder with dev/ vox2_meta.csv; makes VoxCeleb2 dev the tr
 musan=              # folder with noise/ speech/ music/; without it no noise is added
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
 train=              # voxceleb1 | voxceleb2; empty: VoxCeleb2 when given, else VoxCeleb1
-road=wave           # train on audio (wave, noise is added on the fly) or on feature archives (feats, noisy copies are made first)
+input=wave           # train on audio (wave, noise is added on the fly) or on feature archives (feats, noisy copies are made first)
 lists="veri_test2"  # trial lists, without extension, e.g. "veri_test2 list_test_all2 list_test_hard2"
 mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
@@ -35,7 +35,7 @@ help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] 
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$speakers" ] || [ -z "$hours" ] || die "--speakers and --hours are two ways to choose a part; give one"
-[[ $road = wave || $backends$rounds = false0 ]] || die "--backends and --rounds embed the training audio; use --road wave"
+[[ $input = wave || $backends$rounds = false0 ]] || die "--backends and --rounds embed the training audio; use --input wave"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; init_require "$init_from"
 conf=conf/$system.yaml data=data exps=exp paper=conf/paper.yaml
 if [ "$mini" = true ]; then
@@ -55,7 +55,7 @@ done
 confs=${conf%/*} size=; [[ $system != *_short ]] || size=_short   # sizes of rounds, clusters and back-ends
 : "${cluster_conf:=$confs/cluster$size.yaml}"
 overrides=(); for item in "${set[@]}"; do overrides+=(--set "$item"); done
-said=$(python3 -m sslspk.bin.show_config --conf "$conf" ${init_from:+--encoder-of "$init_from"} --set "data.road=$road" "${overrides[@]}" \
+said=$(python3 -m sslspk.bin.show_config --conf "$conf" ${init_from:+--encoder-of "$init_from"} --set "data.input=$input" "${overrides[@]}" \
   --weights --chain vad)
 { read -r weights; read -r chain; read -r vad; } <<< "$said"; machines=(--nodes "$nodes" --requeue "$requeue")
 start=${init_from:+_from_$(init_name "$init_from")} part=${speakers:+_spk$speakers}${hours:+_${hours}h} train_data=$data/${train}_dev
@@ -86,14 +86,14 @@ fi
 
 if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   steps/make_augment_lists.sh --cmd "$train_cmd" --nj "$nj" $data $data/augment
-  [ "$road" = wave ] ||
+  [ "$input" = wave ] ||
     local/make_noisy_feats.sh --cmd "$train_cmd" --nj "$nj" --conf "$conf" "${overrides[@]}" "$packed" $data/augment "$own"
 fi
-noises=() from=$packed; [ "$road" = wave ] || from=$own   # with --road wave noise is added while training
-[ "$road" = feats ] || [ ! -f $data/augment/.done ] || noises=(--common "augment.dir=$data/augment")
+noises=() from=$packed; [ "$input" = wave ] || from=$own   # with --input wave noise is added while training
+[ "$input" = feats ] || [ ! -f $data/augment/.done ] || noises=(--common "augment.dir=$data/augment")
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
-  local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${machines[@]}" --conf "$conf" --chain "$chain" --common "data.road=$road" \
+  local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${machines[@]}" --conf "$conf" --chain "$chain" --common "data.input=$input" \
     "${noises[@]}" "${overrides[@]}" --init-from "$init_from" --part "$start$part" "$from" "$exp"
 fi
 

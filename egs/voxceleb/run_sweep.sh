@@ -2,7 +2,7 @@
 # Trains and scores one system with each value of a setting, or each combination of several; the trainings are tasks of one job array.
 #   ./run_sweep.sh --over "seed=0 1 2" --system dino_ecapa --voxceleb1 /corpora/VoxCeleb1 ... --ngpu 1 --cmd utils/slurm.pl --requeue true
 #   ./run_sweep.sh --mini true --over "lr:train.lr=0.1 0.2" --over "seed=0 1" --system dino_tdnn
-# The experiments are SYSTEM_lr0.1_seed0 and so on (what stands before the colon names them). What was done stays: the same command goes on.
+# The experiments are SYSTEM_lr0.1_seed0 and so on (what stands before the colon names them). What was done stays: the same command resumes it.
 set -euo pipefail
 over=()            # [NAME:]KEY=VALUE VALUE ...; may be repeated
 system=dino_ecapa  # as for run.sh
@@ -11,7 +11,7 @@ cmd=               # where jobs run; empty: as cmd.sh says
 ngpu=0             # GPUs of each training
 nodes=1            # each training is a task on one machine
 requeue=false      # true: a training that the scheduler stops (time limit, preemption) saves and goes back into the queue
-road=wave          # as for run.sh
+input=wave          # as for run.sh
 at_once=           # trainings at a time; empty: as many as the scheduler or this machine has room for
 stage=0            # first stage to run, of those of run.sh
 stop_stage=8       # last stage to run
@@ -29,7 +29,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 confs=conf exps=exp
 [ "$mini" = false ] || confs=conf/mini exps=exp_mini
 [ -f "$confs/$system.yaml" ] || die "there is no $confs/$system.yaml; --system names such a file"
-common=(--system "$system" --mini "$mini" --ngpu "$ngpu" --requeue "$requeue" --road "$road" "${PASS[@]}")
+common=(--system "$system" --mini "$mini" --ngpu "$ngpu" --requeue "$requeue" --input "$input" "${PASS[@]}")
 [ -z "$cmd" ] || common+=(--cmd "$cmd")
 
 own=; for item in "${set[@]}"; do own+=" --set $(printf %q "$item")"; done
@@ -62,7 +62,7 @@ each() {  # FIRST LAST: these stages of all trainings, one after the other
   for i in "${!tags[@]}"; do bash "$dir/task.$((i + 1)).sh" --stage "$1" --stop-stage "$2"; done
 }
 
-shared=2; [ "$road" = wave ] || shared=1   # the last stage that is done once for all: on the feats road each has noisy copies of its own
+shared=2; [ "$input" = wave ] || shared=1   # the last stage that is done once for all: on the feats input each has noisy copies of its own
 if [ "$stage" -le $shared ]; then
   ./run.sh "${common[@]}" --stage "$stage" --stop-stage $((stop_stage < shared ? stop_stage : shared))
 fi

@@ -5,7 +5,7 @@
 #     --lists "veri_test2 voxsrc2021_val"
 #   ./run_table2.sh --encoder short --voxceleb1 /corpora/small --musan ... --rirs ...    (conf/*_short.yaml: hours, not weeks)
 #   ./run_table2.sh --mini true
-# What was done stays when a system fails or the script is stopped: the same command goes on.
+# What was done stays when a system fails or the script is stopped: the same command resumes it.
 set -euo pipefail
 encoder=           # systems are called NAME_ENCODER; empty: those of the paper, with --mini true NAME_tdnn
 systems=           # only these of the table's systems; empty: all

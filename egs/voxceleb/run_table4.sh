@@ -4,7 +4,7 @@
 #   ./run_table4.sh --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --musan ... --rirs ... --ngpu 4 --nj 32
 #   ./run_table4.sh --by hours --sizes "100 500 1000 2000" ...
 #   ./run_table4.sh --mini true
-# What was done stays when a system fails or the script is stopped: the same command goes on.
+# What was done stays when a system fails or the script is stopped: the same command resumes it.
 set -euo pipefail
 by=speakers        # what the sizes count: speakers | hours
 sizes=             # empty: "500 1000 2000 4000 5994" speakers, with --mini true "30 60 90"; hours must be given

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sslspk.backend.calibration import Calibration
     from sslspk.io.trials import Trials
 
-ORIGIN = ("system", "weights", "trained_on", "training_data", "method", "encoder", "config_hash", "seed", "steps", "labels", "road",
+ORIGIN = ("system", "weights", "trained_on", "training_data", "method", "encoder", "config_hash", "seed", "steps", "labels", "input",
           "commit", "backend", "backend_mean", "backend_model", "backend_labels", "enrol_map", "snorm", "cohort", "cohort_utt2spk",
           "cohort_labels", "cohort_size", "top_n")
 MAY_BE_SEEN = 0.05  # share of a list that the calibration may have been trained on

@@ -61,7 +61,7 @@ def copy(args: argparse.Namespace) -> None:
     from sslspk.data.config_augment import AugmentConfig
     config = load(AugmentConfig, args.conf, args.set)
     if config.speed_perturb:
-        raise InputError(f"{args.conf or '--set'}: speed_perturb belongs to the wave road, where all crops of a recording "
+        raise InputError(f"{args.conf or '--set'}: speed_perturb belongs to the wave input, where all crops of a recording "
                          "share one speed; remove it here.")
     if config.grow:
         raise InputError(f"{args.conf or '--set'}: grow counts epochs, and copies are made before any; remove it here.")

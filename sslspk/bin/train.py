@@ -92,7 +92,7 @@ def _already_done(exp: Path, info: dict, config, data: Path) -> int:
     from sslspk.errors import InputError
     from sslspk.train.job import require_same, require_same_start, start_of
     require_same(exp, config)
-    now = UtteranceIndex(data, config.data.road, table_name=config.data.labels, same=config.data.same).fingerprint()
+    now = UtteranceIndex(data, config.data.input, table_name=config.data.labels, same=config.data.same).fingerprint()
     require_same_start(exp, info, start_of(config))
     if info["data"] != now:
         raise InputError(f"{exp}: the finished run there was trained on other data ({info['data']}, now {now}); train into another "

@@ -1,4 +1,4 @@
-"""What the training data look like: road, crops, and what happens to recordings shorter than a crop (torch-free)."""
+"""What the training data look like: waveforms or features, crops, and what happens to recordings shorter than a crop (torch-free)."""
 from typing import Literal
 
 from pydantic import Field, PositiveFloat, model_validator
@@ -58,7 +58,7 @@ class DataConfig(Config):
                 a very short one; data.batches: length keeps the others from being cut to it
     """
 
-    road: Literal["wave", "feats"] = "wave"
+    input: Literal["wave", "feats"] = "wave"
     short: Literal["repeat", "drop", "whole"] = "repeat"
     min_seconds: float = Field(0.0, ge=0, description="recordings shorter than this are left out")
     batch_size: Size = Field(128, description="recordings per optimizer step, over all ranks")
@@ -74,6 +74,14 @@ class DataConfig(Config):
                              "recordings with the same entry, which reads these labels; null: all from one recording")
     grow: GrowConfig | None = Field(None, description="a curriculum: the training set grows; null: all of it from the start")
     workers: int = Field(2, ge=0, le=1000, description="loader processes per rank; 0 reads in the training process")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_name(cls, tree):
+        """Models of before 0.2 call `input` road."""
+        if isinstance(tree, dict) and "road" in tree and "input" not in tree:
+            tree = {("input" if key == "road" else key): value for key, value in tree.items()}
+        return tree
 
     @property
     def reads_speakers(self) -> bool:

@@ -85,11 +85,11 @@ class AugmentConfig(Config):
     eq_points: Few = Field(8, ge=2, description="points, evenly spaced on the mel scale")
     gain_db: Range = Field((0.0, 0.0), description="change of level; without effect on log energies less their mean")
     speed_perturb: tuple[Speed, ...] = Field((), description="speed factors, one drawn for all crops of a recording, such "
-                                             "as [0.9, 1.0, 1.1]; empty: off. Wave road only")
+                                             "as [0.9, 1.0, 1.1]; empty: off. Wave input only")
     specaug: SpecAugmentConfig | None = Field(None, description="SpecAugment masks; null: none")
-    degrade: DegradeConfig | None = Field(None, description="bands and stretches removed, samples clipped; null: none. Wave road only")
+    degrade: DegradeConfig | None = Field(None, description="bands and stretches removed, samples clipped; null: none. Wave input only")
     grow: GrowShare | None = Field(None, description="a curriculum: the share of a batch's recordings whose views get noise, room, "
-                                   "equaliser, gain and degradation (each recording is drawn for itself); null: all. Wave road only")
+                                   "equaliser, gain and degradation (each recording is drawn for itself); null: all. Wave input only")
 
     @model_validator(mode="after")
     def _something_to_draw(self):

@@ -2,7 +2,7 @@
 
 A batch is a dictionary:
     crops   one dictionary per Crop of the method, each array starting (V, B, ...):
-            wave road: wave int16 (V,B,S), and with augmentation the fields of noise.Draw;   feats road: feats float32 (V,B,T,F)
+            wave input: wave int16 (V,B,S), and with augmentation the fields of noise.Draw;   feats input: feats float32 (V,B,T,F)
             degrade float32 (V,B,n) with augment.degrade, masks int32 (V,B,n,3) when SpecAugment is on; a clean crop has the wave or
             the features alone
     label   (B,) int64, -1 without labels      unit (B,) int64: position of the recording in the index
@@ -222,13 +222,13 @@ class BatchDataset(torch.utils.data.Dataset):
                 if place != last:
                     reading.append(int(owner))
                     note(self, reading[-1])
-                    x = read(self.index, self.config.road, int(place[0]), int(place[1]), needed)
+                    x = read(self.index, self.config.input, int(place[0]), int(place[1]), needed)
                     x, last = speed.change(x, factor)[:size], place
                 if crop.layout == "twin" and views:
                     effects = self._untouched(effects, size)
                 elif crop.layout != "triplet" or len(views) != 1:  # the second of a triplet shares the first one's
                     effects = {} if crop.clean else self._effects(size, rng, augmented)
-                views.append({self.config.road: x, **effects})
+                views.append({self.config.input: x, **effects})
             out.append(views)
         return out, int(self.index.unit(unit)[0])
 
@@ -269,7 +269,7 @@ class BatchDataset(torch.utils.data.Dataset):
     def _effects(self, size: int, rng: np.random.Generator, augmented: bool) -> dict:
         """What is drawn for one view beside its samples: the fields of noise.Draw, degradation, and SpecAugment's masks."""
         out = {}
-        if self.config.road == "wave" and self.augment is not None:
+        if self.config.input == "wave" and self.augment is not None:
             out.update((self.augment.pick(rng, size) if augmented else self.augment.nothing(size))._asdict())
         if self.degrade is not None:
             out["degrade"] = self.degrade(rng if augmented else None)

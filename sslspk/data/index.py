@@ -41,11 +41,11 @@ class UtteranceIndex:
     unit_of  (N,) int32: recordings; noisy copies of one recording (utt2uniq) form one unit, else every utterance is its own
     """
 
-    def __init__(self, data_dir: str | Path, road: str, labels: bool = False, table_name: str = "utt2spk",
+    def __init__(self, data_dir: str | Path, form: str, labels: bool = False, table_name: str = "utt2spk",
                  same: str | None = None):
-        """road: wave or feats. labels: read `table_name`, a table keyed by utterance, as `label` and `classes`; same: another one."""
+        """form: wave or feats. labels: read `table_name`, a table keyed by utterance, as `label` and `classes`; same: another one."""
         self.data = data = Path(data_dir)
-        wave = road == "wave"
+        wave = form == "wave"
         if wave and (data / segments.NAME).exists():
             source, cut = data / segments.NAME, clips.read(data)
             specs = {utt: clip.spec for utt, clip in cut.items()}

@@ -15,11 +15,11 @@ class PlainCrops(torch.utils.data.Dataset):
     failed  "utterance: reason" of each recording that could not be read; its crop is zeros, so that no row is missing
     """
 
-    def __init__(self, index: UtteranceIndex, units: np.ndarray, size: int, road: str, batch_size: int, rank: int = 0, world: int = 1):
+    def __init__(self, index: UtteranceIndex, units: np.ndarray, size: int, form: str, batch_size: int, rank: int = 0, world: int = 1):
         """units (N,): the recordings of all ranks, of which this one takes every world-th from `rank` on. size: samples or frames."""
-        self.index, self.size, self.road, self.batch_size = index, size, road, batch_size
+        self.index, self.size, self.form, self.batch_size = index, size, form, batch_size
         self.units = np.asarray(units[rank::world], np.int64)
-        self._blank = np.zeros(size, np.int16) if road == "wave" else np.zeros((size, _width(index)), np.float32)
+        self._blank = np.zeros(size, np.int16) if form == "wave" else np.zeros((size, _width(index)), np.float32)
 
     def __len__(self) -> int:
         """How many batches this rank has; the last one may be smaller."""
@@ -28,7 +28,7 @@ class PlainCrops(torch.utils.data.Dataset):
     def __getitem__(self, i: int) -> dict:
         units = self.units[i * self.batch_size:(i + 1) * self.batch_size]
         failed: list[str] = []
-        items = [[{self.road: self._middle(int(unit), failed)}] for unit in units]
+        items = [[{self.form: self._middle(int(unit), failed)}] for unit in units]
         views.note(self, views.IDLE)
         return {"crops": [views.stack(items)], "unit": torch.from_numpy(units), "failed": failed}
 
@@ -37,7 +37,7 @@ class PlainCrops(torch.utils.data.Dataset):
         views.note(self, unit)
         start = max(int(self.index.length[utt]) - self.size, 0) // 2
         try:
-            return views.read(self.index, self.road, utt, start, self.size)
+            return views.read(self.index, self.form, utt, start, self.size)
         except views.Unreadable as err:
             failed.append(f"{self.index.keys[utt]}: {err}")
             return self._blank

@@ -19,14 +19,14 @@ def note(dataset: object, unit: int) -> None:
         dataset.note(unit)
 
 
-def read(index: UtteranceIndex, road: str, utt: int, start: int, size: int) -> np.ndarray:
+def read(index: UtteranceIndex, form: str, utt: int, start: int, size: int) -> np.ndarray:
     """`size` samples int16 (S,) or frames float32 (T,F) of an utterance from `start`; a shorter one is played from its start on.
 
     Raises Unreadable.
     """
     count = min(size, int(index.length[utt]))
     try:
-        x = index.samples(utt, start, count) if road == "wave" else ark.load_rows(index.spec(utt), start, count)
+        x = index.samples(utt, start, count) if form == "wave" else ark.load_rows(index.spec(utt), start, count)
     except (InputError, OSError) as err:
         if getattr(err, "errno", None) in EXHAUSTED:   # no fault of the recording
             raise

@@ -93,8 +93,8 @@ class SystemConfig(Config):
     @model_validator(mode="after")
     def _of_waveforms(self):
         name, rate = self.encoder.name, self.features.sample_frequency
-        if self.waveform and self.data.road == "feats":
-            raise ValueError(f"encoder {name} reads waveforms, but data.road is feats; use data.road=wave")
+        if self.waveform and self.data.input == "feats":
+            raise ValueError(f"encoder {name} reads waveforms, but data.input is feats; use data.input=wave")
         if self.waveform and self.augment.specaug:
             raise ValueError(f"augment.specaug masks features, but encoder {name} reads waveforms; remove it")
         if self.waveform and self.encoder.rate != rate:
@@ -109,17 +109,17 @@ class SystemConfig(Config):
 
     @model_validator(mode="after")
     def _roads(self):
-        if self.data.road == "feats" and self.augment.dir:
-            raise ValueError("augment.dir mixes noise into waveforms, but data.road is feats; make noisy copies with "
-                             "steps/augment_data.sh, or use data.road=wave")
-        if self.data.road == "feats" and self.augment.speed_perturb:
-            raise ValueError("augment.speed_perturb changes waveforms, but data.road is feats; remove it, or use data.road=wave")
-        if self.data.road == "feats" and self.augment.degrade:
-            raise ValueError("augment.degrade changes waveforms, but data.road is feats; remove it, or use data.road=wave")
-        if self.data.road == "feats" and self.augment.grow:
-            raise ValueError("augment.grow says how many waveforms get noise, but data.road is feats; remove it, or use data.road=wave")
-        if self.data.road == "feats" and any(crop.layout == "triplet" for crop in self.method.crops):
-            raise ValueError("crops of layout triplet are augmented as waveforms, but data.road is feats; use data.road=wave")
+        if self.data.input == "feats" and self.augment.dir:
+            raise ValueError("augment.dir mixes noise into waveforms, but data.input is feats; make noisy copies with "
+                             "steps/augment_data.sh, or use data.input=wave")
+        if self.data.input == "feats" and self.augment.speed_perturb:
+            raise ValueError("augment.speed_perturb changes waveforms, but data.input is feats; remove it, or use data.input=wave")
+        if self.data.input == "feats" and self.augment.degrade:
+            raise ValueError("augment.degrade changes waveforms, but data.input is feats; remove it, or use data.input=wave")
+        if self.data.input == "feats" and self.augment.grow:
+            raise ValueError("augment.grow says how many waveforms get noise, but data.input is feats; remove it, or use data.input=wave")
+        if self.data.input == "feats" and any(crop.layout == "triplet" for crop in self.method.crops):
+            raise ValueError("crops of layout triplet are augmented as waveforms, but data.input is feats; use data.input=wave")
         return self
 
     @model_validator(mode="after")

@@ -88,7 +88,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     """Build the job and restore its newest checkpoint. Raises InputError for whatever makes the run impossible."""
     _claim(config, exp)
     learns = reads_labels(config.method)
-    index = UtteranceIndex(data_dir, config.data.road, labels=learns or config.data.reads_speakers or config.train.analyse,
+    index = UtteranceIndex(data_dir, config.data.input, labels=learns or config.data.reads_speakers or config.train.analyse,
                            table_name=config.data.labels, same=config.data.same)
     dataset = make_dataset(config, index)
     total = config.train.steps or round(config.train.epochs * dataset.steps_per_epoch)
@@ -175,20 +175,20 @@ def _freeze(method: Method, trainable: str) -> None:
 def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
     """The batches of this rank, as the configuration draws and augments them."""
     options = config.features
-    rate = options.sample_frequency if config.data.road == "wave" else 1000.0 / options.frame_shift
+    rate = options.sample_frequency if config.data.input == "wave" else 1000.0 / options.frame_shift
     augment = config.augment
     if not augment.dir:  # without noises and rooms the equaliser may still be wanted
         augment = augment.model_copy(update={"noise_prob": 0.0, "reverb_prob": 0.0, "speech_prob": 0.0})
     if augment.grow and not augment.dir and not augment.eq_prob and not any(augment.gain_db):
         raise InputError("augment.grow has nothing to augment with; give augment.dir (run.sh: --musan, --rirs) or augment.eq_prob, or "
                          "leave augment.grow out.")
-    if config.data.road == "wave":
+    if config.data.input == "wave":
         index.require_rate(options.sample_frequency)
-    wanted = config.data.road == "wave" and (augment.dir or augment.eq_prob > 0 or any(augment.gain_db))
+    wanted = config.data.input == "wave" and (augment.dir or augment.eq_prob > 0 or any(augment.gain_db))
     bank = NoiseBank(augment.dir, augment, int(options.sample_frequency)) if wanted else None
     masks = None
     if config.augment.specaug:
-        to_frames = Extractor(options).num_frames if config.data.road == "wave" else int
+        to_frames = Extractor(options).num_frames if config.data.input == "wave" else int
         masks = specaug.drawer(config.augment.specaug, options.num_features, to_frames)
     return BatchDataset(index, config.data, config.method.crops, seed=config.seed, rate=rate,
                         accumulate=config.train.accumulate, rank=comm.rank(), world=comm.world_size(),
@@ -197,10 +197,10 @@ def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
 
 
 def _num_features(config: SystemConfig, index: UtteranceIndex) -> int:
-    """F: what the front end gives (of a waveform 1), checked against the archive on the feats road."""
+    """F: what the front end gives (of a waveform 1), checked against the archive on the feats input."""
     from sslspk.io import ark
     expected = config.num_features
-    if config.data.road == "feats":
+    if config.data.input == "feats":
         found = ark.load(index.spec(0)).shape[1]
         if found != expected:
             raise InputError(f"{index.keys[0]}: the archive holds {found} features a frame and the configuration says "

@@ -31,7 +31,8 @@ def train(job: Job) -> int:
     """Run to the end, or until SIGTERM / SIGUSR1; returns the exit status (0, or REQUEUE when stopped early)."""
     cfg, per_epoch = job.config.train, job.dataset.steps_per_epoch
     prototypes = getattr(job.config.method, "prototypes", None)
-    log, watch, stop = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures), Watch(prototypes), _stop_flag()
+    stop = _stop_flag()   # before there is a log, by which others see that training has begun
+    log, watch = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures), Watch(prototypes)
     log.say(f"{job.total} steps of {job.config.data.batch_size} recordings, {per_epoch} an epoch, from step {job.step}, "
             f"{comm.world_size()} rank(s) on {job.device.type}")
     batches = make_loader(job.dataset, job.step * cfg.accumulate, job.total * cfg.accumulate,
@@ -143,7 +144,7 @@ def identities(job: Job, batch: dict) -> tuple[torch.Tensor, torch.Tensor, torch
 def embed_all(job: Job, progress: Progress, encoder: torch.nn.Module) -> Plain:
     """This rank's share of the training set through `encoder` in eval mode: the centre of each recording, nothing mixed in."""
     data = job.dataset
-    plain = PlainCrops(data.index, data.units, data.sizes[0], job.config.data.road, max(1, job.config.data.batch_size // data.world),
+    plain = PlainCrops(data.index, data.units, data.sizes[0], job.config.data.input, max(1, job.config.data.batch_size // data.world),
                        data.rank, data.world)
     parts, units = [], []
     alone = dataclasses.replace(progress, log=False)  # ranks have different numbers of batches: no messages between them here

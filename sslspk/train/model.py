@@ -136,7 +136,7 @@ def provenance(path: str | Path, weights: str | None = None, untrained: bool = F
             "trained_on": corpus(info["trained_on"]), "training_data": info["data"], "method": config.method.name,
             "encoder": config.encoder.name, "config_hash": config_hash(config), "seed": config.seed,
             "steps": 0 if untrained else info["step"], "labels": "none" if untrained else info["labels"],
-            "road": config.data.road, "commit": info["commit"], "start": (info.get("start") or {"system": "none"})["system"],
+            "input": config.data.input, "commit": info["commit"], "start": (info.get("start") or {"system": "none"})["system"],
             "trainable": config.train.trainable}
 
 

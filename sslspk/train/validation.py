@@ -31,8 +31,8 @@ class ClassRecall:
     def __init__(self, config: SystemConfig, classes: list[str], front_end: FrontEnd):
         """classes: those of the training set. Raises InputError for one on train.valid that is not among them."""
         self.config, self.front_end, self.classes = config, front_end, classes
-        self.index = UtteranceIndex(Path(config.train.valid), config.data.road, labels=True, table_name=config.data.labels)
-        self.audio = clips.read(config.train.valid) if config.data.road == "wave" else None
+        self.index = UtteranceIndex(Path(config.train.valid), config.data.input, labels=True, table_name=config.data.labels)
+        self.audio = clips.read(config.train.valid) if config.data.input == "wave" else None
         unknown = sorted(set(self.index.classes) - set(classes))
         if unknown:
             raise InputError(f"{self.index.labels} has the class {unknown[0]}, which the training set lacks ({', '.join(classes[:8])}); "
@@ -65,7 +65,7 @@ class PretextLoss:
         """Batches are equal, and no larger than in training. Raises InputError where its recordings are fewer than two."""
         self.config, self.front_end = config, front_end
         rate = config.features.sample_frequency
-        index = UtteranceIndex(Path(config.train.valid), config.data.road)
+        index = UtteranceIndex(Path(config.train.valid), config.data.input)
         index.require_rate(rate)
         count = len(usable(index, config.data, [round(crop.seconds * rate) for crop in config.method.crops], rate))
         largest = config.data.batch_size // config.train.accumulate

@@ -182,6 +182,6 @@ def test_a_grown_run_that_starts_again_in_the_middle_of_an_epoch_goes_on_with_th
 
 
 def test_growing_noise_needs_waveforms():
-    tree = {"encoder": {"name": "tdnn"}, "data": {"road": "feats"}, "method": {"name": "dino"}, "augment": {"grow": {"epochs": 3}}}
-    with pytest.raises(InputError, match=r"augment.grow .*road is feats"):
+    tree = {"encoder": {"name": "tdnn"}, "data": {"input": "feats"}, "method": {"name": "dino"}, "augment": {"grow": {"epochs": 3}}}
+    with pytest.raises(InputError, match=r"augment.grow .*input is feats"):
         check(SystemConfig, tree, "test")

@@ -115,7 +115,7 @@ def test_feats_road_draws_copies_of_one_recording(tmp_path):
     table.write(folder / "utt2uniq", {n: n[0] for n in names})
     index = UtteranceIndex(folder, "feats")
     assert index.num_units == 3 and index.unit_length().tolist() == [150] * 3
-    data = BatchDataset(index, DataConfig(road="feats", batch_size=3), CROPS, seed=0, rate=100)
+    data = BatchDataset(index, DataConfig(input="feats", batch_size=3), CROPS, seed=0, rate=100)
     batches = [data[s]["crops"][0]["feats"] for s in range(20)]
     assert tuple(batches[0].shape) == (2, 3, 100, 2)
     pairs = {tuple(b[:, i, 0, 0].int().tolist()) for b in batches for i in range(3)}
@@ -198,3 +198,11 @@ def test_batches_of_one_speaker_go_with_no_other_way_to_draw(changes):
     with pytest.raises(InputError, match=r"data\.(batches of one speaker|balance is for|same draws)"):
         check(SystemConfig, {**tree, "data": {"batches": "speaker", **changes}}, "x.yaml")
     check(SystemConfig, {**tree, "data": {"batches": "speaker"}}, "x.yaml")
+
+
+def test_models_of_before_say_road():
+    """Their configuration is read, and written with today's name."""
+    config = check(DataConfig, {"road": "feats", "batch_size": 3}, "x")
+    assert config.input == "feats" and "road" not in config.model_dump()
+    with pytest.raises(InputError, match="road"):
+        check(DataConfig, {"road": "feats", "input": "wave"}, "x")

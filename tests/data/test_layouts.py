@@ -138,9 +138,9 @@ def test_twins_of_waveforms_that_nothing_happens_to_are_the_samples_alone(folder
 def test_triplet_is_three_views_of_waveforms():
     with pytest.raises(ValueError, match="set count to 3"):
         Crop(count=2, seconds=1.0, layout="triplet")
-    tree = {"encoder": {"name": "tdnn"}, "data": {"road": "feats"},
+    tree = {"encoder": {"name": "tdnn"}, "data": {"input": "feats"},
             "method": {"name": "angular", "adversarial": 3.0, "crops": [{"count": 3, "seconds": 1.8, "layout": "triplet"}]}}
-    with pytest.raises(InputError, match=r"triplet .*road is feats"):
+    with pytest.raises(InputError, match=r"triplet .*input is feats"):
         check(SystemConfig, tree, "test")
 
 

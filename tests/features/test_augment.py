@@ -148,7 +148,7 @@ def test_equaliser_at_its_points_and_between():
 
 
 def test_blocks_of_the_cpu_equal_the_whole_batch():
-    """The device's road (all rows at once) and the CPU's (wanted rows, block by block) are one function."""
+    """The device's way (all rows at once) and the CPU's (wanted rows, block by block) are one function."""
     items = batch(n=40)
     tensors = {k: torch.tensor(v, dtype=torch.float32) for k, v in items.items() if k in ("wave", "rir", "eq_db")}
     has_rir = torch.from_numpy(items["has_rir"])

@@ -123,6 +123,6 @@ def test_it_counts_in_the_digits_of_a_configuration_where_it_is_used():
 
 
 def test_it_needs_waveforms():
-    tree = {"encoder": {"name": "tdnn"}, "method": {"name": "dino"}, "data": {"road": "feats"}, "augment": {"degrade": {}}}
-    with pytest.raises(InputError, match=r"augment.degrade changes waveforms, but data.road is feats"):
+    tree = {"encoder": {"name": "tdnn"}, "method": {"name": "dino"}, "data": {"input": "feats"}, "augment": {"degrade": {}}}
+    with pytest.raises(InputError, match=r"augment.degrade changes waveforms, but data.input is feats"):
         check(SystemConfig, tree, "the test")

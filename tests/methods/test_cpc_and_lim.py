@@ -216,7 +216,7 @@ CPC = {"name": "cpc", "channels": 12, "context_dim": 6}
 @pytest.mark.parametrize(("tree", "said"), [
     ({"method": {"name": "cpc"}, "encoder": {"name": "tdnn"}}, "set encoder: {name: cpc}, not tdnn"),
     ({"method": {"name": "lim"}, "encoder": {"name": "ecapa"}}, "set encoder: {name: cpc or pase}, not ecapa"),
-    ({"method": {"name": "cpc"}, "data": {"road": "feats"}}, "reads waveforms.*data.road=wave"),
+    ({"method": {"name": "cpc"}, "data": {"input": "feats"}}, "reads waveforms.*data.input=wave"),
     ({"method": {"name": "cpc"}, "augment": {"specaug": {}}}, "augment.specaug masks features"),
     ({"method": {"name": "cpc"}, "features": {"sample_frequency": 8000}}, "encoder.rate is 16000 and features.sample_frequency 8000"),
     ({"method": {"name": "cpc"}, "encoder": {**CPC, "context": "none", "pooling": "mean"}}, "encoder.context: gru or lstm"),

@@ -157,7 +157,7 @@ def test_the_published_models_have_so_many_parameters(quantiser, total, own):
     ({"encoder": {"kernels": [10, 8]}}, "there are 2 kernels and 8 strides; give as many of both"),
     ({"encoder": {"quantiser": {"name": "gumbel", "groups": 3}}}, "512 channels cannot be shared by 3 groups"),
     ({"encoder": {"window_seconds": 0.03}}, "window_seconds is shorter than two steps"),
-    ({"data": {"road": "feats"}}, "reads waveforms.*data.road=wave")])
+    ({"data": {"input": "feats"}}, "reads waveforms.*data.input=wave")])
 def test_impossible_systems_of_code_words_are_refused(tree, said):
     whole = {"encoder": {"name": "vq_wav2vec", **tree.get("encoder", {})}, "method": {"name": "vq_wav2vec", **tree.get("method", {})},
              "data": tree.get("data", {})}

@@ -161,7 +161,7 @@ def test_embeddings_are_extracted_from_waveforms(data, tmp_path, monkeypatch, na
         np.testing.assert_allclose(found["layer"][utt], layers.at_layer(encoder, "layers.4", x)[0], rtol=1e-4, atol=1e-5)
         assert rate == 16000 and not np.allclose(found["fresh"][utt], found["emb"][utt], atol=1e-3)
     origin = json.loads((recipe / "exp/one/emb/provenance.json").read_text())
-    assert (origin["encoder"], origin["road"], origin["labels"]) == ("cpc", "wave", "none")
+    assert (origin["encoder"], origin["input"], origin["labels"]) == ("cpc", "wave", "none")
 
 
 def test_features_are_no_waveforms(data, tmp_path):

@@ -174,10 +174,10 @@ def test_a_data_worker_that_dies_or_hangs_names_its_recording(data, number, said
     batches = make_dataset(tiny(), UtteranceIndex(data, "wave"))
     read, victim = dataset.read, batches.index.keys[5]
 
-    def fatal(index, road, utt, *rest):
+    def fatal(index, form, utt, *rest):
         if index.keys[utt] == victim:
             os.kill(os.getpid(), number)
-        return read(index, road, utt, *rest)
+        return read(index, form, utt, *rest)
 
     monkeypatch.setattr(dataset, "read", fatal)
     with pytest.raises(InputError, match=rf"a data worker failed \(.*{said}while it read .*{victim} \(.*wav\.ark:\d+\).*the same command"):

@@ -57,7 +57,7 @@ def run_sh(number: int, nj: int = 1) -> tuple[str, ...]:
 
 
 def training(conf: str, exp: str, *options: str) -> tuple[str, ...]:
-    return ("steps/train.sh", *options, "--conf", f"conf/mini/{conf}.yaml", "--set", "data.road=wave",
+    return ("steps/train.sh", *options, "--conf", f"conf/mini/{conf}.yaml", "--set", "data.input=wave",
             "--set", "augment.dir=data_mini/augment", "data_mini/voxceleb1_dev_packed", exp)
 
 

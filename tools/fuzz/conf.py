@@ -181,7 +181,7 @@ def mutated(base: Path, rng: random.Random) -> Case:
     kind = rng.choice(("bytes", "value", "set"))
     if kind == "set":
         key = rng.choice(("seed", "reproduces", "vad", "train.lr", "train.steps", "method.out_dim", "train.betas", "method.crops",
-            "data.road", "after", "train"))
+            "data.input", "after", "train"))
         text = rng.choice(mutate.AWKWARD)
         run = program(SHOW, "--conf", _conf(base, SOUND), "--set", f"{key}={text}")
         return Case(f"--set {key}={text[:60]!r}", run, _agrees(_as_file(key, text)), names=(key.split(".")[-1], "set"))
