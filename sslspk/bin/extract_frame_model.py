@@ -33,8 +33,11 @@ def main() -> int:
     import torch
     from tqdm import tqdm
 
-    from sslspk.encoders import architectures, frame_model
+    from sslspk.encoders import architectures, foreign, frame_model
     from sslspk.io import ark, clips, provenance
+    if args.arch in foreign.ARCHES:
+        raise InputError(f"{args.arch} is an embedding model; write it as a folder (sslspk export '{args.arch} FILE' DIR), and give DIR to "
+                         "steps/extract_embeddings.sh.")
     device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
     if args.gpu >= torch.cuda.device_count():
         raise InputError(f"--gpu {args.gpu}: this machine has {torch.cuda.device_count()} GPUs.")

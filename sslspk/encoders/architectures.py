@@ -105,11 +105,15 @@ def config_of(arch: str) -> Wav2Vec2EncoderConfig:
         ff_dim=layer.feed_forward.intermediate_dense.out_features, norm_first=layer.layer_norm_first, **relative)
 
 
-def read_state(path: str) -> dict[str, Tensor]:
-    """A state_dict that torch.save wrote. No code of the file is run; InputError when it is missing, damaged or something else."""
-    save = f"give a file that torch.save(model.state_dict(), FILE) made of a torchaudio model ({CONVERT})"
+def read_state(path: str, kind: str = f"a torchaudio model ({CONVERT})",
+               remedy: str = f"check the name, or give the word {RANDOM} for a fresh model") -> dict[str, Tensor]:
+    """A state_dict that torch.save wrote. No code of the file is run; InputError when it is missing, damaged or something else.
+
+    kind: of what model it should be; remedy: for a file that is missing.
+    """
+    save = f"give a file that torch.save(model.state_dict(), FILE) made of {kind}"
     try:
-        state = saved.read(path, f"check the name, or give the word {RANDOM} for a fresh model", legacy=True)
+        state = saved.read(path, remedy, legacy=True)
     except saved.HoldsObjects:
         raise InputError(f"{path}: holds Python objects beside tensors, and loading those could run code; {save}.") from None
     except (saved.Unreadable, OSError) as err:

@@ -35,6 +35,8 @@ class EcapaConfig(Config):
     attention_channels: Size = 128
     global_context: bool = True
     embed_dim: Size = 192
+    variant: Literal["own", "wespeaker", "speechbrain"] = Field("own", description="details of another toolkit's ECAPA-TDNN, for its "
+                                                                                   "weights (sslspk/encoders/foreign.py)")
 
     @model_validator(mode="after")
     def _groups(self):
@@ -73,6 +75,13 @@ class LResNet34Config(Config):
                               "pooling to two halves of the band, then a linear layer (`pooling` is not used)")
     embed_dim: Size = Field(256, description="for affine and image; a pooled embedding has the pooling's own size")
     channels_last: bool = Field(True, description="memory layout: faster on CPU, the same result but for rounding")
+    unbiased: bool = Field(False, description="pooling statistics: deviations divide by T - 1, as wespeaker's do")
+
+    @model_validator(mode="after")
+    def _deviations(self):
+        if self.unbiased and (self.pooling != "statistics" or self.embedding == "image"):
+            raise ValueError("unbiased is of pooling: statistics; remove it")
+        return self
 
 
 class CpcEncoderConfig(Config):

@@ -10,6 +10,9 @@ Parameters with F features, width W, scale 8 (w = W/8), SE and attention bottlen
 F 80, M 1536, D 192: W 512: 206,336 + 3 * 746,432 + 3,743,552 = 6,189,184 (wespeaker: 6.19 M);
 W 1024: 412,672 + 3 * 2,713,344 + 6,102,848 = 14,655,552 (wespeaker: 14.65 M).
 wespeaker has M = 1536 more: a bias before the softmax over time, which that softmax cancels, so that here it is left out.
+
+`variant` takes over the details of another toolkit's implementation, so that its weights give its embeddings (encoders/foreign.py).
+speechbrain: convolutions pad by reflection, and a BatchNorm follows the aggregation.
 """
 import torch
 from torch import Tensor, nn
@@ -26,11 +29,13 @@ class Ecapa(Encoder):
 
     def __init__(self, config: EcapaConfig, num_features: int):
         super().__init__(num_features, config.embed_dim)
-        width = config.channels
-        self.first = ConvReluNorm(num_features, width, 5, same=True)
-        self.blocks = nn.ModuleList(SERes2Block(width, 3, dilation, config.scale, config.se_channels) for dilation in (2, 3, 4))
+        width, reflect = config.channels, config.variant == "speechbrain"
+        self.min_frames = {"own": 1, "wespeaker": 2, "speechbrain": 5}[config.variant]
+        self.first = ConvReluNorm(num_features, width, 5, same=True, reflect=reflect)
+        self.blocks = nn.ModuleList(SERes2Block(width, 3, dilation, config.scale, config.se_channels, reflect) for dilation in (2, 3, 4))
         self.aggregate = nn.Conv1d(3 * width, config.mfa_channels, 1)
-        self.pooling = AttentiveStatistics(config.mfa_channels, config.attention_channels, config.global_context)
+        self.aggregate_norm = nn.BatchNorm1d(config.mfa_channels) if config.variant == "speechbrain" else nn.Identity()
+        self.pooling = AttentiveStatistics(config.mfa_channels, config.attention_channels, config.global_context, config.variant)
         self.norm = nn.BatchNorm1d(self.pooling.out_dim)
         self.affine = nn.Linear(self.pooling.out_dim, config.embed_dim)
 
@@ -44,7 +49,7 @@ class Ecapa(Encoder):
         for block in self.blocks:
             x = block(x)
             outputs.append(x)
-        return F.relu_(self.aggregate(torch.cat(outputs, dim=1)))
+        return self.aggregate_norm(F.relu_(self.aggregate(torch.cat(outputs, dim=1))))
 
     def _embed(self, maps: Tensor) -> Tensor:
         return self.affine(self.norm(self.pooling(maps)))

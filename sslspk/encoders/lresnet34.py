@@ -30,13 +30,15 @@ class LResNet34(Encoder):
         if config.embedding == "image":
             pooling = BandMeans(width, bins, bands=2)
         else:
-            pooling = build_pooling(config.pooling, width * bins, config.attention_channels)
+            pooling = build_pooling(config.pooling, width * bins, config.attention_channels, config.unbiased)
         super().__init__(num_features, pooling.out_dim if config.embedding == "pooled" else config.embed_dim)
         self.conv = nn.Conv2d(1, config.widths[0], 3, padding=1, bias=False)
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
         self.norm = nn.BatchNorm2d(config.widths[0])
         self.stages = residual_stages(config.widths, (3, 4, 6, 3), (1, 2, 2, 2))
         self.pooling = pooling
+        if config.unbiased:
+            self.min_frames = 9   # which become two
         self.affine = nn.Identity() if config.embedding == "pooled" else nn.Linear(pooling.out_dim, config.embed_dim)
         self.channels_last = config.channels_last
         if config.channels_last:

@@ -10,12 +10,17 @@ from torch.nn import functional as F
 
 
 class ConvReluNorm(nn.Module):
-    """Convolution over time, ReLU, BatchNorm. `same` pads with zeros so that T stays; else T shrinks by (kernel-1)*dilation."""
+    """Convolution over time, ReLU, BatchNorm. `same` pads with zeros so that T stays; else T shrinks by (kernel-1)*dilation.
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, dilation: int = 1, *, same: bool, affine: bool = True):
+    reflect: pad with the frames reflected in place of zeros; T must be larger than what is padded.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, dilation: int = 1, *, same: bool, affine: bool = True,
+                 reflect: bool = False):
         super().__init__()
         padding = dilation * (kernel - 1) // 2 if same else 0
-        self.conv = nn.Conv1d(in_channels, out_channels, kernel, dilation=dilation, padding=padding)
+        mode = "reflect" if reflect and padding else "zeros"
+        self.conv = nn.Conv1d(in_channels, out_channels, kernel, dilation=dilation, padding=padding, padding_mode=mode)
         self.norm = nn.BatchNorm1d(out_channels, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,11 +52,11 @@ class Res2Conv(nn.Module):
     y_1 = x_1, y_2 = K_2(x_2), y_i = K_i(x_i + y_(i-1)); K is ConvReluNorm. (B, C, T) -> (B, C, T).
     """
 
-    def __init__(self, channels: int, kernel: int, dilation: int, scale: int):
+    def __init__(self, channels: int, kernel: int, dilation: int, scale: int, reflect: bool = False):
         super().__init__()
         width = channels // scale
         self.scale = scale
-        self.layers = nn.ModuleList(ConvReluNorm(width, width, kernel, dilation, same=True) for _ in range(scale - 1))
+        self.layers = nn.ModuleList(ConvReluNorm(width, width, kernel, dilation, same=True, reflect=reflect) for _ in range(scale - 1))
 
     def forward(self, x: Tensor) -> Tensor:
         first, *groups = x.chunk(self.scale, dim=1)
@@ -64,11 +69,11 @@ class Res2Conv(nn.Module):
 class SERes2Block(nn.Module):
     """ECAPA's block (Desplanques et al. 2020, fig. 2): 1x1, Res2, 1x1, squeeze-excite, and a residual connection."""
 
-    def __init__(self, channels: int, kernel: int, dilation: int, scale: int, bottleneck: int):
+    def __init__(self, channels: int, kernel: int, dilation: int, scale: int, bottleneck: int, reflect: bool = False):
         super().__init__()
         self.layers = nn.Sequential(
             ConvReluNorm(channels, channels, 1, same=True),
-            Res2Conv(channels, kernel, dilation, scale),
+            Res2Conv(channels, kernel, dilation, scale, reflect),
             ConvReluNorm(channels, channels, 1, same=True),
             SqueezeExcite(channels, bottleneck),
         )

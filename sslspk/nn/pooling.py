@@ -4,7 +4,9 @@ Sums are in float32 also under autocast. Standard deviations are sqrt(variance +
 """
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+LOWER_FLOOR = 1e-12   # of variances, speechbrain's
 EPSILON = 1e-7  # added to variances; a standard deviation is never below 3.2e-4
 
 
@@ -13,24 +15,29 @@ def _exact(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def mean_and_std(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and (biased) standard deviation over the last dimension: (B, C, T) -> (B, C), (B, C)."""
+def mean_and_var(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and (biased) variance over the last dimension: (B, C, T) -> (B, C), (B, C)."""
     x = _exact(x)
     mean = x.mean(-1)
     # d var / d mean = 0, so that the mean needs no gradient inside the variance
-    var = (x - mean.detach().unsqueeze(-1)).square().mean(-1)
-    return mean, torch.sqrt(var + EPSILON)
+    return mean, (x - mean.detach().unsqueeze(-1)).square().mean(-1)
+
+
+def mean_and_std(x: Tensor, unbiased: bool = False) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over the last dimension: (B, C, T) -> (B, C), (B, C). unbiased: divide by T - 1, not T."""
+    mean, var = mean_and_var(x)
+    return mean, torch.sqrt((var * (x.shape[-1] / (x.shape[-1] - 1)) if unbiased else var) + EPSILON)
 
 
 class Statistics(nn.Module):
-    """Mean and standard deviation over time (Snyder et al. 2018): (B, C, T) -> (B, 2C)."""
+    """Mean and standard deviation over time (Snyder et al. 2018): (B, C, T) -> (B, 2C). unbiased: see `mean_and_std`."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, unbiased: bool = False):
         super().__init__()
-        self.out_dim = 2 * channels
+        self.out_dim, self.unbiased = 2 * channels, unbiased
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat(mean_and_std(x), dim=1)
+        return torch.cat(mean_and_std(x, self.unbiased), dim=1)
 
 
 class SelfAttentive(nn.Module):
@@ -57,11 +64,15 @@ class AttentiveStatistics(nn.Module):
     e_t = V tanh(W x_t + b), a = softmax_t(e); mean = sum_t a_t x_t, std^2 = sum_t a_t (x_t - mean)^2: (B, C, T) -> (B, 2C).
     With `global_context` W reads [x_t; mean_T x; std_T x]. V has no bias: the same number added to all frames of a channel
     drops out of the softmax. Parameters: C R (1, or 3 with context) + R + R C, with R the bottleneck.
+
+    variant: "wespeaker" has the context's deviations unbiased and a floor for those that come out; "speechbrain" a ReLU and a BatchNorm
+    before the tanh, and a lower floor.
     """
 
-    def __init__(self, channels: int, bottleneck: int = 128, global_context: bool = True):
+    def __init__(self, channels: int, bottleneck: int = 128, global_context: bool = True, variant: str = "own"):
         super().__init__()
-        self.out_dim = 2 * channels
+        self.out_dim, self.variant = 2 * channels, variant
+        self.norm = nn.BatchNorm1d(bottleneck) if variant == "speechbrain" else None
         self.hidden = nn.Conv1d(channels, bottleneck, 1)
         # W's two blocks for mean and std: computed once per utterance instead of repeated for every frame
         self.context = nn.Linear(2 * channels, bottleneck, bias=False) if global_context else None
@@ -70,13 +81,26 @@ class AttentiveStatistics(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.hidden(x)
         if self.context is not None:
-            hidden = hidden + self.context(torch.cat(mean_and_std(x), dim=1)).unsqueeze(-1)
+            hidden = hidden + self.context(torch.cat(self._context(x), dim=1)).unsqueeze(-1)
+        if self.norm is not None:
+            hidden = self.norm(F.relu_(hidden))
         weights = torch.softmax(_exact(self.scores(torch.tanh(hidden))), dim=-1)
         x = _exact(x)
         mean = (weights * x).sum(-1)
         # as the weights sum to one, d var / d mean = 0 here too
         var = (weights * (x - mean.detach().unsqueeze(-1)).square()).sum(-1)
-        return torch.cat([mean, torch.sqrt(var + EPSILON)], dim=1)
+        return torch.cat([mean, self._deviation(var)], dim=1)
+
+    def _context(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.variant != "speechbrain":
+            return mean_and_std(x, self.variant == "wespeaker")
+        mean, var = mean_and_var(x)
+        return mean, self._deviation(var)
+
+    def _deviation(self, var: Tensor) -> Tensor:
+        if self.variant == "own":
+            return torch.sqrt(var + EPSILON)
+        return var.clamp(min=EPSILON if self.variant == "wespeaker" else LOWER_FLOOR).sqrt()
 
 
 class BandMeans(nn.Module):
@@ -97,10 +121,10 @@ class BandMeans(nn.Module):
         return torch.stack([spectrum[:, :, first:end].mean(-1) for first, end in parts], -1).flatten(1)
 
 
-def build_pooling(name: str, channels: int, bottleneck: int) -> nn.Module:
-    """The pooling layer that a configuration names; `bottleneck` is that of the attentive one."""
+def build_pooling(name: str, channels: int, bottleneck: int, unbiased: bool = False) -> nn.Module:
+    """The pooling layer that a configuration names; `bottleneck` is that of the attentive one, `unbiased` of statistics."""
     if name == "statistics":
-        return Statistics(channels)
+        return Statistics(channels, unbiased)
     if name == "self_attentive":
         return SelfAttentive(channels)
     if name == "attentive":

@@ -19,14 +19,14 @@ from sslspk.train.config import SystemConfig
 
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 KEY = "sslspk"
-REST = ("format", "num_features", "evaluate", "info", "projections", "classes")
+REST = ("num_features", "evaluate", "info", "projections", "classes")
 
 
 def write(folder: Path, content: dict) -> None:
     """Write what sslspk.train.model.read_content gives. The weights come last: with them the folder is whole. Raises OSError."""
     tensors = {f"encoders/{name}/{key}": value for name, state in content["encoders"].items() for key, value in state.items()}
     tensors |= {f"classifier/{key}": value for key, value in (content.get("classifier") or {}).items()}
-    rest = {**{key: content[key] for key in REST if key in content}, "encoders": list(content["encoders"])}
+    rest = {"format": 1, **{key: content[key] for key in REST if key in content}, "encoders": list(content["encoders"])}
     tensors = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
     whole = safetensors.torch.save(tensors, {"format": "pt", KEY: json.dumps(rest)})
     with atomic_write(folder / CONFIG) as file:

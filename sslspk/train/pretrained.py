@@ -1,9 +1,15 @@
-"""Frame-level models in torchaudio's format as the start of a training: what `ARCH CHECKPOINT` names, in the form of a final.pt."""
+"""Models of other toolkits as they are or as the start of a training: what `ARCH CHECKPOINT` names, in the form of a final.pt.
+
+Frame-level models in torchaudio's format (encoders/architectures.py), and speaker embedding models of wespeaker and speechbrain
+(encoders/foreign.py).
+"""
 import os
 import re
+from pathlib import Path
 
 import torch
 
+from sslspk.errors import InputError
 from sslspk.features.config import CmvnOptions, FeatureOptions
 
 PAIR = re.compile(r"([a-z0-9_]+) (.+)", re.DOTALL)
@@ -22,8 +28,12 @@ def there(name: str) -> bool:
 
 
 def read(arch: str, checkpoint: str) -> dict:
-    """The content of a final.pt whose encoder is that model. Raises InputError as sslspk.encoders.architectures does."""
-    from sslspk.encoders import architectures
+    """The content of a final.pt whose encoder is that model. Raises InputError as sslspk.encoders.architectures and foreign do."""
+    from sslspk.encoders import architectures, foreign
+    if arch not in architectures.ARCHES and arch not in foreign.ARCHES:
+        raise InputError(f"the architecture {arch!r} is unknown; choose one of {', '.join([*architectures.ARCHES, *foreign.ARCHES])}.")
+    if arch in foreign.ARCHES:
+        return _embedding_model(arch, checkpoint, foreign.read(arch, checkpoint))
     with torch.random.fork_rng(devices=[]):
         model = architectures.build(arch, checkpoint)
     encoder = architectures.config_of(arch)
@@ -31,3 +41,13 @@ def read(arch: str, checkpoint: str) -> dict:
     return {"config": {section: options.model_dump(mode="json") for section, options in config.items()}, "num_features": 1,
             "encoders": {"encoder": {f"model.{key}": value for key, value in model.state_dict().items()}}, "evaluate": "encoder",
             "info": {"labels": "none", "start": {"system": arch, "digest": ""}}}
+
+
+def _embedding_model(arch: str, checkpoint: str, found) -> dict:
+    """Of a sslspk.encoders.foreign.Foreign. Its file does not say what it was trained on; speakers it was trained to tell."""
+    config = {"features": found.features, "cmvn": found.cmvn, "encoder": found.encoder}
+    tree = {section: options.model_dump(mode="json") for section, options in config.items()}
+    info = {"labels": "speaker", "start": {"system": arch, "digest": ""}, "system": f"{arch}_{Path(checkpoint).stem}",
+            "trained_on": "unknown", "data": "unknown", "step": 0, "commit": "unknown"}
+    return {"config": {**tree, "method": {"name": "supervised"}}, "num_features": found.features.num_features,
+            "encoders": {"encoder": found.state}, "evaluate": "encoder", "info": info}
