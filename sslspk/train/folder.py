@@ -28,7 +28,8 @@ def write(folder: Path, content: dict) -> None:
     tensors |= {f"classifier/{key}": value for key, value in (content.get("classifier") or {}).items()}
     rest = {"format": 1, **{key: content[key] for key in REST if key in content}, "encoders": list(content["encoders"])}
     tensors = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
-    whole = safetensors.torch.save(tensors, {"format": "pt", KEY: json.dumps(rest)})
+    # A second key would make the bytes differ from one export to the next: their order is not kept.
+    whole = safetensors.torch.save(tensors, {KEY: json.dumps(rest)})
     with atomic_write(folder / CONFIG) as file:
         file.write(to_whole_yaml(check(SystemConfig, content["config"], CONFIG)))
     with atomic_write(folder / WEIGHTS, "wb") as file:
