@@ -26,6 +26,8 @@ def write(path: str | os.PathLike, out: str | os.PathLike, weights: str | None =
         raise InputError(f"{named(out)} is there already, and not empty; export into a new folder.")
     if weights is not None:
         state, _ = model.read_encoder_state(path, weights)
+        if weights != content["evaluate"]:
+            facts["calibration"] = None   # which was made on the other one
         content |= {"encoders": {weights: state}, "evaluate": weights}
     facts["default_weights"], facts["calibration"] = content["evaluate"], facts["calibration"] and public(facts["calibration"])
     measured = figures(facts, content["encoders"])
