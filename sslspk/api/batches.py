@@ -5,9 +5,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-POOL = 1 << 24    # numbers (64 MB) of recordings that wait for others of their length
-BATCH = 1 << 20   # numbers of recordings that are encoded together: 40 of 3 s with 80 features
-ROWS = 64         # recordings that are encoded together at most
+POOL = 1 << 24           # numbers (64 MB) of recordings that wait for others of their length
+CPU_BATCH = 3 << 16      # numbers that are encoded together, 8 recordings of 3 s with 80 features: more do not fit in the caches
+DEVICE_BATCH = 1 << 22   # 170 of these
 
 
 def encoded(encode: Callable[[Tensor], Tensor], inputs: Iterable[Tensor]) -> Iterator[np.ndarray]:
@@ -32,7 +32,8 @@ def _together(encode: Callable[[Tensor], Tensor], inputs: list[Tensor]) -> list[
     for place, x in enumerate(inputs):
         places.setdefault(x.shape, []).append(place)
     for shape, alike in places.items():
-        rows = max(1, min(ROWS, BATCH // shape.numel()))
+        most = CPU_BATCH if inputs[alike[0]].device.type == "cpu" else DEVICE_BATCH
+        rows = max(1, most // shape.numel())
         for first in range(0, len(alike), rows):
             chosen = alike[first:first + rows]
             x = torch.cat([inputs[place] for place in chosen]) if len(chosen) > 1 else inputs[chosen[0]]

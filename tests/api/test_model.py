@@ -120,15 +120,13 @@ def test_only_equal_lengths_are_encoded_together(monkeypatch):
 
     inputs = [torch.full((1, 3 + i % 3, 2), float(i)) for i in range(20)]
     expected = [x[0].sum(0).numpy() for x in inputs]
-    for pool, rows, most in ((1 << 24, 64, 7), (40, 64, 2), (1 << 24, 3, 3)):
+    for pool, together, most in ((1 << 24, 1000, 7), (40, 1000, 2), (1 << 24, 24, 4), (1 << 24, 1, 1)):
         monkeypatch.setattr(batches, "POOL", pool)
-        monkeypatch.setattr(batches, "ROWS", rows)
+        monkeypatch.setattr(batches, "CPU_BATCH", together)
         seen.clear()
         np.testing.assert_array_equal(list(batches.encoded(encode, iter(inputs))), expected)
         assert max(shape[0] for shape in seen) == most and sum(shape[0] for shape in seen) == 20
-    monkeypatch.setattr(batches, "BATCH", 12)
-    seen.clear()
-    assert len(list(batches.encoded(encode, inputs))) == 20 and max(np.prod(shape) for shape in seen) <= 12
+        assert all(np.prod(shape) <= together or shape[0] == 1 for shape in seen)
 
 
 def test_an_encoder_of_waveforms(tmp_path):
