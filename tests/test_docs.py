@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import foreign_weights
 import numpy as np
 import pytest
 import recipe_copy
@@ -17,7 +18,7 @@ from sslspk import cli
 from sslspk.io import table
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMAND = re.compile(r"(.*\| )?(sslspk|steps/train_calibration\.sh) ")
+COMMAND = re.compile(r"(.*\| )?(sslspk|steps/(train_calibration|extract_embeddings)\.sh) ")
 
 
 def blocks(path, language):
@@ -32,13 +33,15 @@ def commands(path):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """What the pages name: exp/dino_ecapa, recordings, data directories, lists."""
+    """What the pages name: exp/dino_ecapa, recordings, data directories, lists, weights of other toolkits."""
     folder = recipe_copy.make(tmp_path_factory.mktemp("docs"))
     small_models.write(folder / "exp/dino_ecapa")
     (folder / "recordings").mkdir()
     for place, name in enumerate(("a", "b", "recordings/c", "recordings/d")):
         wav(folder / f"{name}.wav", voice(0.6, 120 + 60 * place, place))
     wav(folder / "long.wav", voice(2.5))
+    for name, kind in {"avg_model.pt": "ecapa", "embedding_model.ckpt": "speechbrain"}.items():
+        foreign_weights.checkpoint(folder, kind).rename(folder / name)
     wav(folder / "stereo.wav", np.stack([voice(0.5), voice(0.5, 200)], 1))
     (folder / "notes.txt").write_text("no audio\n" * 20)
     for name in ("test", "held_out"):

@@ -30,7 +30,7 @@ def main() -> None:
     from sslspk.config import load
     from sslspk.features.config import FeatureOptions, VadOptions
     vad_options, features = load(VadOptions, args.conf, args.set), load(FeatureOptions, args.feats_conf)
-    if features.feature_type == "fbank" and not features.use_energy:
+    if features.feature_type != "mfcc" and not features.use_energy:
         raise InputError(f"{args.feats_conf}: the first column of these features is no energy; give MFCCs (conf/mfcc.yaml) "
                          "or use_energy: true.")
     if args.action == "options":

@@ -135,7 +135,8 @@ def wespeaker_resnet34(theirs: State) -> Foreign:
 
 def speechbrain_ecapa(theirs: State) -> Foreign:
     config, state = ecapa(shifted(renamed(theirs, SPEECHBRAIN_ECAPA), "blocks", 1), "speechbrain")
-    return Foreign(config, FeatureOptions(num_mel_bins=state["first.conv.weight"].shape[1]), CmvnOptions(), state)
+    features = FeatureOptions(feature_type="fbank_db", num_mel_bins=state["first.conv.weight"].shape[1], low_freq=0)
+    return Foreign(config, features, CmvnOptions(), state)
 
 
 ARCHES: dict[str, Callable[[State], Foreign]] = {

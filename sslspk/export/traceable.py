@@ -8,8 +8,9 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from sslspk.features import cmvn
+from sslspk.features import cmvn, decibels
 from sslspk.features.augment import FULL_SCALE
 from sslspk.features.config import FeatureOptions
 from sslspk.features.fbank import Extractor
@@ -29,6 +30,10 @@ class TraceableExtractor(Extractor):
 
     def forward(self, wave: Tensor) -> Tensor:
         o, size = self.options, wave.shape[1]
+        if self.decibels:
+            half, count = o.window_samples // 2, 1 + size // o.shift_samples
+            place = torch.arange(count)[:, None] * o.shift_samples + torch.arange(o.window_samples)
+            return decibels.floored(self._features(F.pad(wave, (half, o.window_samples))[:, place]))
         count = 1 + (size - o.window_samples) // o.shift_samples if o.snip_edges else (size + o.shift_samples // 2) // o.shift_samples
         begin = 0 if o.snip_edges else o.shift_samples // 2 - o.window_samples // 2
         place = torch.arange(count)[:, None] * o.shift_samples + torch.arange(o.window_samples) + begin

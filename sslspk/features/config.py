@@ -9,7 +9,8 @@ from sslspk.config import Config, Size
 class FeatureOptions(Config):
     """compute-fbank-feats and compute-mfcc-feats. Lengths in ms, frequencies in Hz."""
 
-    feature_type: Literal["fbank", "mfcc"] = "fbank"
+    feature_type: Literal["fbank", "mfcc", "fbank_db"] = Field(
+        "fbank", description="fbank_db: speechbrain's Fbank, in decibels; of the other options it has the lengths, bins and frequencies")
     sample_frequency: float = Field(16000.0, gt=0, le=1e6)
     frame_length: float = Field(25.0, gt=0, le=1000)
     frame_shift: float = Field(10.0, gt=0, le=1000)
@@ -36,6 +37,8 @@ class FeatureOptions(Config):
                              "frame_length and frame_shift are milliseconds")
         if self.feature_type == "mfcc" and self.num_ceps > self.num_mel_bins:
             raise ValueError(f"num_ceps {self.num_ceps} is above num_mel_bins {self.num_mel_bins}; lower num_ceps")
+        if self.feature_type == "fbank_db" and self.use_energy:
+            raise ValueError("use_energy is not for feature_type fbank_db; remove it")
         if not self.low_freq < self.top_freq <= self.sample_frequency / 2:
             raise ValueError(f"the mel bank would reach from {self.low_freq:g} to {self.top_freq:g} Hz at a rate of "
                              f"{self.sample_frequency:g}; correct low_freq and high_freq")

@@ -1,4 +1,4 @@
-"""Log-mel filterbank and MFCC features as Kaldi computes them, for batches of waveforms on any device.
+"""Log-mel filterbank and MFCC features as Kaldi computes them, for batches of waveforms on any device (and speechbrain's: decibels.py).
 
 One implementation serves feature extraction on disk and the training device. Per frame: remove the mean, pre-emphasise,
 window, power spectrum, mel bank, logarithm (, DCT and lifter). Frames are computed in blocks: the memory for an hour of audio
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sslspk.errors import InputError
+from sslspk.features import decibels
 from sslspk.features.config import FeatureOptions
 
 EPSILON = float(np.finfo(np.float32).eps)  # Kaldi's floor of energies before the logarithm
@@ -28,16 +29,19 @@ class Extractor(nn.Module):
     def __init__(self, options: FeatureOptions):
         super().__init__()
         self.options = options
-        n = options.window_samples
-        self.fft_length = 1 << (n - 1).bit_length() if options.round_to_power_of_two else n
-        self.register_buffer("window", torch.tensor(window(options), dtype=torch.float32), persistent=False)
-        self.register_buffer("mel", torch.tensor(mel_bank(options, self.fft_length), dtype=torch.float32), persistent=False)
+        n, self.decibels = options.window_samples, options.feature_type == "fbank_db"
+        self.fft_length = 1 << (n - 1).bit_length() if options.round_to_power_of_two and not self.decibels else n
+        shape, bank = (decibels.window, decibels.bank) if self.decibels else (window, mel_bank)
+        self.register_buffer("window", torch.tensor(shape(options), dtype=torch.float32), persistent=False)
+        self.register_buffer("mel", torch.tensor(bank(options, self.fft_length), dtype=torch.float32), persistent=False)
         if options.feature_type == "mfcc":
             self.register_buffer("dct", torch.tensor(cepstral_matrix(options), dtype=torch.float32), persistent=False)
 
     def num_frames(self, num_samples: int) -> int:
         """T for a waveform of S samples."""
         o = self.options
+        if self.decibels:
+            return decibels.num_frames(num_samples, o)
         if o.snip_edges:
             return 0 if num_samples < o.window_samples else 1 + (num_samples - o.window_samples) // o.shift_samples
         return (num_samples + o.shift_samples // 2) // o.shift_samples
@@ -51,11 +55,13 @@ class Extractor(nn.Module):
             for first in range(0, count, rows):
                 last = min(first + rows, count)
                 out[:, first:last] = self._features(self._frames(wave, first, last))
-        return out
+        return decibels.floored(out) if self.decibels and count else out
 
     def _frames(self, wave: Tensor, first: int, last: int) -> Tensor:
         """Frames `first` to `last` of the waveform, (B,last-first,N) float32: views of one stretch of samples."""
         o = self.options
+        if self.decibels:
+            return decibels.frames(wave, first, last, o)
         begin = first * o.shift_samples + (0 if o.snip_edges else o.shift_samples // 2 - o.window_samples // 2)
         end = begin + (last - first - 1) * o.shift_samples + o.window_samples
         return mirrored(wave, begin, end).float().unfold(1, o.window_samples, o.shift_samples)
@@ -63,6 +69,8 @@ class Extractor(nn.Module):
     def _features(self, frames: Tensor) -> Tensor:
         """(B,T,N) -> (B,T,F)."""
         o = self.options
+        if self.decibels:
+            return decibels.of_power(self._power(frames * self.window) @ self.mel)
         if o.remove_dc_offset:
             frames = frames - frames.mean(-1, keepdim=True)
         energy = _log_energy(frames, o) if o.use_energy and o.raw_energy else None

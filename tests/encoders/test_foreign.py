@@ -1,15 +1,8 @@
-"""Weights of wespeaker and speechbrain in our encoders, against their own forward passes.
-
-golden/foreign_encoders.npz holds names and shapes of their state_dicts, and what their code (wespeaker dfa7419, speechbrain 9c826ef) gave
-for the weights of `filled` and the features of `features`.
-"""
-import json
-import zlib
-from pathlib import Path
-
+"""Weights of wespeaker and speechbrain in our encoders, against their own forward passes."""
 import numpy as np
 import pytest
 import torch
+from foreign_weights import checkpoint, features, golden
 from small_models import voice, wav
 
 import sslspk
@@ -18,42 +11,8 @@ from sslspk.errors import InputError
 from sslspk.export import folder
 from sslspk.train import model as models
 
-GOLDEN = Path(__file__).resolve().parent.parent / "golden/foreign_encoders.npz"
 CASES = {"ecapa": "wespeaker_ecapa", "ecapa_context": "wespeaker_ecapa", "resnet34": "wespeaker_resnet34",
          "speechbrain": "speechbrain_ecapa"}
-
-
-def filled(shapes: dict[str, list[int]]) -> dict[str, torch.Tensor]:
-    """Weights by the names and shapes of a state_dict, a generator for each name."""
-    state = {}
-    for key, shape in shapes.items():
-        rng = np.random.default_rng(zlib.crc32(key.encode()))
-        if key.endswith("num_batches_tracked"):
-            value = np.array(3)
-        elif key.endswith("running_var"):
-            value = rng.uniform(0.5, 2, shape)
-        elif len(shape) == 1:
-            value = rng.normal(0.5 if key.endswith("weight") else 0, 0.3, shape)
-        else:
-            value = rng.normal(0, np.prod(shape[1:]) ** -0.5, shape)
-        state[key] = torch.tensor(value, dtype=torch.int64 if value.ndim == 0 else torch.float32)
-    return state
-
-
-def features(frames: int, bins: int) -> torch.Tensor:
-    return torch.tensor(2 * np.random.default_rng(frames).normal(size=(2, frames, bins)), dtype=torch.float32)
-
-
-def golden(name: str) -> tuple[dict, dict]:
-    """(names and shapes, outputs by number of frames)."""
-    with np.load(GOLDEN) as file:
-        return json.loads(str(file[f"{name}_shapes"])), {int(frames): file[f"{name}_{frames}"] for frames in file[f"{name}_frames"]}
-
-
-def checkpoint(tmp_path, name: str, change=None) -> Path:
-    state = filled(golden(name)[0])
-    torch.save(change(state) if change else state, tmp_path / f"{name}.pt")
-    return tmp_path / f"{name}.pt"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -82,6 +41,9 @@ def test_as_a_model_and_as_a_folder(name, tmp_path):
 def test_features_are_theirs(tmp_path):
     found = foreign.read("wespeaker_ecapa", str(checkpoint(tmp_path, "ecapa")))
     assert (found.features.window_type, found.features.num_mel_bins, found.features.snip_edges) == ("hamming", 20, True)
+    assert found.cmvn.cmn == "utterance" and not found.cmvn.norm_vars
+    found = foreign.read("speechbrain_ecapa", str(checkpoint(tmp_path, "speechbrain")))
+    assert (found.features.feature_type, found.features.num_mel_bins, found.features.low_freq) == ("fbank_db", 20, 0)
     assert found.cmvn.cmn == "utterance" and not found.cmvn.norm_vars
 
 
