@@ -16,7 +16,7 @@ data=$1 out=$2
 
 jobs=(--cmd "$cmd" --nj "$nj" --ngpu "$ngpu")
 [ -n "$model" ] || { echo "$0: error: --model is needed; see --help." >&2; exit 1; }
-if init_pair "$model"; then
+if init_pair "$model" && ! init_embeds "$model"; then
   weights=${model#* }; [ "$untrained" = false ] || weights=random
   steps/extract_frame_model.sh "${jobs[@]}" --layer "${layer:-mean}" "${model%% *}" "$weights" "$data" "$out"
 else

@@ -11,16 +11,16 @@ untrained=false    # true: the same architecture with its initial weights, a bas
 allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--layer L] [--untrained true|false] [--allow-pipes true]
        DATA MODEL OUTDIR
-       MODEL: final.pt, the folder of a training, or one that sslspk export wrote"
+       MODEL: final.pt, the folder of a training or one that sslspk export wrote, or \"NAME FILE\" of docs/export.md"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
-. utils/model_file.sh
+. utils/init_from.sh
 . utils/done.sh
 . utils/extraction.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
-data=$1 model=$(model_file "$2") out=$3
+data=$1 model=$(init_model "$2") out=$3
 
 extraction_begin extract_embeddings xvector "$weights $untrained${layer:+ $layer}"
 launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \

@@ -4,17 +4,19 @@
 #     launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" ... "${options[@]}" --gpu "$gpu" "$data/split$nj/$JOB" "$model" ...
 #     extraction_end "$out/feats.JOB.scp" "$out/feats.scp"
 #
-# The script has set data, model (a final.pt), out, nj, ngpu, weights, layer, untrained and allow_pipes. utils/done.sh is sourced.
+# The script has set data, model (a final.pt, or "ARCH CHECKPOINT"), out, nj, ngpu, weights, layer, untrained and allow_pipes. utils/done.sh is sourced.
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034
 . utils/utterances.sh
+. utils/init_from.sh
 
 extraction_begin() {  # PROGRAM TABLE WORDS [OUTPUT...]: TABLE is xvector or feats; WORDS: what the result depends on beside model and data
-  [ -s "$model" ] || { echo "$0: error: there is no $model; train it with steps/train.sh" >&2; exit 1; }
+  model_weights=$(init_file "$model")
+  [ -s "$model_weights" ] || { echo "$0: error: there is no $model_weights; train it with steps/train.sh" >&2; exit 1; }
   utterances_of "$data"
   _key="$1 $3" _outputs=("$out/$2.scp" "$out/provenance.json" "${@:4}")
   done_own "$out" "$out/$2".*
-  if done_skip "$out" "$_key" "${source_tables[@]}" "$model" -- "${_outputs[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
+  if done_skip "$out" "$_key" "${source_tables[@]}" "$model_weights" -- "${_outputs[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
   utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
   # An earlier run's table would point into archives that are about to change.
@@ -36,5 +38,5 @@ extraction_end() {  # PARTS TABLE...: joins what the jobs wrote, as sslspk.bin.m
   local n
   for n in $(seq "$nj"); do grep -m1 '^warning: ' "$out/log/extract.$n.log" || [ $? -eq 1 ]; done | sed -n 1p >&2
   python3 -m sslspk.bin.merge_tables --jobs "$nj" --ids "$utts" --logs "$out/log" "$@"
-  done_mark "$out" "$_key" "${source_tables[@]}" "$model"
+  done_mark "$out" "$_key" "${source_tables[@]}" "$model_weights"
 }

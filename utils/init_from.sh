@@ -10,6 +10,10 @@ init_file() {   # MODEL: prints the file that holds the weights; nothing for "AR
   if ! init_pair "$1"; then model_file "$1"; elif [ "${1#* }" != random ]; then printf '%s' "${1#* }"; fi
 }
 
+init_model() { if init_pair "$1"; then printf '%s\n' "$1"; else model_file "$1"; fi; }   # MODEL: prints it, or the file of a folder
+
+init_embeds() { [[ $1 = wespeaker_* || $1 = speechbrain_* ]]; }   # "ARCH CHECKPOINT": whether it has one embedding, as a final.pt has
+
 init_missing() {   # MODEL: prints what is wrong with it; nothing where its file is there, or MODEL is empty
   local file; file=$(init_file "$1")
   if [ -z "$file" ] || [ -s "$file" ]; then return 0; fi

@@ -34,6 +34,11 @@ def run(args: argparse.Namespace) -> None:
         files = folder.write(args.model, args.folder, args.weights, args.licence, args.language)
         print(f"wrote {args.folder}: {', '.join(files)}")
     if args.onnx is not None:
-        found = graph.write(models.load(args.model, args.weights), args.onnx, args.onnx_input, args.language, args.url)
+        model = models.load(args.model, args.weights)
+        found = graph.write(model, args.onnx, args.onnx_input, args.language, args.url)
         print(f"wrote {args.onnx}; " + ("not compared with the model, as onnxruntime is not installed" if found is None else
                                         f"largest difference from the model: {found:.1e}"))
+        if args.onnx_input == graph.FEATURES:
+            print(graph.comment(model, graph.FEATURES))
+        if model.config.vad:
+            print("silence is not cut in it; cut it before, as the model was trained")

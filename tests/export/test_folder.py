@@ -201,6 +201,8 @@ def test_the_shell_finds_the_file_of_a_model(place):
                                            place / "none/final.pt", "none/final.pt")))
     assert shell(f"init_name {out}", f"init_real {out}", f"init_file {toy}; init_missing {out}; init_name {toy}/final.pt") == [
         "out", str(out / "model.safetensors"), str(toy / "final.pt"), "toy"]
+    assert shell("init_model 'wespeaker_ecapa x.pt'", f"init_model {out}", "init_embeds 'wespeaker_ecapa x.pt' && echo yes",
+                 "init_embeds 'hubert_base x.pt' || echo no") == ["wespeaker_ecapa x.pt", str(out / "model.safetensors"), "yes", "no"]
 
 
 def test_a_step_takes_the_folder(place, tmp_path):
