@@ -2,6 +2,7 @@
 
     encoders/NAME/KEY, classifier/KEY: tensors      all else that a final.pt holds is JSON in the file's metadata, under `sslspk`
 """
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -26,8 +27,9 @@ def write(folder: Path, content: dict) -> None:
     """Write what sslspk.train.model.read_content gives. The weights come last: with them the folder is whole. Raises OSError."""
     tensors = {f"encoders/{name}/{key}": value for name, state in content["encoders"].items() for key, value in state.items()}
     tensors |= {f"classifier/{key}": value for key, value in (content.get("classifier") or {}).items()}
-    rest = {"format": 1, **{key: content[key] for key in REST if key in content}, "encoders": list(content["encoders"])}
     tensors = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
+    rest = {"format": 1, **{key: content[key] for key in REST if key in content}}
+    rest |= {"encoders": list(content["encoders"]), "md5": md5(tensors)}
     # A second key would make the bytes differ from one export to the next: their order is not kept.
     whole = safetensors.torch.save(tensors, {KEY: json.dumps(rest)})
     with atomic_write(folder / CONFIG) as file:
@@ -51,10 +53,20 @@ def read(path: Path) -> dict:
     names = content.get("encoders") if isinstance(content, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise checkpoint.Damaged(f"{path}: not a whole model (its metadata name no encoders); export it again.")
+    if content.pop("md5", None) != md5(tensors):
+        raise checkpoint.Damaged(f"{path}: not a whole model (its weights are not those that were written); copy or export it again.")
     content["config"] = read_yaml(path.with_name(CONFIG))
     content["encoders"] = {name: below(tensors, f"encoders/{name}/") for name in names}
     content["classifier"] = below(tensors, "classifier/") or None
     return checkpoint.verified(content, path)
+
+
+def md5(tensors: dict) -> str:
+    """Of the bytes of all tensors, in the order of their names: safetensors has no checksum."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for key in sorted(tensors):
+        digest.update(tensors[key].reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def below(tensors: dict, prefix: str) -> dict:

@@ -19,6 +19,7 @@ from sslspk.api.about import about
 from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
 from sslspk.export import folder as export
+from sslspk.train import folder as folder_of_model
 from sslspk.train import model as models
 from sslspk.train.model import read_content
 
@@ -143,7 +144,16 @@ def test_what_is_there_already_is_left_alone(place, name):
 
 def weights_of(path, metadata, change=None):
     tensors = safetensors.torch.load_file(path)
-    safetensors.torch.save_file(change(tensors) if change else tensors, path, metadata)
+    tensors = change(tensors) if change else tensors
+    if "encoders" in metadata.get("sslspk", ""):
+        metadata = {"sslspk": json.dumps({"md5": folder_of_model.md5(tensors), **json.loads(metadata["sslspk"])})}
+    safetensors.torch.save_file(tensors, path, metadata)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 4
+    path.write_bytes(content)
 
 
 def edit(path, change):
@@ -159,6 +169,7 @@ def damages():
 
     return {
         "cut short": (lambda f: os.truncate(f / "model.safetensors", 900), "model.safetensors: not a readable model"),
+        "one bit": (lambda f: flip(f / "model.safetensors"), "its weights are not those that were written"),
         "empty": (lambda f: os.truncate(f / "model.safetensors", 0), "model.safetensors: not a readable model"),
         "huge header": (lambda f: (f / "model.safetensors").write_bytes(b"\xff" * 64), "not a readable model"),
         "another program's": (lambda f: weights_of(f / "model.safetensors", {"format": "pt"}), "another program's file, as its metadata"),
