@@ -1,5 +1,6 @@
 """The examples of README.md and docs/: what a reader copies runs."""
 import io
+import itertools
 import re
 import shlex
 import shutil
@@ -82,3 +83,41 @@ def test_commands(place, path, monkeypatch, tmp_path):
             assert cli.run(shlex.split(words)[1:]) == 0, line
         else:
             recipe_copy.run(copy, *shlex.split(words))
+
+
+PATHS = [*PAGES, ROOT / "utils/README.md"]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path):
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
+
+
+def recipe_commands():
+    """(recipe, words) of every command of a recipe's scripts, where the page's `cd egs/X` has led."""
+    for path in PAGES:
+        place = "voxceleb"
+        for block in blocks(path, "bash"):
+            for line in block.replace("\\\n", "").splitlines():
+                for part in line.partition("  #")[0].split("&&"):
+                    words = shlex.split(part.partition(" #")[0])
+                    if words[:1] == ["cd"]:
+                        place = words[1].rstrip("/").split("/")[-1]
+                    elif words and words[0].startswith("./"):
+                        yield pytest.param(place, words, id=f"{path.name} {place} {' '.join(words)[:60]}")
+
+
+@pytest.mark.parametrize(("recipe", "words"), [*recipe_commands()])
+def test_commands_of_recipes_name_what_is_there(recipe, words):
+    """The script, its options, its systems."""
+    folder = ROOT / "egs" / recipe
+    text = (folder / words[0]).read_text(encoding="utf-8")
+    if "PASS=()" in text:
+        text += (folder / "run.sh").read_text(encoding="utf-8")
+    options = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}
+    assert {name for name in options if not re.search(rf"^{name[2:].replace('-', '_')}=", text, re.MULTILINE)} <= {"--help"}
+    values = dict(itertools.pairwise(words))
+    for system in " ".join(values.get(name, "") for name in ("--system", "--systems")).split():
+        confs = folder / "../voxceleb/conf" if recipe == "own" else folder / "conf"
+        assert (folder / system).exists() if system.endswith(".yaml") else (confs / f"{system}.yaml").exists(), system
