@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Scores lists with all that may follow the embeddings: mean subtraction, AS-norm, LDA and PLDA (on pseudo-labels, and on true labels for
 # comparison), and a calibrated fusion. Reads EXP/final.pt (if there), TRAIN (a data directory), DATA/NAME/trials_LIST and EXP/emb_W/NAME;
-# writes EXP/{clusters,backend_*,calibration}/ and EXP/scores_W_*/.
+# writes EXP/{clusters,backend_*,calibration}/, EXP/scores_W_*/ and EXP/calibration.json, which goes with the model.
 set -euo pipefail
 cmd=utils/run.pl
 cuda_cmd=utils/run.pl
@@ -34,18 +34,27 @@ for kind in "${kinds[@]}"; do
   steps/train_backend.sh --cmd "$cmd" --conf "$conf" --labels "$labels" --label-kind "$kind" "$dev" "$exp/backend_$kind"
 done
 asnorm=(--mean "$dev" --snorm as --top-n "$top_n" --cohort "$dev" --cohort-utt2spk "$clusters/utt2spk" --cohort-label-kind pseudo)
-plda=(--backend plda --model "$exp/backend_pseudo")
 
-# The fusion learns from trials between training utterances, targets being those within a pseudo-speaker.
-steps/make_trials.sh "$clusters/utt2spk" "$calibration/trials"
-train_scores() {
+# Calibrations learn from trials between pseudo-speakers that are in no cohort and that no back-end was trained on, since the scores of those
+# are too good: every fourth of them is held out, and back-ends of the others score their trials.
+mkdir -p "$calibration"
+for part in others heldout; do
+  awk -v part=$part 'NR == FNR { if (!($2 in place)) place[$2] = n++; next }
+                     (place[$2] % 4 == 0) == (part == "heldout")' "$clusters/utt2spk" "$clusters/utt2spk" > "$calibration/.$part"
+  cmp -s "$calibration/.$part" "$calibration/$part" || cp "$calibration/.$part" "$calibration/$part"
+done
+steps/train_backend.sh --cmd "$cmd" --conf "$conf" --labels "$calibration/others" --label-kind pseudo "$dev" "$calibration/backend"
+steps/make_trials.sh "$calibration/heldout" "$calibration/trials"
+heldout_scores() {
   steps/score.sh --cmd "$cmd" --bootstrap 0 --provenance "$dev/provenance.json" "${@:2}" \
     "$calibration/trials" "$dev" "$dev" "$calibration/$1"
 }
-train_scores asnorm "${asnorm[@]}"
-train_scores plda "${plda[@]}"
-steps/train_calibration.sh --cmd "$cmd" --label-kind pseudo \
-  "$calibration/trials" "$calibration"/{asnorm,plda}/scores_trials "$calibration/fusion.json"
+heldout_scores cosine
+heldout_scores asnorm "${asnorm[@]/%"$clusters/utt2spk"/$calibration/others}"
+heldout_scores plda --backend plda --model "$calibration/backend"
+calibrate() { steps/train_calibration.sh --cmd "$cmd" --label-kind pseudo "$calibration/trials" "$@"; }
+calibrate "$calibration"/{asnorm,plda}/scores_trials "$calibration/fusion.json"
+[ ! -s "$exp/final.pt" ] || calibrate "$calibration/cosine/scores_trials" "$exp/calibration.json"   # `sslspk compare` finds it there
 
 for list in $lists; do
   trials=$(local/find_trials.sh "$data" "$list")

@@ -6,8 +6,10 @@ import recipe_copy
 from recipe_copy import SYNTH, VOXCELEB, run, sh, snapshot
 from test_chain import kill_when, shrink
 
+import sslspk
 from sslspk.config import load, to_yaml
 from sslspk.io import table
+from sslspk.io import trials as trial_list
 from sslspk.train import checkpoint
 from sslspk.train.config import SystemConfig
 
@@ -28,7 +30,7 @@ ROUND = ("base: ../../rounds/pseudo.yaml\nmethod: {name: supervised, crops: [{co
 LARGE_MARGIN = ("base: ../../rounds/large_margin.yaml\nmethod: {name: supervised, crops: [{count: 1, seconds: 1.0}]}\n"
                 "train: {steps: 2}\n")
 CLUSTER = "method: cosine_ahc\nclusters: 5\n"
-BACKEND = "lda_dim: 3\nmin_utterances: 1\n"
+BACKEND = "lda_dim: 2\nmin_utterances: 1\n"
 
 
 def row(recipe, system, variant):
@@ -50,6 +52,7 @@ def test_back_ends_and_rounds(tmp_path, monkeypatch):
     assert row(recipe, "simclr_tdnn", "encoder_asnorm")["cohort_labels"] == "pseudo"
     assert row(recipe, "simclr_tdnn", "encoder_fusion")["calibration_labels"] == "pseudo"
     exps = recipe / "exp_mini"
+    check_calibration(exps / "simclr_tdnn")
     kill_when(exps / "simclr_tdnn_round2/ckpt/step-00000002.pt", recipe, words)
     first = snapshot(exps / "simclr_tdnn_round1")
     run(recipe, *words)
@@ -59,6 +62,21 @@ def test_back_ends_and_rounds(tmp_path, monkeypatch):
     before = snapshot(exps)
     assert run(recipe, *words).count("nothing to do") == 3 and snapshot(exps) == before
     check_variant(recipe, words)
+
+
+def check_calibration(exp):
+    """Of pseudo-speakers that are in no cohort and no back-end; it goes with the model."""
+    parts = {part: table.read(exp / f"calibration/{part}") for part in ("others", "heldout")}
+    assert parts["others"] | parts["heldout"] == table.read(exp / "clusters/utt2spk")
+    assert not set(parts["others"].values()) & set(parts["heldout"].values())
+    trials = trial_list.read(exp / "calibration/trials")
+    assert {*trials.enrol, *trials.test} <= set(parts["heldout"])
+    scored = json.loads((exp / "calibration/asnorm/result_trials.json").read_text())
+    assert scored["cohort_utt2spk"].endswith("calibration/others") and scored["cohort_in_trials"] == 0
+    plda = json.loads((exp / "calibration/plda/result_trials.json").read_text())
+    assert plda["backend_model"].endswith("calibration/backend")
+    model = sslspk.load(exp)
+    assert model.calibration.systems == ("simclr_tdnn encoder cosine",) and model.calibration.labels == "pseudo"
 
 
 def check_variant(recipe, words):
