@@ -4,13 +4,12 @@ import os
 from pathlib import Path
 
 from sslspk.api import comparison
-from sslspk.config import check
 from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
 from sslspk.io import results
 from sslspk.io.provenance import corpus
 from sslspk.train import model as models
-from sslspk.train.config import SystemConfig, config_hash
+from sslspk.train.config import config_hash
 
 FIGURES = ("trials", "trials_md5", "weights", "backend", "snorm", "labels", "eer_percent", "eer_percent_low", "eer_percent_high",
            "min_dcf_0.01", "min_dcf_0.05")
@@ -20,7 +19,7 @@ def about(path: str | os.PathLike) -> dict:
     """Facts of a model by name, as JSON can hold them; None where the file does not say. `results`: one dictionary for each result_*.json
     in the folders scores_* beside the file. Raises InputError as sslspk.load does."""
     content = models.read_content(path)
-    config, info, file = check(SystemConfig, content["config"], str(path)), content["info"], models.file_of(path)
+    config, info, file = models.config_of(content, path), content["info"], models.file_of(path)
     encoder = models.load(path).encoder
     start, calibration = info.get("start"), comparison.find(file, info)
     features = config.features

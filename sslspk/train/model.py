@@ -100,6 +100,14 @@ def system_of(path: str | Path, info: dict) -> str:
     return info.get("system") or file_of(path).resolve().parent.name
 
 
+def config_of(content: dict, path: str | Path) -> SystemConfig:
+    """The configuration of what `read_content` gives. Raises InputError: a frame-level model of another toolkit has no embedding."""
+    if pretrained.pair(str(path)) and "method" not in content["config"]:
+        raise InputError(f"{path}: a frame-level model, with no embedding of its own; start a training from it (--init-from), or use "
+                         "steps/extract_frame_model.sh.")
+    return check(SystemConfig, content["config"], str(path))
+
+
 def read_encoder_state(path: str | Path, weights: str | None = None, bare: bool = False) -> tuple[dict, dict]:
     """(state of the encoder called `weights`, or of the model's own choice; the whole file). bare: without a projection on it.
 
@@ -131,7 +139,7 @@ def provenance(path: str | Path, weights: str | None = None, untrained: bool = F
     missing = contents.of_info(content)
     if missing:
         raise InputError(f"{path}: does not say how it came about ({missing}); train it again.")
-    config, info = check(SystemConfig, content["config"], str(path)), content["info"]
+    config, info = config_of(content, path), content["info"]
     return {"system": system_of(path, info), "weights": "untrained" if untrained else weights or content["evaluate"],
             "trained_on": corpus(info["trained_on"]), "training_data": info["data"], "method": config.method.name,
             "encoder": config.encoder.name, "config_hash": config_hash(config), "seed": config.seed,
@@ -143,7 +151,7 @@ def provenance(path: str | Path, weights: str | None = None, untrained: bool = F
 def load(path: str | Path, weights: str | None = None, device: str | torch.device = "cpu", untrained: bool = False) -> Model:
     """A model ready for extraction: eval mode, on `device`. untrained: same architecture, freshly initialised from the seed."""
     state, content = read_encoder_state(path, weights)
-    config = check(SystemConfig, content["config"], str(path))
+    config = config_of(content, path)
     if content["num_features"] != config.num_features:
         raise InputError(f"{path}: its encoder reads {content['num_features']} features a frame, its configuration computes "
                          f"{config.num_features}; take another file, or train it again.")

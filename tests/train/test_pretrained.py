@@ -7,10 +7,12 @@ import torchaudio
 from test_loop import CPU, final_weights, same, train_here
 from tones import tiny
 
+from sslspk.api.about import about
 from sslspk.encoders import architectures, build
 from sslspk.encoders.config import CpcEncoderConfig, TdnnConfig
 from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig
 from sslspk.errors import InputError
+from sslspk.export import folder
 from sslspk.methods.base import Method
 from sslspk.train import checkpoint, model, pretrained
 from sslspk.train.job import prepare
@@ -214,3 +216,11 @@ def test_the_encoder_of_a_checkpoint_takes_the_place_of_the_conf_s(tmp_path, wei
     show_config.main()
     shown = capsys.readouterr().out
     assert "name: wav2vec2\n" in shown and "dim: 12\n" in shown and "pooling: layers\n" in shown and "normalise: true\n" in shown
+
+
+def test_it_is_no_embedding_model(weights, tmp_path):
+    """What wants one says so."""
+    for take in (model.load, about, lambda path: folder.write(path, tmp_path / "out")):
+        with pytest.raises(InputError, match=r"a frame-level model, with no embedding of its own; start a training from it"):
+            take(f"small {weights}")
+    assert not (tmp_path / "out").exists()
