@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the data directory DATA_DIR/NAME of recordings of your own.
 
-OWN_DIR is a folder: every recording below it is an utterance, called after its path. Or it is a table, FILE.csv: a line of headings, then
+OWN_DIR is a folder: every recording below it is an utterance, called after its path. Or it is a table, a CSV file: a line of headings, then
 a recording a line. Its column path is needed; utterance (an id), speaker, start and end (seconds) may be there. Written besides Kaldi's
 tables: utt2path, each recording as you call it. utt2spk is written only where the speakers are known.
 
@@ -24,7 +24,8 @@ def main() -> None:
                         help="folder: the folders right below OWN_DIR are the speakers (default: none)")
     args = parser.parse_args()
     args.corpus_name = args.name   # of the folder of converted recordings
-    found = own.read_table(args.corpus) if args.corpus.endswith(".csv") else own.scan(args.corpus, args.speakers)
+    table = os.path.isfile(args.corpus) or args.corpus.endswith(".csv")
+    found = own.read_table(args.corpus) if table else own.scan(args.corpus, args.speakers)
     recordings = {one.source.utt: one for one in found}
     prepare.run(args.data, {args.name: [one.source for one in found]}, prepare.settings(args), lambda good: own.tables(recordings, good))
 

@@ -130,6 +130,9 @@ def test_a_table_of_recordings(tmp_path):
     found = datadir.validate(str(tmp_path / "data/own"), check_files=True)
     assert found["utt2num_samples"] == {"in-one-0000000-0000750": "12000", "in-one-0001000-0002000": "16000", "in-two": "32000"}
     assert found["utt2spk"] == {"in-one-0000000-0000750": "ann", "in-one-0001000-0002000": "ann", "in-two": "bob"}
+    (tmp_path / "T.CSV").write_text("sep=;\r\nPath;Start;End;;\r\nin/one.wav;0,25;1,5;;\r\n", newline="")   # as a German Excel has it
+    call("prepare_own", "--nj", 1, "--name", "excel", tmp_path / "T.CSV", tmp_path / "data")
+    assert table.read(tmp_path / "data/excel/utt2num_samples") == {"in-one-0000250-0001500": "20000"}
     (tmp_path / "t.csv").write_text("path,utterance\nin/one.wav,u1\nin/two.wav,u2\n")
     assert [one.source.utt for one in own.read_table(str(tmp_path / "t.csv"))] == ["u1", "u2"]
 

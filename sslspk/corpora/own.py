@@ -55,16 +55,18 @@ def scan(folder: str, speakers: str = "none") -> list[Recording]:
 def read_table(path: str) -> list[Recording]:
     """The recordings of a CSV with a line of headings: path, and if wanted utterance, speaker, start and end (seconds).
 
-    A path is relative to the table's folder. Raises InputError naming the line: no column path, an unknown column, a missing value, times
-    that are none, a file that is not there.
+    A path is relative to the table's folder. Columns are parted by commas, semicolons or tabs; seconds may have a decimal comma.
+    Raises InputError naming the line: no column path, an unknown column, a missing value, times that are none, a file that is not there.
     """
     text = reading.text(path, MAX_TABLE, "save the table as CSV in UTF-8")
     first = text.partition("\n")[0]
     rows = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
-    heads = [head.strip() for head in next(rows, [])]
-    odd = next((head for head in heads if head not in COLUMNS or heads.count(head) > 1), None)
+    if first.startswith("sep="):   # for Excel, before the headings
+        next(rows)
+    heads = [head.strip().lower() for head in next(rows, [])]
+    odd = next((head for head in filter(None, heads) if head not in COLUMNS or heads.count(head) > 1), None)
     if "path" not in heads or odd is not None:
-        raise InputError(f"{named(path)}:1: " + (f"there is no column {shown(odd, 30)}" if odd is not None else "there is no column path")
+        raise InputError(f"{named(path)}:{max(rows.line_num, 1)}: " + (f"there is no column {shown(odd, 30)}" if odd is not None else "there is no column path")
                          + f"; the first line names some of {', '.join(COLUMNS)}, each once.")
     found = []
     try:
@@ -89,7 +91,7 @@ def _row(row: Mapping[str, str], where: str, table_path: str) -> Recording:
                          else f"{where}: the line has no path; fill it in, or remove the line.")
     span, times = None, [row.get(name, "") for name in ("start", "end")]
     if any(times):
-        seconds = [float(text) if re.fullmatch(r"\d{1,7}(\.\d{1,9})?", text) else -1.0 for text in times]
+        seconds = [float(text.replace(",", ".")) if re.fullmatch(r"\d{1,7}([.,]\d{1,9})?", text) else -1.0 for text in times]
         if not 0 <= seconds[0] < seconds[1]:
             raise InputError(f"{where}: {shown(' '.join(times))} are no times; start and end are seconds, the end later than the start.")
         span = (round(1000 * seconds[0]), round(1000 * seconds[1]))
