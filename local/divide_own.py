@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
 """Divide a data directory of one's own into DATA_DIR/own_train, own_heldout and, with --trials, own_test.
 
-own_heldout is a part of the recordings, drawn at random, by which models are judged without labels. own_test holds the recordings of the
-trial list, which becomes own_test/trials_own. They are those of OWN, which training then does without, or with --test those of another
-directory. The list names utterances by their ids, or recordings by their paths (utt2path).
+own_heldout is a part of the recordings, drawn at random, by which models are judged without labels; its utt2recording says which
+recording an utterance is from. own_test holds the utterances of the trial list, which becomes own_test/trials_own. They are those of OWN,
+whose recordings training then does without, or with --test those of another directory. The list names utterances by their ids, or
+recordings by their paths (utt2path).
 usage: divide_own.py [--share 0.1] [--trials LIST [--test DIR]] OWN DATA_DIR
 """
 import argparse
 import os
-import random
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.corpora import own
 from sslspk.errors import InputError, count, entry, real
-from sslspk.io import datadir, derive
+from sslspk.io import datadir, derive, table
 from sslspk.io import trials as trial_list
 
 LEAST = 2   # recordings that are judged: no pair without a second one
@@ -26,22 +26,23 @@ def main() -> None:
     parser.add_argument("data", metavar="DATA_DIR", help="folder that gets the parts")
     parser.add_argument("--trials", metavar="LIST", help='"enrol test target|nontarget" or "1|0 enrol test" lines')
     parser.add_argument("--test", metavar="DIR", help="data directory of the recordings that --trials names (default: OWN)")
-    parser.add_argument("--share", type=real, default=0.1, help="of the recordings that are held out (default: %(default)s; 1: all, for "
-                                                                "models that are trained already)")
-    parser.add_argument("--most", type=count, default=500, help="recordings that are held out at most (default: %(default)s)")
+    parser.add_argument("--share", type=real, default=0.1, help="of the utterances that are held out, by whole recordings (default: "
+                                                                "%(default)s; 1: all, for models that are trained already)")
+    parser.add_argument("--most", type=count, default=500, help="utterances that are held out at most (default: %(default)s)")
     parser.add_argument("--seed", type=count, default=777, help="of the draw (default: %(default)s)")
     args = parser.parse_args()
-    left = set(datadir.utterances(args.own))
+    recordings = own.recordings_of(args.own)
     if args.trials:
-        left -= set(write_test(args))
-    part = random.Random(args.seed).sample(sorted(left), min(len(left), args.most, max(round(args.share * len(left)), LEAST)))
-    train = left if args.share == 1 else left.difference(part)
-    if len(part) < LEAST or not train:
-        raise InputError(f"{args.own}: {len(left)} recordings without those of the trials are too few to train on some and judge by "
-                         "others; give more.")
+        listed = {recordings[utt] for utt in write_test(args)}
+        recordings = {utt: recording for utt, recording in recordings.items() if recording not in listed}
+    part, train = own.draw(recordings, round(args.share * len(recordings)), args.most, args.seed)
+    if len(part) < LEAST or (args.share < 1 and not train):
+        raise InputError(f"{args.own}: {len(set(recordings.values()))} recordings without those of the trials are too few to train on "
+                         "some and judge by others; give more.")
     for name, utts in (("heldout", part), *((("train", train),) if args.share < 1 else ())):
         made = derive.subset(args.own, f"{args.data}/own_{name}", utts=utts)
         print("\n".join([f"{args.data}/own_{name}: {made.count} utterances", *made.notes]))
+    table.write(f"{args.data}/own_heldout/{own.RECORDINGS}", {utt: recordings[utt] for utt in part})
 
 
 def write_test(args: argparse.Namespace) -> list[str]:

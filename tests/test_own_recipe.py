@@ -176,6 +176,26 @@ def test_recordings_are_divided(divided):
     assert len(table.read(divided / "data/own_heldout/wav.scp")) == 20 and not (divided / "data/own_train").exists()
 
 
+def test_recordings_are_divided_whole(tmp_path):
+    """Utterances of one recording are in one part, and those of the trials' recordings in none, whatever says which recording it is."""
+    ids = [f"u{i:02d}" for i in range(40)]
+    of = {utt: f"r{i % 10}" for i, utt in enumerate(ids)}
+    datadir.write(str(tmp_path / "table"), wav={utt: f"/x/{utt}.wav" for utt in ids}, utt2path={utt: f"{of[utt]}.wav" for utt in ids})
+    datadir.write(str(tmp_path / "kaldi"), wav={f"r{i}": f"/x/r{i}.wav" for i in range(10)})
+    table.write(tmp_path / "kaldi/segments", {utt: f"{of[utt]} {i} {i + 1}" for i, utt in enumerate(ids)})
+    (tmp_path / "list").write_text("1 u00 u10\n0 u01 u11\n")
+    for kind in ("table", "kaldi"):
+        call("divide_own", "--share", 0.3, "--trials", tmp_path / "list", tmp_path / kind, tmp_path / f"{kind}_out")
+        parts = {part: datadir.utterances(str(tmp_path / f"{kind}_out/own_{part}")) for part in ("test", "heldout", "train")}
+        assert parts["test"] == ["u00", "u01", "u10", "u11"] and len(parts["heldout"]) == 12 and len(parts["train"]) == 20
+        held, train = ({of[utt] for utt in parts[part]} for part in ("heldout", "train"))
+        assert len(held) == 3 and len(train) == 5 and not held & train and not (held | train) & {"r0", "r1"}
+        assert set(table.read(tmp_path / f"{kind}_out/own_heldout/utt2recording")) == set(parts["heldout"])
+    assert own.draw(of, 3, 500, 1)[0] == own.draw(of, 5, 500, 1)[0]   # two recordings at least
+    part, train = own.draw(of, 40, 6, 1)
+    assert len({of[utt] for utt in part}) == len(part) == 6 and not train
+
+
 @pytest.mark.parametrize(("words", "said"), [
     (["--trials", "bad"], "names d/none.wav, which is no utterance of"), (["--trials", "twice"], "which is several utterances of"),
     (["--share", "0.99"], "too few to train on some")])
@@ -216,9 +236,22 @@ def test_embeddings_are_judged_by_recordings(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.count("same recording or not: EER") == 3
 
 
+def test_utterances_of_one_recording_are_not_compared():
+    """Six utterances of three recordings: of 66 pairs of crops the 24 across two utterances of one recording are left out."""
+    x = np.random.default_rng(0).normal(size=(12, 4))
+    utterances = [f"u{i // 2}" for i in range(12)]
+    recordings = [f"r{i // 4}" for i in range(12)]
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    right = [float(unit[a] @ unit[a + 1] > unit[b] @ unit[c]) for a in range(0, 12, 2)
+             for b, c in itertools.combinations(range(12), 2) if b // 4 != c // 4]
+    found = judge_embeddings.judge(x, utterances, recordings, "emb", 20)
+    assert found["auc_percent"] == pytest.approx(100 * np.mean(right)) and found["recordings"] == 3
+    assert found["auc_percent"] != judge_embeddings.judge(x, utterances, utterances, "emb", 0)["auc_percent"]
+
+
 @pytest.mark.parametrize(("x", "names", "said"), [
     ([[1, 0], [0, 0]], "aa", "zero or not finite"), ([[1, 0], [1, np.nan]], "aa", "zero or not finite"),
     ([[1, 0], [1, 1]], "aa", "two recordings at least"), ([[1, 0], [1, 1]], "ab", "two crops of each")])
 def test_what_cannot_be_judged(x, names, said):
     with pytest.raises(InputError, match=said):
-        judge_embeddings.judge(np.array(x, float), list(names), "emb", 10)
+        judge_embeddings.judge(np.array(x, float), list(names), list(names), "emb", 10)

@@ -1,10 +1,11 @@
-"""How good embeddings are, without any label of speakers: `python3 -m sslspk.bin.judge_embeddings UTT2RECORDING EMB OUT.json`.
+"""How good embeddings are, without any label of speakers: `python3 -m sslspk.bin.judge_embeddings CROP2UTT EMB OUT.json`.
 
-EMB holds the embeddings of crops, UTT2RECORDING the recording of each, which has two at least (utils/cut_data_dir.sh --ends). Every pair of
-crops is compared by the cosine. Two crops of one recording should be closer than crops of two. Measured: EER of that decision, with an
+EMB holds the embeddings of crops, CROP2UTT the utterance of each, which has two at least (utils/cut_data_dir.sh --ends). Every pair of
+crops is compared by the cosine. Two crops of one utterance should be closer than crops of two. Measured: EER of that decision, with an
 interval from a bootstrap over recordings; AUC, the share of such comparisons that come out right; the effective rank of the embeddings,
 which is 1 where all lie on a line (Roy and Vetterli 2007). What the figures cannot tell is the speaker from the channel: both stay the
-same within a recording. Two recordings of one speaker count as different.
+same within a recording. Two recordings of one speaker count as different. Where the crops are of utterances, several of which are from one
+recording, --recordings says from which: crops of two utterances of one recording are not compared.
 """
 import argparse
 from pathlib import Path
@@ -16,29 +17,39 @@ MOST = 4000   # crops: eight million pairs
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recordings", metavar="UTT2RECORDING", help="a table: crop, recording")
+    parser.add_argument("utterances", metavar="CROP2UTT", help="a table: crop, utterance")
     parser.add_argument("emb", type=Path, metavar="EMB", help="folder of embeddings; what its provenance.json says goes to OUT.json")
     parser.add_argument("out", metavar="OUT.json")
+    parser.add_argument("--recordings", metavar="TABLE", help="crop, recording (default: each utterance is one)")
     parser.add_argument("--bootstrap", type=count, default=200, metavar="N", help="replicates (default %(default)s; 0: no interval)")
     args = parser.parse_args()
 
     from sslspk.bin.metrics import save_json
-    from sslspk.io import embeddings, results, table
+    from sslspk.io import embeddings, results
     utts, x = embeddings.load(str(args.emb))
-    known = table.read(args.recordings)
-    lost = next((utt for utt in utts if utt not in known), None)
-    if lost is not None or len(utts) > MOST:
-        raise InputError(f"{args.recordings} lacks {table.named(lost)}, which {args.emb} has; give the table of these crops." if lost else
-                         f"{args.emb} has {len(utts)} embeddings, more than {MOST}; hold out fewer recordings.")
-    found = judge(x, [known[utt] for utt in utts], str(args.emb), args.bootstrap)
+    if len(utts) > MOST:
+        raise InputError(f"{args.emb} has {len(utts)} embeddings, more than {MOST}; hold out fewer recordings.")
+    utterances = of_crops(args.utterances, utts, args.emb)
+    recordings = of_crops(args.recordings, utts, args.emb) if args.recordings else utterances
+    found = judge(x, utterances, recordings, str(args.emb), args.bootstrap)
     save_json(results.origin(args.emb / "provenance.json") | found, args.out)
     low = f" ({found['eer_percent_low']:.2f}-{found['eer_percent_high']:.2f})" if args.bootstrap else ""
     print(f"same recording or not: EER {found['eer_percent']:.2f} %{low}, AUC {found['auc_percent']:.2f} %; effective rank "
           f"{found['effective_rank']:.1f} of {found['dimensions']}; {found['recordings']} recordings")
 
 
-def judge(x, recordings: list[str], where: str, replicates: int) -> dict:
-    """x (N, D) with the recording of each row -> the figures. where: for the messages.
+def of_crops(path: str, crops: list[str], emb: Path) -> list[str]:
+    """What a table says of each crop. Raises InputError for one that it lacks."""
+    from sslspk.io import table
+    known = table.read(path)
+    lost = next((crop for crop in crops if crop not in known), None)
+    if lost is not None:
+        raise InputError(f"{path} lacks {table.named(lost)}, which {emb} has; give the table of these crops.")
+    return [known[crop] for crop in crops]
+
+
+def judge(x, utterances: list[str], recordings: list[str], where: str, replicates: int) -> dict:
+    """x (N, D) with the utterance and the recording of each row -> the figures. where: for the messages.
 
     Raises InputError for an embedding that has no direction, and where there is no pair of either kind.
     """
@@ -48,8 +59,10 @@ def judge(x, recordings: list[str], where: str, replicates: int) -> dict:
     length = np.linalg.norm(x, axis=1)
     if not (np.isfinite(length).all() and length.all()):
         raise InputError(f"{where}: an embedding is zero or not finite; train and extract again.")
-    names, number = np.unique(recordings, return_inverse=True)
+    (names, number), cut = np.unique(recordings, return_inverse=True), np.unique(utterances, return_inverse=True)[1]
     first, second = np.triu_indices(len(x), 1)
+    compared = (number[first] != number[second]) | (cut[first] == cut[second])
+    first, second = first[compared], second[compared]
     unit = x / length[:, None]
     scores, target = (unit @ unit.T)[first, second], number[first] == number[second]
     if not target.any() or target.all():

@@ -1,7 +1,9 @@
 """Audio of one's own: a folder of recordings, or a table (CSV) that names them. Nobody need know who speaks."""
 import csv
 import io
+import itertools
 import os
+import random
 import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -10,12 +12,13 @@ import numpy as np
 
 from sslspk import reading
 from sslspk.errors import InputError, named, shown
-from sslspk.io import prepare, table
+from sslspk.io import datadir, prepare, segments, table
 from sslspk.io.survey import Source
 from sslspk.io.trials import Trials
 
 COLUMNS = ("path", "utterance", "speaker", "start", "end")
 PATHS = "utt2path"    # table of a data directory: each recording as its owner calls it
+RECORDINGS = "utt2recording"   # the recording of each utterance, where models are judged
 MAX_TABLE = 1 << 30   # bytes of a CSV
 NO_ID = re.compile(r"[^\w.+=-]")
 
@@ -66,8 +69,9 @@ def read_table(path: str) -> list[Recording]:
     heads = [head.strip().lower() for head in next(rows, [])]
     odd = next((head for head in filter(None, heads) if head not in COLUMNS or heads.count(head) > 1), None)
     if "path" not in heads or odd is not None:
-        raise InputError(f"{named(path)}:{max(rows.line_num, 1)}: " + (f"there is no column {shown(odd, 30)}" if odd is not None else "there is no column path")
-                         + f"; the first line names some of {', '.join(COLUMNS)}, each once.")
+        missing = "path" if odd is None else shown(odd, 30)
+        raise InputError(f"{named(path)}:{max(rows.line_num, 1)}: there is no column {missing}; the first line names some of "
+                         f"{', '.join(COLUMNS)}, each once.")
     found = []
     try:
         for row in rows:
@@ -105,6 +109,36 @@ def _row(row: Mapping[str, str], where: str, table_path: str) -> Recording:
 def tables(recordings: Mapping[str, Recording], good: Iterable[Source]) -> dict[str, dict[str, str]]:
     """utt2path of what is good; recordings: by utterance."""
     return {PATHS: {source.utt: recordings[source.utt].path for source in good}}
+
+
+def recordings_of(data: str) -> dict[str, str]:
+    """The recording of each utterance of a data directory: by utt2path, else by segments, else the utterance itself."""
+    paths = os.path.join(data, PATHS)
+    if os.path.exists(paths):
+        return table.read(paths)
+    parts, utts = os.path.join(data, segments.NAME), datadir.utterances(data)
+    if os.path.exists(parts):
+        return {utt: one.recording for utt, one in segments.check(parts, table.read(parts)).items()}
+    return dict(zip(utts, utts, strict=True))
+
+
+def draw(recordings: Mapping[str, str], wanted: int, most: int, seed: int) -> tuple[list[str], set[str]]:
+    """Some utterances by which models are judged, and the others, sorted; no recording is in both.
+
+    recordings: that of each utterance. Whole recordings are drawn, two at least, until they have `wanted` utterances. Of more than `most`
+    utterances each recording gives its first ones, which leaves the later ones out of both.
+    """
+    found: dict[str, list[str]] = {}
+    for utt in sorted(recordings):
+        found.setdefault(recordings[utt], []).append(utt)
+    names, drawn = sorted(found), []
+    random.Random(seed).shuffle(names)
+    for name in names:
+        if len(drawn) >= 2 and sum(map(len, drawn)) >= wanted:
+            break
+        drawn.append(found.pop(name))
+    in_turn = [utt for turn in itertools.zip_longest(*drawn) for utt in turn if utt is not None]
+    return sorted(in_turn[:most]), {utt for utts in found.values() for utt in utts}
 
 
 def as_ids(trials: Trials, data: str, utts: Iterable[str], where: str) -> Trials:
