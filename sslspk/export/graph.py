@@ -98,9 +98,9 @@ def traced(whole: nn.Module, x: torch.Tensor) -> bytes:
 
 
 def metadata(model: Model, reads: str, language: str, url: str) -> dict[str, str]:
-    """Text by key. sherpa-onnx takes models of the frameworks wespeaker and 3d-speaker alone, and so that is what `framework` says."""
+    """Text by key. sherpa-onnx feeds features, to models of the frameworks wespeaker and 3d-speaker alone; so `framework` says that."""
     config, info = model.config, model.info
-    said = {"framework": "wespeaker", "language": language, "url": url, "comment": comment(model, reads),
+    said = {"framework": "wespeaker" if reads == FEATURES else "sslspk", "language": language, "url": url, "comment": comment(model, reads),
             "sample_rate": int(config.features.sample_frequency), "output_dim": model.encoder.embed_dim,
             "normalize_samples": 0, "normalize_features": 0, "feature_normalize_type": "",
             "toolkit": "sslspk", "toolkit_version": sslspk.__version__, "input": reads,

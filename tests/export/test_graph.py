@@ -114,7 +114,8 @@ def test_with_a_projection(tmp_path):
     graph.write(model, tmp_path / "x.onnx")
     run = graph.session((tmp_path / "x.onnx").read_bytes())
     compare(model, run, 2, 9000)
-    assert run.get_modelmeta().custom_metadata_map["output_dim"] == "7"
+    said = run.get_modelmeta().custom_metadata_map
+    assert said["output_dim"] == "7" and said["framework"] == "sslspk", "sherpa-onnx would feed features to it"
 
 
 @needs_onnx
