@@ -194,6 +194,9 @@ def test_recordings_are_divided_whole(tmp_path):
     assert own.draw(of, 3, 500, 1)[0] == own.draw(of, 5, 500, 1)[0]   # two recordings at least
     part, train = own.draw(of, 40, 6, 1)
     assert len({of[utt] for utt in part}) == len(part) == 6 and not train
+    long = {utt: "long" if i < 30 else f"short{i}" for i, utt in enumerate(ids)}
+    part, train = own.draw(long, 12, 500, 1)
+    assert "long" not in {long[utt] for utt in part} and {long[utt] for utt in train} == {"long"}
 
 
 @pytest.mark.parametrize(("words", "said"), [

@@ -125,16 +125,17 @@ def recordings_of(data: str) -> dict[str, str]:
 def draw(recordings: Mapping[str, str], wanted: int, most: int, seed: int) -> tuple[list[str], set[str]]:
     """Some utterances by which models are judged, and the others, sorted; no recording is in both.
 
-    recordings: that of each utterance. Whole recordings are drawn, two at least, until they have `wanted` utterances. Of more than `most`
-    utterances each recording gives its first ones, which leaves the later ones out of both.
+    recordings: that of each utterance. Whole recordings are drawn, two at least, until they have `wanted` utterances; one that has more
+    is drawn only if it must be. Of more than `most` utterances each recording gives its first ones; the later ones are in neither.
     """
     found: dict[str, list[str]] = {}
     for utt in sorted(recordings):
         found.setdefault(recordings[utt], []).append(utt)
     names, drawn = sorted(found), []
     random.Random(seed).shuffle(names)
+    names.sort(key=lambda name: len(found[name]) > wanted)
     for name in names:
-        if len(drawn) >= 2 and sum(map(len, drawn)) >= wanted:
+        if len(drawn) >= 2 and (sum(map(len, drawn)) >= wanted or len(found[name]) > wanted):
             break
         drawn.append(found.pop(name))
     in_turn = [utt for turn in itertools.zip_longest(*drawn) for utt in turn if utt is not None]
