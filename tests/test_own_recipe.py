@@ -8,14 +8,17 @@ import sys
 import numpy as np
 import pytest
 import recipe_copy
+import small_models
 import soundfile
 from recipe_copy import ROOT, overrides, run, run_and_count, sh, snapshot
 
 from sslspk.bin import judge_embeddings
 from sslspk.corpora import own
 from sslspk.errors import InputError
+from sslspk.export import folder as export
 from sslspk.io import ark, datadir, provenance, table
 from sslspk.io import trials as trial_list
+from sslspk.train import folder as train_folder
 
 SYNTH = "--synth=--speakers 6 --test-speakers 4 --sessions 2 --utts 2 --seconds 1.2 2.0 --trials 60 --musan-files 2 --rooms 1 --rirs 1"
 SMALL = overrides("train.steps=2", "data.batch_size=8", "data.workers=0",
@@ -258,3 +261,25 @@ def test_utterances_of_one_recording_are_not_compared():
 def test_what_cannot_be_judged(x, names, said):
     with pytest.raises(InputError, match=said):
         judge_embeddings.judge(np.array(x, float), list(names), list(names), "emb", 10)
+
+
+def test_models_are_named_by_file_or_folder(tmp_path):
+    """A final.pt, its folder, and an exported folder, of which only the encoders are judged that it holds."""
+    recipe = make(tmp_path)
+    config = train_folder.CONFIG
+    for name in ("a", "b"):
+        small_models.write(tmp_path / name)
+        export.write(tmp_path / name, tmp_path / f"{name}_out", weights="teacher")
+        shutil.copy(tmp_path / f"{name}_out" / config, tmp_path / name / config)
+    script = """set -euo pipefail; die() { echo "error: $*" >&2; exit 1; }; . ./path.sh; . utils/init_from.sh; . utils/experiments.sh
+        systems= seeds=0 tag= init_from= set=() confs=none exps=exp models=("$@"); list_experiments true
+        printf '%s\\n' "${found[@]}" """
+    words = ("bash", "-c", script, "test")
+    done = sh(recipe, *words, tmp_path / "a/final.pt", tmp_path / "b", tmp_path / "b_out")
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert lines == [["exp/a", str(tmp_path / "a"), "teacher student"], ["exp/b", str(tmp_path / "b"), "teacher student"],
+                     ["exp/b_out", str(tmp_path / "b_out"), "teacher"]], done.stderr
+    for given, said in ((tmp_path / "a/config.yaml", "takes the final.pt"), ("wespeaker_ecapa x.pt", "make it a folder with sslspk export"),
+                        (tmp_path / "none", "there is no model")):
+        done = sh(recipe, *words, given)
+        assert done.returncode == 1 and said in done.stderr

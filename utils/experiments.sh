@@ -12,8 +12,15 @@ _exp_describe() {   # CONF [OPTION of show_config]...: sets weights, and adds to
   [ "$every" = true ] || weights=${weights%% *}
 }
 
+_exp_exported() {   # FOLDER: leaves those of `weights` out that sslspk export left out
+  local held one kept=()
+  held=$(python3 -m sslspk.cli info "$1" | sed -n 's/^weights  *//p'); held=" ${held//,/} "
+  for one in $weights; do [[ $held != *" $one "* ]] || kept+=("$one"); done
+  weights=${kept[*]:-${held// /}}
+}
+
 list_experiments() {   # [true]: all encoders of each, not only the one that its configuration says to evaluate
-  local every=${1:-false} system conf seed suffix exp more model folder weights twice start base
+  local every=${1:-false} system conf seed suffix exp more model file folder weights twice start base
   runs=() found=() vads=() tab=$'\t' start=${init_from:+_from_$(init_name "$init_from")} base=(${init_from:+--encoder-of "$init_from"})
   [[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
   for system in $systems; do
@@ -28,13 +35,29 @@ list_experiments() {   # [true]: all encoders of each, not only the one that its
   done
   more=; [ "${untrained:-false}" = false ] || more=' untrained'
   for model in "${models[@]}"; do
-    [ -s "$model" ] || die "there is no model $model; train it, or leave it out"
-    [ "$(basename "$model")" = final.pt ] || die "--models takes files final.pt in a folder that has the system's name, not '$model'"
-    folder=$(dirname "$(readlink -f "$model")"); _exp_describe "$folder/config.yaml"
+    ! init_pair "$model" || die "--models takes no '$model'; make it a folder with sslspk export, and give that"
+    file=$(model_file "$model")
+    [ -s "$file" ] || die "there is no model $model; train it, or leave it out"
+    [[ ${file##*/} = final.pt || ${file##*/} = model.safetensors ]] ||
+      die "--models takes the final.pt of a training, its folder, or one that sslspk export wrote, not '$model'"
+    folder=$(dirname "$(readlink -f "$file")"); _exp_describe "$folder/config.yaml"
+    [[ $file = *.pt ]] || _exp_exported "$folder"
     exp=$exps/$(basename "$folder"); found+=("$exp$tab$folder$tab$weights$more")
-    [ ! -e "$exp/final.pt" ] || [ "$exp/final.pt" -ef "$model" ] || die "$exp is another model than $model; rename the folder of one of them"
+    [ ! -e "$exp/final.pt" ] || [ "$exp/final.pt" -ef "$file" ] || die "$exp is another model than $model; rename the folder of one of them"
   done
   [ ${#found[@]} -gt 0 ] || die "--systems and --models are both empty; name a system or a model"
   twice=$(printf '%s\n' "${found[@]%%"$tab"*}" | sort | uniq -d | sed -n 1p)
   [ -z "$twice" ] || die "two experiments would both be $twice; rename a folder or a YAML, or leave one out"
+}
+
+add_checkpoints() {   # adds to `found` the checkpoints of what was trained, each a model of its own
+  local one exp folder weights made model
+  for one in "${found[@]}"; do
+    IFS=$tab read -r exp folder weights <<< "$one"
+    [ "$exp" = "$folder" ] || continue   # a model that was given
+    made=$(local/checkpoint_models.py "$exp")
+    while IFS= read -r model; do
+      [ -z "$model" ] || found+=("$model$tab$model$tab${weights% untrained}")
+    done <<< "$made"
+  done
 }

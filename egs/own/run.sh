@@ -13,9 +13,10 @@ speakers=none       # of --audio; folder: the folders right below it are the spe
 trials=             # a list "enrol test target|nontarget" or "1|0 enrol test" of ids, or of paths as in the folder or the table
 test=               # folder, CSV or data directory of the trials' recordings; empty: they are among the others, and held out
 systems=simclr_short   # to be trained: confs of ../voxceleb/conf (with --mini true of conf/mini there), or paths of YAMLs
-models=()           # final.pt of any recipe, judged as it is (repeatable)
+models=()           # final.pt of any recipe, its folder or one that sslspk export wrote, judged as it is (repeatable)
 seeds=0             # e.g. "0 1 2": each system is trained with each
 init_from=          # every training starts from this model and takes its encoder and features: final.pt, or "ARCH CHECKPOINT"
+checkpoints=false   # true: the checkpoints that the trainings kept are judged, too, each as SYSTEM_stepN (--set train.keep=N)
 heldout=0.1         # share of the recordings that models are judged by, 500 at most; with --systems "" all are
 crop_seconds=3      # length of the crops in that
 max_seconds=20      # longer recordings are cut into pieces for training
@@ -93,6 +94,7 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
   done
 fi
 
+if [ "$checkpoints" = true ] && [ "$stage" -le 5 ] && [ "$stop_stage" -ge 4 ]; then add_checkpoints; fi
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
   tested=(); [ -z "$trials" ] || tested=("$out/own_test_packed")
   for one in "${found[@]}"; do

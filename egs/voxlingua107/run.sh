@@ -6,7 +6,7 @@
 # Stages: 0 prepare, 1 audio, noises, 2 pretext training, 3 embeddings, 4 language probes, 5 speaker trials, 6 RESULTS.md
 set -euo pipefail
 systems=cpc_lng_1   # each a conf/NAME.yaml (with --mini true conf/mini/NAME.yaml), or the path of a YAML of another recipe
-models=()           # final.pt of any recipe, embedded as it is and called as the folder that it lies in (repeatable)
+models=()           # final.pt of any recipe, or its folder, embedded as it is and called as that folder (repeatable)
 untrained=false     # true: the networks of --models are embedded with their initial weights, too
 seeds=0             # e.g. "0 1 2": each system is trained with each
 init_from=          # every training starts from this model and takes its encoder and features: final.pt, or "ARCH CHECKPOINT"

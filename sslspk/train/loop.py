@@ -16,7 +16,7 @@ from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
 from sslspk.methods.base import Batch, Plain, Progress
 from sslspk.nn import comm, saved
-from sslspk.train import checkpoint, model
+from sslspk.train import checkpoint, model, of_checkpoint
 from sslspk.train.failures import REQUEUE, STOPPED
 from sslspk.train.job import Job
 from sslspk.train.log import TrainLog
@@ -276,8 +276,7 @@ def finish(job: Job, every: int) -> None:
     if len(paths) < min(count, math.ceil(job.total / every)):
         print(f"warning: final.pt is the average of {len(paths)} checkpoints, not of {count}: the others are not there.", flush=True)
     mean = checkpoint.average([_needed(path, job) for path in paths])
-    names = {id(module): name for name, module in job.method.named_modules(remove_duplicate=False)}
-    encoders = {name: checkpoint.part(mean, names[id(encoder)]) for name, encoder in job.method.encoders().items()}
+    encoders = {name: checkpoint.part(mean, place) for name, place in of_checkpoint.places(job.method).items()}
     classifier = (checkpoint.part(mean, "classifier"), job.classes) if hasattr(job.method, "classifier") else None
     info = {**job.info, "step": job.best["step"] if job.validation else job.step, "averaged": len(paths), "bad_recordings": len(job.bad)}
     projections = {name: {"dims": list(encoder.dims), "batch_norm": encoder.batch_norm}

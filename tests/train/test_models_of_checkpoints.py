@@ -1,0 +1,39 @@
+"""A checkpoint as a model: the weights that the encoders had at that step."""
+import pytest
+import torch
+from test_loop import final_weights, train_here
+from tones import tiny
+
+from sslspk.errors import InputError
+from sslspk.train import checkpoint, of_checkpoint
+from sslspk.train import model as models
+
+CROPS = [{"count": 2, "seconds": 0.4}]
+METHODS = {"dino": {}, "simclr": {"method": {"name": "simclr", "crops": CROPS}},
+           "moco": {"method": {"name": "moco", "crops": CROPS, "queue_size": 8, "batch_norm_group": 4, "proto": {"clusters": [3]}}},
+           "supervised": {"method": {"name": "supervised", "crops": [{"count": 1, "seconds": 0.4}]}}}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_their_mean_is_a_model_that_averages_them(data, tmp_path, name):
+    train_here(tiny(**{"train.average": 3, **METHODS[name]}), data, tmp_path / "exp")
+    made = of_checkpoint.write_all(tmp_path / "exp")
+    assert [folder.name for folder in made] == ["exp_step2", "exp_step4", "exp_step6"]
+    assert [models.read_content(folder)["info"]["step"] for folder in made] == [2, 4, 6]
+    mean = {}
+    for encoder, state in final_weights(tmp_path / "exp").items():
+        mean[encoder] = checkpoint.average([models.read_encoder_state(folder, encoder)[0] for folder in made])
+        assert all(torch.equal(value, mean[encoder][key]) for key, value in state.items())
+    before = [(folder / "final.pt").stat().st_mtime_ns for folder in made]
+    assert of_checkpoint.write_all(tmp_path / "exp") == made
+    assert [(folder / "final.pt").stat().st_mtime_ns for folder in made] == before, "nothing is made again"
+
+
+def test_the_step_of_the_model_itself_is_left_out_and_damage_is_named(data, tmp_path):
+    train_here(tiny(), data, tmp_path / "exp")
+    assert [folder.name for folder in of_checkpoint.write_all(tmp_path / "exp")] == ["exp_step2", "exp_step4"]
+    checkpoint.at(tmp_path / "exp", 4).write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"step-00000004.pt"):
+        of_checkpoint.write_all(tmp_path / "exp")
+    with pytest.raises(InputError, match=r"final.pt"):
+        of_checkpoint.write_all(tmp_path / "none")
