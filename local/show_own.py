@@ -25,7 +25,7 @@ def main() -> int:
     rows = [read(path) for path in sorted(args.exps.glob("*/judged_*/result.json"))]
     if not rows:
         raise InputError(f"{args.exps}: holds no */judged_*/result.json; run the stages before this one.")
-    rows.sort(key=lambda row: (row.get("list_eer", row["eer_percent"]), row["eer_percent"], row["name"], row["weights"]))
+    rows.sort(key=lambda row: ("list_eer" not in row, row.get("list_eer", 0), row["eer_percent"], row["name"], row["weights"]))
     listed = any("list_eer" in row for row in rows)
     best = next((row for row in rows if row["weights"] != "untrained"), None)
     text = ["# Models on recordings of your own", "",
@@ -37,8 +37,11 @@ def main() -> int:
             + "EER %, recordings | AUC % | effective rank | labels used | CPU minutes |", "|" + "---|" * (7 + listed)]
     text += [line(args.exps, row, listed) for row in rows]
     if best:
-        text += ["", f"The best by {'the trial list' if listed else 'the recordings'}: {best['name']}, weights {best['weights']} "
-                 f"({args.exps}/{best['name']}/final.pt)."]
+        if rows[0]["weights"] == "untrained":
+            text += ["", f"Nothing beats the untrained network of {rows[0]['name']}: train longer, or on more recordings."]
+        model = args.exps / best["name"] / "final.pt"
+        text += ["", f"The best by {'the trial list' if listed else 'the recordings'}: {best['name']}, weights {best['weights']}"
+                 + (f" ({model})." if model.exists() else ", as it was given.")]
     with files.atomic_write(args.out) as f:
         f.write("\n".join([*text, ""]))
     print("\n".join(text[4:]))

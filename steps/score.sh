@@ -11,7 +11,7 @@ cohort=          # directory of embeddings of other speakers than those of the l
 cohort_utt2spk=  # the cohort is the means of these speakers or clusters; empty: its utterances
 cohort_label_kind=speaker   # what that utt2spk holds, for the result: pseudo, speaker
 top_n=300        # of --snorm as: the highest cohort scores of each side
-provenance=      # JSON file whose keys go to the result (system, config hash, git commit, seed, labels used)
+provenance=      # JSON file whose keys go to the result (system, labels used ...); empty: that beside the embeddings, if both sides have one
 utt2spk=         # who speaks in each utterance, for the interval; empty: what stands before the first hyphen of an id
 spk2gender=      # adds the figures of the trials within one gender
 bootstrap=       # replicates of the bootstrap over speakers, 0: none; empty: 200 where the speakers are known
@@ -28,6 +28,9 @@ trials=$1 enrol=$2 test=$3 out=$4
 
 die() { echo "$0: error: $*" >&2; exit 1; }
 name=$(basename "$trials" .txt)
+if [ -z "$provenance" ] && [ -s "$test/provenance.json" ] && cmp -s "$enrol/provenance.json" "$test/provenance.json"; then
+  provenance=$test/provenance.json
+fi
 inputs=("$trials" "$enrol/xvector.scp" "$test/xvector.scp")
 for dir in "$mean" "$cohort"; do [ -z "$dir" ] || inputs+=("$dir/xvector.scp"); done
 for file in "$enrol_map" "$cohort_utt2spk" "$provenance" "$utt2spk" "$spk2gender"; do [ -z "$file" ] || inputs+=("$file"); done
@@ -56,5 +59,5 @@ total=$(grep -c "[^[:space:]]" "$trials")
 got=$(wc -l < "$out/scores_$name")
 [ "$got" -ge "$total" ] || die "$got of $total scores came out; see $log, then run the step again."
 done_mark "$stamp" "$key" "${inputs[@]}"
-grep -E '^(EER|minDCF|note:)' "$log"
+grep -E '^(trials|EER|minDCF|actDCF|Cllr|bootstrap|no interval|same gender|note:)' "$log"
 echo "$0: wrote ${outputs[*]}"

@@ -16,7 +16,7 @@ from sslspk.bin import judge_embeddings
 from sslspk.corpora import own
 from sslspk.errors import InputError
 from sslspk.export import folder as export
-from sslspk.io import ark, datadir, provenance, table
+from sslspk.io import ark, datadir, provenance, results, table
 from sslspk.io import trials as trial_list
 from sslspk.train import folder as train_folder
 
@@ -283,3 +283,29 @@ def test_models_are_named_by_file_or_folder(tmp_path):
                         (tmp_path / "none", "there is no model")):
         done = sh(recipe, *words, given)
         assert done.returncode == 1 and said in done.stderr
+
+
+def test_the_best_is_named(tmp_path, capsys):
+    """By the list where one was scored, else by the recordings; a model's file only where it is; and whether training was in vain."""
+    def judged(name, weights, eer):
+        row = {"weights": weights, "labels": "none", "eer_percent": eer, "eer_percent_low": eer, "eer_percent_high": eer,
+               "auc_percent": 90.0, "effective_rank": 3.0, "dimensions": 4, "recordings": 9}
+        (tmp_path / name / f"judged_{weights}").mkdir(parents=True, exist_ok=True)
+        (tmp_path / name / f"judged_{weights}/result.json").write_text(json.dumps(row))
+
+    def shown():
+        call("show_own", "--out", tmp_path / "RESULTS.md", tmp_path)
+        return capsys.readouterr().out
+
+    for name, eer in (("a", 5.0), ("b", 9.0)):
+        judged(name, "encoder", eer)
+    (tmp_path / "a/final.pt").write_text("")
+    said = shown()
+    assert f"The best by the recordings: a, weights encoder ({tmp_path}/a/final.pt)." in said and "untrained" not in said
+    (tmp_path / "b/scores_encoder").mkdir()
+    figures = dict.fromkeys(results.KEYS, "b") | {"eer_percent": 12.0}
+    (tmp_path / "b/scores_encoder/result_trials_own.json").write_text(json.dumps(figures))
+    judged("a", "untrained", 4.0)
+    assert "The best by the trial list: b, weights encoder, as it was given." in shown(), "EERs of two kinds are not compared"
+    shutil.rmtree(tmp_path / "b")
+    assert "Nothing beats the untrained network of a" in shown()

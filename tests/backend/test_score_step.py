@@ -1,6 +1,7 @@
 """steps/score.sh and sslspk.bin.score on small archives."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 from argparse import Namespace
@@ -82,6 +83,24 @@ def test_step_scores_measures_and_skips(recipe):
     other = step(recipe, "trials_x.txt", "emb", "emb", "out")
     assert other.returncode == 0 and "skipped" not in other.stdout
     assert json.loads((out / "result_trials_x.json").read_text())["backend_mean"] is None
+
+
+def test_all_figures_are_printed_and_the_provenance_beside_the_embeddings_is_taken(recipe):
+    """As the program prints them; with no speakers known the reason why there is no interval; of two models' embeddings no provenance."""
+    (recipe / "spk2gender").write_text("".join(f"id{s} {'mf'[s % 2]}\n" for s in range(6)))
+    said = program(recipe, "--spk2gender", "spk2gender", "trials_x.txt", "emb", "emb", "there").stdout.splitlines()
+    shutil.copy(recipe / "prov.json", recipe / "emb/provenance.json")
+    done = step(recipe, "--spk2gender", "spk2gender", "trials_x.txt", "emb", "emb", "out")
+    assert len(said) > 8 and "same gender" in said[-1] and all(line in done.stdout.splitlines() for line in said), done.stdout
+    assert json.loads((recipe / "out/result_trials_x.json").read_text())["system"] == "toy"
+    shutil.copytree(recipe / "emb", recipe / "emb2")
+    (recipe / "emb2/provenance.json").write_text("{}")
+    done = step(recipe, "trials_x.txt", "emb", "emb2", "out2")
+    assert done.returncode == 0 and "system" not in json.loads((recipe / "out2/result_trials_x.json").read_text())
+    (recipe / "short").write_text((recipe / "trials_x.txt").read_text().replace("-", "_"))
+    write_vectors(recipe / "odd", {name.replace("-", "_"): x for name, x in load(recipe / "emb").items()})
+    done = step(recipe, "short", "odd", "odd", "out3")
+    assert done.returncode == 0 and "no interval: " in done.stdout
 
 
 def test_a_list_without_labels_is_scored(recipe):
