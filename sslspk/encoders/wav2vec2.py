@@ -89,8 +89,8 @@ class Wav2Vec2(Encoder):
 
     def _wave(self, x: Tensor) -> Tensor:
         if self.normalise and torch.onnx.is_in_onnx_export():   # whose layers want sizes that are known before
-            x = x - x.mean(1, keepdim=True)
-            return x / torch.sqrt(x.square().mean(1, keepdim=True) + 1e-5)
+            x = x - x.double().mean(1, keepdim=True).to(x.dtype)
+            return x / torch.sqrt(x.square().double().mean(1, keepdim=True).to(x.dtype) + 1e-5)
         return F.layer_norm(x, x.shape[1:]) if self.normalise else x
 
     def _latents(self, wave: Tensor) -> Tensor:

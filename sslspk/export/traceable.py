@@ -68,11 +68,32 @@ class Whole(nn.Module):
         return self.encoder(cmvn.apply(x, self.normalise) if self.takes_features else x)
 
 
+class GroupNorm(nn.Module):
+    """What nn.GroupNorm computes of (B, C, T), with sums over time in float64: those of onnxruntime lose digits over millions of values."""
+
+    def __init__(self, norm: nn.GroupNorm):
+        super().__init__()
+        self.groups, self.eps, self.weight, self.bias = norm.num_groups, norm.eps, norm.weight, norm.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = x.reshape(x.shape[0], self.groups, -1, x.shape[2])
+        parts = parts - _mean(parts)
+        parts = parts / torch.sqrt(_mean(parts.square()) + self.eps)
+        return parts.reshape(x.shape) * self.weight[:, None] + self.bias[:, None]
+
+
+def _mean(x: Tensor) -> Tensor:
+    """(B, G, C, T) -> (B, G, 1, 1)."""
+    return x.mean(2, keepdim=True).double().mean(3, keepdim=True).to(x.dtype)
+
+
 def folded(encoder: nn.Module) -> nn.Module:
-    """A copy on the CPU in which filters that are learnt as edges have become plain convolutions."""
+    """A copy on the CPU in which filters that are learnt as edges have become plain convolutions, and group norms `GroupNorm`."""
     encoder = copy.deepcopy(encoder).cpu()
     for module in list(encoder.modules()):
         for name, part in list(module.named_children()):
             if isinstance(part, SincConv):
                 setattr(module, name, part.as_conv())
+            elif isinstance(part, nn.GroupNorm):
+                setattr(module, name, GroupNorm(part))
     return encoder
