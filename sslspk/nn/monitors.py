@@ -1,6 +1,7 @@
 """Figures that tell how a training goes, none of which a loss depends on. All are scalars that stay on their device.
 
-A figure that is undefined (a mean of nothing) is 0.
+Those that are no means over recordings are computed for the batch of all ranks together, so that any number of ranks logs the same; all
+ranks must call them. A figure that is undefined (a mean of nothing) is 0.
 """
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from sslspk.nn import comm
 @torch.no_grad()
 def effective_rank(x: Tensor) -> Tensor:
     """exp of the entropy of the normalised singular values of the centred embeddings (N, D) (Roy & Vetterli 2007)."""
-    x = x.float().nan_to_num(0.0, 0.0, 0.0)  # a loss that is not finite is the loop's to report
+    x = comm.gather(x.float()).nan_to_num(0.0, 0.0, 0.0)  # a loss that is not finite is the loop's to report
     values = torch.linalg.svdvals(x - x.mean(0))
     share = values / values.sum().clamp_min(1e-12)
     return torch.exp(-(share * torch.log(share.clamp_min(1e-12))).sum())
@@ -26,16 +27,17 @@ def alignment(a: Tensor, b: Tensor) -> Tensor:
 @torch.no_grad()
 def uniformity(x: Tensor) -> Tensor:
     """Log of the mean of exp(-2 d^2) over the pairs i != j of unit vectors (N, D): 0 where all are one (Wang & Isola 2020)."""
+    x = comm.gather(x.float())
     if x.shape[0] < 2:
-        return x.new_zeros((), dtype=torch.float32)
-    return torch.exp(-2 * torch.pdist(x.float()).square()).mean().log()
+        return x.new_zeros(())
+    return torch.exp(-2 * torch.pdist(x).square()).mean().log()
 
 
 @torch.no_grad()
 def flag_quality(flag: Tensor, same: Tensor) -> dict[str, Tensor]:
     """Precision and recall of the suspicion `flag` (B, K) bool that key k is of anchor b's speaker, of which `same` (B, K) knows."""
-    hits = (flag & same).sum()
-    return {"precision": hits / flag.sum().clamp_min(1), "recall": hits / same.sum().clamp_min(1)}
+    hits, flagged, those = comm.sum_over_ranks(torch.stack([(flag & same).sum(), flag.sum(), same.sum()]))
+    return {"precision": hits / flagged.clamp_min(1), "recall": hits / those.clamp_min(1)}
 
 
 @torch.no_grad()
@@ -64,7 +66,7 @@ def _place_in_run(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def perplexity(labels: Tensor, classes: int) -> Tensor:
-    """exp of the entropy of the labels int64 (...) of all ranks, which hold equally many: 1 to classes. All ranks must call it."""
+    """exp of the entropy of the labels int64 (...) of all ranks, which hold equally many: 1 to classes."""
     ones = torch.ones(labels.numel(), device=labels.device)
     share = comm.mean_over_ranks(torch.zeros(classes, device=labels.device).scatter_add_(0, labels.flatten(), ones) / labels.numel())
     return torch.special.entr(share).sum().exp()

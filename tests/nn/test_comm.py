@@ -5,7 +5,7 @@ import torch
 import torch.multiprocessing as mp
 from torch import distributed as dist
 
-from sslspk.nn import comm
+from sslspk.nn import comm, monitors
 
 
 def whole():
@@ -17,6 +17,13 @@ def loss(mine, everyone, rank):
     return ((mine.flatten(1) @ everyone.flatten(1).T).tanh() * (1 + rank)).mean()
 
 
+def figures(rows):
+    """What the monitors say of these rows of the batch; the last is of flags that few rows have."""
+    x = torch.nn.functional.normalize(whole()[rows].flatten(1))
+    flag, same = (torch.rand(4, 6, generator=torch.Generator().manual_seed(seed))[rows] < share for seed, share in ((1, 0.4), (2, 0.5)))
+    return torch.stack([monitors.effective_rank(x), monitors.uniformity(x), *monitors.flag_quality(flag, same).values()])
+
+
 def worker(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2, timeout=timedelta(seconds=60))
@@ -26,6 +33,7 @@ def worker(rank, folder):
     number = torch.tensor([1.0 + 2 * rank, 8.0 - rank])
     torch.save({"gather": comm.gather(turned), "rows": comm.gather_rows(torch.arange(3 * rank)), "grad": mine.grad,
                 "sum": comm.sum_over_ranks(number), "mean": comm.mean_over_ranks(number), "max": comm.max_over_ranks(number),
+                "figures": figures(comm.rows_of_this_rank(2)),
                 "first": comm.from_first_rank(number), "union": sorted(comm.union_over_ranks({rank, 7})), "kept": number},
                f"{folder}/{rank}.pt")
     dist.destroy_process_group()
@@ -40,6 +48,7 @@ def test_two_ranks(tmp_path):
         assert torch.equal(out["gather"], whole().transpose(1, 2)) and out["rows"].tolist() == [0, 1, 2]
         torch.testing.assert_close(out["grad"], x.grad[2 * rank:2 * rank + 2])
         assert (out["sum"].tolist(), out["mean"].tolist(), out["max"].tolist()) == ([4.0, 15.0], [2.0, 7.5], [3.0, 8.0])
+        torch.testing.assert_close(out["figures"], figures(slice(None)))
         assert out["first"].tolist() == [1.0, 8.0] and out["union"] == [0, 1, 7] and out["kept"].tolist() == [1.0 + 2 * rank, 8.0 - rank]
 
 
