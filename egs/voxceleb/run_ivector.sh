@@ -2,18 +2,25 @@
 # The i-vector baseline (Table 3 of Zhang & Yu 2022: 15.3 %), without labels or a GPU; its clusters are a start for rounds of training.
 #   ./run_ivector.sh --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --nj 32
 #   ./run_ivector.sh --mini true --backends true
+# Stages, as of run.sh: 0 prepare, 1 audio, 3 train and embed, 5 scores, 6 clusters and back-ends, 8 RESULTS.md
 # Then, for instance: ./run.sh --system dino_ecapa ... --rounds 3 --round-options="--first-clusters exp/ivector_mfcc/clusters"
 set -euo pipefail
 system=ivector_mfcc # a conf/NAME.yaml; with --mini true a conf/mini/NAME.yaml. ivector_short: for a small corpus
 nj=2                # parallel jobs
 cmd=                # where jobs run; empty: as cmd.sh says
-voxceleb1=          # as for run.sh, like those that follow; all of the training set is used
+voxceleb1=          # as for run.sh, like those that follow
 voxceleb2=
 train=
 lists="veri_test2"  # trial lists
 mini=false          # true: on the synthetic corpus
 synth=              # for the synthesiser
-stage=0             # 1: the corpora are prepared
+speakers=           # train on that many speakers only
+hours=              # train on that many hours only
+stage=0             # first stage to run
+stop_stage=8        # last stage to run
+cluster_conf=       # how i-vectors are clustered; empty: cluster.yaml of the size of the system
+tag=                # suffix of the experiment's name
+set=()              # overrides of the configuration, e.g. --set ivector_dim=100 (repeatable)
 backends=false      # true: score with AS-norm, LDA, PLDA and a fusion of them as well
 help_message="usage: $0 [--system ivector_mfcc] [--nj N] [--mini true] [--voxceleb1 DIR] [--voxceleb2 DIR] [--backends true] ..."
 . "$(dirname "$0")/path.sh"
@@ -25,21 +32,34 @@ confs=conf data=data exps=exp any=simclr_ecapa size=; [[ $system != *_short ]] |
 if [ "$mini" = true ]; then confs=conf/mini data=data_mini exps=exp_mini any=simclr_tdnn; fi
 [ -f "$confs/$system.yaml" ] || { echo "$0: error: there is no $confs/$system.yaml; see conf/ivector_*.yaml" >&2; exit 1; }
 : "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
-exp=$exps/$system dev=$data/${train}_dev
+part=${speakers:+_spk$speakers}${hours:+_${hours}h}
+exp=$exps/$system$part${tag:+_$tag}
+dev=$data/${train}_dev; [ -z "$part" ] || dev=$data/${train}_dev_packed$part
+[[ $stage =~ ^[0-9]$ && $stop_stage =~ ^[0-9]$ ]] || { echo "$0: error: --stage and --stop-stage take a number from 0 to 9" >&2; exit 1; }
+to_do() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
 
-./run.sh --system $any --nj "$nj" --cmd="$cmd" --train "$train" --voxceleb1 "$voxceleb1" --voxceleb2 "$voxceleb2" --lists "$lists" \
-  --mini "$mini" --synth="$synth" --stage "$stage" --stop-stage 1
-tests=()
-for list in $lists; do
-  test=$(local/find_trials.sh $data "$list") test=$(dirname "$test")
-  [[ " ${tests[*]} " == *" $test "* ]] || tests+=("$test")
-done
-# shellcheck disable=SC2154  # cmd.sh
-local/ivector_system.sh --cmd "$train_cmd" --nj "$nj" --conf "$confs/$system.yaml" "$dev" "$exp" "${tests[@]}"
-local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights ivector $data "$exp"
-cluster=$confs/cluster$size.yaml
-steps/cluster.sh --cmd "$train_cmd" --conf "$cluster" --truth "$dev/utt2spk" "$exp/emb_ivector/$(basename "$dev")" "$exp/clusters"
-[ "$backends" = false ] ||
-  local/score_backends.sh --cmd "$train_cmd" --cluster "$cluster" --conf "$confs/backend$size.yaml" --weights ivector --lists "$lists" \
-    "$dev" $data "$exp"
-python3 local/show_table.py --out "$exps/RESULTS.md" --det "$exps/det" --data $data $exps
+[ "$stage" -gt 1 ] ||
+  ./run.sh --system $any --nj "$nj" --cmd="$cmd" --train "$train" --voxceleb1 "$voxceleb1" --voxceleb2 "$voxceleb2" --lists "$lists" \
+    --speakers "$speakers" --hours "$hours" --mini "$mini" --synth="$synth" --stage "$stage" --stop-stage $((stop_stage < 1 ? stop_stage : 1))
+
+if to_do 3; then
+  tests=()
+  for list in $lists; do
+    test=$(local/find_trials.sh $data "$list") test=$(dirname "$test")
+    [[ " ${tests[*]} " == *" $test "* ]] || tests+=("$test")
+  done
+  # shellcheck disable=SC2154  # cmd.sh
+  local/ivector_system.sh --cmd "$train_cmd" --nj "$nj" --conf "$confs/$system.yaml" "${set[@]/#/--set=}" "$dev" "$exp" "${tests[@]}"
+fi
+
+if to_do 5; then local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights ivector $data "$exp"; fi
+
+if to_do 6; then
+  : "${cluster_conf:=$confs/cluster$size.yaml}"
+  steps/cluster.sh --cmd "$train_cmd" --conf "$cluster_conf" --truth "$dev/utt2spk" "$exp/emb_ivector/$(basename "$dev")" "$exp/clusters"
+  [ "$backends" = false ] ||
+    local/score_backends.sh --cmd "$train_cmd" --cluster "$cluster_conf" --conf "$confs/backend$size.yaml" --weights ivector \
+      --lists "$lists" "$dev" $data "$exp"
+fi
+
+if to_do 8; then python3 local/show_table.py --out "$exps/RESULTS.md" --det "$exps/det" --data $data $exps; fi
