@@ -16,7 +16,7 @@ from sslspk.bin import judge_embeddings
 from sslspk.corpora import own
 from sslspk.errors import InputError
 from sslspk.export import folder as export
-from sslspk.io import ark, datadir, provenance, results, table
+from sslspk.io import ark, clips, datadir, provenance, results, table
 from sslspk.io import trials as trial_list
 from sslspk.train import folder as train_folder
 
@@ -283,6 +283,21 @@ def test_models_are_named_by_file_or_folder(tmp_path):
                         (tmp_path / "none", "there is no model")):
         done = sh(recipe, *words, given)
         assert done.returncode == 1 and said in done.stderr
+
+
+def test_silence_is_cut_by_the_channel_that_is_taken(tmp_path):
+    """Two channels, in which somebody speaks in another half each."""
+    recipe = make(tmp_path)
+    rng, spoken = np.random.default_rng(0), np.zeros((32000, 2))
+    spoken[:16000, 0], spoken[16000:, 1] = 0.3 * rng.normal(size=(2, 16000))
+    for name in "abcd":
+        soundfile.write(tmp_path / f"{name}.wav", spoken + 1e-4 * rng.normal(size=spoken.shape), 16000)
+    datadir.write(str(tmp_path / "mine"), wav={name: str(tmp_path / f"{name}.wav") for name in "abcd"})
+    run(recipe, "./run.sh", "--data", tmp_path / "mine", "--channel", "1", "--set", "vad=true", "--heldout", "0.5", "--nj", "1",
+        "--stop-stage", "1")
+    for utt, clip in clips.read(recipe / "data/own_train_packed").items():
+        samples = clips.load(clip).samples / 32768
+        assert 15000 < len(samples) < 18000 and samples.std() > 0.25, utt
 
 
 def test_the_best_is_named(tmp_path, capsys):

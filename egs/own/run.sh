@@ -74,7 +74,8 @@ fi
 
 if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
   for part in "${parts[@]}"; do
-    [ "$silence" = false ] || steps/compute_vad.sh "${jobs[@]}" "$out/own_$part"
+    [ "$silence" = false ] || steps/compute_vad.sh "${jobs[@]}" --conf ../voxceleb/conf/vad.yaml --feats-conf ../voxceleb/conf/mfcc.yaml \
+      --channel "$channel" "$out/own_$part"
     steps/pack_audio.sh "${jobs[@]}" --channel "$channel" --vad "$silence" "$out/own_$part" "$out/own_${part}_packed"
   done
   utils/cut_data_dir.sh --ends "$crop_seconds" "$out/own_heldout_packed" "$out/own_crops"
