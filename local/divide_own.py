@@ -34,7 +34,8 @@ def main() -> None:
     recordings = own.recordings_of(args.own)
     if args.trials:
         listed = {recordings[utt] for utt in write_test(args)}
-        recordings = {utt: recording for utt, recording in recordings.items() if recording not in listed}
+        if args.share < 1:   # with nothing to be trained they can be judged by as well
+            recordings = {utt: recording for utt, recording in recordings.items() if recording not in listed}
     part, train = own.draw(recordings, round(args.share * len(recordings)), args.most, args.seed)
     if len(part) < LEAST or (args.share < 1 and not train):
         raise InputError(f"{args.own}: {len(set(recordings.values()))} recordings without those of the trials are too few to train on "

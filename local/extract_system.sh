@@ -5,8 +5,8 @@ set -euo pipefail
 cuda_cmd=utils/run.pl
 nj=4
 ngpu=0
-weights=           # encoders of the model, e.g. "teacher student untrained"
-from=              # folder of the final.pt, where it is another one than EXP
+weights=           # encoders of the model, e.g. "teacher student untrained"; "ivector" of an i-vector system
+from=              # folder of the final.pt (or final.npz), where it is another one than EXP
 vad=false          # true: of each directory DIR the one without silence, DIR_vad, is read
 help_message="usage: $0 [--cuda-cmd C] [--nj N] [--ngpu N] --weights 'W ...' [--vad true] [--from FOLDER] EXP DIR..."
 . "$(dirname "$0")/../utils/environment.sh"
@@ -18,6 +18,11 @@ silence=; [ "$vad" = false ] || silence=_vad
 
 for dir in "${@:2}"; do
   for variant in $weights; do
+    if [ "$variant" = ivector ]; then
+      local/ivector_feats.sh --cmd "$cuda_cmd --gpu 0" --nj "$nj" "$dir"
+      steps/extract_ivectors.sh --cmd "$cuda_cmd --gpu 0" --nj "$nj" "${dir}_mfcc" "${from:-$exp}" "$exp/emb_ivector/$(basename "$dir")"
+      continue
+    fi
     which=(--weights "$variant"); [ "$variant" != untrained ] || which=(--untrained true)
     steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "${which[@]}" "$dir$silence" "${from:-$exp}" \
       "$exp/emb_$variant/$(basename "$dir")"

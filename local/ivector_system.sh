@@ -9,23 +9,13 @@ set=()                   # KEY=VALUE, overrides the conf; may be repeated
 help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--set k=v]... TRAIN_DATA EXP TEST_DATA..."
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
-. utils/done.sh
-. utils/utterances.sh
 [ $# -ge 3 ] || { echo "$help_message" >&2; exit 1; }
 train=$1 exp=$2
 options=(--cmd "$cmd" --nj "$nj")
 training=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do training+=(--set "$item"); done
 
-for data in "$train" "${@:3}"; do   # frames of these have edges of their own, so the features of DATA stay as they are
-  utterance_tables "$data"
-  if ! done_skip "${data}_mfcc" ivector_system "${data_tables[@]}" -- "${data}_mfcc/wav.scp"; then
-    utils/combine_data.sh "${data}_mfcc" "$data"
-    done_mark "${data}_mfcc" ivector_system "${data_tables[@]}"
-  fi
-  steps/make_feats.sh "${options[@]}" --conf conf/mfcc_ivector.yaml "${data}_mfcc"
-  steps/compute_vad.sh "${options[@]}" --feats-conf conf/mfcc_ivector.yaml "${data}_mfcc"
-done
+for data in "$train" "${@:3}"; do local/ivector_feats.sh "${options[@]}" "$data"; done
 steps/train_ubm.sh "${options[@]}" "${training[@]}" "${train}_mfcc" "$exp/ubm"
 steps/train_ivector.sh "${options[@]}" "${training[@]}" "${train}_mfcc" "$exp/ubm" "$exp"
 for data in "$train" "${@:3}"; do

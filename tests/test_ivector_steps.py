@@ -254,7 +254,11 @@ def test_the_recipe_on_the_small_corpus(tmp_path, monkeypatch):
     row = json.loads((exp / "scores_ivector/result_trials_veri_test2.json").read_text())
     assert (row["system"], row["labels"], row["trained_on"]) == ("ivector_mfcc_spk5_x", "none", "voxceleb1_spk5")
     assert len(table.read(exp / "clusters/utt2spk")) == 20
-    assert embeddings.load(str(exp / "emb_ivector/voxceleb1_test"))[1].shape[1] == 3
+    found = embeddings.load(str(exp / "emb_ivector/voxceleb1_test"))[1]
+    assert found.shape[1] == 3
+    run(recipe, "local/extract_system.sh", "--cuda-cmd", "utils/run.pl --gpu 1", "--nj", "1", "--weights", "ivector", "--from", exp,
+        "elsewhere", "data_mini/voxceleb1_test")   # as recipes do with models of others
+    assert np.array_equal(embeddings.load("elsewhere/emb_ivector/voxceleb1_test")[1], found)
     assert "| ivector_mfcc_spk5_x | ivector | cosine | voxceleb1_spk5 | none |" in (recipe / "exp_mini/RESULTS.md").read_text()
 
 

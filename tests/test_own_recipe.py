@@ -175,6 +175,8 @@ def test_recordings_are_divided(divided):
     assert [*zip(*trial_list.read(divided / "data/own_test/trials_own"), strict=True)] == \
         [("r00", "r01", True), ("r02", "r03", False), ("r04", "r05", False)]
     shutil.rmtree(divided / "data")
+    call("divide_own", "--share", 1, "--most", 30, "--trials", divided / "list", divided / "own", divided / "data")
+    assert len(table.read(divided / "data/own_heldout/wav.scp")) == 30, "a list of all recordings leaves some to judge a model by"
     call("divide_own", "--share", 1, "--most", 20, divided / "own", divided / "data")
     assert len(table.read(divided / "data/own_heldout/wav.scp")) == 20 and not (divided / "data/own_train").exists()
 
@@ -271,14 +273,16 @@ def test_models_are_named_by_file_or_folder(tmp_path):
         small_models.write(tmp_path / name)
         export.write(tmp_path / name, tmp_path / f"{name}_out", weights="teacher")
         shutil.copy(tmp_path / f"{name}_out" / config, tmp_path / name / config)
+    (tmp_path / "i").mkdir()
+    (tmp_path / "i/final.npz").write_text("i-vectors")
     script = """set -euo pipefail; die() { echo "error: $*" >&2; exit 1; }; . ./path.sh; . utils/init_from.sh; . utils/experiments.sh
         systems= seeds=0 tag= init_from= set=() confs=none exps=exp models=("$@"); list_experiments true
         printf '%s\\n' "${found[@]}" """
     words = ("bash", "-c", script, "test")
-    done = sh(recipe, *words, tmp_path / "a/final.pt", tmp_path / "b", tmp_path / "b_out")
+    done = sh(recipe, *words, tmp_path / "a/final.pt", tmp_path / "b", tmp_path / "b_out", tmp_path / "i")
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     assert lines == [["exp/a", str(tmp_path / "a"), "teacher student"], ["exp/b", str(tmp_path / "b"), "teacher student"],
-                     ["exp/b_out", str(tmp_path / "b_out"), "teacher"]], done.stderr
+                     ["exp/b_out", str(tmp_path / "b_out"), "teacher"], ["exp/i", str(tmp_path / "i"), "ivector"]], done.stderr
     for given, said in ((tmp_path / "a/config.yaml", "takes the final.pt"), ("wespeaker_ecapa x.pt", "make it a folder with sslspk export"),
                         (tmp_path / "none", "there is no model")):
         done = sh(recipe, *words, given)

@@ -1,7 +1,7 @@
 # Sourced by recipes that train several systems and embed finished models. From the options systems, models, seeds, tag, init_from, set and
 # untrained, and the folders confs and exps, list_experiments makes
 #   runs    what is trained: CONF, SEED, EXP, suffix of earlier systems; parted by tabs
-#   found   what is embedded: EXP, folder of its final.pt, encoders
+#   found   what is embedded: EXP, folder of its final.pt, encoders; of i-vectors that of final.npz, and ivector
 #   vads    whether each of them wants silence cut: true or false
 # and refuses names that are not there, and two of one name.
 # shellcheck shell=bash disable=SC2034,SC2154
@@ -36,13 +36,16 @@ list_experiments() {   # [true]: all encoders of each, not only the one that its
   more=; [ "${untrained:-false}" = false ] || more=' untrained'
   for model in "${models[@]}"; do
     ! init_pair "$model" || die "--models takes no '$model'; make it a folder with sslspk export, and give that"
-    file=$(model_file "$model")
+    file=$(model_file "$model"); [ ! -s "$model/final.npz" ] || file=$model/final.npz
     [ -s "$file" ] || die "there is no model $model; train it, or leave it out"
-    [[ ${file##*/} = final.pt || ${file##*/} = model.safetensors ]] ||
-      die "--models takes the final.pt of a training, its folder, or one that sslspk export wrote, not '$model'"
-    folder=$(dirname "$(readlink -f "$file")"); _exp_describe "$folder/config.yaml"
-    [[ $file = *.pt ]] || _exp_exported "$folder"
-    exp=$exps/$(basename "$folder"); found+=("$exp$tab$folder$tab$weights$more")
+    folder=$(dirname "$(readlink -f "$file")")
+    case ${file##*/} in
+      final.pt) _exp_describe "$folder/config.yaml"; weights+=$more ;;
+      model.safetensors) _exp_describe "$folder/config.yaml"; _exp_exported "$folder"; weights+=$more ;;
+      final.npz) weights=ivector ;;
+      *) die "--models takes the final.pt of a training, its folder, or one that sslspk export wrote, not '$model'" ;;
+    esac
+    exp=$exps/$(basename "$folder"); found+=("$exp$tab$folder$tab$weights")
     [ ! -e "$exp/final.pt" ] || [ "$exp/final.pt" -ef "$file" ] || die "$exp is another model than $model; rename the folder of one of them"
   done
   [ ${#found[@]} -gt 0 ] || die "--systems and --models are both empty; name a system or a model"

@@ -13,7 +13,7 @@ speakers=none       # of --audio; folder: the folders right below it are the spe
 trials=             # a list "enrol test target|nontarget" or "1|0 enrol test" of ids, or of paths as in the folder or the table
 test=               # folder, CSV or data directory of the trials' recordings; empty: they are among the others, and held out
 systems=simclr_short   # to be trained: confs of ../voxceleb/conf (with --mini true of conf/mini there), or paths of YAMLs
-models=()           # final.pt of any recipe, its folder or one that sslspk export wrote, judged as it is (repeatable)
+models=()           # final.pt of any recipe, its folder, one that sslspk export wrote, or i-vectors'; judged as it is (repeatable)
 seeds=0             # e.g. "0 1 2": each system is trained with each
 init_from=          # every training starts from this model and takes its encoder and features: final.pt, or "ARCH CHECKPOINT"
 checkpoints=false   # true: the checkpoints that the trainings kept are judged, too, each as SYSTEM_stepN (--set train.keep=N)
@@ -51,7 +51,7 @@ given=(${audio:+"$audio"} ${table:+"$table"} ${data:+"$data"})
 for number in heldout crop_seconds max_seconds; do
   [[ ${!number} =~ ^[0-9]{1,6}(\.[0-9]{1,6})?$ ]] || die "--${number//_/-} takes a number, not '${!number:0:20}'"
 done
-list_experiments true; silence=${vads[0]}
+list_experiments true; silence=${vads[0]:-false}
 [[ "${vads[*]}" != *true*false* && "${vads[*]}" != *false*true* ]] ||
   die "some of the systems and models want silence cut (vad) and some do not; run them apart, each with a --work of its own"
 [ ${#runs[@]} -gt 0 ] || heldout=1
@@ -105,12 +105,14 @@ if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
 fi
 
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+  of=(); [ ! -f "$out/own_test/utt2spk" ] || of=(--utt2spk "$out/own_test/utt2spk")
   for one in "${found[@]}"; do
     IFS=$tab read -r exp folder weights <<< "$one"
     for variant in $weights; do
       steps/judge_embeddings.sh --cmd "$train_cmd" --recordings "$out/own_crops/utt2recording" "$out/own_crops/utt2spk" "$exp/emb_$variant/own_crops" "$exp/judged_$variant"
       emb=$exp/emb_$variant/own_test_packed list=$out/own_test/trials_own
-      [ -z "$trials" ] || steps/score.sh --cmd "$train_cmd" --provenance "$emb/provenance.json" $list "$emb" "$emb" "$exp/scores_$variant"
+      [ -z "$trials" ] || steps/score.sh --cmd "$train_cmd" --provenance "$emb/provenance.json" "${of[@]}" $list "$emb" "$emb" \
+        "$exp/scores_$variant"
     done
   done
 fi
