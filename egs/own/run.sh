@@ -109,7 +109,8 @@ if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
   for one in "${found[@]}"; do
     IFS=$tab read -r exp folder weights <<< "$one"
     for variant in $weights; do
-      steps/judge_embeddings.sh --cmd "$train_cmd" --recordings "$out/own_crops/utt2recording" "$out/own_crops/utt2spk" "$exp/emb_$variant/own_crops" "$exp/judged_$variant"
+      steps/judge_embeddings.sh --cmd "$train_cmd" --recordings "$out/own_crops/utt2recording" \
+        "$out/own_crops/utt2spk" "$exp/emb_$variant/own_crops" "$exp/judged_$variant"
       emb=$exp/emb_$variant/own_test_packed list=$out/own_test/trials_own
       [ -z "$trials" ] || steps/score.sh --cmd "$train_cmd" --provenance "$emb/provenance.json" "${of[@]}" $list "$emb" "$emb" \
         "$exp/scores_$variant"
