@@ -146,7 +146,7 @@ def test_a_table_of_recordings(tmp_path):
     ("path,speaker\nin/one.wav,ann\nin/two.wav,\n", "'in/two.wav' has no speaker"), ("path\nin/none.wav\n", "t.csv:2: there is no file"),
     ("path,start,end\nin/one.wav,1,0.5\n", "t.csv:2: '1 0.5' are no times"), ("path,start\nin/one.wav,1\n", "are no times"),
     ("path,utterance\n,u1\n", "t.csv:2: the line has no path"), ("path,utterance\nin/one.wav,a b\n", "t.csv:2: 'a b' cannot be an id"),
-    (b"path\nin/\xff.wav\n", "t.csv:2: not UTF-8")])
+    (b"path\nin/\xff.wav\n", 't.csv:2: not UTF-8; save the table again, in Excel as "CSV UTF-8"')])
 def test_tables_that_are_refused(tmp_path, text, said):
     write_audio(tmp_path, "in/one.wav", "in/two.wav", seconds=0.3)
     path = tmp_path / "t.csv"

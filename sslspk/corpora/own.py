@@ -61,7 +61,12 @@ def read_table(path: str) -> list[Recording]:
     A path is relative to the table's folder. Columns are parted by commas, semicolons or tabs; seconds may have a decimal comma.
     Raises InputError naming the line: no column path, an unknown column, a missing value, times that are none, a file that is not there.
     """
-    text = reading.text(path, MAX_TABLE, "save the table as CSV in UTF-8")
+    data = reading.text_bytes(path, MAX_TABLE)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as err:
+        line = data.count(b"\n", 0, err.start) + 1
+        raise InputError(f'{named(path)}:{line}: not UTF-8; save the table again, in Excel as "CSV UTF-8".') from None
     first = text.partition("\n")[0]
     rows = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
     if first.startswith("sep="):   # for Excel, before the headings
