@@ -29,6 +29,7 @@ STEPS = {
     "extract_frames": ["--weights", N, "--layer", N, "--window", N, "--margin", N, "--nj", "2", DATA, EMB, OUT],
     "extract_ivectors": ["--nj", "2", DATA, EMB, OUT],
     "extract_statistics": ["--conf", f"{CONF}/fbank.yaml", DATA, DATA, OUT],
+    "judge_embeddings": ["--recordings", FILE, FILE, EMB, OUT],
     "make_augment_lists": ["--nj", "2", "--rir-seconds", N, "--num-babble", N, "--babble-seconds", N, "--seed", N, "files", OUT],
     "make_feats": ["--conf", f"{CONF}/fbank.yaml", "--nj", "2", DATA, f"log/{N}", OUT],
     "make_trials": ["--num-trials", N, "--seed", N, "--utt2session", FILE, FILE, OUT],
@@ -67,7 +68,7 @@ def recipe(tmp_path_factory):
     (recipe / "tell.py").write_text(TELL)
     for folder in (DATA, EMB, "files/musan_noise", "files/noise"):
         (recipe / folder).mkdir(parents=True)
-    for path in (FILE, *(f"{EMB}/{name}" for name in ("xvector.scp", "transform.mat", "final.pt", "final.npz"))):
+    for path in (FILE, *(f"{EMB}/{name}" for name in ("xvector.scp", "provenance.json", "transform.mat", "final.pt", "final.npz"))):
         (recipe / path).write_text("u1 x\nu2 x\n")
     return recipe
 

@@ -10,30 +10,31 @@ CPU_BATCH = 3 << 16      # numbers that are encoded together, 8 recordings of 3 
 DEVICE_BATCH = 1 << 22   # 170 of these
 
 
-def encoded(encode: Callable[[Tensor], Tensor], inputs: Iterable[Tensor]) -> Iterator[np.ndarray]:
+def encoded(encode: Callable[[Tensor], Tensor], inputs: Iterable[Tensor], alone: bool = False) -> Iterator[np.ndarray]:
     """encode(x)[0], float32 (D,), of each x, (1, T, F) or (1, S), in their order. encode: (B, T, F) or (B, S) -> (B, D).
 
-    Nothing is padded: only inputs of one shape are encoded together. Inputs are read ahead, as many as POOL numbers hold.
+    Nothing is padded: only inputs of one shape are encoded together, which changes the last bits of a result. Inputs are read ahead, as
+    many as POOL numbers hold. alone: one input at a time on a CPU, where a result is then the same bits whatever else is there.
     """
     waiting, held = [], 0
     for x in inputs:
         waiting.append(x)
         held += x.numel()
         if held >= POOL:
-            yield from _together(encode, waiting)
+            yield from _together(encode, waiting, alone)
             waiting, held = [], 0
-    yield from _together(encode, waiting)
+    yield from _together(encode, waiting, alone)
 
 
 @torch.inference_mode()
-def _together(encode: Callable[[Tensor], Tensor], inputs: list[Tensor]) -> list[np.ndarray]:
+def _together(encode: Callable[[Tensor], Tensor], inputs: list[Tensor], alone: bool) -> list[np.ndarray]:
     found: list = [None] * len(inputs)
     places: dict[torch.Size, list[int]] = {}
     for place, x in enumerate(inputs):
         places.setdefault(x.shape, []).append(place)
     for shape, alike in places.items():
-        most = CPU_BATCH if inputs[alike[0]].device.type == "cpu" else DEVICE_BATCH
-        rows = max(1, most // shape.numel())
+        on_cpu = inputs[alike[0]].device.type == "cpu"
+        rows = 1 if alone and on_cpu else max(1, (CPU_BATCH if on_cpu else DEVICE_BATCH) // shape.numel())
         for first in range(0, len(alike), rows):
             chosen = alike[first:first + rows]
             x = torch.cat([inputs[place] for place in chosen]) if len(chosen) > 1 else inputs[chosen[0]]

@@ -1,7 +1,7 @@
 """Embeddings of whole utterances: `python3 -m sslspk.bin.extract_embeddings DATA MODEL OUT.ark OUT.scp`.
 
-Utterances of equal length are encoded together; a result depends neither on batch mates nor on how the data were split. The model
-file carries the feature configuration. provenance.json beside OUT.scp says where the embeddings come from. Reads DATA/wav.scp,
+On a CPU one utterance at a time, so that a result is the same bits however the data were split; on a GPU those of equal length together.
+The model file carries the feature configuration. provenance.json beside OUT.scp says where the embeddings come from. Reads DATA/wav.scp,
 or DATA/feats.scp where there is no audio.
 """
 import argparse
@@ -24,7 +24,7 @@ def main() -> int:
     model, sources = opened(args)
     inputs = (model.features(utt, source, args.allow_pipes == "true") for utt, source in tqdm(sources.items(), unit="utt", mininterval=1))
     with ark.Writer(args.ark, args.scp) as writer:
-        for utt, embedding in zip(sources, batches.encoded(encoder_of(model, args.layer), inputs), strict=True):
+        for utt, embedding in zip(sources, batches.encoded(encoder_of(model, args.layer), inputs, alone=True), strict=True):
             writer.write(utt, embedding)
     provenance.write(args.scp.parent, **origin(args))
     return 0
