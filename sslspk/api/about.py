@@ -15,12 +15,13 @@ FIGURES = ("trials", "trials_md5", "weights", "backend", "snorm", "labels", "eer
            "min_dcf_0.01", "min_dcf_0.05")
 
 
-def about(path: str | os.PathLike) -> dict:
+def about(path: str | os.PathLike, content: dict | None = None) -> dict:
     """Facts of a model by name, as JSON can hold them; None where the file does not say. `results`: one dictionary for each result_*.json
-    in the folders scores_* beside the file. Raises InputError as sslspk.load does."""
-    content = models.read_content(path)
+    in the folders scores_* beside the file. content: what models.read_content gave, where it is read already. Raises InputError as
+    sslspk.load does."""
+    content = models.read_content(path) if content is None else content
     config, info, file = models.config_of(content, path), content["info"], models.file_of(path)
-    encoder = models.load(path).encoder
+    encoder = models.of_content(content, path).encoder
     start, calibration = info.get("start"), comparison.find(file, info)
     features = config.features
     reads = "waveform" if config.waveform else f"{features.num_features} {features.feature_type}, cmn {config.cmvn.cmn}"

@@ -1,4 +1,4 @@
-"""Encoding many recordings: those of equal length together, which keeps a GPU busy and changes no result."""
+"""Encoding many recordings: those of equal length together, which keeps a GPU busy and changes last bits alone."""
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sslspk.backend.calibration import Calibration, two_sides
+from sslspk.backend.calibration import Calibration, magnitudes, two_sides
 from sslspk.backend.cosine import Cosine
 from sslspk.config import check
 from sslspk.errors import InputError, named
@@ -65,7 +65,7 @@ def scores(x: np.ndarray, enrol: np.ndarray, test: np.ndarray, calibration: Cali
     cosine = Cosine().score_trials(x, x, enrol, test)
     if calibration is None:
         return cosine, None
-    measures = {"log_duration": lambda: np.log(seconds), "magnitude": lambda: np.linalg.norm(np.asarray(x, np.float64), axis=1)}
+    measures = {"log_duration": lambda: np.log(seconds), "magnitude": lambda: magnitudes(np.asarray(x, np.float64))}
     values = [measures[name]() for name in calibration.quality]
     columns = [cosine[:, None], *(two_sides(value[enrol], value[test]) for value in values)]
     return cosine, calibration.apply(np.concatenate(columns, 1))

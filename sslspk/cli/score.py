@@ -91,12 +91,9 @@ def sources(args: argparse.Namespace, trials: "Trials") -> "dict[str, Clip]":
 
 def measured(args: argparse.Namespace, trials: "Trials", scores: "np.ndarray") -> list[str]:
     """The figures of a list with labels, a line each."""
-    from sslspk.io import files, table
-    from sslspk.io import trials as trial_list
+    from sslspk.bin.metrics import measure
     from sslspk.metrics import report
-    try:
-        figures = report.report(trials, scores, utt2spk=table.read(args.utt2spk) if args.utt2spk else None)
-    except InputError as err:
-        raise InputError(f"{args.trials}: {err}") from None
-    return [f"{'list':<14} {args.trials} (md5 {files.md5(args.trials)})", *report.lines(figures),
-            *(f"note: {note}" for note in trial_list.remarks(trials))]
+    asked = argparse.Namespace(trials=args.trials, utt2spk=args.utt2spk, spk2gender=None, bootstrap=None, seed=0)
+    figures = measure(asked, trials, scores)[0]
+    return [f"{'list':<14} {args.trials} (md5 {figures['trials_md5']})", *report.lines(figures),
+            *(f"note: {note}" for note in figures["notes"])]

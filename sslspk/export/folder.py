@@ -21,11 +21,12 @@ def write(path: str | os.PathLike, out: str | os.PathLike, weights: str | None =
     weights: only this one of its encoders, which becomes the model's own choice; None: all. Raises InputError: as sslspk.load, no such
     weights, something is in `out` already.
     """
-    out, facts, content = Path(out), about(path), model.read_content(path)
+    out, content = Path(out), model.read_content(path)
+    facts = about(path, content)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{named(out)} is there already, and not empty; export into a new folder.")
     if weights is not None:
-        state, _ = model.read_encoder_state(path, weights)
+        state = model.state_of(content, path, weights)
         if weights != content["evaluate"]:
             facts["calibration"] = None   # which was made on the other one
         content |= {"encoders": {weights: state}, "evaluate": weights}

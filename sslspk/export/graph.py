@@ -16,7 +16,7 @@ import sslspk
 from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError, named
 from sslspk.export.traceable import Whole
-from sslspk.features.augment import FULL_SCALE
+from sslspk.features.config import FULL_SCALE
 from sslspk.io.files import atomic_write
 from sslspk.train.model import Model
 

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslspk.features import cmvn, decibels
-from sslspk.features.augment import FULL_SCALE
-from sslspk.features.config import FeatureOptions
+from sslspk.features.config import FULL_SCALE, FeatureOptions
 from sslspk.features.fbank import Extractor
 from sslspk.nn.sinc import SincConv
 from sslspk.train.model import Model

@@ -13,7 +13,8 @@ import scipy.fft
 import torch
 from torch import Tensor, nn
 
-FULL_SCALE = 32768.0
+from sslspk.features.config import FULL_SCALE
+
 GUARD = 512    # samples between the end of the filtered crop and its wrapped start: the equaliser's response dies out there
 BLOCK = 32     # crops filtered at a time on a CPU, so that their spectra stay in the cache
 EQ_TOP, EQ_CORNER = 8000.0, 700.0   # the equaliser's points are evenly spaced on the mel scale of 16 kHz audio

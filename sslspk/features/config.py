@@ -5,6 +5,8 @@ from pydantic import Field, NonNegativeFloat, model_validator
 
 from sslspk.config import Config, Size
 
+FULL_SCALE = 32768.0   # of int16 samples, 1.0 in floats
+
 
 class FeatureOptions(Config):
     """compute-fbank-feats and compute-mfcc-feats. Lengths in ms, frequencies in Hz."""

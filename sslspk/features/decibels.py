@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslspk.features.config import FeatureOptions
+from sslspk.features.config import FULL_SCALE, FeatureOptions
 
 LEAST, RANGE = 1e-10, 80.0   # power; decibels
-FULL_SCALE = 32768.0
 
 
 def num_frames(samples: int, options: FeatureOptions) -> int:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslspk.errors import InputError
-from sslspk.features.augment import FULL_SCALE
-from sslspk.features.config import FeatureOptions
+from sslspk.features.config import FULL_SCALE, FeatureOptions
 from sslspk.features.config_targets import TargetConfig
 from sslspk.features.fbank import Extractor, mirrored
 from sslspk.features.pitch import log_f0, segment_length

@@ -39,12 +39,12 @@ def first(folder: str, out: str, seconds: float) -> Made:
     Raises InputError as `clips.read` and `clips.places` do, or when nothing is left.
     """
     tables = datadir.read(folder)
-    found = {one.name: one.segment(0, seconds) for one in _utterances(folder, tables) if one.samples >= round(seconds * one.rate)}
-    if not found:
+    whole = list(_utterances(folder, tables))
+    keep = [one.name for one in whole if one.samples >= round(seconds * one.rate)]
+    if not keep:
         raise InputError(f"no utterance of {folder} lasts {seconds:g} s; give fewer seconds.")
-    lines = {**dict.fromkeys(datadir.utterances(folder), ""), **found}
-    kept = {**_kept(tables), segments.NAME: lines}
-    return Made(len(found), derive.write(folder, out, tables, kept, sorted(found), datadir.label_source(folder)))
+    kept = {**_kept(tables), segments.NAME: {one.name: one.segment(0, seconds) for one in whole}}
+    return Made(len(keep), derive.write(folder, out, tables, kept, keep, datadir.label_source(folder)))
 
 
 def pieces(folder: str, out: str, seconds: float) -> Made:

@@ -114,13 +114,18 @@ def read_encoder_state(path: str | Path, weights: str | None = None, bare: bool 
     path: as of `read_content`.
     """
     content = read_content(path)
+    state = state_of(content, path, weights)
+    if bare and (weights or content["evaluate"]) in content.get("projections", {}):
+        state = checkpoint.part(state, "encoder")
+    return state, content
+
+
+def state_of(content: dict, path: str | Path, weights: str | None = None) -> dict:
+    """The state of the encoder called `weights`, or of the model's own choice, of what `read_content` gave. Raises InputError."""
     name = weights or content["evaluate"]
     if name not in content["encoders"]:
         raise InputError(f"{path}: there are no weights called {name}; it holds {', '.join(content['encoders'])}.")
-    state = content["encoders"][name]
-    if bare and name in content.get("projections", {}):
-        state = checkpoint.part(state, "encoder")
-    return state, content
+    return content["encoders"][name]
 
 
 def start(path: str | Path) -> dict:
@@ -150,8 +155,13 @@ def provenance(path: str | Path, weights: str | None = None, untrained: bool = F
 
 def load(path: str | Path, weights: str | None = None, device: str | torch.device = "cpu", untrained: bool = False) -> Model:
     """A model ready for extraction: eval mode, on `device`. untrained: same architecture, freshly initialised from the seed."""
-    state, content = read_encoder_state(path, weights)
-    config = config_of(content, path)
+    return of_content(read_content(path), path, weights, device, untrained)
+
+
+def of_content(content: dict, path: str | Path, weights: str | None = None, device: str | torch.device = "cpu",
+               untrained: bool = False) -> Model:
+    """`load` of what `read_content` gave; path: for the messages."""
+    state, config = state_of(content, path, weights), config_of(content, path)
     if content["num_features"] != config.num_features:
         raise InputError(f"{path}: its encoder reads {content['num_features']} features a frame, its configuration computes "
                          f"{config.num_features}; take another file, or train it again.")
