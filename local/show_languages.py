@@ -20,7 +20,7 @@ from sslspk.errors import InputError, entry
 from sslspk.io import results
 from sslspk.io.files import atomic_write
 from sslspk.metrics.class_report import interval_over_seeds, mean_over_seeds
-from sslspk.train.cpu_time import of_experiment
+from sslspk.train.cpu_time import minutes
 
 NEED = ("wa_percent", "ua_percent", "cavg_percent", "classes", "system", "weights", "labels", "commit")
 CPU = "CPU minutes"
@@ -116,9 +116,7 @@ def cpu_minutes(exps: Path, key: Key) -> str:
     """Of the training, the mean over the seeds; nothing where nothing was trained here, or its log does not say."""
     if key.weights == "untrained":
         return ""
-    folders = [path for path in exps.glob("*") if re.fullmatch(rf"{re.escape(key.name)}(_seed\d+)?", path.name)]
-    known = [seconds for seconds in map(of_experiment, folders) if seconds]
-    return f"{statistics.fmean(known) / 60:.1f}" if known else ""
+    return minutes(path for path in exps.glob("*") if re.fullmatch(rf"{re.escape(key.name)}(_seed\d+)?", path.name))
 
 
 def best_picture(exps: Path, test: str, rows: dict[Key, list[dict]]) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.errors import InputError, entry
 from sslspk.io import files, results
-from sslspk.train.cpu_time import of_experiment
+from sslspk.train.cpu_time import minutes
 
 
 def main() -> int:
@@ -67,9 +67,9 @@ def percent(row: dict) -> str:
 
 
 def line(exps: Path, row: dict, listed: bool) -> str:
-    seconds = of_experiment(exps / row["name"]) if row["weights"] != "untrained" else None
+    trained = [exps / row["name"]] if row["weights"] != "untrained" else []
     cells = [row["name"], row["weights"], *([row.get("shown", "")] if listed else []), percent(row), f"{row['auc_percent']:.2f}",
-             f"{row['effective_rank']:.1f} of {row['dimensions']}", row["labels"], f"{seconds / 60:.1f}" if seconds else ""]
+             f"{row['effective_rank']:.1f} of {row['dimensions']}", row["labels"], minutes(trained)]
     return "| " + " | ".join(cells) + " |"
 
 

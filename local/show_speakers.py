@@ -20,7 +20,7 @@ from sslspk.errors import InputError, entry
 from sslspk.io import results
 from sslspk.io.files import atomic_write
 from sslspk.metrics.class_report import interval_over_seeds, mean_over_seeds
-from sslspk.train.cpu_time import of_experiment
+from sslspk.train.cpu_time import minutes
 
 VARIANTS = {"encoder": "frozen", "untrained": "frozen, random", "supervised": "supervised, end to end"}
 Results = dict[tuple[str, int, str, str], list[dict]]   # system, share, variant, head -> one result for each seed
@@ -116,8 +116,7 @@ def cpu_minutes(exps: Path, system: str, variant: str, head: str) -> str:
     """Of the training of the encoder, the mean over seeds; nothing where it was not trained, or its log does not say."""
     places = [path / f"speakers/100/supervised_{head}" if variant == "supervised" else path
               for path in exps.glob("*") if system_of(path.name) == system]
-    known = [seconds for seconds in map(of_experiment, places) if seconds] if variant != "untrained" else []
-    return f"{statistics.fmean(known) / 60:.1f}" if known else ""
+    return minutes(places) if variant != "untrained" else ""
 
 
 def curve_section(exps: Path, system: str, found: Results, paper: Paper | None) -> list[str]:

@@ -1,6 +1,8 @@
 """How long a training computed: its log says it at the end, and tables of results read it there (torch-free)."""
 import re
 import resource
+import statistics
+from collections.abc import Iterable
 from pathlib import Path
 
 SAYS = re.compile(r"CPU time of rank 0: (\d+\.\d) s")
@@ -17,3 +19,10 @@ def of_experiment(exp: Path) -> float | None:
     said = [SAYS.findall(path.read_text(encoding="utf-8", errors="replace")) for path in sorted(exp.glob("log/train*.log"))]
     times = [float(one) for found in said for one in found]
     return sum(times) if times else None
+
+
+def minutes(exps: Iterable[Path]) -> str:
+    """What a table says: the mean over experiments, in minutes; nothing where no log says any."""
+    known = [seconds for seconds in map(of_experiment, exps) if seconds]
+    mean = statistics.fmean(known) / 60 if known else 0.0
+    return "" if not known else f"{mean:.1f}" if mean >= 1 else f"{mean:.2g}"
