@@ -77,6 +77,11 @@ class PaseEncoder(Encoder):
             before = config.context_dim * (2 if config.bidirectional else 1)
         self.last, self.norm = nn.Conv1d(before, config.embed_dim, 1), nn.BatchNorm1d(config.embed_dim, affine=False)
 
+    @property
+    def depths(self) -> list[list[nn.Module]]:
+        """Each convolution, the context, the last layer; the skips go with the last layer, which they feed the same sum as."""
+        return [*([layer] for layer in self.layers), *([[self.context]] if self.context is not None else []), [self.last, *self.skips]]
+
     def forward(self, x: Tensor) -> Tensor:
         return mean_embedding(lambda parts: self._embed(self._maps(parts)), self._checked(x), self.window, self.training)
 

@@ -36,6 +36,10 @@ class Convolutions(nn.Module):
             self.projections.append(nn.Identity() if same else nn.Conv1d(channels, config.dim, 1, bias=False))
             channels = config.dim
 
+    @property
+    def depths(self) -> list[list[nn.Module]]:
+        return [list(parts) for parts in zip(self.layers, self.projections, strict=True)]
+
     def forward(self, x: Tensor) -> Tensor:
         x = x.transpose(1, 2)
         for layer, projection in zip(self.layers, self.projections, strict=True):
@@ -50,6 +54,10 @@ class Transformer(nn.Module):
         super().__init__()
         self.net = Wav2Vec2(config.as_encoder(channels), 1)
         self.net.model.feature_extractor = nn.Identity()   # in its place are this encoder's convolutions and quantiser
+
+    @property
+    def depths(self) -> list[list[nn.Module]]:
+        return self.net.depths
 
     def project(self, x: Tensor) -> Tensor:
         return self.net.project(self.net.norm(x))
@@ -85,6 +93,11 @@ class VqWav2vecEncoder(Encoder):
         self.quantiser = _quantiser(config.quantiser, width, self.latent_dim) if config.quantiser else None
         kinds = {"convolutions": Convolutions, "transformer": Transformer}
         self.aggregator = kinds[config.aggregator.name](config.aggregator, self.latent_dim, config.activation)
+
+    @property
+    def depths(self) -> list[list[nn.Module]]:
+        """Each convolution, the quantiser, then the aggregator's own depths."""
+        return [*([layer] for layer in self.layers), *([[self.quantiser]] if self.quantiser is not None else []), *self.aggregator.depths]
 
     def forward(self, x: Tensor) -> Tensor:
         return mean_embedding(lambda part: self._embed(self._maps(part)), self._checked(x), self.window, self.training)

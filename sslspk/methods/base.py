@@ -50,7 +50,7 @@ class Corpus(NamedTuple):
 class Progress:
     """Where training stands: optimizer steps done so far, out of `total`, `per_epoch` of them an epoch.
 
-    A step may take several forward passes (train.accumulate): this is `part` of `parts`.
+    A step may take several forward passes (train.accumulate): this is `part` of `parts`. seed: the run's.
     """
 
     step: int
@@ -59,6 +59,7 @@ class Progress:
     log: bool = False  # this step is logged: figures that cost time may be computed
     part: int = 0
     parts: int = 1
+    seed: int = 0
 
     @property
     def epochs(self) -> float:
@@ -67,8 +68,13 @@ class Progress:
 
     @property
     def passes(self) -> int:
-        """Forward passes done so far: what is drawn at random in one of them is seeded by this."""
+        """Forward passes done so far."""
         return self.step * self.parts + self.part
+
+    @property
+    def draw(self) -> int:
+        """What is drawn at random in a forward pass is seeded by this: a number of its own for each pass of each seed."""
+        return (self.passes + self.seed * 0x9E3779B97F4A7C15) % 2 ** 63
 
 
 def require_others(count: int) -> None:

@@ -79,7 +79,7 @@ class Cpc(Method):
             own = torch.arange(mine.start, mine.stop, device=latents.device)
             return batch_scores(anchors.flatten(1, 2), everyone, average), own[:, None]
         everyone = comm.gather_with_gradient(latents)
-        generator = torch.Generator(latents.device).manual_seed(progress.passes)           # the same draw on every rank
+        generator = torch.Generator(latents.device).manual_seed(progress.draw)           # the same draw on every rank
         places = elsewhere(*everyone.shape[:2], first, cfg.steps, cfg.num_negatives, generator)[mine]
         negatives = everyone.flatten(0, 1)[places]                                         # (B, P, m, C)
         return sampled_scores(predictions, futures, negatives, average), places.new_zeros(())

@@ -57,7 +57,7 @@ class Lim(Method):
         if steps < length:
             raise InputError(f"a crop has {steps} steps, and method.context_length is {length}; use longer crops, or data.short=drop.")
         count, mine = rows * comm.world_size(), comm.rows_of_this_rank(rows)
-        generator = torch.Generator().manual_seed(progress.passes)                         # the same draw on every rank
+        generator = torch.Generator().manual_seed(progress.draw)                         # the same draw on every rank
         starts = torch.randint(steps - length + 1, (3, count), generator=generator)[:, mine].to(frames.device, non_blocking=True)
         places = starts[..., None] + torch.arange(length, device=frames.device)            # (3, B, L)
         own = torch.arange(rows, device=frames.device)[:, None]

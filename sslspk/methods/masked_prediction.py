@@ -53,7 +53,7 @@ class MaskedPrediction(Method):
         latents = self.encoder.latents(waves)
         latents = latents.detach() + cfg.feature_gradient * (latents - latents.detach())        # the value itself, less gradient
         rows, steps = latents.shape[:2]
-        places = hidden_steps(rows, steps, cfg.mask_prob, cfg.mask_span, progress.passes).to(latents.device, non_blocking=True)   # (R, K)
+        places = hidden_steps(rows, steps, cfg.mask_prob, cfg.mask_span, progress.draw).to(latents.device, non_blocking=True)   # (R, K)
         hidden, labels = as_mask(places, steps), self.targets(waves, steps)
         context = self.encoder.contexts(self._filled(latents, hidden, progress))[-1]
         scores, asked = self._scores(at(context, places)), labels.gather(1, places)
@@ -72,7 +72,7 @@ class MaskedPrediction(Method):
         """Steps (R, T, C) -> what the Transformer is given, (R, T, D), with something else in the place of the hidden ones."""
         normed = self.encoder.norm(latents)
         if self.mask is None:
-            noise = for_rows(len(normed), progress.passes, NOISE, normed.device, lambda rng: torch.randn(
+            noise = for_rows(len(normed), progress.draw, NOISE, normed.device, lambda rng: torch.randn(
                 normed.shape[1:], generator=rng, device=rng.device))
             return self.encoder.project(torch.where(hidden[..., None], (DEVIATION * noise).to(normed.dtype), normed))
         x = self.encoder.project(normed)

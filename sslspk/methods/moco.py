@@ -77,7 +77,7 @@ class Moco(Method):
     def _keys(self, view: Tensor, batch: Batch, progress: Progress) -> Tensor:
         """Keys (B, P) of this rank's recordings, computed in other company than their queries; all ranks' go to the queue later."""
         everyone = comm.gather(view)
-        order = torch.randperm(len(everyone), generator=torch.Generator().manual_seed(progress.step))
+        order = torch.randperm(len(everyone), generator=torch.Generator().manual_seed(progress.draw))
         if view.is_cuda:  # a copy from memory that is not pinned would wait for the device
             order = order.pin_memory().to(view.device, non_blocking=True)
         mine = comm.rows_of_this_rank(len(view))
@@ -144,7 +144,7 @@ class Moco(Method):
         points, figures = F.normalize(plain.embeddings.float()), {}
         for i, bank in enumerate(self.banks):
             assignment = bank.fit(points, plain.units, iterations=cfg.iterations, init=cfg.init, epsilon=cfg.epsilon,
-                                  temperature=self.config.temperature, seed=progress.step + i)
+                                  temperature=self.config.temperature, seed=progress.draw + i)
             if plain.watched is not None:
                 figures[f"purity_{bank.size}"] = monitors.purity(comm.gather_rows(assignment), comm.gather_rows(plain.watched))
         return figures
@@ -160,4 +160,4 @@ class Moco(Method):
         cfg = self.config.queue_proto
         if cfg and progress.epochs >= cfg.start_epoch and progress.step % cfg.refresh_steps == 0:
             self.queue_bank.refresh(self.queue, sample=cfg.sample, neighbours=cfg.neighbours, iterations=cfg.iterations,
-                                    temperature=self.config.temperature, seed=progress.step)
+                                    temperature=self.config.temperature, seed=progress.draw)

@@ -49,7 +49,7 @@ class Pase(Method):
         frames, *further = self.encoder.frames(torch.cat(crops)).split(len(heard))
         if min(frames.shape[1], clean.shape[1] // self.encoder.step_samples) < 1:
             raise InputError(f"a crop of {clean.shape[1]} samples is shorter than one step; use longer crops, or data.short=drop.")
-        generator = torch.Generator().manual_seed(hash((progress.passes, PURPOSE)) % 2 ** 63)
+        generator = torch.Generator().manual_seed(hash((progress.draw, PURPOSE)) % 2 ** 63)
         other = of_another(further[0], generator) if further else None
         out, total = {}, 0.0
         for worker in self.config.workers:
@@ -57,7 +57,7 @@ class Pase(Method):
             if name in ("mi", "cmi"):
                 loss, out[f"accuracy_{name}"] = network(frames, further[0], other)
             elif name == "spc":
-                loss, out[f"accuracy_{name}"] = network(frames, progress.passes)
+                loss, out[f"accuracy_{name}"] = network(frames, progress.draw)
             else:
                 loss = network(frames, clean)
             out[f"loss_{name}"] = loss.detach()

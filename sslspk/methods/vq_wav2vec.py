@@ -81,7 +81,7 @@ class VqWav2vec(Method):
                 {"code_perplexity": found.code_perplexity}
         temperature = geometric_decay(progress.step, cfg.gumbel_start, cfg.gumbel_end, cfg.gumbel_decay)
         shape = (latents.shape[1], quantiser.groups, quantiser.codes)
-        noise = draws.for_rows(len(latents), progress.passes, NOISE, latents.device,
+        noise = draws.for_rows(len(latents), progress.draw, NOISE, latents.device,
                                lambda generator: torch.rand(shape, generator=generator, device=latents.device)) if self.training else None
         found = self.encoder.quantise(latents, temperature, noise)
         most = quantiser.groups * quantiser.codes
@@ -94,7 +94,7 @@ class VqWav2vec(Method):
         cfg, (rows, size) = self.config, steps.shape[:2]
         context = self.encoder.context(steps)
         predictions = self.predictor(context).unflatten(-1, (cfg.steps, -1)) + self.bias                 # (B, T, K, D)
-        places = draws.for_rows(rows, progress.passes, NEGATIVES, steps.device,
+        places = draws.for_rows(rows, progress.draw, NEGATIVES, steps.device,
                                 lambda generator: others(size, cfg.num_negatives, generator))      # (B, T, m)
         negatives = steps[torch.arange(rows, device=steps.device)[:, None, None], places]
         scores = later_scores(predictions, steps, negatives, self.encoder.offset)
@@ -108,7 +108,7 @@ class VqWav2vec(Method):
         mine, past = comm.rows_of_this_rank(rows), steps.shape[1] - cfg.steps
         x = self.encoder.aggregator.project(steps[:, :past])
         if self.training:
-            hidden = as_mask(hidden_steps(rows, past, cfg.mask_prob, cfg.mask_span, progress.passes).to(x.device, non_blocking=True), past)
+            hidden = as_mask(hidden_steps(rows, past, cfg.mask_prob, cfg.mask_span, progress.draw).to(x.device, non_blocking=True), past)
             x = torch.where(hidden[..., None], self.mask.to(x.dtype), x)
         context = self.encoder.aggregator.relate(x)
         predictions = self.predictor(context[:, -1]).unflatten(-1, (cfg.steps, -1))                      # (B, K, D)

@@ -49,7 +49,7 @@ class Wav2Vec2Pretraining(Method):
         cfg, latents = self.config, self.encoder.latents(batch.views[0][0])
         latents = latents.detach() + cfg.feature_gradient * (latents - latents.detach())        # the value itself, less gradient
         normed = self.encoder.norm(latents)
-        places = hidden_steps(*latents.shape[:2], cfg.mask_prob, cfg.mask_span, progress.passes)                  # (R, K)
+        places = hidden_steps(*latents.shape[:2], cfg.mask_prob, cfg.mask_span, progress.draw)                  # (R, K)
         places = places.to(latents.device, non_blocking=True)
         quantised = self._quantise(at(self.dropout(normed), places), progress)
         x = self.encoder.project(normed)
@@ -68,7 +68,7 @@ class Wav2Vec2Pretraining(Method):
         """(R, K, C) -> the codes of the hidden steps."""
         cfg, (rows, hidden) = self.config, normed.shape[:2]
         temperature = geometric_decay(progress.step, cfg.gumbel_start, cfg.gumbel_end, cfg.gumbel_decay)
-        noise = for_rows(rows, progress.passes, NOISE, normed.device, lambda rng: torch.rand(
+        noise = for_rows(rows, progress.draw, NOISE, normed.device, lambda rng: torch.rand(
             hidden, cfg.groups, cfg.codes, generator=rng, device=rng.device)) if self.training else None
         return self.quantiser(normed, temperature, noise)
 
@@ -78,8 +78,8 @@ class Wav2Vec2Pretraining(Method):
         targets, codes = self.project_targets(quantised.values), quantised.codes
         candidates, their_codes = targets, codes
         if cfg.negatives == "other":
-            candidates, their_codes = (of_another(x, torch.Generator().manual_seed(progress.passes)) for x in (targets, codes))
+            candidates, their_codes = (of_another(x, torch.Generator().manual_seed(progress.draw)) for x in (targets, codes))
         draw = others if cfg.negatives == "own" else anywhere
-        places = for_rows(rows, progress.passes, NEGATIVES, predictions.device, lambda rng: draw(hidden, cfg.num_negatives, rng))
+        places = for_rows(rows, progress.draw, NEGATIVES, predictions.device, lambda rng: draw(hidden, cfg.num_negatives, rng))
         same = (codes[:, :, None] == their_codes[:, None]).all(-1)
         return masked_scores(predictions, targets, candidates, same, places, cfg.temperature)

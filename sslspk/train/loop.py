@@ -48,7 +48,8 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watc
     job.model.train()
     while job.step < job.total and not _patience_is_out(job):
         last = job.step + 1 == job.total
-        progress = Progress(job.step, job.total, per_epoch, log=(job.step + 1) % cfg.log_every == 0 or last)
+        progress = Progress(job.step, job.total, per_epoch, log=(job.step + 1) % cfg.log_every == 0 or last,
+                            seed=job.config.seed)
         if job.step % per_epoch == 0:
             log.note(job.method.before_epoch(functools.partial(embed_all, job, progress), progress))
         lr, figures, waited = optimizer_step(job, batches, progress)

@@ -38,7 +38,7 @@ def _factors(method: Method, cfg: TrainConfig) -> dict[nn.Parameter, float]:
         return factors
     for encoder in method.backbones():
         if not encoder.depths:
-            raise InputError("train.layer_decay: this encoder's layers have no order (wav2vec2's and cpc's have); leave it out, or use "
+            raise InputError("train.layer_decay: only encoders of waveforms have layers in an order; leave it out, or use "
                              "train.encoder_lr.")
         for above, parts in enumerate(reversed(encoder.depths)):
             for weight in (weight for part in parts for weight in part.parameters()):

@@ -158,8 +158,10 @@ def test_the_encoder_changes_and_learns(name):
     assert any(not torch.equal(before[key], after[key]) for key in before)
 
 
-@pytest.mark.parametrize("name", ["cpc everywhere", "lim", "hubert", "bestrq", "vq-wav2vec", "vq-wav2vec seed", "wav2vec2",
-                                  "wav2vec2 other", "pase"])
+DRAWING = ["cpc everywhere", "lim", "hubert", "bestrq", "vq-wav2vec", "vq-wav2vec seed", "wav2vec2", "wav2vec2 other", "pase"]
+
+
+@pytest.mark.parametrize("name", DRAWING)
 def test_every_part_of_an_accumulated_step_has_draws_of_its_own(name):
     method = make(name).train()
     if name == "hubert":
@@ -169,6 +171,24 @@ def test_every_part_of_an_accumulated_step_has_draws_of_its_own(name):
         torch.manual_seed(0)
         losses.append(float(method(batch(method, 0), progress)["loss"].detach()))
     assert losses[0] == losses[1] != losses[2], "the third pass is the third whatever a step is made of; the fourth differs"
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_what_is_drawn_depends_on_the_seed(name):
+    method = make(name).train()
+    if name == "hubert":
+        method.before_epoch(embed_all, Progress(0, 9, 2))
+    losses = []
+    for seed in (0, *range(6)):
+        torch.manual_seed(0)   # dropout is not what is asked about
+        losses.append(float(method(batch(method, 0), Progress(2, 9, 2, seed=seed))["loss"].detach()))
+    assert losses[0] == losses[1] and len(set(losses)) > 1, losses   # of few recordings two seeds may draw the same
+
+
+def test_every_pass_of_every_seed_draws_by_a_number_of_its_own():
+    numbers = [Progress(step, 9, 2, part=part, parts=2, seed=seed).draw
+               for seed in (0, 1, 2, 2 ** 32, 2 ** 40) for step in (0, 5) for part in (0, 1)]
+    assert len(set(numbers)) == len(numbers) and all(0 <= number < 2 ** 63 for number in numbers)
 
 
 

@@ -9,7 +9,7 @@ from tones import tiny
 
 from sslspk.api.about import about
 from sslspk.encoders import architectures, build
-from sslspk.encoders.config import CpcEncoderConfig, TdnnConfig
+from sslspk.encoders.config import CpcEncoderConfig, PaseEncoderConfig, TdnnConfig, VqWav2vecEncoderConfig
 from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig
 from sslspk.errors import InputError
 from sslspk.export import folder
@@ -191,8 +191,30 @@ def test_rates_by_layer_of_cpc():
     assert found["encoder.contexts.0.weight_hh_l0"] == found["head.weight"] == 1
 
 
+def test_rates_by_layer_of_pase():
+    small = dict(channels=[8] * 8, embed_dim=6, context_dim=4)
+    plus = scales(Bare(PaseEncoderConfig(**small, context="qrnn", skips=True), 1), layer_decay=0.5)
+    assert [plus[f"encoder.layers.{i}.norm.weight"] for i in range(8)] == [0.5 ** (9 - i) for i in range(8)]
+    assert {factor for name, factor in plus.items() if name.startswith("encoder.context.")} == {0.5}
+    assert {factor for name, factor in plus.items() if name.startswith(("encoder.last.", "encoder.skips.", "head."))} == {1.0}
+    alone = scales(Bare(PaseEncoderConfig(**small, context="none", skips=False), 1), layer_decay=0.5)
+    assert [alone[f"encoder.layers.{i}.norm.weight"] for i in (0, 7)] == [0.5 ** 8, 0.5]
+
+
+def test_rates_by_layer_of_vq_wav2vec():
+    small = dict(channels=8, quantiser={"name": "gumbel", "codes": 4, "groups": 2, "dim": 8, "depth": 1},
+                 aggregator={"name": "convolutions", "dim": 8, "kernels": [2, 3]})
+    found = scales(Bare(VqWav2vecEncoderConfig(**small), 1), layer_decay=0.5)
+    top = max(int(name.split(".")[2]) for name in found if name.startswith("encoder.layers."))
+    for name, factor in found.items():
+        words = name.split(".")
+        above = {"encoder.layers": lambda words: top - int(words[2]) + 3, "encoder.quantiser": lambda words: 2,
+                 "encoder.aggregator": lambda words: 1 - int(words[3])}.get(".".join(words[:2]), lambda words: 0)(words)
+        assert factor == 0.5 ** above, name
+
+
 def test_layers_without_an_order_are_refused():
-    with pytest.raises(InputError, match=r"train.layer_decay: this encoder's layers have no order"):
+    with pytest.raises(InputError, match=r"train.layer_decay: only encoders of waveforms have layers in an order"):
         scales(Bare(TdnnConfig(channels=8, pooled_channels=12, embed_dim=6), 20), layer_decay=0.9)
 
 
