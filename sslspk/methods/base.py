@@ -116,6 +116,10 @@ class Method(nn.Module, abc.ABC):
         """The bare encoders that train.init_from fills: student and teacher, query and key."""
         return list(self.encoders().values())
 
+    def undecayed(self) -> list[nn.Parameter]:
+        """Matrices that are not decayed either: prototypes that are brought to length 1 before use."""
+        return []
+
     def before_epoch(self, embed_all: Callable[[nn.Module], Plain], progress: Progress) -> dict[str, Tensor]:
         """Called before the first step of each epoch; embed_all(encoder) embeds the whole training set. Returns figures to log."""
         return {}

@@ -11,7 +11,10 @@ from sslspk.data.config import Crop
 from sslspk.methods.config_frames import CpcConfig, LimConfig
 from sslspk.methods.config_masked import MaskedPredictionConfig
 from sslspk.methods.config_moco import MocoConfig, ProjectionConfig, require_two_views
+from sslspk.methods.config_pairs import BarlowTwinsConfig, ByolConfig, VicregConfig
 from sslspk.methods.config_pase import PaseConfig
+from sslspk.methods.config_regularise import RegulariseConfig
+from sslspk.methods.config_sdpn import SdpnConfig
 from sslspk.methods.config_supervised import SupervisedConfig
 from sslspk.methods.config_vq_wav2vec import VqWav2vecConfig
 from sslspk.methods.config_wav2vec2 import Wav2Vec2Config
@@ -42,6 +45,8 @@ class DinoConfig(Config):
     teacher_momentum: float = Field(0.996, ge=0, le=1)
     teacher_momentum_end: float = Field(1.0, ge=0, le=1)
     freeze_last_layer_epochs: float = Field(1.0, ge=0)
+    regularise: RegulariseConfig | None = Field(None, description="of the student's embeddings of the long views: off_diagonal, "
+                                                "frobenius, rdino; null: none")
     evaluate: Literal["teacher", "student"] = "teacher"
 
     @property
@@ -175,8 +180,9 @@ class MocoDinoConfig(Config):
 
 
 MethodConfig = Annotated[
-    DinoConfig | SupervisedConfig | SimclrConfig | SupconConfig | GclConfig | AngularConfig | SiameseConfig | MocoConfig | MocoDinoConfig
-    | CpcConfig | LimConfig | MaskedPredictionConfig | PaseConfig | VqWav2vecConfig | Wav2Vec2Config, Field(discriminator="name")]
+    DinoConfig | SdpnConfig | SupervisedConfig | SimclrConfig | SupconConfig | GclConfig | AngularConfig | SiameseConfig | ByolConfig
+    | VicregConfig | BarlowTwinsConfig | MocoConfig | MocoDinoConfig | CpcConfig | LimConfig | MaskedPredictionConfig | PaseConfig
+    | VqWav2vecConfig | Wav2Vec2Config, Field(discriminator="name")]
 
 
 def reads_labels(config: Config) -> bool:

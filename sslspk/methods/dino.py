@@ -15,9 +15,31 @@ from sslspk.encoders.base import Encoder
 from sslspk.losses.dino import dino_loss, updated_centre
 from sslspk.methods.base import Batch, Corpus, Method, Progress
 from sslspk.methods.config import DinoConfig
+from sslspk.methods.regularise import Regulariser, regularised
 from sslspk.nn import comm
 from sslspk.nn.monitors import effective_rank
 from sslspk.nn.schedules import cosine_ramp, linear_ramp
+
+
+def head_mlp(dims: tuple[int, ...], batch_norm: bool) -> nn.Sequential:
+    """Linear layers between the dimensions, GELU (after BatchNorm) between them; small weights, no biases at the start."""
+    layers: list[nn.Module] = []
+    for i, (a, b) in enumerate(itertools.pairwise(dims)):
+        layers.append(nn.Linear(a, b))
+        if i < len(dims) - 2:
+            layers += [nn.BatchNorm1d(b), nn.GELU()] if batch_norm else [nn.GELU()]
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+    return nn.Sequential(*layers)
+
+
+@torch.no_grad()
+def follow(teacher: nn.Module, student: nn.Module, config, progress: Progress) -> None:
+    """Move the teacher's parameters to the student's by 1 - momentum, which rises from config.teacher_momentum to _end by a cosine."""
+    momentum = cosine_ramp(progress.step, config.teacher_momentum, config.teacher_momentum_end, progress.total)
+    torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - momentum)
 
 
 class DinoHead(nn.Module):
@@ -25,18 +47,8 @@ class DinoHead(nn.Module):
 
     def __init__(self, embed_dim: int, config: DinoConfig):
         super().__init__()
-        dims = [embed_dim] + [config.hidden_dim] * (config.head_layers - 1) + [config.bottleneck_dim]
-        layers: list[nn.Module] = []
-        for i, (a, b) in enumerate(itertools.pairwise(dims)):
-            layers.append(nn.Linear(a, b))
-            if i < len(dims) - 2:
-                layers += [nn.BatchNorm1d(b), nn.GELU()] if config.head_batch_norm else [nn.GELU()]
-        self.mlp = nn.Sequential(*layers)
+        self.mlp = head_mlp((embed_dim, *[config.hidden_dim] * (config.head_layers - 1), config.bottleneck_dim), config.head_batch_norm)
         self.prototypes = nn.Parameter(torch.empty(config.out_dim, config.bottleneck_dim))
-        for layer in self.mlp:
-            if isinstance(layer, nn.Linear):
-                nn.init.trunc_normal_(layer.weight, std=0.02)
-                nn.init.zeros_(layer.bias)
         nn.init.trunc_normal_(self.prototypes, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,6 +73,7 @@ class Dino(Method):
         if config.centre_init == "random":
             nn.init.normal_(centre, std=0.1)  # the logits are cosines; a tenth of their range
         self.register_buffer("centre", centre)
+        self.regulariser = Regulariser(config.regularise, self.student["encoder"].embed_dim) if config.regularise else None
         self.register_buffer("centre_sum", torch.zeros(config.out_dim), persistent=False)
         self.register_buffer("centre_count", torch.zeros(()), persistent=False)
 
@@ -85,6 +98,7 @@ class Dino(Method):
         with torch.no_grad():
             targets = self.teacher["head"](self.embed(self.teacher, batch.views[:1])[0]).unflatten(0, (-1, size))
         out = dino_loss(logits, targets, self.centre, cfg.student_temp, self.teacher_temp(progress))
+        out = regularised(out, self.regulariser, embeddings[0].unflatten(0, (-1, size)), progress)
         self.centre_sum += targets.float().mean((0, 1))
         self.centre_count += 1
         if progress.log:
@@ -99,10 +113,8 @@ class Dino(Method):
     @torch.no_grad()
     def after_step(self, progress: Progress) -> None:
         """Teacher: moving average of the parameters, momentum rising to its end value by a cosine. Centre: after the loss."""
-        cfg = self.config
         mean = comm.mean_over_ranks(self.centre_sum / self.centre_count)
-        self.centre.copy_(updated_centre(self.centre, mean, cfg.centre_momentum))
+        self.centre.copy_(updated_centre(self.centre, mean, self.config.centre_momentum))
         self.centre_sum.zero_()
         self.centre_count.zero_()
-        momentum = cosine_ramp(progress.step, cfg.teacher_momentum, cfg.teacher_momentum_end, progress.total)
-        torch._foreach_lerp_(list(self.teacher.parameters()), list(self.student.parameters()), 1 - momentum)
+        follow(self.teacher, self.student, self.config, progress)

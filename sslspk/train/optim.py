@@ -9,18 +9,18 @@ from sslspk.train.config import SystemConfig, TrainConfig
 
 
 def build_optimizer(method: Method, config: SystemConfig) -> torch.optim.Optimizer:
-    """SGD, Adam or AdamW over the trainable parameters; no weight decay on biases and other 1-D parameters.
+    """SGD, Adam or AdamW over the trainable parameters; no weight decay on biases, other 1-D parameters and method.undecayed().
 
     A group's `scale` is the factor on its learning rate.
     """
     cfg = config.train
     factors = _factors(method, cfg)
     trained = [p for p in method.parameters() if p.requires_grad]
-    groups = []
+    groups, fixed = [], set(method.undecayed())
     for scale in sorted({factors.get(p, 1.0) for p in trained}, key=lambda factor: (factor != 1, -factor)):
         part = [p for p in trained if factors.get(p, 1.0) == scale]
-        groups += [{"params": [p for p in part if p.ndim > 1], "weight_decay": cfg.weight_decay, "scale": scale},
-                   {"params": [p for p in part if p.ndim <= 1], "weight_decay": 0.0, "scale": scale}]
+        groups += [{"params": [p for p in part if p.ndim > 1 and p not in fixed], "weight_decay": cfg.weight_decay, "scale": scale},
+                   {"params": [p for p in part if p.ndim <= 1 or p in fixed], "weight_decay": 0.0, "scale": scale}]
     fused = trained[0].is_cuda or None
     if cfg.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=cfg.lr, momentum=cfg.momentum, nesterov=cfg.nesterov, fused=fused)

@@ -37,7 +37,12 @@ class Watch:
 
     def _judge(self, figures: dict[str, float]) -> tuple[str | None, str]:
         """(kind, what it means and what to do about it), or None as the kind."""
-        if self.prototypes and "teacher_entropy" in figures:
+        if self.prototypes and "teacher_information" in figures:   # of which an assignment to one prototype each has most
+            top, said = math.log(self.prototypes), figures["teacher_information"]
+            if said < EDGE * top:
+                return "same", (f"the teacher says the same of every recording ({said:.2f} nats apart, ln K = {top:.2f}): lower train.lr, "
+                                "raise method.sinkhorn_iterations, method.me_max and data.batch_size")
+        elif self.prototypes and "teacher_entropy" in figures:
             top, entropy = math.log(self.prototypes), figures["teacher_entropy"]
             if entropy > (1 - EDGE) * top:
                 return "uniform", ("the teacher gives every recording the uniform distribution "
@@ -47,7 +52,8 @@ class Watch:
                 return "point", (f"the teacher puts every recording on few prototypes (entropy {entropy:.2f} of ln K = "
                                  f"{top:.2f}): raise method.teacher_temp, lower method.centre_momentum")
         if figures.get("effective_rank", 9.0) < 2.0:
-            knob = "freeze the last layer for longer (method.freeze_last_layer_epochs)" if self.prototypes else "raise data.batch_size"
+            frozen = self.prototypes and "teacher_information" not in figures   # the last layer of DINO
+            knob = "freeze the last layer for longer (method.freeze_last_layer_epochs)" if frozen else "raise data.batch_size"
             return "rank", f"the embeddings lie on a line (effective rank {figures['effective_rank']:.1f}): lower train.lr, {knob}"
         if figures.get("corrected", 0.0) > CORRECTED:
             return "corrected", (f"the network replaces {100 * figures['corrected']:.0f} % of the labels by what it sees itself: raise "

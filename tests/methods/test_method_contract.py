@@ -23,6 +23,8 @@ MOCO = {"name": "moco", "crops": PAIR, "projection": {"hidden_dim": 6, "out_dim"
         "batch_norm_group": 2}
 DINO = {"name": "dino", "crops": [{"count": 2, "seconds": 0.3}, {"count": 1, "seconds": 0.2}], "out_dim": 12, "hidden_dim": 6,
         "bottleneck_dim": 4, "head_batch_norm": True, "freeze_last_layer_epochs": 0}
+SDPN = {"name": "sdpn", "crops": [{"count": 1, "seconds": 0.3, "clean": True}, {"count": 2, "seconds": 0.2}], "prototypes": 12,
+        "hidden_dim": 6, "bottleneck_dim": 4}
 WAV2VEC2 = {"name": "wav2vec2", "crops": ONE, "mask_span": 3, "num_negatives": 7, "codes": 6, "code_dim": 8, "out_dim": 10,
             "feature_dropout": 0}
 VQ = {"name": "vq_wav2vec", "crops": ONE, "steps": 3, "num_negatives": 4, "mask_span": 3}
@@ -38,6 +40,14 @@ METHODS = {
     "angular": {"name": "angular", "crops": [{"count": 2, "seconds": 0.2, "layout": "disjoint"}]},
     "aat": {"name": "angular", "crops": [{"count": 3, "seconds": 0.2, "layout": "triplet"}], "adversarial": 3.0, "hidden_dim": 5},
     "siamese": {"name": "siamese", "crops": PAIR, "hidden_dim": 6, "out_dim": 5, "predictor_dim": 4, "regulariser": 0.5},
+    "byol": {"name": "byol", "crops": PAIR, "projection": {"hidden_dim": 6, "out_dim": 5}, "predictor_dim": 4},
+    "vicreg": {"name": "vicreg", "crops": PAIR, "projection": {"hidden_dim": 6, "out_dim": 5, "layers": 3}},
+    "vicreg without projection": {"name": "vicreg", "crops": PAIR, "projection": None},
+    "barlow twins": {"name": "barlow_twins", "crops": PAIR, "projection": {"hidden_dim": 6, "out_dim": 5}, "evaluate": "projected"},
+    "sdpn": SDPN,
+    "sdpn frobenius": {**SDPN, "regularise": {"name": "frobenius"}, "koleo": 0, "me_max": 0, "sinkhorn_iterations": 0},
+    "dino rdino": {**DINO, "regularise": {"name": "rdino", "expander": {"hidden_dim": 7, "out_dim": 9}}},
+    "dino off diagonal": {**DINO, "regularise": {"name": "off_diagonal", "of": "correlation"}},
     "moco": MOCO,
     "moco without projection": {**MOCO, "projection": None, "evaluate": "query"},
     "moco symmetric": {**MOCO, "symmetric": True},
@@ -222,7 +232,8 @@ def test_who_says_it_reads_no_labels_reads_none(name):
         assert name.startswith("supervised") or steps(method, count=4) != steps(make(name), count=4, labels=False)
 
 
-@pytest.mark.parametrize("name", ["dino", "supervised", "simclr", "supcon", "gcl", "angular", "siamese", "moco", "cpc", "lim", "pase"])
+@pytest.mark.parametrize("name", ["dino", "supervised", "simclr", "supcon", "gcl", "angular", "siamese", "moco", "cpc", "lim", "pase",
+                                  "sdpn", "vicreg", "barlow_twins", "byol"])
 def test_no_crops_are_refused(name):
     with pytest.raises(InputError, match="crops"):
         check(SystemConfig, {"method": {"name": name, "crops": []}, "encoder": {"name": "tdnn"}}, "the test")

@@ -123,9 +123,11 @@ def test_exponential_schedule_holds_then_halves():
 
 
 def test_no_weight_decay_on_vectors():
-    net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3))
-    groups = build_optimizer(net, tiny(**{"train.weight_decay": 0.1})).param_groups
-    assert [len(g["params"]) for g in groups] == [1, 3] and [g["weight_decay"] for g in groups] == [0.1, 0.0]
+    net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2, bias=False))
+    for undecayed, counts in (([], [2, 3]), ([net[2].weight], [1, 4])):
+        net.undecayed = lambda found=undecayed: found
+        groups = build_optimizer(net, tiny(**{"train.weight_decay": 0.1})).param_groups
+        assert [len(g["params"]) for g in groups] == counts and [g["weight_decay"] for g in groups] == [0.1, 0.0]
 
 
 TOP = math.log(1024)
@@ -137,6 +139,8 @@ TOP = math.log(1024)
     ({"teacher_entropy": 0.5 * TOP, "effective_rank": 1.2}, 2.0, "effective rank 1.2"),
     ({"teacher_entropy": 0.5 * TOP, "effective_rank": 40.0}, 2.0, None),
     ({"teacher_entropy": 0.999 * TOP}, 0.5, None),
+    ({"teacher_entropy": 0.001 * TOP, "teacher_information": 0.5 * TOP}, 2.0, None),
+    ({"teacher_entropy": 0.5 * TOP, "teacher_information": 0.001 * TOP}, 2.0, "raise method.sinkhorn_iterations"),
 ])
 def test_collapse_watch(figures, epochs, said):
     watch = Watch(1024)

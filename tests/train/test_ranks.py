@@ -71,8 +71,17 @@ PAIR = {"crops": [{"count": 2, "seconds": 0.4}]}
 MOCO = {"name": "moco", **PAIR, "projection": {"hidden_dim": 32, "out_dim": 16}, "queue_size": 20, "momentum": 0.9, "batch_norm_group": 6}
 DINO = {"name": "dino", "out_dim": 64, "hidden_dim": 32, "bottleneck_dim": 32, "head_batch_norm": True,
         "crops": [{"count": 2, "seconds": 0.4}, {"count": 2, "seconds": 0.3}]}
+SDPN = {"name": "sdpn", "prototypes": 24, "hidden_dim": 32, "bottleneck_dim": 32,
+        "crops": [{"count": 1, "seconds": 0.4, "clean": True}, {"count": 2, "seconds": 0.3}]}
+EXPANDER = {"hidden_dim": 32, "out_dim": 48, "layers": 3}
 METHODS = {
     "dino": DINO,
+    "dino rdino": {**DINO, "regularise": {"name": "rdino", "expander": EXPANDER}},
+    "sdpn": SDPN,
+    "sdpn frobenius": {**SDPN, "regularise": {"name": "frobenius", "of": "correlation"}},
+    "vicreg": {"name": "vicreg", **PAIR, "projection": EXPANDER},
+    "barlow twins": {"name": "barlow_twins", **PAIR, "projection": EXPANDER},
+    "byol": {"name": "byol", **PAIR, "projection": {"hidden_dim": 32, "out_dim": 16}, "predictor_dim": 32},
     "simclr": {"name": "simclr", **PAIR, "projection": {"hidden_dim": 32, "out_dim": 16}},
     "supcon": {"name": "supcon", **PAIR},
     "gated": {"name": "supervised", "crops": [{"count": 1, "seconds": 0.4}, {"count": 1, "seconds": 0.4, "clean": True}], "sub_centres": 2,
