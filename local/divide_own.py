@@ -14,8 +14,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.corpora import own
 from sslspk.errors import InputError, count, entry, real
-from sslspk.io import datadir, derive, table
-from sslspk.io import trials as trial_list
+from sslspk.io import derive, table
 
 LEAST = 2   # recordings that are judged: no pair without a second one
 
@@ -49,12 +48,8 @@ def main() -> None:
 def write_test(args: argparse.Namespace) -> list[str]:
     """own_test and its list; returns the utterances that training must do without."""
     source = args.test or args.own
-    trials = own.as_ids(trial_list.read(args.trials), source, datadir.utterances(source), args.trials)
-    utts = {*trials.enrol.tolist(), *trials.test.tolist()}
-    derive.subset(source, f"{args.data}/own_test", utts=utts)
-    trial_list.write(f"{args.data}/own_test/trials_own", *trials)
-    print(f"{args.data}/own_test: {len(utts)} utterances, {len(trials.enrol)} trials")
-    return [] if args.test else sorted(utts)
+    utts = own.write_test(source, own.read_trials(args.trials, source), f"{args.data}/own_test", "own")
+    return [] if args.test else utts
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ train=$1 data=$2 exp=$3
 
 [ -n "$weights" ] || weights=$(python3 -m sslspk.bin.show_config --conf "$exp/config.yaml" --weights)
 weights=${weights%% *}   # the first is the system's own choice
-dev=$exp/emb_$weights/$(basename "$train") out=$exp/scores_$weights clusters=$exp/clusters calibration=$exp/calibration
+dev=$exp/emb_$weights/$(basename "$train") clusters=$exp/clusters calibration=$exp/calibration
 
 [ ! -s "$exp/final.pt" ] ||   # without one (i-vectors) they are there
   steps/extract_embeddings.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "$weights" "$train" "$exp" "$dev"
@@ -56,16 +56,4 @@ calibrate() { steps/train_calibration.sh --cmd "$cmd" --label-kind pseudo "$cali
 calibrate "$calibration"/{asnorm,plda}/scores_trials "$calibration/fusion.json"
 [ ! -s "$exp/final.pt" ] || calibrate "$calibration/cosine/scores_trials" "$exp/calibration.json"   # `sslspk compare` finds it there
 
-for list in $lists; do
-  trials=$(local/find_trials.sh "$data" "$list")
-  test=$(dirname "$trials") emb=$exp/emb_$weights/$(basename "$(dirname "$trials")")
-  of=(--spk2gender "$test/spk2gender" --provenance "$emb/provenance.json")
-  score() { steps/score.sh --cmd "$cmd" "${of[@]}" "${@:2}" "$trials" "$emb" "$emb" "${out}_$1"; }
-  score mean --mean "$dev"
-  score asnorm "${asnorm[@]}"
-  for kind in "${kinds[@]}"; do
-    for backend in lda plda; do score "${backend}_$kind" --backend "$backend" --model "$exp/backend_$kind"; done
-  done
-  steps/apply_calibration.sh --cmd "$cmd" "${of[@]}" "$calibration/fusion.json" "$trials" \
-    "${out}"_{asnorm,plda_pseudo}/scores_"trials_$list" "${out}_fusion"
-done
+local/apply_backends.sh --cmd "$cmd" --top-n "$top_n" --weights "$weights" --dev "$dev" --kinds "${kinds[*]}" --lists "$lists" "$data" "$exp"

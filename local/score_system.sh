@@ -7,6 +7,7 @@ weights=           # encoders of the model, e.g. "teacher student untrained"
 lists=veri_test2   # names of the lists
 help_message="usage: $0 [--cmd C] --weights 'W ...' [--lists 'L ...'] DATA EXP"
 . "$(dirname "$0")/../utils/environment.sh"
+. utils/scoring.sh
 . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 [ -n "$weights" ] || { echo "$0: error: --weights names no encoder; see python3 -m sslspk.bin.show_config --weights" >&2; exit 1; }
@@ -14,11 +15,8 @@ data=$1 exp=$2
 
 for list in $lists; do
   trials=$(local/find_trials.sh "$data" "$list")
-  test=$(dirname "$trials")
   for variant in $weights; do
-    emb=$exp/emb_$variant/$(basename "$test")
-    [ -d "$emb" ] || emb=$exp/$(basename "$test")/$variant   # statistics
-    steps/score.sh --cmd "$cmd" --spk2gender "$test/spk2gender" --provenance "$emb/provenance.json" \
-      "$trials" "$emb" "$emb" "$exp/scores_$variant"
+    scoring_of "$trials" "$exp" "$variant"
+    steps/score.sh --cmd "$cmd" "${of[@]}" "$trials" "$emb" "$emb" "$exp/scores_$variant"
   done
 done

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make RESULTS.md from the result files of an experiment folder, the papers' figures beside ours, and a DET plot of its systems.
 
-usage: show_table.py [--paper conf/paper.yaml] [--det PREFIX --data DATA] --out RESULTS.md EXPS
+usage: show_table.py [--paper conf/paper.yaml] [--det PREFIX --data DATA] [--list NAME] --out RESULTS.md EXPS
 """
 import argparse
 import glob
@@ -28,8 +28,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="Markdown file to write")
     parser.add_argument("--det", type=Path, help="write a DET plot of each list to PREFIX_LIST.png")
     parser.add_argument("--data", type=Path, help="where the trial lists lie (DATA/*/trials_LIST), for --det")
+    parser.add_argument("--list", help="this trial list alone (default: all)")
     args = parser.parse_args()
-    rows = results.read_all(args.exps)
+    rows = results.read_all(args.exps, args.list)
     if not rows:
         raise InputError(f"{args.exps}: holds no scores_*/result_*.json; run steps/score.sh (stage 5) first.")
     for row in rows:

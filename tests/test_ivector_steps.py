@@ -260,6 +260,12 @@ def test_the_recipe_on_the_small_corpus(tmp_path, monkeypatch):
         "elsewhere", "data_mini/voxceleb1_test")   # as recipes do with models of others
     assert np.array_equal(embeddings.load("elsewhere/emb_ivector/voxceleb1_test")[1], found)
     assert "| ivector_mfcc_spk5_x | ivector | cosine | voxceleb1_spk5 | none |" in (recipe / "exp_mini/RESULTS.md").read_text()
+    mine = "data_mini/voxceleb1_test"
+    said = run(recipe, "./run_ivector.sh", "--mini", "true", "--speakers", "5", "--tag", "x", "--nj", "1", "--test", mine,
+               "--trials", f"{mine}/trials_veri_test2")
+    again = json.loads((exp / "scores_ivector/result_trials_own_voxceleb1_test_trials_veri_test2.json").read_text())
+    assert again["targets"] == row["targets"] and f"| {again['eer_percent']:.2f}" in said
+    assert again["eer_percent"] == pytest.approx(row["eer_percent"], abs=1)   # of packed audio the samples are the same
 
 
 def test_configurations():

@@ -51,6 +51,7 @@ def test_back_ends_and_rounds(tmp_path, monkeypatch):
         assert 0 <= found["eer_percent"] <= 100
     assert row(recipe, "simclr_tdnn", "encoder_asnorm")["cohort_labels"] == "pseudo"
     assert row(recipe, "simclr_tdnn", "encoder_fusion")["calibration_labels"] == "pseudo"
+    check_own_data(recipe)
     exps = recipe / "exp_mini"
     check_calibration(exps / "simclr_tdnn")
     kill_when(exps / "simclr_tdnn_round2/ckpt/step-00000002.pt", recipe, words)
@@ -62,6 +63,19 @@ def test_back_ends_and_rounds(tmp_path, monkeypatch):
     before = snapshot(exps)
     assert run(recipe, *words).count("nothing to do") == 3 and snapshot(exps) == before
     check_variant(recipe, words)
+
+
+def check_own_data(recipe):
+    """--test scores with the back-ends that are there, as stage 6 does, and trains nothing."""
+    mine = "data_mini/voxceleb1_test"
+    before = {path: path.stat().st_mtime_ns for path in (recipe / "exp_mini/simclr_tdnn").glob("*/plda")}
+    run(recipe, "./run.sh", "--mini", "true", "--nj", "1", "--system", "simclr_tdnn", "--test", mine,
+        "--trials", f"{mine}/trials_veri_test2")
+    for variant in SCORED:
+        folder = recipe / f"exp_mini/simclr_tdnn/scores_encoder_{variant}"
+        ours = json.loads((folder / "result_trials_own_voxceleb1_test_trials_veri_test2.json").read_text())
+        assert ours["eer_percent"] == pytest.approx(row(recipe, "simclr_tdnn", f"encoder_{variant}")["eer_percent"]), variant
+    assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
 def check_calibration(exp):

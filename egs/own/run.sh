@@ -74,9 +74,7 @@ fi
 
 if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
   for part in "${parts[@]}"; do
-    [ "$silence" = false ] || steps/compute_vad.sh "${jobs[@]}" --conf ../voxceleb/conf/vad.yaml --feats-conf ../voxceleb/conf/mfcc.yaml \
-      --channel "$channel" "$out/own_$part"
-    steps/pack_audio.sh "${jobs[@]}" --channel "$channel" --vad "$silence" "$out/own_$part" "$out/own_${part}_packed"
+    local/pack_own.sh "${jobs[@]}" --channel "$channel" --vad "$silence" "$out/own_$part"
   done
   utils/cut_data_dir.sh --ends "$crop_seconds" "$out/own_heldout_packed" "$out/own_crops"
   [ ${#runs[@]} -eq 0 ] || utils/cut_data_dir.sh --pieces "$max_seconds" "$out/own_train_packed" "$out/own_train_pieces"
@@ -105,16 +103,13 @@ if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
 fi
 
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
-  of=(); [ ! -f "$out/own_test/utt2spk" ] || of=(--utt2spk "$out/own_test/utt2spk")
   for one in "${found[@]}"; do
     IFS=$tab read -r exp folder weights <<< "$one"
     for variant in $weights; do
       steps/judge_embeddings.sh --cmd "$train_cmd" --recordings "$out/own_crops/utt2recording" \
         "$out/own_crops/utt2spk" "$exp/emb_$variant/own_crops" "$exp/judged_$variant"
-      emb=$exp/emb_$variant/own_test_packed list=$out/own_test/trials_own
-      [ -z "$trials" ] || steps/score.sh --cmd "$train_cmd" --provenance "$emb/provenance.json" "${of[@]}" $list "$emb" "$emb" \
-        "$exp/scores_$variant"
     done
+    [ -z "$trials" ] || local/score_system.sh --cmd "$train_cmd" --lists own --weights "$weights" "$out" "$exp"
   done
 fi
 

@@ -2,6 +2,7 @@
 # From wav to EER on VoxCeleb: trains one system and scores it beside its untrained self and plain statistics.
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here (two minutes, no download)
 #   ./run.sh --system dino_ecapa --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --ngpu 4 --nj 32
+#   ./run.sh --system dino_ecapa --test my/data --trials my_trials.txt     the trained system on data of your own; no corpus is needed
 # Stages: 0 prepare, 1 features, audio, 2 augmentation, 3 train, 4 embeddings, 5 scores, 6 back-ends, 7 pseudo-labels, 8 RESULTS.md
 set -euo pipefail
 system=dino_ecapa   # a conf/NAME.yaml; with --mini true a conf/mini/NAME.yaml
@@ -19,6 +20,8 @@ rirs=               # folder RIRS_NOISES; without it no reverberation is added
 train=              # voxceleb1 | voxceleb2; empty: VoxCeleb2 when given, else VoxCeleb1
 input=wave           # train on audio (wave, noise is added on the fly) or on feature archives (feats, noisy copies are made first)
 lists="veri_test2"  # trial lists, without extension, e.g. "veri_test2 list_test_all2 list_test_hard2"
+test=               # a data directory of your own: no stage is run, the trained system is scored on it (only read), with its back-ends
+trials=             # the list for --test; empty: one is drawn from the directory's utt2spk
 mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
 speakers=           # train on that many speakers only, drawn at random; a larger draw holds the smaller ones
@@ -32,13 +35,11 @@ tag=                # suffix of the experiment's name, for variants of a system
 set=()              # overrides of the configuration, e.g. --set train.epochs=20 (repeatable)
 help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
 . "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh
-die() { echo "$0: error: $*" >&2; exit 1; }
-[ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
+die() { echo "$0: error: $*" >&2; exit 1; }; [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$speakers" ] || [ -z "$hours" ] || die "--speakers and --hours are two ways to choose a part; give one"
 [[ $input = wave || $backends$rounds = false0 ]] || die "--backends and --rounds embed the training audio; use --input wave"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; init_require "$init_from"
-conf=conf/$system.yaml data=data exps=exp paper=conf/paper.yaml
-if [ "$mini" = true ]; then
+conf=conf/$system.yaml data=data exps=exp paper=conf/paper.yaml; if [ "$mini" = true ]; then
   conf=conf/mini/$system.yaml data=data_mini exps=exp_mini corpora=data_mini/corpora paper=
   : "${voxceleb1:=$corpora/VoxCeleb1}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
   if [ "$train" = voxceleb2 ]; then : "${voxceleb2:=$corpora/VoxCeleb2}"; fi
@@ -52,8 +53,7 @@ set -f; tests=(); for list in $lists; do   # what is in a list of names is no pa
     die "--lists $list holds trials between VoxCeleb1's training speakers; train on VoxCeleb2 (--voxceleb2) for it"
   [[ " ${tests[*]} " == *" $data/$(home "$list") "* ]] || tests+=("$data/$(home "$list")")
 done
-confs=${conf%/*} size=; [[ $system != *_short ]] || size=_short   # sizes of rounds, clusters and back-ends
-: "${cluster_conf:=$confs/cluster$size.yaml}"
+confs=${conf%/*} size=; [[ $system != *_short ]] || size=_short; : "${cluster_conf:=$confs/cluster$size.yaml}"   # sizes of the later stages
 overrides=(); for item in "${set[@]}"; do overrides+=(--set "$item"); done
 said=$(python3 -m sslspk.bin.show_config --conf "$conf" ${init_from:+--encoder-of "$init_from"} --set "data.input=$input" "${overrides[@]}" \
   --weights --chain vad)
@@ -61,6 +61,7 @@ said=$(python3 -m sslspk.bin.show_config --conf "$conf" ${init_from:+--encoder-o
 start=${init_from:+_from_$(init_name "$init_from")} part=${speakers:+_spk$speakers}${hours:+_${hours}h} train_data=$data/${train}_dev
 exp=$exps/$system$start$part${tag:+_$tag} whole=${train_data}_packed; [ "$vad" = false ] || whole=${train_data}_vad
 packed=$whole$part own=$whole${part}_$(basename "$exp") jobs=(--cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu")
+[ -z "$test$trials" ] || exec local/test_system.sh --cmd "$train_cmd" "${jobs[@]}" --trials "$trials" "$test" $data "$exp"
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
@@ -69,8 +70,7 @@ if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   [ -n "$voxceleb1" ] || die "--voxceleb1 names no folder; give VoxCeleb1's, or try --mini true"
   local/prepare_voxceleb1.py --nj "$nj" "$voxceleb1" $data
   [ -z "$voxceleb2" ] || local/prepare_voxceleb2.py --nj "$nj" "$voxceleb2" $data
-  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data
-  [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data; [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
 fi
 
 if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then

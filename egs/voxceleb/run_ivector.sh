@@ -2,6 +2,7 @@
 # The i-vector baseline (Table 3 of Zhang & Yu 2022: 15.3 %), without labels or a GPU; its clusters are a start for rounds of training.
 #   ./run_ivector.sh --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --nj 32
 #   ./run_ivector.sh --mini true --backends true
+#   ./run_ivector.sh --test my/data --trials my_trials.txt     the trained system on data of your own; no corpus is needed
 # Stages, as of run.sh: 0 prepare, 1 audio, 3 train and embed, 5 scores, 6 clusters and back-ends, 8 RESULTS.md
 # Then, for instance: ./run.sh --system dino_ecapa ... --rounds 3 --round-options="--first-clusters exp/ivector_mfcc/clusters"
 set -euo pipefail
@@ -12,6 +13,8 @@ voxceleb1=          # as for run.sh, like those that follow
 voxceleb2=
 train=
 lists="veri_test2"  # trial lists
+test=               # as for run.sh: a data directory of your own, and its list
+trials=
 mini=false          # true: on the synthetic corpus
 synth=              # for the synthesiser
 speakers=           # train on that many speakers only
@@ -26,16 +29,18 @@ help_message="usage: $0 [--system ivector_mfcc] [--nj N] [--mini true] [--voxcel
 . "$(dirname "$0")/path.sh"
 . ./cmd.sh
 . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
-[ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
+die() { echo "$0: error: $*" >&2; exit 1; }; [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd
 confs=conf data=data exps=exp any=simclr_ecapa size=; [[ $system != *_short ]] || size=_short
 if [ "$mini" = true ]; then confs=conf/mini data=data_mini exps=exp_mini any=simclr_tdnn; fi
-[ -f "$confs/$system.yaml" ] || { echo "$0: error: there is no $confs/$system.yaml; see conf/ivector_*.yaml" >&2; exit 1; }
+[ -f "$confs/$system.yaml" ] || die "there is no $confs/$system.yaml; see conf/ivector_*.yaml"
 : "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
 part=${speakers:+_spk$speakers}${hours:+_${hours}h}
 exp=$exps/$system$part${tag:+_$tag}
+# shellcheck disable=SC2154  # cmd.sh
+[ -z "$test$trials" ] || exec local/test_system.sh --cmd "$train_cmd" --cuda-cmd "$train_cmd" --nj "$nj" --trials "$trials" "$test" $data "$exp"
 dev=$data/${train}_dev; [ -z "$part" ] || dev=$data/${train}_dev_packed$part
-[[ $stage =~ ^[0-9]$ && $stop_stage =~ ^[0-9]$ ]] || { echo "$0: error: --stage and --stop-stage take a number from 0 to 9" >&2; exit 1; }
+[[ $stage =~ ^[0-9]$ && $stop_stage =~ ^[0-9]$ ]] || die "--stage and --stop-stage take a number from 0 to 9"
 to_do() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
 
 [ "$stage" -gt 1 ] ||
@@ -48,7 +53,6 @@ if to_do 3; then
     test=$(local/find_trials.sh $data "$list") test=$(dirname "$test")
     [[ " ${tests[*]} " == *" $test "* ]] || tests+=("$test")
   done
-  # shellcheck disable=SC2154  # cmd.sh
   local/ivector_system.sh --cmd "$train_cmd" --nj "$nj" --conf "$confs/$system.yaml" "${set[@]/#/--set=}" "$dev" "$exp" "${tests[@]}"
 fi
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from sslspk import reading
 from sslspk.errors import InputError, named, shown
-from sslspk.io import datadir, prepare, segments, table
+from sslspk.io import datadir, derive, prepare, segments, table
+from sslspk.io import trials as trial_list
 from sslspk.io.survey import Source
 from sslspk.io.trials import Trials
 
@@ -166,3 +167,35 @@ def as_ids(trials: Trials, data: str, utts: Iterable[str], where: str) -> Trials
             raise InputError(f"{named(where)} names {table.named(lost)}, which is {what} of {named(data)}; use its ids, or its paths.")
         return np.array([known[name] for name in names.tolist()])
     return Trials(find(trials.enrol), find(trials.test), trials.target)
+
+
+def write_test(source: str, trials: Trials, out: str, name: str) -> list[str]:
+    """The part of a data directory that a trial list is about, and the list as `out`/trials_`name`; returns its utterances, sorted.
+
+    trials: in the directory's ids (`as_ids`).
+    """
+    utts = sorted({*trials.enrol.tolist(), *trials.test.tolist()})
+    derive.subset(source, out, utts=utts)
+    trial_list.write(os.path.join(out, f"trials_{name}"), *trials)
+    print(f"{out}: {len(utts)} utterances, {len(trials.enrol)} trials")
+    return utts
+
+
+def read_trials(path: str, data: str) -> Trials:
+    """A labelled trial list about a data directory, in its ids. Raises InputError."""
+    return as_ids(trial_list.read(path), data, datadir.utterances(data), path)
+
+
+def draw_trials(data: str, count: int) -> Trials:
+    """Trials between the speakers of a data directory, half of them targets; of one session (utt2session) none is a target.
+
+    Raises InputError where its tables do not allow that.
+    """
+    speakers, sessions = (os.path.join(data, name) for name in (datadir.UTT2SPK, "utt2session"))
+    if not os.path.exists(speakers):
+        raise InputError(f"{named(data)} has no utt2spk to draw trials from; give a list with --trials, or judge the model without labels "
+                         "(egs/own/run.sh --models).")
+    try:
+        return trial_list.draw(table.read(speakers), count, utt2session=table.read(sessions) if os.path.exists(sessions) else None)
+    except InputError as err:
+        raise InputError(f"{named(speakers)}: {str(err).partition(';')[0]}; give a list with --trials.") from None

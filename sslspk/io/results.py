@@ -102,9 +102,10 @@ def scoring(row: dict) -> str:
     return " ".join(filter(None, (text, *extras)))
 
 
-def read_all(exps: Path) -> list[dict]:
-    """The rows of EXPS/*/scores_*/result_*.json, by list, the best of each list first."""
-    rows = [read(path) for path in sorted(exps.glob("*/scores_*/result_*.json"))]   # sorted: equal rates stand in one order everywhere
+def read_all(exps: Path, trials: str | None = None) -> list[dict]:
+    """The rows of EXPS/*/scores_*/result_*.json, by list, the best of each list first; trials: the name of the only list that counts."""
+    paths = [path for path in exps.glob("*/scores_*/result_*.json") if trials is None or path.name == f"result_trials_{trials}.json"]
+    rows = [read(path) for path in sorted(paths)]   # sorted: equal rates stand in one order everywhere
     return sorted(rows, key=lambda row: (row["list"], row["eer_percent"], row["system"], row["weights"]))
 
 

@@ -76,11 +76,16 @@ def _repeats(trials: Trials) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write(path: str | os.PathLike, enrol: Sequence[str], test: Sequence[str], target: Sequence[bool]) -> None:
-    """Write a list in Kaldi's form, whole or not at all, in the order given. Raises ValueError on unequal lengths."""
-    lines = (f"{e} {t} {'target' if same else 'nontarget'}\n"
-             for e, t, same in zip(_plain(enrol), _plain(test), _plain(target), strict=True))
-    with files.atomic_write(path) as file:
-        file.writelines(lines)
+    """Write a list in Kaldi's form, whole or not at all, in the order given. Raises ValueError on unequal lengths.
+
+    A file that holds just that already is left alone: by its time steps see whether their inputs have changed.
+    """
+    text = "".join(f"{e} {t} {'target' if same else 'nontarget'}\n"
+                   for e, t, same in zip(_plain(enrol), _plain(test), _plain(target), strict=True)).encode()
+    if os.path.isfile(path) and files.read_bytes(path) == text:
+        return
+    with files.atomic_write(path, "wb") as file:
+        file.write(text)
 
 
 def lookup(names: np.ndarray, keys: Sequence[str], where: str) -> np.ndarray:
