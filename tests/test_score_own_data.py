@@ -57,7 +57,7 @@ def test_a_list_of_ones_own(tmp_path):
     assert (tmp_path / "data/own_few/trials_own_few").read_text() == "s00-u00 s00-u01 target\ns00-u00 s01-u02 nontarget\n"
     (tmp_path / "few.txt").write_text("1 s00-u00 nobody\n")
     done = sh(tmp_path, *words)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "few.txt names 'nobody', which is no utterance of" in done.stderr
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "few.txt names nobody, which is no utterance of" in done.stderr
 
 
 @pytest.mark.parametrize("script", ["run.sh", "run_ivector.sh"])
