@@ -99,6 +99,15 @@ class UtteranceIndex:
         """Of values of all utterances (N,) those of each recording's first one, (units,)."""
         return values[self.members[self.unit_start[:-1]]]
 
+    def numbers_of(self, table_name: str) -> np.ndarray | None:
+        """(units,) int32: the entry of each recording's first utterance in a table such as utt2session, as a number, -1 where
+        it has none; None without such a table."""
+        if not (self.data / table_name).exists():
+            return None
+        values = datadir.read_table(self.data, table_name)
+        code = {value: i for i, value in enumerate(sorted(set(values.values())))}
+        return self.of_units(np.array([code.get(values.get(key), -1) for key in self.keys], np.int32))
+
     def unit_length(self) -> np.ndarray:
         """(units,) the length of each recording's shortest copy."""
         return np.minimum.reduceat(self.length[self.members], self.unit_start[:-1])

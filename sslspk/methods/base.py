@@ -1,6 +1,6 @@
 """The contract of a method: it owns encoder, heads, teacher and queue, and everything that must survive a resume is state."""
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,11 +39,13 @@ class Corpus(NamedTuple):
     """How much there is to learn from: recordings, and classes: speakers, or what data.labels says (0 when labels are not read).
 
     read_model: the path of a final.pt -> (weights of its encoder, all that it holds), for methods that learn from a trained model.
+    sessions: of each recording the number of its session, for monitors alone, where that is known.
     """
 
     recordings: int
     classes: int
     read_model: Callable[[str], tuple[dict, dict]] | None = None
+    sessions: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)

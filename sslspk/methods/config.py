@@ -13,6 +13,7 @@ from sslspk.methods.config_masked import MaskedPredictionConfig
 from sslspk.methods.config_moco import MocoConfig, ProjectionConfig, require_two_views
 from sslspk.methods.config_pairs import BarlowTwinsConfig, ByolConfig, VicregConfig
 from sslspk.methods.config_pase import PaseConfig
+from sslspk.methods.config_positives import PositivesConfig, by_labels
 from sslspk.methods.config_regularise import RegulariseConfig
 from sslspk.methods.config_sdpn import SdpnConfig
 from sslspk.methods.config_supervised import SupervisedConfig
@@ -47,6 +48,7 @@ class DinoConfig(Config):
     freeze_last_layer_epochs: float = Field(1.0, ge=0)
     regularise: RegulariseConfig | None = Field(None, description="of the student's embeddings of the long views: off_diagonal, "
                                                 "frobenius, rdino; null: none")
+    positives: PositivesConfig | None = Field(None, description="whose long views the teacher sees; null: the same recording's")
     evaluate: Literal["teacher", "student"] = "teacher"
 
     @property
@@ -61,6 +63,8 @@ class DinoConfig(Config):
         if self.student_temp <= self.teacher_temp:
             raise ValueError(f"the teacher must be sharper than the student, but teacher_temp {self.teacher_temp} >= "
                              f"student_temp {self.student_temp}; lower teacher_temp")
+        if self.positives and self.positives.mask_negatives:
+            raise ValueError("positives.mask_negatives is for contrastive losses, and DINO has no negatives; leave it out")
         return self
 
 
@@ -89,6 +93,7 @@ class SimclrConfig(_InBatch):
     """SimCLR (Chen et al. 2020): two views of a recording attract each other, all else in the batch repels (NT-Xent)."""
 
     name: Literal["simclr"] = "simclr"
+    positives: PositivesConfig | None = Field(None, description="null: the other view of the same recording")
 
 
 class SupconConfig(_InBatch):
@@ -174,6 +179,8 @@ class MocoDinoConfig(Config):
     def _long_pair(self):
         if self.moco.crops != self.dino.crops[:1]:
             raise ValueError("moco+dino contrasts DINO's two long views; make moco.crops the first entry of dino.crops, with count 2")
+        if self.moco.positives or self.dino.positives:
+            raise ValueError("moco+dino takes ordinary positives; leave positives out, or train dino from a moco that has them")
         if self.evaluate == "projected" and self.moco.projection is None:
             raise ValueError("evaluate is projected, but moco.projection is null; choose teacher or student")
         return self
@@ -188,7 +195,7 @@ MethodConfig = Annotated[
 def reads_labels(config: Config) -> bool:
     """Whether the method learns from speaker labels, so that the index must hold them."""
     share = config.moco.labelled_share if config.name == "moco+dino" else getattr(config, "labelled_share", 0.0)
-    return config.name == "supervised" or share > 0
+    return config.name == "supervised" or share > 0 or by_labels(config)
 
 
 def learns_from_frames(config: Config) -> bool:

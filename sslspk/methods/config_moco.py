@@ -5,6 +5,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
+from sslspk.methods.config_positives import PositivesConfig
 
 
 class ProjectionConfig(Config):
@@ -78,6 +79,7 @@ class MocoConfig(Config):
     reweight: ReweightConfig | None = None
     proto: ProtoConfig | None = None
     queue_proto: QueueProtoConfig | None = None
+    positives: PositivesConfig | None = Field(None, description="null: the other view of the same recording")
     labelled_share: float = Field(0.0, ge=0, le=1)
     supcon_weight: NonNegativeFloat = Field(1.0, description="weight of SupCon, where labelled_share > 0")
     evaluate: Literal["projected", "query", "key"] = "projected"

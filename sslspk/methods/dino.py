@@ -13,8 +13,10 @@ from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.losses.dino import dino_loss, updated_centre
-from sslspk.methods.base import Batch, Corpus, Method, Progress
+from sslspk.methods import positives
+from sslspk.methods.base import Batch, Corpus, Method, Plain, Progress
 from sslspk.methods.config import DinoConfig
+from sslspk.methods.config_positives import drawn_crops
 from sslspk.methods.regularise import Regulariser, regularised
 from sslspk.nn import comm
 from sslspk.nn.monitors import effective_rank
@@ -52,9 +54,18 @@ class DinoHead(nn.Module):
         nn.init.trunc_normal_(self.prototypes, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.logits(self.bottleneck(x))
+
+    def bottleneck(self, x: Tensor) -> Tensor:
+        """(N, D) -> (N, bottleneck_dim) of length 1, float32."""
         x = self.mlp(x)
-        with torch.autocast(x.device.type, enabled=False):  # cosines are divided by 0.04 later: bfloat16 would be too coarse
-            return F.normalize(x.float(), dim=-1) @ F.normalize(self.prototypes, dim=-1).T
+        with torch.autocast(x.device.type, enabled=False):
+            return F.normalize(x.float(), dim=-1)
+
+    def logits(self, z: Tensor) -> Tensor:
+        """(N, bottleneck_dim) of length 1 -> (N, K) cosines. They are divided by 0.04 later: bfloat16 would be too coarse."""
+        with torch.autocast(z.device.type, enabled=False):
+            return z @ F.normalize(self.prototypes, dim=-1).T
 
 
 class Dino(Method):
@@ -62,7 +73,7 @@ class Dino(Method):
 
     def __init__(self, config: DinoConfig, new_encoder: Callable[[], Encoder], corpus: Corpus):
         super().__init__()
-        self.config, self.crops, self.evaluate = config, config.crops, config.evaluate
+        self.config, self.crops, self.evaluate = config, drawn_crops(config), config.evaluate
         self.student = nn.ModuleDict({"encoder": new_encoder(), "head": None})
         self.student["head"] = DinoHead(self.student["encoder"].embed_dim, config)
         self.teacher = nn.ModuleDict({"encoder": new_encoder(), "head": None})
@@ -74,6 +85,10 @@ class Dino(Method):
             nn.init.normal_(centre, std=0.1)  # the logits are cosines; a tenth of their range
         self.register_buffer("centre", centre)
         self.regulariser = Regulariser(config.regularise, self.student["encoder"].embed_dim) if config.regularise else None
+        long = config.crops[0].count
+        self.positives = positives.build(config.positives, config.bottleneck_dim, long, corpus, self.teacher["encoder"].embed_dim)
+        if self.positives is not None:
+            self.labels = self.positives.labels
         self.register_buffer("centre_sum", torch.zeros(config.out_dim), persistent=False)
         self.register_buffer("centre_count", torch.zeros(()), persistent=False)
 
@@ -85,7 +100,7 @@ class Dino(Method):
         return linear_ramp(progress.epochs, cfg.teacher_temp_start, cfg.teacher_temp, cfg.teacher_temp_warmup_epochs)
 
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
-        return self.loss(self.embed(self.student, batch.views), batch, progress)
+        return self.loss(self.embed(self.student, batch.views[:len(self.config.crops)]), batch, progress)
 
     def embed(self, network: nn.ModuleDict, views: list[Tensor]) -> list[Tensor]:
         """One encoder call per crop length: for each, its embeddings (V*B, D), view by view."""
@@ -96,14 +111,31 @@ class Dino(Method):
         cfg, size = self.config, batch.views[0].shape[1]
         logits = self.student["head"](torch.cat(embeddings)).unflatten(0, (-1, size))
         with torch.no_grad():
-            targets = self.teacher["head"](self.embed(self.teacher, batch.views[:1])[0]).unflatten(0, (-1, size))
+            targets, figures = self._targets(batch, progress)
         out = dino_loss(logits, targets, self.centre, cfg.student_temp, self.teacher_temp(progress))
         out = regularised(out, self.regulariser, embeddings[0].unflatten(0, (-1, size)), progress)
         self.centre_sum += targets.float().mean((0, 1))
         self.centre_count += 1
+        out.update(figures)
         if progress.log:
             out["effective_rank"] = effective_rank(embeddings[0].detach())
         return out
+
+    def _targets(self, batch: Batch, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
+        """The teacher's logits (V, B, K) of the long views, of other recordings where positives are substituted; figures to log.
+
+        Substitutes are kept as they come out of the bottleneck, and meet the prototypes of today: K logits of each would not fit.
+        """
+        z = self.teacher["head"].bottleneck(self.embed(self.teacher, batch.views[:1])[0]).unflatten(0, (-1, batch.views[0].shape[1]))
+        figures = {}
+        if self.positives is not None:
+            self.positives.observe(self.teacher["encoder"], batch, progress)
+            chosen = self.positives(z, batch, progress)
+            z, figures = chosen.embeddings, chosen.figures
+        return self.teacher["head"].logits(z), figures
+
+    def before_epoch(self, embed_all: Callable[[nn.Module], Plain], progress: Progress) -> dict[str, Tensor]:
+        return {} if self.positives is None else self.positives.before_epoch(self.teacher["encoder"], embed_all, progress)
 
     def after_backward(self, progress: Progress) -> None:
         """The last layer rests for the first epochs: no gradient at all, since weight decay would move it even with a zero one."""
@@ -118,3 +150,5 @@ class Dino(Method):
         self.centre_sum.zero_()
         self.centre_count.zero_()
         follow(self.teacher, self.student, self.config, progress)
+        if self.positives is not None:
+            self.positives.after_step(progress)

@@ -16,8 +16,10 @@ from sslspk.encoders.projected import projected
 from sslspk.errors import InputError
 from sslspk.losses.contrastive import affinity_contrastive, false_negatives, info_nce, reweighted
 from sslspk.losses.precision import dots
+from sslspk.methods import positives
 from sslspk.methods.base import Batch, Corpus, LabelledSpeakers, Method, Plain, Progress
 from sslspk.methods.config_moco import MocoConfig, ReweightConfig
+from sslspk.methods.config_positives import drawn_crops
 from sslspk.methods.prototypes import PrototypeBank, QueuePrototypes
 from sslspk.nn import comm, group_batch_norm, monitors
 from sslspk.nn.queue import KeyQueue
@@ -28,7 +30,7 @@ class Moco(Method):
 
     def __init__(self, config: MocoConfig, new_encoder: Callable[[], Encoder], corpus: Corpus):
         super().__init__()
-        self.config, self.crops, self.evaluate = config, config.crops, config.evaluate
+        self.config, self.crops, self.evaluate = config, drawn_crops(config), config.evaluate
         self.query = group_batch_norm.convert(projected(new_encoder(), config.projection), config.batch_norm_group)
         self.key = group_batch_norm.convert(projected(new_encoder(), config.projection), config.batch_norm_group)
         self.key.load_state_dict(self.query.state_dict())
@@ -42,6 +44,9 @@ class Moco(Method):
             raise InputError(f"proto.clusters asks for {max(clusters)} clusters of {corpus.recordings} recordings; lower it, or add data.")
         self.banks = nn.ModuleList(PrototypeBank(k, dim, corpus.recordings) for k in clusters)
         self.queue_bank = QueuePrototypes(config.queue_proto.max_clusters, dim) if config.queue_proto else None
+        self.positives = positives.build(config.positives, dim, 2 if config.symmetric else 1, corpus, self.key.encoder.embed_dim)
+        if self.positives is not None and self.positives.labels != "none":
+            self.labels = self.positives.labels
         self._pending: list[tuple[Tensor, ...]] = []
 
     def encoders(self) -> dict[str, nn.Module]:
@@ -63,15 +68,27 @@ class Moco(Method):
         keys = torch.cat([self._keys(views[v], batch, progress) for v in order])
         q = F.normalize(queries.float())
         units, known = batch.units.repeat(len(order)), self.known(batch.labels).repeat(len(order))
+        attract, friends, figures = self._positives(keys, batch, progress)
         # a queue longer than an epoch holds older keys of the recording itself: they are no negatives
-        positive, negative = (q * keys).sum(1), dots(q, self.queue.keys).masked_fill(units[:, None] == self.queue.unit, -torch.inf)
-        out = self._contrast(positive, negative, known, progress)
+        positive, negative = (q * attract).sum(1), dots(q, self.queue.keys).masked_fill(friends.repeat(len(order), 1), -torch.inf)
+        out = {**self._contrast(positive, negative, known, progress), **figures}
         out["loss"] = out["loss"] + self._prototypes(q, keys, units, progress, out)
         if progress.log:
             out.update(self._figures(q.detach(), keys, positive.detach(), negative.detach(), progress))
             if batch.watched is not None:
                 out.update(self._flag_quality(positive.detach(), negative.detach(), batch.watched.repeat(len(order))))
         return out
+
+    def _positives(self, keys: Tensor, batch: Batch, progress: Progress) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The keys (n, P) that attract the queries, which entries of the queue (B, K) are no negatives, and figures to log."""
+        friends = batch.units[:, None] == self.queue.unit
+        if self.positives is None:
+            return keys, friends, {}
+        self.positives.observe(self.key.encoder, batch, progress)
+        chosen = self.positives(keys.unflatten(0, (-1, len(batch.units))), batch, progress)
+        friends = friends | (chosen.units[:, None] == self.queue.unit)
+        near = self.positives.near(batch.units, self.queue.unit)
+        return chosen.embeddings.flatten(0, 1), friends if near is None else friends | near, chosen.figures
 
     @torch.no_grad()
     def _keys(self, view: Tensor, batch: Batch, progress: Progress) -> Tensor:
@@ -136,6 +153,10 @@ class Moco(Method):
         return false_negatives(positive, negative, rule.ratio, rule.floor)
 
     def before_epoch(self, embed_all: Callable[[nn.Module], Plain], progress: Progress) -> dict[str, Tensor]:
+        figures = {} if self.positives is None else self.positives.before_epoch(self.key.encoder, embed_all, progress)
+        return {**figures, **self._cluster(embed_all, progress)}
+
+    def _cluster(self, embed_all: Callable[[nn.Module], Plain], progress: Progress) -> dict[str, Tensor]:
         """Cluster the key encoder's view of the whole training set (Li et al. 2021: momentum features without augmentation)."""
         cfg = self.config.proto
         if cfg is None or progress.epochs < cfg.start_epoch or (round(progress.epochs) - math.ceil(cfg.start_epoch)) % cfg.every_epochs:
@@ -157,6 +178,8 @@ class Moco(Method):
         for pending in self._pending:
             self.queue.push(*pending, progress.step)
         self._pending.clear()
+        if self.positives is not None:
+            self.positives.after_step(progress)
         cfg = self.config.queue_proto
         if cfg and progress.epochs >= cfg.start_epoch and progress.step % cfg.refresh_steps == 0:
             self.queue_bank.refresh(self.queue, sample=cfg.sample, neighbours=cfg.neighbours, iterations=cfg.iterations,

@@ -160,6 +160,9 @@ class SystemConfig(Config):
             return self
         if self.method.name == "supervised" or sum(crop.count for crop in crops) < 2:
             raise ValueError(f"data.same draws views from several recordings; method {self.method.name} compares no views; remove it")
+        if getattr(self.method, "positives", None):
+            raise ValueError("data.same draws the views of a pair from several recordings, method.positives replaces one by another "
+                             "recording's; leave one out")
         odd = next((crop.layout for crop in crops if crop.layout != "independent"), None)
         if odd is not None:
             raise ValueError(f"data.same draws views from several recordings, crops of layout {odd} are of one; use layout: independent")

@@ -25,6 +25,7 @@ from sslspk.io.provenance import git_commit
 from sslspk.methods import build as build_method
 from sslspk.methods.base import Corpus, Method
 from sslspk.methods.config import reads_labels
+from sslspk.methods.config_positives import drawn_crops
 from sslspk.nn import comm, saved, sync_batchnorm
 from sslspk.train import checkpoint, contents, model, pretrained, validation
 from sslspk.train.config import SystemConfig, differences
@@ -99,7 +100,8 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     if said := silence.warning("this training", config.vad, index.paths, data_dir):
         say(said)
     num_features = _num_features(config, index)
-    corpus = Corpus(index.num_units, len(index.classes) if learns else 0, functools.partial(model.read_encoder_state, bare=True))
+    corpus = Corpus(index.num_units, len(index.classes) if learns else 0, functools.partial(model.read_encoder_state, bare=True),
+                    index.numbers_of("utt2session") if config.train.analyse else None)
     _require_memory(config, num_features, corpus, device)
     torch.manual_seed(config.seed)
     method = build_method(config.method, config.encoder, num_features, corpus)
@@ -190,7 +192,7 @@ def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
     if config.augment.specaug:
         to_frames = Extractor(options).num_frames if config.data.input == "wave" else int
         masks = specaug.drawer(config.augment.specaug, options.num_features, to_frames)
-    return BatchDataset(index, config.data, config.method.crops, seed=config.seed, rate=rate,
+    return BatchDataset(index, config.data, drawn_crops(config.method), seed=config.seed, rate=rate,
                         accumulate=config.train.accumulate, rank=comm.rank(), world=comm.world_size(),
                         augment=bank, spec_augment=masks, speeds=config.augment.speed_perturb,
                         degrade=degrade.drawer(augment.degrade) if augment.degrade else None)

@@ -32,7 +32,8 @@ def train(job: Job) -> int:
     cfg, per_epoch = job.config.train, job.dataset.steps_per_epoch
     prototypes = getattr(job.config.method, "prototypes", None)
     stop = _stop_flag()   # before there is a log, by which others see that training has begun
-    log, watch = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures), Watch(prototypes)
+    log = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures)
+    watch = Watch(prototypes, job.step / per_epoch)
     log.say(f"{job.total} steps of {job.config.data.batch_size} recordings, {per_epoch} an epoch, from step {job.step}, "
             f"{comm.world_size()} rank(s) on {job.device.type}")
     batches = make_loader(job.dataset, job.step * cfg.accumulate, job.total * cfg.accumulate,

@@ -2,6 +2,7 @@
 import math
 
 CORRECTED = 0.9  # share of labels that the network replaces by its own view: above it, it teaches itself whatever it says
+COVERAGE = "positives_coverage"  # share of recordings whose positive is another recording's (method.positives)
 EDGE = 0.02  # of ln K: a mean teacher entropy this close to 0 or to ln K carries no information
 
 
@@ -9,12 +10,12 @@ class Watch:
     """Looks at each log line's averages; returns the warnings that are new (each kind is said once).
 
     prototypes: K of a method with a teacher's entropy (None: only the rank of the embeddings is watched). The first epoch is
-    not judged: there a teacher that has learnt nothing yet is to be expected.
+    not judged: there a teacher that has learnt nothing yet is to be expected. begun: epochs done before this start of the run.
     """
 
-    def __init__(self, prototypes: int | None):
+    def __init__(self, prototypes: int | None, begun: float = 0.0):
         self.prototypes, self.said = prototypes, set()
-        self.before, self.nought = 0.0, {}   # epochs at the last line; of each term that is 0, since when
+        self.before, self.nought = begun, {}   # epochs at the last line; of each term that is 0, since when
 
     def collapse(self, figures: dict[str, float], epochs: float) -> str | None:
         """What tells that the embeddings have collapsed."""
@@ -25,14 +26,17 @@ class Watch:
         return f"collapse: {text}."
 
     def idle(self, figures: dict[str, float], epochs: float) -> str | None:
-        """Which terms of the loss (figures called loss_X) have been 0 for a whole epoch."""
-        terms = {key for key, value in figures.items() if "loss_" in key and value == 0}
+        """Which terms of the loss (figures called loss_X) have been 0 for a whole epoch, or found no positive in one."""
+        terms = {key for key, value in figures.items() if ("loss_" in key or key == COVERAGE) and value == 0}
         self.nought = {key: self.nought.get(key, self.before) for key in terms}
         self.before = epochs
         new = sorted(key for key, since in self.nought.items() if epochs - since >= 1 and key not in self.said)
         if not new:
             return None
         self.said.update(new)
+        if COVERAGE in new:
+            return (f"{COVERAGE} has been 0 for a whole epoch: no recording had a substitute, all positives are ordinary ones; raise "
+                    "method.positives.queue_size, or lower its clusters.")
         return f"{', '.join(new)} has been 0 for a whole epoch: that part of the loss teaches nothing; mend its options, or leave it out."
 
     def _judge(self, figures: dict[str, float]) -> tuple[str | None, str]:

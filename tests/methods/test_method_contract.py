@@ -28,12 +28,18 @@ SDPN = {"name": "sdpn", "crops": [{"count": 1, "seconds": 0.3, "clean": True}, {
 WAV2VEC2 = {"name": "wav2vec2", "crops": ONE, "mask_span": 3, "num_negatives": 7, "codes": 6, "code_dim": 8, "out_dim": 10,
             "feature_dropout": 0}
 VQ = {"name": "vq_wav2vec", "crops": ONE, "steps": 3, "num_negatives": 4, "mask_span": 3}
+SSPS = {"name": "ssps", "clusters": 3, "queue_size": 10, "seconds": 0.3}
+ORACLE = {"name": "oracle", "queue_size": 10}
 METHODS = {
     "dino": DINO,
+    "dino ssps": {**DINO, "positives": {**SSPS, "neighbours": 0}},
+    "dino oracle": {**DINO, "positives": ORACLE},
     "supervised": {"name": "supervised", "crops": PAIR},
     "supervised gated": {"name": "supervised", "crops": [*PAIR, {"count": 1, "seconds": 0.3, "clean": True}], "sub_centres": 2,
                          "inter_margin": 0.1, "gate": {"start_epochs": 0.5, "correct_epochs": 0.5, "correct_confidence": 0.3}},
     "simclr": {"name": "simclr", "crops": PAIR},
+    "simclr ssps": {"name": "simclr", "crops": PAIR, "positives": SSPS},
+    "simclr oracle": {"name": "simclr", "crops": PAIR, "positives": ORACLE},
     "simclr projected": {"name": "simclr", "crops": PAIR, "projection": {"hidden_dim": 6, "out_dim": 5}, "evaluate": "projected"},
     "supcon": {"name": "supcon", "crops": PAIR},
     "gcl": {"name": "gcl", "crops": PAIR, "labelled_share": 0.5},
@@ -53,6 +59,9 @@ METHODS = {
     "moco symmetric": {**MOCO, "symmetric": True},
     "c3moco": {**MOCO, "reweight": {"false_weight": 0.5}, "proto": {"clusters": [2, 3]}},
     "moco queue prototypes": {**MOCO, "queue_proto": {"max_clusters": 4, "refresh_steps": 1, "neighbours": 2}},
+    "moco symmetric ssps": {**MOCO, "symmetric": True, "positives": {**SSPS, "neighbours": 2}},
+    "moco oracle": {**MOCO, "positives": ORACLE},
+    "c3moco ssps": {**MOCO, "reweight": {"false_weight": 0.5}, "positives": {**SSPS, "mask_negatives": True}},
     "moco supcon": {**MOCO, "labelled_share": 0.5},
     "cpc": {"name": "cpc", "crops": ONE, "steps": 3},
     "cpc everywhere": {"name": "cpc", "crops": ONE, "steps": 3, "positions": "every", "negatives": "anywhere", "num_negatives": 5,

@@ -37,7 +37,8 @@ ENCODERS = {
 def outcome(exp):
     """The losses that were logged, and the weights of final.pt."""
     lines = [json.loads(line) for line in (exp / "progress.jsonl").read_text().splitlines()]
-    losses = [value for line in lines for key, value in line.items() if key == "loss" or "purity" in key or "perplexity" in key]
+    logged = ("purity", "perplexity", "positives")
+    losses = [value for line in lines for key, value in line.items() if key == "loss" or any(name in key for name in logged)]
     return losses, checkpoint.load(exp / "final.pt")["encoders"]
 
 
@@ -74,6 +75,7 @@ DINO = {"name": "dino", "out_dim": 64, "hidden_dim": 32, "bottleneck_dim": 32, "
 SDPN = {"name": "sdpn", "prototypes": 24, "hidden_dim": 32, "bottleneck_dim": 32,
         "crops": [{"count": 1, "seconds": 0.4, "clean": True}, {"count": 2, "seconds": 0.3}]}
 EXPANDER = {"hidden_dim": 32, "out_dim": 48, "layers": 3}
+SSPS = {"name": "ssps", "clusters": 5, "queue_size": 20, "seconds": 0.4}
 METHODS = {
     "dino": DINO,
     "dino rdino": {**DINO, "regularise": {"name": "rdino", "expander": EXPANDER}},
@@ -91,6 +93,10 @@ METHODS = {
     "siamese": {"name": "siamese", **PAIR, "hidden_dim": 32, "out_dim": 16, "predictor_dim": 16, "regulariser": 1.0},
     "c3moco": {**MOCO, "symmetric": True, "reweight": {"false_weight": 0.5}, "proto": {"clusters": [3]}},
     "moco supcon": {**MOCO, "labelled_share": 0.5, "queue_proto": {"max_clusters": 8, "refresh_steps": 2, "neighbours": 3}},
+    "simclr ssps": {"name": "simclr", **PAIR, "positives": SSPS},
+    "dino ssps": {**DINO, "positives": {**SSPS, "neighbours": 0, "start_epoch": 1}},
+    "c3moco ssps": {**MOCO, "symmetric": True, "reweight": {"false_weight": 0.5}, "positives": {**SSPS, "mask_negatives": True}},
+    "moco oracle": {**MOCO, "positives": {"name": "oracle", "queue_size": 20}},
     "moco+dino": {"name": "moco+dino", "moco": {**MOCO, **PAIR}, "dino": DINO},
 }
 TWIN = [{"count": 2, "seconds": 0.4, "layout": "twin"}, *ONE["crops"]]

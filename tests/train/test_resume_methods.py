@@ -14,10 +14,14 @@ MOCO = {"name": "moco", "crops": PAIR, "projection": {"hidden_dim": 8, "out_dim"
         "batch_norm_group": 2}
 C3MOCO = {**MOCO, "reweight": {"false_weight": 0.5}, "proto": {"clusters": [3]}}
 DINO = {"name": "dino", "out_dim": 16, "hidden_dim": 8, "bottleneck_dim": 4, "crops": PAIR}
+SSPS = {"name": "ssps", "clusters": 5, "queue_size": 10, "seconds": 0.4}
 RUNS = {
     "moco": {"method": MOCO},
     "c3moco": {"method": C3MOCO},
     "queue prototypes": {"method": {**MOCO, "queue_proto": {"max_clusters": 4, "refresh_steps": 2, "neighbours": 2}}},
+    "ssps": {"method": {"name": "simclr", "crops": PAIR, "positives": {**SSPS, "start_epoch": 1}}, "train.analyse": True},
+    "dino ssps": {"method": {**DINO, "positives": SSPS}},
+    "moco ssps in two parts": {"method": {**MOCO, "positives": {**SSPS, "mask_negatives": True}}, "train.accumulate": 2},
     "moco in two parts": {"method": {**MOCO, "symmetric": True}, "train.accumulate": 2},
     "dino in two parts": {"train.accumulate": 2},
     "curricula": {"data.grow": {"start_share": 0.5, "epochs": 2}, "augment.grow": {"start_share": 0.2, "epochs": 2},

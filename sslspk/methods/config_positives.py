@@ -1,0 +1,61 @@
+"""Configuration of where a recording's positive comes from (torch-free)."""
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from sslspk.config import Config, Seconds, Size
+from sslspk.data.config import Crop
+
+
+class SspsConfig(Config):
+    """Positives from another recording that is thought to be of the same speaker (SSPS, Lepage & Dehak 2025).
+
+    At the start of each epoch the references of all recordings are clustered. A positive is drawn from the queue, among the
+    recordings of one of the `neighbours` nearest clusters; without any there the ordinary one, of the same recording, stays.
+    """
+
+    name: Literal["ssps"] = "ssps"
+    clusters: Size = Field(25000, description="K of k-means; with about four of them a speaker, each holds one recording session")
+    neighbours: int = Field(1, ge=0, le=1000, description="M, nearest other clusters to draw from; 0: the recording's own cluster")
+    iterations: PositiveInt = Field(10, description="of k-means")
+    queue_size: Size = Field(25000, description="positives of the last recordings, from which substitutes are drawn")
+    start_epoch: NonNegativeInt = Field(0, description="first epoch with substitutes; references are gathered in the one before, or in "
+                                                       "a pass over the training set where this is 0")
+    seconds: Seconds = Field(4.0, description="length of the reference view, which has no augmentation")
+    mask_negatives: bool = Field(False, description="other recordings of the anchor's cluster and of its neighbours are no negatives")
+
+    @property
+    def crops(self) -> tuple[Crop, ...]:
+        """The view that the loader adds to the method's own."""
+        return (Crop(count=1, seconds=self.seconds, clean=True),)
+
+    @model_validator(mode="after")
+    def _neighbours_are_others(self):
+        if self.neighbours >= self.clusters:
+            raise ValueError(f"neighbours {self.neighbours} are as many as clusters {self.clusters}, or more; lower them")
+        return self
+
+
+class OracleConfig(Config):
+    """Positives from another recording of the same speaker, by the labels: the most that SSPS could reach. Not self-supervised."""
+
+    name: Literal["oracle"] = "oracle"
+    queue_size: Size = Field(25000, description="positives of the last recordings, from which substitutes are drawn")
+    start_epoch: NonNegativeInt = 0
+    crops: ClassVar[tuple[Crop, ...]] = ()
+    mask_negatives: ClassVar[bool] = False
+
+
+PositivesConfig = Annotated[SspsConfig | OracleConfig, Field(discriminator="name")]
+
+
+def drawn_crops(config: Config) -> tuple[Crop, ...]:
+    """What the loader must yield for a method: its own crops, and the reference view of its positives."""
+    positives = getattr(config, "positives", None)
+    return (*config.crops, *(positives.crops if positives else ()))
+
+
+def by_labels(config: Config) -> bool:
+    """Whether a method's positives are chosen by speaker labels."""
+    positives = getattr(config, "positives", None)
+    return positives is not None and positives.name == "oracle"
