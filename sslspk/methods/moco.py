@@ -65,6 +65,8 @@ class Moco(Method):
         """The losses of projected queries: of view 0 (B, P), or of views 0 and 1 (2B, P) when symmetric."""
         views = batch.views[0]
         order = (1, 0) if self.config.symmetric else (1,)
+        if self.positives is not None:   # before the keys move this rank's BatchNorm statistics
+            self.positives.observe(self.key.encoder, batch, progress)
         keys = torch.cat([self._keys(views[v], batch, progress) for v in order])
         q = F.normalize(queries.float())
         units, known = batch.units.repeat(len(order)), self.known(batch.labels).repeat(len(order))
@@ -84,7 +86,6 @@ class Moco(Method):
         friends = batch.units[:, None] == self.queue.unit
         if self.positives is None:
             return keys, friends, {}
-        self.positives.observe(self.key.encoder, batch, progress)
         chosen = self.positives(keys.unflatten(0, (-1, len(batch.units))), batch, progress)
         friends = friends | (chosen.units[:, None] == self.queue.unit)
         near = self.positives.near(batch.units, self.queue.unit)

@@ -41,6 +41,7 @@ class Positives(nn.Module):
         super().__init__()
         self.config, self.recordings = config, corpus.recordings
         self.queue = KeyQueue(config.queue_size, views * dim)
+        self.knows_sessions = corpus.sessions is not None
         sessions = torch.full((corpus.recordings,), -1) if corpus.sessions is None else torch.as_tensor(corpus.sessions)
         self.register_buffer("watched_sessions", sessions.long(), persistent=False)
         self._pushed: list[tuple[Tensor, ...]] = []
@@ -84,8 +85,9 @@ class Positives(nn.Module):
         if progress.log and batch.watched is not None:
             same = self.queue.watched[entry] == batch.watched
             figures["positives_speaker_accuracy"] = _share(same, found & (batch.watched >= 0))
-            session = self.watched_sessions[batch.units]
-            figures["positives_session_accuracy"] = _share(self.watched_sessions[units] == session, found & (session >= 0))
+            if self.knows_sessions:
+                session = self.watched_sessions[batch.units]
+                figures["positives_session_accuracy"] = _share(self.watched_sessions[units] == session, found & (session >= 0))
         return Chosen(torch.where(found[None, :, None], theirs.to(own.dtype), own), units, figures)
 
     @torch.no_grad()
@@ -107,7 +109,7 @@ class OraclePositives(Positives):
 class SspsPositives(Positives):
     """A recording of a neighbouring cluster.
 
-    memory      (recordings, D) the L2-normalised embedding of each recording's last reference view, in half precision; seen: has one
+    memory      (recordings, D) the L2-normalised embedding of each recording's last reference view; seen: whether there is one
     cluster     (recordings,) as of the start of the epoch, -1: none
     neighbours  (K, max(M, 1)) the clusters that take a cluster's place, -1: none
     Lepage's code embeds references by a teacher in training mode; in evaluation mode, as here, they do not depend on their company.
@@ -118,7 +120,7 @@ class SspsPositives(Positives):
         if config.clusters > corpus.recordings:
             raise InputError(f"positives.clusters asks for {config.clusters} clusters of {corpus.recordings} recordings; lower it, or add "
                              "data.")
-        self.register_buffer("memory", torch.zeros(corpus.recordings, embed_dim, dtype=torch.float16))
+        self.register_buffer("memory", torch.zeros(corpus.recordings, embed_dim))
         self.register_buffer("seen", torch.zeros(corpus.recordings, dtype=torch.bool))
         for name in ("cluster", "watched"):
             self.register_buffer(name, torch.full((corpus.recordings,), -1, dtype=torch.int64))
@@ -159,7 +161,7 @@ class SspsPositives(Positives):
         self._observed.clear()
 
     def _remember(self, reference: Tensor, unit: Tensor, watched: Tensor) -> None:
-        self.memory[unit], self.seen[unit], self.watched[unit] = reference.to(self.memory.dtype), True, watched
+        self.memory[unit], self.seen[unit], self.watched[unit] = reference, True, watched
 
     @torch.no_grad()
     def before_epoch(self, encoder: nn.Module, embed_all: Callable[[nn.Module], Plain], progress: Progress) -> dict[str, Tensor]:

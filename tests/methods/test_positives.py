@@ -189,7 +189,7 @@ def test_references_are_the_clean_view_through_the_encoder_at_rest(kind, method,
         wanted = F.normalize(encoder.eval()(given.views[-1][0]))
     assert (False, False) in encoder.calls[:-1] and found.training
     memory = found.positives.memory
-    assert torch.allclose(memory[given.units].float(), wanted, atol=1e-3)
+    assert torch.allclose(memory[given.units], wanted, atol=1e-6)
     rest = [unit for unit in range(RECORDINGS) if unit not in given.units.tolist()]
     assert not memory[rest].any() and found.positives.seen.nonzero()[:, 0].tolist() == sorted(given.units.tolist())
 
