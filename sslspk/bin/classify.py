@@ -27,10 +27,9 @@ def main() -> int:
     from tqdm import tqdm
 
     from sslspk.io import clips, predictions, provenance, silence, table
+    from sslspk.train import distributed
     from sslspk.train import model as models
-    device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
-    if args.gpu >= torch.cuda.device_count():
-        raise InputError(f"--gpu {args.gpu}: this machine has {torch.cuda.device_count()} GPUs.")
+    device = distributed.device_of_job(args.gpu)
     model = models.load(args.model, device=device)
     if model.classifier is None:
         raise InputError(f"{args.model}: holds no classes; fine-tune it on labels first (steps/train.sh, method supervised).")

@@ -54,9 +54,8 @@ def kmeans_on(gpu: int, config: "ClusterConfig"):
         import torch
 
         from sslspk.nn.kmeans import kmeans
-        if gpu >= torch.cuda.device_count():
-            raise InputError(f"--gpu {gpu}: this machine has {torch.cuda.device_count()} GPUs.")
-        points = torch.from_numpy(rows).float().to("cpu" if gpu < 0 else f"cuda:{gpu}")
+        from sslspk.train import distributed
+        points = torch.from_numpy(rows).float().to(distributed.device_of_job(gpu))
         found = kmeans(points, k, iterations=config.kmeans_iterations, init="random", seed=config.seed)
         used = int((found.count > 0).sum())
         print(f"k-means: {used:,} centroids, objective {found.objective:.6g}, {found.iterations} iterations", flush=True)

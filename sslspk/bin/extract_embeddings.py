@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sslspk.errors import InputError, entry, whole
+from sslspk.errors import entry, whole
 
 if TYPE_CHECKING:
     from sslspk.train.model import Model
@@ -48,13 +48,11 @@ def command_line(description: str, what: str) -> argparse.ArgumentParser:
 
 def opened(args: argparse.Namespace) -> tuple["Model", dict]:
     """The model on its device, and utterance -> its audio, or its entry of feats.scp where there is no audio."""
-    import torch
 
     from sslspk.io import clips, silence, table
+    from sslspk.train import distributed
     from sslspk.train import model as models
-    device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
-    if args.gpu >= torch.cuda.device_count():
-        raise InputError(f"--gpu {args.gpu}: this machine has {torch.cuda.device_count()} GPUs.")
+    device = distributed.device_of_job(args.gpu)
     model = models.load(args.model, args.weights, device, args.untrained)
     sources = clips.read(args.data) if (args.data / "wav.scp").exists() else table.read(args.data / "feats.scp")
     if said := silence.warning(str(args.model), model.config.vad, sources.values(), args.data):

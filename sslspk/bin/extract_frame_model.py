@@ -35,12 +35,11 @@ def main() -> int:
 
     from sslspk.encoders import architectures, foreign, frame_model
     from sslspk.io import ark, clips, provenance
+    from sslspk.train import distributed
     if args.arch in foreign.ARCHES:
         raise InputError(f"{args.arch} is an embedding model; write it as a folder (sslspk export '{args.arch} FILE' DIR), and give DIR to "
                          "steps/extract_embeddings.sh.")
-    device = torch.device("cpu" if args.gpu < 0 else f"cuda:{args.gpu}")
-    if args.gpu >= torch.cuda.device_count():
-        raise InputError(f"--gpu {args.gpu}: this machine has {torch.cuda.device_count()} GPUs.")
+    device = distributed.device_of_job(args.gpu)
     model = frame_model.build(args.arch, args.checkpoint, args.seed, {"auto": None, "true": True, "false": False}[args.normalise])
     model.check_layer(args.layer)
     model.to(device)

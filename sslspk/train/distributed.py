@@ -11,6 +11,7 @@ import torch
 from torch import distributed as dist
 
 from sslspk.errors import InputError
+from sslspk.launch import memory
 
 AGENT = "SSLSPK_AGENT"  # environment: process id of the agent that starts the ranks
 
@@ -27,12 +28,24 @@ def init(timeout_seconds: int) -> torch.device:
     device = torch.device("cuda", local) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
+    else:
+        memory.keep_freed()
     if "TORCHELASTIC_RUN_ID" in os.environ:
         _die_with_parent()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         dist.init_process_group("nccl" if cuda else "gloo", timeout=datetime.timedelta(seconds=timeout_seconds))
         sys.excepthook = _tell_and_leave
     return device
+
+
+def device_of_job(gpu: int) -> torch.device:
+    """The device of a step's option --gpu: that GPU, or for -1 the CPU. InputError where this machine has no such GPU."""
+    if gpu >= torch.cuda.device_count():
+        raise InputError(f"--gpu {gpu}: this machine has {torch.cuda.device_count()} GPUs.")
+    if gpu >= 0:
+        return torch.device("cuda", gpu)
+    memory.keep_freed()
+    return torch.device("cpu")
 
 
 def require_gpus(wanted: int) -> None:
