@@ -27,4 +27,5 @@ def faults(what, **given):
 @pytest.mark.skipif("glibc" not in os.confstr("CS_GNU_LIBC_VERSION"), reason="only glibc's malloc is told")
 def test_a_buffer_is_used_again_unless_the_user_has_a_say():
     kept, plain, said = faults("keep"), faults("leave"), faults("keep", MALLOC_ARENA_MAX="4")
-    assert kept < plain / 10 and said > plain / 2, (kept, plain, said)
+    # five buffers are 160 faults where the kernel gives huge pages, and 81,920 where it does not
+    assert kept < 50 and min(plain, said) >= 150, (kept, plain, said)
