@@ -227,7 +227,7 @@ def test_every_system_can_be_built(path):
         assert earlier.encoder == config.encoder and earlier.features == config.features, "only the same encoder can be taken over"
     torch.manual_seed(0)
     shape = (20480,) if config.waveform else (40, config.num_features)
-    method = build(config.method, config.encoder, config.num_features, Corpus(recordings=10000, classes=20, read_model=read_model))
+    method = build(config.method, config.encoder, config.num_features, Corpus(recordings=30000, classes=20, read_model=read_model))
     views = [torch.randn(crop.count, 2, *shape) for crop in method.crops]
     figures = method(Batch(views, torch.tensor([0, 4]), torch.tensor([3, 5])), Progress(0, 10, 5))
     figures["loss"].backward()

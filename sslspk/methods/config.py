@@ -13,7 +13,7 @@ from sslspk.methods.config_masked import MaskedPredictionConfig
 from sslspk.methods.config_moco import MocoConfig, ProjectionConfig, require_two_views
 from sslspk.methods.config_pairs import BarlowTwinsConfig, ByolConfig, VicregConfig
 from sslspk.methods.config_pase import PaseConfig
-from sslspk.methods.config_positives import PositivesConfig, by_labels
+from sslspk.methods.config_positives import PositivesConfig, by_labels, require_no_mask
 from sslspk.methods.config_regularise import RegulariseConfig
 from sslspk.methods.config_sdpn import SdpnConfig
 from sslspk.methods.config_supervised import SupervisedConfig
@@ -63,8 +63,7 @@ class DinoConfig(Config):
         if self.student_temp <= self.teacher_temp:
             raise ValueError(f"the teacher must be sharper than the student, but teacher_temp {self.teacher_temp} >= "
                              f"student_temp {self.student_temp}; lower teacher_temp")
-        if self.positives and self.positives.mask_negatives:
-            raise ValueError("positives.mask_negatives is for contrastive losses, and DINO has no negatives; leave it out")
+        require_no_mask(self.positives, "DINO")
         return self
 
 

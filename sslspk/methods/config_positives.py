@@ -59,3 +59,9 @@ def by_labels(config: Config) -> bool:
     """Whether a method's positives are chosen by speaker labels."""
     positives = getattr(config, "positives", None)
     return positives is not None and positives.name == "oracle"
+
+
+def require_no_mask(positives: SspsConfig | OracleConfig | None, who: str) -> None:
+    """ValueError where negatives are masked of a method that has none."""
+    if positives and positives.mask_negatives:
+        raise ValueError(f"positives.mask_negatives is for contrastive losses, and {who} has no negatives; leave it out")

@@ -5,6 +5,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
+from sslspk.methods.config_positives import PositivesConfig, require_no_mask
 from sslspk.methods.config_regularise import RegulariseConfig
 
 
@@ -28,6 +29,7 @@ class SdpnConfig(Config):
     me_max: NonNegativeFloat = Field(1.0, description="weight of the entropy of the mean distribution")
     koleo: NonNegativeFloat = Field(0.1, description="weight of the spread of the embeddings")
     regularise: RegulariseConfig | None = Field(None, description="of the student's embeddings: off_diagonal, frobenius, rdino; null: none")
+    positives: PositivesConfig | None = Field(None, description="whose view the teacher sees; null: the same recording's")
     teacher_momentum: float = Field(0.996, ge=0, le=1)
     teacher_momentum_end: float = Field(1.0, ge=0, le=1)
     evaluate: Literal["teacher", "student"] = "teacher"
@@ -37,4 +39,5 @@ class SdpnConfig(Config):
         if len(self.crops) < 2 or self.crops[0].count != 1:
             raise ValueError("SDPN's teacher sees one view and its student others; give crops such as "
                              "[{count: 1, seconds: 4.0, clean: true}, {count: 4, seconds: 2.0}]")
+        require_no_mask(self.positives, "SDPN")
         return self

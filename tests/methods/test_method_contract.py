@@ -51,6 +51,7 @@ METHODS = {
     "vicreg without projection": {"name": "vicreg", "crops": PAIR, "projection": None},
     "barlow twins": {"name": "barlow_twins", "crops": PAIR, "projection": {"hidden_dim": 6, "out_dim": 5}, "evaluate": "projected"},
     "sdpn": SDPN,
+    "sdpn ssps": {**SDPN, "positives": SSPS},
     "sdpn frobenius": {**SDPN, "regularise": {"name": "frobenius"}, "koleo": 0, "me_max": 0, "sinkhorn_iterations": 0},
     "dino rdino": {**DINO, "regularise": {"name": "rdino", "expander": {"hidden_dim": 7, "out_dim": 9}}},
     "dino off diagonal": {**DINO, "regularise": {"name": "off_diagonal", "of": "correlation"}},

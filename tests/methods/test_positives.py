@@ -9,13 +9,16 @@ from torch.nn import functional as F
 from sslspk.config import check
 from sslspk.errors import InputError
 from sslspk.losses.dino import dino_loss
+from sslspk.losses.sinkhorn import sinkhorn
 from sslspk.methods.base import Batch, Corpus, Plain, Progress
 from sslspk.methods.config import DinoConfig, MocoDinoConfig, SimclrConfig
 from sslspk.methods.config_moco import MocoConfig
+from sslspk.methods.config_sdpn import SdpnConfig
 from sslspk.methods.dino import Dino
 from sslspk.methods.in_batch import InBatch
 from sslspk.methods.moco import Moco
 from sslspk.methods.positives import nearest_others
+from sslspk.methods.sdpn import Sdpn
 from sslspk.train.config import SystemConfig
 from sslspk.train.watch import Watch
 
@@ -156,6 +159,21 @@ def test_dino_takes_both_teacher_views_from_one_entry():
     assert torch.allclose(method.centre, 0.1 * logits.mean((0, 1)), atol=1e-6), "the centre is that of what the student learns from"
 
 
+def test_sdpn_balances_the_substitutes():
+    method = planted(SdpnConfig, Sdpn, crops=[{"count": 1, "seconds": 1.0, "clean": True}, {"count": 2, "seconds": 0.5}], prototypes=6,
+                     hidden_dim=5, bottleneck_dim=4, head_batch_norm=False)
+    given = batch(method)
+    out, places, unit = method(given, START), [*entries(method, given)], F.normalize(method.prototypes.detach(), dim=1)
+    with torch.no_grad():
+        z, *student = (F.normalize(network["head"](network["encoder"](view)), dim=1) for network, view in
+                       ((method.teacher, given.views[0][0]), (method.student, given.views[1][0]), (method.student, given.views[1][1])))
+        for i, entry in enumerate(places):
+            z[i] = z[i] if entry is None else method.positives.queue.keys[entry]
+        targets = sinkhorn(torch.log_softmax(z @ unit.T / 0.025, 1), 3)
+        wanted = -sum((targets * torch.log_softmax(view @ unit.T / 0.1, 1)).sum(1).mean() for view in student) / 2
+    assert set(places) != {None} and out["loss_prototypes"].item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
 def test_what_enters_the_queue_is_not_substituted():
     method = planted()
     given = batch(method)
@@ -226,10 +244,12 @@ def test_nothing_is_substituted_before_its_epoch_and_references_are_gathered_in_
     assert (method.positives.cluster >= 0).tolist() == [True] * 8 + [False], "recording 8 has not been seen, and has no cluster"
 
 
-@pytest.mark.parametrize(("kind", "method"), [(SimclrConfig, InBatch), (MocoConfig, Moco), (DinoConfig, Dino)])
+@pytest.mark.parametrize(("kind", "method"), [(SimclrConfig, InBatch), (MocoConfig, Moco), (DinoConfig, Dino), (SdpnConfig, Sdpn)])
 def test_the_oracle_takes_other_recordings_of_the_speaker_and_says_so(kind, method):
-    small = {"out_dim": 8, "bottleneck_dim": 4} if kind is DinoConfig else {"batch_norm_group": 2, "projection": None, "evaluate": "query"}
-    found = planted(kind, method, {"name": "oracle", "queue_size": 7}, **(small if kind is not SimclrConfig else {}))
+    small = {SimclrConfig: {}, MocoConfig: {"batch_norm_group": 2, "projection": None, "evaluate": "query"},
+             DinoConfig: {"out_dim": 8, "bottleneck_dim": 4},
+             SdpnConfig: {"crops": [{"count": 1, "seconds": 1.0}] * 2, "bottleneck_dim": 4}}
+    found = planted(kind, method, {"name": "oracle", "queue_size": 7}, **small[kind])
     found.positives.queue.known.copy_(torch.tensor([1, 0, 2, 2, -1, 0, 1]))
     assert found.labels == "speaker" and found.crops == found.config.crops
     chosen = [found.positives(torch.zeros(2 if kind is DinoConfig else 1, SIZE, 4), batch(found, (0, 5, 2, 8), [0, 2, 1, -1]),
@@ -277,6 +297,7 @@ def test_a_queue_that_is_too_short_is_told():
 
 REFUSED = [({"name": "simclr", "positives": {**SSPS, "neighbours": 3}}, "neighbours 3 are as many as clusters 3"),
            ({"name": "dino", "positives": {**SSPS, "mask_negatives": True}}, "DINO has no negatives"),
+           ({"name": "sdpn", "positives": {**SSPS, "mask_negatives": True}}, "SDPN has no negatives"),
            ({"name": "supcon", "positives": SSPS}, "positives"), ({"name": "simclr", "positives": {"name": "orakel"}}, "positives")]
 
 
