@@ -43,7 +43,7 @@ utils/validate_data_dir.sh --no-feats "$data"
 total=$(grep -c "" "$utts")
 jobs=$nj
 [ "$jobs" -le "$total" ] || jobs=$total
-utils/split_data.sh "$data" "$jobs"
+utils/split_data.sh --work "$out" "$data" "$jobs"   # DATA is only read
 overrides=()
 for item in ${set[@]+"${set[@]}"}; do overrides+=("--set=$item"); done
 [ -z "$conf" ] || overrides+=(--conf "$conf")
@@ -54,9 +54,10 @@ find "$out" -maxdepth 1 -type f \( -name '*.scp' -o -name 'utt2*' -o -name 'spk2
 find "$ark" -maxdepth 1 -type f -name 'wav.*' -delete
 launch "$cmd" JOB=1:"$jobs" "$log/augment_data.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.augment_data copy ${overrides[@]+"${overrides[@]}"} --copies "$copies" \
-  --seed "$seed" "$data/split$jobs/$JOB" "$lists" "$ark/wav.$JOB.ark" "$ark/wav.$JOB.scp"
+  --seed "$seed" "$out/split$jobs/$JOB" "$lists" "$ark/wav.$JOB.ark" "$ark/wav.$JOB.scp"
 scps=()
 for n in $(seq "$jobs"); do scps+=("$ark/wav.$n.scp"); done
 python3 -m sslspk.bin.augment_data merge --copies "$copies" "$data" "$out" "${scps[@]}"
 utils/validate_data_dir.sh --no-feats "$out"
+rm -rf "$out/split$jobs"
 done_mark "$out" "$key" "${inputs[@]}"

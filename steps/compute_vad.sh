@@ -7,11 +7,13 @@ conf=conf/vad.yaml          # Kaldi's VAD options, with underscores; "": Kaldi's
 set=()                      # KEY=VALUE, overrides the conf; may be repeated
 feats_conf=conf/mfcc.yaml   # the features whose first column is the energy, whatever DATA/feats.scp holds
 channel=first               # which to take of several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
+work=                       # folder that becomes a copy of DATA and gets what is made in its place: DATA is only read
 allow_pipes=false           # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [options] DATA [LOGDIR [ARKDIR]]
 The energy is computed from the audio, so the result does not depend on DATA/feats.scp; there are as many frames as --feats-conf
 gives (conf/mfcc.yaml: snip_edges false). utt2num_frames is written only where there is no feats.scp. Archives go to ARKDIR
 (default DATA/data), logs to LOGDIR (default DATA/log). Any bad recording stops the step.
+With --work the later steps read that folder in place of DATA.
 example: $0 --nj 8 --set vad_energy_threshold=5.0 data/voxceleb1_test"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
@@ -20,7 +22,7 @@ echo "$0 $*"
 . utils/done.sh
 . utils/archives.sh
 [ $# -ge 1 ] && [ $# -le 3 ] || { echo "$help_message" >&2; exit 1; }
-data=$1 log=${2:-$1/log} arkdir=${3:-$1/data}
+data=$1
 
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ -d "$data" ] || die "there is no data directory $data; run the stage that prepares it."
@@ -29,6 +31,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 options=(--feats-conf "$feats_conf")
 [ -z "$conf" ] || options+=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
+archives_place "$@"
 archives_options compute_vad "${options[@]}"
 chosen=
 [ "$channel" = first ] || chosen="channel=$channel"

@@ -25,5 +25,5 @@ data=$1 model=$(init_model "$2") out=$3
 extraction_begin extract_embeddings xvector "$weights $untrained${layer:+ $layer}"
 launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_embeddings "${options[@]}" --gpu "$gpu" \
-  "$data/split$nj/$JOB" "$model" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"
+  "$out/split$nj/$JOB" "$model" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"
 extraction_end "$out/xvector.JOB.scp" "$out/xvector.scp"

@@ -45,13 +45,14 @@ utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$da
 rm -f "$out"/xvector.*
 total=$(wc -l < "$utts")
 [ "$nj" -le "$total" ] || nj=$total
-utils/split_data.sh "$data" "$nj"
+utils/split_data.sh --work "$out" "$data" "$nj"   # DATA is only read
 options=(--layer "$layer" --pooling "$pooling" --normalise "$normalise" --seed "${seed:-0}" --allow-pipes "$allow_pipes")
 mkdir -p "$out/log"
 gpus=(--gpu 0) gpu=-1
 [ "$ngpu" -eq 0 ] || gpus=(--gpu 1 --max-jobs-run "$ngpu") gpu=0   # each job sees one GPU, its own
 launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_frame_model "${options[@]}" --gpu "$gpu" \
-  "$arch" "$checkpoint" "$data/split$nj/$JOB" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"
+  "$arch" "$checkpoint" "$out/split$nj/$JOB" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"
 python3 -m sslspk.bin.merge_tables --jobs "$nj" --ids "$utts" --logs "$out/log" "$out/xvector.JOB.scp" "$out/xvector.scp"
+rm -rf "$out/split$nj"
 done_mark "$out" "$key" "${inputs[@]}"

@@ -29,6 +29,6 @@ data=$1 model=$(init_model "$2") out=$3
 extraction_begin extract_frames feats "$weights $untrained $layer $window $margin $compress" "$out"/{utt2num_frames,frame_shift}
 launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_frames "${options[@]}" --gpu "$gpu" --window "$window" --margin "$margin" \
-  --compress "$compress" "$data/split$nj/$JOB" "$model" "$out/feats.$JOB.ark" "$out/feats.$JOB.scp"
+  --compress "$compress" "$out/split$nj/$JOB" "$model" "$out/feats.$JOB.ark" "$out/feats.$JOB.scp"
 extraction_end "$out/feats.JOB.scp.utt2num_frames" "$out/utt2num_frames" "$out/feats.JOB.scp" "$out/feats.scp"
 rm -f "$out"/feats.*.scp.utt2num_frames

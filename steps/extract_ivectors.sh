@@ -28,9 +28,10 @@ utils/validate_data_dir.sh --no-wav "$data"
 rm -f "$out"/xvector.*
 total=$(wc -l < "$data/feats.scp")
 jobs=$((nj < total ? nj : total))
-utils/split_data.sh "$data" "$jobs"
+utils/split_data.sh --work "$out" "$data" "$jobs"   # DATA is only read
 mkdir -p "$out/log"
 launch "$cmd" JOB=1:"$jobs" "$out/log/extract.$JOB.log" \
-  OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_ivectors "$data/split$jobs/$JOB" "$exp" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"
+  OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_ivectors "$out/split$jobs/$JOB" "$exp" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"
 python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$data/feats.scp" --logs "$out/log" "$out/xvector.JOB.scp" "$out/xvector.scp"
+rm -rf "$out/split$jobs"
 done_mark "$out" extract_ivectors "${inputs[@]}"

@@ -7,9 +7,11 @@ conf=conf/fbank.yaml   # Kaldi's options, with underscores; "": Kaldi's own defa
 set=()                 # KEY=VALUE, overrides the conf; may be repeated
 compress=true          # true: one byte per value, as Kaldi's; false: float32
 channel=first          # which to take of several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
+work=                  # folder that becomes a copy of DATA and gets what is made in its place: DATA is only read
 allow_pipes=false      # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [options] DATA [LOGDIR [ARKDIR]]
 Archives go to ARKDIR (default DATA/data), logs to LOGDIR (default DATA/log). Any bad recording stops the step.
+With --work the later steps read that folder in place of DATA.
 example: $0 --nj 8 --conf conf/fbank.yaml --set num_mel_bins=40 data/voxceleb1_test"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
@@ -18,7 +20,7 @@ echo "$0 $*"
 . utils/done.sh
 . utils/archives.sh
 [ $# -ge 1 ] && [ $# -le 3 ] || { echo "$help_message" >&2; exit 1; }
-data=$1 log=${2:-$1/log} arkdir=${3:-$1/data}
+data=$1
 
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ -d "$data" ] || die "there is no data directory $data; run the stage that prepares it."
@@ -26,6 +28,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 options=()
 [ -z "$conf" ] || options+=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
+archives_place "$@"
 archives_options make_feats ${options[@]+"${options[@]}"}
 chosen=
 [ "$channel" = first ] || chosen=" channel=$channel"

@@ -69,7 +69,7 @@ utils/validate_data_dir.sh --no-feats --allow-pipes "$allow_pipes" "$data"
 total=$(grep -c "" "$utts")
 jobs=$nj
 [ "$jobs" -le "$total" ] || jobs=$total
-utils/split_data.sh "$data" "$jobs"
+utils/split_data.sh --work "$out" "$data" "$jobs"   # DATA is only read
 ark=$(readlink -f "$out")/ark log=$out/log
 mkdir -p "$ark" "$log"
 # Tables of an earlier run would point into archives that are about to change.
@@ -77,7 +77,7 @@ find "$out" -maxdepth 1 -type f \( -name '*.scp' -o -name 'utt2*' -o -name 'spk2
 find "$ark" -maxdepth 1 -type f -name 'wav.*' -delete
 launch "$cmd" JOB=1:"$jobs" "$log/pack_audio.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.pack_audio --format "$format" --rate "$rate" --vad "$vad" \
-  --channel "$channel" --allow-pipes "$allow_pipes" "$data/split$jobs/$JOB" "$ark/wav.$JOB.ark" "$ark/wav.$JOB.scp"
+  --channel "$channel" --allow-pipes "$allow_pipes" "$out/split$jobs/$JOB" "$ark/wav.$JOB.ark" "$ark/wav.$JOB.scp"
 copy_tables
 python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$utts" --logs "$log" \
   "$ark/wav.JOB.scp.utt2num_samples" "$out/utt2num_samples" "$ark/wav.JOB.scp.utt2dur" "$out/utt2dur" \
@@ -97,4 +97,5 @@ for n in $(seq "$jobs"); do cat "$ark/wav.$n.scp.counts"; done | step=$0 out=$ou
     print ""
   }'
 say_left_out
+rm -rf "$out/split$jobs"
 done_mark "$out" "$key" "${inputs[@]}"

@@ -34,9 +34,9 @@ stats=$exp/stats
 if done_skip "$stats" "$key $jobs" "${inputs[@]}"; then echo "$0: $stats is up to date, skipped"; else
   rm -rf "$stats"
   mkdir -p "$stats"
-  utils/split_data.sh "$data" "$jobs"
+  utils/split_data.sh --work "$stats" "$data" "$jobs"   # DATA is only read
   launch "$cmd" JOB=1:"$jobs" "$exp/log/stats.$JOB.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ivector stats "${options[@]}" \
-    "$data" "$data/split$jobs/$JOB" "$ubm" "$stats/$JOB"
+    "$data" "$stats/split$jobs/$JOB" "$ubm" "$stats/$JOB"
   done_mark "$stats" "$key $jobs" "${inputs[@]}"
 fi
 launch "$cmd" --num-threads "$nj" "$exp/log/train_ivector.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ivector em "${options[@]}" \

@@ -149,6 +149,12 @@ def test_every_step_runs_where_cmd_says(path):
     assert re.search(r'^\s*launch "\$cmd" .*log', text, re.MULTILINE), f"{relative(path)} runs nothing by $cmd"
 
 
+@each([path for path in SCRIPTS if "utils/split_data.sh " in path.read_text() and path.stem != "archives"])
+def test_a_step_only_reads_its_data(path):
+    """The pieces for its jobs lie below its OUT. (archives.sh adds features to a data directory, or with --work to a copy.)"""
+    assert path.read_text().count("utils/split_data.sh ") == path.read_text().count("utils/split_data.sh --work ")
+
+
 @each(SCRIPTS)
 def test_jobs_are_given_to_a_launcher_by_launch_alone(path):
     """It quotes what a user named; a bare $cmd would have it executed."""

@@ -16,7 +16,7 @@ from scipy.signal import lfilter
 from sslspk.config import load
 from sslspk.errors import InputError
 from sslspk.features.config import FeatureOptions
-from sslspk.io import ark, datadir, embeddings, table
+from sslspk.io import ark, datadir, derive, embeddings, table
 from sslspk.ivector.config import IvectorConfig
 
 SMALL = overrides("num_gaussians=8", "ivector_dim=4", "diagonal_iterations=3", "full_iterations=2", "iterations=3")
@@ -71,6 +71,7 @@ def trained(tmp_path_factory):
     run(recipe, "steps/train_ubm.sh", "--nj", 2, *SMALL, "data/train", "exp/ubm")
     run(recipe, "steps/train_ivector.sh", "--nj", 2, *SMALL, "data/train", "exp/ubm", "exp/iv")
     run(recipe, "steps/extract_ivectors.sh", "--nj", 2, "data/test", "exp/iv", "exp/emb")
+    assert not [path for path in recipe.rglob("split*") if path.is_dir()]   # nothing is left, least of all in the data
     return recipe
 
 
@@ -146,6 +147,7 @@ def test_a_killed_job_goes_on_and_ends_the_same(recipe, capsys):
     assert (recipe / "exp/again/final.npz").read_bytes() == (recipe / "exp/ubm/final.npz").read_bytes()
     assert not (recipe / "exp/again/frames.npy").exists()
 
+    derive.split("data/train", 2)
     for job in (1, 2):
         program("train_ivector", "stats", *CONF, "data/train", f"data/train/split2/{job}", "exp/ubm", f"exp/s2/{job}")
     em = ("em", *CONF, "--jobs", 2, "data/train", "exp/ubm", "exp/s2/JOB", "exp/goes_on")
@@ -177,6 +179,7 @@ def test_frames_made_anew_do_not_go_on_with_the_old_training(recipe):
 def test_only_the_longest_utterances_train(recipe):
     lengths = {utt: 120 + 10 * (utt in ("s1-0", "s4-2", "s4-1")) for utt in table.read("data/train/utt2spk")}
     table.write("data/train/utt2num_frames", lengths)
+    derive.split("data/train", 2)
     few = (*CONF, *overrides("max_utterances=3", "ivector_dim=2"))
     for job in (1, 2):
         program("train_ivector", "stats", *few, "data/train", f"data/train/split2/{job}", "exp/ubm", f"exp/s3/{job}")

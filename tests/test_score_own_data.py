@@ -41,7 +41,7 @@ def test_a_trained_system_on_data_of_ones_own(tmp_path):
     row = json.loads((recipe / "exp/simclr_short_x/scores_encoder/result_trials_own_my_data.json").read_text())
     assert (row["targets"], row["nontargets"], row["backend"], row["system"]) == (6, 60, "cosine", "simclr_short_x")
     assert f"| simclr_short_x | encoder | cosine | toy | none | {row['eer_percent']:.2f}" in said
-    assert snapshot(tmp_path / "my data") == before and not [path for path in mine.iterdir() if path.is_dir()]
+    assert snapshot(tmp_path / "my data") == before and not [path for path in tmp_path.rglob("split*") if path.is_dir()]
     made = snapshot(recipe)
     again, _, heavy = run_and_count(recipe, tmp_path / "witness", *words)
     assert again.count("up to date") == 3 and not heavy and snapshot(recipe) == made

@@ -74,11 +74,15 @@ def test_a_bad_line_is_named(data, value, message):
         clips.load(clips.read(data)["b-1"])
 
 
-def test_a_piece_names_the_table_that_it_was_taken_from(data):
-    derive.split(str(data), 2)
-    for line in (data / "split2/1/segments").read_text().splitlines():
+@pytest.mark.parametrize("work", [None, "elsewhere"])
+def test_a_piece_names_the_table_that_it_was_taken_from(data, tmp_path, work):
+    """The pieces may lie in another folder than the directory's own, which then stays as it is."""
+    before, place = sorted(data.iterdir()), tmp_path / work if work else data
+    derive.split(str(data), 2, work=work and str(place))
+    assert not work or sorted(data.iterdir()) == before
+    for line in (place / "split2/1/segments").read_text().splitlines():
         utt = line.split()[0]
-        clip = clips.read(data / "split2/1")[utt]._replace(start=1e6, end=None)
+        clip = clips.read(place / "split2/1")[utt]._replace(start=1e6, end=None)
         with pytest.raises(InputError, match=rf"^{data}/segments: the segment ends beyond"):
             clips.load(clip)
 

@@ -1,14 +1,36 @@
 # Sourced by the steps that turn DATA/wav.scp into archives and one table of DATA: what comes before and after their jobs.
 #
+#     archives_place "$@"                                     # sets data, log and arkdir
 #     archives_options make_feats --conf "$conf"              # checks the options, and sets `known`
 #     archives_begin make_feats feats "$known" "" utt2dur     # ends the script where nothing has changed; sets `jobs` and `ark`
 #     $cmd JOB=1:"$jobs" ... "$data/split$jobs/JOB" "$ark.JOB.ark" "$ark.JOB.scp"
 #     archives_end utt2dur utt2num_frames                     # the tables that a job writes beside its scp
 #
-# The script has set data, log, arkdir, nj and allow_pipes, and has checked what it alone knows. utils/done.sh is sourced.
+# The script has set nj, work and allow_pipes, and has checked what it alone knows. utils/done.sh is sourced.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
 . utils/utterances.sh
+
+archives_place() {  # DATA [LOGDIR [ARKDIR]]: data is where tables are written: DATA, or --work, which becomes a copy of its tables
+  local of=''
+  data=$1
+  if [ -n "$work" ]; then
+    of=$(readlink -f "$1")
+    # Copies that were made for i-vectors before there was a note of their origin are known by their names.
+    if [ -e "$work/wav.scp" ] && [ "$work" != "${1}_mfcc" ] && [ "$(cat -- "$work/.copy_of" 2> /dev/null)" != "$of" ]; then
+      echo "$0: error: $work is no copy of $1 that this step made; give --work another folder." >&2
+      exit 1
+    fi
+    utterance_tables "$1"
+    if ! done_skip "$work" ivector_system "${data_tables[@]}" -- "$work/wav.scp"; then   # the word that older copies are marked with
+      printf '%s\n' "$of" > "$work/.copy_of"
+      utils/combine_data.sh "$work" "$1"
+      done_mark "$work" ivector_system "${data_tables[@]}"
+    fi
+    data=$work
+  fi
+  log=${2:-$data/log} arkdir=${3:-$data/data}
+}
 
 _archives_find() {  # sets `_made`: the archives of this DATA (another one of the same ARKDIR may be called NAME.1)
   local path
@@ -37,8 +59,10 @@ archives_options() {  # PROGRAM [--conf YAML | --feats-conf YAML | --set KEY=VAL
 archives_begin() {  # PROGRAM TABLE OPTIONS WORDS NAME...: TABLE is feats or vad; WORDS and OPTIONS are all that the result depends on;
   # the tables NAME of DATA are this step's alone
   local folder name total
-  mkdir -p "$arkdir" "$log"
-  if [ -w "$data" ]; then done_lock "$data/.archives"; fi   # features and VAD share tables and the split
+  if [ -w "$data" ]; then
+    mkdir -p "$arkdir" "$log"
+    done_lock "$data/.archives"   # features and VAD share tables and the split
+  fi
   folder=$(readlink -f "$arkdir")
   ark=$folder/$2_$(basename "$(readlink -f "$data")")
   _table=$2 _stamp=$data/.$1 _key="$1 ${4:+$4 }ark=$folder $3"
@@ -46,7 +70,12 @@ archives_begin() {  # PROGRAM TABLE OPTIONS WORDS NAME...: TABLE is feats or vad
   for name in "${_own[@]}"; do _outputs+=("$data/$name"); done   # not by a pattern: bash 5.2 would take a & in $data for what it found
   _archives_find
   utterance_tables "$data"
-  if done_skip "$_stamp" "$_key" "${data_tables[@]}" "$data/$_table.scp" ${_made[@]+"${_made[@]}"} -- "${_outputs[@]}"; then
+  local made=("$_stamp" "$_key" "${data_tables[@]}" "$data/$_table.scp" ${_made[@]+"${_made[@]}"} -- "${_outputs[@]}")
+  if [ ! -w "$data" ] && ! done_fresh "${made[@]}" 2> /dev/null; then
+    echo "$0: error: $data cannot be written; give --work DIR, a folder that gets its tables and what is made of them." >&2
+    exit 1
+  fi
+  if done_skip "${made[@]}"; then
     echo "$0: $data/$_table.scp is up to date, skipped"
     exit 0
   fi

@@ -1,7 +1,7 @@
 # Sourced by the steps that run a trained model over the utterances of a data directory: what comes before and after their jobs.
 #
 #     extraction_begin extract_frames feats "$words"     # ends the script where nothing has changed; sets nj, options, gpus and gpu
-#     launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" ... "${options[@]}" --gpu "$gpu" "$data/split$nj/$JOB" "$model" ...
+#     launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" ... "${options[@]}" --gpu "$gpu" "$out/split$nj/$JOB" "$model" ...
 #     extraction_end "$out/feats.JOB.scp" "$out/feats.scp"
 #
 # The script has set data, model (a final.pt, or "ARCH CHECKPOINT"), out, nj, ngpu, weights, layer, untrained and allow_pipes. utils/done.sh is sourced.
@@ -24,7 +24,7 @@ extraction_begin() {  # PROGRAM TABLE WORDS [OUTPUT...]: TABLE is xvector or fea
   local total
   total=$(wc -l < "$utts")
   [ "$nj" -le "$total" ] || nj=$total
-  utils/split_data.sh "$data" "$nj"
+  utils/split_data.sh --work "$out" "$data" "$nj"   # DATA is only read
   options=(--allow-pipes "$allow_pipes")
   [ -z "$weights" ] || options+=(--weights "$weights")
   [ "$untrained" = false ] || options+=(--untrained)
@@ -38,5 +38,6 @@ extraction_end() {  # PARTS TABLE...: joins what the jobs wrote, as sslspk.bin.m
   local n
   for n in $(seq "$nj"); do grep -m1 '^warning: ' "$out/log/extract.$n.log" || [ $? -eq 1 ]; done | sed -n 1p >&2
   python3 -m sslspk.bin.merge_tables --jobs "$nj" --ids "$utts" --logs "$out/log" "$@"
+  rm -rf "$out/split$nj"
   done_mark "$out" "$_key" "${source_tables[@]}" "$model_weights"
 }

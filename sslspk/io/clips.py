@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sslspk.errors import InputError, named
-from sslspk.io import audio, quality, segments, table
+from sslspk.io import audio, files, quality, segments, table
 from sslspk.io import channel as channels
 
 OVERSHOOT = 0.5          # seconds by which a segment may go beyond its recording and is cut, as Kaldi's --max-overshoot
+ORIGIN = ".of"           # beside the pieces of a data directory: its name
 CACHED_SAMPLES = 1 << 26   # of decoded recordings that are kept, since the segments of one usually follow each other
 _cache: dict[tuple, audio.Recording] = {}
 
@@ -59,8 +60,11 @@ def read(folder: str | os.PathLike) -> dict[str, Clip]:
 
 def _whole(path: str) -> str:
     """The table that a piece of utils/split_data.sh was taken from, which is the one to correct; "" for what is no piece."""
-    found = re.fullmatch(r"(.+)/split\d+(?:utt)?/\d+/+([^/]+)", path)
-    return f"{found[1]}/{found[2]}" if found else ""
+    found = re.fullmatch(r"((.+)/split\d+(?:utt)?)/\d+/+([^/]+)", path)
+    if not found:
+        return ""
+    origin = os.path.join(found[1], ORIGIN)   # the pieces may lie elsewhere
+    return f"{os.fsdecode(files.read_bytes(origin)) if os.path.exists(origin) else found[2]}/{found[3]}"
 
 
 def bounds(clip: Clip, samples: int, rate: float) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from sslspk.errors import InputError
-from sslspk.io import datadir, extras, segments, table
+from sslspk.io import clips, datadir, extras, files, segments, table
 from sslspk.io.datadir import RECORDING, SPEAKER, SPK2UTT, UTT2SPK, UTTERANCE, WAV, Tables
 
 NO_KEY = "not copied (no tables of the ids of {})"
@@ -38,12 +38,14 @@ def subset(folder: str, out: str, utts: Iterable[str] | None = None, speakers: I
     return Made(len(keep), write(folder, out, tables, tables, sorted(keep), datadir.label_source(folder)))
 
 
-def split(folder: str, n: int, per_utt: bool = False) -> list[str]:
+def split(folder: str, n: int, per_utt: bool = False, work: str | None = None) -> list[str]:
     """Cut a directory into `n` runs of utterances of nearly equal number: folder/split{n}/{1..n}; returns their names.
+
+    work: a folder that gets split{n} in place of the directory, which is then only read.
 
     The parts hold tables alone. Speakers stay whole where that leaves no part empty or a quarter longer than the average.
     per_utt: never mind the speakers; the parts are folder/split{n}utt/{1..n}, as Kaldi names them.
-    Raises InputError when there are fewer utterances than parts.
+    Raises InputError when there are fewer utterances than parts, or the directory cannot be written and there is no `work`.
     """
     tables = datadir.read(folder)
     utts = list(_utterances(folder, tables))
@@ -53,7 +55,13 @@ def split(folder: str, n: int, per_utt: bool = False) -> list[str]:
     bounds = [part * len(utts) // n for part in range(n + 1)]
     if not per_utt and UTT2SPK in tables:
         bounds = _speaker_bounds(list(tables[UTT2SPK].values()), bounds)
-    parts = [os.path.join(folder, f"split{n}utt" if per_utt else f"split{n}", str(part + 1)) for part in range(n)]
+    place = os.path.join(work or folder, f"split{n}utt" if per_utt else f"split{n}")
+    parts = [os.path.join(place, str(part + 1)) for part in range(n)]
+    if not work and not os.access(folder, os.W_OK):
+        raise InputError(f"{folder} cannot be written; name another folder for its pieces with --work DIR.")
+    os.makedirs(place, exist_ok=True)
+    with files.atomic_write(os.path.join(place, clips.ORIGIN), "wb") as file:
+        file.write(os.fsencode(folder))
     for name, (first, last) in zip(parts, itertools.pairwise(bounds), strict=True):
         write_tables(name, select(folder, tables, utts[first:last]), datadir.label_source(folder))
     return parts

@@ -69,6 +69,47 @@ def test_vad_on_disk_is_kaldis(recipe):
         np.testing.assert_array_equal(decisions[utt], KALDI[f"vad_v2/{utt}"])
 
 
+def contents(folder):
+    return {str(path.relative_to(folder)): (path.is_file() and path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*")}
+
+
+def test_the_data_are_only_read_where_another_folder_is_named(recipe):
+    """--work becomes a copy of the tables and gets both results; what it is the copy of cannot be mistaken."""
+    datadir.write(recipe / "data/plain", wav={utt: str(GOLDEN / name) for utt, name in WAVES.items()},
+                  utt2spk={utt: utt.split("-")[0] for utt in WAVES})
+    before = contents(recipe / "data/plain")
+    steps = [("steps/make_feats.sh", "--nj", 2, "--compress", "false"), ("steps/compute_vad.sh", "--nj", 1)]
+    for words in steps:
+        done = run(recipe, *words, "--work", "work/plain", "data/plain")
+        assert done.returncode == 0, done.stderr
+    assert contents(recipe / "data/plain") == before
+    feats, expected = (kaldiio.load_scp(str(recipe / folder / "feats.scp")) for folder in ("work/plain", "data/x"))
+    assert list(feats) == list(expected) and all((feats[utt] == expected[utt]).all() for utt in feats)
+    assert table.read(recipe / "work/plain/utt2spk") == table.read(recipe / "data/x/utt2spk")
+    datadir.validate(recipe / "work/plain", need=("wav.scp", "feats.scp", "vad.scp", "utt2num_frames", "utt2dur"))
+    made = contents(recipe / "work/plain")
+    for words in steps:
+        assert "is up to date, skipped" in run(recipe, *words, "--work", "work/plain", "data/plain").stdout
+    assert {name: found for name, found in contents(recipe / "work/plain").items() if not name.endswith(".busy")} == {
+        name: found for name, found in made.items() if not name.endswith(".busy")}
+    for other in ("data/x", "work/plain"):   # another data directory, and the copy of another one
+        done = run(recipe, *steps[1], "--work", other, "data/plain" if other == "data/x" else "data/x")
+        assert done.returncode == 1 and f"{other} is no copy of data/" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("steps/make_feats.sh",), ("steps/compute_vad.sh",), ("utils/split_data.sh", "data/closed", 2)])
+def test_a_directory_that_cannot_be_written_is_named_with_the_way_out(recipe, words):
+    datadir.write(recipe / "data/closed", wav={utt: str(GOLDEN / name) for utt, name in WAVES.items()},
+                  utt2spk={utt: utt.split("-")[0] for utt in WAVES})
+    spaces = ["unshare", "-m"] if os.getuid() == 0 else ["unshare", "-rm"]
+    closed = "mount --bind data/closed data/closed && mount -o remount,ro,bind data/closed"
+    if run(recipe, *spaces, "bash", "-c", closed).returncode:
+        pytest.skip("nothing can be mounted here")
+    done = run(recipe, *spaces, "bash", "-c", f'{closed}; exec "$@"', "_", *(words if len(words) > 1 else (*words, "data/closed")))
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert "data/closed cannot be written; " in done.stderr and "--work DIR" in done.stderr
+
+
 @pytest.mark.parametrize("cmn", ["none", "utterance", "sliding"])
 def test_training_computes_the_same_features(recipe, cmn):
     """What the encoder reads from audio, in training without noise and at extraction, is what it would read from disk."""
