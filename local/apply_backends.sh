@@ -1,28 +1,29 @@
 #!/usr/bin/env bash
 # Scores lists with the back-ends that a system has: mean subtraction, AS-norm, LDA, PLDA and a calibrated fusion. Reads what
-# local/score_backends.sh trained, EXP/{clusters,backend_*,calibration}/ and the embeddings of the training data, and EXP/emb_W/NAME of
+# local/score_backends.sh trained, EXP/{cohort,backend_*,calibration}/ and the embeddings of the training data, and EXP/emb_W/NAME of
 # DATA/NAME/trials_LIST; writes EXP/scores_W_*/{scores,result}_trials_LIST.
 set -euo pipefail
 cmd=utils/run.pl
 top_n=300          # cohort scores that AS-norm takes
 weights=           # which embeddings, EXP/emb_WEIGHTS; empty: those that the back-ends were trained on
 lists=veri_test2   # names of the lists
-dev=               # the embeddings that the back-ends were trained on; empty: as EXP/clusters says
+dev=               # the embeddings that the back-ends were trained on; empty: as EXP/cohort says
 kinds=             # labels that LDA and PLDA were trained on, some of "pseudo speaker"; empty: those that are there
 help_message="usage: $0 [--cmd C] [--top-n 300] [--weights W] [--lists 'L ...'] [--dev DIR] [--kinds 'K ...'] DATA EXP"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/scoring.sh
 . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
-data=$1 exp=$2 clusters=$2/clusters
+data=$1 exp=$2 cohort=$2/cohort
+[ -d "$cohort" ] || cohort=$exp/clusters   # of before AS-norm had a cohort of its own
 
 die() { echo "$0: error: $*" >&2; exit 1; }
-[ -n "$dev" ] || dev=$(sed -n 's/^ *"embeddings": "\(.*\)",$/\1/p' "$clusters/info.json")
-[ -s "$dev/xvector.scp" ] || die "there are no embeddings $dev, of which $clusters were made; run stage 6 with --backends true again."
+[ -n "$dev" ] || dev=$(sed -n 's/^ *"embeddings": "\(.*\)",$/\1/p' "$cohort/info.json")
+[ -s "$dev/xvector.scp" ] || die "there are no embeddings $dev, of which $cohort was made; run stage 6 again."
 emb_dir=$(dirname "$dev"); : "${weights:=${emb_dir##*/emb_}}"
 [ -n "$kinds" ] || for kind in pseudo speaker; do [ ! -f "$exp/backend_$kind/info.json" ] || kinds+=" $kind"; done
 out=$exp/scores_$weights
-asnorm=(--mean "$dev" --snorm as --top-n "$top_n" --cohort "$dev" --cohort-utt2spk "$clusters/utt2spk" --cohort-label-kind pseudo)
+asnorm=(--mean "$dev" --snorm as --top-n "$top_n" --cohort "$dev" --cohort-utt2spk "$cohort/utt2spk" --cohort-label-kind pseudo)
 
 for list in $lists; do
   trials=$(local/find_trials.sh "$data" "$list")

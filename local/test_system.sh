@@ -31,6 +31,6 @@ local/make_own_test.py ${trials:+--trials "$trials"} "$dir" "$data/$list"
 local/pack_own.sh "${jobs[@]}" --channel "$channel" --vad "$vad" "$data/$list"
 local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "$weights" "$exp" "$data/${list}_packed"
 local/score_system.sh --cmd "$cmd" --lists "$list" --weights "$weights" "$data" "$exp"
-[ ! -d "$exp/backend_pseudo" ] || local/apply_backends.sh --cmd "$cmd" --lists "$list" "$data" "$exp"
+[[ ! -d $exp/backend_pseudo && ! -d $exp/cohort ]] || local/apply_backends.sh --cmd "$cmd" --lists "$list" "$data" "$exp"
 exps=$(dirname "$exp")
 python3 local/show_table.py --list "$list" --out "$exps/RESULTS_$list.md" "$exps"

@@ -190,6 +190,7 @@ def check_archives(recipe):
     ((), ("--voxceleb1", "--mini true")),
     (("--voxceleb1", "nowhere"), ("looked for in nowhere",)),
     (("--stage", "1"), ("data/voxceleb1_test", "prepare")),
+    (("--mini", "true", "--asnorm", "true", "--input", "feats"), ("--asnorm", "--input wave")),
 ])
 def test_what_cannot_be_meant_is_refused_in_one_sentence(tmp_path, words, named):
     recipe = recipe_copy.make(tmp_path)
@@ -287,8 +288,10 @@ def test_other_configurations_load():
     from sslspk.ivector.config import IvectorConfig
     kinds = {"augment": AugmentConfig, "fbank": FeatureOptions, "fbank_jhu": FeatureOptions, "mfcc": FeatureOptions, "vad": VadOptions,
              "mfcc_ivector": FeatureOptions, "ivector_mfcc": IvectorConfig, "ivector_short": IvectorConfig, "backend": BackendConfig,
-             "backend_short": BackendConfig, "cluster": ClusterConfig, "cluster_short": ClusterConfig, "cluster_lgl": ClusterConfig}
-    for name, kind in {**kinds, "mini/backend": BackendConfig, "mini/cluster": ClusterConfig}.items():
+             "backend_short": BackendConfig, "cluster": ClusterConfig, "cluster_short": ClusterConfig, "cluster_lgl": ClusterConfig,
+             "cohort": ClusterConfig, "cohort_short": ClusterConfig}
+    mini = {"mini/backend": BackendConfig, "mini/cluster": ClusterConfig, "mini/cohort": ClusterConfig}
+    for name, kind in {**kinds, **mini}.items():
         load(kind, VOXCELEB / f"conf/{name}.yaml")
     others = {path.stem for path in VOXCELEB.glob("conf/*.yaml")} - {path.stem for path in SYSTEMS}
     assert others - SHARED == {*kinds, "paper"}

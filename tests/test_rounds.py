@@ -21,7 +21,7 @@ def small(recipe):
     """Few clusters, little to train."""
     shrink(recipe)
     mini = recipe / "conf/mini"
-    for name, text in {"rounds/pseudo": ROUND, "cluster": CLUSTER, "backend": BACKEND}.items():
+    for name, text in {"rounds/pseudo": ROUND, "cluster": CLUSTER, "cohort": COHORT, "backend": BACKEND}.items():
         (mini / f"{name}.yaml").write_text(text)
 
 
@@ -30,6 +30,7 @@ ROUND = ("base: ../../rounds/pseudo.yaml\nmethod: {name: supervised, crops: [{co
 LARGE_MARGIN = ("base: ../../rounds/large_margin.yaml\nmethod: {name: supervised, crops: [{count: 1, seconds: 1.0}]}\n"
                 "train: {steps: 2}\n")
 CLUSTER = "method: cosine_ahc\nclusters: 5\n"
+COHORT = "method: kmeans\nclusters: 8\n"
 BACKEND = "lda_dim: 2\nmin_utterances: 1\n"
 
 
@@ -86,7 +87,9 @@ def check_calibration(exp):
     trials = trial_list.read(exp / "calibration/trials")
     assert {*trials.enrol, *trials.test} <= set(parts["heldout"])
     scored = json.loads((exp / "calibration/asnorm/result_trials.json").read_text())
-    assert scored["cohort_utt2spk"].endswith("calibration/others") and scored["cohort_in_trials"] == 0
+    assert scored["cohort_utt2spk"].endswith("calibration/cohort") and scored["cohort_in_trials"] == 0
+    cohort = table.read(exp / "cohort/utt2spk")
+    assert table.read(exp / "calibration/cohort") == {utt: cohort[utt] for utt in parts["others"] if utt in cohort}
     plda = json.loads((exp / "calibration/plda/result_trials.json").read_text())
     assert plda["backend_model"].endswith("calibration/backend")
     model = sslspk.load(exp)

@@ -27,6 +27,7 @@ synth=              # for the synthesiser, e.g. --synth="--speakers 8 --utts 2" 
 speakers=           # train on that many speakers only, drawn at random; a larger draw holds the smaller ones
 hours=              # train on that many hours only
 init_from=          # start from this model and take its encoder and features: final.pt of any recipe, or "ARCH CHECKPOINT"
+asnorm=false        # true: stage 6 scores with AS-norm alone, which reads no label: its cohort is the means of clusters
 backends=false      # true: stage 6 scores with AS-norm, LDA, PLDA and a fusion of them, on pseudo-labels and, marked, on true ones
 rounds=0            # stage 7: rounds of clustering and training on the clusters
 round_options=      # more for local/train_rounds.sh, e.g. --round-options="--conf conf/rounds/lgl.yaml --gates 1,3,3,5,6"
@@ -37,7 +38,7 @@ help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] 
 . "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh
 die() { echo "$0: error: $*" >&2; exit 1; }; [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$speakers" ] || [ -z "$hours" ] || die "--speakers and --hours are two ways to choose a part; give one"
-[[ $input = wave || $backends$rounds = false0 ]] || die "--backends and --rounds embed the training audio; use --input wave"
+[[ $input = wave || $backends$asnorm$rounds = falsefalse0 ]] || die "--backends, --asnorm and --rounds embed the training audio; use --input wave"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; init_require "$init_from"
 conf=conf/$system.yaml data=data exps=exp paper=conf/paper.yaml; if [ "$mini" = true ]; then
   conf=conf/mini/$system.yaml data=data_mini exps=exp_mini corpora=data_mini/corpora paper=
@@ -98,9 +99,7 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
 fi
 
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
-  for dir in "${tests[@]}"; do
-    steps/extract_statistics.sh --cmd "$train_cmd" "$dir" "$train_data" "$exps/statistics/$(basename "$dir")"
-  done
+  for dir in "${tests[@]}"; do steps/extract_statistics.sh --cmd "$train_cmd" "$dir" "$train_data" "$exps/statistics/${dir##*/}"; done
   local/extract_system.sh "${jobs[@]}" --vad "$vad" --weights "$weights untrained" "$exp" "${tests[@]}"
 fi
 
@@ -109,9 +108,9 @@ if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
   local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights "raw standardised deviation" $data "$exps/statistics"
 fi
 
-if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ] && [ "$backends" = true ]; then
+if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ] && [[ $backends$asnorm = *true* ]]; then
   local/score_backends.sh --cmd "$train_cmd" "${jobs[@]}" --cluster "$cluster_conf" --conf "$confs/backend$size.yaml" \
-    --lists "$lists" "$packed" $data "$exp"
+    --cohort "$confs/cohort$size.yaml" --only "$([ "$backends" = true ] || echo asnorm)" --lists "$lists" "$packed" $data "$exp"
 fi
 
 if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ] && [ "$rounds" -gt 0 ]; then

@@ -25,6 +25,7 @@ cluster_conf=       # how i-vectors are clustered; empty: cluster.yaml of the si
 tag=                # suffix of the experiment's name
 set=()              # overrides of the configuration, e.g. --set ivector_dim=100 (repeatable)
 backends=false      # true: score with AS-norm, LDA, PLDA and a fusion of them as well
+asnorm=false        # true: score with AS-norm alone, which reads no label
 help_message="usage: $0 [--system ivector_mfcc] [--nj N] [--mini true] [--voxceleb1 DIR] [--voxceleb2 DIR] [--backends true] ..."
 . "$(dirname "$0")/path.sh"
 . ./cmd.sh
@@ -61,8 +62,9 @@ if to_do 5; then local/score_system.sh --cmd "$train_cmd" --lists "$lists" --wei
 if to_do 6; then
   : "${cluster_conf:=$confs/cluster$size.yaml}"
   steps/cluster.sh --cmd "$train_cmd" --conf "$cluster_conf" --truth "$dev/utt2spk" "$exp/emb_ivector/$(basename "$dev")" "$exp/clusters"
-  [ "$backends" = false ] ||
+  [[ $backends$asnorm = falsefalse ]] ||
     local/score_backends.sh --cmd "$train_cmd" --cluster "$cluster_conf" --conf "$confs/backend$size.yaml" --weights ivector \
+      --cohort "$confs/cohort$size.yaml" --only "$([ "$backends" = true ] || echo asnorm)" \
       --lists "$lists" "$dev" $data "$exp"
 fi
 
