@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import mlp, projected
@@ -34,15 +33,13 @@ class Byol(Method):
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Eq. 2 and 3: the squared distance of unit vectors is 2 - 2 cos, of both views the sum."""
         views = batch.views[0].flatten(0, 1)
-        embeddings = self.student.encoder(views)
-        p1, p2 = self.predictor(self.student.projector(embeddings)).chunk(2)
+        z = self.student(views)
+        p1, p2 = self.predictor(z).chunk(2)
         with torch.no_grad():
             z1, z2 = self.teacher(views).chunk(2)
         out = {"loss": 4 + 2 * negative_cosine(p1, z2) + 2 * negative_cosine(p2, z1)}
         if progress.log:
-            first, second = F.normalize(embeddings.detach().float(), dim=1).chunk(2)
-            out.update(alignment=monitors.alignment(first, second), uniformity=monitors.uniformity(first),
-                       effective_rank=monitors.effective_rank(embeddings.detach().chunk(2)[0]))
+            out.update(monitors.of_pairs(*z.detach().float().chunk(2)))
         return out
 
     def after_step(self, progress: Progress) -> None:

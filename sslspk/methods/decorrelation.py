@@ -33,14 +33,12 @@ class Decorrelation(Method):
         return [self.network.encoder]
 
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
-        embeddings = self.network.encoder(batch.views[0].flatten(0, 1))
-        views = of_all_ranks(wide(self.network.projector(embeddings)).unflatten(0, (2, -1)))
+        z = wide(self.network(batch.views[0].flatten(0, 1)))
+        views = of_all_ranks(z.unflatten(0, (2, -1)))
         terms = self._vicreg(*views) if isinstance(self.config, VicregConfig) else self._barlow_twins(*views)
         out = {"loss": sum(weight * term for weight, term in terms.values()), **{key: term.detach() for key, (_, term) in terms.items()}}
         if progress.log:
-            first, second = F.normalize(embeddings.detach().float(), dim=1).chunk(2)
-            out.update(alignment=monitors.alignment(first, second), uniformity=monitors.uniformity(first),
-                       effective_rank=monitors.effective_rank(embeddings.detach().chunk(2)[0]))
+            out.update(monitors.of_pairs(*z.detach().chunk(2)))
         return out
 
     def _vicreg(self, a: Tensor, b: Tensor) -> dict[str, tuple[float, Tensor]]:

@@ -5,6 +5,7 @@ ranks must call them. A figure that is undefined (a mean of nothing) is 0.
 """
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sslspk.nn import comm
 
@@ -31,6 +32,12 @@ def uniformity(x: Tensor) -> Tensor:
     if x.shape[0] < 2:
         return x.new_zeros(())
     return torch.exp(-2 * torch.pdist(x).square()).mean().log()
+
+
+def of_pairs(a: Tensor, b: Tensor) -> dict[str, Tensor]:
+    """Alignment, uniformity and effective rank of what a loss compares, two views (B, D) each, brought to length 1."""
+    first, second = F.normalize(a, dim=1), F.normalize(b, dim=1)
+    return {"alignment": alignment(first, second), "uniformity": uniformity(first), "effective_rank": effective_rank(a)}
 
 
 @torch.no_grad()

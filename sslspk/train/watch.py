@@ -2,6 +2,7 @@
 import math
 
 CORRECTED = 0.9  # share of labels that the network replaces by its own view: above it, it teaches itself whatever it says
+CLOSE = -0.05  # uniformity of unit vectors whose cosines are 0.99 on average
 COVERAGE = "positives_coverage"  # share of recordings whose positive is another recording's (method.positives)
 EDGE = 0.02  # of ln K: a mean teacher entropy this close to 0 or to ln K carries no information
 
@@ -59,6 +60,9 @@ class Watch:
             frozen = self.prototypes and "teacher_information" not in figures   # the last layer of DINO
             knob = "freeze the last layer for longer (method.freeze_last_layer_epochs)" if frozen else "raise data.batch_size"
             return "rank", f"the embeddings lie on a line (effective rank {figures['effective_rank']:.1f}): lower train.lr, {knob}"
+        if figures.get("uniformity", -1.0) > CLOSE:
+            return "one", (f"the embeddings of all recordings are nearly one (uniformity {figures['uniformity']:.2g}): lower train.lr, "
+                           "raise data.batch_size and the weights of what keeps them apart")
         if figures.get("corrected", 0.0) > CORRECTED:
             return "corrected", (f"the network replaces {100 * figures['corrected']:.0f} % of the labels by what it sees itself: raise "
                                  "method.gate.correct_confidence or method.gate.correct_epochs, or set correct_epochs to null")

@@ -17,6 +17,7 @@ from sslspk.methods.config_pairs import BarlowTwinsConfig, ByolConfig, VicregCon
 from sslspk.methods.config_regularise import DimensionConfig, RdinoConfig
 from sslspk.methods.decorrelation import Decorrelation
 from sslspk.methods.regularise import Regulariser
+from sslspk.train.watch import Watch
 
 START, B = Progress(0, 10, 5), 7
 PROJECTION = {"hidden_dim": 6, "out_dim": 5, "layers": 3}
@@ -74,6 +75,40 @@ def test_byol_predicts_the_teachers_projection_of_the_other_view():
     method.after_step(START)
     for old, p, q in zip(before, method.teacher.parameters(), method.student.parameters(), strict=True):
         torch.testing.assert_close(p, (old + q) / 2)
+
+
+def drill(kind, config, change=lambda method: None, steps=150, lr=0.3):
+    """What is logged of the last step of a short training: twelve recordings, each a place of its own with its views around it."""
+    method, centre = make(kind, config), torch.randn(1, 12, 1, 3, generator=torch.Generator().manual_seed(5))
+    change(method)
+    optimizer = torch.optim.SGD(method.parameters(), lr=lr, momentum=0.9)
+    for step in range(steps):
+        x = centre + 0.3 * torch.randn(2, 12, 10, 3, generator=torch.Generator().manual_seed(step))
+        progress = Progress(step, steps, 5, log=step == steps - 1)
+        out = method(Batch([x], torch.full((12,), -1), torch.arange(12)), progress)
+        optimizer.zero_grad()
+        out["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(method.parameters(), 1.0)
+        optimizer.step()
+        method.after_step(progress)
+    return {key: float(value.detach()) for key, value in out.items()}
+
+
+def test_vicreg_without_variance_and_covariance_makes_all_one_and_the_watch_speaks():
+    config = VicregConfig(projection={"hidden_dim": 16, "out_dim": 8})
+    assert Watch(None).collapse(drill(Decorrelation, config), 2.0) is None
+    bare = drill(Decorrelation, config.model_copy(update={"variance": 0.0, "covariance": 0.0}))
+    assert "nearly one" in Watch(None).collapse(bare, 2.0) and bare["loss"] < 0.01 and bare["loss_variance"] > 1.9
+
+
+def test_byol_without_predictor_and_slow_teacher_makes_all_one_and_the_watch_speaks():
+    """The stopped gradient alone holds nothing back; with the predictor it does (Chen & He 2021)."""
+    config = ByolConfig(projection={"hidden_dim": 16, "out_dim": 8}, predictor_dim=16, teacher_momentum=0.0, teacher_momentum_end=0.0)
+    assert Watch(None).collapse(drill(Byol, config, steps=250, lr=3.0), 2.0) is None
+
+    def without(method):
+        method.predictor = torch.nn.Identity()
+    assert "nearly one" in Watch(None).collapse(drill(Byol, config, without, steps=250, lr=3.0), 2.0)
 
 
 def embeddings():

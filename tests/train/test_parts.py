@@ -158,6 +158,14 @@ def test_collapse_watch_of_a_method_without_prototypes():
     assert "effective rank 1.2" in warning and "data.batch_size" in warning and "last_layer" not in warning
 
 
+def test_collapse_watch_of_embeddings_that_are_one():
+    """Scattered about a point they have a high rank all the same."""
+    watch = Watch(None)
+    assert watch.collapse({"uniformity": -0.01, "effective_rank": 40.0}, 0.5) is None
+    assert watch.collapse({"uniformity": -0.4, "effective_rank": 40.0}, 2.0) is None
+    assert "nearly one (uniformity -0.01)" in watch.collapse({"uniformity": -0.01, "effective_rank": 40.0}, 2.0)
+
+
 def test_collapse_watch_of_label_correction():
     """A run of rounds on pseudo-labels that corrected 98 % of its labels ended worse than it began."""
     watch = Watch(None)
