@@ -74,7 +74,7 @@ class Positives(nn.Module):
     def _substituted(self, own: Tensor, batch: Batch, progress: Progress) -> Chosen:
         size, device = len(batch.units), own.device
         generator = torch.Generator(device)
-        generator.manual_seed(hash((progress.passes, PURPOSE)) % 2 ** 63)
+        generator.manual_seed(hash((progress.draw, PURPOSE)) % 2 ** 63)
         draws = torch.rand(comm.world_size() * size, 2, dtype=torch.float64, generator=generator, device=device)
         pick, uniform = draws[comm.rows_of_this_rank(size)].unbind(1)
         wanted, group_of = self.groups(batch, pick)
@@ -175,7 +175,7 @@ class SspsPositives(Positives):
         held = self.seen.nonzero()[:, 0]
         mine = held[comm.rank()::comm.world_size()]
         found = kmeans(self.memory[mine], min(self.config.clusters, len(held)), index=mine, iterations=self.config.iterations,
-                       init="random", spherical=True, seed=progress.step)
+                       init="random", spherical=True, seed=progress.draw)
         cluster = torch.full_like(self.cluster, -1)
         cluster[mine] = found.assignment
         self.cluster.copy_(comm.max_over_ranks(cluster))

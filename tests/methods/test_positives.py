@@ -56,7 +56,7 @@ def batch(method, units=(0, 4, 2, 8), labels=None, watched=None, seed=1):
 
 def entries(method, given, progress=START):
     """Which entry takes each recording's place, by a loop over the queue, with the random numbers of the pass; None: none."""
-    found, generator = method.positives, torch.Generator().manual_seed(hash((progress.passes, 11)) % 2 ** 63)
+    found, generator = method.positives, torch.Generator().manual_seed(hash((progress.draw, 11)) % 2 ** 63)
     draws = torch.rand(SIZE, 2, dtype=torch.float64, generator=generator)
     for unit, (pick, uniform) in zip(given.units.tolist(), draws.tolist(), strict=True):
         home = found.cluster[unit].item()
