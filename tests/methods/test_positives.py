@@ -186,6 +186,16 @@ def test_what_enters_the_queue_is_not_substituted():
     assert torch.allclose(queue.keys[:SIZE], own, atol=1e-6) and queue.unit.tolist() == [0, 4, 2, 8, -1, 1, 3]
 
 
+def test_draws_are_those_of_the_pass_and_the_seed():
+    """The fourth pass is the fourth whatever a step is made of; other passes and other seeds choose otherwise."""
+    method = planted()
+    def chosen(step, **more):
+        return torch.cat([method.positives(torch.zeros(1, SIZE, 4), batch(method, units), Progress(step, 400, 2, **more)).units
+                          for units in ((0, 4, 2, 8), (1, 5, 3, 6), (0, 1, 6, 4))]).tolist()
+    assert chosen(3) == chosen(1, part=1, parts=2) and chosen(3, seed=1) == chosen(3, seed=1)
+    assert len({tuple(chosen(step)) for step in range(8)}) > 2 and len({tuple(chosen(3, seed=seed)) for seed in range(8)}) > 2
+
+
 class Noisy(Mean):
     """Draws at random in training mode, and counts how it was called."""
 

@@ -95,6 +95,7 @@ METHODS = {
     "moco supcon": {**MOCO, "labelled_share": 0.5, "queue_proto": {"max_clusters": 8, "refresh_steps": 2, "neighbours": 3}},
     "simclr ssps": {"name": "simclr", **PAIR, "positives": SSPS},
     "dino ssps": {**DINO, "positives": {**SSPS, "neighbours": 0, "start_epoch": 10}},
+    "sdpn ssps": {**SDPN, "positives": {**SSPS, "start_epoch": 10}},
     "c3moco ssps": {**MOCO, "symmetric": True, "reweight": {"false_weight": 0.5}, "positives": {**SSPS, "mask_negatives": True}},
     "moco oracle": {**MOCO, "positives": {"name": "oracle", "queue_size": 20}},
     "moco+dino": {"name": "moco+dino", "moco": {**MOCO, **PAIR}, "dino": DINO},

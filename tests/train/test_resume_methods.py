@@ -1,4 +1,7 @@
 """Every kind of state survives: queue, prototypes, curricula, accumulated steps; and what a run takes over from another one."""
+import json
+import shutil
+
 import pytest
 import torch
 from test_loop import CPU, final_weights, same, train_here
@@ -6,7 +9,7 @@ from tones import make_data, tiny
 
 from sslspk.errors import InputError
 from sslspk.io.results import joined
-from sslspk.train import checkpoint
+from sslspk.train import checkpoint, loop
 from sslspk.train.job import prepare
 
 PAIR = [{"count": 2, "seconds": 0.4}]
@@ -86,6 +89,29 @@ def test_everything_or_the_encoder_alone_is_taken_over(data, tmp_path):
     assert torch.equal(alone["query.encoder.embedding.weight"] if "query.encoder.embedding.weight" in alone else alone[
         next(key for key in alone if key.startswith("query.encoder"))], old[next(key for key in old if key.startswith("query.encoder"))])
     assert not torch.equal(alone["queue.keys"], old["queue.keys"])
+
+
+def test_ssps_goes_on_from_a_finished_run_and_logs_sessions(data, tmp_path):
+    """Queue and key encoder are those of MoCo, the positives are new, and monitors know the sessions of utt2session."""
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    utts = [line.split()[0] for line in (folder / "utt2spk").read_text().splitlines()]
+    (folder / "utt2session").write_text("".join(f"{utt} {utt[:3]}-{i % 4 // 2}\n" for i, utt in enumerate(utts) if i))
+    train_here(tiny(method=MOCO), folder, tmp_path / "moco")
+    old, said = checkpoint.load_newest(tmp_path / "moco")["method"], []
+    more = tiny(**{"method": {**MOCO, "positives": SSPS}, "train.init_from": str(tmp_path / "moco/final.pt"), "train.analyse": True,
+                   "train.init_part": "everything"})
+    job = prepare(more, folder, tmp_path / "ssps", CPU, said.append)
+    new = job.method.state_dict()
+    assert all(torch.equal(new[key], value) for key, value in old.items() if key != "queue.step")
+    assert any(line.endswith("new: known, positives") for line in said)
+    assert job.method.positives.watched_sessions.tolist() == [-1, *(i // 2 for i in range(1, 12))]
+    assert loop.train(job) == 0
+    logged = {}
+    for line in (tmp_path / "ssps/progress.jsonl").read_text().splitlines():
+        logged.update(json.loads(line))
+    assert 0 < logged["positives_coverage"] <= 1 and {"positives_speaker_accuracy", "positives_session_accuracy", "positives_nmi_speaker",
+                                                      "positives_nmi_session", "positives_purity"} <= logged.keys()
 
 
 def test_what_cannot_be_taken_over_is_named(data, tmp_path):
