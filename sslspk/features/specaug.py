@@ -15,13 +15,13 @@ TIME, FREQUENCY = 0, 1
 
 
 def draw(rng: np.random.Generator, frames: int, bins: int, config: SpecAugmentConfig) -> np.ndarray:
-    """Masks for one sample of T=frames by F=bins: int32 (n, 3) with rows (axis, start, width), time masks first."""
-    rows = []
+    """Masks for one sample of T=frames by F=bins: int32 (n, 3) with rows (axis, start, width), time masks first; width 0 masks nothing."""
+    rows, nothing = [], config.prob < 1 and rng.random() >= config.prob
     for axis, count, largest, size in ((TIME, config.num_time_masks, config.max_time, frames),
                                        (FREQUENCY, config.num_freq_masks, config.max_freq, bins)):
         for _ in range(count):
             width = rng.integers(0, min(largest, size) + 1)
-            rows.append((axis, rng.integers(0, size - width + 1), width))
+            rows.append((axis, rng.integers(0, size - width + 1), 0 if nothing else width))
     return np.array(rows, np.int32).reshape(-1, 3)
 
 
@@ -38,11 +38,15 @@ def _draw_sized(rng: np.random.Generator, size: int, *, config: SpecAugmentConfi
     return draw(rng, num_frames(size), bins, config)
 
 
-def apply(x: Tensor, positions: Tensor, fill: str = "mean") -> Tensor:
-    """Mask x (N,T,F) with positions int (N, n, 3) from `draw`; what is hidden becomes the sample's own mean, or 0."""
+def apply(x: Tensor, positions: Tensor, fill: str = "mean", shape: str = "bands") -> Tensor:
+    """Mask x (N,T,F) with positions int (N, n, 3) from `draw`; what is hidden becomes the sample's own mean, or 0.
+
+    shape: bands, or rectangle, which hides only what masks of both axes cover.
+    """
     axis, start, width = positions.unsqueeze(1).unbind(-1)                   # each (N,1,n)
     masked = _covered(x.shape[1], start, width, axis == TIME).unsqueeze(2)   # (N,T,1)
-    masked = masked | _covered(x.shape[2], start, width, axis == FREQUENCY).unsqueeze(1)
+    bins = _covered(x.shape[2], start, width, axis == FREQUENCY).unsqueeze(1)
+    masked = masked & bins if shape == "rectangle" else masked | bins
     value = x.mean((1, 2), keepdim=True) if fill == "mean" else x.new_zeros(())
     return torch.where(masked, value, x)
 

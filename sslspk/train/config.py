@@ -34,6 +34,7 @@ class TrainConfig(Config):
     halve_epochs: PositiveFloat = Field(10.0, description="exponential: epochs in which the rate halves")
     final_lr: NonNegativeFloat = 1e-6
     clip_norm: NonNegativeFloat = Field(0.0, description="largest norm of the gradient; 0 leaves it alone")
+    clip: Literal["all", "each"] = Field("all", description="what clip_norm bounds: the gradient of all parameters together, or each one's")
     accumulate: Size = Field(1, description="forward passes per optimizer step; each takes its share of the batch")
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = Field(False, description="torch.compile the encoders")

@@ -31,7 +31,7 @@ class FrontEnd(nn.Module):
         positions = crop.pop("masks", None)
         x = cmvn.apply(crop["feats"], self.normalise) if "feats" in crop else self._read(self._waves(crop))
         if positions is not None:
-            x = specaug.apply(x, positions, self.masks.fill)
+            x = specaug.apply(x, positions, self.masks.fill, self.masks.shape)
         return x.unflatten(0, (views, batch))
 
     def _read(self, wave: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from sslspk.train import checkpoint, model, of_checkpoint
 from sslspk.train.failures import REQUEUE, STOPPED
 from sslspk.train.job import Job
 from sslspk.train.log import TrainLog
-from sslspk.train.optim import learning_rate, warmup_steps
+from sslspk.train.optim import clip_gradients, learning_rate, warmup_steps
 from sslspk.train.watch import Watch
 
 MAX_BAD = 0.01  # share of the recordings that may be unreadable
@@ -102,7 +102,7 @@ def optimizer_step(job: Job, batches, progress: Progress) -> tuple[float, dict, 
     figures, waited = gradients(job, batches, progress)
     job.method.after_backward(progress)
     if job.config.train.clip_norm:
-        figures["gradient_norm"] = torch.nn.utils.clip_grad_norm_(job.method.parameters(), job.config.train.clip_norm, foreach=True)
+        figures["gradient_norm"] = clip_gradients(job.method, job.config.train)
     job.optimizer.step()
     job.optimizer.zero_grad(set_to_none=True)
     job.method.after_step(progress)

@@ -51,6 +51,16 @@ def _below_last_layers(method: Method) -> set[nn.Parameter]:
     return {p for encoder in method.backbones() for p in encoder.parameters()} - above
 
 
+def clip_gradients(method: nn.Module, cfg: TrainConfig) -> torch.Tensor:
+    """Scale the gradients down to norm clip_norm, together or one by one (as Caron et al.'s DINO); what their norm was, together."""
+    if cfg.clip == "all":
+        return torch.nn.utils.clip_grad_norm_(method.parameters(), cfg.clip_norm, foreach=True)
+    gradients = [p.grad for p in method.parameters() if p.grad is not None]
+    norms = torch.stack(torch._foreach_norm(gradients))
+    torch._foreach_mul_(gradients, list((cfg.clip_norm / (norms + 1e-6)).clamp(max=1.0)))
+    return torch.linalg.vector_norm(norms)
+
+
 def learning_rate(config: SystemConfig, step: int, total: int, per_epoch: int) -> float:
     """The rate of an optimizer step; `lr` is scaled to the batch size when `lr_batch` is given."""
     cfg = config.train

@@ -43,6 +43,20 @@ def test_apply_against_a_loop(fill):
         assert np.allclose(found[i], expected, atol=1e-5)
 
 
+def test_a_rectangle_is_where_the_bands_cross():
+    x, positions = torch.randn(1, 20, 10), torch.tensor([[[0, 4, 6], [1, 2, 3]]])
+    expected = x.clone()
+    expected[0, 4:10, 2:5] = 0
+    assert torch.equal(specaug.apply(x, positions, "zero", "rectangle"), expected)
+
+
+def test_a_share_of_the_crops_is_masked():
+    """With chance 1 the draws are those of before there was a chance."""
+    config, rng = CONFIG.model_copy(update={"prob": 0.2}), np.random.default_rng(0)
+    masked = [specaug.draw(rng, 20, 10, config)[:, 2].any() for _ in range(4000)]
+    assert np.mean(masked) == pytest.approx(0.2 * (1 - 1 / (8 * 8 * 5)), abs=0.02)
+
+
 def test_no_masks_change_nothing():
     x = torch.randn(2, 5, 4)
     none = np.stack([specaug.draw(np.random.default_rng(0), 5, 4, SpecAugmentConfig(num_time_masks=0, num_freq_masks=0))] * 2)

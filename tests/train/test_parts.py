@@ -17,7 +17,7 @@ from sslspk.train import job as job_module
 from sslspk.train.config import differences
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.job import prepare
-from sslspk.train.optim import build_optimizer, learning_rate
+from sslspk.train.optim import build_optimizer, clip_gradients, learning_rate
 from sslspk.train.watch import Watch
 
 
@@ -128,6 +128,22 @@ def test_no_weight_decay_on_vectors():
         net.undecayed = lambda found=undecayed: found
         groups = build_optimizer(net, tiny(**{"train.weight_decay": 0.1})).param_groups
         assert [len(g["params"]) for g in groups] == counts and [g["weight_decay"] for g in groups] == [0.1, 0.0]
+
+
+@pytest.mark.parametrize("clip", ["all", "each"])
+def test_gradients_are_clipped_together_or_one_by_one(clip):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.Linear(3, 2), torch.nn.Linear(2, 1))
+    before = [torch.randn_like(p) * scale for p, scale in zip(net.parameters(), (9.0, 0.1, 2.0, 0.0, 5.0, 0.2), strict=True)]
+    for p, gradient in zip(net.parameters(), before, strict=True):
+        p.grad = gradient.clone()
+    net[2].bias.grad = None   # frozen
+    whole = math.sqrt(sum(float(g.square().sum()) for g in before[:5]))
+    found = clip_gradients(net, tiny(**{"train.clip": clip, "train.clip_norm": 3.0}).train)
+    assert found.item() == pytest.approx(whole)
+    for p, gradient in zip(list(net.parameters())[:5], before, strict=False):
+        norm = whole if clip == "all" else float(gradient.norm())
+        torch.testing.assert_close(p.grad, gradient * min(1.0, 3.0 / max(norm, 1e-12)), rtol=1e-4, atol=1e-6)
 
 
 TOP = math.log(1024)
