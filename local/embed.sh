@@ -10,13 +10,13 @@ untrained=false    # true: the model with its initial weights, a baseline
 help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] --model M [--untrained true] [--layer L] DATA OUT"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
-. utils/init_from.sh
+. utils/models.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 out=$2
 
 jobs=(--cmd "$cmd" --nj "$nj" --ngpu "$ngpu")
 [ -n "$model" ] || { echo "$0: error: --model is needed; see --help." >&2; exit 1; }
-if init_pair "$model" && ! init_embeds "$model"; then
+if model_pair "$model" && ! model_embeds "$model"; then
   weights=${model#* }; [ "$untrained" = false ] || weights=random
   steps/extract_frame_model.sh "${jobs[@]}" --layer "${layer:-mean}" "${model%% *}" "$weights" "$data" "$out"
 else

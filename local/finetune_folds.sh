@@ -23,16 +23,16 @@ echo "$0 $*"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh
-. utils/init_from.sh
+. utils/models.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 folds=$1 exp=$2
 
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ -s "$folds/num_folds" ] || die "there are no folds in $folds; make them with utils/make_folds.sh."
 [ -s "$labels" ] || die "--labels names no table of classes ('$labels'); give one such as data/iemocap/utt2emotion."
-init_require "$init_from"
+model_require "$init_from"
 [ "$step1" = affine ] || [ "$step1" = head ] || die "--step1 takes affine or head, not '$step1'."
-[ -z "$init_from" ] || init_from=$(init_real "$init_from")
+[ -z "$init_from" ] || init_from=$(model_path "$init_from")
 case $ft in once|step1|step2) ;; *) die "--ft takes once, step1 or step2, not '$ft'." ;; esac
 count=$(cat "$folds/num_folds")
 at_once=$((ngpu > 0 ? ngpu : nj))
@@ -51,7 +51,7 @@ esac
 
 key="finetune_folds $ft $step1 $init $pool ${groups:+$groups }$labels ${overrides[*]@Q} $pieces $(done_conf "$confs"/{once,step1,step2}.yaml)"
 [ -n "$init_from" ] || key+=$(done_conf "$scratch")
-weights=$(init_file "$init_from")
+weights=$(model_file "$init_from")
 [ -z "$init_from" ] || [ -n "$weights" ] || key+=" $init_from"
 inputs=("$labels" "$folds"/*/* ${groups:+"$groups"} ${weights:+"$weights"})   # data directories
 outputs=("$exp/result.json"); for fold in $(seq "$count"); do outputs+=("$exp/fold_$fold"/{final.pt,test/predictions.tsv}); done

@@ -11,6 +11,7 @@ trials=            # the list; empty: one is drawn from DIR/utt2spk
 channel=first      # of recordings with several: a number from 0 on, or mix
 help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--nj N] [--ngpu N] [--trials LIST] [--channel C] DIR DATA EXP"
 . "$(dirname "$0")/../utils/environment.sh"
+. utils/models.sh
 . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 dir=$1 data=$2 exp=$3
@@ -19,9 +20,9 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -n "$dir" ] || die "--trials is the list of --test DIR; give both, or a list of the corpus with --lists"
 [ -f "$dir/wav.scp" ] || die "--test '$dir' holds no wav.scp; give a data directory (local/prepare_own.py makes one of a folder or a CSV)"
 [ -z "$trials" ] || [ -s "$trials" ] || die "there is no list $trials, or it is empty; correct --trials"
-vad=false weights=ivector
-if [ ! -s "$exp/final.npz" ]; then
-  [ -s "$exp/final.pt" ] || die "there is no model $exp; train it first: the same command without --test, and with the corpora"
+model=$(model_file "$exp") vad=false weights=ivector
+[ -s "$model" ] || die "there is no model $exp; train it first: the same command without --test, and with the corpora"
+if [[ $model != *.npz ]]; then
   said=$(python3 -m sslspk.bin.show_config --conf "$exp/config.yaml" --weights vad)
   { read -r weights; read -r vad; } <<< "$said"
 fi

@@ -12,7 +12,7 @@ echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
-. utils/model_file.sh
+. utils/models.sh
 . utils/done.sh
 . utils/utterances.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }

@@ -20,11 +20,11 @@ echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
 . utils/launch.sh
-. utils/init_from.sh
+. utils/models.sh
 . utils/done.sh
 . utils/extraction.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
-data=$1 model=$(init_model "$2") out=$3
+data=$1 model=$(model_word "$2") out=$3
 
 extraction_begin extract_frames feats "$weights $untrained $layer $window $margin $compress" "$out"/{utt2num_frames,frame_shift}
 launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \

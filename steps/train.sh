@@ -16,7 +16,7 @@ echo "$0 $*"
 . utils/parse_options.sh
 . utils/launch.sh
 . utils/done.sh
-. utils/init_from.sh
+. utils/models.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2
 
@@ -30,7 +30,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 options=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 [ -z "$init_from" ] || options+=(--init-from "$init_from")
-weights=$(init_file "$init_from")
+weights=$(model_file "$init_from")
 key="train ${options[*]@Q} $(done_conf "$conf")"
 find_finished() {   # sets `finished`, the words of a finished training for done_fresh and done_mark
   finished=("$exp" "$key" "$data" ${weights:+"$weights"} -- "$exp"/{final.pt,config.yaml})

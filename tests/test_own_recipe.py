@@ -275,7 +275,7 @@ def test_models_are_named_by_file_or_folder(tmp_path):
         shutil.copy(tmp_path / f"{name}_out" / config, tmp_path / name / config)
     (tmp_path / "i").mkdir()
     (tmp_path / "i/final.npz").write_text("i-vectors")
-    script = """set -euo pipefail; die() { echo "error: $*" >&2; exit 1; }; . ./path.sh; . utils/init_from.sh; . utils/experiments.sh
+    script = """set -euo pipefail; die() { echo "error: $*" >&2; exit 1; }; . ./path.sh; . utils/models.sh; . utils/experiments.sh
         systems= seeds=0 tag= init_from= set=() confs=none exps=exp models=("$@"); list_experiments true
         printf '%s\\n' "${found[@]}" """
     words = ("bash", "-c", script, "test")
@@ -283,8 +283,17 @@ def test_models_are_named_by_file_or_folder(tmp_path):
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     assert lines == [["exp/a", str(tmp_path / "a"), "teacher student"], ["exp/b", str(tmp_path / "b"), "teacher student"],
                      ["exp/b_out", str(tmp_path / "b_out"), "teacher"], ["exp/i", str(tmp_path / "i"), "ivector"]], done.stderr
-    for given, said in ((tmp_path / "a/config.yaml", "takes the final.pt"), ("wespeaker_ecapa x.pt", "make it a folder with sslspk export"),
-                        (tmp_path / "none", "there is no model")):
+    (tmp_path / "again").mkdir()
+    shutil.copytree(tmp_path / "a", tmp_path / "again/a")
+    done = sh(recipe, *words, tmp_path / "a/final.pt", f"a_2.0 {tmp_path}/again/a")
+    assert [line.split("\t")[:2] for line in done.stdout.splitlines()] == [
+        ["exp/a", str(tmp_path / "a")], ["exp/a_2.0", str(tmp_path / "again/a")]], done.stderr
+    two = sh(recipe, *words, tmp_path / "a", tmp_path / "again/a")
+    assert two.returncode == 1
+    assert 'would both be exp/a; rename a YAML, give a model a name of its own (--models "NAME MODEL")' in two.stderr
+    (recipe / "x.pt").write_text("weights")
+    for given, said in ((tmp_path / "a/config.yaml", "takes the final.pt"), ("wespeaker_ecapa x.pt", "of a model of another toolkit"),
+                        (tmp_path / "none", "there is no model"), ("a none", "there is no model a none")):
         done = sh(recipe, *words, given)
         assert done.returncode == 1 and said in done.stderr
 

@@ -117,6 +117,9 @@ def test_models_lie_in_folders_of_any_name(tmp_path):
     (recipe / "exp/dino_x/final.pt").write_text("another one")   # trained here; its figures must not be mixed with the other's
     done = sh(recipe, "./run.sh", *words)
     assert done.returncode == 1 and "exp/dino_x is another model than" in done.stderr and done.stderr.count("\n") == 1
+    assert f'--models "NAME {folder.relative_to(recipe)}/final.pt"' in done.stderr
+    found = call("extract_system.sh", *words[:2], "--models", f"mine {folder.relative_to(recipe)}", *words[4:])
+    assert [(one[one.index("--from") + 1], one[-2]) for one in found] == [(str(folder), "exp/mine")]
 
 
 def test_trainings_start_where_the_user_says(tmp_path):

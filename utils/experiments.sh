@@ -3,7 +3,7 @@
 #   runs    what is trained: CONF, SEED, EXP, suffix of earlier systems; parted by tabs
 #   found   what is embedded: EXP, folder of its final.pt, encoders; of i-vectors that of final.npz, and ivector
 #   vads    whether each of them wants silence cut: true or false
-# and refuses names that are not there, and two of one name.
+# A model may be "NAME MODEL": then its experiment is called NAME, else as its folder. What is not there is refused, and two of one name.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 _exp_describe() {   # CONF [OPTION of show_config]...: sets weights, and adds to vads
@@ -20,8 +20,8 @@ _exp_exported() {   # FOLDER: leaves those of `weights` out that sslspk export l
 }
 
 list_experiments() {   # [true]: all encoders of each, not only the one that its configuration says to evaluate
-  local every=${1:-false} system conf seed suffix exp more model file folder weights twice start base
-  runs=() found=() vads=() tab=$'\t' start=${init_from:+_from_$(init_name "$init_from")} base=(${init_from:+--encoder-of "$init_from"})
+  local every=${1:-false} system conf seed suffix exp more model given name file folder weights twice start base
+  runs=() found=() vads=() tab=$'\t' start=${init_from:+_from_$(model_name "$init_from")} base=(${init_from:+--encoder-of "$init_from"})
   [[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
   for system in $systems; do
     conf=$system; [[ $system == *.yaml ]] || conf=$confs/$system.yaml
@@ -35,22 +35,26 @@ list_experiments() {   # [true]: all encoders of each, not only the one that its
   done
   more=; [ "${untrained:-false}" = false ] || more=' untrained'
   for model in "${models[@]}"; do
-    ! init_pair "$model" || die "--models takes no '$model'; make it a folder with sslspk export, and give that"
-    file=$(model_file "$model"); [ ! -s "$model/final.npz" ] || file=$model/final.npz
-    [ -s "$file" ] || die "there is no model $model; train it, or leave it out"
+    given=$model name=
+    if [ ! -e "$model" ] && [[ $model =~ ^([[:alnum:]_.+-]+)\ +(.+)$ ]]; then name=${BASH_REMATCH[1]} model=${BASH_REMATCH[2]}; fi
+    file=$(model_file "$model")
+    [ -s "$file" ] || die "there is no model $given; train it, or leave it out"
     folder=$(dirname "$(readlink -f "$file")")
     case ${file##*/} in
       final.pt) _exp_describe "$folder/config.yaml"; weights+=$more ;;
       model.safetensors) _exp_describe "$folder/config.yaml"; _exp_exported "$folder"; weights+=$more ;;
       final.npz) weights=ivector ;;
-      *) die "--models takes the final.pt of a training, its folder, or one that sslspk export wrote, not '$model'" ;;
+      *) die "--models takes the final.pt of a training, its folder, or one that sslspk export made (of a model of another toolkit," \
+           "too), not '$model'" ;;
     esac
-    exp=$exps/$(basename "$folder"); found+=("$exp$tab$folder$tab$weights")
-    [ ! -e "$exp/final.pt" ] || [ "$exp/final.pt" -ef "$file" ] || die "$exp is another model than $model; rename the folder of one of them"
+    exp=$exps/${name:-$(basename "$folder")}; found+=("$exp$tab$folder$tab$weights")
+    [ ! -e "$exp/final.pt" ] || [ "$exp/final.pt" -ef "$file" ] || 
+      die "$exp is another model than $model; give that one a name of its own: --models \"NAME $model\""
   done
   [ ${#found[@]} -gt 0 ] || die "--systems and --models are both empty; name a system or a model"
   twice=$(printf '%s\n' "${found[@]%%"$tab"*}" | sort | uniq -d | sed -n 1p)
-  [ -z "$twice" ] || die "two experiments would both be $twice; rename a folder or a YAML, or leave one out"
+  [ -z "$twice" ] || die "two experiments would both be $twice; rename a YAML, give a model a name of its own" \
+    "(--models \"NAME MODEL\"), or leave one out"
 }
 
 add_checkpoints() {   # adds to `found` the checkpoints of what was trained, each a model of its own

@@ -8,10 +8,10 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034
 . utils/utterances.sh
-. utils/init_from.sh
+. utils/models.sh
 
 extraction_begin() {  # PROGRAM TABLE WORDS [OUTPUT...]: TABLE is xvector or feats; WORDS: what the result depends on beside model and data
-  model_weights=$(init_file "$model")
+  model_weights=$(model_file "$model")
   [ -s "$model_weights" ] || { echo "$0: error: there is no $model_weights; train it with steps/train.sh" >&2; exit 1; }
   utterances_of "$data"
   _key="$1 $3" _outputs=("$out/$2.scp" "$out/provenance.json" "${@:4}")

@@ -32,14 +32,14 @@ tag=                # suffix of the experiment's name, for variants
 print_name=false    # true: print the names of the fine-tuning's and the probes' experiments, and end
 set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
 help_message="usage: $0 [--iemocap DIR] [--init-from MODEL] [--ft once|step1|step2|none] [--stage N] [--ngpu N] [--mini true] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/models.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
 case $folds in session) by=utt2session ;; speaker) by=utt2spk ;; *) die "--folds takes session or speaker, not '$folds'" ;; esac
 case $kind in all|improvised|scripted) ;; *) die "--kind takes all, improvised or scripted, not '$kind'" ;; esac
 case $ft in once|step1|step2|none) ;; *) die "--ft takes once, step1, step2 or none, not '$ft'" ;; esac
-init_require "$init_from"
+model_require "$init_from"
 [ -n "$init_from" ] || [[ $ft = once || $ft = none ]] || die "--ft $ft is for weights that were learnt before; give --init-from"
 data=data exps=exp scratch=conf/scratch.yaml
 if [ "$mini" = true ]; then
@@ -49,7 +49,7 @@ if [ "$mini" = true ]; then
 fi
 all=$data/iemocap cut=$data/folds_$folds start=scratch fresh=; [ "$init" = true ] || fresh=_fresh
 [ "$valid_share" = 0 ] || cut=${cut}_valid$valid_share
-[ -z "$init_from" ] || start=$(init_name "$init_from")   # named after the system that it is
+[ -z "$init_from" ] || start=$(model_name "$init_from")   # named after the system that it is
 name=$start${fresh}_${ft}_$folds${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
 probed=$exps/probes_$start${fresh}_$folds${layer:+_$layer}${tag:+_$tag}
 [ "$print_name" = false ] || { printf '%s\n' "$exps/$name" "$probed"; exit; }

@@ -13,7 +13,7 @@ speakers=none       # of --audio; folder: the folders right below it are the spe
 trials=             # a list "enrol test target|nontarget" or "1|0 enrol test" of ids, or of paths as in the folder or the table
 test=               # folder, CSV or data directory of the trials' recordings; empty: they are among the others, and held out
 systems=simclr_short   # to be trained: confs of ../voxceleb/conf (with --mini true of conf/mini there), or paths of YAMLs
-models=()           # final.pt of any recipe, its folder, one that sslspk export wrote, or i-vectors'; judged as it is (repeatable)
+models=()           # a finished model: final.pt of any recipe, its folder, an exported one, i-vectors'; or "NAME MODEL", to call it so (repeatable)
 seeds=0             # e.g. "0 1 2": each system is trained with each
 init_from=          # every training starts from this model and takes its encoder and features: final.pt, or "ARCH CHECKPOINT"
 checkpoints=false   # true: the checkpoints that the trainings kept are judged, too, each as SYSTEM_stepN (--set train.keep=N)
@@ -35,10 +35,10 @@ tag=                # suffix of the systems' experiments, for variants
 set=()              # overrides of the training, e.g. --set train.steps=1000 (repeatable)
 help_message="usage: $0 (--audio DIR | --table FILE.csv | --data DIR) [--trials LIST [--test DIR]] [--systems 'A B ...'] [--models M]...
        [--stage N] [--ngpu N] [--mini true] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh; . utils/experiments.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/models.sh; . utils/experiments.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
-[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; init_require "$init_from"
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; model_require "$init_from"
 confs=../voxceleb/conf out=$work/data exps=$work/exp; if [ "$mini" = true ]; then
   confs=../voxceleb/conf/mini out=$work/data_mini exps=$work/exp_mini corpora=$out/corpora
   [ -n "$audio$table$data" ] || audio=$corpora/VoxCeleb1/dev test=$corpora/VoxCeleb1/test/wav trials=$corpora/VoxCeleb1/veri_test2.txt

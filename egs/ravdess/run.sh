@@ -26,17 +26,17 @@ tag=                # suffix of the experiment's name, for variants
 print_name=false    # true: print the names of the fine-tuning's and the probes' experiments, and end
 set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
 help_message="usage: $0 --ravdess DIR [--init-from MODEL] [--ft once|step1|step2|none] [--stage N] [--ngpu N] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/models.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
 case $folds in group) by=utt2group ;; speaker) by=utt2spk ;; *) die "--folds takes group or speaker, not '$folds'" ;; esac
 case $kind in speech|song|all) ;; *) die "--kind takes speech, song or all, not '$kind'" ;; esac
 case $ft in once|step1|step2|none) ;; *) die "--ft takes once, step1, step2 or none, not '$ft'" ;; esac
-init_require "$init_from"
+model_require "$init_from"
 [ -n "$init_from" ] || [[ $ft = once || $ft = none ]] || die "--ft $ft is for weights that were learnt before; give --init-from"
 confs=../iemocap/conf all=data/ravdess cut=data/folds_$folds start=scratch fresh=; [ "$init" = true ] || fresh=_fresh
-[ -z "$init_from" ] || start=$(init_name "$init_from")   # named after the system that it is
+[ -z "$init_from" ] || start=$(model_name "$init_from")   # named after the system that it is
 name=$start${fresh}_${ft}_$folds${seconds:+_${seconds}s}${tag:+_$tag}
 probed=exp/probes_$start${fresh}_$folds${layer:+_$layer}${tag:+_$tag}
 [ "$print_name" = false ] || { printf '%s\n' "exp/$name" "$probed"; exit; }

@@ -17,7 +17,7 @@ ravdess=            # more for ../ravdess/run.sh
 mini=false          # true: on the synthetic corpora; there is none of ravdess
 help_message="usage: $0 --init-from M [--init-from M]... [--beside EXP]... [--tasks 'T ...'] [--tuned 'T ...'] [--seeds '0 1 2'] [--untrained true] [--voxlingua107='--OPTION ...']
        [--iemocap='--OPTION ...'] [--ravdess='--OPTION ...'] [--mini true]"
-. "$(dirname "$0")/path.sh"; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"; . utils/parse_options.sh; . utils/models.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ ${#init_from[@]} -gt 0 ] || die "--init-from names no model; train one with egs/librispeech/run.sh or egs/voxceleb/run.sh"
@@ -32,14 +32,14 @@ done
 [[ " $tuned " != *" voxlingua107 "* ]] || die "--tuned takes iemocap and ravdess, not 'voxlingua107', which is measured on frozen embeddings"
 seen=' '
 for i in "${!init_from[@]}"; do
-  init_require "${init_from[i]}"
-  ! init_pair "${init_from[i]}" || die "'${init_from[i]}' is no final.pt; train with --init-from first, and compare the final.pt of that training"
-  init_from[i]=$(init_real "${init_from[i]}") name=$(init_name "${init_from[i]}")
+  model_require "${init_from[i]}"
+  ! model_pair "${init_from[i]}" || die "'${init_from[i]}' is no final.pt; train with --init-from first, and compare the final.pt of that training"
+  init_from[i]=$(model_path "${init_from[i]}") name=$(model_name "${init_from[i]}")
   [[ $seen != *" $name "* ]] || die "two of --init-from are called $name; the folder of a model is its name: give one another"
   seen+="$name "
 done
 asked() { [[ " $tasks " == *" $1 "* ]]; }
-row_of() { local name; name=$(init_name "$1"); [[ ! $name =~ ^(.+)_seed[0-9]+$ ]] || name=${BASH_REMATCH[1]}; echo "$name"; }
+row_of() { local name; name=$(model_name "$1"); [[ ! $name =~ ^(.+)_seed[0-9]+$ ]] || name=${BASH_REMATCH[1]}; echo "$name"; }
 options_of() { case $1 in voxlingua107) echo "$voxlingua107" ;; iemocap) echo "$iemocap" ;; ravdess) echo "$ravdess" ;; esac; }
 for task in $tasks $tuned; do
   [ "$mini" = true ] || [ -n "$(options_of "$task")" ] || die "--$task is empty; give its corpus, as in --$task=\"--$task DIR\""
@@ -83,7 +83,7 @@ for model in "${init_from[@]}"; do
   rows=("$row"); if [ "$untrained" = true ] && [[ $twins != *" $row "* ]]; then rows+=("$row, untrained") twins+="$row "; fi
   for row in "${rows[@]}"; do
     if asked voxlingua107; then
-      exp=../voxlingua107/$exps/$(init_name "$model")
+      exp=../voxlingua107/$exps/$(model_name "$model")
       table+=("$row:language=$exp")
       [[ ! "$voxlingua107 " =~ --voxceleb1[=\ ] && $mini = false ]] || table+=("$row:speaker=$exp")
     fi

@@ -17,7 +17,7 @@ mini=false          # true: on the synthetic corpora
 help_message="usage: $0 --study chunks|augment|steps --init-from M [--tasks 'T ...'] [--iemocap='--OPTION ...'] [--adress='--OPTION ...']
        [--voxceleb='--OPTION ...'] [--system S] [--mini true]
        $0 --study init --init-from M [--init-from M]... ..."
-. "$(dirname "$0")/path.sh"; . utils/parse_options.sh; . utils/init_from.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"; . utils/parse_options.sh; . utils/models.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 case $study in chunks|augment|steps|init) ;; *) die "--study takes chunks, augment, steps or init, not '$study'" ;; esac
@@ -36,8 +36,8 @@ asked() { [[ " $tasks " == *" $1 "* ]]; }
 [ "$study" = init ] || [ ${#init_from[@]} -eq 1 ] || die "--study $study takes one --init-from; --study init compares several"
 seen=' '
 for i in "${!init_from[@]}"; do
-  init_require "${init_from[i]}"
-  init_from[i]=$(init_real "${init_from[i]}") name=$(init_name "${init_from[i]}")
+  model_require "${init_from[i]}"
+  init_from[i]=$(model_path "${init_from[i]}") name=$(model_name "${init_from[i]}")
   [[ $seen != *" $name "* ]] || die "two of --init-from are called $name; the folder of a model is its name: give one another"
   seen+="$name "
 done
@@ -89,7 +89,7 @@ verify() {   # VARIANT SYSTEM FROM TAG [option of run.sh]...: speaker verificati
   tag=${tag#_}
   # shellcheck disable=SC2086
   (cd -P ../voxceleb && ./run.sh --mini "$mini" --system "$what" $voxceleb ${tag:+--tag "$tag"} ${from:+--init-from "$from"} "$@")
-  note "$variant:voxceleb" "../voxceleb/$exps/$what${from:+_from_$(init_name "$from")}${tag:+_$tag}" 'scores_*/result_trials_veri_test2.json'
+  note "$variant:voxceleb" "../voxceleb/$exps/$what${from:+_from_$(model_name "$from")}${tag:+_$tag}" 'scores_*/result_trials_veri_test2.json'
 }
 
 model=${init_from[0]}
@@ -115,12 +115,12 @@ case $study in
     verify step2 "${steps[2]}" "" "" ;;
   init)
     for model in "${init_from[@]}"; do
-      name=$(init_name "$model")
+      name=$(model_name "$model")
       classes "$name (fresh)" "$model" --init false
       classes "$name" "$model"
       verify "$name" "$system" "$model" ""
       for task in iemocap adress; do   # of frame-level models what their layers hold as they are, too
-        if asked $task && init_pair "$model"; then run "$name (probe)" $task probed --ft none --init-from "$model" --probes logistic; fi
+        if asked $task && model_pair "$model"; then run "$name (probe)" $task probed --ft none --init-from "$model" --probes logistic; fi
       done
     done
     verify "$system from scratch" "$system" "" "" ;;

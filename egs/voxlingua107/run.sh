@@ -6,7 +6,7 @@
 # Stages: 0 prepare, 1 audio, noises, 2 pretext training, 3 embeddings, 4 language probes, 5 speaker trials, 6 RESULTS.md
 set -euo pipefail
 systems=cpc_lng_1   # each a conf/NAME.yaml (with --mini true conf/mini/NAME.yaml), or the path of a YAML of another recipe
-models=()           # final.pt of any recipe, or its folder, embedded as it is and called as that folder (repeatable)
+models=()           # final.pt of any recipe, or its folder, by whose name it is called; or "NAME MODEL", to call it so (repeatable)
 untrained=false     # true: the networks of --models are embedded with their initial weights, too
 seeds=0             # e.g. "0 1 2": each system is trained with each
 init_from=          # every training starts from this model and takes its encoder and features: final.pt, or "ARCH CHECKPOINT"
@@ -30,10 +30,10 @@ synth=              # for the synthesiser, e.g. --synth="--languages 3 --videos 
 tag=                # suffix of the systems' experiments, for variants
 set=()              # overrides of the pretext training, e.g. --set train.epochs=20 (repeatable)
 help_message="usage: $0 [--systems 'A B ...'] [--models M]... [--seeds '0 1 2'] [--stage N] [--ngpu N] [--mini true] [--voxlingua107 DIR] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/init_from.sh; . utils/experiments.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/models.sh; . utils/experiments.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
-[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; init_require "$init_from"
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; model_require "$init_from"
 confs=conf data=data exps=exp; if [ "$mini" = true ]; then
   confs=conf/mini data=data_mini exps=exp_mini corpora=data_mini/corpora
   : "${voxlingua107:=$corpora/VoxLingua107}" "${voxceleb1:=$corpora/VoxCeleb1}"

@@ -23,6 +23,8 @@ from sslspk.train import checkpoint, contents, folder, pretrained
 from sslspk.train.config import SystemConfig, config_hash
 from sslspk.train.frontend import FrontEnd
 
+FILES = ("final.pt", folder.WEIGHTS, "final.npz")   # in the folder of a model, the first that is there; the last is of i-vectors
+
 
 @dataclass
 class Model:
@@ -84,15 +86,19 @@ def read_content(path: str | Path) -> dict:
     if pair:
         return pretrained.read(*pair)
     file = file_of(path)
+    if file.suffix == ".npz":
+        raise InputError(f"{file}: an i-vector system, which has no network; use steps/extract_ivectors.sh.")
     return folder.read(file) if file.suffix == ".safetensors" else checkpoint.load_model(file)
 
 
 def file_of(path: str | Path) -> Path:
-    """The file of weights that a path names, which may be that of its folder: final.pt, or model.safetensors where that is not there."""
+    """The file of weights that a path names, which may be that of its folder: the first of FILES that is there.
+
+    The shell asks utils/models.sh, which starts no Python.
+    """
     if not os.path.isdir(path):
         return Path(path)
-    final, exported = Path(path, "final.pt"), Path(path, folder.WEIGHTS)
-    return exported if exported.exists() and not final.exists() else final
+    return next((file for name in FILES if (file := Path(path, name)).exists()), Path(path, FILES[0]))
 
 
 def system_of(path: str | Path, info: dict) -> str:

@@ -1,4 +1,5 @@
 """Exported folders: the same model when read back, everywhere where a model is named; the card; what is damaged."""
+import itertools
 import json
 import os
 import re
@@ -201,7 +202,7 @@ def test_a_damaged_folder_is_named(copy, name):
 
 
 def shell(*lines, cwd=ROOT):
-    script = "\n".join([". utils/init_from.sh", *lines])
+    script = "\n".join([". utils/models.sh", *lines])
     return subprocess.run(["bash", "-euc", script], cwd=cwd, text=True, capture_output=True, check=True).stdout.splitlines()
 
 
@@ -210,10 +211,27 @@ def test_the_shell_finds_the_file_of_a_model(place):
     lines = [f"model_file {path}" for path in (toy, toy / "final.pt", out, out / "model.safetensors", place / "none", "none/final.pt")]
     assert shell(*lines) == list(map(str, (toy / "final.pt", toy / "final.pt", out / "model.safetensors", out / "model.safetensors",
                                            place / "none/final.pt", "none/final.pt")))
-    assert shell(f"init_name {out}", f"init_real {out}", f"init_file {toy}; init_missing {out}; init_name {toy}/final.pt") == [
+    assert shell(f"model_name {out}", f"model_path {out}", f"model_file {toy}; model_missing {out}; model_name {toy}/final.pt") == [
         "out", str(out / "model.safetensors"), str(toy / "final.pt"), "toy"]
-    assert shell("init_model 'wespeaker_ecapa x.pt'", f"init_model {out}", "init_embeds 'wespeaker_ecapa x.pt' && echo yes",
-                 "init_embeds 'hubert_base x.pt' || echo no") == ["wespeaker_ecapa x.pt", str(out / "model.safetensors"), "yes", "no"]
+    assert shell("model_file 'wespeaker_ecapa x.pt'; model_file 'wav2vec2_base random'") == ["x.pt"]
+    assert shell("model_word 'wespeaker_ecapa x.pt'", f"model_word {out}", "model_embeds 'wespeaker_ecapa x.pt' && echo yes",
+                 "model_embeds 'hubert_base x.pt' || echo no") == ["wespeaker_ecapa x.pt", str(out / "model.safetensors"), "yes", "no"]
+
+
+@pytest.mark.parametrize("names", [(), *itertools.combinations(models.FILES, 1), *itertools.combinations(models.FILES, 2), models.FILES])
+def test_the_shell_and_python_name_the_same_file(tmp_path, names):
+    folder = tmp_path / "my model"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text("weights")
+    given = [folder, *(folder / name for name in names), tmp_path / "none.pt", "none.npz"]
+    assert shell(*(f"model_file '{path}'" for path in given)) == [str(models.file_of(path)) for path in given]
+
+
+def test_i_vectors_are_no_network(tmp_path):
+    (tmp_path / "final.npz").write_text("i-vectors")
+    with pytest.raises(InputError, match=r"final\.npz: an i-vector system, which has no network; use steps/extract_ivectors\.sh"):
+        sslspk.load(tmp_path)
 
 
 def test_a_step_takes_the_folder(place, tmp_path):
