@@ -6,9 +6,11 @@
     find . -name '*.wav' | sslspk embed --model exp/dino_ecapa/final.pt --out emb.csv -
 
 INPUT is a recording, a folder (of audio, or a Kaldi data directory with wav.scp and perhaps segments), a wav.scp, or - for a list of paths
-on the standard input. A bad recording stops the command, and nothing is written, unless --skip-bad says to name it and leave it out.
+on the standard input. A bad recording stops the command, and nothing is written or printed, unless --skip-bad says to name it and leave
+it out.
 """
 import argparse
+import itertools
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -34,9 +36,10 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from sslspk.api import windows
-    from sslspk.cli import inputs, outputs
+    from sslspk.cli import inputs, outputs, overwriting
     sources = inputs.gather(args.inputs, args.skip_bad)
-    outputs.check(args.out, sources)
+    read = (overwriting.of_words(args.inputs), overwriting.of_specs(clip.spec for clip in sources.values()))
+    outputs.check(args.out, sources, itertools.chain(*read))
     sources = {name: sources[name] for name in outputs.order(args.out, sources, args.window is not None)}
     if args.window is not None or args.shift is not None:
         windows.checked(args.window, args.shift)
@@ -45,9 +48,10 @@ def run(args: argparse.Namespace) -> None:
     if args.out and outputs.is_folder(args.out):
         from sslspk.io import provenance
         from sslspk.train import model as models
-        provenance.write(args.out, **models.provenance(args.model, args.weights))
+        provenance.write(args.out, **models.provenance(opened.path, args.weights))
     if args.out:
-        print(f"{count} embeddings of {len(sources) - len(refused)} recordings in {args.out}")
+        kept = f"{len(sources) - len(refused)} of " if refused else ""
+        print(f"{count} embeddings of {kept}{len(sources)} recordings in {args.out}" + (f"; {len(refused)} left out" if refused else ""))
 
 
 def rows(opened: "Model", sources: dict, args: argparse.Namespace, refused: list) -> "Iterator[Row]":

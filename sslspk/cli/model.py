@@ -18,7 +18,7 @@ VARIABLE = "SSLSPK_MODEL"
 
 def options(parser: argparse.ArgumentParser) -> None:
     """--model, --device, --weights, --layer, --channel, --allow-pipes."""
-    parser.add_argument("--model", metavar="FILE", default=os.environ.get(VARIABLE),
+    parser.add_argument("--model", metavar="FILE",
                         help=f"final.pt of a training, its folder, or one that sslspk export wrote (default: the variable {VARIABLE})")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--weights", help="one of the model's encoders (DINO: teacher, student); default: its own choice")
@@ -29,6 +29,11 @@ def options(parser: argparse.ArgumentParser) -> None:
                         help="run the entries of wav.scp that are commands (default: false)")
 
 
+def named(args: argparse.Namespace) -> str | None:
+    """The model that the options or the environment name."""
+    return args.model or os.environ.get(VARIABLE)
+
+
 def recordings(args: argparse.Namespace, sources: "Mapping[str, Clip]") -> "list[Recording]":
     """What the model is to read, by name."""
     from sslspk.api.recordings import Recording
@@ -37,7 +42,7 @@ def recordings(args: argparse.Namespace, sources: "Mapping[str, Clip]") -> "list
 
 def opened(args: argparse.Namespace) -> "Model":
     """The model that the options name. Raises InputError."""
-    if not args.model:
+    if not named(args):
         raise InputError(f"which model? Give --model FILE, the final.pt of a training, or set {VARIABLE}.")
     from sslspk.api import model
-    return model.load(args.model, args.device, weights=args.weights, layer=args.layer)
+    return model.load(named(args), args.device, weights=args.weights, layer=args.layer)

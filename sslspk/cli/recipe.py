@@ -1,10 +1,11 @@
 """Lay a recipe out in a folder of your own.
 
     sslspk recipe work/voxceleb                      then: cd work/voxceleb && ./run.sh --mini true
-    sslspk recipe --name iemocap work/iemocap
+    sslspk recipe --name own work/own                also makes work/voxceleb, whose configurations own uses
 
 DIR gets the scripts and configurations of the recipe, yours to edit, beside links to the toolkit, and whatever it makes goes there.
-A recipe that uses configurations or scripts of others finds them beside it: they are laid out there, too.
+A recipe that uses configurations or scripts of others finds them next to DIR: they are laid out there under their own names, too, unless
+they are there already.
 """
 import argparse
 import os
@@ -31,15 +32,23 @@ def run(args: argparse.Namespace) -> None:
     if args.name not in names():
         raise InputError(f"there is no recipe {shown(args.name)}; choose one of {', '.join(names())}.")
     target = Path(os.path.abspath(args.dir))
-    if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
+    if not free(target):
         raise InputError(f"{named(target)} is there and not an empty folder; choose another name.")
+    beside = [(other, target.parent / other) for other in sorted(needed(args.name) - {args.name})]
+    for other, place in beside:
+        if place == target or not (free(place) or ((place / script(other)).exists() and (place / "path.sh").exists())):
+            raise InputError(f"{named(place)} is where {args.name} needs the recipe {other}; choose another folder for both.")
+    for other, place in beside:
+        if free(place):
+            lay_out(other, place)
+            print(f"{other} is in {named(place)}, since {args.name} uses it")
     lay_out(args.name, target)
-    print(f"{args.name} is in {args.dir}; see: cd {args.dir} && ./{script(args.name)} --help")
-    for other in needed(args.name) - {args.name}:
-        beside = target.parent / other
-        if not (beside / "path.sh").exists():
-            lay_out(other, beside)
-            print(f"{other} is in {named(beside)}, since {args.name} uses it")
+    print(f"{args.name} is in {args.dir}; see: cd {shlex.quote(args.dir)} && ./{script(args.name)} --help")
+
+
+def free(place: Path) -> bool:
+    """Whether a recipe can be laid out there."""
+    return not os.path.lexists(place) or (place.is_dir() and not place.is_symlink() and not any(place.iterdir()))
 
 
 def root() -> Path:

@@ -10,6 +10,7 @@ log-likelihood ratios where the model carries a calibration. A list without labe
 """
 import argparse
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sslspk.cli import model
@@ -35,19 +36,40 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from sslspk.cli import overwriting
     from sslspk.io import scores as score_file
     from sslspk.io import trials as trial_list
     trials = trial_list.read(args.trials, labels=False)
+    overwriting.check([args.out] if args.out else [], inputs_of(args, trials))
+    if trials.target is not None:   # what is wrong with the labels or speakers is said before all is embedded
+        measured(args, trials, np.zeros(len(trials.enrol)), 0)
     scores, kind = of_embeddings(args, trials) if args.embeddings else of_recordings(args, trials)
+    figures = [] if trials.target is None else measured(args, trials, scores)
     if args.out:
         score_file.write(args.out, trials.enrol, trials.test, scores)
     if trials.target is not None:
-        print(f"{'scores':<14} {kind}")
-        print("\n".join(measured(args, trials, scores)))
+        print("\n".join([f"{'scores':<14} {kind}", *figures]))
     elif not args.out:
         print("\n".join(f"{enrol} {test} {score:.6f}" for enrol, test, score in zip(trials.enrol, trials.test, scores, strict=True)))
     else:
         print(f"{len(scores)} scores ({kind}) in {args.out}; EER and minDCF need a label on each line of {args.trials}")
+
+
+def inputs_of(args: argparse.Namespace, trials: "Trials") -> Iterator[str | int]:
+    """Every file that is read to score the list."""
+    from sslspk.cli import overwriting
+    from sslspk.io import ark
+    folders = [folder for folder in (args.data, args.embeddings) if folder]
+    yield from overwriting.of_words([args.trials, *folders, *([args.utt2spk] if args.utt2spk else [])])
+    if args.embeddings:
+        table = os.path.join(args.embeddings, "xvector.scp")
+        yield from (table, os.path.join(args.embeddings, "provenance.json"))
+        yield from overwriting.of_specs(ark.read_scp(table).values())
+    else:
+        yield from overwriting.of_model(model.named(args))
+        yield from overwriting.of_specs(clip.spec for clip in sources(args, trials).values())
 
 
 def of_embeddings(args: argparse.Namespace, trials: "Trials") -> "tuple[np.ndarray, str]":
@@ -89,11 +111,11 @@ def sources(args: argparse.Namespace, trials: "Trials") -> "dict[str, Clip]":
     return {name: known[name] for name in ids}
 
 
-def measured(args: argparse.Namespace, trials: "Trials", scores: "np.ndarray") -> list[str]:
-    """The figures of a list with labels, a line each."""
+def measured(args: argparse.Namespace, trials: "Trials", scores: "np.ndarray", replicates: int | None = None) -> list[str]:
+    """The figures of a list with labels, a line each. replicates: of the bootstrap, None for as many as elsewhere."""
     from sslspk.bin.metrics import measure
     from sslspk.metrics import report
-    asked = argparse.Namespace(trials=args.trials, utt2spk=args.utt2spk, spk2gender=None, bootstrap=None, seed=0)
+    asked = argparse.Namespace(trials=args.trials, utt2spk=args.utt2spk, spk2gender=None, bootstrap=replicates, seed=0)
     figures = measure(asked, trials, scores)[0]
     return [f"{'list':<14} {args.trials} (md5 {figures['trials_md5']})", *report.lines(figures),
             *(f"note: {note}" for note in figures["notes"])]
