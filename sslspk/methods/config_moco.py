@@ -48,15 +48,32 @@ class ProtoConfig(Config):
 
 
 class QueueProtoConfig(Config):
-    """Queue-based ProtoNCE (Peng et al. 2022): prototypes from the queue, as many as its affinity's spectrum says. Figures are ours."""
+    """Queue-based ProtoNCE (Peng et al. 2022): prototypes from the queue, as many as it shows speakers. Figures and the way to count
+    (sslspk/nn/count.py) are ours.
+
+    A count needs two keys a speaker among those looked at, and embeddings of some 20 % EER or better; else keys_per_cluster decides.
+    """
 
     weight: NonNegativeFloat = 0.25
     start_epoch: NonNegativeFloat = 0.0
     refresh_steps: PositiveInt = Field(50, description="steps between two clusterings of the queue")
-    max_clusters: Size = 1000
-    sample: Size = Field(2048, description="queue entries from which the number of speakers is estimated")
-    neighbours: Size = Field(10, description="nearest neighbours that count in the affinity")
+    min_clusters: int = Field(2, ge=2)
+    max_clusters: Size = Field(1000, ge=2)
+    sample: Size = Field(2048, ge=10, description="queue entries from which the number of speakers is estimated")
+    keys_per_cluster: PositiveInt = Field(4, description="keys for each prototype, where no number of speakers can be told")
     iterations: PositiveInt = 10
+
+    @model_validator(mode="before")
+    @classmethod
+    def _forget(cls, tree):
+        """Configurations of earlier versions say of how many `neighbours` the affinity was made, which is not needed any more."""
+        return {key: value for key, value in tree.items() if key != "neighbours"} if isinstance(tree, dict) else tree
+
+    @model_validator(mode="after")
+    def _bounds(self):
+        if self.min_clusters > self.max_clusters:
+            raise ValueError(f"queue_proto.min_clusters {self.min_clusters} is more than max_clusters {self.max_clusters}; lower it")
+        return self
 
 
 class MocoConfig(Config):

@@ -18,7 +18,7 @@ from sslspk.losses.contrastive import affinity_contrastive, false_negatives, inf
 from sslspk.losses.precision import dots
 from sslspk.methods import positives
 from sslspk.methods.base import Batch, Corpus, LabelledSpeakers, Method, Plain, Progress
-from sslspk.methods.config_moco import MocoConfig, ReweightConfig
+from sslspk.methods.config_moco import MocoConfig, QueueProtoConfig, ReweightConfig
 from sslspk.methods.config_positives import drawn_crops
 from sslspk.methods.prototypes import PrototypeBank, QueuePrototypes
 from sslspk.nn import comm, group_batch_norm, monitors
@@ -182,6 +182,11 @@ class Moco(Method):
         if self.positives is not None:
             self.positives.after_step(progress)
         cfg = self.config.queue_proto
-        if cfg and progress.epochs >= cfg.start_epoch and progress.step % cfg.refresh_steps == 0:
-            self.queue_bank.refresh(self.queue, sample=cfg.sample, neighbours=cfg.neighbours, iterations=cfg.iterations,
-                                    temperature=self.config.temperature, seed=progress.draw)
+        if cfg and _refreshes(cfg, progress):
+            self.queue_bank.refresh(self.queue, cfg, self.config.temperature, seed=progress.draw)
+
+
+def _refreshes(cfg: QueueProtoConfig, progress: Progress) -> bool:
+    """Whether the queue is clustered after this step: before the first step that uses the prototypes, then every refresh_steps."""
+    first, following = math.ceil(cfg.start_epoch * progress.per_epoch), progress.step + 1
+    return following == first or (following > first and progress.step % cfg.refresh_steps == 0)

@@ -4,10 +4,11 @@ from torch import Tensor, nn
 
 from sslspk.losses.precision import dots
 from sslspk.losses.prototypes import density, proto_nce
+from sslspk.methods.config_moco import QueueProtoConfig
 from sslspk.nn import comm
+from sslspk.nn.count import count_clusters
 from sslspk.nn.kmeans import kmeans
 from sslspk.nn.queue import KeyQueue
-from sslspk.nn.spectrum import count_clusters
 
 
 class PrototypeBank(nn.Module):
@@ -40,27 +41,41 @@ class PrototypeBank(nn.Module):
 
 
 class QueuePrototypes(nn.Module):
-    """Prototypes of a queue, as many as its spectrum shows speakers, at most `size` (Peng et al. 2022)."""
+    """Prototypes of a queue, as many as it seems to hold speakers, at most `size` (Peng et al. 2022)."""
 
     def __init__(self, size: int, dim: int):
         super().__init__()
         self.register_buffer("centroids", torch.zeros(size, dim))
         self.register_buffer("phi", torch.ones(size))
         self.register_buffer("used", torch.zeros((), dtype=torch.int64))
+        self.counted: bool | None = None   # whether the last count was credible; None: there was none in this process
 
     @torch.no_grad()
-    def refresh(self, queue: KeyQueue, *, sample: int, neighbours: int, iterations: int, temperature: float, seed: int) -> None:
+    def refresh(self, queue: KeyQueue, config: QueueProtoConfig, temperature: float, seed: int) -> None:
         """Cluster the queue's keys (the random ones of its start do not count). Every rank holds the same queue and takes a share."""
         keys = queue.keys[queue.unit >= 0]
-        order = torch.randperm(len(keys), generator=torch.Generator().manual_seed(seed))[:sample].to(keys.device)
-        k = count_clusters(keys[order], neighbours=neighbours, maximum=min(len(self.phi), len(keys)))
-        k = int(comm.max_over_ranks(torch.tensor(k, device=keys.device)))
-        share = torch.arange(comm.rank(), len(keys), comm.world_size(), device=keys.device)
-        found = kmeans(keys[share], k, index=share, iterations=iterations, spherical=True, seed=seed)
+        order = torch.randperm(len(keys), generator=torch.Generator().manual_seed(seed)).to(keys.device)
+        k = self._count(keys[order[:config.sample]], len(keys), config, seed)
+        share = _share(len(keys), keys.device)
+        found = kmeans(keys[share], k, index=share, iterations=config.iterations, spherical=True, seed=seed)
         self.centroids.zero_()
         self.centroids[:k] = found.centroids
         self.phi[:k] = density(found.distance_sum, found.count, temperature)
         self.used.fill_(k)
+
+    def _count(self, sample: Tensor, keys: int, config: QueueProtoConfig, seed: int) -> int:
+        """The number of speakers; `keys_per_cluster` decides where the sample does not show it, and the training's log says so."""
+        share = _share(len(sample), sample.device)
+        found = count_clusters(sample[share], share, minimum=config.min_clusters, maximum=config.max_clusters,
+                               iterations=config.iterations, seed=seed)
+        k = min(keys, config.max_clusters, max(config.min_clusters, keys // config.keys_per_cluster))
+        if comm.rank() == 0 and found.credible != self.counted:
+            text = (f"queue_proto: the queue shows {found.clusters} speakers (gain {found.gain:.3f})" if found.credible else
+                    f"warning: queue_proto: the {len(sample)} keys looked at show no number of speakers (gain {found.gain:.3f}); "
+                    f"{k} prototypes are taken, one for {config.keys_per_cluster} keys (method.queue_proto.keys_per_cluster)")
+            print(f"{text}.", flush=True)
+        self.counted = found.credible
+        return found.clusters if found.credible else k
 
     def loss(self, q: Tensor, keys: Tensor) -> Tensor:
         """ProtoNCE of unit vectors q (B, P), whose own prototype is the one nearest to their keys; 0 before the first refresh."""
@@ -69,3 +84,8 @@ class QueuePrototypes(nn.Module):
         own = dots(keys, self.centroids).masked_fill(absent, -torch.inf).argmax(1)
         own = own.where(self.used > 0, -1)
         return proto_nce(q, self.centroids, self.phi, own, absent).mean()
+
+
+def _share(total: int, device: torch.device) -> Tensor:
+    """The rows of `total` that this rank takes."""
+    return torch.arange(comm.rank(), total, comm.world_size(), device=device)

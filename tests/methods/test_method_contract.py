@@ -59,7 +59,7 @@ METHODS = {
     "moco without projection": {**MOCO, "projection": None, "evaluate": "query"},
     "moco symmetric": {**MOCO, "symmetric": True},
     "c3moco": {**MOCO, "reweight": {"false_weight": 0.5}, "proto": {"clusters": [2, 3]}},
-    "moco queue prototypes": {**MOCO, "queue_proto": {"max_clusters": 4, "refresh_steps": 1, "neighbours": 2}},
+    "moco queue prototypes": {**MOCO, "queue_proto": {"max_clusters": 4, "refresh_steps": 2}},
     "moco symmetric ssps": {**MOCO, "symmetric": True, "positives": {**SSPS, "neighbours": 2}},
     "moco oracle": {**MOCO, "positives": ORACLE},
     "c3moco ssps": {**MOCO, "reweight": {"false_weight": 0.5}, "positives": {**SSPS, "mask_negatives": True}},

@@ -10,7 +10,7 @@ from sslspk.config import check
 from sslspk.errors import InputError
 from sslspk.methods.base import Batch, Corpus, Plain, Progress
 from sslspk.methods.config import MocoDinoConfig
-from sslspk.methods.config_moco import MocoConfig
+from sslspk.methods.config_moco import MocoConfig, QueueProtoConfig
 from sslspk.methods.moco import Moco
 from sslspk.methods.prototypes import PrototypeBank, QueuePrototypes
 from sslspk.nn.queue import KeyQueue
@@ -220,20 +220,51 @@ def test_clusters_come_from_the_key_encoder_at_their_epoch():
 
 def test_queue_prototypes_find_the_speakers_of_the_queue():
     g = torch.Generator().manual_seed(0)
-    centres = F.normalize(torch.randn(5, 32, generator=g))
-    keys = F.normalize(centres.repeat(20, 1) + 0.05 * torch.randn(100, 32, generator=g))
+    centres = F.normalize(torch.randn(6, 32, generator=g))
+    keys = F.normalize(centres.repeat(16, 1) + 0.05 * torch.randn(96, 32, generator=g))
     queue, bank = KeyQueue(128, 32), QueuePrototypes(16, 32)
     assert bank.loss(keys[:4], keys[:4]) == 0
-    nobody = torch.full((100,), -1)
-    queue.push(keys, torch.arange(100), nobody, nobody, 0)
-    bank.refresh(queue, sample=100, neighbours=10, iterations=10, temperature=0.1, seed=0)
-    assert bank.used == 5
-    found = bank.centroids[:5] @ centres.T
-    assert (found.amax(1) > 0.99).all() and sorted(found.argmax(1).tolist()) == [0, 1, 2, 3, 4]
-    right = bank.loss(keys[:5], keys[:5])
-    wrong = bank.loss(keys[:5].roll(1, 0), keys[:5])
+    nobody = torch.full((96,), -1)
+    queue.push(keys, torch.arange(96), nobody, nobody, 0)
+    bank.refresh(queue, QueueProtoConfig(max_clusters=16), temperature=0.1, seed=0)
+    assert bank.used == 6
+    found = bank.centroids[:6] @ centres.T
+    assert (found.amax(1) > 0.99).all() and sorted(found.argmax(1).tolist()) == [0, 1, 2, 3, 4, 5]
+    right = bank.loss(keys[:6], keys[:6])
+    wrong = bank.loss(keys[:6].roll(1, 0), keys[:6])
     assert right < 0.1 < 2 < wrong
-    assert bank.centroids[5:].abs().sum() == 0
+    assert bank.centroids[6:].abs().sum() == 0
+
+
+@pytest.mark.parametrize("start", [0, 0.5, 1.0])
+def test_queue_prototypes_teach_from_their_first_epoch_on(start, capsys):
+    """A queue that shows no number of speakers gives prototypes all the same, and the log says so; the weights then differ from MoCo's."""
+    methods = [make(momentum=0.9), make(momentum=0.9, queue_proto={"start_epoch": start, "refresh_steps": 50, "max_clusters": 8, "keys_per_cluster": 3})]
+    optimizers = [torch.optim.SGD(method.query.parameters(), 0.1) for method in methods]
+    for step in range(4):
+        progress, outs = Progress(step, 10, 2), []
+        for method, optimizer in zip(methods, optimizers, strict=True):
+            optimizer.zero_grad()
+            outs.append(method(batch(views(step)), progress))
+            outs[-1]["loss"].backward()
+            optimizer.step()
+            method.after_step(progress)
+        begun = step >= max(1, 2 * start)   # at the very first step the queue holds no key yet
+        assert (outs[1].get("loss_queue_proto_nce", 0) > 0) == begun
+        assert torch.equal(vectors(methods[0], views()[0][0]), vectors(methods[1], views()[0][0])) == (not begun)
+    assert methods[1].queue_bank.used == 2
+    told = capsys.readouterr().out
+    assert told.count("warning: queue_proto: the ") == 1 and "2 prototypes are taken, one for 3 keys" in told
+
+
+def test_configurations_of_earlier_versions_load():
+    assert check(QueueProtoConfig, {"max_clusters": 7, "neighbours": 10}, "the test") == QueueProtoConfig(max_clusters=7)
+
+
+@pytest.mark.parametrize("changes", [{"min_clusters": 1}, {"min_clusters": 9, "max_clusters": 8}, {"sample": 3}])
+def test_bounds_of_queue_prototypes_are_told(changes):
+    with pytest.raises(InputError, match="queue_proto"):
+        make(queue_proto={"max_clusters": 8, **changes})
 
 
 def test_replaced_recordings_may_come_twice():

@@ -21,7 +21,7 @@ SSPS = {"name": "ssps", "clusters": 5, "queue_size": 10, "seconds": 0.4}
 RUNS = {
     "moco": {"method": MOCO},
     "c3moco": {"method": C3MOCO},
-    "queue prototypes": {"method": {**MOCO, "queue_proto": {"max_clusters": 4, "refresh_steps": 2, "neighbours": 2}}},
+    "queue prototypes": {"method": {**MOCO, "queue_proto": {"max_clusters": 4, "refresh_steps": 2}}},
     "ssps": {"method": {"name": "simclr", "crops": PAIR, "positives": {**SSPS, "start_epoch": 1}}, "train.analyse": True},
     "dino ssps": {"method": {**DINO, "positives": SSPS}},
     "moco ssps in two parts": {"method": {**MOCO, "positives": {**SSPS, "mask_negatives": True}}, "train.accumulate": 2},
@@ -51,7 +51,7 @@ def test_a_resumed_run_ends_with_the_same_bits(data, tmp_path, name):
 def test_no_correction_is_moco_bit_for_bit(data, tmp_path):
     """omega 2 = 1 and alpha = 0, with all of the machinery at work."""
     corrected = {**MOCO, "reweight": {"false_weight": 1.0}, "proto": {"clusters": [3], "weight": 0.0},
-                 "queue_proto": {"max_clusters": 4, "refresh_steps": 1, "neighbours": 2, "weight": 0.0}}
+                 "queue_proto": {"max_clusters": 4, "refresh_steps": 1, "weight": 0.0}}
     for name, method in (("plain", MOCO), ("corrected", corrected)):
         train_here(tiny(**{"method": method, "train.steps": 8}), data, tmp_path / name)
     assert same(final_weights(tmp_path / "plain"), final_weights(tmp_path / "corrected"))
