@@ -40,8 +40,8 @@ def count_clusters(points: Tensor, index: Tensor, *, minimum: int = 2, maximum: 
     total = int(comm.sum_over_ranks(torch.tensor(len(points), device=points.device)))
     highest = min(total if maximum is None else maximum, int(total * LARGEST_SHARE))
     if points.ndim != 2 or minimum < 2 or references < 1 or (maximum is not None and maximum < minimum):
-        raise InputError(f"Clusters are counted among points (N, D), with 2 <= minimum <= maximum and a reference; not {tuple(points.shape)}, "
-                         f"{minimum}, {maximum} and {references}.")
+        raise InputError(f"Clusters are counted among points (N, D), with 2 <= minimum <= maximum and a reference; not "
+                         f"{tuple(points.shape)}, {minimum}, {maximum} and {references}.")
     if highest < minimum:
         return Count(minimum, 0.0, False)
     with torch.autocast(points.device.type, enabled=False):
