@@ -14,7 +14,7 @@ import numpy as np
 from sslspk.backend.calibration import Calibration, magnitudes, two_sides
 from sslspk.backend.cosine import Cosine
 from sslspk.config import check
-from sslspk.errors import InputError, named
+from sslspk.errors import InputError, named, shown
 from sslspk.io import files
 
 FILE = "calibration.json"
@@ -78,10 +78,16 @@ def thresholds(calibration: Calibration, priors: Sequence[float] = PRIORS) -> di
     return {f"{prior:g}": (math.log((1 - prior) / prior) - calibration.offset) / calibration.weights[0] for prior in priors}
 
 
+def checked(prior: object) -> float | None:
+    """A prior as a user gives it. Raises InputError for what is none."""
+    number = isinstance(prior, int | float | np.number) and not isinstance(prior, bool)
+    if prior is not None and not (number and 0 < prior < 1):
+        raise InputError(f"the prior {shown(prior)} is none; give the share of pairs of one speaker, between 0 and 1.")
+    return prior
+
+
 def judged(cosine: float, llr: float | None, calibration: Calibration | None, prior: float | None = None) -> Comparison:
-    """One pair's scores as a Comparison. prior: None for the one that the calibration was trained for. Raises InputError for no prior."""
-    if prior is not None and not 0 < prior < 1:
-        raise InputError(f"the prior {prior:g} is none; give the share of pairs of one speaker, between 0 and 1.")
+    """One pair's scores as a Comparison. prior: None for the one that the calibration was trained for, see `checked`."""
     if llr is None:
         return Comparison(float(cosine))
     prior = calibration.p_target if prior is None else prior

@@ -77,13 +77,22 @@ class Model:
         each = [found for _, found in self.windowed(wanted, channel, window, shift, progress)]
         return each if isinstance(x, list | tuple) else each[0]
 
+    @property
+    def uncalibrated(self) -> str | None:
+        """Why there is no calibration; None where there is one."""
+        if self.calibration is not None:
+            return None
+        if comparison.find(models.file_of(self.path), self.info) is None:
+            return "the model carries no calibration"
+        return "the model's calibration is of its default weights, not of others or of a layer"
+
     def frames(self, x: "Source", rate: float | None = None, *, channel: int | str | None = None) -> np.ndarray:
         """What the encoder pools over time (or the frames of `layer`): float32 (T, C), `frame_shift` seconds from one to the next.
 
         x, rate, channel, errors: as of `embed`, for one recording. Long recordings are read in windows of 60 s, overlapping by 1 s.
         """
         recording = recordings.of(x, rate)
-        return self._framewise(self._read(self._cut(recording, self._tried(recording, channel))))
+        return self._framewise(self._read(self._tried(recording, channel, cut=True)))
 
     @property
     def frame_shift(self) -> float:
@@ -95,8 +104,10 @@ class Model:
         """How alike the voices of two recordings are; of a calibrated model also how likely they are one. See `Comparison`.
 
         a, b, rate, channel, errors: as of `embed`. prior: the share of pairs of one speaker among those that are compared; None: that
-        of the calibration.
+        of the calibration. Raises InputError also for a prior where there is no calibration that it would go with.
         """
+        if comparison.checked(prior) is not None and self.calibration is None:
+            raise InputError(f"a prior needs a calibration, and {self.uncalibrated}; leave the prior out.")
         seconds: list[float] = []
         x = np.stack([row for _, row in self.embeddings(self._recordings([a, b], rate), channel, False, heard=seconds.append)])
         cosine, llr = comparison.scores(x, np.array([0]), np.array([1]), self.calibration, np.array(seconds))
@@ -113,9 +124,8 @@ class Model:
 
         def inputs() -> Iterator[Tensor]:
             for one in _bar(wanted, progress):
-                samples = self._tried(one, channel, refused)
+                samples = self._tried(one, channel, refused, cut=True)
                 if samples is not None:
-                    samples = self._cut(one, samples)
                     taken.append(one)
                     if heard is not None:
                         heard(len(samples) / self.rate)
@@ -144,15 +154,23 @@ class Model:
             raise InputError(f"there are {len(x)} recordings and {len(rates)} rates; give one rate, or one for each.")
         return [recordings.of(one, hertz, f"array {place} of the list") for place, (one, hertz) in enumerate(zip(x, rates, strict=True), 1)]
 
-    def _tried(self, recording: Recording, channel: int | str | None, refused: Refused | None = None) -> np.ndarray | None:
-        """Samples (S,) at the model's rate; None of a recording that was refused."""
+    def _tried(self, recording: Recording, channel: int | str | None, refused: Refused | None = None,
+               cut: bool = False) -> np.ndarray | None:
+        """Samples (S,) at the model's rate; None of a recording that was refused. cut: without silence, if the model was trained so."""
         try:
-            return recordings.samples(recording, self.rate, channel)
+            samples = recordings.samples(recording, self.rate, channel)
+            return self._cut(recording, samples) if cut else samples
         except InputError as err:
             return _refuse(err, recording, refused)
 
     def _cut(self, recording: Recording, samples: np.ndarray) -> np.ndarray:
-        return samples if self._voice is None or recording.silence_cut else self._voice.cut(samples)
+        if self._voice is None or recording.silence_cut:
+            return samples
+        left = self._voice.cut(samples)
+        if len(left) < recordings.SHORTEST * self.rate:
+            raise InputError(f"{recording} holds no speech ({len(left) / self.rate:.2f} s are left without silence); "
+                             "record it again, or leave it out.")
+        return left
 
     def _read(self, samples: np.ndarray) -> Tensor:
         return self.trained.read(torch.from_numpy(samples))

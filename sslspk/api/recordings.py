@@ -12,7 +12,7 @@ from sslspk.io.clips import Clip
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Source = str | os.PathLike | np.ndarray | Tensor
+    Source = str | os.PathLike | np.ndarray | Tensor | "Recording"
 
 SHORTEST = 0.1   # seconds; in less there is hardly a syllable
 
@@ -42,8 +42,10 @@ def of(x: "Source", rate: float | None = None, name: str = "the array") -> Recor
     """A recording by its path (or an entry of wav.scp, ARCHIVE:OFFSET), or of samples with `rate`.
 
     Samples are integers of 16 bits or floats of full scale 1, (S,), or (S, C) or (C, S) of C channels, the shorter side.
-    Raises InputError: no such file, a folder, samples without a rate or of another kind.
+    Raises InputError: no such file, a folder, samples without a rate or of another kind. A Recording is taken as it is.
     """
+    if isinstance(x, Recording):
+        return x
     if isinstance(x, str | os.PathLike):
         _require(os.fspath(x))
         return Recording(os.fspath(x), Clip(os.fspath(x)))

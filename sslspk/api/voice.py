@@ -22,10 +22,9 @@ class Voice:
         self._energy = Extractor(FeatureOptions(sample_frequency=rate, snip_edges=False, use_energy=True, num_mel_bins=3))
 
     def samples(self, samples: np.ndarray) -> np.ndarray:
-        """int16 (S,) -> bool (S,): those with voice; all of them where there is none, as steps/pack_audio.sh has it."""
+        """int16 (S,) -> bool (S,): those with voice."""
         marks = compute_vad(self._energy(torch.from_numpy(samples)[None])[0, :, 0].numpy(), OPTIONS)
-        kept = audio.voiced_samples(len(samples), marks, self.rate)
-        return kept if kept.any() else np.ones(len(samples), bool)
+        return audio.voiced_samples(len(samples), marks, self.rate)
 
     def cut(self, samples: np.ndarray) -> np.ndarray:
         """The samples with voice."""

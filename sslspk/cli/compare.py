@@ -19,11 +19,13 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from sslspk.io.clips import Clip
     opened = model.opened(args)
-    found = opened.compare(args.a, args.b, channel=args.channel, prior=args.prior)
+    a, b = (model.recordings(args, {path: Clip(path)})[0] for path in (args.a, args.b))
+    found = opened.compare(a, b, channel=args.channel, prior=args.prior)
     print(f"cosine       {found.cosine:.4f}")
     if found.llr is None:
-        print("no decision: the model carries no calibration (see docs/python.md)")
+        print(f"no decision: {opened.uncalibrated} (see docs/python.md)")
     else:
         print(f"llr          {found.llr:.4f}\nprobability  {found.probability:.4f}   with a prior of {found.prior:g}\n"
               f"decision     {'one speaker' if found.same_speaker else 'two speakers'}")

@@ -18,27 +18,33 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", help="one of the model's encoders (DINO: teacher, student); default: its own choice, and in "
                                           "a folder all of them")
     parser.add_argument("--onnx", metavar="FILE", help="write this ONNX file")
-    parser.add_argument("--onnx-input", choices=("wave", "features"), default="wave",
-                        help="wave (default): samples from -1 to 1 at the model's rate; features: those before CMN")
-    parser.add_argument("--language", default="unknown", help="of the recordings that it was trained on")
-    parser.add_argument("--licence", default="unknown", help="of the model, for the folder's card, e.g. cc-by-4.0")
-    parser.add_argument("--url", default="unknown", help="where the model is published, for the metadata of the ONNX file")
+    parser.add_argument("--onnx-input", choices=("wave", "features"),
+                        help="what that file reads; wave (default): samples from -1 to 1 at the model's rate; features: those before CMN")
+    parser.add_argument("--language", help="of the recordings that it was trained on (default: what a folder of sslspk export says)")
+    parser.add_argument("--licence", help="of the model, e.g. cc-by-4.0 (default: likewise)")
+    parser.add_argument("--url", help="where the model is published (default: likewise)")
 
 
 def run(args: argparse.Namespace) -> None:
     if args.onnx is None and args.folder is None:
         raise InputError("what is to be written? Give DIR for a folder, or --onnx FILE.")
+    if args.onnx is None and args.onnx_input is not None:
+        raise InputError("--onnx-input is of an ONNX file, and none is asked for; give --onnx FILE, too, or leave it out.")
+    from sslspk.cli import overwriting
     from sslspk.export import folder, graph
     from sslspk.train import model as models
+    overwriting.check([args.onnx] if args.onnx else [], overwriting.of_model(args.model), "--onnx")
+    said = {"licence": args.licence, "language": args.language, "url": args.url}
     if args.folder is not None:
-        files = folder.write(args.model, args.folder, args.weights, args.licence, args.language)
+        files = folder.write(args.model, args.folder, args.weights, **said)
         print(f"wrote {args.folder}: {', '.join(files)}")
     if args.onnx is not None:
         model = models.load(args.model, args.weights)
-        found = graph.write(model, args.onnx, args.onnx_input, args.language, args.url)
+        reads = args.onnx_input or graph.WAVE
+        found = graph.write(model, args.onnx, reads, **said)
         print(f"wrote {args.onnx}; " + ("not compared with the model, as onnxruntime is not installed" if found is None else
                                         f"largest difference from the model: {found:.1e}"))
-        if args.onnx_input == graph.FEATURES:
+        if reads == graph.FEATURES:
             print(graph.comment(model, graph.FEATURES))
         if model.config.vad:
             print("silence is not cut in it; cut it before, as the model was trained")

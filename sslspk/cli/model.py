@@ -20,13 +20,13 @@ def options(parser: argparse.ArgumentParser) -> None:
     """--model, --device, --weights, --layer, --channel, --allow-pipes."""
     parser.add_argument("--model", metavar="FILE",
                         help=f"final.pt of a training, its folder, or one that sslspk export wrote (default: the variable {VARIABLE})")
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    parser.add_argument("--device", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--weights", help="one of the model's encoders (DINO: teacher, student); default: its own choice")
     parser.add_argument("--layer", help="a layer inside the encoder, averaged over time, in place of its embedding")
     parser.add_argument("--channel", type=channel.parse, metavar="N|mix",
                         help="which channel to take: a number from 0 on, or mix, the mean of all (default: recordings have one)")
-    parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
-                        help="run the entries of wav.scp that are commands (default: false)")
+    parser.add_argument("--allow-pipes", choices=("true", "false"),
+                        help="run what is a command and no file, as an entry \"sox x.wav -t wav - |\" of wav.scp (default: false)")
 
 
 def named(args: argparse.Namespace) -> str | None:
@@ -45,4 +45,4 @@ def opened(args: argparse.Namespace) -> "Model":
     if not named(args):
         raise InputError(f"which model? Give --model FILE, the final.pt of a training, or set {VARIABLE}.")
     from sslspk.api import model
-    return model.load(named(args), args.device, weights=args.weights, layer=args.layer)
+    return model.load(named(args), args.device or "cpu", weights=args.weights, layer=args.layer)

@@ -6,7 +6,8 @@
 
 LIST holds a pair a line, all of one form: "enrol test", "enrol test target|nontarget" or "1|0 enrol test". The two are paths of recordings
 (below --audio), utterances of a Kaldi data directory (--data), or ids of embeddings that are there (--embeddings). Scores are cosines, or
-log-likelihood ratios where the model carries a calibration. A list without labels: its scores are printed, "enrol test score".
+log-likelihood ratios where the model carries a calibration; of these actDCF and Cllr are printed, too. Of a list without labels the
+scores themselves are printed, "enrol test score".
 """
 import argparse
 import os
@@ -14,13 +15,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sslspk.cli import model
-from sslspk.errors import InputError
+from sslspk.errors import InputError, named
 
 if TYPE_CHECKING:
     import numpy as np
 
     from sslspk.io.clips import Clip
     from sslspk.io.trials import Trials
+
+COSINE, RATIO = "cosine", "log-likelihood ratio, natural logarithm"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -42,11 +45,12 @@ def run(args: argparse.Namespace) -> None:
     from sslspk.io import scores as score_file
     from sslspk.io import trials as trial_list
     trials = trial_list.read(args.trials, labels=False)
+    refuse_idle(args, trials)
     overwriting.check([args.out] if args.out else [], inputs_of(args, trials))
     if trials.target is not None:   # what is wrong with the labels or speakers is said before all is embedded
-        measured(args, trials, np.zeros(len(trials.enrol)), 0)
+        measured(args, trials, np.zeros(len(trials.enrol)), replicates=0)
     scores, kind = of_embeddings(args, trials) if args.embeddings else of_recordings(args, trials)
-    figures = [] if trials.target is None else measured(args, trials, scores)
+    figures = [] if trials.target is None else measured(args, trials, scores, kind == RATIO)
     if args.out:
         score_file.write(args.out, trials.enrol, trials.test, scores)
     if trials.target is not None:
@@ -55,6 +59,15 @@ def run(args: argparse.Namespace) -> None:
         print("\n".join(f"{enrol} {test} {score:.6f}" for enrol, test, score in zip(trials.enrol, trials.test, scores, strict=True)))
     else:
         print(f"{len(scores)} scores ({kind}) in {args.out}; EER and minDCF need a label on each line of {args.trials}")
+
+
+def refuse_idle(args: argparse.Namespace, trials: "Trials") -> None:
+    """Raise InputError for options that would do nothing."""
+    given = [name for name in ("model", "device", "weights", "layer", "channel", "allow_pipes") if getattr(args, name) is not None]
+    if args.embeddings and given:
+        raise InputError(f"--embeddings takes embeddings as they are, and no --{given[0].replace('_', '-')}; leave one of the two out.")
+    if args.utt2spk and trials.target is None:
+        raise InputError(f"--utt2spk is for the interval of an EER, and {named(args.trials)} has no labels; leave it out.")
 
 
 def inputs_of(args: argparse.Namespace, trials: "Trials") -> Iterator[str | int]:
@@ -79,7 +92,7 @@ def of_embeddings(args: argparse.Namespace, trials: "Trials") -> "tuple[np.ndarr
     from sslspk.io.trials import lookup
     names, x = embeddings.load(args.embeddings, {*trials.enrol.tolist(), *trials.test.tolist()})
     places = [lookup(ids, names, os.path.join(args.embeddings, "xvector.scp")) for ids in (trials.enrol, trials.test)]
-    return comparison.scores(x, *places)[0], "cosine"
+    return comparison.scores(x, *places)[0], COSINE
 
 
 def of_recordings(args: argparse.Namespace, trials: "Trials") -> "tuple[np.ndarray, str]":
@@ -94,7 +107,7 @@ def of_recordings(args: argparse.Namespace, trials: "Trials") -> "tuple[np.ndarr
     places = [lookup(ids, list(wanted), args.data or args.audio) for ids in (trials.enrol, trials.test)]
     calibration = None if args.cosine else opened.calibration
     cosine, llr = comparison.scores(x, *places, calibration, np.array(seconds))
-    return (cosine, "cosine") if llr is None else (llr, "log-likelihood ratio, natural logarithm")
+    return (cosine, COSINE) if llr is None else (llr, RATIO)
 
 
 def sources(args: argparse.Namespace, trials: "Trials") -> "dict[str, Clip]":
@@ -111,11 +124,12 @@ def sources(args: argparse.Namespace, trials: "Trials") -> "dict[str, Clip]":
     return {name: known[name] for name in ids}
 
 
-def measured(args: argparse.Namespace, trials: "Trials", scores: "np.ndarray", replicates: int | None = None) -> list[str]:
-    """The figures of a list with labels, a line each. replicates: of the bootstrap, None for as many as elsewhere."""
+def measured(args: argparse.Namespace, trials: "Trials", scores: "np.ndarray", ratios: bool = False,
+             replicates: int | None = None) -> list[str]:
+    """The figures of a list with labels, a line each. ratios: scores are log-likelihood ratios. replicates: of the bootstrap."""
     from sslspk.bin.metrics import measure
     from sslspk.metrics import report
     asked = argparse.Namespace(trials=args.trials, utt2spk=args.utt2spk, spk2gender=None, bootstrap=replicates, seed=0)
     figures = measure(asked, trials, scores)[0]
-    return [f"{'list':<14} {args.trials} (md5 {figures['trials_md5']})", *report.lines(figures),
+    return [f"{'list':<14} {args.trials} (md5 {figures['trials_md5']})", *report.lines(figures, ratios),
             *(f"note: {note}" for note in figures["notes"])]

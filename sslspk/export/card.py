@@ -2,24 +2,34 @@
 from sslspk import plain_yaml
 from sslspk.io import results
 
+UNKNOWN = "unknown"
+FIELDS = ("licence", "language", "url")   # what only its maker knows of a model; an exported folder carries it as info["card"]
 LABELS = {"none": "No label was used to train it: it is self-supervised."}
 FIGURE_HEADS = ("list", "md5 of the list", "weights", "scoring", "EER % (95 % interval)", "minDCF 0.01", "minDCF 0.05", "labels used")
 
 
-def card(facts: dict, rows: list[dict], licence: str = "unknown", language: str = "unknown") -> str:
+def fields(info: dict, **given: str | None) -> dict[str, str]:
+    """FIELDS of a model: as they are given, else as the folder that it was read from says, else unknown."""
+    card = info.get("card")
+    kept = {key: value for key, value in card.items() if isinstance(value, str)} if isinstance(card, dict) else {}
+    return {key: given.get(key) or kept.get(key, UNKNOWN) for key in FIELDS}
+
+
+def card(facts: dict, rows: list[dict], licence: str = UNKNOWN, language: str = UNKNOWN, url: str = UNKNOWN) -> str:
     """The text. facts: what sslspk.api.about.about says of the model; rows: results as steps/score.sh writes them."""
     return f"---\n{plain_yaml.dump(head(facts, rows, licence, language))}---\n" + "\n".join(
-        [f"# {facts['system']}", "", *summary(facts, licence), "", "## Use", "", *use(facts), "", "## Figures", "", *figures(rows), "",
+        [f"# {facts['system']}", "", *summary(facts, licence), *([f"- published at {url}"] if url != UNKNOWN else []), "",
+         "## Use", "", *use(facts), "", "## Figures", "", *figures(rows), "",
          "## How it was made", "", *origin(facts), "", "## Files", "", *files(facts), ""])
 
 
 def head(facts: dict, rows: list[dict], licence: str, language: str) -> dict:
     """The YAML head."""
-    known = {"license": "other" if licence == "unknown" else licence, "library_name": "sslspk",
+    known = {"license": "other" if licence == UNKNOWN else licence, "library_name": "sslspk",
              "tags": ["speech", "speaker-embeddings", "speaker-verification", facts["method"], facts["encoder"],
                       *(["self-supervised"] if facts["labels"] == "none" else [])],
              "datasets": [facts["trained_on"]] if facts["trained_on"] else [], "metrics": ["eer", "min_dcf"]}
-    if language != "unknown":
+    if language != UNKNOWN:
         known["language"] = language
     own = [result(row) for row in rows if row["weights"] != "untrained"]
     return known | ({"model-index": [{"name": facts["system"], "results": own}]} if own else {})
@@ -43,7 +53,7 @@ def summary(facts: dict, licence: str) -> list[str]:
             f"- reads {facts['reads']} at {facts['sampling_rate']:g} Hz. {cut}".rstrip(),
             f"- trained on {facts['trained_on'] or 'data that it does not name'}. "
             + LABELS.get(facts["labels"], f"Labels that were used: {facts['labels'] or 'unknown'}."),
-            "- licence: " + ("not named by its maker; ask before you use it" if licence == "unknown" else licence)]
+            "- licence: " + ("not named by its maker; ask before you use it" if licence == UNKNOWN else licence)]
 
 
 def use(facts: dict) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from sslspk.api import comparison
 from sslspk.api.about import about
 from sslspk.errors import InputError, named
-from sslspk.export.card import card
+from sslspk.export.card import card, fields
 from sslspk.io import files
 from sslspk.io.files import atomic_write
 from sslspk.train import folder, model
@@ -14,11 +14,12 @@ from sslspk.train import folder, model
 README = "README.md"
 
 
-def write(path: str | os.PathLike, out: str | os.PathLike, weights: str | None = None, licence: str = "unknown",
-          language: str = "unknown") -> list[str]:
+def write(path: str | os.PathLike, out: str | os.PathLike, weights: str | None = None, licence: str | None = None,
+          language: str | None = None, url: str | None = None) -> list[str]:
     """Write the model `path` as the folder `out`, which sslspk.load reads back as the same model; returns the names of its files.
 
-    weights: only this one of its encoders, which becomes the model's own choice; None: all. Raises InputError: as sslspk.load, no such
+    weights: only this one of its encoders, which becomes the model's own choice; None: all. licence, language, url (where it is
+    published): for the card; None: what the model says, if it was exported with them. Raises InputError: as sslspk.load, no such
     weights, something is in `out` already.
     """
     out, content = Path(out), model.read_content(path)
@@ -35,12 +36,13 @@ def write(path: str | os.PathLike, out: str | os.PathLike, weights: str | None =
     texts = {file: json.dumps(row, indent=2) for file, row in measured.items()}
     if facts["calibration"]:
         texts[comparison.FILE] = json.dumps(facts["calibration"], indent=2)
-    texts[README] = card(facts, list(measured.values()), licence, language)
+    said = fields(content["info"], licence=licence, language=language, url=url)
+    texts[README] = card(facts, list(measured.values()), **said)
     for name, text in texts.items():
         with atomic_write(out / name) as file:
             file.write(text.rstrip("\n") + "\n")
     info = {key: value for key, value in content["info"].items() if key != "calibration"}   # which is a file of its own
-    folder.write(out, {**content, "info": {**info, "system": facts["system"]}})
+    folder.write(out, {**content, "info": {**info, "system": facts["system"], "card": said}})
     return [*texts, folder.CONFIG, folder.WEIGHTS]
 
 

@@ -15,6 +15,7 @@ from torch import nn
 import sslspk
 from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError, named
+from sslspk.export.card import fields
 from sslspk.export.traceable import Whole
 from sslspk.features.config import FULL_SCALE
 from sslspk.io.files import atomic_write
@@ -30,11 +31,13 @@ SHERPA = {"feature_type": "fbank", "num_mel_bins": 80, "frame_length": 25.0, "fr
           "snip_edges": False, "remove_dc_offset": True, "window_type": "povey", "preemphasis_coefficient": 0.97, "use_energy": False}
 
 
-def write(model: Model, path: str | os.PathLike, reads: str = WAVE, language: str = "unknown", url: str = "unknown") -> float | None:
+def write(model: Model, path: str | os.PathLike, reads: str = WAVE, language: str | None = None, url: str | None = None,
+          licence: str | None = None) -> float | None:
     """Write a model as an ONNX file, and compare both; returns the largest difference, None where onnxruntime is not installed.
 
     reads: "wave", samples from -1 to 1 at the model's rate (B, S), or "features", as steps/make_feats.sh writes them (B, T, F), before
-    CMN, which is inside. Raises InputError: onnx is not installed, features of a model of waveforms, too large, not equal.
+    CMN, which is inside. language, url, licence: for the metadata; None: what the model says, if it was exported with them.
+    Raises InputError: onnx is not installed, features of a model of waveforms, too large, not equal.
     """
     onnx = needed("onnx")
     if reads == FEATURES and model.config.waveform:
@@ -44,7 +47,7 @@ def write(model: Model, path: str | os.PathLike, reads: str = WAVE, language: st
         raise InputError(f"the weights take {size >> 20} MB, and an ONNX file holds 2048 at most; export a folder instead.")
     whole = Whole(model, reads == FEATURES)
     graph = onnx.load_from_string(traced(whole, example(model, reads)))
-    for key, value in metadata(model, reads, language, url).items():
+    for key, value in metadata(model, reads, fields(model.info, language=language, url=url, licence=licence)).items():
         graph.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(graph)
     content = graph.SerializeToString()
@@ -97,10 +100,10 @@ def traced(whole: nn.Module, x: torch.Tensor) -> bytes:
     return file.getvalue()
 
 
-def metadata(model: Model, reads: str, language: str, url: str) -> dict[str, str]:
+def metadata(model: Model, reads: str, card: dict[str, str]) -> dict[str, str]:
     """Text by key. sherpa-onnx feeds features, to models of the frameworks wespeaker and 3d-speaker alone; so `framework` says that."""
     config, info = model.config, model.info
-    said = {"framework": "wespeaker" if reads == FEATURES else "sslspk", "language": language, "url": url, "comment": comment(model, reads),
+    said = {"framework": "wespeaker" if reads == FEATURES else "sslspk", **card, "comment": comment(model, reads),
             "sample_rate": int(config.features.sample_frequency), "output_dim": model.encoder.embed_dim,
             "normalize_samples": 0, "normalize_features": 0, "feature_normalize_type": "",
             "toolkit": "sslspk", "toolkit_version": sslspk.__version__, "input": reads,

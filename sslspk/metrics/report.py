@@ -61,13 +61,14 @@ def _intervals(trials: Trials, scores: np.ndarray, speakers: of.TrialSpeakers, r
     return out | {"bootstrap_seed": seed}
 
 
-def lines(figures: Mapping) -> list[str]:
-    """The report as text, one measure to a line."""
+def lines(figures: Mapping, ratios: bool = True) -> list[str]:
+    """The report as text, one measure to a line. ratios: False of scores that are no log-likelihood ratios, without actDCF and Cllr."""
     out = [f"{'trials':<14} {figures['targets'] + figures['nontargets']} ({figures['targets']} target, "
            f"{figures['nontargets']} non-target)"]
     names = [("EER", "eer_percent", " %")]
     names += [(f"minDCF({p:g})", f"min_dcf_{p:g}", "") for p in P_TARGETS]
-    names += [(f"actDCF({p:g})", f"act_dcf_{p:g}", "") for p in P_TARGETS] + [("Cllr", "cllr", " bit")]
+    if ratios:
+        names += [(f"actDCF({p:g})", f"act_dcf_{p:g}", "") for p in P_TARGETS] + [("Cllr", "cllr", " bit")]
     for title, key, unit in names:
         line = f"{title:<14} {figures[key]:.4f}{unit}"
         if f"{key}_low" in figures:

@@ -12,7 +12,7 @@ from small_models import CALIBRATION, silence, voice, wav
 from tones import tiny
 
 import sslspk
-from sslspk.api import batches, comparison
+from sslspk.api import batches, comparison, recordings
 from sslspk.api.voice import OPTIONS, Voice
 from sslspk.bin import compute_vad, extract_embeddings, pack_audio
 from sslspk.config import load
@@ -179,7 +179,21 @@ def test_silence_is_cut_as_for_the_training(cutting, tmp_path, run_program):
     np.testing.assert_allclose(cutting.embed(path), by_hand(cutting, packed), atol=1e-6)
     assert len(Voice(16000).cut(packed)) < len(packed) - 4000   # once more would take the faint part, too
     np.testing.assert_allclose(cutting.embed(table.read(tmp_path / "wav.scp")["a"]), by_hand(cutting, packed), atol=1e-6)
-    np.testing.assert_array_equal(Voice(16000).cut(silence(1)), silence(1))   # as pack_audio.sh leaves what has no voice
+
+
+@pytest.mark.parametrize("samples", [silence(1.0), np.concatenate([silence(1.0), voice(0.05), silence(1.0)])[:17000]])
+def test_a_recording_without_voice_is_refused_where_silence_is_cut(cutting, model, tmp_path, samples):
+    path, good = wav(tmp_path / "silent.wav", samples), voice(0.6)
+    calls = (lambda: cutting.embed(path), lambda: cutting.embed([good, samples], 16000), lambda: cutting.compare(good, path, 16000),
+             lambda: cutting.frames(path))
+    for call in calls:
+        with pytest.raises(sslspk.InputError, match=r"holds no speech \(0\.\d\d s are left without silence\); record it again"):
+            call()
+    with pytest.raises(sslspk.InputError, match=r"in no window of 0\.5 s is a voice"):
+        cutting.embed(path, window=0.5)
+    told = []
+    assert not list(cutting.embeddings([recordings.of(path)], refused=lambda one, err: told.append(str(one)))) and told == [path]
+    assert model.embed(path).shape == (6,)
 
 
 def test_the_voice_activity_is_that_of_the_recipes():
@@ -237,8 +251,18 @@ def test_comparing_with_a_calibration(tmp_path, place):
         assert found.llr == pytest.approx(8 * found.cosine - 3, abs=1e-6) and found.prior == used
         assert found.probability == pytest.approx(odds / (1 + odds), abs=1e-6) and found.same_speaker == (odds >= 1)
     assert model.compare(a, a, 16000, prior=0.05).same_speaker and not model.compare(a, a, 16000, prior=0.001).same_speaker
-    with pytest.raises(sslspk.InputError, match="the prior 1 is none"):
-        model.compare(a, b, 16000, prior=1)
+    for prior in (1, 0, -0.5, "x", True, float("nan"), [0.5], np.zeros(2)):
+        with pytest.raises(sslspk.InputError, match=r"the prior .+ is none; give the share"):
+            model.compare(a, b, 16000, prior=prior)
+
+
+@pytest.mark.parametrize(("calibration", "options", "said"), [
+    (None, {}, "the model carries no calibration"), (CALIBRATION, {"layer": "layers.0"}, "of its default weights, not of others")])
+def test_a_prior_without_a_calibration_is_refused(tmp_path, calibration, options, said):
+    model = sslspk.load(small_models.write(tmp_path, calibration), **options)
+    assert said in model.uncalibrated and model.compare(voice(0.5), voice(0.6), 16000).llr is None
+    with pytest.raises(sslspk.InputError, match=f"a prior needs a calibration, and .*{said}"):
+        model.compare(voice(0.5), voice(0.6), 16000, prior=0.5)
 
 
 def test_thresholds_are_where_the_decision_turns(tmp_path):

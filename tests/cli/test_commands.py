@@ -85,6 +85,8 @@ def test_embedding_a_data_directory_into_a_folder_that_scores(place, run, monkey
     score_program.main()
     mine = run("score", "--data", "data", "--out", tmp_path / "mine", tmp_path / "trials")
     np.testing.assert_allclose(scores.read(tmp_path / "mine").score, scores.read(tmp_path / "scores_trials").score, atol=1e-6)
+    own = mine.partition("scores         cosine")[2]   # after what the step prints
+    assert "minDCF" in own and "actDCF" not in own and "Cllr" not in own, "cosines are no log-likelihood ratios"
     assert "EER            0.0000 %" in mine and "trials         2 (1 target, 1 non-target)" in mine
     assert mine.endswith(run("score", "--embeddings", tmp_path / "emb", tmp_path / "trials"))
 
@@ -184,6 +186,35 @@ def test_comparing(place, run, tmp_path):
                         f"decision     {'one speaker' if llr > 0 else 'two speakers'}"]
 
 
+def test_comparing_what_is_a_command(place, run):
+    command = "cat wav/a.wav |"
+    with pytest.raises(sslspk.InputError, match="shell command"):
+        run("compare", command, "wav/b.wav")
+    assert run("compare", "--allow-pipes", "true", command, "wav/b.wav") == run("compare", "wav/a.wav", "wav/b.wav")
+    assert run("compare", "wav/a.wav", "wav/a.wav").startswith("cosine       1.0000\n")
+
+
+@pytest.mark.parametrize("words", [("--layer", "layers.0"), ("--weights", "student")])
+def test_comparing_by_what_the_calibration_is_not_of(run, tmp_path, words):
+    path = small_models.write(tmp_path, CALIBRATION)
+    content = models.read_content(path)
+    states = dict.fromkeys(("teacher", "student"), content["encoders"]["teacher"])
+    models.write(path, models.config_of(content, path), 20, states, "teacher", content["info"])
+    said = run("compare", "--model", tmp_path, *words, "wav/a.wav", "wav/b.wav")
+    assert said.endswith("the model's calibration is of its default weights, not of others or of a layer (see docs/python.md)\n")
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    *(((f"--{name}", value, "--embeddings", "emb"), f"no --{name}; leave") for name, value in (
+        ("model", "final.pt"), ("device", "cpu"), ("channel", "0"), ("weights", "teacher"), ("layer", "layers"), ("allow-pipes", "true"))),
+    (("--utt2spk", "u2s"), "bare has no labels; leave it out"), (("--embeddings", "emb", "--utt2spk", "u2s"), "has no labels")])
+def test_options_that_would_do_nothing_are_refused(run, tmp_path, monkeypatch, words, said):
+    (tmp_path / "bare").write_text("a b\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(sslspk.InputError, match=said):
+        cli.run(["score", *words, "bare"])
+
+
 def test_scoring_a_list_of_files(place, run, tmp_path):
     """Of all forms; without labels the scores themselves."""
     model, pairs = sslspk.load(place), [("a", "b", 1), ("sub/c", "a", 0), ("sub/c", "sub/d", 1)]
@@ -201,6 +232,7 @@ def test_scoring_a_list_of_files(place, run, tmp_path):
     small_models.write(tmp_path, CALIBRATION)
     said = run("score", "--model", tmp_path, "--audio", "wav", tmp_path / "bare").splitlines()
     np.testing.assert_allclose([float(line.split()[2]) for line in said], 8 * np.array(cosine) - 3, atol=1e-5)
+    assert "Cllr  " in run("score", "--model", tmp_path, "--audio", "wav", "--utt2spk", tmp_path / "u2s", tmp_path / "vox")
     again = run("score", "--model", tmp_path, "--cosine", "--audio", "wav", tmp_path / "bare").splitlines()
     np.testing.assert_allclose([float(line.split()[2]) for line in again], cosine, atol=1e-6)
     (tmp_path / "gone").write_text("u1 u9\n")

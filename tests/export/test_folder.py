@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import safetensors.torch
 import small_models
 import torch
-from recipe_copy import ROOT
+from recipe_copy import ROOT, snapshot
 from small_models import CALIBRATION, voice, wav
 
 import sslspk
@@ -20,6 +21,8 @@ from sslspk.api.about import about
 from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
 from sslspk.export import folder as export
+from sslspk.export import graph
+from sslspk.export.card import fields
 from sslspk.train import folder as folder_of_model
 from sslspk.train import model as models
 from sslspk.train.model import read_content
@@ -95,6 +98,32 @@ def test_a_folder_of_a_folder_is_the_same(place, tmp_path):
     export.write(place / "out", tmp_path / "again", language="English", licence="cc-by-4.0")
     for name in ("README.md", "config.yaml", "calibration.json", "model.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (place / "out" / name).read_bytes()
+
+
+def test_what_its_maker_said_is_kept(place, tmp_path):
+    """In another export of the folder, as a whole or one value anew, and in the metadata of an ONNX file."""
+    cli.run(["export", str(place / "out"), str(tmp_path / "again"), "--url", "https://example.org"])
+    cli.run(["export", str(tmp_path / "again"), str(tmp_path / "third"), "--licence", "mit"])
+    before, again, third = ((folder / "README.md").read_text() for folder in (place / "out", tmp_path / "again", tmp_path / "third"))
+    assert again.replace("- published at https://example.org\n", "") == before and "license: cc-by-4.0" in again
+    assert "license: mit" in third and "language: English" in third and "https://example.org" in third
+    assert graph.metadata(models.load(tmp_path / "third"), "wave", fields(read_content(tmp_path / "third")["info"])).items() >= {
+        "licence": "mit", "language": "English", "url": "https://example.org"}.items()
+    for odd in ({"card": "mit"}, {"card": {"licence": 3}}, {}):
+        assert fields(odd, language="de") == {"licence": "unknown", "language": "de", "url": "unknown"}
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["DIR", "--onnx-input", "features"], "--onnx-input is of an ONNX file"), (["--onnx", "toy"], "toy is a folder, not a file"),
+    (["--onnx", "toy/final.pt"], "final.pt is an input"), (["--onnx", "toy/calibration.json"], "calibration.json is an input")])
+def test_what_export_refuses_at_once(place, tmp_path, words, said):
+    shutil.copytree(place / "toy", tmp_path / "toy")
+    (tmp_path / "toy/calibration.json").write_text("{}")
+    before = snapshot(tmp_path)
+    with pytest.raises(InputError, match=re.escape(said)):
+        cli.run(["export", str(tmp_path / "toy"), *(word if word.startswith("-") or word == "features" else str(tmp_path / word)
+                                                    for word in words)])
+    assert snapshot(tmp_path) == before
 
 
 def test_the_card(place):
