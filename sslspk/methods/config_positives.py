@@ -22,6 +22,8 @@ class SspsConfig(Config):
     start_epoch: NonNegativeInt = Field(0, description="first epoch with substitutes; references are gathered in the one before, or in "
                                                        "a pass over the training set where this is 0")
     seconds: Seconds = Field(4.0, description="length of the reference view, which has no augmentation")
+    keep: float = Field(1.0, gt=0, le=1, description="share of the substitutes that are used, those whose references are closest to the "
+                                                     "anchor's; our addition, 1: all, as in the paper")
     mask_negatives: bool = Field(False, description="other recordings of the anchor's cluster and of its neighbours are no negatives")
 
     @property

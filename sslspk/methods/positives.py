@@ -50,6 +50,10 @@ class Positives(nn.Module):
         """(B,) the group that each recording's substitute is drawn from and (Q,) those of the queue, -1: none. pick (B,) in [0, 1)."""
         raise NotImplementedError
 
+    def trusted(self, units: Tensor, others: Tensor, found: Tensor) -> Tensor:
+        """(B,) bool: which of the substitutes `others` (B,) that were found for the recordings `units` (B,) are used."""
+        return found
+
     def near(self, units: Tensor, others: Tensor) -> Tensor | None:
         """(n,), (N,) recordings -> (n, N) bool: which of the others are no negatives of the first; None: nothing is known of that."""
         return None
@@ -79,6 +83,7 @@ class Positives(nn.Module):
         pick, uniform = draws[comm.rows_of_this_rank(size)].unbind(1)
         wanted, group_of = self.groups(batch, pick)
         entry, found = substitutes.draw(wanted, batch.units, group_of, self.queue.unit, uniform, self.recordings)
+        found = self.trusted(batch.units, self.queue.unit[entry], found)
         theirs = self.queue.keys[entry].unflatten(1, (len(own), -1)).transpose(0, 1)
         units = torch.where(found, self.queue.unit[entry], batch.units)
         figures = {"positives_coverage": found.float().mean()}
@@ -131,6 +136,16 @@ class SspsPositives(Positives):
         home, count = self.cluster[batch.units], self.neighbours.shape[1]
         which = (pick * count).long().clamp_max(count - 1)
         return self.neighbours[home.clamp_min(0), which].where(home >= 0, -1), self._cluster_of(self.queue.unit)
+
+    def trusted(self, units: Tensor, others: Tensor, found: Tensor) -> Tensor:
+        """The share config.keep of those found in the batch of all ranks whose references have the largest cosine to the anchor's."""
+        if self.config.keep == 1:
+            return found
+        cosine = (self.memory[units] * self.memory[others.clamp_min(0)]).sum(1).where(found, -torch.inf)
+        everyone = comm.gather(cosine).sort(descending=True).values
+        count = (self.config.keep * (everyone > -torch.inf).sum()).round().long()
+        least = everyone.gather(0, (count - 1).clamp_min(0)[None])   # an index of no dimension would be waited for
+        return found & (cosine >= least) & (count > 0)
 
     def near(self, units: Tensor, others: Tensor) -> Tensor | None:
         if not self.config.mask_negatives:

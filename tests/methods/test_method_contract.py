@@ -62,7 +62,7 @@ METHODS = {
     "moco queue prototypes": {**MOCO, "queue_proto": {"max_clusters": 4, "refresh_steps": 2}},
     "moco symmetric ssps": {**MOCO, "symmetric": True, "positives": {**SSPS, "neighbours": 2}},
     "moco oracle": {**MOCO, "positives": ORACLE},
-    "c3moco ssps": {**MOCO, "reweight": {"false_weight": 0.5}, "positives": {**SSPS, "mask_negatives": True}},
+    "c3moco ssps": {**MOCO, "reweight": {"false_weight": 0.5}, "positives": {**SSPS, "mask_negatives": True, "keep": 0.5}},
     "moco supcon": {**MOCO, "labelled_share": 0.5},
     "cpc": {"name": "cpc", "crops": ONE, "steps": 3},
     "cpc everywhere": {"name": "cpc", "crops": ONE, "steps": 3, "positions": "every", "negatives": "anywhere", "num_negatives": 5,

@@ -186,6 +186,23 @@ def test_what_enters_the_queue_is_not_substituted():
     assert torch.allclose(queue.keys[:SIZE], own, atol=1e-6) and queue.unit.tolist() == [0, 4, 2, 8, -1, 1, 3]
 
 
+@pytest.mark.parametrize("keep", [0.2, 0.34, 0.6, 1.0])
+def test_of_the_substitutes_the_closest_are_kept(keep):
+    """Three of the four recordings have one; by the cosines of their references the best 1, 1, 2, 3 of these are used."""
+    method = planted(positives={**SSPS, "keep": keep})
+    method.positives.memory.copy_(F.normalize(torch.randn(RECORDINGS, 4, generator=torch.Generator().manual_seed(2))))
+    for step in range(6):
+        progress = Progress(step, 40, 2)
+        given = batch(method)
+        cosines = {i: dot(method.positives.memory[given.units[i]], method.positives.memory[ENTRIES[entry]])
+                   for i, entry in enumerate(entries(method, given, progress)) if entry is not None}
+        best = sorted(cosines, key=cosines.get)[::-1][:round(keep * len(cosines))]
+        chosen = method.positives(torch.zeros(1, SIZE, 4), given, progress)
+        assert (chosen.units != given.units).nonzero()[:, 0].tolist() == sorted(best) and len(cosines) == 3
+    method.positives.queue.unit.fill_(-1)
+    assert method.positives(torch.zeros(1, SIZE, 4), given, START).figures["positives_coverage"] == 0
+
+
 def test_draws_are_those_of_the_pass_and_the_seed():
     """The fourth pass is the fourth whatever a step is made of; other passes and other seeds choose otherwise."""
     method = planted()
