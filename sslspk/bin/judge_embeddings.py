@@ -72,7 +72,8 @@ def judge(x, utterances: list[str], recordings: list[str], where: str, replicate
              "effective_rank": effective_rank(x), "dimensions": x.shape[1], "recordings": len(names)}
     if replicates:
         drawn = bootstrap.speaker_bootstrap(scores, target, number[first], number[second], replicates=replicates)
-        found["eer_percent_low"], found["eer_percent_high"] = (100 * value for value in bootstrap.interval(drawn.eer))
+        ends = bootstrap.error_interval(found["eer_percent"] / 100, drawn.eer, len(names))
+        found["eer_percent_low"], found["eer_percent_high"] = (100 * end for end in ends)
     return found
 
 

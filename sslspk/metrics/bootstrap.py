@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit
 
 from sslspk.metrics.verification import checked, corners, crossing, dcf
 
@@ -58,6 +59,25 @@ def interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float
     tail = (1 - confidence) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def error_interval(value: float, replicates: np.ndarray, speakers: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of an error rate or normalised cost, 0 to 1, from its replicates (R,) over so many speakers: its lower and upper end.
+
+    A minDCF is the smallest of many costs, so that few errors decide it, and lists with copies of speakers give smaller ones than the
+    list gives, as the list does next to a long one. So the bias of the replicates is taken off, on a logarithmic scale, and the width is
+    Student's t of speakers - 1 degrees of freedom times their deviation. On short hard lists such intervals hold the minDCF of a very long
+    list in 93 to 100 % of the cases, percentiles in 62 to 93 (tools/bench/interval_coverage.py measures it).
+    """
+    positive = np.append(replicates[replicates > 0], value if value > 0 else [])
+    if not len(positive):
+        return 0.0, 0.0
+    floor = positive.min() / 2   # of what has no logarithm
+    centre, drawn = np.log(max(value, floor)), np.log(np.maximum(replicates, floor))
+    middle = 2 * centre - drawn.mean()
+    half = stdtrit(max(speakers - 1, 1), (1 + confidence) / 2) * drawn.std()
+    low, high = np.exp(middle - half), np.exp(middle + half)
+    return float(min(low, value)), float(min(max(high, value), 1.0))
 
 
 class _Counter:

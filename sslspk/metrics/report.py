@@ -10,6 +10,7 @@ from sslspk.metrics import speakers as of
 
 P_TARGETS = (0.01, 0.05)
 REPLICATES = 200
+INTERVAL = "bias-corrected"   # what bootstrap.error_interval gives; results without the key hold percentiles
 
 
 def report(trials: Trials, scores: np.ndarray, *, utt2spk: Mapping[str, str] | None = None,
@@ -27,7 +28,7 @@ def report(trials: Trials, scores: np.ndarray, *, utt2spk: Mapping[str, str] | N
         if needed or replicates is None:
             speakers = of.of_trials(trials, utt2spk)
             out["speakers"] = len(speakers.names)
-            out |= _intervals(trials, scores, speakers, REPLICATES if replicates is None else replicates, seed)
+            out |= _intervals(out, trials, scores, speakers, REPLICATES if replicates is None else replicates, seed)
     except InputError as err:
         if needed:
             raise
@@ -49,16 +50,18 @@ def measures(scores: np.ndarray, target: np.ndarray) -> dict:
     return out | {"cllr": verification.cllr(scores, target)}
 
 
-def _intervals(trials: Trials, scores: np.ndarray, speakers: of.TrialSpeakers, replicates: int, seed: int) -> dict:
+def _intervals(figures: dict, trials: Trials, scores: np.ndarray, speakers: of.TrialSpeakers, replicates: int, seed: int) -> dict:
     out = {"bootstrap_replicates": replicates}
     if not replicates:
         return out
     drawn = bootstrap.speaker_bootstrap(scores, trials.target, speakers.enrol, speakers.test,
                                         p_targets=P_TARGETS, replicates=replicates, seed=seed)
-    ends = {"eer_percent": 100 * drawn.eer} | {f"min_dcf_{p:g}": drawn.min_dcf[:, i] for i, p in enumerate(P_TARGETS)}
-    for name, values in ends.items():
-        out[f"{name}_low"], out[f"{name}_high"] = bootstrap.interval(values)
-    return out | {"bootstrap_seed": seed}
+    replicates_of = {"eer_percent": 100 * drawn.eer} | {f"min_dcf_{p:g}": drawn.min_dcf[:, i] for i, p in enumerate(P_TARGETS)}
+    for name, values in replicates_of.items():
+        scale = 100 if name.endswith("_percent") else 1
+        ends = bootstrap.error_interval(figures[name] / scale, values / scale, len(speakers.names))
+        out[f"{name}_low"], out[f"{name}_high"] = (scale * end for end in ends)
+    return out | {"bootstrap_seed": seed, "bootstrap_interval": INTERVAL}
 
 
 def lines(figures: Mapping, ratios: bool = True) -> list[str]:
