@@ -1,4 +1,4 @@
-"""sslspk: self-supervised, utterance-level speech embeddings. Floors and contracts: README.md, "Architecture".
+"""sslspk: self-supervised, utterance-level speech embeddings. Floors and contracts: docs/architecture.md.
 
     model = sslspk.load("final.pt")       # a trained model
     model.embed("a.wav")                  # (D,)

@@ -13,9 +13,9 @@ help_message="usage: $0 [--utt2dur FILE] [--embeddings DIR] [--provenance JSON_F
 NAME is the file name of TRIALS, without .txt."
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -ge 4 ] || { echo "$help_message" >&2; exit 1; }
 out=${*: -1} trials=$2
 files=("${@:1:$#-1}")   # the model, the list and the scores

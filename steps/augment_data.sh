@@ -13,10 +13,10 @@ utt2uniq maps each copy to the utterance it was made from. Features are not carr
 example: $0 --copies 2 data/voxceleb1_dev_packed data/augment data/voxceleb1_dev_noisy"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
-. utils/utterances.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
+. "$SSLSPK_ROOT"/utils/utterances.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 lists=$2 out=$3
 
@@ -39,11 +39,11 @@ if done_skip "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"; then
   exit 0
 fi
 
-utils/validate_data_dir.sh --no-feats "$data"
+"$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-feats "$data"
 total=$(grep -c "" "$utts")
 jobs=$nj
 [ "$jobs" -le "$total" ] || jobs=$total
-utils/split_data.sh --work "$out" "$data" "$jobs"   # DATA is only read
+"$SSLSPK_ROOT"/utils/split_data.sh --work "$out" "$data" "$jobs"   # DATA is only read
 overrides=()
 for item in ${set[@]+"${set[@]}"}; do overrides+=("--set=$item"); done
 [ -z "$conf" ] || overrides+=(--conf "$conf")
@@ -58,6 +58,6 @@ launch "$cmd" JOB=1:"$jobs" "$log/augment_data.$JOB.log" \
 scps=()
 for n in $(seq "$jobs"); do scps+=("$ark/wav.$n.scp"); done
 python3 -m sslspk.bin.augment_data merge --copies "$copies" "$data" "$out" "${scps[@]}"
-utils/validate_data_dir.sh --no-feats "$out"
+"$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-feats "$out"
 rm -rf "$out/split$jobs"
 done_mark "$out" "$key" "${inputs[@]}"

@@ -10,11 +10,11 @@ help_message="usage: $0 [--cmd C] [--ngpu N] [--seconds S] [--allow-pipes true] 
        MODEL: final.pt, the folder of a training, or one that sslspk export wrote"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/models.sh
-. utils/done.sh
-. utils/utterances.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/models.sh
+. "$SSLSPK_ROOT"/utils/done.sh
+. "$SSLSPK_ROOT"/utils/utterances.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 model=$(model_file "$2") out=$3
 
@@ -26,7 +26,7 @@ if done_skip "$out" "$key" "${source_tables[@]}" "$model" -- "$out"/{predictions
   exit 0
 fi
 
-utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
+"$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
 mkdir -p "$out/log"
 gpu=$((ngpu > 0 ? 0 : -1))
 launch "$cmd" --gpu $((ngpu > 0)) "$out/log/classify.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.classify \

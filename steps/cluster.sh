@@ -13,9 +13,9 @@ help_message="usage: $0 [--cmd C] [--nj N] [--ngpu 0|1] [--conf conf/cluster.yam
        [--max-gb GB] EMB_DIR OUT"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 emb=$1 out=$2
 

@@ -17,10 +17,10 @@ With --work the later steps read that folder in place of DATA.
 example: $0 --nj 8 --set vad_energy_threshold=5.0 data/voxceleb1_test"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
-. utils/archives.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
+. "$SSLSPK_ROOT"/utils/archives.sh
 [ $# -ge 1 ] && [ $# -le 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1
 

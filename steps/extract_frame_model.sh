@@ -16,10 +16,10 @@ CHECKPOINT: a local file with the state_dict that a bundle of torchaudio.pipelin
        or the word random: an untrained model, a baseline. Nothing is downloaded."
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
-. utils/utterances.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
+. "$SSLSPK_ROOT"/utils/utterances.sh
 [ $# -eq 4 ] || { echo "$help_message" >&2; exit 1; }
 arch=$1 checkpoint=$2 data=$3 out=$4
 
@@ -40,12 +40,12 @@ key="extract_frame_model $arch $checkpoint $layer $pooling $normalise ${seed:-0}
 done_own "$out" "$out"/xvector.*
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
-utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
+"$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
 # An earlier run's table would point into archives that are about to change.
 rm -f "$out"/xvector.*
 total=$(wc -l < "$utts")
 [ "$nj" -le "$total" ] || nj=$total
-utils/split_data.sh --work "$out" "$data" "$nj"   # DATA is only read
+"$SSLSPK_ROOT"/utils/split_data.sh --work "$out" "$data" "$nj"   # DATA is only read
 options=(--layer "$layer" --pooling "$pooling" --normalise "$normalise" --seed "${seed:-0}" --allow-pipes "$allow_pipes")
 mkdir -p "$out/log"
 gpus=(--gpu 0) gpu=-1

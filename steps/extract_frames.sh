@@ -18,11 +18,11 @@ MODEL: final.pt, the folder of a training, or one that sslspk export wrote.
 Where an encoder sees further than the margin (recurrent ones, squeeze and excitation, attention), windows change its frames."
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/models.sh
-. utils/done.sh
-. utils/extraction.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/models.sh
+. "$SSLSPK_ROOT"/utils/done.sh
+. "$SSLSPK_ROOT"/utils/extraction.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 model=$(model_word "$2") out=$3
 

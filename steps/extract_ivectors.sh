@@ -7,9 +7,9 @@ nj=4   # number of parallel jobs, and of archives
 help_message="usage: $0 [--cmd C] [--nj N] DATA EXP OUTDIR"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2 out=$3
 
@@ -23,12 +23,12 @@ if done_skip "$out" extract_ivectors "${inputs[@]}" -- "$out"/{xvector.scp,prove
   echo "$0: $out is up to date, skipped"
   exit 0
 fi
-utils/validate_data_dir.sh --no-wav "$data"
+"$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-wav "$data"
 # An earlier run's table would point into archives that are about to change.
 rm -f "$out"/xvector.*
 total=$(wc -l < "$data/feats.scp")
 jobs=$((nj < total ? nj : total))
-utils/split_data.sh --work "$out" "$data" "$jobs"   # DATA is only read
+"$SSLSPK_ROOT"/utils/split_data.sh --work "$out" "$data" "$jobs"   # DATA is only read
 mkdir -p "$out/log"
 launch "$cmd" JOB=1:"$jobs" "$out/log/extract.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.extract_ivectors "$out/split$jobs/$JOB" "$exp" "$out/xvector.$JOB.ark" "$out/xvector.$JOB.scp"

@@ -7,10 +7,10 @@ allow_pipes=false      # true: run the entries of wav.scp that are commands
 help_message="usage: $0 [--cmd C] [--conf conf/fbank.yaml] [--allow-pipes true] DATA TRAIN_DATA OUT"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
-. utils/utterances.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
+. "$SSLSPK_ROOT"/utils/utterances.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 reference=$2 out=$3
 
@@ -22,7 +22,7 @@ key="extract_statistics $(done_conf "$conf")"
 utterance_tables "$reference"
 inputs=("$data/feats.scp" "${audio_tables[@]}")
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{raw,standardised,deviation}/{xvector.scp,provenance.json}; then echo "$0: $out is up to date, skipped"; exit 0; fi
-utils/validate_data_dir.sh --no-wav --allow-pipes "$allow_pipes" "$data"
+"$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-wav --allow-pipes "$allow_pipes" "$data"
 mkdir -p "$out/log"
 launch "$cmd" "$out/log/statistics.log" python3 -m sslspk.bin.extract_statistics --conf "$conf" --reference "$reference" \
   --allow-pipes "$allow_pipes" "$data" "$out"

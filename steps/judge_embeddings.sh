@@ -7,9 +7,9 @@ help_message="usage: $0 [--cmd C] [--recordings TABLE] CROP2UTT EMB_DIR OUT
 CROP2UTT is utt2spk of a directory that utils/cut_data_dir.sh --ends made."
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 utterances=$1 emb=$2 out=$3
 

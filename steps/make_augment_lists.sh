@@ -14,9 +14,9 @@ rir_{small,medium,large,real} (cut from their peak). Without any of them it says
 example: $0 --nj 8 data data/augment"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 root=$1 out=$2
 
@@ -44,7 +44,7 @@ inputs=("${found[@]}")
 for scp in "${found[@]}"; do [ ! -f "${scp%wav.scp}segments" ] || inputs+=("${scp%wav.scp}segments"); done
 if done_skip "$out" "$key" "${inputs[@]}" -- "${outputs[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
-for scp in "${found[@]}"; do utils/validate_data_dir.sh --no-feats "$(dirname "$scp")"; done
+for scp in "${found[@]}"; do "$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-feats "$(dirname "$scp")"; done
 rm -rf "${kinds[@]}"
 mkdir -p "$out/log"
 rm -f "$out"/log/make_augment_lists.*.log   # those of an earlier run with more jobs would be counted

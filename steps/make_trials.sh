@@ -8,9 +8,9 @@ utt2session=       # leave out target pairs of one recording session; empty: tak
 help_message="usage: $0 [--cmd C] [--num-trials 20000] [--seed 0] [--utt2session FILE] UTT2SPK OUT_TRIALS"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 utt2spk=$1 out=$2
 

@@ -16,10 +16,10 @@ copied is named. Each utterance of DATA/segments becomes a recording of its own.
 example: $0 --nj 8 data/voxceleb1_dev data/voxceleb1_dev_packed"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
-. utils/utterances.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
+. "$SSLSPK_ROOT"/utils/utterances.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 out=$2
 
@@ -65,11 +65,11 @@ if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/{wav.scp,utt2num_samples,utt
   exit 0
 fi
 
-utils/validate_data_dir.sh --no-feats --allow-pipes "$allow_pipes" "$data"
+"$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-feats --allow-pipes "$allow_pipes" "$data"
 total=$(grep -c "" "$utts")
 jobs=$nj
 [ "$jobs" -le "$total" ] || jobs=$total
-utils/split_data.sh --work "$out" "$data" "$jobs"   # DATA is only read
+"$SSLSPK_ROOT"/utils/split_data.sh --work "$out" "$data" "$jobs"   # DATA is only read
 ark=$(readlink -f "$out")/ark log=$out/log
 mkdir -p "$ark" "$log"
 # Tables of an earlier run would point into archives that are about to change.
@@ -82,7 +82,7 @@ copy_tables
 python3 -m sslspk.bin.merge_tables --jobs "$jobs" --ids "$utts" --logs "$log" \
   "$ark/wav.JOB.scp.utt2num_samples" "$out/utt2num_samples" "$ark/wav.JOB.scp.utt2dur" "$out/utt2dur" \
   "$ark/wav.JOB.scp" "$out/wav.scp"
-utils/validate_data_dir.sh --no-feats "$out"
+"$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-feats "$out"
 
 how="to their first channel"
 [ "$channel" = first ] || how="by --channel $channel"

@@ -9,8 +9,8 @@ help_message="usage: $0 --trials TRIALS [options] OUT.png|OUT.svg|OUT.pdf NAME=S
 SCORES is a score file, or the directory that steps/score.sh wrote it to."
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
 [ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ -n "$trials" ] || die "--trials is needed; name the list that these systems scored."

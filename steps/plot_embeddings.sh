@@ -11,9 +11,9 @@ title=           # above the picture
 help_message="usage: $0 [--cmd C] --labels TABLE [--num-labels N] [--per-label N] [--perplexity P] [--seed S] [--title T] EMB_DIR OUT"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 emb=$1 out=$2
 

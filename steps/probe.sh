@@ -15,9 +15,9 @@ help_message="usage: $0 [--cmd C] [--classifier NAME] [--conf C] [--set k=v]... 
 EMB_DIR/xvector.scp holds the embeddings of both parts."
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 emb=$1 out=$2
 

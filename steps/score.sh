@@ -20,9 +20,9 @@ help_message="usage: $0 [--backend cosine|lda|plda [--model DIR]] [--mean DIR] [
 NAME is the file name of TRIALS, without .txt."
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -eq 4 ] || { echo "$help_message" >&2; exit 1; }
 trials=$1 enrol=$2 test=$3 out=$4
 

@@ -15,9 +15,9 @@ help_message="usage: $0 --labels TABLE [--pool none|mean|vote --groups TABLE] [-
 PREDICTIONS are files predictions.tsv, one per fold; of a regression (columns utt, value) the RMSE is measured."
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }
 out=${*: -1} predictions=("${@:1:$#-1}")
 

@@ -13,10 +13,10 @@ init_from=       # final.pt whose encoder the training starts from, or "ARCH CHE
 help_message="usage: $0 [--cmd C] [--ngpu N] [--nodes N] [--requeue true] [--conf conf/X.yaml] [--set k=v]... [--init-from M] DATA EXP"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
-. utils/models.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
+. "$SSLSPK_ROOT"/utils/models.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2
 
@@ -51,7 +51,7 @@ stop_if_finished() {   # [locked]: nothing to do, unless the options are others 
 stop_if_finished
 done_lock "$exp"
 stop_if_finished locked   # by whoever had the lock
-utils/validate_data_dir.sh --no-feats --no-wav "$data"
+"$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-feats --no-wav "$data"
 [ "$ngpu" -gt 0 ] || export SSLSPK_DEVICE=cpu
 job=(--gpu "$ngpu") log=$exp/log/train.log logs=("$exp/log/train.log") program=(python3 -m sslspk.bin.train --ngpu "$ngpu" --ranks "$ranks")
 [ "$requeue" = false ] || job+=(--requeue true)

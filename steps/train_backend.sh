@@ -10,9 +10,9 @@ adapt=              # a trained back-end whose PLDA is adapted to EMB_DIR instea
 help_message="usage: $0 [--cmd C] [--conf C] [--set k=v]... [--labels utt2spk] [--label-kind pseudo|speaker] [--adapt DIR] EMB_DIR OUT"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 emb=$1 out=$2
 

@@ -9,9 +9,9 @@ embeddings=       # directory with the embeddings of both sides: adds the length
 help_message="usage: $0 [--p-target 0.05] [--label-kind pseudo|speaker] [--utt2dur FILE] [--embeddings DIR] TRIALS SCORES... MODEL.json"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -ge 3 ] || { echo "$help_message" >&2; exit 1; }
 model=${*: -1}
 files=("${@:1:$#-1}")   # the list and the scores

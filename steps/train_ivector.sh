@@ -10,9 +10,9 @@ keep_stats=false         # true: leave EXP/stats on disk, 0.6 MB an utterance at
 help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--set k=v]... DATA UBM_DIR EXP"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 ubm=$2 exp=$3
 
@@ -23,7 +23,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -s "$ubm/final.npz" ] || die "there is no $ubm/final.npz; run steps/train_ubm.sh."
 key="train_ivector $(done_conf "$conf") ${set[*]+${set[*]@Q}}" inputs=("$data"/{feats,vad}.scp "$ubm/final.npz")
 if done_skip "$exp" "$key" "${inputs[@]}" -- "$exp/final.npz"; then echo "$0: $exp is up to date, skipped"; exit 0; fi
-utils/validate_data_dir.sh --no-wav "$data"
+"$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-wav "$data"
 options=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 total=$(wc -l < "$data/feats.scp")
@@ -34,7 +34,7 @@ stats=$exp/stats
 if done_skip "$stats" "$key $jobs" "${inputs[@]}"; then echo "$0: $stats is up to date, skipped"; else
   rm -rf "$stats"
   mkdir -p "$stats"
-  utils/split_data.sh --work "$stats" "$data" "$jobs"   # DATA is only read
+  "$SSLSPK_ROOT"/utils/split_data.sh --work "$stats" "$data" "$jobs"   # DATA is only read
   launch "$cmd" JOB=1:"$jobs" "$exp/log/stats.$JOB.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ivector stats "${options[@]}" \
     "$data" "$stats/split$jobs/$JOB" "$ubm" "$stats/$JOB"
   done_mark "$stats" "$key $jobs" "${inputs[@]}"

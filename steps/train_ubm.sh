@@ -8,9 +8,9 @@ set=()                   # KEY=VALUE, overrides the conf; may be repeated, e.g. 
 help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--set k=v]... DATA UBM_DIR"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
-. utils/parse_options.sh
-. utils/launch.sh
-. utils/done.sh
+. "$SSLSPK_ROOT"/utils/parse_options.sh
+. "$SSLSPK_ROOT"/utils/launch.sh
+. "$SSLSPK_ROOT"/utils/done.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 out=$2
 
@@ -20,7 +20,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -f "$data/vad.scp" ] || die "$data has no vad.scp; run steps/compute_vad.sh on it."
 key="train_ubm $(done_conf "$conf") ${set[*]+${set[*]@Q}}" inputs=("$data"/{feats,vad}.scp)
 if done_skip "$out" "$key" "${inputs[@]}" -- "$out/final.npz"; then echo "$0: $out is up to date, skipped"; exit 0; fi
-utils/validate_data_dir.sh --no-wav "$data"
+"$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-wav "$data"
 options=(--conf "$conf" --nj "$nj")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 

@@ -19,7 +19,7 @@ from sslspk import cli
 from sslspk.io import table
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMAND = re.compile(r"(.*\| )?(sslspk|steps/(train_calibration|extract_embeddings)\.sh) ")
+COMMAND = re.compile(r"(.*\| )?(sslspk|\S*steps/(train_calibration|extract_embeddings)\.sh) ")
 
 
 def blocks(path, language):
@@ -83,6 +83,19 @@ def test_commands(place, path, monkeypatch, tmp_path):
             assert cli.run(shlex.split(words)[1:]) == 0, line
         else:
             recipe_copy.run(copy, *shlex.split(words))
+
+
+@pytest.mark.parametrize("path", [path for folder in ("tools", "tools/cluster") for path in sorted((ROOT / folder).glob("*.sh"))
+                                  if path.name != "common.sh"], ids=lambda path: path.name)
+def test_tools_explain_themselves(path, tmp_path):
+    """And do nothing else; a word that they do not know is refused."""
+    copy = shutil.copytree(ROOT / "tools", tmp_path / "tools") / path.relative_to(ROOT / "tools")
+    for words, status in (("--help",), 0), (("--no-such-option",), 1):
+        if path.name == "test.sh" and status:
+            continue   # hands what it does not know to pytest
+        done = subprocess.run([copy, *words], cwd=tmp_path, text=True, capture_output=True, timeout=60)
+        assert done.returncode == status and ("usage: " in done.stdout or len(done.stderr.replace(str(tmp_path), "")) < 160), done
+        assert sorted(found.name for found in tmp_path.iterdir()) == ["tools"]
 
 
 PATHS = [*PAGES, ROOT / "utils/README.md"]

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from recipe_copy import LINKS, ROOT
+from small_models import voice, wav
+
+from sslspk.io import table
 
 SHOW = '. ./path.sh && echo "$SSLSPK_ROOT $(cd / && python3 -c "import sslspk; print(sslspk.__file__)") $PYTHONPATH"'
 
@@ -66,9 +69,26 @@ def test_a_recipe_copied_with_what_its_links_show_is_refused(tmp_path):
     refused(sh("bash", "-c", ". ./path.sh", cwd=tmp_path), f"{tmp_path} is no checkout of sslspk", "ln -s CHECKOUT/")
 
 
-@pytest.mark.parametrize("name", ["steps/score.sh", "local/embed.sh", "egs/voxceleb/steps/score.sh"])
-def test_a_step_called_from_elsewhere_says_where_to_go(tmp_path, name):
+@pytest.mark.parametrize("name", ["local/embed.sh", "egs/voxceleb/local/embed.sh"])
+def test_a_part_of_recipes_called_from_elsewhere_says_where_to_go(tmp_path, name):
     refused(sh(ROOT / name, "a", "b", cwd=tmp_path), f"{tmp_path} is no recipe; cd to one", f"ln -sfn {ROOT}/{{steps,utils,local}} .")
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_step_runs_from_any_folder(tmp_path, others):
+    """Also where a utils/ of something else lies; a path.sh there is read."""
+    wav(tmp_path / "a.wav", voice(0.3))
+    (tmp_path / "data").mkdir()
+    table.write(tmp_path / "data/wav.scp", {"a": "a.wav"})
+    if others:
+        (tmp_path / "utils").mkdir()
+        for name in ("run.pl", "validate_data_dir.sh"):
+            (tmp_path / "utils" / name).write_text("#!/bin/sh\nexit 9\n")
+            (tmp_path / "utils" / name).chmod(0o755)
+        (tmp_path / "path.sh").write_text("echo read here\n")
+    done = sh(ROOT / "egs/voxceleb/steps/pack_audio.sh", "--nj", 1, "data", "packed", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "packed/wav.scp").read_text().startswith("a ") and ("read here" in done.stdout) == others
 
 
 @pytest.mark.parametrize("name", [path.name for path in sorted((ROOT / "egs/voxceleb").glob("run*.sh"))])

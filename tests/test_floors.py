@@ -155,6 +155,15 @@ def test_a_step_only_reads_its_data(path):
     assert path.read_text().count("utils/split_data.sh ") == path.read_text().count("utils/split_data.sh --work ")
 
 
+@each([*STEPS, *(path for path in SCRIPTS if path.parent.name == "utils" and path.stem != "experiments")])
+def test_a_step_finds_its_siblings_from_any_folder(path):
+    """By $SSLSPK_ROOT, or by its own place. (experiments.sh is of recipes.)"""
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        bare = re.search(r"(^|[;&|({]|\$\(|\b(if|do|then|else|exec|while))\s*(!\s+)?(\.\s+)?(utils|steps|local)/\w",
+                         re.split(r"(?:^|\s)#", line)[0])
+        assert not bare, f'{relative(path)}:{number}: say "$SSLSPK_ROOT"/{line.strip().removeprefix(". ")}'
+
+
 @each(SCRIPTS)
 def test_jobs_are_given_to_a_launcher_by_launch_alone(path):
     """It quotes what a user named; a bare $cmd would have it executed."""
@@ -210,7 +219,7 @@ def test_nothing_is_left_for_later(path):
     assert not re.search(r"\b(TODO|FIXME|XXX)\b", path.read_text(encoding="utf-8"))
 
 
-def help_of(*words: str, cwd: Path) -> subprocess.CompletedProcess:
+def help_of(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess:
     """Run with --help; every Python in it writes what it imports to stderr."""
     environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1", "PYTHONPATH": str(ROOT),
                    "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
@@ -235,8 +244,8 @@ def test_help_of_the_console_command_is_quick(words, tmp_path):
 
 
 @each(STEPS)
-def test_help_of_a_step_is_quick(path):
-    check_help(help_of(f"steps/{path.name}", cwd=ROOT / "egs/voxceleb"))
+def test_help_of_a_step_is_quick(path, tmp_path):
+    check_help(help_of(path, cwd=tmp_path))
 
 
 @each(sorted((ROOT / "local").glob("*.py")))

@@ -45,6 +45,26 @@ def test_environment_is_made_once(copy):
     assert stamp.stat().st_mtime_ns > before
 
 
+def test_an_environment_older_than_the_command_gets_it(tmp_path_factory, copy):
+    """Without pip, which would need the network; from any folder, with this checkout's package. A link's environment is another's."""
+    place = tmp_path_factory.mktemp("a folder") / "of mine"
+    copy.rename(place)
+    (place / "sslspk/cli.py").write_text("import sys\n\n\ndef main():\n    print(sys.prefix, sys.argv[1:])\n    return 3\n")
+    assert use(place, PIP_NO_INDEX="1").returncode == 0
+    command = place / ".venv/bin/sslspk"
+    for elsewhere in (False, True):
+        command.unlink(missing_ok=True)
+        if elsewhere:
+            (place / ".venv").rename(place / "environment")
+            (place / ".venv").symlink_to("environment")
+        done = use(place, PIP_NO_INDEX="1")
+        assert done.returncode == 0, done.stderr
+        assert command.exists() != elsewhere
+        if not elsewhere:
+            said = subprocess.run([command, "a b"], cwd="/", text=True, capture_output=True)
+            assert (said.returncode, said.stdout) == (3, f"{place}/.venv ['a b']\n"), said.stderr
+
+
 def test_active_environment_is_used_when_it_satisfies(copy):
     (copy / "setup.py").write_text(SETUP.format('"torch>=2.6,<2.12"'))
     active = use(copy, VIRTUAL_ENV=sys.prefix)

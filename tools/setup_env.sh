@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
 # Puts a Python that satisfies setup.py first on PATH for the tools that source it, making .venv when there is none.
-# usage: bash tools/setup_env.sh     makes the environment and nothing else
+# usage: bash tools/setup_env.sh     makes the environment and nothing else; then: . .venv/bin/activate
 #
 # An active virtual environment that has what setup.py asks for is used as it is; otherwise .venv in the repository is, and pip
 # fills it with the versions of tools/constraints.txt. Stamps in it keep what was found, so that the next time costs nothing.
 # Needs neither root nor apt. Tools that want another environment than .venv set, before they source this file:
 #   setup_env_venv=.venv-lowest  setup_env_pythons="python3.10 python3.11"  setup_env_constraints=FILE
 set -euo pipefail
+if [ "${BASH_SOURCE[0]}" = "$0" ] && [ $# -gt 0 ]; then   # sourced, the words are those of the tool
+  case $1 in
+    --help|-h) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+    *) echo "$0: error: '${1:0:40}' is no option; see $0 --help." >&2; exit 1 ;;
+  esac
+fi
 
 setup_env_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$setup_env_root/utils/python_ready.sh"
@@ -25,6 +31,23 @@ setup_env_make() {  # VENV: make it with the first Python of setup_env_pythons t
   return 1
 }
 
+setup_env_command() {  # VENV: the command sslspk, in an environment that is older than it; pip would need the network
+  local new=$1/bin/.sslspk.$$
+  # For sh the second line starts Python; for Python it is a text. The folder's name may have spaces, and no #! may.
+  # shellcheck disable=SC2016
+  "$1/bin/python3" -c 'import sys; print("""#!/bin/sh
+\x27\x27\x27exec\x27 "$(dirname "$0")/python3" "$0" "$@"
+\x27 \x27\x27\x27
+import sys
+
+sys.path.insert(0, %r)
+from sslspk.cli import main
+
+sys.exit(main())""" % sys.argv[1])' "$setup_env_root" > "$new"
+  chmod +x "$new"
+  mv "$new" "$1/bin/sslspk"
+}
+
 setup_env() {
   local venv=$setup_env_root/${setup_env_venv:-.venv} constraints=${setup_env_constraints:-$setup_env_root/tools/constraints.txt}
   if [ -z "${setup_env_venv:-}" ] && [ -n "${VIRTUAL_ENV:-}" ] && [ "$(readlink -f "$VIRTUAL_ENV")" != "$(readlink -f "$venv")" ] &&
@@ -41,11 +64,16 @@ setup_env() {
     (cd "$setup_env_root" && "$venv/bin/python3" -m pip install --quiet --no-compile -c "$constraints" -e '.[dev]')
     python_ready "$setup_env_root" "$venv/bin/python3" --dev
   fi
+  # One that is a link belongs to another checkout.
+  if [ ! -x "$venv/bin/sslspk" ] && [ ! -L "$venv" ]; then setup_env_command "$venv"; fi
   export VIRTUAL_ENV=$venv
   PATH=$venv/bin:$PATH
 }
 
 setup_env
-if [ "${BASH_SOURCE[0]}" = "$0" ]; then echo "ready: $VIRTUAL_ENV"; fi
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+  echo "ready: $VIRTUAL_ENV"
+  if [ "$VIRTUAL_ENV" -ef "$setup_env_root/.venv" ]; then echo "for python3 and the command sslspk: . $VIRTUAL_ENV/bin/activate"; fi
+fi
 export PATH PYTHONPATH=$setup_env_root${PYTHONPATH:+:$PYTHONPATH} LC_ALL=C
-unset -f setup_env setup_env_make
+unset -f setup_env setup_env_make setup_env_command

@@ -9,7 +9,7 @@
 # The script has set nj, work and allow_pipes, and has checked what it alone knows. utils/done.sh is sourced.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
-. utils/utterances.sh
+. "$SSLSPK_ROOT"/utils/utterances.sh
 
 archives_place() {  # DATA [LOGDIR [ARKDIR]]: data is where tables are written: DATA, or --work, which becomes a copy of its tables
   local of=''
@@ -24,7 +24,7 @@ archives_place() {  # DATA [LOGDIR [ARKDIR]]: data is where tables are written: 
     utterance_tables "$1"
     if ! done_skip "$work" ivector_system "${data_tables[@]}" -- "$work/wav.scp"; then   # the word that older copies are marked with
       printf '%s\n' "$of" > "$work/.copy_of"
-      utils/combine_data.sh "$work" "$1"
+      "$SSLSPK_ROOT"/utils/combine_data.sh "$work" "$1"
       done_mark "$work" ivector_system "${data_tables[@]}"
     fi
     data=$work
@@ -81,12 +81,12 @@ archives_begin() {  # PROGRAM TABLE OPTIONS WORDS NAME...: TABLE is feats or vad
   fi
 
   # What this step makes is made again, whatever has become of it.
-  utils/validate_data_dir.sh --ignore "$_table.scp" "${_own[@]/#/--ignore=}" --no-feats --allow-pipes "$allow_pipes" "$data"
+  "$SSLSPK_ROOT"/utils/validate_data_dir.sh --ignore "$_table.scp" "${_own[@]/#/--ignore=}" --no-feats --allow-pipes "$allow_pipes" "$data"
   total=$(grep -c "" "$utts")
   jobs=$((nj < total ? nj : total))
   # A table of an earlier run would point into archives that are about to change.
   rm -f "$data/$_table.scp" "${_outputs[@]}" ${_made[@]+"${_made[@]}"} ${_made[@]+"${_made[@]/%ark/scp}"}
-  utils/split_data.sh "$data" "$jobs"
+  "$SSLSPK_ROOT"/utils/split_data.sh "$data" "$jobs"
 }
 
 archives_end() {  # TABLE...: joins these and the jobs' scp files into those of DATA

@@ -14,7 +14,7 @@ if [ ! -f "$SSLSPK_ROOT/sslspk/__init__.py" ]; then
   return 1
 fi
 case $(readlink -f "$0") in
-  "$SSLSPK_ROOT"/utils/*) ;;   # these need no recipe around them
+  "$SSLSPK_ROOT"/utils/*|"$SSLSPK_ROOT"/steps/*) ;;   # these need no recipe around them
   *) if [ ! utils -ef "$SSLSPK_ROOT/utils" ]; then
        echo "$0: error: $PWD is no recipe; cd to one, or make it one: ln -sfn $SSLSPK_ROOT/{steps,utils,local} ." >&2
        return 1

@@ -7,8 +7,8 @@
 # The script has set data, model (a final.pt, or "ARCH CHECKPOINT"), out, nj, ngpu, weights, layer, untrained and allow_pipes. utils/done.sh is sourced.
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034
-. utils/utterances.sh
-. utils/models.sh
+. "$SSLSPK_ROOT"/utils/utterances.sh
+. "$SSLSPK_ROOT"/utils/models.sh
 
 extraction_begin() {  # PROGRAM TABLE WORDS [OUTPUT...]: TABLE is xvector or feats; WORDS: what the result depends on beside model and data
   model_weights=$(model_file "$model")
@@ -18,13 +18,13 @@ extraction_begin() {  # PROGRAM TABLE WORDS [OUTPUT...]: TABLE is xvector or fea
   done_own "$out" "$out/$2".*
   if done_skip "$out" "$_key" "${source_tables[@]}" "$model_weights" -- "${_outputs[@]}"; then echo "$0: $out is up to date, skipped"; exit 0; fi
 
-  utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
+  "$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-feats --no-wav --allow-pipes "$allow_pipes" "$data"
   # An earlier run's table would point into archives that are about to change.
   rm -f "$out/$2".*
   local total
   total=$(wc -l < "$utts")
   [ "$nj" -le "$total" ] || nj=$total
-  utils/split_data.sh --work "$out" "$data" "$nj"   # DATA is only read
+  "$SSLSPK_ROOT"/utils/split_data.sh --work "$out" "$data" "$nj"   # DATA is only read
   options=(--allow-pipes "$allow_pipes")
   [ -z "$weights" ] || options+=(--weights "$weights")
   [ "$untrained" = false ] || options+=(--untrained)

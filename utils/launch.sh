@@ -43,6 +43,8 @@ launch() {  # CMD [--OPTION VALUE]... [JOB=1:N] LOG WORD...: CMD is a launcher w
     echo "$0: error: --cmd names no launcher; give one such as --cmd utils/run.pl." >&2
     return 1
   fi
+  # Outside of recipes there is no utils/, or that of something else.
+  if [[ ${launcher[0]} == utils/* && ! utils -ef $SSLSPK_ROOT/utils ]]; then launcher[0]=$SSLSPK_ROOT/${launcher[0]}; fi
   shift
   while [[ $1 == --* || $1 == JOB=* ]]; do
     if [[ $1 == JOB=* ]]; then range=("${1#JOB}"); shift; else options+=("$1" "$2"); shift 2; fi
