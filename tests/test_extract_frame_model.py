@@ -225,7 +225,7 @@ WRONG = {
     "aux": ("aux.weight tells that this model was fine-tuned on labels (speech recognition); give the weights as they were before",),
     "wide": ("encoder.feature_projection.projection.weight has the shape (12, 6) in place of (8, 6); give the architecture",),
     "deep": ("encoder.transformer.layers.3.", "is no key of it"), "shallow": ("encoder.transformer.layers.2.", "is missing"),
-    "wrapped": ("not a state_dict, as its entry model is a dict and not a tensor", TORCHAUDIO),
+    "wrapped": ("not a state_dict, as its entry model is a dict; give", TORCHAUDIO),
     "numbered": ("not a state_dict, as its entry 3 is",), "list": ("holds a list, not a state_dict", TORCHAUDIO),
     "object": ("holds Python objects beside tensors, and loading those could run code", TORCHAUDIO),
     "namespace": ("holds Python objects beside tensors",), "module": ("holds Python objects beside tensors",),

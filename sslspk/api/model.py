@@ -189,10 +189,15 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu", *, weights
     path: a final.pt, the folder that holds one, or a folder that `sslspk export` wrote. device: "cpu", "cuda", "cuda:1", "mps" ...
     weights: one of the model's encoders (DINO: "teacher", "student"); None: its own choice. layer: take a layer inside the encoder,
     averaged over time, in place of its embedding (as steps/extract_embeddings.sh --layer). A calibration goes with the model's own choice
-    alone. Raises InputError: no such file, damaged, of a later version, no such device or weights.
+    alone. Raises InputError: no such file, damaged, of a later version, no such device, weights or layer.
     """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise InputError(f"a model is named by its file or folder, not by {shown(path)}; give its path.")
     path = os.fspath(path)
-    trained = models.load(path, weights, device_of(device))
+    trained = models.load(path, weights or None, device_of(device))
+    if layer is not None:
+        layer = str(layer)   # a number of a Transformer's
+        layers.require(trained.encoder, layer)
     # A calibration is of the scores of one encoder's embeddings, and says nothing of others.
     calibration = comparison.find(models.file_of(path), trained.info) if layer is None and trained.by_default else None
     return Model(trained, path, layer, calibration)

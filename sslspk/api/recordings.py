@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     Source = str | os.PathLike | np.ndarray | Tensor | "Recording"
 
+MAX_RATE = 1_000_000
 SHORTEST = 0.1   # seconds; in less there is hardly a syllable
 
 
@@ -29,8 +30,10 @@ class Recording(NamedTuple):
     pipes: bool = False
 
     def __str__(self) -> str:
-        """The name as messages have it."""
-        return named(self.name)
+        """The name as messages have it: of a file that is named below a folder, with the folder."""
+        clip = self.source
+        below = isinstance(clip, Clip) and clip.whole and os.path.normpath(clip.spec).endswith(os.sep + os.path.normpath(self.name))
+        return named(clip.spec if below else self.name)
 
     @property
     def silence_cut(self) -> bool:
@@ -55,8 +58,9 @@ def of(x: "Source", rate: float | None = None, name: str = "the array") -> Recor
         raise InputError(f"a recording is a path, or an array with its rate, not {shown(type(x).__name__)}.")
     if x.ndim not in (1, 2) or (x.dtype != np.int16 and x.dtype.kind != "f"):
         raise InputError(f"{name} is {x.dtype} {x.shape}; samples are int16, or floats from -1 to 1, of shape (S,) or (S, channels).")
-    if not (isinstance(rate, int | float | np.number) and decode.MIN_RATE <= rate <= 1e6 and float(rate).is_integer()):
-        raise InputError(f"{name} needs its sampling rate as rate=HZ, a whole number of {decode.MIN_RATE} or more, not {shown(rate)}.")
+    if not (isinstance(rate, int | float | np.number) and decode.MIN_RATE <= rate <= MAX_RATE and float(rate).is_integer()):
+        raise InputError(f"{name} needs its sampling rate as rate=HZ, a whole number from {decode.MIN_RATE} to {MAX_RATE}, "
+                         f"not {shown(rate, 40)}.")
     return Recording(name, x, int(rate))
 
 

@@ -118,11 +118,13 @@ def read_state(path: str, kind: str = f"a torchaudio model ({CONVERT})",
         raise InputError(f"{path}: holds Python objects beside tensors, and loading those could run code; {save}.") from None
     except (saved.Unreadable, OSError) as err:
         raise InputError(f"{path}: damaged, or not a checkpoint ({err}); copy or download it again.") from None
+    if isinstance(state, dict) and {"format", "config", "encoders"} <= state.keys():
+        raise InputError(f"{path}: a model of this toolkit, not a state_dict; name it alone, without an architecture before it.")
     if not isinstance(state, dict):
         raise InputError(f"{path}: holds a {type(state).__name__}, not a state_dict; {save}.")
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise InputError(f"{path}: not a state_dict, as its entry {key} is a {type(value).__name__} and not a tensor; {save}.")
+            raise InputError(f"{path}: not a state_dict, as its entry {key} is a {type(value).__name__}; {save}.")
     return state
 
 

@@ -182,8 +182,8 @@ class PackWriter:
 
 def _run_pipe(spec: str, allow_pipes: bool) -> bytes:
     if not allow_pipes:
-        raise InputError(f"{spec} is a shell command, which a data directory may not run; write the audio to files, "
-                         "or give --allow-pipes true if you trust it.")
+        raise InputError(f"{named(spec, 60)} is a shell command, which a data directory may not run; write the audio to a file, "
+                         "or trust it (--allow-pipes true).")
     done = subprocess.run(spec.strip().strip("|"), shell=True, stdout=subprocess.PIPE, check=False)
     if done.returncode or not done.stdout:
         raise InputError(f"the command {spec} ended with status {done.returncode} and {len(done.stdout)} bytes of "

@@ -32,7 +32,7 @@ def read(path: str | os.PathLike, form: str, widths: tuple[int, ...] = (3,), end
     width = int(counts[0]) if counts[0] in widths else widths[0]
     if (counts != width).any():
         line = int(np.flatnonzero(counts != width)[0])
-        found = f"{counts[line]} fields" if counts[line] else "a blank line"
+        found = f"{counts[line]} field{'s' if counts[line] > 1 else ''}" if counts[line] else "a blank line"
         raise InputError(f"{path}:{line + 1}: {found} where the form is \"{form}\"; correct the line.")
     fields = data.split()
     _bounded(path, fields, width)

@@ -232,7 +232,7 @@ def choose(samples: np.ndarray, channel: int | str, where: str) -> np.ndarray:
         mean = samples.mean(1, dtype=np.float64)
         return (np.rint(mean) if samples.dtype == np.int16 else mean).astype(samples.dtype)
     if channel >= channels:
-        raise InputError(f"{where} has {channels} channel{'s' * (channels > 1)}, and --channel {channel} asks for number {channel + 1}; "
+        raise InputError(f"{where} has {channels} channel{'s' * (channels > 1)}, and channel {channel} asks for number {channel + 1}; "
                          "count from 0.")
     return samples[:, channel].copy()
 

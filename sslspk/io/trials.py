@@ -12,6 +12,7 @@ from sslspk.io import columns, files, table
 
 FORM = "enrol test target|nontarget"
 VOXCELEB_FORM = "1|0 enrol test"
+BARE_FORM = "enrol test"
 
 
 class Trials(NamedTuple):
@@ -28,12 +29,16 @@ def read(path: str | os.PathLike, labels: bool = True) -> Trials:
     labels: False lets a list pass that has none ("enrol test"). The first line decides the form of the whole list.
     Raises InputError naming file and line of the first bad line, or both lines of a pair that has both labels (in either order).
     """
-    found = columns.read(path, f"{FORM}\" or \"{VOXCELEB_FORM}", (3, 2))
+    forms = (FORM, VOXCELEB_FORM) if labels else (FORM, VOXCELEB_FORM, BARE_FORM)
+    found = columns.read(path, '" or "'.join(forms), (3, 2))
     if len(found) == 2:
         if labels:
             raise InputError(f"{named(path)} has no labels, which error rates need; add {FORM.split()[-1]} to each line.")
         return Trials(columns.to_text(found[0], path), columns.to_text(found[1], path), None)
     first, second, third = found
+    if third[0] not in (b"target", b"nontarget") and first[0] not in (b"1", b"0"):
+        label = shown(third[0].decode("utf-8", "replace"), 30)
+        raise InputError(f"{named(path)}:1: the label is {label} where the form is \"{FORM}\" or \"{VOXCELEB_FORM}\"; correct the line.")
     if third[0] in (b"target", b"nontarget"):
         enrol, test, label, form, yes, no = first, second, third, FORM, b"target", b"nontarget"
     else:
@@ -100,7 +105,7 @@ def lookup(names: np.ndarray, keys: Sequence[str], where: str) -> np.ndarray:
     if len(missing):
         raise InputError(f"the trials name {table.named(names[missing[0]])}, which is not in {where} ({len(missing)} of "
                          f"{len(names)} trials); "
-                         "use the list that belongs to this data, or extract the missing utterances.")
+                         "use the list of this data, or extract the missing ones.")
     return rows
 
 

@@ -20,6 +20,7 @@ class Damaged(InputError):
     """A file that is not, or no longer, what `save` wrote."""
 
 
+AGAIN = "copy it again, or give another file"
 REMEDY = "train it first, or check the name"
 LOST = (None, errno.EIO, errno.EINVAL)   # the disk lost it; it points before its start
 NAME = re.compile(r"step-(\d{8,18})\.pt")
@@ -45,11 +46,11 @@ def load(path: Path, device: str | torch.device = "cpu") -> dict:
     except saved.HoldsObjects as err:
         raise Damaged(f"{path}: not a readable model (it holds {err}, which could run code); take a file of this toolkit.") from None
     except saved.Unreadable as err:
-        raise Damaged(f"{path}: not a readable model ({err}); the file is damaged or not one of this toolkit.") from None
+        raise Damaged(f"{path}: not a readable model ({err}); {AGAIN}.") from None
     except OSError as err:
         if err.errno not in LOST:
             raise InputError(f"{path} cannot be read now ({err.strerror}); mend that, then run the same command again.") from None
-        raise Damaged(f"{path}: not a readable model ({err}); the file is damaged or not one of this toolkit.") from None
+        raise Damaged(f"{path}: not a readable model ({err}); {AGAIN}.") from None
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise Damaged(f"{path}: not a readable model (it holds a {type(content).__name__}); take a file of this toolkit.")
     return content
@@ -60,7 +61,7 @@ def load_step(path: Path) -> dict:
     content = load(path)
     wrong = contents.of_step(content, step_of(path))
     if wrong:
-        raise Damaged(f"{path}: not a whole checkpoint ({wrong}); the file is damaged or not one of this toolkit.")
+        raise Damaged(f"{path}: not a whole checkpoint ({wrong}); {AGAIN}.")
     return content
 
 

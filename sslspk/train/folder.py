@@ -45,8 +45,8 @@ def read(path: Path) -> dict:
         with safetensors.safe_open(path, framework="pt") as file:
             said, tensors = (file.metadata() or {}).get(KEY), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as err:
-        what = f"not a readable model ({str(err)[:60]})"
-        raise checkpoint.Damaged(f"{path}: {what}; the file is damaged or not one of this toolkit.") from None
+        what = f"not a readable model ({str(err)[:50]})"
+        raise checkpoint.Damaged(f"{path}: {what}; {checkpoint.AGAIN}.") from None
     if said is None:
         raise InputError(f"{path}: another program's file, as its metadata have no {KEY}; give a model that sslspk export wrote.")
     content = reading.json_value(said, f"{path}: metadata")
@@ -55,7 +55,10 @@ def read(path: Path) -> dict:
         raise checkpoint.Damaged(f"{path}: not a whole model (its metadata name no encoders); export it again.")
     if content.pop("md5", None) != md5(tensors):
         raise checkpoint.Damaged(f"{path}: not a whole model (its weights are not those that were written); copy or export it again.")
-    content["config"] = read_yaml(path.with_name(CONFIG))
+    config = path.with_name(CONFIG)
+    if not config.exists():
+        raise InputError(f"{config} is not there, so the folder is not whole; copy or export it again.")
+    content["config"] = read_yaml(config)
     content["encoders"] = {name: below(tensors, f"encoders/{name}/") for name in names}
     content["classifier"] = below(tensors, "classifier/") or None
     return checkpoint.verified(content, path)

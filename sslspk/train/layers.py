@@ -1,4 +1,5 @@
 """What is inside an encoder: the output of one of its layers, frame by frame or averaged over time."""
+import textwrap
 from collections.abc import Callable
 
 import torch
@@ -7,7 +8,9 @@ from torch import Tensor, nn
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import Projected
 from sslspk.encoders.windows import mean_embedding
-from sslspk.errors import InputError
+from sslspk.errors import InputError, shown
+
+NAMES = 50   # letters of the names of layers in a message
 
 
 def layer_names(encoder: nn.Module) -> list[str]:
@@ -31,7 +34,7 @@ def at_layer(encoder: Encoder | Projected, name: str, x: Tensor) -> Tensor:
     seen = _outputs(encoder, name, lambda: encoder(x))
     whole = all(isinstance(output, Tensor) and 2 <= output.ndim <= 4 for output in seen)
     if not seen or not whole or (x.ndim > 2 and len(seen) > 1):
-        raise InputError(f"--layer {name}: this layer does not give one vector or map an utterance; choose another one.")
+        raise InputError(f"layer {name}: this layer does not give one vector or map an utterance; choose another one.")
     output = torch.cat(seen).float()
     output = output if output.ndim == 2 else output.mean(-1).flatten(1)
     return output.unflatten(0, (len(x), -1)).mean(1) if x.ndim == 2 else output
@@ -51,8 +54,16 @@ def frames_at(encoder: Encoder | Projected, name: str | None, x: Tensor) -> Tens
         return _bare(encoder).layers(x, number)[number]
     seen = _outputs(encoder, name, lambda: encoder.frames(x))
     if len(seen) != 1 or not isinstance(seen[0], Tensor) or seen[0].ndim not in (3, 4) or len(seen[0]) != len(x):
-        raise InputError(f"--layer {name}: this layer does not give one map an utterance; choose another one.")
+        raise InputError(f"layer {name}: this layer does not give one map an utterance; choose another one.")
     return seen[0].flatten(1, -2).transpose(1, 2)
+
+
+def require(encoder: Encoder | Projected, name: str) -> None:
+    """Raises InputError where the encoder has no layer, and no number of one, called `name`."""
+    names = layer_names(encoder)
+    if _number(encoder, name) is None and name not in names:
+        first = textwrap.shorten(", ".join(names), NAMES, placeholder=" ...")
+        raise InputError(f"layer {shown(name, 30)}: this encoder has no such layer; it has {first} (parts of parts, too).")
 
 
 def _bare(encoder: Encoder | Projected) -> Encoder:
@@ -65,18 +76,15 @@ def _number(encoder: Encoder | Projected, name: str) -> int | None:
     if not count or not (name.isascii() and name.isdigit()):
         return None
     if len(name) > 9 or int(name) > count:
-        raise InputError(f"--layer {name[:20]}: this encoder has the layers 0 (what enters the first one) to {count}; give one of them.")
+        raise InputError(f"layer {name[:20]}: this encoder has the layers 0 (what enters the first one) to {count}; give one of them.")
     return int(name)
 
 
 def _outputs(encoder: nn.Module, name: str, run: Callable[[], Tensor]) -> list:
     """What the layer called `name` gave, each time that it was called while `run` ran. Raises InputError for a name that is none."""
-    layers = dict(encoder.named_modules())
-    if not name or name not in layers:
-        raise InputError(f"--layer {name}: this encoder has no such layer; it has {', '.join(layer_names(encoder)[:24])} ... "
-                         "(parts of parts too, as blocks.1.se).")
+    require(encoder, name)
     seen: list = []
-    hook = layers[name].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    hook = dict(encoder.named_modules())[name].register_forward_hook(lambda module, inputs, output: seen.append(output))
     try:
         run()
     finally:

@@ -3,13 +3,14 @@
 Frame-level models in torchaudio's format (encoders/architectures.py), and speaker embedding models of wespeaker and speechbrain
 (encoders/foreign.py).
 """
+import difflib
 import os
 import re
 from pathlib import Path
 
 import torch
 
-from sslspk.errors import InputError
+from sslspk.errors import InputError, shown
 from sslspk.features.config import CmvnOptions, FeatureOptions
 
 PAIR = re.compile(r"([a-z0-9_]+) (.+)", re.DOTALL)
@@ -31,7 +32,8 @@ def read(arch: str, checkpoint: str) -> dict:
     """The content of a final.pt whose encoder is that model. Raises InputError as sslspk.encoders.architectures and foreign do."""
     from sslspk.encoders import architectures, foreign
     if arch not in architectures.ARCHES and arch not in foreign.ARCHES:
-        raise InputError(f"the architecture {arch!r} is unknown; choose one of {', '.join([*architectures.ARCHES, *foreign.ARCHES])}.")
+        near = difflib.get_close_matches(arch, [*architectures.ARCHES, *foreign.ARCHES], 3, 0)
+        raise InputError(f"the architecture {shown(arch, 30)} is unknown; the nearest are {', '.join(near)} (docs/export.md names all).")
     if arch in foreign.ARCHES:
         return _embedding_model(arch, checkpoint, foreign.read(arch, checkpoint))
     with torch.random.fork_rng(devices=[]):

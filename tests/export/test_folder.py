@@ -211,7 +211,7 @@ def damages():
         "no encoders": (said(encoders={}), "its metadata name no encoders"),
         "NaN": (lambda f: weights_of(f / "model.safetensors", {"sslspk": json.dumps(good)}, lambda tensors: {
             key: value * float("nan") if value.is_floating_point() else value for key, value in tensors.items()}), "NaN or infinity"),
-        "no config": (lambda f: os.remove(f / "config.yaml"), "config.yaml cannot be read"),
+        "no config": (lambda f: os.remove(f / "config.yaml"), "config.yaml is not there, so the folder is not whole"),
         "half a config": (lambda f: edit(f / "config.yaml", lambda text: text[:text.index("train:")]), "config.yaml: cut short"),
         "another encoder": (lambda f: edit(f / "config.yaml", lambda text: text.replace("embed_dim: 6", "embed_dim: 7")),
                             "its weights do not go with its configuration"),

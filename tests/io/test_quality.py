@@ -114,7 +114,7 @@ def test_another_channel_is_converted_again(tmp_path):
 
 def test_a_channel_that_is_not_there(tmp_path):
     soundfile.write(tmp_path / "a.wav", STEREO, RATE)
-    with pytest.raises(InputError, match=r"a\.wav has 2 channels, and --channel 2 asks for number 3; count from 0"):
+    with pytest.raises(InputError, match=r"a\.wav has 2 channels, and channel 2 asks for number 3; count from 0"):
         audio.load(str(tmp_path / "a.wav"), channel=2)
 
 

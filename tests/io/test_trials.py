@@ -32,7 +32,8 @@ def test_both_forms_and_what_real_lists_carry(tmp_path, text):
     ("a b target\na b maybe\n", "t:2: the label is 'maybe'"),
     ("1 a b\n2 a b\n", "t:2: the label is '2'"),
     ("a b target\n1 a b\n", "t:2: the label is 'b'"),
-    ("x y z\n", "t:1: the label is 'x'"),
+    ("x y z\n", "t:1: the label is 'z' where the form is \"enrol test target|nontarget\" or \"1|0 enrol test\""),
+    ("x\n", "t:1: 1 field where the form is \"enrol test target|nontarget\" or \"1|0 enrol test\";"),
     ("a b target\n\0\0 b target\n", "t:2: zero bytes"),
     ("a b target\na\x0cc b target\n", "t:2: a control character"),
 ])

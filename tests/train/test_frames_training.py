@@ -185,7 +185,7 @@ def test_a_layer_of_a_long_recording_is_the_mean_over_windows(data, tmp_path):
     encoder, x = job.method.encoder.eval(), torch.randn(2, 40 * 1600)
     alone = [layers.at_layer(encoder, "layers.4", x[:, start:start + 1600]) for start in range(0, 40 * 1600, 1600)]
     torch.testing.assert_close(layers.at_layer(encoder, "layers.4", x), torch.stack(alone).mean(0))
-    with pytest.raises(InputError, match=r"--layer contexts\.0: this layer does not give one vector or map"):
+    with pytest.raises(InputError, match=r"layer contexts\.0: this layer does not give one vector or map"):
         layers.at_layer(encoder, "contexts.0", x)
 
 
