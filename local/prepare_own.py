@@ -2,8 +2,8 @@
 """Make the data directory DATA_DIR/NAME of recordings of your own.
 
 OWN_DIR is a folder: every recording below it is an utterance, called after its path. Or it is a table, a CSV file: a line of headings, then
-a recording a line. Its column path is needed; utterance (an id), speaker, start and end (seconds) may be there. Written besides Kaldi's
-tables: utt2path, each recording as you call it. utt2spk is written only where the speakers are known.
+a recording a line. Its column path is needed; utterance (an id), speaker, start and end (seconds) may be there. Other columns are not read.
+Written besides Kaldi's tables: utt2path, each recording as you call it. utt2spk is written only where the speakers are known.
 
 Bad recordings are listed in bad_files.txt of the data directory and left out; over 5 % of them are an error.
 The program can be stopped and run again.

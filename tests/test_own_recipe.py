@@ -140,9 +140,25 @@ def test_a_table_of_recordings(tmp_path):
     assert [one.source.utt for one in own.read_table(str(tmp_path / "t.csv"))] == ["u1", "u2"]
 
 
+def test_columns_that_are_not_known_are_not_read(tmp_path, capsys):
+    write_audio(tmp_path, "in/one.wav", seconds=0.3)
+    (tmp_path / "t.csv").write_text("age,path,Text,,age,speaker\n41,in/one.wav,hello,,x,ann\n")
+    found = own.read_table(str(tmp_path / "t.csv"))
+    assert [(one.path, one.source.spk) for one in found] == [("in/one.wav", "ann")]
+    assert capsys.readouterr().out.replace(f"{tmp_path}/", "") == (
+        "t.csv:1: not read: 'age, text, age' (columns that are read: path, utterance, speaker, start, end)\n")
+
+
+def test_a_recording_is_no_table(tmp_path):
+    write_audio(tmp_path, "one.WAV", seconds=0.3)
+    with pytest.raises(InputError, match=r"one\.WAV is a recording; give the folder that holds it"):
+        own.read_table(str(tmp_path / "one.WAV"))
+
+
 @pytest.mark.parametrize(("text", "said"), [
-    ("file\nin/one.wav\n", "t.csv:1: there is no column 'file'"), ("utterance\nu1\n", "t.csv:1: there is no column path"),
-    ("path,path\na,b\n", "t.csv:1: there is no column 'path'"), ("", "t.csv"), ("path\n", "names no recording"),
+    ("file,speaker\nin/one.wav,a\n", "t.csv:1: the table has no column path; call the one of the files' names that, not 'file,speaker'"),
+    ("utterance\nu1\n", "t.csv:1: the table has no column path"), (",".join(["x" * 50] * 9), "t.csv:1: the table has no column path"),
+    ("path,path\na,b\n", "t.csv:1: the column path is there twice"), ("", "t.csv"), ("path\n", "names no recording"),
     ("path,speaker\nin/one.wav,ann\nin/two.wav,\n", "'in/two.wav' has no speaker"), ("path\nin/none.wav\n", "t.csv:2: there is no file"),
     ("path,start,end\nin/one.wav,1,0.5\n", "t.csv:2: '1 0.5' are no times"), ("path,start\nin/one.wav,1\n", "are no times"),
     ("path,utterance\n,u1\n", "t.csv:2: the line has no path"), ("path,utterance\nin/one.wav,a b\n", "t.csv:2: 'a b' cannot be an id"),
@@ -337,3 +353,27 @@ def test_the_best_is_named(tmp_path, capsys):
     assert "The best by the trial list: b, weights encoder, as it was given." in shown(), "EERs of two kinds are not compared"
     shutil.rmtree(tmp_path / "b")
     assert "Nothing beats the untrained network of a" in shown()
+
+
+@pytest.mark.parametrize(("recipe", "words", "said"), [
+    ("own", ("--audio", "x.wav"), "--audio takes a folder of recordings, not 'x.wav'"),
+    ("own", ("--audio", "none"), "--audio takes a folder of recordings, not 'none'"),
+    ("own", ("--table", "none"), "--table takes a CSV file, not 'none'"),
+    ("own", ("--data", "."), "--data '.' holds no wav.scp"),
+    ("own", ("--audio", ".", "--test", "none", "--trials", "x.wav"), "there is no 'none'; --test takes"),
+    ("own", ("--audio", ".", "--systems", "nope"), "there is no ../voxceleb/conf/nope.yaml; see ls ../voxceleb/conf/*.yaml"),
+    ("own", ("--audio", ".", "--systems", "n" * 400), "see ls ../voxceleb/conf/*.yaml"),
+    ("voxceleb", ("--system", "nope"), "there is no conf/nope.yaml; see ls conf/*.yaml"),
+    ("voxceleb", ("--system", "n" * 400), "see ls conf/*.yaml"),
+    ("librispeech", ("--systems", "nope"), "there is no conf/nope.yaml; see ls conf/*.yaml"),
+    ("voxlingua107", ("--systems", "nope"), "there is no conf/nope.yaml; see ls conf/*.yaml"),
+], ids=lambda value: value if isinstance(value, str) else " ".join(value)[:40])
+def test_what_a_recipe_refuses_takes_one_short_sentence(tmp_path, recipe, words, said):
+    for name in {"voxceleb", recipe}:
+        folder = recipe_copy.make(tmp_path, name)
+    folder = tmp_path / "egs" / recipe
+    write_audio(folder, "x.wav", seconds=0.3)
+    done = recipe_copy.sh(folder, "./run.sh", *words)
+    assert done.returncode == 1 and said in done.stderr
+    assert len(done.stderr) <= 160 and done.stderr.count("\n") == 1, done.stderr
+    assert not list(folder.glob("data*/*"))

@@ -25,8 +25,7 @@ list_experiments() {   # [true]: all encoders of each, not only the one that its
   [[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
   for system in $systems; do
     conf=$system; [[ $system == *.yaml ]] || conf=$confs/$system.yaml
-    [ -f "$conf" ] || die "there is no $conf; --systems takes some of" \
-      "$(set +f; grep -l ^reproduces: "$confs"/*.yaml | xargs basename -s .yaml | xargs), or the path of a YAML"
+    [ -f "$conf" ] || die "there is no ${conf:0:60}; see ls $confs/*.yaml, or give the path of a YAML"
     _exp_describe "$conf" "${base[@]}" "${set[@]/#/--set=}"; more=' untrained'
     for seed in $seeds; do
       suffix=; [ "$seed" = 0 ] || suffix=_seed$seed; exp=$exps/$(basename "$conf" .yaml)$start${tag:+_$tag}$suffix

@@ -44,8 +44,7 @@ for one in $baselines; do [[ " $systems " = *" $one "* ]] || die "--baselines na
 for share in $shares; do [[ $share =~ ^([1-9][0-9]?|100)$ ]] || die "--shares takes whole numbers from 1 to 100, not '${share:0:20}'"; done
 runs=() tab=$'\t'   # SYSTEM, SEED, EXP
 for system in $systems; do
-  [ -f "$confs/$system.yaml" ] || die "there is no $confs/$system.yaml; --systems takes some of" \
-    "$(set +f; grep -l ^reproduces: "$confs"/*.yaml | xargs basename -s .yaml | xargs)"
+  [ -f "$confs/$system.yaml" ] || die "there is no $confs/${system:0:60}.yaml; see ls $confs/*.yaml"
   for seed in $seeds; do
     suffix=; [ "$seed" = 0 ] || suffix=_seed$seed; runs+=("$system$tab$seed$tab$exps/$system${tag:+_$tag}$suffix")
   done

@@ -65,7 +65,10 @@ own() {   # FOLDER, CSV or data directory, NAME: makes it a data directory where
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
   [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" --only "voxceleb1 musan rirs" $synth $corpora
-  [ -z "$data" ] || [ -f "$data/wav.scp" ] || die "--data $data holds no wav.scp; give a data directory, or a folder of recordings with --audio"
+  [ -z "$data" ] || [ -f "$data/wav.scp" ] || die "--data '${data:0:60}' holds no wav.scp; of a folder of recordings give --audio"
+  [ -z "$audio" ] || [ -d "$audio" ] || die "--audio takes a folder of recordings, not '${audio:0:60}'; of a CSV give --table"
+  [ -z "$table" ] || [ -f "$table" ] || die "--table takes a CSV file, not '${table:0:60}'; of a folder of recordings give --audio"
+  [ -z "$test" ] || [ -e "$test" ] || die "there is no '${test:0:60}'; --test takes a folder, a CSV or a data directory"
   own "${given[0]}" own --speakers "$speakers"; mine=$dir division=(--share "$heldout")
   if [ -n "$trials" ]; then division+=(--trials "$trials"); [ -z "$test" ] || { own "$test" own_tests; division+=(--test "$dir"); }; fi
   local/divide_own.py "${division[@]}" "$mine" "$out"

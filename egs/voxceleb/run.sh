@@ -45,7 +45,7 @@ conf=conf/$system.yaml data=data exps=exp paper=conf/paper.yaml; if [ "$mini" = 
   : "${voxceleb1:=$corpora/VoxCeleb1}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
   if [ "$train" = voxceleb2 ]; then : "${voxceleb2:=$corpora/VoxCeleb2}"; fi
 fi
-[ -f "$conf" ] || die "there is no $conf; --system is one of $(grep -l ^reproduces: "${conf%/*}"/*.yaml | xargs basename -s .yaml | xargs)"
+[ -f "$conf" ] || die "there is no ${conf:0:80}; see ls ${conf%/*}/*.yaml"
 : "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
 [[ $train = voxceleb[12] ]] || die "--train takes voxceleb1 or voxceleb2, not '$train'"
 home() { case $1 in list_test*|voxsrc*) echo voxceleb1 ;; *) echo voxceleb1_test ;; esac; }   # where a list's utterances are

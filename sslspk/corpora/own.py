@@ -60,8 +60,12 @@ def read_table(path: str) -> list[Recording]:
     """The recordings of a CSV with a line of headings: path, and if wanted utterance, speaker, start and end (seconds).
 
     A path is relative to the table's folder. Columns are parted by commas, semicolons or tabs; seconds may have a decimal comma.
-    Raises InputError naming the line: no column path, an unknown column, a missing value, times that are none, a file that is not there.
+    Other columns are not read, and one line on stdout names them.
+    Raises InputError naming the line: no column path, one that is there twice, a missing value, times that cannot be, a file that is not
+    there.
     """
+    if path.lower().endswith(prepare.FORMATS):
+        raise InputError(f"{named(path)} is a recording; give the folder that holds it, or a table (CSV) that names it.")
     data = reading.text_bytes(path, MAX_TABLE)
     try:
         text = data.decode("utf-8")
@@ -73,11 +77,7 @@ def read_table(path: str) -> list[Recording]:
     if first.startswith("sep="):   # for Excel, before the headings
         next(rows)
     heads = [head.strip().lower() for head in next(rows, [])]
-    odd = next((head for head in filter(None, heads) if head not in COLUMNS or heads.count(head) > 1), None)
-    if "path" not in heads or odd is not None:
-        missing = "path" if odd is None else shown(odd, 30)
-        raise InputError(f"{named(path)}:{max(rows.line_num, 1)}: there is no column {missing}; the first line names some of "
-                         f"{', '.join(COLUMNS)}, each once.")
+    _check_columns(heads, f"{named(path)}:{max(rows.line_num, 1)}")
     found = []
     try:
         for row in rows:
@@ -91,6 +91,18 @@ def read_table(path: str) -> list[Recording]:
     if unknown and any(one.source.spk for one in found):
         raise InputError(f"{named(path)}: {shown(unknown.path)} has no speaker where others have; give every line one, or none.")
     return found
+
+
+def _check_columns(heads: list[str], where: str) -> None:
+    """Refuse headings without path, or with a column twice; print which are not read."""
+    if "path" not in heads:
+        raise InputError(f"{where}: the table has no column path; call the one of the files' names that, not {shown(','.join(heads), 40)}.")
+    twice = next((head for head in COLUMNS if heads.count(head) > 1), None)
+    if twice:
+        raise InputError(f"{where}: the column {twice} is there twice; remove one, or call it something else.")
+    others = [head for head in heads if head and head not in COLUMNS]
+    if others:
+        print(f"{where}: not read: {shown(', '.join(others))} (columns that are read: {', '.join(COLUMNS)})")
 
 
 def _row(row: Mapping[str, str], where: str, table_path: str) -> Recording:
