@@ -20,7 +20,8 @@ from sslspk.io.files import atomic_write
 METRICS = {"eer_percent": ("EER %", 1), "min_dcf_0.01": ("minDCF", 2)}   # heading, decimals of the paper
 PART = re.compile(r"(?P<system>.+?)(?:_(?:spk(?P<speakers>\d+)|(?P<hours>[\d.]+)h))?")
 INTRO = ("Made by local/show_paper_table.py from the result files; do not edit. A cell: paper / ours (95 % interval); ours is empty where "
-         "the system was not run. In brackets: labels that its training saw, and its training set where that is not the paper's.")
+         "the system was not run. In brackets: the system of ours and its scoring, where a smaller one stands in for the paper's "
+         "(--encoder), labels that its training saw, and its training set where that is not the paper's.")
 
 
 def main() -> int:
@@ -38,6 +39,9 @@ def main() -> int:
     table = tables[args.table]
     figures = [{**figure, "system": renamed(figure.get("system"), args.encoder, figure.get("small"))}
                for figure in figures if figure.get("table") == args.table]
+    sizes = read_yaml(args.paper).get("lists", {})   # trials of the public lists: another number tells another corpus
+    figures = [{**figure, **({"stands_in": True} if args.encoder and figure["system"] else {}),
+                **({"trials": sizes[figure["list"]]} if figure["list"] in sizes else {})} for figure in figures]
     if args.systems == "true":
         study = [renamed(system, args.encoder) for system in table.get("systems", {}).values()]
         print(*dict.fromkeys([figure["system"] for figure in figures if figure["system"] and "script" not in figure] + study))
@@ -50,10 +54,10 @@ def main() -> int:
     runs = [row for row in found.values() if row]
     if "systems" in table:
         systems = {method: renamed(system, args.encoder) for method, system in table["systems"].items()}
-        sizes = study_rows(systems, [row for row in rows if row["list"] == figures[0]["list"]])
-        text += [*study_grid(sizes), ""]
-        runs += sizes.values()
-    text += [*origins(runs, read_yaml(args.paper).get("lists", {})), ""]
+        parts = study_rows(systems, [row for row in rows if row["list"] == figures[0]["list"]])
+        text += [*study_grid(parts), ""]
+        runs += parts.values()
+    text += [*origins(runs, sizes), ""]
     with atomic_write(args.out) as f:
         f.write("\n".join(text))
     print("\n".join(text) + f"\n{args.out}: {len({row['system'] for row in runs})} systems of ours")
@@ -95,11 +99,16 @@ def cell(figure: dict, metric: str, row: dict | None, alone: bool) -> str:
         return f"{paper} / not run here"
     if row is None:
         return f"{paper} /"
-    return f"{paper} / " + (measured(row, figure["train"]) if metric == "eer_percent" else f"{row[metric]:.3f}")
+    return f"{paper} / " + (measured(row, figure) if metric == "eer_percent" else f"{row[metric]:.3f}")
 
 
-def measured(row: dict, train: str) -> str:
-    notes = [row["labels"]] * (row["labels"] != "none") + [row["trained_on"]] * (row["trained_on"] != train)
+def measured(row: dict, figure: dict) -> str:
+    """Our figure, and in brackets what else ours is than the paper's: another system than the row names, labels, another training set."""
+    notes = [f"a stand-in: {row['system']}, scored by {results.scoring(row)}"] * ("stands_in" in figure)
+    notes += [row["labels"]] * (row["labels"] != "none")
+    foreign = figure.get("trials", row["targets"] + row["nontargets"]) != row["targets"] + row["nontargets"]
+    if foreign or row["trained_on"] != figure["train"]:
+        notes.append(f"trained on {row['trained_on']}" + foreign * ", another corpus in its layout")
     return results.interval(row) + (f" [{', '.join(notes)}]" if notes else "")
 
 
@@ -141,7 +150,8 @@ def origins(runs: list[dict], known: dict[str, int]) -> list[str]:
                      (f"; the public list has {known[name]}, so **ours is another list and no like for like**" if other else ""))
     for row in {row["system"]: row for row in runs}.values():
         lines.append(f"- {row['system']}: {row['weights']}, trained on {row['trained_on']}, {row.get('steps', '?')} steps, seed "
-                     f"{row.get('seed', '?')}, config {row.get('config_hash', '?')}, commit {row['commit']}")
+                     f"{row.get('seed', '?')}, config {row.get('config_hash', '?')}, commit {row['commit']}" +
+                     "".join(f"; {how}" for how in [results.made_on(row)] if how))
     return lines
 
 

@@ -63,7 +63,9 @@ def section(name: str, rows: list[dict], paper: list[dict]) -> list[str]:
              f"Intervals: bootstrap over {first.get('speakers', 'no')} speakers, {first.get('bootstrap_replicates', 0)} replicates, "
              f"{spans(rows)}.",
              "", HEAD, "|" + "---|" * (HEAD.count("|") - 1)]
-    return lines + [line(row, paper) for row in rows]
+    lines += [line(row, paper) for row in rows]
+    made = dict.fromkeys((row["system"], results.made_on(row)) for row in rows if row["weights"] != "untrained")
+    return lines + [""] * any(how for _, how in made) + [f"- {system}: {how}" for system, how in made if how]
 
 
 def spans(rows: list[dict]) -> str:

@@ -1,12 +1,15 @@
 """Where embeddings, and so results, come from. A directory of embeddings says it in provenance.json.
 
 Its keys go to every result: system, weights, trained_on, labels (which labels were used: self-supervised means that nothing
-saw a speaker label or a session name), commit and, where a model was trained, method, encoder, config_hash, seed, steps.
+saw a speaker label or a session name), commit and, where a model was trained, method, encoder, config_hash, seed, steps, and machine:
+where, with which versions and threads, by which command, in how much CPU time.
 """
 import json
 import os
+import platform
 import re
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 from sslspk.io.files import atomic_write
@@ -25,6 +28,25 @@ def git_commit() -> str:
     if head.returncode:
         return "unknown"
     return head.stdout.strip() + ("+" if git("status", "--porcelain", "-uno").stdout.strip() else "")
+
+
+def machine(*packages: str, **more) -> dict:
+    """What figures depend on besides code and data: processor, cores, Python, versions of these packages; `more` is added.
+
+    On another processor, with other wheels or another number of threads the same command gives a little other figures.
+    """
+    found = {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+    return found | {name: metadata.version(name) for name in packages} | more
+
+
+def processor() -> str:
+    """The processor's name, as the kernel says it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    names = re.findall(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return names[0].strip() if names else platform.processor() or platform.machine()
 
 
 def write(folder: str | os.PathLike, system: str, weights: str, **more) -> None:

@@ -102,6 +102,18 @@ def scoring(row: dict) -> str:
     return " ".join(filter(None, (text, *extras)))
 
 
+def made_on(row: dict) -> str:
+    """How and where the model was trained; nothing where the result does not say it (older ones)."""
+    said = row.get("machine")
+    if not isinstance(said, dict):
+        return ""
+    parts = [f"{said[key]} {what}" for key, what in (("threads", "threads"), ("ranks", "ranks")) if key in said]
+    parts += [f"of {said['processor']}"] * ("processor" in said) + [f"{key} {said[key]}" for key in ("torch", "numpy") if key in said]
+    if isinstance(said.get("cpu_seconds"), (int, float)):
+        parts.append(f"{said['cpu_seconds'] / 60:.2g} CPU minutes of rank 0")
+    return ", ".join(parts) + (f": `{said['command']}`" if "command" in said else "")
+
+
 def read_all(exps: Path, trials: str | None = None) -> list[dict]:
     """The rows of EXPS/*/scores_*/result_*.json, by list, the best of each list first; trials: the name of the only list that counts."""
     paths = [path for path in exps.glob("*/scores_*/result_*.json") if trials is None or path.name == f"result_trials_{trials}.json"]

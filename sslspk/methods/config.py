@@ -43,6 +43,9 @@ class DinoConfig(Config):
     teacher_temp_warmup_epochs: float = Field(0.0, ge=0)
     centre_momentum: float = Field(0.9, ge=0, lt=1)
     centre_init: Literal["zeros", "random"] = "zeros"
+    prototype_init: Literal["normal", "uniform"] = Field(
+        "normal", description="how prototypes start: normal with deviation 0.02 (their norm is 0.32 at 256 dimensions); uniform as a "
+                              "linear layer of PyTorch and as in the original code (0.58)")
     teacher_momentum: float = Field(0.996, ge=0, le=1)
     teacher_momentum_end: float = Field(1.0, ge=0, le=1)
     freeze_last_layer_epochs: float = Field(1.0, ge=0)

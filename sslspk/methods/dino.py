@@ -51,7 +51,10 @@ class DinoHead(nn.Module):
         super().__init__()
         self.mlp = head_mlp((embed_dim, *[config.hidden_dim] * (config.head_layers - 1), config.bottleneck_dim), config.head_batch_norm)
         self.prototypes = nn.Parameter(torch.empty(config.out_dim, config.bottleneck_dim))
-        nn.init.trunc_normal_(self.prototypes, std=0.02)
+        if config.prototype_init == "uniform":
+            nn.init.uniform_(self.prototypes, -config.bottleneck_dim ** -0.5, config.bottleneck_dim ** -0.5)
+        else:
+            nn.init.trunc_normal_(self.prototypes, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.logits(self.bottleneck(x))

@@ -156,7 +156,7 @@ def provenance(path: str | Path, weights: str | None = None, untrained: bool = F
             "encoder": config.encoder.name, "config_hash": config_hash(config), "seed": config.seed,
             "steps": 0 if untrained else info["step"], "labels": "none" if untrained else info["labels"],
             "input": config.data.input, "commit": info["commit"], "start": (info.get("start") or {"system": "none"})["system"],
-            "trainable": config.train.trainable}
+            "trainable": config.train.trainable, **({"machine": info["machine"]} if "machine" in info and not untrained else {})}
 
 
 def load(path: str | Path, weights: str | None = None, device: str | torch.device = "cpu", untrained: bool = False) -> Model:

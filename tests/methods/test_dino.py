@@ -166,3 +166,11 @@ def test_supervised_learns_to_name_the_speaker():
         out["loss"].backward()
         optimizer.step()
     assert out["accuracy"] == 1.0 and method.labels == "speaker"
+
+
+def test_prototypes_start_as_said():
+    """Normal ones have norm 0.02 sqrt(D), uniform ones, those of a linear layer, sqrt(1 / 3)."""
+    for init, norm in (("normal", 0.02 * 64 ** 0.5), ("uniform", (1 / 3) ** 0.5)):
+        torch.manual_seed(0)
+        head = DinoHead(8, DinoConfig(out_dim=500, hidden_dim=8, bottleneck_dim=64, prototype_init=init))
+        assert head.prototypes.norm(dim=1).mean().item() == pytest.approx(norm, rel=0.03)
