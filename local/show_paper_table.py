@@ -107,7 +107,7 @@ def measured(row: dict, figure: dict) -> str:
     notes = [f"a stand-in: {row['system']}, scored by {results.scoring(row)}"] * ("stands_in" in figure)
     notes += [row["labels"]] * (row["labels"] != "none")
     foreign = figure.get("trials", row["targets"] + row["nontargets"]) != row["targets"] + row["nontargets"]
-    if foreign or row["trained_on"] != figure["train"]:
+    if "stands_in" in figure or row["trained_on"] != figure["train"]:
         notes.append(f"trained on {row['trained_on']}" + foreign * ", another corpus in its layout")
     return results.interval(row) + (f" [{', '.join(notes)}]" if notes else "")
 
