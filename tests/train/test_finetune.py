@@ -358,7 +358,7 @@ def test_a_fall_back_does_not_lose_the_best_epoch(emotions, tmp_path):
         path.write_bytes(path.read_bytes()[:-100])
     again = train_judged()
     told = [{key: value for key, value in one["info"].items() if key != "machine"} for one in (final, again)]   # CPU time differs
-    assert told[0] == told[1] and again["info"]["machine"]["threads"] == final["info"]["machine"]["threads"] and same(again["encoders"], final["encoders"])
+    assert told[0] == told[1] and same(again["encoders"], final["encoders"])
 
 
 def test_every_kept_checkpoint_finds_its_best_one(tmp_path):
