@@ -11,6 +11,8 @@ from sslspk.train import model as models
 CROPS = [{"count": 2, "seconds": 0.4}]
 METHODS = {"dino": {}, "simclr": {"method": {"name": "simclr", "crops": CROPS}},
            "moco": {"method": {"name": "moco", "crops": CROPS, "queue_size": 8, "batch_norm_group": 4, "proto": {"clusters": [3]}}},
+           "ssps": {"method": {"name": "simclr", "crops": CROPS,
+                               "positives": {"name": "ssps", "clusters": 5, "queue_size": 8, "seconds": 0.4}}},
            "supervised": {"method": {"name": "supervised", "crops": [{"count": 1, "seconds": 0.4}]}}}
 
 
