@@ -23,9 +23,10 @@ def run(args: argparse.Namespace) -> None:
     opened = model.opened(args)
     a, b = (model.recordings(args, {path: Clip(path)})[0] for path in (args.a, args.b))
     found = opened.compare(a, b, channel=args.channel, prior=args.prior)
+    reason = opened.uncalibrated
     print(f"cosine       {found.cosine:.4f}")
-    if found.llr is None:
-        print(f"no decision: {opened.uncalibrated} (see docs/python.md)")
+    if reason:
+        print(f"no decision: {reason} (see docs/python.md)")
     else:
         print(f"llr          {found.llr:.4f}\nprobability  {found.probability:.4f}   with a prior of {found.prior:g}\n"
               f"decision     {'one speaker' if found.same_speaker else 'two speakers'}")
