@@ -19,7 +19,8 @@ from sslspk import cli
 from sslspk.io import table
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMAND = re.compile(r"(.*\| )?(sslspk|\S*steps/(train_calibration|extract_embeddings)\.sh) ")
+COMMAND = re.compile(r"(.*\| )?(sslspk|python3 -m sslspk\.bin\.show_config|"
+                     r"\S*steps/(train_calibration|extract_embeddings)\.sh) ")
 
 
 def blocks(path, language):
@@ -81,6 +82,9 @@ def test_commands(place, path, monkeypatch, tmp_path):
             monkeypatch.setattr("sys.stdin", io.StringIO(fed))
         if words.startswith("sslspk "):
             assert cli.run(shlex.split(words)[1:]) == 0, line
+        elif words.startswith("python3 "):
+            monkeypatch.setenv("PYTHONPATH", str(ROOT))
+            assert subprocess.run([sys.executable, *shlex.split(words)[1:]], capture_output=True, check=False).returncode == 0, line
         else:
             recipe_copy.run(copy, *shlex.split(words))
 
@@ -105,6 +109,35 @@ PATHS = [*PAGES, ROOT / "utils/README.md"]
 def test_links_lead_somewhere(path):
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
+
+
+def simple_commands():
+    """(page, words) of every command of the pages."""
+    for path in PAGES:
+        for block in blocks(path, "bash"):
+            for line in block.replace("\\\n", "").splitlines():
+                for part in re.split(r"&&|\|", line.partition(" #")[0]):
+                    if part.strip():
+                        yield pytest.param(path, shlex.split(part), id=f"{path.name} {part.strip()[:60]}")
+
+
+@pytest.mark.parametrize(("path", "words"), [*simple_commands()])
+def test_every_command_names_what_is_there(path, words):
+    """Scripts of recipes and folders are looked at below; what `sslspk` is given runs above."""
+    name, *rest = words[1:] if words[0] in ("bash", "python3") else words
+    if words[:2] == ["python3", "-m"]:
+        name = f"{words[2].replace('.', '/')}.py"
+    elif name in (".", "find", "pip", "sslspk") or name.startswith("./"):
+        return
+    elif name == "cd":
+        assert (ROOT / "egs" / rest[0].split("/")[-1]).is_dir()
+        return
+    found = ROOT / re.sub(r"^(\.\./|work/voxceleb/)*", "", name)
+    text = found.read_text(encoding="utf-8")
+    program = ROOT / f"sslspk/bin/{found.stem}.py"
+    text += program.read_text(encoding="utf-8") if program.exists() else ""
+    for option in re.findall(r"^--[a-z][\w-]*", "\n".join(rest), re.MULTILINE):
+        assert re.search(rf'^{option[2:].replace("-", "_")}=|"{option}"|{option}[|)]', text, re.MULTILINE), option
 
 
 def recipe_commands():

@@ -3,8 +3,8 @@
 
 usage: onnx_equal.py [--number N] [--seconds LEAST MOST] [--only NAME]... FOLDER
 
-Recordings are cut out of all audio below FOLDER, the shortest LEAST and the longest MOST seconds long. Encoders have the layers of their
-papers and a quarter of the widths. Weights are random; BatchNorm has the statistics of some of the recordings. Features are in the file.
+Recordings are cut out of all audio below FOLDER, from LEAST to MOST seconds long in equal ratios. Encoders have the layers of their papers
+(Transformers two) and an eighth of the widths. Weights are random; BatchNorm has the statistics of some of the recordings. Features are in the file.
 Prints a row for each: the largest difference of a value, the largest difference as a share of the recording's largest value, and the
 largest value. Fails where a difference is above 1e-4; of values above 1 the share must not be.
 """
@@ -16,33 +16,33 @@ import numpy as np
 
 from sslspk.errors import InputError, count, entry, real
 
-RESNET = {"widths": (8, 16, 32, 64), "embed_dim": 64, "attention_channels": 32}
-ECAPA = {"name": "ecapa", "channels": 128, "mfa_channels": 384, "se_channels": 32, "attention_channels": 32, "embed_dim": 48}
-PASE = {"name": "pase", "channels": (16, 16, 32, 32, 64, 64, 128, 128), "embed_dim": 64}
-SPEECH = {"name": "wav2vec2", "channels": 128, "layers": 4, "dim": 192, "heads": 4, "ff_dim": 768}
-VQ = {"name": "vq_wav2vec", "channels": 128, "aggregator": {"name": "convolutions", "dim": 128}}
+RESNET = {"widths": (4, 8, 8, 16), "embed_dim": 32, "attention_channels": 16}
+ECAPA = {"name": "ecapa", "channels": 64, "mfa_channels": 192, "se_channels": 16, "attention_channels": 16, "embed_dim": 24}
+PASE = {"name": "pase", "channels": (8, 8, 16, 16, 32, 32, 64, 64), "embed_dim": 32}
+SPEECH = {"name": "wav2vec2", "channels": 64, "layers": 2, "dim": 96, "heads": 2, "ff_dim": 384}
+VQ = {"name": "vq_wav2vec", "channels": 64, "aggregator": {"name": "convolutions", "dim": 64}}
 ENCODERS = {
-    "tdnn": {"name": "tdnn", "channels": 128, "pooled_channels": 375, "embed_dim": 128},
+    "tdnn": {"name": "tdnn", "channels": 64, "pooled_channels": 188, "embed_dim": 64},
     "ecapa": ECAPA,
     "ecapa, variant wespeaker": ECAPA | {"variant": "wespeaker"},
     "ecapa, variant speechbrain": ECAPA | {"variant": "speechbrain"},
-    "resnetse34l": RESNET | {"name": "resnetse34l"},
+    "resnetse34l": RESNET | {"name": "resnetse34l", "se_reduction": 2},
     "lresnet34, pooled": RESNET | {"name": "lresnet34"},
     "lresnet34, affine": RESNET | {"name": "lresnet34", "embedding": "affine"},
     "lresnet34, image": RESNET | {"name": "lresnet34", "embedding": "image"},
-    "cpc": {"name": "cpc", "channels": 128, "context_dim": 64},
-    "cpc, sinc, both directions": {"name": "cpc", "channels": 128, "context_dim": 64, "first": "sinc", "norm": "channel",
+    "cpc": {"name": "cpc", "channels": 64, "context_dim": 32},
+    "cpc, sinc, both directions": {"name": "cpc", "channels": 64, "context_dim": 32, "first": "sinc", "norm": "channel",
                                    "bidirectional": True},
     "pase": PASE,
-    "pase, PASE+": PASE | {"skips": True, "context": "qrnn", "context_dim": 64},
+    "pase, PASE+": PASE | {"skips": True, "context": "qrnn", "context_dim": 32},
     "wav2vec2": SPEECH,
     "wav2vec2, layers": SPEECH | {"pooling": "layers", "conv_norm": "every", "norm_first": True, "normalise": True},
     "wav2vec2, WavLM": SPEECH | {"relative_buckets": 320},
     "vq_wav2vec, no quantiser": VQ | {"quantiser": None, "log_compression": True, "activation": "relu"},
     "vq_wav2vec, Gumbel": VQ,
     "vq_wav2vec, k-means": VQ | {"quantiser": {"name": "kmeans"}},
-    "vq_wav2vec, Transformer": VQ | {"norm": "channel", "aggregator": {"name": "transformer", "layers": 4, "dim": 192, "heads": 4,
-                                                                        "ff_dim": 768}},
+    "vq_wav2vec, Transformer": VQ | {"norm": "channel", "aggregator": {"name": "transformer", "layers": 2, "dim": 96, "heads": 2,
+                                                                        "ff_dim": 384}},
 }
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=ENCODERS, metavar="NAME", help="of the encoders (repeatable; default all)")
     parser.add_argument("folder", metavar="FOLDER")
     args = parser.parse_args()
-    pieces = cut(args.folder, np.linspace(*args.seconds, args.number))
+    pieces = cut(args.folder, np.geomspace(*args.seconds, args.number))
     print(f"{len(pieces)} recordings of {args.seconds[0]:g} to {args.seconds[1]:g} s\n")
     print("| encoder | largest difference | as a share | largest value |\n|---|---|---|---|")
     worst = max(row(name, pieces) for name in args.only or ENCODERS)
