@@ -3,8 +3,9 @@
 
 usage: onnx_equal.py [--number N] [--seconds LEAST MOST] [--only NAME]... FOLDER
 
-Recordings are cut out of all audio below FOLDER, from LEAST to MOST seconds long in equal ratios. Encoders have the layers of their papers
-(Transformers two) and an eighth of the widths. Weights are random; BatchNorm has the statistics of some of the recordings. Features are in the file.
+Recordings are cut out of all audio below FOLDER, from LEAST to MOST seconds long in equal ratios. Encoders have the layers of their
+papers (Transformers two) and an eighth of the widths. Weights are random; BatchNorm has the statistics of some of the recordings.
+Features are in the file.
 Prints a row for each: the largest difference of a value, the largest difference as a share of the recording's largest value, and the
 largest value. Fails where a difference is above 1e-4; of values above 1 the share must not be.
 """
