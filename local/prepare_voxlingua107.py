@@ -24,13 +24,14 @@ def main() -> None:
     args = command_line().parse_args()
     opts, names = prepare.options(args), prepare.parse_parts(args.parts, voxlingua107.PARTS)
     check_shares(args)
-    found = {name: voxlingua107.scan(args.corpus, name, tuple(dict.fromkeys(args.languages.split()))) for name in names}
+    lists = [tuple(dict.fromkeys(text.split())) for text in (args.languages, args.without)]
+    found = {name: voxlingua107.scan(args.corpus, name, *lists) for name in names}
     dev, parts = found.get(voxlingua107.DEV, {}), {}
     if "languages" in found:
         unknown = min(dev.keys() - found["languages"].keys(), default=None)
         if unknown:
             raise InputError(f"{args.corpus}/dev has the language {unknown}, of which there is no folder {args.corpus}/{unknown}; unpack "
-                             f"{unknown}.zip, or give --languages without it.")
+                             f"{unknown}.zip, or leave it out with --without {unknown}.")
         own = voxlingua107.without_videos(found["languages"], dev)
         gone = sum(map(len, found["languages"].values())) - sum(map(len, own.values()))
         if gone:
@@ -50,6 +51,7 @@ def command_line() -> argparse.ArgumentParser:
     parser = prepare.command_line(__doc__, "voxlingua107", voxlingua107.SITE)
     parser.add_argument("--parts", default="languages,dev", help="languages (train, valid, test), dev or languages,dev (default)")
     parser.add_argument("--languages", default="", metavar='"L ..."', help="these alone, such as \"en fr\" (default: all that are there)")
+    parser.add_argument("--without", default="", metavar='"L ..."', help="all but these, such as \"de\" (default: none is left out)")
     parser.add_argument("--utts-per-language", type=count, default=1000, metavar="N",
                         help="recordings drawn of each language for train, valid and test; 0: all (default: %(default)s)")
     parser.add_argument("--valid-share", type=real, default=0.2, metavar="X", help="of these, 0: no such part (default: %(default)s)")

@@ -63,7 +63,7 @@ def load(cls: type[C], path: str | Path | None = None, overrides: typing.Sequenc
     tree.update(instead or {})
     for item in overrides:
         _override(tree, item)
-    where = named(path) if path else "the defaults"
+    where = named("/".join(Path(path).parts[-2:]), 50) if path else "the defaults"   # conf/NAME.yaml, EXP/config.yaml
     return check(cls, tree, where + (f" with {_clip(' '.join(f'--set {item}' for item in overrides), 40)}" if overrides else ""))
 
 
@@ -149,9 +149,12 @@ def to_yaml(config: Config) -> str:
     return plain_yaml.dump(config.model_dump(mode="json"))
 
 
-def to_whole_yaml(config: Config) -> str:
-    """The same between two lines by which `read_yaml` finds a file that was cut short: keys that are gone would pass for defaults."""
-    return BEGIN + to_yaml(config) + END
+def to_whole_yaml(config: Config, note: str = "") -> str:
+    """The same between two lines by which `read_yaml` finds a file that was cut short: keys that are gone would pass for defaults.
+
+    note: one line, written as a comment.
+    """
+    return BEGIN + (f"# {note}\n" if note else "") + to_yaml(config) + END
 
 
 def _override(tree: dict, item: str) -> None:

@@ -29,6 +29,7 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [[ $nodes =~ ^[1-9][0-9]{0,3}$ ]] || die "--nodes takes a whole number from 1 to 9999, not '${nodes:0:40}'."
 options=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
+warned=(python3 -m sslspk.bin.show_config --warning "${options[@]}")
 [ -z "$init_from" ] || options+=(--init-from "$init_from")
 weights=$(model_file "$init_from")
 key="train ${options[*]@Q} $(done_conf "$conf")"
@@ -64,6 +65,7 @@ fi
 mkdir -p "$exp/log"
 for old in "${logs[@]}"; do [ ! -f "$old" ] || mv "$old" "${old%.log}.$(date +%Y%m%d-%H%M%S).log"; done
 echo "$0: training into $exp (log: ${log/"$JOB"/*})"
+"${warned[@]}" 2> "$exp/log/warning.log" || true   # the training itself tells what is wrong with a configuration
 rm -f "$exp/.stopped"
 status=0
 trap : USR2   # what becomes of a training that is stopped is told below

@@ -62,7 +62,8 @@ def test_shares_that_make_no_sense(data, tmp_path, monkeypatch, shares, words):
 def test_first_seconds_are_read_where_they_lie(data, tmp_path, monkeypatch, capsys):
     """Utterances of 0.5 s and more stay, exactly 0.5 s of each; a directory that has segments already is cut further."""
     call(cut_data_dir, monkeypatch, "--first", "0.5", data, tmp_path / "out")
-    assert "has 6 utterances, of the 10 of" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "has 6 utterances, of the 10 of" in said and "cut_data_dir.sh: 4 utterances are shorter than 0.5 s and left out\n" in said
     tables = datadir.validate(str(tmp_path / "out"), check_files=True)
     assert set(tables) == {"wav.scp", "utt2spk", "spk2utt", "utt2session", "segments"}
     for utt, clip in clips.read(tmp_path / "out").items():
@@ -94,11 +95,12 @@ def test_long_utterances_become_pieces(data, tmp_path, monkeypatch):
     assert sum(len(clips.load(clip).samples) for clip in parts.values()) == 1600 * 55 and "s0-u9-001-002" in parts
 
 
-def test_a_crop_from_each_end(data, tmp_path, monkeypatch):
+def test_a_crop_from_each_end(data, tmp_path, monkeypatch, capsys):
     """They never overlap, and the utterance is their label; halves below 0.5 s are left out."""
     table.write(data / "spk2gender", dict.fromkeys(("s0", "s1", "s2"), "f"))
     monkeypatch.setattr(cuts, "SHORTEST", 0.2)
     call(cut_data_dir, monkeypatch, "--ends", "0.3", data, tmp_path / "out")
+    assert "3 utterances are shorter than 0.4 s and left out" in capsys.readouterr().out
     tables = datadir.validate(str(tmp_path / "out"), check_files=True)
     assert "spk2gender" not in tables and datadir.label_source(tmp_path / "out") == "recording"
     assert tables["utt2spk"] == {f"s{i % 3}-u{i}-{end}": f"s{i % 3}-u{i}" for i in range(3, 10) for end in "ab"}

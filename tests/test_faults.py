@@ -108,7 +108,7 @@ def test_a_bad_data_directory_stops_each_step(recipe, step):
     ("train: {steps: soon}", ("conf/bad.yaml", "train.steps", "'soon'")),
     ("data: {batch_size: [4]}", ("conf/bad.yaml", "data.batch_size")),
     ("data: {batch_size: 13}", ("12", "13", "batch")),
-    ("method: {crops: [{count: 2, seconds: 9.0}, {count: 2, seconds: 0.3}]}\ndata: {short: drop}", ("0 usable", "12 too short")),
+    ("method: {crops: [{count: 2, seconds: 9.0}, {count: 2, seconds: 0.3}]}\ndata: {short: drop}", ("0 of 12", "last 9 s")),
     ("train: {", ("conf/bad.yaml", "YAML")),
 ])
 def test_a_configuration_that_cannot_be_meant(recipe, conf, parts):

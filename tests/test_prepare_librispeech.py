@@ -107,7 +107,7 @@ def line(root, old, new):
 @pytest.mark.parametrize(("damage", "options", "words"), [
     (lambda root: shutil.rmtree(root), (), ("librispeech was looked for in", "not a folder", "OpenSLR")),
     (lambda root: (root / "SPEAKERS.TXT").unlink(), (), ("SPEAKERS.TXT, which is not there", "OpenSLR")),
-    (lambda root: line(root, "1034 | M", ";034 | M"), (), ("speaker 1034 of", "train-clean-100 is not in", "add the line")),
+    (lambda root: line(root, "1034 | M", ";034 | M"), (), ("SPEAKERS.TXT: speaker 1034 of train-clean-100 is missing", "add the line")),
     (lambda root: line(root, "84   | F | dev-clean", "84   | F | dev-other"), (),
      ("SPEAKERS.TXT:6: speaker 84 is of dev-other, but lies in", "dev-clean")),
     (lambda root: line(root, "84   | F", "84   | X"), (), ("SPEAKERS.TXT:6:", "'84   | X | dev-clean", "id | sex | subset")),
@@ -116,7 +116,7 @@ def line(root, old, new):
     (lambda root: line(root, "1034 | M", "19   | M"), (), ("SPEAKERS.TXT:4: speaker 19 is also in line 3",)),
     (lambda root: shutil.rmtree(root / "dev-clean"), (), ("holds no subset dev-*", "--subsets")),
     (lambda root: shutil.rmtree(root / "dev-clean"), ("--subsets", "dev test"), ("holds no subset dev-*", "--subsets")),
-    (lambda root: None, ("--subsets", "train-clean-360"), ("train-clean-360, which is not there", "train-clean-360.tar.gz")),
+    (lambda root: None, ("--subsets", "train-clean-360"), ("subset train-clean-360 is not in", "train-clean-360.tar.gz")),
     (lambda root: None, ("--subsets", "train-clean"), ("'train-clean' is no subset", "train-clean-100")),
     (lambda root: shutil.rmtree(root / "test-other/367"), (), ("test-other holds no recording", "unpack")),
     (lambda root: (root / "dev-clean/84/198/84-198-0000.flac").rename(root / "dev-clean/84/198/84-199-0000.flac"), (),
@@ -128,6 +128,7 @@ def test_what_is_wrong_is_named_before_any_work(corpus, tmp_path, monkeypatch, d
     with pytest.raises(InputError) as caught:
         prepare(monkeypatch, *options, corpus, tmp_path / "data")
     assert all(word in str(caught.value) for word in words) and "\n" not in str(caught.value), str(caught.value)
+    assert len(str(caught.value).replace(str(corpus.parent), "/home/someone/corpora")) <= 160, str(caught.value)
     assert not (tmp_path / "data").exists()
 
 

@@ -89,6 +89,13 @@ def test_draws_and_parts_are_options(corpus, tmp_path):
     assert len(read(tmp_path / "all", "train")["utt2spk"]) == 42 and not (tmp_path / "all/voxlingua107_dev").exists()
 
 
+def test_a_language_is_left_out(corpus, tmp_path):
+    """The remedy for one of a single clip, in the evaluation part as well."""
+    only_one_clip(corpus)
+    good("--without", "haw", corpus, tmp_path / "data")
+    assert {part: set(read(tmp_path / "data", part)["utt2lang"].values()) for part in PARTS} == {part: {"en", "zh"} for part in PARTS}
+
+
 def test_a_video_of_dev_is_in_no_other_part(corpus, tmp_path):
     put(clip(corpus / "dev/zh", "-en_4-abc", 5))   # wherever it is said to be
     assert "2 recordings of the languages' folders are of videos that dev has" in good(corpus, tmp_path / "data")
@@ -130,9 +137,9 @@ def only_one_clip(root):
 @pytest.mark.parametrize(("damage", "words"), [
     (shutil.rmtree, ("voxlingua107 was looked for in", "is not a folder", "bark.phon.ioc.ee")),
     (lambda root: shutil.rmtree(root / "dev"), ("/dev, which is not a folder", "dev.zip", "--parts languages")),
-    (lambda root: shutil.rmtree(root / "zh"), ("dev has the language zh", "zh.zip")),
+    (lambda root: shutil.rmtree(root / "zh"), ("dev has the language zh", "zh.zip", "--without zh")),
     (lambda root: [shutil.rmtree(root / code) for code in ("en", "haw", "zh")] + [shutil.rmtree(root / "dev")], ("LANGUAGE/*.wav",)),
-    (only_one_clip, ("language haw has 1 recording of 1 video", "--languages")),
+    (only_one_clip, ("language haw has 1 recording of 1 video", "--without haw")),
     (lambda root: [path.unlink() for path in (root / "haw").iterdir()], ("haw holds no recording", "haw.zip")),
     (lambda root: (root / "haw").rename(root / "Hawaiian"), ("'Hawaiian'", "no code of a language")),
     (lambda root: (root / "dev/en").rename(root / "dev/en old"), ("'en old'", "no code of a language")),
@@ -145,15 +152,18 @@ def test_what_is_missing_is_named(corpus, tmp_path, damage, words):
     done = prepare(*(["--parts", "languages"] if words == ("LANGUAGE/*.wav",) else []), corpus, tmp_path / "data")
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr, done.stderr
     assert all(word in done.stderr for word in words), done.stderr
+    assert len(done.stderr.partition("error: ")[2].replace(str(corpus.parent), "/corpora")) <= 160, done.stderr
     assert not list((tmp_path / "data").glob("*/utt2spk"))
 
 
 @pytest.mark.parametrize(("options", "words"), [
     (("--parts", "train"), ("'train'", "languages, dev")),
-    (("--languages", "en fi"), ("'fi'", "there is no folder")),
+    (("--languages", "en fi"), ("--languages names 'fi'", "no such folder")),
+    (("--without", "fi"), ("--without names 'fi'", "no such folder")),
+    (("--languages", "en", "--without", "en"), ("--languages and --without leave no language",)),
     (("--valid-share", "0.7", "--test-share", "0.3"), ("leave something to train on",)),
     (("--valid-share", "-0.1"), ("--valid-share -0.1",)),
-    (("--utts-per-language", "2"), ("the parts train, valid, test", "--languages")),
+    (("--utts-per-language", "2"), ("the parts train, valid, test", "--without")),
 ])
 def test_options_that_make_no_sense(corpus, tmp_path, options, words):
     done = prepare(*options, corpus, tmp_path / "data")

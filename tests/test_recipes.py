@@ -1,4 +1,4 @@
-"""egs/voxceleb/run.sh as a user runs it, on a corpus of seconds: every stage, both roads, three systems, what a rerun does."""
+"""egs/voxceleb/run.sh as a user runs it, on a corpus of seconds: every stage, both inputs, three systems, what a rerun does."""
 import json
 import os
 from pathlib import Path
@@ -36,7 +36,7 @@ def cosine(a, b):
 
 
 @pytest.mark.slow
-def test_wave_road(tmp_path, monkeypatch):
+def test_wave_input(tmp_path, monkeypatch):
     """Stages 0-2, then 3-6 of three systems on the same data, then everything again."""
     recipe = recipe_copy.make(tmp_path)
     monkeypatch.chdir(recipe)   # scp files name archives relative to the recipe
@@ -125,7 +125,7 @@ def check_extraction(recipe):
 
 
 @pytest.mark.slow
-def test_feats_road_and_lists_about_all_speakers(tmp_path, monkeypatch):
+def test_feats_input_and_lists_about_all_speakers(tmp_path, monkeypatch):
     """VoxCeleb2 for training, so that list E may be scored; features and noisy copies on disk; silence cut."""
     recipe = recipe_copy.make(tmp_path)
     monkeypatch.chdir(recipe)

@@ -18,6 +18,7 @@ cmd=                # where jobs run; empty: as cmd.sh says
 voxlingua107=       # folder with a folder for each language, and dev/
 utts_per_language=1000   # recordings of each language that are used; 0: all
 languages=          # these alone, e.g. "en fr"; empty: all
+without=            # languages that are left out, e.g. "de"
 tests=dev           # parts to test on: dev, the official one; test, a tenth of the other recordings; or "dev test"
 voxceleb1=          # folder of VoxCeleb1, for speaker verification on its test list
 librispeech=        # folder of LibriSpeech, for speaker verification between its test speakers
@@ -49,7 +50,8 @@ if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
   [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" --only "voxlingua107 voxceleb1" $synth $corpora
   [ -n "$voxlingua107" ] || die "--voxlingua107 names no folder; give VoxLingua107's, or try --mini true"
-  local/prepare_voxlingua107.py --nj "$nj" --utts-per-language "$utts_per_language" --languages "$languages" "$voxlingua107" $data
+  local/prepare_voxlingua107.py --nj "$nj" --utts-per-language "$utts_per_language" --languages "$languages" --without "$without" \
+    "$voxlingua107" $data
   [ -z "$voxceleb1" ] || local/prepare_voxceleb1.py --nj "$nj" --parts test "$voxceleb1" $data
   [ -z "$librispeech" ] || local/prepare_librispeech.py --nj "$nj" --subsets test "$librispeech" $data
   [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data; [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data

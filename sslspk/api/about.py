@@ -33,7 +33,8 @@ def about(path: str | os.PathLike, content: dict | None = None) -> dict:
         "projection": isinstance(encoder, Projected), "classes": content.get("classes") or "none",
         "reads": reads, "sampling_rate": features.sample_frequency, "silence_cut": config.vad,
         "trained_on": corpus(info["trained_on"]) if "trained_on" in info else None, "training_data": info.get("data"),
-        "labels": info.get("labels"), "started_from": start["system"] if start else "none", "steps": info.get("step"),
+        "labels": info.get("labels"), **models.augmentation(config),
+        "started_from": start["system"] if start else "none", "steps": info.get("step"),
         "seed": config.seed, "config_hash": config_hash(config), "commit": info.get("commit"),
         "calibration": None if calibration is None else calibration.model_dump(mode="json"),
         "thresholds": {} if calibration is None else comparison.thresholds(calibration), "results": figures(file.parent)}

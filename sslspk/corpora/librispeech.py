@@ -58,8 +58,8 @@ def choose(corpus: str, text: str) -> dict[str, list[str]]:
         if name not in (*SUBSETS, *ROLES):
             raise InputError(f"--subsets: {shown(name, 40)} is no subset of LibriSpeech; choose from train dev test {' '.join(SUBSETS)}.")
         if name in SUBSETS and not os.path.isdir(os.path.join(corpus, name)):
-            raise InputError(f"LibriSpeech's subset {name} was looked for in {corpus}/{name}, which is not there; get {name}.tar.gz from "
-                             f"{SITE}, or leave it out of --subsets.")
+            raise InputError(f"LibriSpeech's subset {name} is not in {corpus}; get {name}.tar.gz from {SITE}, or leave it out of "
+                             "--subsets.")
     whole = [role for role in ROLES if role in asked or not asked]
     there = [name for name in SUBSETS if os.path.isdir(os.path.join(corpus, name))
              and (name in asked or name.partition("-")[0] in whole)]
@@ -82,10 +82,10 @@ def scan(corpus: str, subsets: Sequence[str], speakers: Mapping[str, Speaker], t
         folders = []
         for speaker in _numbered(os.path.join(corpus, subset)):
             if speaker not in speakers:
-                raise InputError(f"speaker {speaker} of {corpus}/{subset} is not in {table}; add the line, or take the folder away.")
+                raise InputError(f"{table}: speaker {speaker} of {subset} is missing; add the line, or take {subset}/{speaker} away.")
             if speakers[speaker].subset != subset:
                 raise InputError(f"{speakers[speaker].where}: speaker {speaker} is of {speakers[speaker].subset}, but lies in "
-                                 f"{corpus}/{subset}; move the folder, or correct the line.")
+                                 f"{subset}; move the folder, or correct the line.")
             folders.append(os.path.join(corpus, subset, speaker))
         with ThreadPoolExecutor(nj) as pool:
             own = [source for part in pool.map(_recordings, folders) for source in part]
@@ -117,6 +117,6 @@ def _recordings(folder: str) -> list[Source]:
         for path in prepare.find_audio(os.path.join(folder, chapter)):
             utt = os.path.splitext(os.path.basename(path))[0]
             if not re.fullmatch(rf"{speaker}-{chapter}-[0-9]{{1,12}}", utt):
-                raise InputError(f"{path}: a recording of this folder is called {speaker}-{chapter}-NUMBER; rename it, or move it away.")
+                raise InputError(f"{path}: recordings there are called {speaker}-{chapter}-NUMBER; rename it, or move it away.")
             found.append(Source(utt, speaker, path, os.path.join(subset, speaker, chapter, utt)))
     return found

@@ -21,22 +21,25 @@ LANGUAGE = re.compile(r"[a-z]{2,3}")
 NAME = re.compile(r"(?P<video>.+)__U__(?P<place>S\d.*)")
 
 
-def scan(corpus: str, part: str, wanted: Sequence[str] = ()) -> dict[str, list[Source]]:
-    """language -> its recordings, sorted by utterance; part: "languages" or "dev"; wanted: these languages alone.
+def scan(corpus: str, part: str, wanted: Sequence[str] = (), unwanted: Sequence[str] = ()) -> dict[str, list[Source]]:
+    """language -> its recordings, sorted by utterance; part: "languages" or "dev"; wanted: these languages alone; unwanted: not these.
 
     An utterance is called LANGUAGE-FILE, its speaker LANGUAGE-VIDEO. Raises InputError: a folder or a recording that is named otherwise
-    than the corpus names it, a language without a recording, one of `wanted` that is not there (in dev it may lack), no language at all.
+    than the corpus names it, a language without a recording, one of either list that is not there (in dev it may lack), no language left.
     """
     root = os.path.join(os.path.abspath(corpus), DEV) if part == DEV else os.path.abspath(corpus)
     if not os.path.isdir(root):
         raise InputError(f"VoxLingua107's evaluation part was looked for in {root}, which is not a folder; unpack dev.zip there, "
                          "or give --parts languages.")
     folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith(".") and entry.name != DEV)
-    missing = [name for name in wanted if name not in folders]
-    if missing and part != DEV:   # dev has a third of the languages
-        raise InputError(f"--languages names {shown(missing[0], 20)}, and there is no folder {root}/{shown(missing[0], 20)}; correct the "
-                         "list, or unpack that language.")
-    found = {name: _language(root, name) for name in folders if not wanted or name in wanted}
+    for option, names in (("--languages", wanted), ("--without", unwanted)):
+        missing = next((name for name in names if name not in folders), None)
+        if missing and part != DEV:   # dev has a third of the languages
+            raise InputError(f"{option} names {shown(missing, 20)}, and there is no such folder in {root}; correct the list, or unpack "
+                             "that language.")
+    found = {name: _language(root, name) for name in folders if (not wanted or name in wanted) and name not in unwanted}
+    if folders and not found and part != DEV:
+        raise InputError("--languages and --without leave no language; correct one of them.")
     if not found:
         raise InputError(f"VoxLingua107 was looked for in {root}/LANGUAGE/*.wav (en, fr ...), and there is no folder of a language; "
                          f"get it from {SITE}.")
@@ -98,7 +101,7 @@ def split(sources: Mapping[str, Sequence[Source]], valid: float, test: float, se
         if len(videos) < len(shares):
             clips = f"{len(own)} recording{'s'[:len(own) != 1]} of {len(videos)} video{'s'[:len(videos) != 1]}"
             raise InputError(f"the language {language} has {clips}, too few for the parts {', '.join(shares)}; leave it out with "
-                             "--languages, or give smaller shares (0: no part).")
+                             f"--without {language}, or add recordings.")
         order = sorted(videos)
         random.Random(f"{seed} split {language}").shuffle(order)
         lacks = {part: share * len(own) for part, share in shares.items()}

@@ -15,7 +15,7 @@ from sslspk.data import curriculum, speed
 from sslspk.data.config import Crop, DataConfig
 from sslspk.data.index import UtteranceIndex
 from sslspk.data.views import IDLE, Unreadable, disjoint, note, read, stack
-from sslspk.errors import InputError
+from sslspk.errors import InputError, named
 
 JITTER = 0.02  # share of their length by which recordings change places where batches are of one length: other neighbours each epoch
 DRAWS = 8  # how many recordings are tried for one place in the batch before giving up
@@ -37,7 +37,7 @@ class BatchDataset(torch.utils.data.Dataset):
         (rng, crop size) -> int32 (n, 3) or None. speeds: factors of speed perturbation, one drawn for all views of a recording.
         degrade: callable rng (or None: nothing) -> float32 (n,), or None."""
         self.index, self.config, self.crops, self.seed = index, config, crops, seed
-        self.accumulate, self.rank, self.world = accumulate, rank, world
+        self.accumulate, self.rank, self.world, self.rate = accumulate, rank, world, rate
         self.augment, self.spec_augment, self.speeds, self.degrade = augment, spec_augment, speeds, degrade
         self.sizes = [round(crop.seconds * rate) for crop in crops]
         self.units = usable(index, config, self.sizes, rate)
@@ -63,9 +63,20 @@ class BatchDataset(torch.utils.data.Dataset):
             raise InputError(f"data.batch_size {batch} cannot be shared by {self.world} ranks x {self.accumulate} "
                              f"accumulation steps; use a multiple of {share}.")
         if len(self.units) < batch:
-            raise InputError(f"the training set has {len(self.units)} usable recordings ({self.dropped} too short) and "
-                             f"data.batch_size is {batch}; lower it with --set data.batch_size=N, or add data.")
+            raise InputError(self._too_few())
         return (len(self.units) * self.config.draws_per_epoch if self._pieces is None else len(self._pieces)) // batch
+
+    def _too_few(self) -> str:
+        """What to say where there is not even one batch: of what, for which reason, and the option that mends it."""
+        name, batch = named(self.index.data.name, 40), self.config.batch_size
+        if not self.dropped:
+            return (f"{name} has {len(self.units)} recordings and data.batch_size is {batch}; lower it with --set data.batch_size=N, or "
+                    "add data.")
+        by_crop = self.config.short == "drop" and max(self.sizes) >= self.config.min_seconds * self.rate
+        least, remedy = (max(self.sizes) / self.rate, "shorten method.crops or set data.short=repeat") if by_crop else \
+            (self.config.min_seconds, "lower data.min_seconds")
+        return (f"{name}: {len(self.units)} of {self.index.num_units} recordings last {least:g} s, data.batch_size is {batch}; {remedy}, "
+                "or lower data.batch_size.")
 
     def _make_growth(self) -> curriculum.Growth | None:
         grow, batch = self.config.grow, self.config.batch_size

@@ -44,7 +44,13 @@ def first(folder: str, out: str, seconds: float) -> Made:
     if not keep:
         raise InputError(f"no utterance of {folder} lasts {seconds:g} s; give fewer seconds.")
     kept = {**_kept(tables), segments.NAME: {one.name: one.segment(0, seconds) for one in whole}}
-    return Made(len(keep), derive.write(folder, out, tables, kept, keep, datadir.label_source(folder)))
+    notes = derive.write(folder, out, tables, kept, keep, datadir.label_source(folder))
+    return Made(len(keep), [*notes, *_too_short(len(whole) - len(keep), seconds)])
+
+
+def _too_short(count: int, seconds: float) -> list[str]:
+    """What to say of `count` utterances that are left out."""
+    return [f"{count} utterance{'s are' if count > 1 else ' is'} shorter than {seconds:g} s and left out"] if count else []
 
 
 def pieces(folder: str, out: str, seconds: float) -> Made:
@@ -94,9 +100,10 @@ def _renamed(folder: str, out: str, cut: Callable[[_Utterance], dict[str, str]],
 
     speakers: the parts' speakers in utt2spk are their utterances, and this is what such labels are called; None: they keep their speakers.
     """
-    tables, lines, origin = datadir.read(folder), {}, {}
+    tables, lines, origin, gone = datadir.read(folder), {}, {}, 0
     for one in _utterances(folder, tables):
         parts = cut(one)
+        gone += not parts
         origin |= dict.fromkeys(parts, one.name)
         if twice := min(lines.keys() & parts.keys(), default=None):
             raise InputError(f"{folder}: two parts would be called {table.named(twice)}; rename that utterance.")
@@ -111,4 +118,4 @@ def _renamed(folder: str, out: str, cut: Callable[[_Utterance], dict[str, str]],
     if speakers:
         told[UTT2SPK] = origin
     derive.write_tables(out, derive.select(folder, told, sorted(lines)), speakers or datadir.label_source(folder))
-    return Made(len(lines), [])
+    return Made(len(lines), _too_short(gone, 2 * SHORTEST))

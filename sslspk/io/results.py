@@ -1,4 +1,4 @@
-"""Result files of scored trial lists (steps/score.sh writes them), and the papers' figures that are set beside them.
+"""Result files of scored trial lists (steps/score.sh writes them), and the papers' figures that are shown next to them.
 
 A row is a result_*.json with `list`, the trial list's name, and `scores`, the score file's path. A figure is one that a paper prints:
 table and source, row and column there, and, where a configuration stands for it, system, tag, train and list.

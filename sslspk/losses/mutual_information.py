@@ -13,7 +13,7 @@ from sslspk.losses.precision import wide
 
 
 def bce(positive: Tensor, negative: Tensor) -> Tensor:
-    """-E log s(positive) - E log(1 - s(negative)), s the logistic function: 2 ln 2 where the discriminator knows nothing.
+    """-E log s(positive) - E log(1 - s(negative)), s the logistic function: 2 ln 2 by chance.
 
     The authors' choice. (Lepage keeps s away from 0 and 1 by 1e-7; the logarithm of s needs no such guard here.)
     """

@@ -1,7 +1,7 @@
 """Configuration of the methods that learn from the frames of a waveform (torch-free): what they share, CPC, LIM and GIM."""
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
@@ -27,18 +27,23 @@ class OneCrop(Config):
         """Raises ValueError where this method cannot learn with that encoder from `rows` recordings at a time."""
         raise NotImplementedError
 
+    def least_steps(self, encoder: Config) -> tuple[int, str]:
+        """How many steps of that encoder a crop must have, and the option that asks for them."""
+        raise NotImplementedError
 
-def require_steps(crop: Crop, encoder: Config, needed: int, key: str) -> None:
-    """Raises ValueError where a crop has fewer than `needed` steps of the encoder, as the option `key` asks for."""
-    steps = encoder.steps(round(crop.seconds * encoder.rate))
+
+def require_steps(method: Config, encoder: Config) -> None:
+    """Raises ValueError where a crop has fewer steps of the encoder than the method needs."""
+    seconds, (needed, key) = method.crops[0].seconds, method.least_steps(encoder)
+    steps = encoder.steps(round(seconds * encoder.rate))
     if steps < needed:
-        raise ValueError(f"a crop of {crop.seconds:g} s has {steps} steps, method.{key} needs {needed}; use longer crops")
+        raise ValueError(f"a crop of {seconds:g} s has {steps} steps, method.{key} needs {needed}; use longer crops")
 
 
 def require_rows(rows: int) -> None:
-    """Raises ValueError where the recordings of a forward pass are not two, to be told apart."""
+    """Raises ValueError where a forward pass has fewer than two recordings."""
     if rows < 2:
-        raise ValueError("a forward pass of one recording has no other one to tell it from; raise data.batch_size")
+        raise ValueError("a forward pass needs at least two recordings; raise data.batch_size")
 
 
 def require_encoder(method: Config, encoder: Config, names: tuple[str, ...]) -> None:
@@ -57,7 +62,8 @@ class CpcConfig(OneCrop):
     name: Literal["cpc"] = "cpc"
     steps: Few = Field(12, description="K: how many steps ahead are predicted, each by a predictor of its own")
     predictor: Literal["linear", "transformer"] = Field("linear", description="transformer: one layer over the contexts so far, 8 heads, "
-                                                        "2048 hidden units, relative positions (CPC_audio)")
+                                                        "relative positions (CPC_audio)")
+    predictor_dim: Size = Field(2048, description="transformer: hidden units of that layer")
     positions: Literal["last", "every"] = Field("last", description="which contexts predict: the last one with K steps after it, or all")
     negatives: Literal["batch", "anywhere"] = Field("batch", description="batch: the other recordings at the same step; anywhere: drawn "
                                                                          "from all steps of the batch")
@@ -65,7 +71,15 @@ class CpcConfig(OneCrop):
     softmax: Literal["futures", "contexts"] = Field("futures", description="batch: what is told apart, the futures for a context "
                                                     "(the paper) or the contexts for a future (the code of Lepage from September 2021)")
     score: Literal["sum", "mean"] = Field("sum", description="over the channels of prediction times future")
-    bias: bool = Field(True, description="of the linear layers that predict")
+    bias: bool | None = Field(True, validate_default=True, description="of the linear layers that predict; with a Transformer null")
+
+    @field_validator("bias")
+    @classmethod
+    def _of_linear_layers(cls, bias, info):
+        linear = info.data.get("predictor") == "linear"
+        if bias is (None if linear else False):
+            raise ValueError("is of predictor: linear, and true or false there; remove it")
+        return bias if linear else None   # configurations of Transformers held true in earlier versions
 
     @model_validator(mode="after")
     def _softmax(self):
@@ -78,10 +92,12 @@ class CpcConfig(OneCrop):
         if encoder.context == "none":
             raise ValueError("method cpc predicts from a context; set encoder.context: gru or lstm")
         if self.predictor == "transformer" and (encoder.context_dim != encoder.channels or encoder.channels % 8):
-            raise ValueError("predictor transformer needs contexts as large as steps, a multiple of 8; set encoder.context_dim equal to "
-                             "encoder.channels")
-        require_steps(self.crops[0], encoder, self.steps + 1, "steps")
+            raise ValueError("predictor: transformer needs encoder.context_dim equal to encoder.channels, a multiple of 8; set both")
+        require_steps(self, encoder)
         require_rows(rows)
+
+    def least_steps(self, encoder: Config) -> tuple[int, str]:
+        return self.steps + 1, "steps"
 
 
 class LimConfig(OneCrop):
@@ -94,5 +110,8 @@ class LimConfig(OneCrop):
 
     def require(self, encoder: Config, rows: int) -> None:
         require_encoder(self, encoder, ("cpc", "pase"))
-        require_steps(self.crops[0], encoder, self.context_length, "context_length")
+        require_steps(self, encoder)
         require_rows(rows)
+
+    def least_steps(self, encoder: Config) -> tuple[int, str]:
+        return self.context_length, "context_length"

@@ -68,4 +68,7 @@ class MaskedPredictionConfig(OneCrop):
         if self.targets.name != "layer" and encoder.step_samples % (encoder.rate // 100):
             raise ValueError(f"labels come every 10 ms, and a step of the encoder has {1000 * encoder.step_samples / encoder.rate:g} ms; "
                              "make it a multiple")
-        require_steps(self.crops[0], encoder, self.mask_span + 1, "mask_span")
+        require_steps(self, encoder)
+
+    def least_steps(self, encoder: Config) -> tuple[int, str]:
+        return self.mask_span + 1, "mask_span"

@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeFloat, model_validator
 from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
 from sslspk.features.config_targets import TargetConfig
-from sslspk.methods.config_frames import require_encoder, require_rows
+from sslspk.methods.config_frames import require_encoder, require_rows, require_steps
 
 
 class WaveformWorkerConfig(Config):
@@ -96,10 +96,9 @@ class PaseConfig(Config):
         """Whether a worker needs a second crop, and other recordings."""
         return any(worker.name in ("mi", "cmi") for worker in self.workers)
 
-    @property
-    def needed_steps(self) -> int:
-        """Steps of the encoder that a crop must have."""
-        return max((worker.needed_steps for worker in self.workers if worker.name == "spc"), default=1)
+    def least_steps(self, encoder: Config) -> tuple[int, str]:
+        """How many steps of that encoder a crop must have, and the option that asks for them."""
+        return max((worker.needed_steps for worker in self.workers if worker.name == "spc"), default=1), "workers"
 
     @model_validator(mode="after")
     def _crops(self):
@@ -118,10 +117,7 @@ class PaseConfig(Config):
     def require(self, encoder: Config, rows: int) -> None:
         """Raises ValueError where this method cannot learn with that encoder from `rows` recordings at a time."""
         require_encoder(self, encoder, ("pase", "cpc"))
-        seconds, needed = self.crops[0].seconds, self.needed_steps
-        steps = encoder.steps(round(seconds * encoder.rate))
-        if steps < needed:
-            raise ValueError(f"a crop of {seconds:g} s has {steps} steps, and a worker of method.workers needs {needed}; use longer crops")
+        require_steps(self, encoder)
         decoder = next((worker for worker in self.workers if worker.name == "cchunk"), None)
         if decoder and decoder.step_samples != encoder.step_samples:
             raise ValueError(f"worker cchunk makes {decoder.step_samples} samples of a step, the encoder a step of {encoder.step_samples}; "

@@ -16,7 +16,7 @@ class VqWav2vecConfig(OneCrop):
     name: Literal["vq_wav2vec"] = "vq_wav2vec"
     seed: bool = Field(False, description="the port of Lepage 2021; needs encoder.aggregator: {name: transformer}")
     steps: Few = Field(12, description="K: how many steps ahead are predicted, each by a linear layer of its own")
-    num_negatives: Size = Field(10, description="other steps of the recording that each step is told from")
+    num_negatives: Size = Field(10, description="other steps of the recording that each step is distinguished from")
     negative_weight: PositiveFloat | None = Field(None, description="of each negative's binary cross-entropy; null: 1 / num_negatives")
     gumbel_start: PositiveFloat = Field(2.0, description="temperature of the choice of codes at step 0")
     gumbel_end: PositiveFloat = Field(0.5, description="the least temperature")
@@ -42,4 +42,7 @@ class VqWav2vecConfig(OneCrop):
             raise ValueError("method.seed masks Gumbel code words; set encoder.quantiser: {name: gumbel}")
         if self.seed:
             require_rows(rows)
-        require_steps(self.crops[0], encoder, self.steps + (self.mask_span + 1 if self.seed else encoder.offset + 1), "steps")
+        require_steps(self, encoder)
+
+    def least_steps(self, encoder: Config) -> tuple[int, str]:
+        return self.steps + (self.mask_span if self.seed else encoder.offset) + 1, "steps"

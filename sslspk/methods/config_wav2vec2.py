@@ -45,6 +45,9 @@ class Wav2Vec2Config(OneCrop):
         require_encoder(self, encoder, ("wav2vec2",))
         if encoder.pooling != "mean":
             raise ValueError(f"method wav2vec2 trains the last layer; set encoder.pooling: mean, not {encoder.pooling}")
-        require_steps(self.crops[0], encoder, self.mask_span + 1, "mask_span")
+        require_steps(self, encoder)
         if self.negatives == "other":
             require_rows(rows)
+
+    def least_steps(self, encoder: Config) -> tuple[int, str]:
+        return self.mask_span + 1, "mask_span"

@@ -40,7 +40,7 @@ class Cpc(Method):
         if cfg.predictor == "linear":
             return nn.Linear(encoder.context_dim, cfg.steps * encoder.latent_dim, bias=cfg.bias)
         size = encoder.config.steps(round(cfg.crops[0].seconds * encoder.config.rate)) - cfg.steps
-        return TransformerPredictors(cfg.steps, encoder.latent_dim, size)
+        return TransformerPredictors(cfg.steps, encoder.latent_dim, size, cfg.predictor_dim)
 
     def encoders(self) -> dict[str, nn.Module]:
         return {"encoder": self.encoder}
@@ -49,8 +49,8 @@ class Cpc(Method):
         ahead, waves = self.config.steps, batch.views[0][0]
         latents = self.encoder.latents(waves)
         if latents[0].shape[1] <= ahead:
-            raise InputError(f"a crop of {waves.shape[1]} samples has {latents[0].shape[1]} steps, and method.steps is {ahead}; use longer "
-                             "crops, or data.short=drop.")
+            raise InputError(f"a crop of {waves.shape[1]} samples has {latents[0].shape[1]} steps, and method.steps is {ahead}; leave "
+                             "short recordings out with data.min_seconds, or lower it.")
         require_others(self._candidates(len(waves)))
         contexts = self.encoder.context([steps[:, :-ahead] for steps in latents])
         parts = [which_future(*self._scores(steps, seen, predictor, progress))

@@ -114,8 +114,8 @@ class Clusters(nn.Module):
         """K-means on frames of the training set, as many of each recording and evenly spread; the same for every number of ranks.
 
         steps_of: how many steps the encoder has of so many samples. Returns figures to log: label_distance, the mean square of the
-        distances; label_entropy, in nats: the loss of who knows nothing but how often each label comes. Raises InputError where there
-        are fewer frames than clusters.
+        distances; label_entropy, in nats: the loss by chance, where only the frequency of each label is known. Raises InputError where
+        there are fewer frames than clusters.
         """
         plain = embed_all(_Sample(self.features, self.each, steps_of))
         points = plain.embeddings.unflatten(1, (-1, self.features.dim))                            # (N, n, F)

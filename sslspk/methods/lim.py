@@ -55,7 +55,8 @@ class Lim(Method):
         """Frames (B, T, C) -> two parts of each recording and one of another, (B, C) each."""
         length, (rows, steps) = self.config.context_length, frames.shape[:2]
         if steps < length:
-            raise InputError(f"a crop has {steps} steps, and method.context_length is {length}; use longer crops, or data.short=drop.")
+            raise InputError(f"a crop has {steps} steps, and method.context_length is {length}; leave short recordings out with "
+                             "data.min_seconds, or lower it.")
         count, mine = rows * comm.world_size(), comm.rows_of_this_rank(rows)
         generator = torch.Generator().manual_seed(progress.draw)                         # the same draw on every rank
         starts = torch.randint(steps - length + 1, (3, count), generator=generator)[:, mine].to(frames.device, non_blocking=True)

@@ -48,7 +48,8 @@ class Pase(Method):
         crops = [heard, *(view[0] for view in batch.views[1:])]
         frames, *further = self.encoder.frames(torch.cat(crops)).split(len(heard))
         if min(frames.shape[1], clean.shape[1] // self.encoder.step_samples) < 1:
-            raise InputError(f"a crop of {clean.shape[1]} samples is shorter than one step; use longer crops, or data.short=drop.")
+            raise InputError(f"a crop of {clean.shape[1]} samples is shorter than one step; leave short recordings out with "
+                             "data.min_seconds.")
         generator = torch.Generator().manual_seed(hash((progress.draw, PURPOSE)) % 2 ** 63)
         other = of_another(further[0], generator) if further else None
         out, total = {}, 0.0

@@ -65,7 +65,7 @@ class RegressionWorker(nn.Module):
 
 
 class PairWorker(nn.Module):
-    """mi and cmi: a logit for two frames side by side; ln 2 is the loss of one who knows nothing."""
+    """mi and cmi: a logit for two frames side by side; ln 2 is the loss by chance."""
 
     def __init__(self, config: PairWorkerConfig, dim: int):
         super().__init__()
@@ -92,8 +92,8 @@ class OrderWorker(nn.Module):
         """-> loss, accuracy. number: of the forward pass, by which places are drawn. Raises InputError for too few frames."""
         rows, steps = frames.shape[:2]
         if steps < self.config.needed_steps:
-            raise InputError(f"a crop has {steps} steps, and worker spc needs {self.config.needed_steps}; use longer crops, or "
-                             "data.short=drop.")
+            raise InputError(f"a crop has {steps} steps, and worker spc needs {self.config.needed_steps}; leave short recordings "
+                             "out with data.min_seconds.")
         places = draws.for_rows(rows, number, 0, torch.device("cpu"), lambda generator: self.places(steps, generator))
         places = places.to(frames.device, non_blocking=True)
         shown = frames[torch.arange(rows, device=frames.device)[:, None], places]              # (B, 1 + 2 length, D)

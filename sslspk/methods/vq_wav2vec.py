@@ -66,8 +66,8 @@ class VqWav2vec(Method):
     def _require_steps(self, steps: int) -> None:
         needed = self.config.steps + 1 + (0 if self.config.seed else self.encoder.offset)
         if steps < needed:
-            raise InputError(f"a crop has {steps} steps, and to predict {self.config.steps} ahead takes {needed}; use longer crops, or "
-                             "data.short=drop.")
+            raise InputError(f"a crop has {steps} steps, and to predict {self.config.steps} ahead takes {needed}; leave short recordings "
+                             "out with data.min_seconds, or lower method.steps.")
 
     def _quantised(self, latents: Tensor, progress: Progress) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         """Steps (B, T, C) -> code words (B, T, latent_dim), what their quantiser adds to the loss, and figures to log."""

@@ -42,11 +42,11 @@ class CausalTransformerLayer(nn.Module):
 
 
 class TransformerPredictors(nn.Module):
-    """(B, T, C) -> (B, T, steps * C): a layer of its own for each step ahead."""
+    """(B, T, C) -> (B, T, steps * C): a layer of its own for each step ahead, with `hidden` hidden units."""
 
-    def __init__(self, steps: int, channels: int, size: int):
+    def __init__(self, steps: int, channels: int, size: int, hidden: int = 2048):
         super().__init__()
-        self.layers = nn.ModuleList(CausalTransformerLayer(channels, size) for _ in range(steps))
+        self.layers = nn.ModuleList(CausalTransformerLayer(channels, size, hidden=hidden) for _ in range(steps))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([layer(x) for layer in self.layers], -1)

@@ -20,8 +20,8 @@ def span_masks(rows: int, steps: int, prob: float, span: int, generator: torch.G
     """
     places = steps - span + 1   # where a span may begin
     if places < LEAST:
-        raise InputError(f"masks of {span} steps need {span + LEAST - 1} of them, and a crop has {max(steps, 0)}; use longer crops, a "
-                         "shorter method.mask_span, or data.short=drop.")
+        raise InputError(f"masks of {span} steps need {span + LEAST - 1}, and a crop has {max(steps, 0)}; leave short recordings out with "
+                         "data.min_seconds, or lower method.mask_span.")
     num = min(max(int(prob * steps / span + float(torch.rand((), generator=generator, dtype=torch.float64))), LEAST), places)
     starts = torch.rand(rows, places, generator=generator).argsort(1)[:, :num]
     hidden = torch.zeros(rows, steps, dtype=torch.bool)

@@ -91,6 +91,20 @@ class SystemConfig(Config):
         """F, the columns of what the encoder reads; of a waveform 1."""
         return 1 if self.waveform else self.features.num_features
 
+    @property
+    def idle_augmentation(self) -> str:
+        """What draws from augment.dir while that is null, so that nothing is drawn: "noise_prob 0.4, reverb_prob 0.5"; or nothing."""
+        if self.augment.dir or self.data.input == "feats":   # whose noisy copies are on disk
+            return ""
+        chances = {key: getattr(self.augment, key) for key in ("noise_prob", "reverb_prob", "speech_prob")}
+        return ", ".join(f"{key} {value:g}" for key, value in chances.items() if value)
+
+    @property
+    def warning(self) -> str:
+        """What a user should know before a training with this configuration; or nothing."""
+        idle = self.idle_augmentation
+        return idle and f"warning: augment.dir is null, so {idle} do nothing; give --musan and --rirs to run.sh, or set augment.dir."
+
     @model_validator(mode="after")
     def _of_waveforms(self):
         name, rate = self.encoder.name, self.features.sample_frequency
@@ -109,7 +123,7 @@ class SystemConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _roads(self):
+    def _inputs(self):
         if self.data.input == "feats" and self.augment.dir:
             raise ValueError("augment.dir mixes noise into waveforms, but data.input is feats; make noisy copies with "
                              "steps/augment_data.sh, or use data.input=wave")

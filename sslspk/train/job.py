@@ -2,6 +2,7 @@
 import errno
 import fcntl
 import functools
+import itertools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from sslspk.config import check, read_yaml, to_whole_yaml
 from sslspk.data.dataset import BatchDataset
 from sslspk.data.index import UtteranceIndex
 from sslspk.data.noise import NoiseBank
-from sslspk.errors import InputError
+from sslspk.errors import InputError, shown
 from sslspk.features import degrade, specaug
 from sslspk.features.fbank import Extractor
 from sslspk.io import results, silence
@@ -24,7 +25,7 @@ from sslspk.io.lock import holder, sign
 from sslspk.io.provenance import git_commit
 from sslspk.methods import build as build_method
 from sslspk.methods.base import Corpus, Method
-from sslspk.methods.config import reads_labels
+from sslspk.methods.config import learns_from_frames, reads_labels
 from sslspk.methods.config_positives import drawn_crops
 from sslspk.nn import comm, saved, sync_batchnorm
 from sslspk.train import checkpoint, contents, model, pretrained, validation
@@ -92,13 +93,15 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     index = UtteranceIndex(data_dir, config.data.input, labels=learns or config.data.reads_speakers or config.train.analyse,
                            table_name=config.data.labels, same=config.data.same)
     dataset = make_dataset(config, index)
+    _require_steps(config, dataset)
     total = config.train.steps or round(config.train.epochs * dataset.steps_per_epoch)
     if not total:
         raise InputError(f"train.epochs {config.train.epochs:g} is less than one step of {config.data.batch_size}; raise it.")
     say(f"{dataset.index.num_units} recordings, {dataset.dropped} of them too short and left out; augmentation: "
         + (dataset.augment.describe() if dataset.augment else "none") + ("; waveforms are degraded" if dataset.degrade else ""))
-    if said := silence.warning("this training", config.vad, index.paths, data_dir):
-        say(said)
+    for said in (config.warning, silence.warning("this training", config.vad, index.paths, data_dir)):
+        if said:
+            say(said)
     num_features = _num_features(config, index)
     corpus = Corpus(index.num_units, len(index.classes) if learns else 0, functools.partial(model.read_encoder_state, bare=True),
                     index.numbers_of("utt2session") if config.train.analyse else None)
@@ -124,6 +127,20 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     if comm.rank() == 0:
         write_config(exp, config)
     return job
+
+
+def _require_steps(config: SystemConfig, dataset: BatchDataset) -> None:
+    """Raises InputError where data.short: whole would cut a batch to a recording of fewer steps than the method needs."""
+    if config.data.short != "whole" or not learns_from_frames(config.method):
+        return
+    encoder, lengths = config.encoder, dataset.index.unit_length()[dataset.units]
+    unit, (needed, key) = int(lengths.argmin()), config.method.least_steps(encoder)
+    steps = encoder.steps(min(int(lengths[unit]), dataset.sizes[0]))
+    if steps < needed:
+        tenths = next(n for n in itertools.count(1) if encoder.steps(n * encoder.rate // 10) >= needed)
+        name = shown(dataset.index.keys[int(dataset.index.unit(int(dataset.units[unit]))[0])], 40)
+        raise InputError(f"{name} has {steps} steps, method.{key} needs {needed}, and data.short=whole cuts a batch to it; set "
+                         f"data.min_seconds={tenths / 10:g}.")
 
 
 def _require_memory(config: SystemConfig, num_features: int, corpus: Corpus, device: torch.device) -> None:
@@ -161,7 +178,7 @@ def _origin(config: SystemConfig, exp: Path, index: UtteranceIndex, method: Meth
 
 
 def _freeze(method: Method, trainable: str) -> None:
-    """Hold the encoders still, but for their last affine layers where these are to be trained, and for weights over layers (SUPERB)."""
+    """Freeze the encoders, but for their last affine layers where these are to be trained, and for weights over layers (SUPERB)."""
     if trainable == "all":
         return
     for encoder in method.backbones():
@@ -266,7 +283,7 @@ def _config_of(exp: Path) -> SystemConfig:
 def write_config(exp: Path, config: SystemConfig) -> None:
     """exp/config.yaml, by which the run can be made again."""
     with atomic_write(exp / "config.yaml") as f:
-        f.write(to_whole_yaml(config))
+        f.write(to_whole_yaml(config, config.warning))
 
 
 def require_same(exp: Path, config: SystemConfig) -> None:

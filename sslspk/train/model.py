@@ -156,7 +156,13 @@ def provenance(path: str | Path, weights: str | None = None, untrained: bool = F
             "encoder": config.encoder.name, "config_hash": config_hash(config), "seed": config.seed,
             "steps": 0 if untrained else info["step"], "labels": "none" if untrained else info["labels"],
             "input": config.data.input, "commit": info["commit"], "start": (info.get("start") or {"system": "none"})["system"],
-            "trainable": config.train.trainable, **({"machine": info["machine"]} if "machine" in info and not untrained else {})}
+            "trainable": config.train.trainable, **({"machine": info["machine"]} if "machine" in info and not untrained else {}),
+            **augmentation(config)}
+
+
+def augmentation(config: SystemConfig) -> dict:
+    """What a result says of noises and rooms that its model's configuration asks for and training did without; else nothing."""
+    return {"augmentation": f"without {config.idle_augmentation}: augment.dir is null"} if config.idle_augmentation else {}
 
 
 def load(path: str | Path, weights: str | None = None, device: str | torch.device = "cpu", untrained: bool = False) -> Model:

@@ -135,6 +135,14 @@ def test_transformers_predict_from_all_contexts_so_far():
     assert last(x, START)["loss"].item() == pytest.approx(torch.stack(at_end).mean().item(), rel=1e-5)
 
 
+def test_transformers_have_no_bias_to_choose_and_a_size():
+    encoder = {"channels": 8, "context_dim": 8, "norm": "channel"}
+    method = make(encoder=encoder, predictor="transformer", predictor_dim=5)
+    assert method.predictors[0].layers[0].inner.weight.shape == (5, 8) and method.config.bias is None
+    assert make(encoder=encoder, predictor="transformer", bias=True).config.bias is None, "as configurations held it before"
+    assert make().config.bias is True
+
+
 def test_steps_and_bias_are_what_the_predictors_are_made_of():
     assert make().predictors[0].weight.shape == (STEPS * CHANNELS, CONTEXT) and make(bias=False).predictors[0].bias is None
     assert make(steps=5).predictors[0].weight.shape == (5 * CHANNELS, CONTEXT)
@@ -152,10 +160,10 @@ def test_the_bound_of_a_perfect_encoder_is_log_n():
 
 
 @pytest.mark.parametrize(("method", "x", "said"), [
-    (lambda: make(), batch(samples=480), "480 samples has 3 steps, and method.steps is 3; use longer crops, or data.short=drop"),
-    (lambda: make(), batch(rows=1), "no other one to tell it from; raise data.batch_size"),
-    (lambda: make(Lim), batch(rows=1), "no other one to tell it from; raise data.batch_size"),
-    (lambda: make(Lim, context_length=9), batch(samples=800), "5 steps, and method.context_length is 9; use longer crops")])
+    (lambda: make(), batch(samples=480), "480 samples has 3 steps, and method.steps is 3; leave short recordings out with data.min_s"),
+    (lambda: make(), batch(rows=1), "at least two recordings; raise data.batch_size"),
+    (lambda: make(Lim), batch(rows=1), "at least two recordings; raise data.batch_size"),
+    (lambda: make(Lim, context_length=9), batch(samples=800), "5 steps, and method.context_length is 9; leave short recordings out")])
 def test_what_cannot_be_compared_is_refused(method, x, said):
     with pytest.raises(InputError, match=said) as refused:
         method()(x, START)
@@ -224,7 +232,9 @@ CPC = {"name": "cpc", "channels": 12, "context_dim": 6}
     ({"method": {"name": "lim", "context_length": 200}}, "128 steps, method.context_length needs 200"),
     ({"method": {"name": "cpc", "crops": [{"count": 2, "seconds": 1.28}]}}, "within one crop of each recording"),
     ({"method": {"name": "cpc", "negatives": "anywhere", "softmax": "contexts"}}, "softmax: futures, or negatives: batch"),
-    ({"method": {"name": "cpc", "predictor": "transformer"}}, "set encoder.context_dim equal to"),
+    ({"method": {"name": "cpc", "predictor": "transformer"}}, "encoder.context_dim equal to encoder.channels"),
+    ({"method": {"name": "cpc", "predictor": "transformer", "bias": False}}, "method.bias: is of predictor: linear"),
+    ({"method": {"name": "cpc", "bias": None}}, "method.bias: is of predictor: linear"),
     ({"method": {"name": "lim"}, "data": {"batch_size": 4}, "train": {"accumulate": 4}}, "raise data.batch_size")])
 def test_impossible_systems_are_refused(tree, said):
     with pytest.raises(InputError, match=said) as refused:

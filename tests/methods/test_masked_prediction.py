@@ -132,5 +132,5 @@ def test_impossible_systems_of_labels_are_refused(tree, said):
 
 def test_a_mask_longer_than_the_utterance_is_refused():
     """data.short: whole gives crops that are shorter than the configuration says."""
-    with pytest.raises(InputError, match=r"masks of 4 steps need 5 of them, and a crop has 4; use longer crops"):
+    with pytest.raises(InputError, match=r"masks of 4 steps need 5, and a crop has 4; leave short recordings out"):
         make()(batch(samples=400 + 3 * 320), START)

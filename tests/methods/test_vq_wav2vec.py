@@ -1,4 +1,4 @@
-"""vq-wav2vec around its losses: who predicts what, what is told from what, which terms there are, and the published sizes."""
+"""vq-wav2vec around its losses: who predicts what, what is distinguished from what, which terms there are, and the published sizes."""
 import math
 
 import pytest
@@ -167,5 +167,5 @@ def test_impossible_systems_of_code_words_are_refused(tree, said):
 
 
 def test_a_crop_of_too_few_steps_is_refused():
-    with pytest.raises(InputError, match=r"a crop has 4 steps, and to predict 3 ahead takes 6; use longer crops, or data.short=drop"):
+    with pytest.raises(InputError, match=r"a crop has 4 steps, and to predict 3 ahead takes 6; leave short recordings out with data.min_s"):
         make()(batch(samples=740), START)

@@ -178,10 +178,10 @@ def test_the_base_model_has_the_published_number_of_parameters():
 
 
 def test_a_crop_without_room_for_masks_is_named():
-    with pytest.raises(InputError, match=r"masks of 3 steps need 4 of them, and a crop has 3; use longer crops.*data.short=drop"):
+    with pytest.raises(InputError, match=r"masks of 3 steps need 4, and a crop has 3; .*data.min_seconds"):
         make()(batch(samples=644), START)
     make()(batch(samples=165 + 3 * 160), START)
-    with pytest.raises(InputError, match="no other one to tell it from"):
+    with pytest.raises(InputError, match="at least two recordings"):
         make(negatives="other")(batch(rows=1), START)
 
 

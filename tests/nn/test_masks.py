@@ -83,6 +83,6 @@ def test_as_mask():
 
 @pytest.mark.parametrize("steps", [0, 5, 10])
 def test_a_mask_longer_than_the_utterance_is_one_sentence(steps):
-    with pytest.raises(InputError, match=f"masks of 10 steps need 11 of them, and a crop has {steps}; use longer crops") as refused:
+    with pytest.raises(InputError, match=f"masks of 10 steps need 11, and a crop has {steps}; leave short recordings out") as refused:
         draw(2, steps)
     assert len(str(refused.value)) <= 160

@@ -10,9 +10,11 @@ from recipe_copy import run, sh
 from test_loop import CPU, final_weights, same, train_here
 from tones import make_data, tiny
 
+from sslspk.config import check, read_yaml
 from sslspk.errors import InputError
 from sslspk.io import ark, audio, clips, table
 from sslspk.train import checkpoint, layers, model
+from sslspk.train.config import SystemConfig
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.job import prepare
 
@@ -28,6 +30,9 @@ SYSTEMS = {
     "cpc_fb": {"encoder": {**ENCODER, "channels": 32, "context_dim": 24, "norm": "channel", "context": "lstm", "peak": False},
                "method": {"name": "cpc", "crops": ONE, "steps": 4, "positions": "every", "negatives": "anywhere", "num_negatives": 8,
                           "score": "mean", "bias": False}},
+    "transformer": {"encoder": {**ENCODER, "channels": 24, "context_dim": 24, "norm": "channel", "context": "lstm", "peak": False},
+                    "method": {"name": "cpc", "crops": ONE, "steps": 4, "predictor": "transformer", "predictor_dim": 32,
+                               "positions": "every", "negatives": "anywhere", "num_negatives": 8, "score": "mean"}},
     "augmented": {"encoder": {**ENCODER, "first": "sinc", "norm": "channel"}, "method": {"name": "cpc", "crops": ONE, "steps": 4},
                   "augment.degrade": {"band_prob": 0.5}},
     "vq": {"encoder": VQ, "method": {"name": "vq_wav2vec", "crops": ONE, "steps": 4}},
@@ -66,9 +71,9 @@ def figures(exp, name):
 
 
 @pytest.mark.parametrize(("name", "steps", "lr"), [("cpc", 60, 0.005), ("sinc", 120, 0.005), ("bidirectional", 60, 0.005),
-                                                   ("cpc_fb", 120, 0.001), ("gim", 60, 0.005)])
+                                                   ("cpc_fb", 120, 0.001), ("transformer", 80, 0.003), ("gim", 60, 0.005)])
 def test_the_bound_rises(data, tmp_path, name, steps, lr):
-    """From about 0, of at most ln 12 for twelve recordings, to what needs more than chance."""
+    """From about 0, the bound by chance, to above it; at most ln 12 for twelve recordings, ln 9 for eight negatives."""
     train_here(tiny(**{**SYSTEMS[name], **LEARN, "train.steps": steps, "train.lr": lr}), data, tmp_path / "exp")
     bound = figures(tmp_path / "exp", "bound")
     assert abs(bound[0]) < 0.3 and np.mean(bound[-3:]) > bound[0] + 0.4, bound
@@ -132,6 +137,22 @@ def test_the_log_says_that_waveforms_are_degraded(data, tmp_path):
     said = []
     prepare(tiny(**SYSTEMS["augmented"]), data, tmp_path / "exp", CPU, said.append)
     assert said[0].endswith("augmentation: none; waveforms are degraded")
+
+
+def test_chances_of_noise_without_noises_are_told(data, tmp_path):
+    """In the log, in config.yaml and in every result; not where none is asked for."""
+    config, said = tiny(**SYSTEMS["cpc"], **{"augment.reverb_prob": 0.5, "augment.noise_prob": 0.25, "augment.speech_prob": 0.1,
+                                             "train.steps": 2}), []
+    prepare(config, data, tmp_path / "exp", CPU, said.append)
+    told = "warning: augment.dir is null, so noise_prob 0.25, reverb_prob 0.5, speech_prob 0.1 do nothing; give --musan and --rirs"
+    assert said[1].startswith(told) and len(said[1]) <= 160
+    text = (tmp_path / "exp/config.yaml").read_text()
+    assert f"\n# {said[1]}\n" in text and check(SystemConfig, read_yaml(tmp_path / "exp/config.yaml"), "it") == config
+    train_here(config, data, tmp_path / "exp")
+    assert model.provenance(tmp_path / "exp/final.pt")["augmentation"].startswith("without noise_prob 0.25, reverb_prob 0.5")
+    quiet, said = tiny(**SYSTEMS["cpc"], **{"augment.reverb_prob": 0, "augment.noise_prob": 0}), []
+    prepare(quiet, data, tmp_path / "quiet", CPU, said.append)
+    assert len(said) == 1 and "warning" not in (tmp_path / "quiet/config.yaml").read_text()
 
 
 def test_the_front_end_degrades_after_noise_and_room():
@@ -198,17 +219,26 @@ def test_short_recordings_are_left_out_and_too_many_of_them_are_named(data, tmp_
     assert len(job.dataset.units) == sum(n >= 9600 for n in lengths) < len(lengths)
     assert f"{sum(n < 9600 for n in lengths)} of them too short and left out" in said[0]
     config = tiny(**{**SYSTEMS["cpc"], "method.crops": [{"count": 1, "seconds": 1.28}], "data.short": "drop"})
-    with pytest.raises(InputError, match=r"0 usable recordings \(12 too short\).*or add data") as refused:
+    with pytest.raises(InputError, match=r"data: 0 of 12 recordings last 1.28 s.*shorten method.crops or set data.short=rep") as refused:
         prepare(config, data, tmp_path / "none", CPU, print)
     assert len(str(refused.value)) <= 160
+    config = tiny(**{**SYSTEMS["cpc"], "data.min_seconds": 3.0})
+    with pytest.raises(InputError, match=r"data: 0 of 12 recordings last 3 s.*lower data.min_seconds"):
+        prepare(config, data, tmp_path / "none", CPU, print)
 
 
 def test_crops_cut_to_too_short_a_recording_are_named(tmp_path):
-    """data.short: whole cuts a batch's crops to its shortest recording, here to fewer steps than are predicted."""
+    """data.short: whole cuts a batch's crops to its shortest recording, here to fewer steps than are predicted; the remedy is one."""
     data = make_data(tmp_path / "data", count=12)
-    config = tiny(**{**SYSTEMS["cpc"], "method.crops": [{"count": 1, "seconds": 1.28}], "method.steps": 80, "data.short": "whole"})
-    with pytest.raises(InputError, match=r"a crop of \d+ samples has \d+ steps, and method.steps is 80; .*data.short=drop"):
-        train_here(config, data, tmp_path / "exp")
+    config = {**SYSTEMS["cpc"], "method.crops": [{"count": 1, "seconds": 1.28}], "method.steps": 55, "data.short": "whole",
+              "train.steps": 2}
+    shortest = min((int(size), utt) for utt, size in table.read(data / "utt2num_samples").items())[1]
+    with pytest.raises(InputError, match=rf"'{shortest}' has \d\d steps, method.steps needs 56, and data.short=whole cuts") as refused:
+        train_here(tiny(**config), data, tmp_path / "exp")
+    assert len(str(refused.value)) <= 160
+    remedy = float(re.search(r"data.min_seconds=([0-9.]+[0-9])\.$", str(refused.value))[1])
+    job = train_here(tiny(**config, **{"data.min_seconds": remedy}), data, tmp_path / "mended")
+    assert 0 < job.dataset.dropped < 12
 
 
 def test_a_classifier_goes_on_from_a_frozen_cpc(data, tmp_path):

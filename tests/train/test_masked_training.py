@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from test_frames_training import LABELS, LEARN, MASKED, SYSTEMS, figures
+from test_frames_training import BESTRQ, LABELS, LEARN, MASKED, SYSTEMS, figures
 from test_loop import CPU, final_weights, same, train_here
 from tones import tiny
 
@@ -21,12 +21,37 @@ def test_masked_labels_are_told_better_than_by_how_often_they_come(data, tmp_pat
     assert np.mean(masked[-3:]) < np.mean(chance[-3:]) - 0.15, (masked, chance)
 
 
-def test_code_words_ahead_are_told_from_others(data, tmp_path):
-    """From 2 ln 2, which is what knowing nothing costs."""
+def test_code_words_ahead_are_distinguished_from_others(data, tmp_path):
+    """From 2 ln 2, the loss by chance."""
     train_here(tiny(**{**SYSTEMS["vq kmeans"], **LEARN, "train.steps": 80, "train.lr": 0.005}), data, tmp_path / "exp")
     prediction, taken = figures(tmp_path / "exp", "loss_prediction"), figures(tmp_path / "exp", "code_perplexity")
     assert abs(prediction[0] - 2 * math.log(2)) < 0.1 and np.mean(prediction[-3:]) < 2 * math.log(2) - 0.1, prediction
     assert taken[-1] > 3, "of two groups, more than one code word each"
+
+
+def test_hidden_code_words_are_distinguished_from_others(data, tmp_path):
+    """wav2vec 2.0, from about ln 21 for 20 negatives; less where the same code word is excluded."""
+    method = {**MASKED["method"], "feature_gradient": 1.0, "feature_penalty": 0.001, "gumbel_decay": 0.97, "diversity": 0.05}
+    train_here(tiny(**{"encoder": STILL, "method": method, **LEARN, "train.steps": 100, "train.lr": 0.003}), data, tmp_path / "exp")
+    loss, taken = figures(tmp_path / "exp", "loss_contrastive"), figures(tmp_path / "exp", "perplexity")
+    assert abs(loss[0] - math.log(21)) < 0.4 and np.mean(loss[-3:]) < loss[0] - 0.3, loss
+    assert taken[-1] > 4, "of two groups, more than two code words each"
+
+
+def test_drawn_code_words_ahead_are_distinguished_from_others(data, tmp_path):
+    """The Gumbel quantiser; from 2 ln 2, the loss by chance."""
+    method = {**SYSTEMS["vq"]["method"], "gumbel_decay": 0.97}
+    train_here(tiny(**{**SYSTEMS["vq"], "method": method, **LEARN, "train.steps": 100, "train.lr": 0.005}), data, tmp_path / "exp")
+    prediction, taken = figures(tmp_path / "exp", "loss_prediction"), figures(tmp_path / "exp", "code_perplexity")
+    assert np.mean(prediction[-3:]) < min(prediction[0], 2 * math.log(2)) - 0.05, prediction
+    assert taken[-1] > 3, "of two groups, more than one code word each"
+
+
+def test_labels_of_a_random_projection_are_told_better_than_by_how_often_they_come(data, tmp_path):
+    method = {**BESTRQ, "feature_gradient": 1.0}
+    train_here(tiny(**{"encoder": STILL, "method": method, **LEARN, "train.steps": 100, "train.lr": 0.003}), data, tmp_path / "exp")
+    masked, chance = figures(tmp_path / "exp", "loss_masked"), np.log(figures(tmp_path / "exp", "label_perplexity"))
+    assert np.mean(masked[-3:]) < np.mean(chance[-3:]) - 0.1, (masked, chance)
 
 
 def second_round(path, **changes):
