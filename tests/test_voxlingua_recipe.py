@@ -143,6 +143,16 @@ def test_trainings_start_where_the_user_says(tmp_path):
         ("exp/c3moco_short_from_lim_x_seed4", "_from_lim_seed4", "other/lim/final.pt", "seed=4")]
 
 
+def test_frame_level_trainings_stop_early(tmp_path):
+    """Whatever the system's conf says of it; DINO has no loss that could be judged. An empty --patience trains all epochs."""
+    recipe = make(tmp_path)
+    call = noted(recipe)
+    words = ("--systems", "cpc_lng_1_short ../librispeech/conf/lim_short.yaml dino_across_language", "--stage", "2", "--stop-stage", "2")
+    for patience, options in (((), ["train.valid=data/voxlingua107_valid_packed", "train.patience=5"]), (("--patience", ""), [])):
+        found = [[word for word in one if word.startswith("train.")] for one in call("train_system.sh", *words, *patience)]
+        assert found == [options, options, []]
+
+
 def test_parts_are_combined_again_when_their_labels_change(tmp_path):
     recipe = make(tmp_path)
     for part in ("a", "b"):
@@ -156,7 +166,7 @@ def test_parts_are_combined_again_when_their_labels_change(tmp_path):
 
 
 @pytest.mark.parametrize(("words", "named"), [
-    (("--systems", "cpc_x"), ("conf/cpc_x.yaml", "cpc_lng_1", "dino_across_language")),
+    (("--systems", "cpc_x"), ("there is no conf/cpc_x.yaml", "names of conf/*.yaml")),
     (("--systems", "nowhere/x.yaml"), ("there is no nowhere/x.yaml",)),
     (("--systems", ""), ("--systems and --models are both empty",)),
     (("--models", "nowhere/final.pt"), ("there is no model nowhere/final.pt",)),
@@ -175,7 +185,7 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence(tmp_path, words, named)
     recipe = make(tmp_path)
     done = sh(recipe, "./run.sh", *words)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "error:" in done.stderr, done.stderr
-    assert all(part in done.stderr for part in named), done.stderr
+    assert all(part in done.stderr for part in named) and len(done.stderr) <= 160, done.stderr
     assert not (recipe / "exp").exists()
 
 

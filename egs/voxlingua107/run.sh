@@ -24,6 +24,7 @@ voxceleb1=          # folder of VoxCeleb1, for speaker verification on its test 
 librispeech=        # folder of LibriSpeech, for speaker verification between its test speakers
 musan=              # folder with noise/ speech/ music/; without it no noise is added
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
+patience=5          # training on frames ends after so many epochs without a lower loss on the valid part; empty: all epochs
 probes=logistic     # classifiers on the embeddings: some of "logistic linear_svm rbf_svm mlp knn plda"
 probe_options=      # more for steps/probe.sh, e.g. --probe-options="--set C=0.01"
 mini=false          # true: synthesise the corpora, small models
@@ -74,6 +75,9 @@ if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
     IFS=$tab read -r conf seed exp suffix <<< "$run"
     options=(--conf "$conf" --common "seed=$seed" "${set[@]/#/--set=}" --init-from "$init_from" --part "$suffix")
     [ ! -f $data/augment/.done ] || options+=(--common "augment.dir=$data/augment")
+    if [ -n "$patience" ] && [ "$(python3 -m sslspk.bin.show_config --conf "$conf" --judged)" = true ]; then
+      options+=(--common "train.valid=$data/voxlingua107_valid_packed" --common "train.patience=$patience")
+    fi
     local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${options[@]}" $data/voxlingua107_train_packed "$exp"
   done
 fi

@@ -2,7 +2,8 @@
 
 A part that is a group is printed as YAML, a single value as itself; the whole file's defaults and overrides are resolved.
 --weights prints the encoders that a recipe evaluates, --chain the systems that `after` says must be trained first, oldest first:
-a line each, and a third one for a KEY, so that a recipe learns all three from one process. --warning prints what to know before training.
+a line each, and a third one for a KEY, so that a recipe learns all three from one process.
+--warning prints what to know before training, --judged whether train.valid can judge its epochs (true or false).
 """
 import argparse
 from pathlib import Path
@@ -20,6 +21,7 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override (repeatable)")
     parser.add_argument("--weights", action="store_true", help="print the names of the encoders to evaluate")
     parser.add_argument("--chain", action="store_true", help="print the systems to be trained before this one")
+    parser.add_argument("--judged", action="store_true", help="print whether train.valid can judge its epochs")
     parser.add_argument("--warning", action="store_true", help="print what a training with it would warn of, if anything")
     args = parser.parse_args()
 
@@ -31,9 +33,11 @@ def main() -> int:
         print(*weights(config.method))
     if args.chain:
         print(*chain(Path(args.conf), config.after))
+    if args.judged:
+        print(str(config.judged).lower())
     if args.warning and config.warning:
         print(config.warning)
-    if args.key or not (args.weights or args.chain or args.warning):
+    if args.key or not (args.weights or args.chain or args.judged or args.warning):
         _show(config, args)
     return 0
 

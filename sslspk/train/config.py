@@ -92,6 +92,11 @@ class SystemConfig(Config):
         return 1 if self.waveform else self.features.num_features
 
     @property
+    def judged(self) -> bool:
+        """Whether train.valid can judge an epoch: a classifier by its recall there, a method of frames by its loss."""
+        return self.method.name == "supervised" or learns_from_frames(self.method)
+
+    @property
     def idle_augmentation(self) -> str:
         """What draws from augment.dir while that is null, so that nothing is drawn: "noise_prob 0.4, reverb_prob 0.5"; or nothing."""
         if self.augment.dir or self.data.input == "feats":   # whose noisy copies are on disk
@@ -144,7 +149,7 @@ class SystemConfig(Config):
         asked = [key for key, value in wanted.items() if value]
         if asked and self.method.name != "supervised":
             raise ValueError(f"{asked[0]} is for method supervised, not {self.method.name}; remove it")
-        if self.train.valid is not None and self.method.name != "supervised" and not learns_from_frames(self.method):
+        if self.train.valid is not None and not self.judged:
             raise ValueError(f"train.valid judges classifiers and methods of frames, not {self.method.name}; remove it")
         if self.data.balance != "none" and self.data.grow is not None:
             raise ValueError("data.balance draws from all recordings, data.grow from a growing part of them; leave one out")
