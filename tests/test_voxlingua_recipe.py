@@ -166,7 +166,7 @@ def test_parts_are_combined_again_when_their_labels_change(tmp_path):
 
 
 @pytest.mark.parametrize(("words", "named"), [
-    (("--systems", "cpc_x"), ("there is no conf/cpc_x.yaml", "names of conf/*.yaml")),
+    (("--systems", "cpc_x"), ("there is no conf/cpc_x.yaml", "ls conf/*.yaml")),
     (("--systems", "nowhere/x.yaml"), ("there is no nowhere/x.yaml",)),
     (("--systems", ""), ("--systems and --models are both empty",)),
     (("--models", "nowhere/final.pt"), ("there is no model nowhere/final.pt",)),

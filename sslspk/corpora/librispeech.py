@@ -41,7 +41,7 @@ def read_speakers(path: str) -> dict[str, Speaker]:
             continue
         fields = [field.strip() for field in line.split("|", 4)]
         if len(fields) < 4 or not NUMBER.fullmatch(fields[0]) or fields[1].lower() not in ("m", "f") or fields[2] not in SUBSETS:
-            raise InputError(f"{path}:{number}: {shown(line.strip(), 50)} is not '{FORM}'; correct the line, or get it from {SITE}.")
+            raise InputError(f"{path}:{number}: {shown(line.strip(), 20)} is not '{FORM}'; correct the line.")
         before = found.setdefault(fields[0], Speaker(fields[1].lower(), fields[2], f"{path}:{number}"))
         if before.where != f"{path}:{number}":
             raise InputError(f"{path}:{number}: speaker {fields[0]} is also in line {before.where.rpartition(':')[2]}; remove one of them.")
@@ -56,10 +56,9 @@ def choose(corpus: str, text: str) -> dict[str, list[str]]:
     asked = list(filter(None, re.split(r"[\s,]+", text)))
     for name in asked:
         if name not in (*SUBSETS, *ROLES):
-            raise InputError(f"--subsets: {shown(name, 40)} is no subset of LibriSpeech; choose from train dev test {' '.join(SUBSETS)}.")
+            raise InputError(f"--subsets: {shown(name, 16)} is no subset; choose from train dev test {' '.join(SUBSETS)}.")
         if name in SUBSETS and not os.path.isdir(os.path.join(corpus, name)):
-            raise InputError(f"LibriSpeech's subset {name} is not in {corpus}; get {name}.tar.gz from {SITE}, or leave it out of "
-                             "--subsets.")
+            raise InputError(f"--subsets: {name} is not in {corpus}; get {name}.tar.gz from {SITE}, or leave it out.")
     whole = [role for role in ROLES if role in asked or not asked]
     there = [name for name in SUBSETS if os.path.isdir(os.path.join(corpus, name))
              and (name in asked or name.partition("-")[0] in whole)]

@@ -41,8 +41,7 @@ def scan(corpus: str, part: str, wanted: Sequence[str] = (), unwanted: Sequence[
     if folders and not found and part != DEV:
         raise InputError("--languages and --without leave no language; correct one of them.")
     if not found:
-        raise InputError(f"VoxLingua107 was looked for in {root}/LANGUAGE/*.wav (en, fr ...), and there is no folder of a language; "
-                         f"get it from {SITE}.")
+        raise InputError(f"{root} has no folder of a language (LANGUAGE/*.wav, such as en); get VoxLingua107 from {SITE}.")
     return found
 
 

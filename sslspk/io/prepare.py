@@ -74,8 +74,8 @@ def _refuse(err: OSError) -> None:
 def options(args: argparse.Namespace) -> Options:
     """What the shared options say. Raises InputError when the corpus is no folder."""
     if not os.path.isdir(args.corpus):
-        raise InputError(f"{args.corpus_name} was looked for in {args.corpus}, which is not a folder; give the place "
-                         f"where it is unpacked, or get it from {args.site}.")
+        raise InputError(f"{args.corpus_name} was looked for in {args.corpus}, which is not a folder; give its place, "
+                         f"or get it from {args.site}.")
     return settings(args)
 
 
