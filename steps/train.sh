@@ -65,7 +65,7 @@ fi
 mkdir -p "$exp/log"
 for old in "${logs[@]}"; do [ ! -f "$old" ] || mv "$old" "${old%.log}.$(date +%Y%m%d-%H%M%S).log"; done
 echo "$0: training into $exp (log: ${log/"$JOB"/*})"
-"${warned[@]}" 2> "$exp/log/warning.log" || true   # the training itself tells what is wrong with a configuration
+"${warned[@]}" 2> /dev/null || true   # the training itself tells what is wrong with a configuration
 rm -f "$exp/.stopped"
 status=0
 trap : USR2   # what becomes of a training that is stopped is told below
