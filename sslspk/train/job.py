@@ -93,7 +93,6 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     index = UtteranceIndex(data_dir, config.data.input, labels=learns or config.data.reads_speakers or config.train.analyse,
                            table_name=config.data.labels, same=config.data.same)
     dataset = make_dataset(config, index)
-    _require_steps(config, dataset)
     total = config.train.steps or round(config.train.epochs * dataset.steps_per_epoch)
     if not total:
         raise InputError(f"train.epochs {config.train.epochs:g} is less than one step of {config.data.batch_size}; raise it.")
@@ -209,10 +208,12 @@ def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
     if config.augment.specaug:
         to_frames = Extractor(options).num_frames if config.data.input == "wave" else int
         masks = specaug.drawer(config.augment.specaug, options.num_features, to_frames)
-    return BatchDataset(index, config.data, drawn_crops(config.method), seed=config.seed, rate=rate,
-                        accumulate=config.train.accumulate, rank=comm.rank(), world=comm.world_size(),
-                        augment=bank, spec_augment=masks, speeds=config.augment.speed_perturb,
-                        degrade=degrade.drawer(augment.degrade) if augment.degrade else None)
+    dataset = BatchDataset(index, config.data, drawn_crops(config.method), seed=config.seed, rate=rate,
+                           accumulate=config.train.accumulate, rank=comm.rank(), world=comm.world_size(),
+                           augment=bank, spec_augment=masks, speeds=config.augment.speed_perturb,
+                           degrade=degrade.drawer(augment.degrade) if augment.degrade else None)
+    _require_steps(config, dataset)
+    return dataset
 
 
 def _num_features(config: SystemConfig, index: UtteranceIndex) -> int:

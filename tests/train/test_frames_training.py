@@ -71,7 +71,7 @@ def figures(exp, name):
 
 
 @pytest.mark.parametrize(("name", "steps", "lr"), [("cpc", 60, 0.005), ("sinc", 120, 0.005), ("bidirectional", 60, 0.005),
-                                                   ("cpc_fb", 120, 0.001), ("gim", 60, 0.005)])
+                                                   ("cpc_fb", 120, 0.001), ("transformer", 100, 0.001), ("gim", 60, 0.005)])
 def test_the_bound_rises(data, tmp_path, name, steps, lr):
     """From about 0, the bound by chance, to above it; at most ln 12 for twelve recordings, ln 9 for eight negatives."""
     train_here(tiny(**{**SYSTEMS[name], **LEARN, "train.steps": steps, "train.lr": lr}), data, tmp_path / "exp")
