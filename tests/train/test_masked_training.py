@@ -49,7 +49,7 @@ def test_drawn_code_words_ahead_are_distinguished_from_others(data, tmp_path):
 
 
 def melodies(folder):
-    """12 recordings of 0.6 s, four tones one after the other: labels that change within a recording and can be told from their neighbours."""
+    """12 recordings of 0.6 s, four tones one after the other: labels that change within a recording and show in their neighbours."""
     folder.mkdir()
     with audio.PackWriter(folder / "wav.ark", folder / "pack.scp") as pack:
         for i in range(12):
