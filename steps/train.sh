@@ -65,7 +65,7 @@ fi
 mkdir -p "$exp/log"
 for old in "${logs[@]}"; do [ ! -f "$old" ] || mv "$old" "${old%.log}.$(date +%Y%m%d-%H%M%S).log"; done
 echo "$0: training into $exp (log: ${log/"$JOB"/*})"
-"${warned[@]}" 2> /dev/null || true   # the training itself tells what is wrong with a configuration
+if warning=$("${warned[@]}" 2>&1) && [ -n "$warning" ]; then echo "$warning"; fi   # of a wrong configuration the training tells
 rm -f "$exp/.stopped"
 status=0
 trap : USR2   # what becomes of a training that is stopped is told below
