@@ -54,7 +54,7 @@ def imports(tree: ast.AST, top_only: bool = False) -> set[str]:
 
 def floor_of(name: str) -> int:
     found = [level for level, names in enumerate(FLOORS) if name in names]
-    assert found, f"sslspk/{name} stands on no floor; add it to the plan (README.md, Architecture) and here"
+    assert found, f"sslspk/{name} stands on no floor; add it to the plan (docs/architecture.md) and here"
     return found[0]
 
 

@@ -82,7 +82,7 @@ def checked(prior: object) -> float | None:
     """A prior as a user gives it. Raises InputError for what is none."""
     number = isinstance(prior, int | float | np.number) and not isinstance(prior, bool)
     if prior is not None and not (number and 0 < prior < 1):
-        raise InputError(f"the prior {shown(prior)} is none; give the share of pairs of one speaker, between 0 and 1.")
+        raise InputError(f"the prior {shown(prior)} is not between 0 and 1; give the share of pairs that are of one speaker.")
     return prior
 
 

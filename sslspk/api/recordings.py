@@ -75,7 +75,7 @@ def samples(recording: Recording, rate: float, channel: int | str | None = None)
         _require(clip.spec)
     chosen = 0 if channel in (None, channels.FIRST) else channel
     if not (chosen == channels.MIX or (isinstance(chosen, int | np.integer) and not isinstance(chosen, bool) and chosen >= 0)):
-        raise InputError(f"the channel {shown(channel)} is none; give a number from 0 on, or 'mix', the mean of all.")
+        raise InputError(f"there is no channel {shown(channel)}; give a number from 0 on, or 'mix', the mean of all.")
     found = clips.load(clip, recording.pipes, chosen) if isinstance(clip, Clip) else _of_array(recording, chosen)
     if found.channels > 1 and channel is None and not (isinstance(clip, Clip) and clip.channel is not None):
         raise InputError(f"{recording} has {found.channels} channels; choose one: channel 0 to {found.channels - 1}, or mix.")

@@ -17,7 +17,7 @@ def checked(window: float | None, shift: float | None) -> tuple[float, float]:
         raise InputError("a shift goes with a window, the length of each in seconds; give both.")
     for name, value, least in (("window", window, SHORTEST), ("shift", shift, 0.01)):
         if value is not None and not (isinstance(value, int | float) and least <= value and math.isfinite(value)):
-            raise InputError(f"{name} {shown(value)} is no length; give seconds, {least:g} or more.")
+            raise InputError(f"{name} {shown(value)} must be a number of seconds, {least:g} or more.")
     return window, window / 2 if shift is None else shift
 
 

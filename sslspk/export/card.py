@@ -59,7 +59,7 @@ def summary(facts: dict, licence: str) -> list[str]:
 def use(facts: dict) -> list[str]:
     decides = "print(found.llr, found.probability, found.same_speaker)" if facts["calibration"] else "# no calibration, no decision"
     return ["With sslspk installed, in this folder:", "", "```python", "import sslspk", "",
-            'model = sslspk.load(".")', 'embedding = model.embed("a.wav")           # (D,); any format, rate and channel',
+            'model = sslspk.load(".")', 'embedding = model.embed("a.wav")           # (D,); any usual format and rate',
             'found = model.compare("a.wav", "b.wav")', "print(found.cosine)", decides, "```", "", "```bash",
             "sslspk compare --model . a.wav b.wav", "sslspk embed --model . --out embeddings.csv a.wav b.wav",
             "sslspk export . --onnx model.onnx", "```", "",

@@ -252,7 +252,7 @@ def test_comparing_with_a_calibration(tmp_path, place):
         assert found.probability == pytest.approx(odds / (1 + odds), abs=1e-6) and found.same_speaker == (odds >= 1)
     assert model.compare(a, a, 16000, prior=0.05).same_speaker and not model.compare(a, a, 16000, prior=0.001).same_speaker
     for prior in (1, 0, -0.5, "x", True, float("nan"), [0.5], np.zeros(2)):
-        with pytest.raises(sslspk.InputError, match=r"the prior .+ is none; give the share"):
+        with pytest.raises(sslspk.InputError, match=r"the prior .+ is not between 0 and 1; give the share"):
             model.compare(a, b, 16000, prior=prior)
 
 

@@ -99,7 +99,7 @@ KINDS = {
     "two below --audio": (command("score", "--model", EXP, "--audio", "recordings", "trials_two"), "recordings/two/u1.wav has 2 channels"),
     "channel of a file": (embed("--channel", "5", "recordings/two"), "two/u1.wav has 2 channels, and channel 5 asks for number 6"),
     "channel of samples": (model(lambda it: it.embed(np.stack([voice(0.5)] * 2), 16000, channel=5)), "array has 2 channels, and channel 5"),
-    "prior": (model(lambda it: it.compare("a.wav", "a.wav", prior="x")), "the prior 'x' is none"),
+    "prior": (model(lambda it: it.compare("a.wav", "a.wav", prior="x")), "the prior 'x' is not between 0 and 1"),
     "--prior": (command("compare", "--model", EXP, "--layer", "layers.0", "--prior", "1e-2", *["a.wav"] * 2), "a prior needs a calibra"),
     "rate": (model(lambda it: it.embed(voice(0.5), 10_000_000)), "a whole number from 1000 to 1000000, not 10000000"),
     "shift": (embed("--shift", "1", "a.wav"), "a shift goes with a window"),
