@@ -34,6 +34,7 @@ def test_all_stages(tmp_path, monkeypatch):
     assert not heavy and snapshot(recipe) == before, heavy
     assert again.count("/speakers/100 is up to date, skipped") == 2 and again.count("/speakers/50 is up to date, skipped") == 1
     assert len(started) < 20, started
+    assert run(recipe, *MINI, "--baselines", "none", "--print-name", "true")
     named = run(recipe, *MINI, "--seeds", "0 3", "--print-name", "true").split()
     assert named == ["exp_mini/cpc_spk_4", "exp_mini/cpc_spk_4_seed3"]
 
@@ -75,7 +76,7 @@ def check_results(exps):
     (("--heads", ""), ("--heads takes",)),
     (("--systems", " "), ("--systems names no system",)),
     (("--num-trials", "many"), ("--num-trials", "'many'")),
-    (("--baselines", "cpc_spk_3"), ("--baselines names cpc_spk_3, which is none of --systems",)),
+    (("--baselines", "cpc_spk_3"), ("--baselines names cpc_spk_3, which is not among --systems",)),
     (("--shares", "5 08"), ("--shares", "'08'")),
     (("--shares", "200"), ("--shares", "'200'")),
     (("cpc_spk_1",), ("'cpc_spk_1'", "--help")),

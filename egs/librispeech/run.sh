@@ -18,7 +18,7 @@ musan=              # folder with noise/ speech/ music/; without it no noise is 
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
 patience=5          # pretext training ends after so many epochs without a lower loss on the dev set; empty: all epochs, the last weights
 heads="linear mlp"  # classifiers on the embeddings: conf/head/NAME.yaml
-baselines=          # of these systems the supervised baseline and the curve of fewer labels are trained; empty: the first of --systems
+baselines=          # systems that get a supervised baseline and the curve of fewer labels; empty: the first of --systems, none: no system
 shares=             # % of the labels in that curve, besides all of them; empty: "1 2 5 10 20 50", with --mini true "20 50"
 num_trials=10000    # of the verification, half of them targets as far as there are so many
 mini=false          # true: synthesise the corpora, small models
@@ -40,7 +40,7 @@ fi
 [[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
 [[ $num_trials =~ ^[1-9][0-9]{0,8}$ ]] || die "--num-trials takes a whole number from 1 on, not '${num_trials:0:20}'"
 for head in ${heads:-none}; do [ -f "conf/head/$head.yaml" ] || die "--heads takes some of linear and mlp (conf/head), not '$head'"; done
-for one in $baselines; do [[ " $systems " = *" $one "* ]] || die "--baselines names $one, which is none of --systems"; done
+for one in $baselines; do [[ " $systems none " = *" $one "* ]] || die "--baselines names ${one:0:40}, which is not among --systems"; done
 for share in $shares; do [[ $share =~ ^([1-9][0-9]?|100)$ ]] || die "--shares takes whole numbers from 1 to 100, not '${share:0:20}'"; done
 runs=() tab=$'\t'   # SYSTEM, SEED, EXP
 for system in $systems; do
