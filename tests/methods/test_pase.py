@@ -229,7 +229,7 @@ PASE, BIG = {"name": "pase"}, {"encoder": {"name": "pase"}}
     ({"method": {**PASE, "workers": [{"name": "lps"}]}}, "one crop, since neither mi nor cmi"),
     ({"method": {**PASE, "crops": [CROP]}}, "two crops, for mi and cmi"),
     ({"method": {**PASE, "crops": [CROP, {"count": 1, "seconds": 1.0}]}}, "make their seconds equal"),
-    ({"method": {**PASE, "crops": [{"count": 1, "seconds": 0.4}] * 2}}, "0.4 s has 40 steps, and a worker of method.workers needs 43"),
+    ({"method": {**PASE, "crops": [{"count": 1, "seconds": 0.4}] * 2}}, "0.4 s has 40 steps, method.workers needs 43"),
     ({"method": {**PASE, "workers": [{"name": "lps", "context": 4}], "crops": [CROP]}}, "an odd number, not 4"),
     ({"method": {**PASE, "workers": [{"name": "cchunk", "kernels": [30, 31, 30]}], "crops": [CROP]}}, "even number of samples"),
     ({"method": {**PASE, "workers": [{"name": "cchunk", "strides": [4]}], "crops": [CROP]}}, "3 channels, 3 kernels and 1 strides"),
