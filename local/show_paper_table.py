@@ -135,7 +135,7 @@ def study_grid(found: dict[tuple, dict]) -> list[str]:
     lines = [line(["ours: EER %", *heads]), line(["---"] * (1 + len(heads)))]
     for method in dict.fromkeys(key[0] for key in found):
         these = [found.get((method, *column)) for column in columns]
-        lines.append(line([method, *(measured(row, row["trained_on"]) if row else "" for row in these)]))
+        lines.append(line([method, *(measured(row, {"train": row["trained_on"]}) if row else "" for row in these)]))
     return lines
 
 

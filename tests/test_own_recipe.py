@@ -99,9 +99,9 @@ def check_a_finished_model(recipe, exp, data):
     (("--audio", "x", "--systems", " "), "--systems and --models are both empty"),
     (("--audio", "x", "--models", "none.pt"), "there is no model none.pt"),
     (("--audio", "x", "--heldout", "a tenth"), "--heldout takes a number"),
-    (("--audio", "nowhere"), "there is no folder nowhere"),
-    (("--table", "nowhere.csv"), "nowhere.csv cannot be read"),
-    (("--data", "nowhere"), "nowhere holds no wav.scp")])
+    (("--audio", "nowhere"), "--audio takes a folder of recordings, not 'nowhere'"),
+    (("--table", "nowhere.csv"), "--table takes a CSV file, not 'nowhere.csv'"),
+    (("--data", "nowhere"), "--data 'nowhere' holds no wav.scp")])
 def test_what_run_refuses(tmp_path, words, said):
     done = sh(make(tmp_path), "./run.sh", *words)
     last = [line for line in done.stderr.splitlines() if "error:" in line]

@@ -19,7 +19,7 @@ from sslspk.errors import InputError
 from sslspk.io.provenance import machine
 from sslspk.methods.base import Batch, Plain, Progress
 from sslspk.nn import comm, saved
-from sslspk.train import checkpoint, cpu_time, model, of_checkpoint
+from sslspk.train import checkpoint, model, of_checkpoint
 from sslspk.train.failures import REQUEUE, STOPPED
 from sslspk.train.job import Job
 from sslspk.train.log import TrainLog
@@ -285,7 +285,6 @@ def finish(job: Job, every: int) -> None:
     classifier = (checkpoint.part(mean, "classifier"), job.classes) if hasattr(job.method, "classifier") else None
     info = {**job.info, "step": job.best["step"] if job.validation else job.step, "averaged": len(paths), "bad_recordings": len(job.bad),
             "machine": machine("torch", "numpy", threads=torch.get_num_threads(), ranks=comm.world_size(), device=job.device.type,
-                               cpu_seconds=round(cpu_time.used() + (cpu_time.of_experiment(job.exp) or 0.0), 1),
                                command=shlex.join(sys.argv))}
     projections = {name: {"dims": list(encoder.dims), "batch_norm": encoder.batch_norm}
                    for name, encoder in job.method.encoders().items() if isinstance(encoder, Projected)}

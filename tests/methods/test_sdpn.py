@@ -102,7 +102,7 @@ def test_crops_of_other_methods_are_refused(crops):
 
 def test_one_recording_is_told():
     one = [view[:, :1] for view in batch().views]
-    with pytest.raises(InputError, match="batch of one recording"):
+    with pytest.raises(InputError, match="batch needs at least two recordings"):
         make()(Batch(one, torch.full((1,), -1), torch.arange(1)), START)
 
 
