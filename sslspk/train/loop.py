@@ -3,9 +3,7 @@ import contextlib
 import dataclasses
 import functools
 import math
-import shlex
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -284,8 +282,7 @@ def finish(job: Job, every: int) -> None:
     encoders = {name: checkpoint.part(mean, place) for name, place in of_checkpoint.places(job.method).items()}
     classifier = (checkpoint.part(mean, "classifier"), job.classes) if hasattr(job.method, "classifier") else None
     info = {**job.info, "step": job.best["step"] if job.validation else job.step, "averaged": len(paths), "bad_recordings": len(job.bad),
-            "machine": machine("torch", "numpy", threads=torch.get_num_threads(), ranks=comm.world_size(), device=job.device.type,
-                               command=shlex.join(sys.argv))}
+            "machine": machine("torch", "numpy", threads=torch.get_num_threads(), ranks=comm.world_size(), device=job.device.type)}
     projections = {name: {"dims": list(encoder.dims), "batch_norm": encoder.batch_norm}
                    for name, encoder in job.method.encoders().items() if isinstance(encoder, Projected)}
     model.write(job.exp / "final.pt", job.config, job.num_features, encoders, job.method.evaluate, info, projections,
