@@ -22,6 +22,11 @@ def projected(encoder: Encoder, projection) -> "Projected":
     return Projected(encoder, projection.dims, projection.batch_norm) if projection else Projected(encoder, (), False)
 
 
+def by_name(network: "Projected") -> dict[str, nn.Module]:
+    """What extraction may use of a network: its encoder and, where there is a projection, the whole."""
+    return {"encoder": network.encoder, "projected": network} if network.dims else {"encoder": network.encoder}
+
+
 class Projected(nn.Module):
     """forward(x): (B, T, F) -> (B, P). dims: what the projector's layers give, (hidden, ..., P); none: the embedding as it is."""
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
-from sslspk.encoders.projected import projected
+from sslspk.encoders.projected import by_name, projected
 from sslspk.losses.dimension import correlation, covariance, off_diagonal, variance_hinge
 from sslspk.losses.precision import wide
 from sslspk.methods.base import Batch, Corpus, Method, Progress
@@ -26,8 +26,7 @@ class Decorrelation(Method):
         self.network = projected(new_encoder(), config.projection)
 
     def encoders(self) -> dict[str, nn.Module]:
-        found = {"encoder": self.network.encoder}
-        return found if self.config.projection is None else {**found, "projected": self.network}
+        return by_name(self.network)
 
     def backbones(self) -> list[nn.Module]:
         return [self.network.encoder]

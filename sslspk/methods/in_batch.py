@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
-from sslspk.encoders.projected import projected
+from sslspk.encoders.projected import by_name, projected
 from sslspk.losses.contrastive import affinity_contrastive
 from sslspk.losses.precision import dots
 from sslspk.methods import positives
@@ -38,8 +38,7 @@ class InBatch(Method):
             self.bias = nn.Parameter(torch.tensor(config.scale_bias))
 
     def encoders(self) -> dict[str, nn.Module]:
-        found = {"encoder": self.network.encoder}
-        return found if self.config.projection is None else {**found, "projected": self.network}
+        return by_name(self.network)
 
     def backbones(self) -> list[nn.Module]:
         return [self.network.encoder]

@@ -34,7 +34,7 @@ def main() -> None:
     from sslspk.api import batches
     torch.set_num_threads(1)
     model = sslspk.load(args.model, args.device)
-    pieces = cut(args, model.rate)
+    pieces = cut(args.folder, np.random.default_rng(0).uniform(*args.seconds, args.number), model.rate)
     model.embed(pieces[:2], model.rate)
     found, seconds = {}, {}
     own = batches.CPU_BATCH, batches.DEVICE_BATCH
@@ -48,20 +48,18 @@ def main() -> None:
           + f"; largest difference {difference:.1e} of {np.abs(found['together']).max():.2f}")
 
 
-def cut(args: argparse.Namespace, rate: int) -> list[np.ndarray]:
-    """Pieces (S,) int16 of the audio below the folder, at the model's rate."""
+def cut(folder: str, seconds: np.ndarray, rate: int) -> list[np.ndarray]:
+    """Pieces (S,) int16 of the audio below the folder at that rate, one for each length."""
     from sslspk.api import recordings
     from sslspk.cli import inputs
-    rng, wanted = np.random.default_rng(0), 0
-    lengths = np.rint(rng.uniform(*args.seconds, args.number) * rate).astype(int)
-    whole = []
-    for clip in inputs.gather([args.folder]).values():
+    lengths, whole, wanted = np.rint(seconds * rate).astype(int), [], 0
+    for clip in inputs.gather([folder]).values():
         whole.append(recordings.samples(recordings.Recording(clip.spec, clip), rate, "first"))
         wanted += len(whole[-1])
         if wanted >= lengths.sum():
             break
     if wanted < lengths.sum():
-        raise InputError(f"{args.folder} holds {wanted / rate:.0f} s of audio, not {lengths.sum() / rate:.0f}; lower --number.")
+        raise InputError(f"{folder} holds {wanted / rate:.0f} s of audio, not {lengths.sum() / rate:.0f}; lower --number.")
     return np.split(np.concatenate(whole), np.cumsum(lengths))[:-1]
 
 

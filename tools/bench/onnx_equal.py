@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from embed import cut  # of this folder
 
 from sslspk.errors import InputError, count, entry, real
 
@@ -54,27 +55,12 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=ENCODERS, metavar="NAME", help="of the encoders (repeatable; default all)")
     parser.add_argument("folder", metavar="FOLDER")
     args = parser.parse_args()
-    pieces = cut(args.folder, np.geomspace(*args.seconds, args.number))
+    pieces = cut(args.folder, np.geomspace(*args.seconds, args.number), 16000)
     print(f"{len(pieces)} recordings of {args.seconds[0]:g} to {args.seconds[1]:g} s\n")
     print("| encoder | largest difference | as a share | largest value |\n|---|---|---|---|")
     worst = max(row(name, pieces) for name in args.only or ENCODERS)
     if worst > 1e-4:
         raise InputError(f"an ONNX file differs from the toolkit by {worst:.1e}, above 1e-4; see the table.")
-
-
-def cut(folder: str, seconds: np.ndarray, rate: int = 16000) -> list[np.ndarray]:
-    """Pieces (S,) int16 of the audio below the folder, one for each length."""
-    from sslspk.api import recordings
-    from sslspk.cli import inputs
-    lengths, whole, wanted = np.rint(seconds * rate).astype(int), [], 0
-    for clip in inputs.gather([folder]).values():
-        whole.append(recordings.samples(recordings.Recording(clip.spec, clip), rate, "first"))
-        wanted += len(whole[-1])
-        if wanted >= lengths.sum():
-            break
-    if wanted < lengths.sum():
-        raise InputError(f"{folder} holds {wanted / rate:.0f} s of audio, not {lengths.sum() / rate:.0f}; lower --number.")
-    return np.split(np.concatenate(whole), np.cumsum(lengths))[:-1]
 
 
 def row(name: str, pieces: list[np.ndarray]) -> float:
