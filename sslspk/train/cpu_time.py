@@ -1,4 +1,7 @@
-"""How long a training computed: its log says it at the end, and tables of results read it there (torch-free)."""
+"""What the log of a training says of it, for results: how long it computed, by which command (torch-free).
+
+final.pt holds neither, so that it is the same bits however often and wherever the training was started.
+"""
 import re
 import resource
 import statistics
@@ -6,17 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 SAYS = re.compile(r"CPU time of rank 0: (\d+\.\d) s")
-
-
-def used() -> float:
-    """Seconds of CPU time of this process and of its workers that have ended."""
-    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in both)
+COMMAND = re.compile(r"# (.+?) *\n# Started at ")   # as launchers begin a log
 
 
 def sentence() -> str:
-    """What the log of rank 0 says as it ends."""
-    return f"CPU time of rank 0: {used():.1f} s"
+    """What the log of rank 0 says as it ends: the CPU time of this process and of its workers that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return f"CPU time of rank 0: {sum(one.ru_utime + one.ru_stime for one in used):.1f} s"
 
 
 def of_experiment(exp: Path) -> float | None:
@@ -24,6 +23,13 @@ def of_experiment(exp: Path) -> float | None:
     said = [SAYS.findall(path.read_text(encoding="utf-8", errors="replace")) for path in sorted(exp.glob("log/train*.log"))]
     times = [float(one) for found in said for one in found]
     return sum(times) if times else None
+
+
+def logged(exp: Path) -> dict:
+    """cpu_seconds and command of the training, as far as the logs in EXP/log say them."""
+    log, seconds = exp / "log/train.log", of_experiment(exp)
+    begin = COMMAND.match(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else None
+    return ({} if seconds is None else {"cpu_seconds": seconds}) | ({"command": begin[1]} if begin else {})
 
 
 def minutes(exps: Iterable[Path]) -> str:

@@ -19,7 +19,7 @@ from sslspk.io.provenance import corpus
 from sslspk.methods import classifier as classifiers
 from sslspk.methods.classifier import Classifier
 from sslspk.nn import saved
-from sslspk.train import checkpoint, contents, folder, pretrained
+from sslspk.train import checkpoint, contents, cpu_time, folder, pretrained
 from sslspk.train.config import SystemConfig, config_hash
 from sslspk.train.frontend import FrontEnd
 
@@ -151,13 +151,13 @@ def provenance(path: str | Path, weights: str | None = None, untrained: bool = F
     if missing:
         raise InputError(f"{path}: does not say how it came about ({missing}); train it again.")
     config, info = config_of(content, path), content["info"]
+    trained = {"machine": info["machine"] | cpu_time.logged(Path(path).parent)} if "machine" in info and not untrained else {}
     return {"system": system_of(path, info), "weights": "untrained" if untrained else weights or content["evaluate"],
             "trained_on": corpus(info["trained_on"]), "training_data": info["data"], "method": config.method.name,
             "encoder": config.encoder.name, "config_hash": config_hash(config), "seed": config.seed,
             "steps": 0 if untrained else info["step"], "labels": "none" if untrained else info["labels"],
             "input": config.data.input, "commit": info["commit"], "start": (info.get("start") or {"system": "none"})["system"],
-            "trainable": config.train.trainable, **({"machine": info["machine"]} if "machine" in info and not untrained else {}),
-            **augmentation(config)}
+            "trainable": config.train.trainable, **trained, **augmentation(config)}
 
 
 def augmentation(config: SystemConfig) -> dict:

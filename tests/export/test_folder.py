@@ -29,7 +29,8 @@ from sslspk.train.model import read_content
 
 ROW = {"system": "toy", "weights": "teacher", "trained_on": "toy", "labels": "none", "commit": "abc", "backend": "cosine",
        "backend_labels": "none", "trials": "/home/me/data/test/trials_toy", "trials_md5": "6" * 32, "eer_percent": 12.25,
-       "eer_percent_low": 10.0, "eer_percent_high": 15.5, "min_dcf_0.01": 0.91, "min_dcf_0.05": 0.5}
+       "eer_percent_low": 10.0, "eer_percent_high": 15.5, "min_dcf_0.01": 0.91, "min_dcf_0.05": 0.5,
+       "machine": {"processor": "Toy 5", "command": "train /home/me/data"}}
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,11 @@ def test_it_says_of_itself_what_the_model_said(place):
     results = [f"scores_{name}/result_trials_toy.json" for name in ("student", "teacher", "untrained")]
     assert [row["file"] for row in after["results"]] == results
     assert "/home/me" not in "".join(path.read_text() for path in (place / "out").rglob("*.*") if path.suffix in (".json", ".md"))
+
+
+def test_no_folder_of_the_machine_is_given_away(place):
+    for path in place.glob("out/scores_*/*.json"):
+        assert "/home/me" not in path.read_text() and json.loads(path.read_text())["machine"] == {"processor": "Toy 5"}
 
 
 def test_one_encoder_alone_becomes_the_models_choice(place, tmp_path):

@@ -24,3 +24,12 @@ def test_a_table_says_the_mean_of_those_that_say_any(tmp_path, seconds, said):
         (tmp_path / f"exp{n}/log").mkdir(parents=True)
         (tmp_path / f"exp{n}/log/train.log").write_text(f"CPU time of rank 0: {value} s\n")
     assert cpu_time.minutes([tmp_path / "without", *sorted(tmp_path.glob("exp*"))]) == said
+
+
+def test_what_the_logs_say_goes_to_results(tmp_path):
+    assert cpu_time.logged(tmp_path) == {}
+    (tmp_path / "log").mkdir()
+    begin = "# OMP_NUM_THREADS=1 python3 -m sslspk.bin.train a b \n# Started at Sun\n#\n"
+    (tmp_path / "log/train.log").write_text(begin + "CPU time of rank 0: 30.0 s\n")
+    (tmp_path / "log/train.1.log").write_text("# earlier \n# Started at Sat\n#\nCPU time of rank 0: 60.5 s\n")
+    assert cpu_time.logged(tmp_path) == {"cpu_seconds": 90.5, "command": "OMP_NUM_THREADS=1 python3 -m sslspk.bin.train a b"}
