@@ -62,6 +62,17 @@ def package_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+def test_what_is_imported_is_declared():
+    """A package that comes with another one today may not tomorrow: each that any file imports is in setup.py."""
+    files = [path for folder in ("sslspk", "tests", "tools", "local") for path in (ROOT / folder).rglob("*.py")]
+    own = {"sslspk", *(path.stem for path in files if path.is_relative_to(ROOT / "tests") or path.is_relative_to(ROOT / "tools")),
+           *(path.parent.name for path in files)}
+    declared = set(re.findall(r'"([a-z-]+)(?:\.yaml)?[><=]', (ROOT / "setup.py").read_text())) | {"sklearn"}
+    for path in files:
+        foreign = {name.split(".")[0] for name in imports(parse(path))} - own - set(sys.stdlib_module_names) - declared
+        assert not foreign, f"{relative(path)} imports {', '.join(sorted(foreign))}, which setup.py does not name"
+
+
 @each([path for path in MODULES if path != PACKAGE / "__init__.py"])
 def test_imports_go_down(path):
     own = package_of(path)

@@ -308,7 +308,7 @@ def test_models_are_named_by_file_or_folder(tmp_path):
     assert two.returncode == 1
     assert 'would both be exp/a; rename a YAML, give a model a name of its own (--models "NAME MODEL")' in two.stderr
     (recipe / "x.pt").write_text("weights")
-    for given, said in ((tmp_path / "a/config.yaml", "takes the final.pt"), ("wespeaker_ecapa x.pt", "of a model of another toolkit"),
+    for given, said in ((tmp_path / "a/config.yaml", "a training's final.pt"), ("wespeaker_ecapa x.pt", "of another toolkit"),
                         (tmp_path / "none", "there is no model"), ("a none", "there is no model a none")):
         done = sh(recipe, *words, given)
         assert done.returncode == 1 and said in done.stderr

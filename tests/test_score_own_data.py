@@ -6,10 +6,10 @@ import sys
 import pytest
 import recipe_copy
 import torch
-import yaml
 from recipe_copy import ROOT, VOXCELEB, run, run_and_count, sh, snapshot
 from tones import make_data, tiny
 
+from sslspk.config import to_yaml
 from sslspk.corpora import own
 from sslspk.errors import InputError
 from sslspk.io import table
@@ -27,7 +27,7 @@ def write_model(folder):
     encoder = models.build_encoder(config.encoder, config.num_features)
     folder.mkdir(parents=True)
     models.write(folder / "final.pt", config, config.num_features, {"encoder": encoder.state_dict()}, "encoder", INFO)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    (folder / "config.yaml").write_text(to_yaml(config))
 
 
 def test_a_trained_system_on_data_of_ones_own(tmp_path):

@@ -126,4 +126,4 @@ def test_a_training_that_saved_as_its_step_was_told_to_end_may_be_started_again(
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(Path(path).relative_to(ROOT)))
 def test_every_script_passes_signals_on(path):
-    assert re.search(r"^(.*; )?\. utils/parse_options\.sh\b", path.read_text(), re.MULTILINE)
+    assert re.search(r'^(.*; )?\. ("\$SSLSPK_ROOT"/)?utils/parse_options\.sh\b', path.read_text(), re.MULTILINE)

@@ -172,7 +172,7 @@ def test_parts_are_combined_again_when_their_labels_change(tmp_path):
     (("--models", "nowhere/final.pt"), ("there is no model nowhere/final.pt",)),
     (("--init-from", "nowhere/final.pt"), ("there is no model nowhere/final.pt",)),
     (("--init-from", "hubert_base nowhere.pth"), ("there is no checkpoint 'nowhere.pth'",)),
-    (("--models", "conf/fbank.yaml"), ("--models takes the final.pt of a training",)),
+    (("--models", "conf/fbank.yaml"), ("--models takes a training's final.pt",)),
     (("--systems", "cpc_lng_1 cpc_lng_1"), ("two experiments would both be exp/cpc_lng_1",)),
     (("--seeds", "a"), ("--seeds", "'a'")),
     (("--probes", "logistic svm"), ("there is no probe 'svm'",)),

@@ -43,8 +43,7 @@ list_experiments() {   # [true]: all encoders of each, not only the one that its
       final.pt) _exp_describe "$folder/config.yaml"; weights+=$more ;;
       model.safetensors) _exp_describe "$folder/config.yaml"; _exp_exported "$folder"; weights+=$more ;;
       final.npz) weights=ivector ;;
-      *) die "--models takes the final.pt of a training, its folder, or one that sslspk export made (of a model of another toolkit," \
-           "too), not '$model'" ;;
+      *) die "--models takes a training's final.pt or folder, or an exported one (of a model of another toolkit, too), not '$model'" ;;
     esac
     exp=$exps/${name:-$(basename "$folder")}; found+=("$exp$tab$folder$tab$weights")
     [ ! -e "$exp/final.pt" ] || [ "$exp/final.pt" -ef "$file" ] || 
