@@ -11,13 +11,13 @@ import sys
 import time
 
 from sslspk.errors import InputError
-from sslspk.launch import leaving, script
+from sslspk.launch import cleanup, script
 from sslspk.launch.conf import load
-from sslspk.launch.endings import KILLED, End, Endings, ending, read_status
-from sslspk.launch.request import NAMED, REQUEUE, log_path, outcome, parse, pick, put_away, report, seconds_of
+from sslspk.launch.outcomes import KILLED, Outcome, Outcomes, outcome_of, read_status
+from sslspk.launch.pending_reason import PendingReason
+from sslspk.launch.request import NAMED, REQUEUE, exit_status, log_path, parse, pick, put_away, report, seconds_of
 from sslspk.launch.scheduler import Refused, Scheduler, State, Task, between_questions
 from sslspk.launch.signals import Signals, Stopped
-from sslspk.launch.why import Why
 
 ASK = 10.0     # seconds between two questions to the batch system (SSLSPK_ASK_SECONDS changes it)
 TRIES = 6      # of a submission while the batch system cannot be reached
@@ -39,7 +39,7 @@ Scripts and the batch system's own messages are in the folder q/ beside the logs
 
 
 class Cluster:
-    """All jobs of one request; `endings` holds what became of them."""
+    """All jobs of one request; `outcomes` holds what became of them."""
 
     def __init__(self, scheduler: Scheduler):
         self.scheduler, self.request = scheduler, scheduler.request
@@ -47,14 +47,14 @@ class Cluster:
         self.ask = seconds_of("SSLSPK_ASK_SECONDS", ASK)
         self.requeue = self.request.options.get("requeue") == "true"
         self.open: dict[int, Task] = {}
-        self.endings = Endings(self.request, scheduler, self._say, seconds_of("SSLSPK_TOGETHER_SECONDS", TOGETHER))
-        self.why = Why(scheduler, self._say, self.ask)
+        self.outcomes = Outcomes(self.request, scheduler, self._say, seconds_of("SSLSPK_TOGETHER_SECONDS", TOGETHER))
+        self.pending_reason = PendingReason(scheduler, self._say, self.ask)
         self.signals = Signals()
         self.submissions = 0
         self.asked = self.submitted = self.moved = self.cancelled = 0.0  # when, by the monotonic clock; moved: something happened
         self.said_silent, self.said_failed = False, ""
         self.lost: set[str] = set()        # jobs of submissions that counted as failed, and had begun
-        self.left: bool | None = None      # at the end, whether none of the jobs is in the queue any more
+        self.queue_is_empty: bool | None = None   # at the outcome, whether none of the jobs is in the queue any more
 
     def run(self) -> dict[int, int]:
         """Run everything; returns the status of each failed job. Raises SystemExit(128 + signal) when told to stop."""
@@ -62,34 +62,34 @@ class Cluster:
         try:
             self._work()
             if self.lost:
-                self._leave("a submission failed, but its jobs had begun")
+                self._cancel_all("a submission failed, but its jobs had begun")
                 if self.signals.caught:
                     raise SystemExit(128 + self.signals.caught)
             else:
-                self.left = True
+                self.queue_is_empty = True
         except Stopped:
-            self._leave(f"stopped by {signal.Signals(self.signals.caught).name}")
+            self._cancel_all(f"stopped by {signal.Signals(self.signals.caught).name}")
             raise SystemExit(128 + self.signals.caught) from None
         finally:
-            if self.left is None:
-                self._leave("ended by an error")
-            if self.left:  # else the next launcher finds there what to end
-                leaving.remove(self.where.sync)
-        return self.endings.failed
+            if self.queue_is_empty is None:
+                self._cancel_all("ended by an error")
+            if self.queue_is_empty:  # else the next launcher finds there what to end
+                cleanup.remove(self.where.sync)
+        return self.outcomes.failed
 
     def _work(self) -> None:
-        leaving.end_those_left(self.where, self.scheduler, self._say, self.signals.wait, self.ask / 5)
-        leaving.sign(self.where, self.scheduler.name)
-        todo, self.endings.failed = pick(self.request)
+        cleanup.cancel_leftover_jobs(self.where, self.scheduler, self._say, self.signals.wait, self.ask / 5)
+        cleanup.write_owner(self.where, self.scheduler.name)
+        todo, self.outcomes.failed = pick(self.request)
         self._submit([Task(number) for number in todo])
-        while self.open or self.endings.again:
+        while self.open or self.outcomes.to_restart:
             self._collect()
             self._ask()
             self._keep_together()
             self._submit_again()
-            if self.open or self.endings.again:
+            if self.open or self.outcomes.to_restart:
                 self.signals.wait(min(LOOKS, 0.1 + (time.monotonic() - self.submitted) / 20))
-        self._look_back()
+        self._explain_failures()
 
     def _say(self, message: str) -> None:
         print(f"{self.request.program}: {message}", file=sys.stderr, flush=True)
@@ -109,46 +109,47 @@ class Cluster:
         job = self._try(self.scheduler.submission(self.where.script, self.where.log, numbers))
         for task in tasks:
             task.job, task.place, task.submission = job, places[task.number], self.submissions
-            task.state, task.status, task.warned, task.culled, task.told, task.gone_at = None, None, False, False, False, 0.0
+            task.state, task.status, task.gone_at = None, None, 0.0
+            task.warned = task.cancelled_by_us = task.cancel_accepted = False
             self.open[task.number] = task
-        leaving.remember(self.where, job)
+        cleanup.record_job(self.where, job)
         self.submissions += 1
         self.submitted = self.asked = self.moved = time.monotonic()
-        self.why.submitted()
+        self.pending_reason.submitted()
 
     def _submit_again(self) -> None:
         """Hand in what is to be started again; each submission is an array of its own, so a limit is held by handing in no more."""
-        again, limit = self.endings.again, self.scheduler.at_once
+        again, limit = self.outcomes.to_restart, self.scheduler.at_once
         room = max(limit - len(self.open), 0) if limit else len(again)
-        tasks, self.endings.again = again[:room], again[room:]
+        tasks, self.outcomes.to_restart = again[:room], again[room:]
         try:
             self._submit(tasks)
         except Refused as err:  # the others still run
-            begun = leaving.close(self.where.sync, f".{self.submissions}")
+            begun = cleanup.close(self.where.sync, f".{self.submissions}")
             self.submissions += 1
             self.lost |= set(begun)
             if begun:
                 self._cancel(begun)
             for task in tasks:
-                self.endings.fail(task, End(REQUEUE, str(err)))
+                self.outcomes.fail(task, Outcome(REQUEUE, str(err)))
 
     def _keep_together(self) -> None:
         """Of jobs that need each other, end those that another one left alone; decide when all have ended."""
-        if self.endings.to_cull(list(self.open.values())) and time.monotonic() - self.cancelled > self.ask:
+        if self.outcomes.to_cancel(list(self.open.values())) and time.monotonic() - self.cancelled > self.ask:
             self._collect()
-            self._cull(self.endings.to_cull(list(self.open.values())))
-        if self.endings.together and not self.open:
-            self.endings.all_ended()
+            self._cancel_rest(self.outcomes.to_cancel(list(self.open.values())))
+        if self.outcomes.together and not self.open:
+            self.outcomes.decide_together()
 
-    def _cull(self, tasks: list[Task]) -> None:
-        names = ", ".join(str(task.number) for task in tasks if not task.culled)
+    def _cancel_rest(self, tasks: list[Task]) -> None:
+        names = ", ".join(str(task.number) for task in tasks if not task.cancelled_by_us)
         if names:
-            self._say(f"one of the jobs that run together has ended, and {names} did not within {self.endings.grace:g} seconds; cancelled")
+            self._say(f"one of the jobs that run together has ended, and {names} did not within {self.outcomes.grace:g} seconds; cancelled")
         for task in tasks:
-            task.culled = True   # whatever is said now: it may be cancelled all the same
+            task.cancelled_by_us = True   # whatever is said now: it may be cancelled all the same
         told = bool(tasks) and self._cancel([task.name for task in tasks])
         for task in tasks:
-            task.told = told
+            task.cancel_accepted = told
 
     def _cancel(self, jobs: list[str]) -> bool:
         """Whether the batch system says that it has cancelled them."""
@@ -185,19 +186,19 @@ class Cluster:
 
     def _ended(self, task: Task, status: int, caught: str, when: float) -> None:
         """caught: the first signal that its script caught, or "-"."""
-        if status == 0 or task.culled:
-            self._close(task, ending(task, status, None, self.requeue) if status else End(0))
+        if status == 0 or task.cancelled_by_us:
+            self._close(task, outcome_of(task, status, None, self.requeue) if status else Outcome(0))
         elif not self.requeue or (status != REQUEUE and caught == "-"):
-            self._close(task, End(status, f"told to end by SIG{caught}" if caught != "-" else "", when=when))
+            self._close(task, Outcome(status, f"told to end by SIG{caught}" if caught != "-" else "", when=when))
         elif self.scheduler.warned_is_cancelled(caught):
-            self._close(task, End(status, f"cancelled in {self.scheduler.name}", final=True, cancelled=True, when=when))
+            self._close(task, Outcome(status, f"cancelled in {self.scheduler.name}", final=True, cancelled=True, when=when))
         else:
             task.status, task.warned = status, caught != "-"  # whether a user or a preemption ended it, the batch system knows
 
-    def _close(self, task: Task, end: End) -> None:
+    def _close(self, task: Task, outcome: Outcome) -> None:
         del self.open[task.number]
         self.moved = time.monotonic()
-        self.endings.take(task, end)
+        self.outcomes.take(task, outcome)
 
     def _ask(self) -> None:
         """Ask the batch system, now and then, about the tasks without status; more often about those that seem to be over, and
@@ -213,16 +214,16 @@ class Cluster:
             self.said_silent = True
             return
         for task in list(self.open.values()):
-            self._look_at(task, states.get((task.job, task.place)))
+            self._update(task, states.get((task.job, task.place)))
 
-    def _look_at(self, task: Task, state: State | None) -> None:
+    def _update(self, task: Task, state: State | None) -> None:
         """state: what the batch system says of a task; None when it knows nothing of it."""
         if state and state.stuck:
             if self._cancel([task.name]):  # else with the next question
-                self._close(task, End(KILLED, f"{self.scheduler.name}: {state.text}", final=True))
+                self._close(task, Outcome(KILLED, f"{self.scheduler.name}: {state.text}", final=True))
         elif state and state.alive:
             task.state, task.gone_at = state, 0.0
-            self.why.look(task)
+            self.pending_reason.check(task)
         elif task.status is not None:
             self._decide(task, task.status, state)
         elif not task.gone_at:
@@ -238,22 +239,22 @@ class Cluster:
             with open(begun, encoding="utf-8", errors="replace") as file:
                 job = file.read().strip()
             if job and job != task.job:
-                task.job, task.gone_at, task.told = job, 0.0, False
+                task.job, task.gone_at, task.cancel_accepted = job, 0.0, False
 
     def _decide(self, task: Task, status: int, state: State | None) -> None:
         """A task is over, and did not end with 0."""
-        end = ending(task, status, state, self.requeue)
-        if not (end.again or end.reason):
-            known = self.scheduler.explain(task.job, task.place) if self.requeue or len(self.endings.failed) < NAMED else ""
-            if self.requeue and task.status is None and not end.final and re.search(self.scheduler.unheard, known):
-                end = End(status, again="told to end before it began")
+        outcome = outcome_of(task, status, state, self.requeue)
+        if not (outcome.restart_reason or outcome.reason):
+            known = self.scheduler.explain(task.job, task.place) if self.requeue or len(self.outcomes.failed) < NAMED else ""
+            if self.requeue and task.status is None and not outcome.final and re.search(self.scheduler.unheard, known):
+                outcome = Outcome(status, restart_reason="told to end before it began")
             known = known or (state.text if state else "it left the queue without a status: deleted, killed, or its node is gone")
-            end.reason = f"{self.scheduler.name}: {known}"
-        self._close(task, end)
+            outcome.reason = f"{self.scheduler.name}: {known}"
+        self._close(task, outcome)
 
-    def _look_back(self) -> None:
+    def _explain_failures(self) -> None:
         """Ask for the reason of statuses that mean a signal; those jobs may still be on their way out."""
-        tasks = self.endings.over[:NAMED]
+        tasks = self.outcomes.unexplained[:NAMED]
         jobs, states = sorted({task.job for task in tasks}), {}
         for _ in range(5 if tasks else 0):
             states = self.scheduler.states(jobs) or {}
@@ -261,22 +262,22 @@ class Cluster:
                 break
             self.signals.wait(self.ask / 5)
         for task in tasks:
-            state, known = states.get((task.job, task.place)), self.endings.reasons.get(task.number, "")
+            state, known = states.get((task.job, task.place)), self.outcomes.reasons.get(task.number, "")
             if state and not state.alive and not state.text.startswith("FAILED") and state.text not in known:
-                self.endings.reasons[task.number] = "; ".join(filter(None, [known, f"{self.scheduler.name}: {state.text}"]))
+                self.outcomes.reasons[task.number] = "; ".join(filter(None, [known, f"{self.scheduler.name}: {state.text}"]))
 
-    def _leave(self, why: str) -> None:
+    def _cancel_all(self, why: str) -> None:
         """Cancel everything, also what an unanswered submission began, and wait until it has left."""
-        jobs, self.left, said = sorted({task.job for task in self.open.values()}), False, ""
+        jobs, self.queue_is_empty, said = sorted({task.job for task in self.open.values()}), False, ""
         try:  # a second signal ends the waiting
-            jobs = leaving.to_end(self.where.sync, self.scheduler, jobs)
+            jobs = cleanup.jobs_to_cancel(self.where.sync, self.scheduler, jobs)
             if jobs:
                 self._say(f"{why}; cancelling its jobs: {' '.join(self.scheduler.cancellation(jobs))}")
-                said = leaving.cancel_and_wait(self.scheduler, jobs, self.signals.wait, min(1.0, self.ask / 5))
+                said = cleanup.cancel_and_wait(self.scheduler, jobs, self.signals.wait, min(1.0, self.ask / 5))
                 self._say(f"its jobs have not ended yet ({said})" if said else f"its jobs have ended; log is in {self.request.log}")
             elif self.signals.caught:
                 self._say(f"{why}, with no job in the queue")
-            self.left = not said
+            self.queue_is_empty = not said
         except (InputError, OSError, Stopped) as err:
             self._say(f"its jobs may still run{str(err) and f' ({err})'}; {' '.join(self.scheduler.cancellation(jobs))} ends them")
 
@@ -291,5 +292,5 @@ def main(kind: type[Scheduler]) -> int:
     cluster = Cluster(kind(request, conf))
     failed = cluster.run()
     if failed:
-        report(cluster.request, failed, cluster.endings.reasons, also=cluster.where.log)
-    return 1 if cluster.endings.cancelled else outcome(failed)  # nobody is to start again what a user ended
+        report(cluster.request, failed, cluster.outcomes.reasons, also=cluster.where.log)
+    return 1 if cluster.outcomes.cancelled else exit_status(failed)  # nobody is to start again what a user ended

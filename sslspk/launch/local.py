@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from sslspk.errors import InputError, entry
 from sslspk.launch.processes import running
-from sslspk.launch.request import Request, log_path, outcome, parse, pick, report, seconds_of, shell_line, write_footer, write_header
+from sslspk.launch.request import Request, exit_status, log_path, parse, pick, report, seconds_of, shell_line, write_footer, write_header
 from sslspk.launch.signals import Signals, Stopped
 
 GRACE = 30.0  # seconds (SSLSPK_GRACE_SECONDS changes it: in a batch system's job, to what is left before its end)
@@ -220,7 +220,7 @@ def main() -> int:
     failed = local.run()
     if failed:
         report(request, failed, local.reasons)
-    return outcome(failed)
+    return exit_status(failed)
 
 
 if __name__ == "__main__":

@@ -250,6 +250,6 @@ def report(request: Request, failed: dict[int, int], reasons: Mapping[int, str] 
     print(*(f"{program}: {message}" for message in messages), *(_tail(shown) if shown else []), sep="\n", file=sys.stderr)
 
 
-def outcome(failed: dict[int, int]) -> int:
+def exit_status(failed: dict[int, int]) -> int:
     """Exit status of a launcher: 0; REQUEUE when the jobs that did not end with 0 all ended with it; else 1."""
     return 0 if not failed else REQUEUE if set(failed.values()) == {REQUEUE} else 1

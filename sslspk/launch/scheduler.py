@@ -39,8 +39,8 @@ class Task:
     status: int | None = None  # what its script wrote, where the batch system has still to say why it ended
     warned: bool = False       # its script caught a signal before it failed: the batch system stopped it
     timeouts: int = 0          # how often in a row it met its time limit before it could save
-    culled: bool = False       # cancelled by this program, as one that runs together with it ended badly
-    told: bool = False         # and the batch system said that it has done so
+    cancelled_by_us: bool = False   # cancelled by this program, as one that runs together with it ended badly
+    cancel_accepted: bool = False   # and the batch system said that it has done so
     gone_at: float = 0.0       # since when the batch system says that it has ended, by the monotonic clock
 
     @property

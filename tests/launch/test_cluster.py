@@ -10,8 +10,8 @@ from pretended import ROOT, Pretended
 from waiting import wait_for
 
 from sslspk.launch import conf, scheduler
-from sslspk.launch.endings import End, Endings, ending
 from sslspk.launch.gridengine import GridEngine
+from sslspk.launch.outcomes import Outcome, Outcomes, outcome_of
 from sslspk.launch.request import parse
 from sslspk.launch.scheduler import State, Task, between_questions
 from sslspk.launch.signals import Signals, Stopped
@@ -170,17 +170,17 @@ def test_jobs_that_run_together_and_end_well_are_left_alone(slurm):
     assert process.wait(timeout=20) == 0
 
 
-def ends(*given: tuple[int, int, str, State | None], run: int = 0) -> Endings:
+def ends(*given: tuple[int, int, str, State | None], run: int = 0) -> Outcomes:
     """What became of (number, status or 137, signal that was caught, state), told in this order."""
     request = parse(["slurm.pl", "--requeue", "true", "--together", "true", "--max-requeues", "2", f"JOB=1:{len(given)}", "l.JOB", "true"])
-    endings = Endings(request, type("Named", (), {"name": "Slurm"}), lambda message: None, 1.0)
+    outcomes = Outcomes(request, type("Named", (), {"name": "Slurm"}), lambda message: None, 1.0)
     for when, (number, status, caught, state) in enumerate(given):
-        task = Task(number, run=run, status=None if status == 137 else status, warned=caught != "-", culled=caught == "culled")
-        end = ending(task, status, state, True) if status else End(0)
+        task = Task(number, run=run, status=None if status == 137 else status, warned=caught != "-", cancelled_by_us=caught == "cancelled")
+        end = outcome_of(task, status, state, True) if status else Outcome(0)
         end.when = when
-        endings.take(task, end)
-    endings.all_ended()
-    return endings
+        outcomes.take(task, end)
+    outcomes.decide_together()
+    return outcomes
 
 
 CANCELLED, PREEMPTED = State("CANCELLED", alive=False, cancelled=True), State("PREEMPTED", alive=False, again=True)
@@ -191,18 +191,18 @@ FAILED = State("FAILED", alive=False)
     ([(1, 99, "USR1", None), (2, 99, "USR1", None)], [1, 2], []),
     ([(1, 1, "-", FAILED), (2, 137, "-", PREEMPTED)], [1, 2], []),
     ([(1, 0, "-", None), (2, 143, "TERM", PREEMPTED)], [1, 2], []),
-    ([(1, 1, "-", FAILED), (2, 99, "culled", CANCELLED)], [], [1, 2]),       # what we ended ourselves is no reason
-    ([(2, 99, "USR1", None), (1, 99, "culled", CANCELLED)], [2, 1], []),
+    ([(1, 1, "-", FAILED), (2, 99, "cancelled", CANCELLED)], [], [1, 2]),       # what we ended ourselves is no reason
+    ([(2, 99, "USR1", None), (1, 99, "cancelled", CANCELLED)], [2, 1], []),
     ([(1, 99, "USR1", None), (2, 143, "TERM", CANCELLED)], [], [2, 1]),      # a user's wish
     ([(2, 1, "-", FAILED), (1, 1, "-", FAILED), (3, 137, "-", None)], [], [3, 2, 1]),
     ([(1, 0, "-", None), (2, 0, "-", None)], [], []),
 ])
 def test_what_becomes_of_jobs_that_run_together(given, again, failed):
-    endings = ends(*given)
-    assert [task.number for task in endings.again] == again and list(endings.failed) == failed
-    assert {task.run for task in endings.again} <= {1}
+    outcomes = ends(*given)
+    assert [task.number for task in outcomes.to_restart] == again and list(outcomes.failed) == failed
+    assert {task.run for task in outcomes.to_restart} <= {1}
     stopped = ends(*given, run=2)
-    assert not stopped.again and bool(stopped.failed) == bool(again or failed)
+    assert not stopped.to_restart and bool(stopped.failed) == bool(again or failed)
 
 
 @pytest.mark.parametrize("launcher", ["slurm.pl", "queue.pl", "run.pl"])

@@ -7,12 +7,12 @@ import pytest
 from pretended import ROOT, Pretended
 from waiting import wait_for
 
-from sslspk.launch import conf, why
+from sslspk.launch import conf, pending_reason
 from sslspk.launch.gridengine import GridEngine
+from sslspk.launch.pending_reason import PendingReason
 from sslspk.launch.request import parse
 from sslspk.launch.scheduler import State, Task
 from sslspk.launch.slurm import Slurm
-from sslspk.launch.why import Why
 
 ARRAY = ("JOB=1:1", "l.JOB", "touch", "on;", "until", "[", "-e", "go", "];", "do", "sleep", "0.1;", "done")
 STATES = "printf '1|1|CANCELLED|DependencyNeverSatisfied\n1|2|PENDING|JobHeldUser\n' > {}/states"
@@ -136,16 +136,16 @@ def test_which_jobs_wait_and_which_can_never_run(slurm, monkeypatch, state, reas
 
 def test_the_reason_for_waiting_is_said_when_it_changes_but_seldom(monkeypatch):
     now, said = [1000.0], []
-    monkeypatch.setattr(why.time, "monotonic", lambda: now[0])
-    told = Why(type("Named", (), {"name": "Slurm", "pending": lambda self, job, state: state.text})(), said.append, 10.0)
+    monkeypatch.setattr(pending_reason.time, "monotonic", lambda: now[0])
+    told = PendingReason(type("Named", (), {"name": "Slurm", "pending": lambda self, job, state: state.text})(), said.append, 10.0)
     told.submitted()
     for seconds, reason, count in [(59, "load 1.5", 0), (1, "load 1.5", 1), (500, "load 2.7", 1), (1, "held", 1), (119, "held", 2),
                                    (100, "load 3.1", 2), (140, "load 3.1", 3), (9999, "load 4.9", 3)]:
         now[0] += seconds
-        told.look(Task(1, job="7", state=State(reason, waits=True)))
+        told.check(Task(1, job="7", state=State(reason, waits=True)))
         assert len(said) == count, (seconds, reason, said)
     now[0] += 9999
-    told.look(Task(1, job="7", state=State("RUNNING")))
+    told.check(Task(1, job="7", state=State("RUNNING")))
     assert said[:2] == ["job 1 (Slurm 7) waits: load 1.5", "job 1 (Slurm 7) waits: held"] and len(said) == 3
 
 

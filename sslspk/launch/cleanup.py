@@ -41,7 +41,7 @@ def alive(scheduler: Scheduler, jobs: list[str]) -> list[str] | None:
     return None if states is None else sorted({job for (job, _), state in states.items() if state.alive})
 
 
-def to_end(folder: str, scheduler: Scheduler, jobs: list[str]) -> list[str]:
+def jobs_to_cancel(folder: str, scheduler: Scheduler, jobs: list[str]) -> list[str]:
     """Let none of a launcher's jobs begin any more: those given, and whichever else has begun and may be alive."""
     close(folder)
     begun = known(folder)
@@ -67,20 +67,21 @@ def remove(folder: str) -> None:
     shutil.rmtree(over, ignore_errors=True)
 
 
-def sign(where: Places, system: str) -> None:
+def write_owner(where: Places, system: str) -> None:
     """Say in the launcher's folder who it is."""
     os.makedirs(where.sync, exist_ok=True)
     with open(os.path.join(where.sync, LAUNCHER), "w", encoding="utf-8") as file:
         file.write(f"{_birth(os.getpid())}\n{system}\n")
 
 
-def remember(where: Places, job: str) -> None:
+def record_job(where: Places, job: str) -> None:
     """Keep the id of a job that was submitted."""
     with open(os.path.join(where.sync, JOBS), "a", encoding="utf-8") as file:
         file.write(f"{job}\n")
 
 
-def end_those_left(where: Places, scheduler: Scheduler, say: Callable[[str], None], wait: Callable[[float], None], pause: float) -> None:
+def cancel_leftover_jobs(where: Places, scheduler: Scheduler, say: Callable[[str], None], wait: Callable[[float], None],
+                         pause: float) -> None:
     """Cancel the jobs of killed launchers of this machine with this script. Raises InputError when they do not leave."""
     for folder in glob.glob(f"{glob.escape(where.sync.rpartition('.')[0])}.*"):
         birth, system = _signature(folder)

@@ -9,7 +9,7 @@ WAITS = 60.0     # seconds before the reason is said, and until it is looked for
 SELDOM = 3600.0  # reasons may take turns for days: each that is said doubles the pause, up to this
 
 
-class Why:
+class PendingReason:
     """`look` at each task that is in the queue."""
 
     def __init__(self, scheduler: Scheduler, say: Callable[[str], None], ask: float):
@@ -22,7 +22,7 @@ class Why:
         """Something was handed in just now, and may wait for a while."""
         self.looked = max(self.looked, time.monotonic())
 
-    def look(self, task: Task) -> None:
+    def check(self, task: Task) -> None:
         """Say why it waits, where that is due and new."""
         if not task.state.waits or time.monotonic() - self.looked < self.pause:
             return
