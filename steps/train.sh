@@ -69,6 +69,7 @@ if warning=$("${warned[@]}" 2>&1) && [ -n "$warning" ]; then echo "$warning"; fi
 rm -f "$exp/.stopped"
 status=0
 trap : USR2   # what becomes of a training that is stopped is told below
+export SSLSPK_FOLLOW="step epoch loss utterances_per_second left"   # what the launcher shows of each line of the log
 launch "$cmd" "${job[@]}" "$log" "${program[@]}" "${options[@]}" "$data" "$exp" || status=$?
 [ "$status" -le 128 ] || [ ! -f "$exp/.stopped" ] || status=99   # the launcher was stopped, and the training saved
 [ "$status" -eq 0 ] || exit "$status"

@@ -13,6 +13,7 @@ import time
 from sslspk.errors import InputError
 from sslspk.launch import cleanup, script
 from sslspk.launch.conf import load
+from sslspk.launch.follow import Follower
 from sslspk.launch.outcomes import KILLED, Outcome, Outcomes, outcome_of, read_status
 from sslspk.launch.pending_reason import PendingReason
 from sslspk.launch.request import NAMED, REQUEUE, exit_status, log_path, parse, pick, put_away, report, seconds_of
@@ -290,7 +291,8 @@ def main(kind: type[Scheduler]) -> int:
     request = parse(sys.argv)
     conf = load(request.options.get("config"), kind.conf, kind.settings)
     cluster = Cluster(kind(request, conf))
-    failed = cluster.run()
+    with Follower(request):
+        failed = cluster.run()
     if failed:
         report(cluster.request, failed, cluster.outcomes.reasons, also=cluster.where.log)
     return 1 if cluster.outcomes.cancelled else exit_status(failed)  # nobody is to start again what a user ended

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sslspk.errors import InputError, entry
+from sslspk.launch.follow import Follower
 from sslspk.launch.processes import running
 from sslspk.launch.request import Request, exit_status, log_path, parse, pick, report, seconds_of, shell_line, write_footer, write_header
 from sslspk.launch.signals import Signals, Stopped
@@ -217,7 +218,8 @@ def main() -> int:
         return 0
     request = parse(sys.argv)
     local = Local(request)
-    failed = local.run()
+    with Follower(request):
+        failed = local.run()
     if failed:
         report(request, failed, local.reasons)
     return exit_status(failed)

@@ -27,6 +27,7 @@ class TrainLog:
         said as the run was stopped."""
         self.rank, self.prototypes, self.sums = rank, prototypes, dict(sums)
         self.waited, self.utterances, self.since = 0.0, 0, time.perf_counter()
+        self.step, self.total, self.pace = start, total, 0.0   # pace: seconds a step, a mean that forgets
         self.board = self.lines = None
         self.bar = tqdm(total=total, initial=start, unit="step", disable=rank != 0 or not sys.stderr.isatty(), leave=False)
         if rank == 0:
@@ -70,7 +71,8 @@ class TrainLog:
         extra = {"lr": lr, "utterances_per_second": self.utterances / elapsed, "data_wait_percent": 100 * self.waited / elapsed}
         if self.rank == 0:
             shown = {**figures, **({"ln_K": math.log(self.prototypes)} if self.prototypes else {}), **extra}
-            self.say(f"step {step} epoch {epochs:.2f} " + " ".join(f"{k} {v:.4g}" for k, v in shown.items()))
+            self.say(f"step {step} epoch {epochs:.2f} " + " ".join(f"{k} {v:.4g}" for k, v in shown.items())
+                     + f" left {self._left(step, elapsed)}")
             self.lines.write(json.dumps({"step": step, "epoch": epochs, **shown}) + "\n")
             self.lines.flush()
             for key, value in shown.items():
@@ -78,12 +80,26 @@ class TrainLog:
         self.sums, self.utterances, self.waited, self.since = {}, 0, 0.0, time.perf_counter()
         return {**figures, **extra}
 
+    def _left(self, step: int, elapsed: float) -> str:
+        """The time to the last step at the pace of the last lines."""
+        pace = elapsed / max(step - self.step, 1)
+        self.step, self.pace = step, 0.7 * self.pace + 0.3 * pace if self.pace else pace
+        return duration(self.pace * (self.total - step))
+
     def close(self) -> None:
         self.say(cpu_time.sentence())
         self.bar.close()
         if self.rank == 0:
             self.board.close()
             self.lines.close()
+
+
+def duration(seconds: float) -> str:
+    """As one word of two units: 2d3h, 1h05m, 3m20s, 40s."""
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{days}d{hours}h" if days else f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{whole:02d}s" if minutes else f"{whole}s"
 
 
 def _forget_after(path: Path, step: int) -> None:

@@ -41,3 +41,8 @@ def test_lost_lines_are_noticed(tmp_path, content, last, lost):
     if content is not None:
         (tmp_path / "progress.jsonl").write_bytes(content)
     assert log.lost_lines(tmp_path / "progress.jsonl", last) is lost
+
+
+@pytest.mark.parametrize(("seconds", "word"), [(0.4, "0s"), (59.6, "1m00s"), (200, "3m20s"), (3599.6, "1h00m"), (187_200, "2d4h")])
+def test_the_time_left_is_one_word(seconds, word):
+    assert log.duration(seconds) == word
