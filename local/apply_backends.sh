@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Scores lists with the back-ends that a system has: mean subtraction, AS-norm, LDA, PLDA and a calibrated fusion. Reads what
-# local/score_backends.sh trained, EXP/{cohort,backend_*,calibration}/ and the embeddings of the training data, and EXP/emb_W/NAME of
-# DATA/NAME/trials_LIST; writes EXP/scores_W_*/{scores,result}_trials_LIST.
+# Scores lists with the back-ends that a system has: mean subtraction, AS-norm, LDA, PLDA, the calibrated cosine and a calibrated fusion.
+# Reads what local/score_backends.sh trained, EXP/{cohort,backend_*,calibration}/ and the embeddings of the training data, EXP/emb_W/NAME of
+# DATA/NAME/trials_LIST and its cosine scores; writes EXP/scores_W_*/{scores,result}_trials_LIST.
 set -euo pipefail
 cmd=utils/run.pl
 top_n=300          # cohort scores that AS-norm takes
@@ -36,4 +36,6 @@ for list in $lists; do
   done
   [ ! -s "$exp/calibration/fusion.json" ] || steps/apply_calibration.sh --cmd "$cmd" "${of[@]}" "$exp/calibration/fusion.json" "$trials" \
     "${out}"_{asnorm,plda_pseudo}/scores_"trials_$list" "${out}_fusion"
+  [ ! -s "$exp/calibration/cosine.json" ] || steps/apply_calibration.sh --cmd "$cmd" "${of[@]}" "$exp/calibration/cosine.json" "$trials" \
+    "$out/scores_trials_$list" "${out}_calibrated"
 done

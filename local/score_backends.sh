@@ -11,12 +11,14 @@ only=              # asnorm: mean subtraction and AS-norm alone, which read no l
 cohort=conf/cohort.yaml     # how the clusters are found whose means are the cohort of AS-norm
 cluster=conf/cluster.yaml   # how pseudo-speakers are found
 conf=conf/backend.yaml      # LDA and PLDA
+heldout=0.5        # share of the training recordings that calibrations are made on
 top_n=300          # cohort scores that AS-norm takes
 weights=           # which embeddings, EXP/emb_WEIGHTS; empty: those of the encoder that the system's configuration says to evaluate
 lists=veri_test2   # names of the lists
 true_labels=true   # also LDA and PLDA with TRAIN's speaker labels; their results say so
 help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--nj N] [--ngpu N] [--only asnorm] [--cohort conf/cohort.yaml]
-       [--cluster conf/cluster.yaml] [--conf conf/backend.yaml] [--top-n 300] [--true-labels false] [--weights W] [--lists 'L ...'] TRAIN DATA EXP"
+       [--cluster conf/cluster.yaml] [--conf conf/backend.yaml] [--heldout 0.5] [--top-n 300] [--true-labels false] [--weights W]
+       [--lists 'L ...'] TRAIN DATA EXP"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
@@ -40,29 +42,29 @@ for kind in "${kinds[@]}"; do
   labels=$clusters/utt2spk; [ "$kind" = pseudo ] || labels=$train/utt2spk
   steps/train_backend.sh --cmd "$cmd" --conf "$conf" --labels "$labels" --label-kind "$kind" "$dev" "$exp/backend_$kind"
 done
-asnorm=(--mean "$dev" --snorm as --top-n "$top_n" --cohort "$dev" --cohort-label-kind pseudo)
 
-# Calibrations learn from trials between pseudo-speakers that are in no cohort and that no back-end was trained on, since the scores of those
-# are too good: every fourth of them is held out, and back-ends of the others score their trials.
-mkdir -p "$calibration"
-for part in others heldout; do
-  awk -v part=$part 'NR == FNR { if (!($2 in place)) place[$2] = n++; next }
-                     (place[$2] % 4 == 0) == (part == "heldout")' "$clusters/utt2spk" "$clusters/utt2spk" > "$calibration/.$part"
-  cmp -s "$calibration/.$part" "$calibration/$part" || cp "$calibration/.$part" "$calibration/$part"
-done
-steps/train_backend.sh --cmd "$cmd" --conf "$conf" --labels "$calibration/others" --label-kind pseudo "$dev" "$calibration/backend"
-awk 'NR == FNR { kept[$1]; next } $1 in kept' "$calibration/others" "$exp/cohort/utt2spk" > "$calibration/.cohort"
-cmp -s "$calibration/.cohort" "$calibration/cohort" || cp "$calibration/.cohort" "$calibration/cohort"
-steps/make_trials.sh "$calibration/heldout" "$calibration/trials"
-heldout_scores() {
-  steps/score.sh --cmd "$cmd" --bootstrap 0 --provenance "$dev/provenance.json" "${@:2}" \
-    "$calibration/trials" "$dev" "$dev" "$calibration/$1"
-}
-heldout_scores cosine
-heldout_scores asnorm "${asnorm[@]}" --cohort-utt2spk "$calibration/cohort"
-heldout_scores plda --backend plda --model "$calibration/backend"
-calibrate() { steps/train_calibration.sh --cmd "$cmd" --label-kind pseudo "$calibration/trials" "$@"; }
+# Calibrations learn from trials between held-out recordings: no clustering, cohort or back-end that scores these trials has seen them. They
+# are whole sessions where TRAIN names them; then a target is of two sessions, since one session's are far too alike. Their pseudo-speakers
+# are clusters of their own, back-ends, cohort and mean are of the other recordings.
+sessions=; [ ! -s "$train/utt2session" ] || sessions=$train/utt2session
+local/hold_out.py --share "$heldout" ${sessions:+--utt2session "$sessions"} "$dev" "$calibration/embeddings"
+others=$calibration/embeddings/others/$(basename "$dev") apart=$calibration/embeddings/heldout/$(basename "$dev")
+make_clusters "$cluster" "$others" "$calibration/clusters_others"
+make_clusters "$cohort" "$others" "$calibration/cohort_others"
+make_clusters "$cluster" "$apart" "$calibration/clusters_heldout"
+steps/train_backend.sh --cmd "$cmd" --conf "$conf" --labels "$calibration/clusters_others/utt2spk" --label-kind pseudo "$others" \
+  "$calibration/backend"
+steps/make_trials.sh --cmd "$cmd" ${sessions:+--utt2session "$sessions"} "$calibration/clusters_heldout/utt2spk" "$calibration/trials"
+score_apart() { steps/score.sh --cmd "$cmd" --bootstrap 0 "${@:2}" "$calibration/trials" "$apart" "$apart" "$calibration/$1"; }
+score_apart cosine
+score_apart asnorm --mean "$others" --snorm as --top-n "$top_n" --cohort "$others" --cohort-utt2spk "$calibration/cohort_others/utt2spk" \
+  --cohort-label-kind pseudo
+score_apart plda --backend plda --model "$calibration/backend"
+made_on="recordings held out of $(basename "$train")"
+calibrate() { steps/train_calibration.sh --cmd "$cmd" --label-kind pseudo --made-on "$made_on" "$calibration/trials" "$@"; }
 calibrate "$calibration"/{asnorm,plda}/scores_trials "$calibration/fusion.json"
-[ ! -s "$exp/final.pt" ] || calibrate "$calibration/cosine/scores_trials" "$exp/calibration.json"   # `sslspk compare` finds it there
+calibrate "$calibration/cosine/scores_trials" "$calibration/cosine.json"
+[ ! -s "$exp/final.pt" ] || cmp -s "$calibration/cosine.json" "$exp/calibration.json" ||   # where sslspk.load finds it
+  cp "$calibration/cosine.json" "$exp/calibration.json"
 
 apply --kinds "${kinds[*]}"

@@ -4,9 +4,11 @@ set -euo pipefail
 cmd=utils/run.pl
 p_target=0.05     # prior of a target in the application
 label_kind=speaker   # what the labels of the list are, for the results: pseudo, speaker
+made_on=          # a few words on what the list is of, which travel with the model (sslspk info)
 utt2dur=          # seconds of each utterance: adds the durations of both sides of a trial
 embeddings=       # directory with the embeddings of both sides: adds the lengths of the vectors
-help_message="usage: $0 [--p-target 0.05] [--label-kind pseudo|speaker] [--utt2dur FILE] [--embeddings DIR] TRIALS SCORES... MODEL.json"
+help_message="usage: $0 [--p-target 0.05] [--label-kind pseudo|speaker] [--made-on TEXT] [--utt2dur FILE] [--embeddings DIR]
+       TRIALS SCORES... MODEL.json"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . "$SSLSPK_ROOT"/utils/parse_options.sh
@@ -22,8 +24,8 @@ for file in "${inputs[@]}"; do
   [ -s "$file" ] || die "there is no $file, or it is empty; run the stage that makes it."
 done
 options=(--p-target "$p_target" --label-kind "$label_kind")
-for option in utt2dur embeddings; do [ -z "${!option}" ] || options+=("--$option" "${!option}"); done
-key="train_calibration $p_target $label_kind $utt2dur $embeddings"
+for option in made_on utt2dur embeddings; do [ -z "${!option}" ] || options+=("--${option//_/-}" "${!option}"); done
+key="train_calibration $p_target $label_kind $utt2dur $embeddings${made_on:+ $made_on}"
 dir=$(dirname "$model") name=$(basename "$model" .json)
 if done_skip "$dir/.train_calibration_$name" "$key" "${inputs[@]}" -- "$model"; then
   echo "$0: $model is up to date, skipped"

@@ -45,7 +45,8 @@ STEPS = {
     "train": ["--conf", f"{CONF}/dino_tdnn.yaml", "--set", SET, "--set", "", "--set", "-x={\"a\": [1,\n2]}", "--init-from", FILE,
               "--nodes", "2", "--wait", N, DATA, OUT],
     "train_backend": ["--conf", f"{CONF}/fbank.yaml", "--set", SET, "--labels", FILE, "--label-kind", N, "--adapt", EMB, EMB, OUT],
-    "train_calibration": ["--p-target", N, "--label-kind", N, "--utt2dur", FILE, "--embeddings", EMB, FILE, FILE, FILE, OUT],
+    "train_calibration": ["--p-target", N, "--label-kind", N, "--made-on", N, "--utt2dur", FILE, "--embeddings", EMB, FILE, FILE, FILE,
+                          OUT],
     "train_ivector": ["--conf", f"{CONF}/ivector_mfcc.yaml", "--set", SET, "--nj", "2", DATA, EMB, OUT],
     "train_ubm": ["--conf", f"{CONF}/ivector_mfcc.yaml", "--set", SET, DATA, OUT],
 }

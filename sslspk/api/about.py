@@ -13,6 +13,8 @@ from sslspk.train.config import config_hash
 
 FIGURES = ("trials", "trials_md5", "weights", "backend", "snorm", "labels", "eer_percent", "eer_percent_low", "eer_percent_high",
            "min_dcf_0.01", "min_dcf_0.05")
+UNKNOWN = "unknown"
+FIELDS = ("licence", "language", "url")   # what only its maker knows of a model; an exported folder carries it as info["card"]
 
 
 def about(path: str | os.PathLike, content: dict | None = None) -> dict:
@@ -33,11 +35,18 @@ def about(path: str | os.PathLike, content: dict | None = None) -> dict:
         "projection": isinstance(encoder, Projected), "classes": content.get("classes") or "none",
         "reads": reads, "sampling_rate": features.sample_frequency, "silence_cut": config.vad,
         "trained_on": corpus(info["trained_on"]) if "trained_on" in info else None, "training_data": info.get("data"),
-        "labels": info.get("labels"), **models.augmentation(config),
+        "labels": info.get("labels"), **fields(info), **models.augmentation(config),
         "started_from": start["system"] if start else "none", "steps": info.get("step"),
         "seed": config.seed, "config_hash": config_hash(config), "commit": info.get("commit"),
         "calibration": None if calibration is None else calibration.model_dump(mode="json"),
         "thresholds": {} if calibration is None else comparison.thresholds(calibration), "results": figures(file.parent)}
+
+
+def fields(info: dict, **given: str | None) -> dict[str, str]:
+    """FIELDS of a model: as they are given, else as the folder that it was read from says, else unknown."""
+    card = info.get("card")
+    kept = {key: value for key, value in card.items() if isinstance(value, str)} if isinstance(card, dict) else {}
+    return {key: given.get(key) or kept.get(key, UNKNOWN) for key in FIELDS}
 
 
 def figures(folder: str | os.PathLike) -> list[dict]:

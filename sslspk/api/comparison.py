@@ -71,6 +71,13 @@ def scores(x: np.ndarray, enrol: np.ndarray, test: np.ndarray, calibration: Cali
     return cosine, calibration.apply(np.concatenate(columns, 1))
 
 
+def source(calibration: Mapping) -> str:
+    """What a calibration, as JSON holds it, was made on: words, list, number of trials and labels."""
+    words = f"{calibration['made_on']}: " if calibration.get("made_on") else ""
+    return (f"{words}{calibration['trials']}, {calibration['targets']:,} target and {calibration['nontargets']:,} non-target trials "
+            f"({calibration['labels']} labels)")
+
+
 def thresholds(calibration: Calibration, priors: Sequence[float] = PRIORS) -> dict[str, float]:
     """The cosine from which on a pair is of one speaker, by prior (equal costs); {} where that depends on more than the cosine."""
     if calibration.quality or calibration.weights[0] <= 0:

@@ -35,6 +35,7 @@ class Calibration(Config):
     p_target: float  # prior that it was trained for
     labels: Literal["pseudo", "speaker"]  # what the labels of its list are
     trials: str  # the list that it was trained on
+    made_on: str = ""  # what that list is of, in words
     trials_md5: str  # of the file
     pairs_md5: str  # sslspk.io.trials.digest of what `unordered` gives: the same in every form and order
     targets: int

@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--p-target", type=real, default=0.05, metavar="P", help="prior of a target in the application (default 0.05)")
     parser.add_argument("--label-kind", choices=("pseudo", "speaker"), default="speaker",
                         help="what the labels of TRIALS are, for the results (default speaker)")
+    parser.add_argument("--made-on", default="", metavar="TEXT", help="a few words on what TRIALS is of, for sslspk info")
     add_quality(parser)
     parser.add_argument("trials", metavar="TRIALS", help='"enrol test target|nontarget" or "1|0 enrol test" lines')
     parser.add_argument("scores", nargs="+", metavar="SCORES", help='"enrol test score" lines in any order, one file for each system')
@@ -38,7 +39,7 @@ def main() -> None:
     targets = int(trials.target.sum())
     model = calibration.Calibration(
         systems=tuple(map(system_name, args.scores)), quality=quality, weights=tuple(weights.tolist()), offset=offset,
-        p_target=args.p_target, labels=args.label_kind, trials=args.trials,
+        p_target=args.p_target, labels=args.label_kind, trials=args.trials, made_on=args.made_on,
         trials_md5=files.md5(args.trials), pairs_md5=trial_list.digest(trial_list.unordered(trials)),
         targets=targets, nontargets=len(columns) - targets)
     save_json(model.model_dump(mode="json"), args.model)

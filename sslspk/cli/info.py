@@ -12,7 +12,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from sslspk.api import about
+    from sslspk.api import about, comparison
     found = about.about(args.model)
     if args.json:
         print(json.dumps(found, indent=2))
@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> None:
     results, calibration, thresholds = (found.pop(key) for key in ("results", "calibration", "thresholds"))
     for name, value in found.items():
         print(f"{name.replace('_', ' '):<16} {words(value)}")
-    known = calibration and f"for a prior of {calibration['p_target']:g}, on {calibration['trials']} ({calibration['labels']} labels)"
+    known = calibration and f"for a prior of {calibration['p_target']:g}, made on {comparison.source(calibration)}"
     print(f"{'calibration':<16} {known or 'none'}")
     for prior, cosine in thresholds.items():
         print(f"{'one speaker':<16} from a cosine of {cosine:.4f} on, with a prior of {prior}")

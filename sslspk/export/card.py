@@ -1,18 +1,11 @@
 """The model card of an exported folder: README.md, with a YAML head as Hugging Face reads it, figures, and snippets that run."""
 from sslspk import plain_yaml
+from sslspk.api import comparison
+from sslspk.api.about import UNKNOWN
 from sslspk.io import results
 
-UNKNOWN = "unknown"
-FIELDS = ("licence", "language", "url")   # what only its maker knows of a model; an exported folder carries it as info["card"]
 LABELS = {"none": "No label was used to train it: it is self-supervised."}
 FIGURE_HEADS = ("list", "md5 of the list", "weights", "scoring", "EER % (95 % interval)", "minDCF 0.01", "minDCF 0.05", "labels used")
-
-
-def fields(info: dict, **given: str | None) -> dict[str, str]:
-    """FIELDS of a model: as they are given, else as the folder that it was read from says, else unknown."""
-    card = info.get("card")
-    kept = {key: value for key, value in card.items() if isinstance(value, str)} if isinstance(card, dict) else {}
-    return {key: given.get(key) or kept.get(key, UNKNOWN) for key in FIELDS}
 
 
 def card(facts: dict, rows: list[dict], licence: str = UNKNOWN, language: str = UNKNOWN, url: str = UNKNOWN) -> str:
@@ -91,5 +84,5 @@ def files(facts: dict) -> list[str]:
     lines = ["- `model.safetensors`: the weights; loading it runs no code", "- `config.yaml`: everything that defines the training"]
     if facts["calibration"]:
         found = facts["calibration"]
-        lines.append(f"- `calibration.json`: scores to likelihood ratios, made on {found['trials']} ({found['labels']} labels)")
+        lines.append(f"- `calibration.json`: scores to likelihood ratios, made on {comparison.source(found)}")
     return lines

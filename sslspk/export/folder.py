@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from sslspk.api import comparison
-from sslspk.api.about import about
+from sslspk.api.about import about, fields
 from sslspk.errors import InputError, named
-from sslspk.export.card import card, fields
+from sslspk.export.card import card
 from sslspk.io import files
 from sslspk.io.files import atomic_write
 from sslspk.train import folder, model

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 import sslspk
+from sslspk.api.about import fields
 from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError, named
-from sslspk.export.card import fields
 from sslspk.export.traceable import Whole
 from sslspk.features.config import FULL_SCALE
 from sslspk.io.files import atomic_write

@@ -250,7 +250,8 @@ def test_what_a_model_is(place, run, tmp_path):
     said = run("info", tmp_path)
     for line in (f"system           {tmp_path.name}", "labels           none", "trained on       toy", "embedding dim    6",
                  "silence cut      yes", "reads            20 fbank, cmn utterance", "default weights  teacher",
-                 "calibration      for a prior of 0.05, on data/held_out/trials (pseudo labels)",
+                 "calibration      for a prior of 0.05, made on data/held_out/trials, 50 target and 50 non-target trials (pseudo labels)",
+                 "licence          unknown", "language         unknown",
                  "one speaker      from a cosine of 0.7431 on, with a prior of 0.05",
                  "result           scores_teacher/result_list.json: EER 4.25 % (3.50 to 5.00), minDCF(0.05) 0.250, weights teacher, "
                  "labels pseudo, list md5 ffff"):
@@ -258,6 +259,10 @@ def test_what_a_model_is(place, run, tmp_path):
     assert "result_torn.json" in said
     assert json.loads(run("info", "--json", tmp_path / "final.pt"))["results"][0]["eer_percent"] == 4.25
     bare = run("info", place)
+    run("export", place, tmp_path / "out", "--licence", "cc-by-4.0", "--language", "de", "--url", "https://example.org/toy")
+    said = run("info", tmp_path / "out")
+    for line in ("licence          cc-by-4.0", "language         de", "url              https://example.org/toy", "trained on       toy"):
+        assert line in said, said
     assert "result           none beside the model" in bare and "calibration      none" in bare
 
 

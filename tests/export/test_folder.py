@@ -17,12 +17,11 @@ from small_models import CALIBRATION, voice, wav
 
 import sslspk
 from sslspk import cli, plain_yaml
-from sslspk.api.about import about
+from sslspk.api.about import about, fields
 from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
 from sslspk.export import folder as export
 from sslspk.export import graph
-from sslspk.export.card import fields
 from sslspk.train import folder as folder_of_model
 from sslspk.train import model as models
 from sslspk.train.model import read_content
