@@ -69,7 +69,7 @@ def test_a_recipe_copied_with_what_its_links_show_is_refused(tmp_path):
     refused(sh("bash", "-c", ". ./path.sh", cwd=tmp_path), f"{tmp_path} is no checkout of sslspk", "ln -s CHECKOUT/")
 
 
-@pytest.mark.parametrize("name", ["local/embed.sh", "egs/voxceleb/local/embed.sh"])
+@pytest.mark.parametrize("name", [*sorted(f"local/{path.name}" for path in ROOT.glob("local/*.sh")), "egs/voxceleb/local/embed.sh"])
 def test_a_part_of_recipes_called_from_elsewhere_says_where_to_go(tmp_path, name):
     refused(sh(ROOT / name, "a", "b", cwd=tmp_path), f"{tmp_path} is no recipe; cd to one", f"ln -sfn {ROOT}/{{steps,utils,local}} .")
 

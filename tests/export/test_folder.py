@@ -75,7 +75,8 @@ def test_the_folder_is_the_same_model(place, weights):
 
 def test_it_says_of_itself_what_the_model_said(place):
     before, after = about(place / "toy"), about(place / "out")
-    odd = ("file", "results", "calibration")
+    odd = ("file", "results", "calibration", "licence", "language")
+    assert (after["licence"], after["language"], before["licence"], after["url"]) == ("cc-by-4.0", "English", "unknown", "unknown")
     assert {key: after[key] for key in after if key not in odd} == {key: before[key] for key in before if key not in odd}
     assert after["calibration"] == {**before["calibration"], "trials": "trials"}
     results = [f"scores_{name}/result_trials_toy.json" for name in ("student", "teacher", "untrained")]
