@@ -27,6 +27,12 @@ DINO = TINY + """
 method: {name: dino, out_dim: 16, hidden_dim: 8, bottleneck_dim: 4, crops: [{count: 2, seconds: 0.4}, {count: 2, seconds: 0.3}]}
 train: {steps: 2, lr: 0.01, lr_batch: null, warmup_epochs: 0, log_every: 1}
 """
+CPC = """
+data: {workers: 0, batch_size: 8}
+encoder: {name: cpc, channels: 16, context_dim: 8}
+method: {name: cpc, steps: 4, crops: [{count: 1, seconds: 0.4}]}
+train: {steps: 2, lr: 0.01, lr_batch: null, warmup_epochs: 0, log_every: 1}
+"""
 SHORT = "method.crops=[{count: 1, seconds: 0.4}]"
 SMALL = overrides("train.steps=3", "train.warmup_epochs=0", "train.log_every=1", "data.batch_size=8", SHORT)
 MINI = ("./run.sh", "--mini", "true", "--nj", "1")
@@ -42,10 +48,10 @@ def make(folder, name):
     return recipe
 
 
-def train_dino(recipe, data):
-    """Two steps of DINO, for MODEL."""
-    (recipe / "conf/dino.yaml").write_text(DINO)
-    run(recipe, "steps/train.sh", "--conf", "conf/dino.yaml", data, "models/dino")
+def train(recipe, name, conf, data):
+    """Two steps of a system, for --init-from models/NAME/final.pt."""
+    (recipe / f"conf/{name}.yaml").write_text(conf)
+    run(recipe, "steps/train.sh", "--conf", f"conf/{name}.yaml", data, f"models/{name}")
 
 
 def result(folder):
@@ -134,7 +140,7 @@ def two_sessions(tmp_path_factory):
         folder = recipe / "data_mini" / name
         few = [utt for utt, session in table.read(folder / "utt2session").items() if session in ("Ses01", "Ses02")]
         derive.subset(str(folder), str(folder), utts=few)
-    train_dino(recipe, "data_mini/iemocap_packed")
+    train(recipe, "dino", DINO, "data_mini/iemocap_packed")
     return recipe
 
 
@@ -205,7 +211,7 @@ def test_iemocap_killed_and_with_two_seeds(two_sessions, monkeypatch):
 
 @pytest.mark.slow
 def test_adress(tmp_path, monkeypatch):
-    """All stages from scratch, decided by participant; other speech; embeddings of a model with MMSE; folds of one participant."""
+    """All stages from scratch, decided by participant; other speech; folds of one participant; a frame-level model, probed, then tuned."""
     recipe = make(tmp_path, "adress")
     monkeypatch.chdir(recipe)
     data, exps = recipe / "data_mini", recipe / "exp_mini"
@@ -219,9 +225,16 @@ def test_adress(tmp_path, monkeypatch):
     run(recipe, *ADRESS, "--cv", "loso", "--stage", "2", "--stop-stage", "2")
     check_folds(data / "folds_loso", data / "adress_train", 12)
     check_speech(recipe)
-    train_dino(recipe, "data_mini/adress_train_packed")
-    said = run(recipe, *ADRESS, "--cv", "2", "--stage", "5", *MODEL, "--ft", "none", "--mmse", "true")
+    train(recipe, "cpc", CPC, "data_mini/adress_train_packed")
+    model = ("--init-from", "models/cpc/final.pt")
+    said = run(recipe, *ADRESS, "--cv", "2", "--stage", "5", *model, "--ft", "none", "--mmse", "true")
     check_probes(recipe, rows(said))
+    said = run(recipe, *ADRESS, "--cv", "2", "--stage", "4", *model, "--probes", "", *SMALL)
+    start, end = (checkpoint.load(recipe / path)["encoders"]["encoder"]
+                  for path in ("models/cpc/final.pt", "exp_mini/cpc_once_test/seed0/fold_1/final.pt"))
+    assert moved(end, start) == {"layers", "contexts"} and rows(said)["cpc_once_test"]["from"] == "cpc"
+    check_participants(exps / "cpc_once_test/seed0", data / "adress_test")
+    assert all((end[key] - start[key]).abs().max() < 0.01 for key in start if key.endswith("conv.weight")), "three steps of Adam at 1e-3"
 
 
 def check_participants(exp, data):
@@ -257,15 +270,15 @@ def check_speech(recipe):
 
 def check_probes(recipe, shown):
     exps, data = recipe / "exp_mini", recipe / "data_mini"
-    assert not list(exps.glob("dino_*"))
+    assert not list(exps.glob("cpc_*"))
     for name, part in (("cv2", "train"), ("test", "test")):
-        row = result(exps / f"probes_dino_{name}/logistic")
+        row = result(exps / f"probes_cpc_{name}/logistic")
         assert row["items"] == len(set(table.read(data / f"adress_{part}/utt2spk").values())) and row["probe"] == "logistic"
     known = {name for name, score in table.read(data / "adress_train/spk2mmse").items() if score != "NA"}
-    row = result(exps / "probes_dino_mmse_cv2/ridge")
+    row = result(exps / "probes_cpc_mmse_cv2/ridge")
     assert (row["task"], row["items"]) == ("regression", len(known)) == ("regression", 11) and row["rmse"] > 0
-    assert {"probes_dino_cv2 logistic", "probes_dino_test logistic", "probes_dino_mmse_cv2 ridge"} <= shown.keys()
-    assert shown["probes_dino_mmse_cv2 ridge"]["RMSE (95 % interval)"].startswith(f"{row['rmse']:.2f} (")
+    assert {"probes_cpc_cv2 logistic", "probes_cpc_test logistic", "probes_cpc_mmse_cv2 ridge"} <= shown.keys()
+    assert shown["probes_cpc_mmse_cv2 ridge"]["RMSE (95 % interval)"].startswith(f"{row['rmse']:.2f} (")
 
 
 NONE = ("--init-from", "nowhere/final.pt")

@@ -96,6 +96,12 @@ def of_another(x: Tensor, generator: torch.Generator) -> Tensor:
     return comm.gather_with_gradient(x).roll(-further, 0)[comm.rows_of_this_rank(len(x))]
 
 
+def weighted_sum(terms: dict[str, tuple[float, Tensor]]) -> dict[str, Tensor]:
+    """{loss_X: (weight, term)} -> the loss, and each term times its weight, to log; one of weight 0 is not told, as it is left out."""
+    weighted = {name: weight * term for name, (weight, term) in terms.items()}
+    return {"loss": sum(weighted.values()), **{name: term.detach() for name, term in weighted.items() if terms[name][0]}}
+
+
 class Method(nn.Module, abc.ABC):
     """One self-supervised or supervised system.
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from sslspk.encoders.wav2vec2 import Wav2Vec2
 from sslspk.losses.precision import dots, wide
 from sslspk.methods import frame_labels
-from sslspk.methods.base import Batch, Corpus, Method, Plain, Progress
+from sslspk.methods.base import Batch, Corpus, Method, Plain, Progress, weighted_sum
 from sslspk.methods.config_masked import MaskedPredictionConfig
 from sslspk.nn.draws import for_rows
 from sslspk.nn.masks import as_mask, at, hidden_steps
@@ -57,12 +57,11 @@ class MaskedPrediction(Method):
         hidden, labels = as_mask(places, steps), self.targets(waves, steps)
         context = self.encoder.contexts(self._filled(latents, hidden, progress))[-1]
         scores, asked = self._scores(at(context, places)), labels.gather(1, places)
-        terms = {"loss_masked": _entropy(scores, asked), "loss_features": cfg.feature_penalty * wide(latents).square().mean()}
+        terms = {"loss_masked": (1.0, _entropy(scores, asked)), "loss_features": (cfg.feature_penalty, wide(latents).square().mean())}
         if cfg.unmasked_weight:
             shown = hidden.int().argsort(dim=1, stable=True)[:, :steps - places.shape[1]]
-            terms["loss_unmasked"] = cfg.unmasked_weight * _entropy(self._scores(at(context, shown)), labels.gather(1, shown))
-        out = {"loss": sum(terms.values()), **{name: term.detach() for name, term in terms.items()},
-               "accuracy": (scores.argmax(-1) == asked).float().mean()}
+            terms["loss_unmasked"] = cfg.unmasked_weight, _entropy(self._scores(at(context, shown)), labels.gather(1, shown))
+        out = {**weighted_sum(terms), "accuracy": (scores.argmax(-1) == asked).float().mean()}
         if progress.log:
             out["label_perplexity"] = perplexity(asked, self.targets.classes)
             out["effective_rank"] = effective_rank(context.detach().mean(1))

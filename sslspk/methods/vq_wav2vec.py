@@ -14,7 +14,7 @@ from sslspk.errors import InputError
 from sslspk.losses.masked import others
 from sslspk.losses.precision import wide
 from sslspk.losses.predictive import batch_scores, binary_futures, later_scores, which_future
-from sslspk.methods.base import Batch, Corpus, Method, Progress, require_others
+from sslspk.methods.base import Batch, Corpus, Method, Progress, require_others, weighted_sum
 from sslspk.methods.config_vq_wav2vec import VqWav2vecConfig
 from sslspk.nn import comm, draws
 from sslspk.nn.masks import as_mask, hidden_steps
@@ -54,11 +54,11 @@ class VqWav2vec(Method):
         latents = self.encoder.latents(batch.views[0][0])
         self._require_steps(latents.shape[1])
         steps, terms, figures = self._quantised(latents, progress)
-        terms["loss_prediction"], right, context = (self._of_the_batch if self.config.seed else self._binary)(steps, progress)
+        prediction, right, context = (self._of_the_batch if self.config.seed else self._binary)(steps, progress)
+        terms["loss_prediction"] = 1.0, prediction
         if self.config.seed:
-            terms["loss_features"] = self.config.feature_penalty * wide(latents).square().mean()
-        out = {"loss": sum(terms.values()), **{name: term.detach() for name, term in terms.items()}, **figures,
-               "accuracy": right.float().mean()}
+            terms["loss_features"] = self.config.feature_penalty, wide(latents).square().mean()
+        out = {**weighted_sum(terms), **figures, "accuracy": right.float().mean()}
         if progress.log:
             out["effective_rank"] = effective_rank(context.detach().mean(1))
         return out
@@ -69,15 +69,15 @@ class VqWav2vec(Method):
             raise InputError(f"a crop has {steps} steps, and to predict {self.config.steps} ahead takes {needed}; leave short recordings "
                              "out with data.min_seconds, or lower method.steps.")
 
-    def _quantised(self, latents: Tensor, progress: Progress) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-        """Steps (B, T, C) -> code words (B, T, latent_dim), what their quantiser adds to the loss, and figures to log."""
+    def _quantised(self, latents: Tensor, progress: Progress) -> tuple[Tensor, dict[str, tuple[float, Tensor]], dict[str, Tensor]]:
+        """Steps (B, T, C) -> code words (B, T, latent_dim), weights and terms that their quantiser adds to the loss, figures to log."""
         cfg, quantiser = self.config, self.encoder.quantiser
         if quantiser is None:
             return latents, {}, {}
         if not isinstance(quantiser, GumbelQuantiser):
             found = self.encoder.quantise(latents)
-            return found.values, {"loss_codes": cfg.codes_weight * found.loss_codes,
-                                  "loss_commitment": cfg.codes_weight * cfg.commitment * found.loss_commitment}, \
+            return found.values, {"loss_codes": (cfg.codes_weight, found.loss_codes),
+                                  "loss_commitment": (cfg.codes_weight * cfg.commitment, found.loss_commitment)}, \
                 {"code_perplexity": found.code_perplexity}
         temperature = geometric_decay(progress.step, cfg.gumbel_start, cfg.gumbel_end, cfg.gumbel_decay)
         shape = (latents.shape[1], quantiser.groups, quantiser.codes)
@@ -85,7 +85,7 @@ class VqWav2vec(Method):
                                lambda generator: torch.rand(shape, generator=generator, device=latents.device)) if self.training else None
         found = self.encoder.quantise(latents, temperature, noise)
         most = quantiser.groups * quantiser.codes
-        terms = {"loss_diversity": cfg.diversity * (most - found.perplexity) / most} if cfg.seed else {}
+        terms = {"loss_diversity": (cfg.diversity, (most - found.perplexity) / most)} if cfg.seed else {}
         return found.values, terms, {"code_perplexity": found.code_perplexity.detach(), "perplexity": found.perplexity.detach(),
                                      "temperature": torch.full((), temperature, device=latents.device)}
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sslspk.encoders.wav2vec2 import Wav2Vec2
 from sslspk.losses.masked import anywhere, masked_scores, others, which_target
 from sslspk.losses.precision import wide
-from sslspk.methods.base import Batch, Corpus, Method, Progress, of_another
+from sslspk.methods.base import Batch, Corpus, Method, Progress, of_another, weighted_sum
 from sslspk.methods.config_wav2vec2 import Wav2Vec2Config
 from sslspk.nn.draws import for_rows
 from sslspk.nn.masks import as_mask, at, hidden_steps
@@ -56,10 +56,10 @@ class Wav2Vec2Pretraining(Method):
         context = self.encoder.contexts(torch.where(as_mask(places, x.shape[1])[..., None], self.mask.to(x.dtype), x))[-1]
         contrastive, accuracy = which_target(self._scores(self.predict(at(context, places)), quantised, progress))
         total = cfg.codes * cfg.groups
-        terms = {"loss_contrastive": contrastive, "loss_diversity": cfg.diversity * (total - quantised.perplexity) / total,
-                 "loss_features": cfg.feature_penalty * wide(latents).square().mean()}
-        out = {"loss": sum(terms.values()), **{name: term.detach() for name, term in terms.items()}, "accuracy": accuracy,
-               "perplexity": quantised.perplexity.detach(), "code_perplexity": quantised.code_perplexity}
+        out = {**weighted_sum({"loss_contrastive": (1.0, contrastive),
+                               "loss_diversity": (cfg.diversity, (total - quantised.perplexity) / total),
+                               "loss_features": (cfg.feature_penalty, wide(latents).square().mean())}),
+               "accuracy": accuracy, "perplexity": quantised.perplexity.detach(), "code_perplexity": quantised.code_perplexity}
         if progress.log:
             out["effective_rank"] = effective_rank(context.detach().mean(1))
         return out

@@ -27,8 +27,8 @@ class Watch:
         return f"collapse: {text}."
 
     def idle(self, figures: dict[str, float], epochs: float) -> str | None:
-        """Which terms of the loss (figures called loss_X) have been 0 for a whole epoch, or found no positive in one."""
-        terms = {key for key, value in figures.items() if ("loss_" in key or key == COVERAGE) and value == 0}
+        """Which terms of the loss (figures called loss_X), or all of it, have been 0 for a whole epoch, or found no positive in one."""
+        terms = {key for key, value in figures.items() if ("loss_" in key or key.endswith("loss") or key == COVERAGE) and value == 0}
         self.nought = {key: self.nought.get(key, self.before) for key in terms}
         self.before = epochs
         new = sorted(key for key, since in self.nought.items() if epochs - since >= 1 and key not in self.said)
@@ -38,7 +38,8 @@ class Watch:
         if COVERAGE in new:
             return (f"{COVERAGE} has been 0 for a whole epoch: no recording had a substitute, all positives are ordinary ones; raise "
                     "method.positives.queue_size, or lower its clusters.")
-        return f"{', '.join(new)} has been 0 for a whole epoch: that part of the loss teaches nothing; mend its options, or leave it out."
+        return (f"{', '.join(new)} {'has' if len(new) == 1 else 'have'} been 0 for a whole epoch: that part of the loss teaches nothing; "
+                "mend its options, or leave it out.")
 
     def _judge(self, figures: dict[str, float]) -> tuple[str | None, str]:
         """(kind, what it means and what to do about it), or None as the kind."""

@@ -16,6 +16,7 @@ from sslspk.methods.in_batch import InBatch
 from sslspk.methods.moco import Moco
 from sslspk.methods.supervised import Supervised
 from sslspk.train.config import SystemConfig
+from sslspk.train.watch import Watch
 
 PAIR = [{"count": 2, "seconds": 0.3}]
 ONE = [{"count": 1, "seconds": 0.2}]
@@ -107,9 +108,9 @@ ENCODERS = {"cpc": WAVE, "lim": WAVE, "masked_prediction": TRANSFORMER, "pase": 
             "vq-wav2vec seed": {**CODES, "aggregator": RELATE}}
 
 
-def make(name, seed=0):
+def make(name, seed=0, **options):
     encoder = ENCODERS.get(name, ENCODERS.get(METHODS[name]["name"], TDNN))
-    tree = {"method": METHODS[name], "encoder": encoder, "features": {"num_mel_bins": BINS}}
+    tree = {"method": {**METHODS[name], **options}, "encoder": encoder, "features": {"num_mel_bins": BINS}}
     config = check(SystemConfig, tree, "the test")
     torch.manual_seed(seed)
     return build(config.method, config.encoder, config.num_features, Corpus(RECORDINGS, 4 if reads_labels(config.method) else 0))
@@ -167,6 +168,38 @@ def test_gradients_reach_all_that_is_trained(name):
     assert not missing and all(torch.isfinite(value).all() and value.ndim == 0 for value in out.values())
     dead = [key for key, p in method.named_parameters() if p.requires_grad and key.endswith("weight") and p.ndim > 1 and not p.grad.any()]
     assert not dead
+
+
+@each
+def test_every_term_of_the_loss_is_there_and_watched(name):
+    """A term that is 0 for an epoch is told by its name: one called loss_X, and the loss itself, which may be the only one."""
+    method = make(name)
+    steps(method, count=5)   # after which a bank of prototypes has some
+    terms = {key: value.item() for key, value in method(batch(method, 5), Progress(5, 10, 2, log=True)).items() if "loss" in key}
+    assert all(terms.values()), terms
+    for key in terms:
+        watch, told = Watch(None), []
+        for epochs in (0.5, 1.0, 1.5):
+            told.append(watch.idle({**terms, key: 0.0}, epochs))
+        assert told[0] is told[2] is None and told[1].startswith(f"{key} has been 0 for a whole epoch")
+
+
+@pytest.mark.parametrize(("name", "options", "term"), [
+    ("wav2vec2", {"diversity": 0}, "loss_diversity"), ("wav2vec2", {"feature_penalty": 0}, "loss_features"),
+    ("hubert", {"feature_penalty": 0}, "loss_features"), ("hubert", {"unmasked_weight": 0}, "loss_unmasked"),
+    ("vq-wav2vec kmeans", {"commitment": 0}, "loss_commitment"), ("vq-wav2vec kmeans", {"codes_weight": 0}, "loss_codes"),
+    ("vq-wav2vec seed", {"diversity": 0}, "loss_diversity"), ("vq-wav2vec seed", {"feature_penalty": 0}, "loss_features")])
+def test_a_term_that_was_left_out_by_its_weight_is_not_warned_of(name, options, term):
+    """It is no figure; the others add up to the loss, and every parameter has a gradient all the same, as two ranks want it."""
+    outs = []
+    for changes in ({}, options):
+        method = make(name, **changes)
+        method.before_epoch(embed_all, Progress(0, 10, 2))
+        outs.append(method(batch(method, 0), Progress(0, 10, 2)))
+        outs[-1]["loss"].backward()
+        assert not [key for key, p in method.named_parameters() if p.requires_grad and p.grad is None]
+    assert term in outs[0] and term not in outs[1]
+    assert outs[1]["loss"].item() == pytest.approx(sum(value.item() for key, value in outs[1].items() if key.startswith("loss_")))
 
 
 @each

@@ -247,14 +247,16 @@ def test_classifier_layers():
     assert torch.allclose(affine(x), affine.hidden[0](x) @ affine.weight.T + affine.bias)
 
 
-@pytest.mark.parametrize(("bidirectional", "linear", "mlp"), [(False, 6_518_818, 7_445_794), (True, 7_175_714, 8_168_226)])
-def test_the_parameters_of_lepages_tables(bidirectional, linear, mlp):
-    """With 2338 speakers; the running statistics of BatchNorm are counted, as Keras does."""
+@pytest.mark.parametrize(("changes", "constants", "linear", "mlp"), [
+    ({}, 0, 6_518_818, 7_445_794), ({"bidirectional": True}, 0, 7_175_714, 8_168_226),
+    ({"first": "sinc", "norm": "channel"}, 5, 6_509_095, 7_436_071)])
+def test_the_parameters_of_lepages_tables(changes, constants, linear, mlp):
+    """With 2338 speakers. As Keras does, this counts the running statistics of BatchNorm, and half the window of the Sinc filters."""
     from sslspk.encoders import build as build_encoder
     from sslspk.encoders.config import CpcEncoderConfig
     from sslspk.methods import classifier
-    encoder = build_encoder(CpcEncoderConfig(bidirectional=bidirectional), 1)
-    values = sum(v.numel() for v in encoder.state_dict().values() if v.is_floating_point())
+    encoder = build_encoder(CpcEncoderConfig(**changes), 1)
+    values = constants + sum(v.numel() for v in encoder.state_dict().values() if v.is_floating_point())
     # Keras' GRU has two biases as ours; the second direction is a GRU of its own.
     for hidden, dims, expected in (("linear", [256], linear), ("relu", [512, 512], mlp)):
         config = check(SupervisedConfig, {"loss": "softmax", "hidden": hidden, "hidden_dims": dims}, "the test")

@@ -3,11 +3,12 @@ import math
 
 import numpy as np
 import pytest
-from test_frames_training import LABELS, LEARN, MASKED, SYSTEMS, figures
+from test_frames_training import BESTRQ, LABELS, LEARN, MASKED, SYSTEMS, figures
 from test_loop import CPU, final_weights, same, train_here
-from tones import tiny
+from tones import RATE, tiny
 
 from sslspk.errors import InputError
+from sslspk.io import audio, datadir, table
 from sslspk.train import checkpoint, model
 from sslspk.train.job import prepare
 
@@ -17,8 +18,34 @@ STILL = {**MASKED["encoder"], "layer_drop": 0}   # as deep a network in each ste
 def test_masked_labels_are_told_better_than_by_how_often_they_come(data, tmp_path):
     method = {**LABELS, "feature_gradient": 1.0}
     train_here(tiny(**{"encoder": STILL, "method": method, **LEARN, "train.steps": 80, "train.lr": 0.003}), data, tmp_path / "exp")
-    masked, chance = figures(tmp_path / "exp", "loss_masked"), np.log(figures(tmp_path / "exp", "label_perplexity"))
+    labels_are_told(tmp_path / "exp")
+
+
+def labels_are_told(exp):
+    """Better than by how often each comes, and more often than at first."""
+    masked, chance, accuracy = figures(exp, "loss_masked"), np.log(figures(exp, "label_perplexity")), figures(exp, "accuracy")
     assert np.mean(masked[-3:]) < np.mean(chance[-3:]) - 0.15, (masked, chance)
+    assert np.mean(accuracy[-3:]) > accuracy[0] + 0.1, accuracy
+
+
+def melodies(folder):
+    """12 recordings of 0.6 s, four tones one after the other: labels that change within a recording and show in their neighbours."""
+    folder.mkdir()
+    with audio.PackWriter(folder / "wav.ark", folder / "pack.scp") as pack:
+        for i in range(12):
+            pitch = 300.0 * 2 ** ((np.arange(9600) // 2400 + i) % 4)
+            pack.write(f"u{i:02d}", (3000 * np.sin(2 * np.pi * np.cumsum(pitch) / RATE)).astype(np.int16), RATE)
+    wav = table.read(folder / "pack.scp")
+    datadir.write(folder, wav=wav, utt2spk={utt: utt for utt in wav}, utt2num_samples=dict.fromkeys(wav, 9600))
+    return folder
+
+
+def test_labels_of_a_random_projection_are_told_better_than_by_how_often_they_come(tmp_path):
+    """BEST-RQ, whose log-mel features have no mean of the recording in them."""
+    method = {**BESTRQ, "feature_gradient": 1.0, "feature_penalty": 0.001, "unmasked_weight": 1.0}
+    config = tiny(**{"encoder": STILL, "method": method, **LEARN, "train.steps": 90, "train.lr": 0.004})
+    train_here(config, melodies(tmp_path / "data"), tmp_path / "exp")
+    labels_are_told(tmp_path / "exp")
 
 
 def test_code_words_ahead_are_distinguished_from_others(data, tmp_path):
@@ -45,6 +72,14 @@ def test_drawn_code_words_ahead_are_distinguished_from_others(data, tmp_path):
     prediction, taken = figures(tmp_path / "exp", "loss_prediction"), figures(tmp_path / "exp", "code_perplexity")
     assert np.mean(prediction[-3:]) < min(prediction[0], 2 * math.log(2)) - 0.05, prediction
     assert taken[-1] > 3, "of two groups, more than one code word each"
+
+
+def test_code_words_that_are_all_one_are_told_after_an_epoch(data, tmp_path, capsys):
+    """With one code word nothing is left to tell apart: no negative differs from the target."""
+    method = {**MASKED["method"], "codes": 1}
+    train_here(tiny(**{"encoder": STILL, "method": method, **LEARN, "train.steps": 4, "train.log_every": 1}), data, tmp_path / "exp")
+    told = [line for line in capsys.readouterr().out.splitlines() if "WARNING" in line]
+    assert len(told) == 1 and "loss_contrastive has been 0 for a whole epoch: that part of the loss teaches nothing" in told[0], told
 
 
 def second_round(path, **changes):

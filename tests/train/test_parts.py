@@ -190,12 +190,17 @@ def test_collapse_watch_of_label_correction():
 
 
 def test_a_term_of_the_loss_that_stays_0_is_told_once_after_an_epoch():
-    """loss_b is 0 from epoch 0.5 on, but for one line; loss_a never for as long as an epoch; what is no term does not count."""
+    """loss_b is 0 from epoch 0.5 on, but for one line; loss_a never for as long as an epoch; what is no term does not count.
+
+    A loss that has no other terms is one itself.
+    """
     watch, told = Watch(None), []
     for quarter in range(1, 17):
         figures = {"loss": 1.0, "loss_a": float(quarter % 4 == 0), "loss_b": float(quarter in (1, 2, 5)), "accuracy": 0.0}
         told.append(watch.idle(figures, quarter / 4))
     assert [i for i, text in enumerate(told) if text] == [8] and told[8].startswith("loss_b has been 0 for a whole epoch")
+    both = Watch(None).idle({"loss": 0.0, "loss_a": 0.0, "loss_b": 1e-9}, 1.0)
+    assert both.startswith("loss, loss_a have been 0 for a whole epoch: ") and len(both) <= 160
 
 
 @pytest.mark.parametrize(("method", "shown"), [("dino", True), ("siamese", False)])
