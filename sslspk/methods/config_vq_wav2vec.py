@@ -45,4 +45,6 @@ class VqWav2vecConfig(OneCrop):
         require_steps(self, encoder)
 
     def least_steps(self, encoder: Config) -> tuple[int, str]:
-        return self.steps + (self.mask_span if self.seed else encoder.offset) + 1, "steps"
+        if self.seed:
+            return self.steps + self.mask_span + 1, "mask_span" if self.mask_span > self.steps else "steps"
+        return self.steps + encoder.offset + 1, "steps"
