@@ -174,8 +174,8 @@ def test_gradients_reach_all_that_is_trained(name):
 def test_every_term_of_the_loss_is_there_and_watched(name):
     """A term that is 0 for an epoch is told by its name: one called loss_X, and the loss itself, which may be the only one."""
     method = make(name)
-    steps(method, count=5)   # after which a bank of prototypes has some
-    terms = {key: value.item() for key, value in method(batch(method, 5), Progress(5, 10, 2, log=True)).items() if "loss" in key}
+    steps(method, count=3)   # after which a bank of prototypes has some
+    terms = {key: value.item() for key, value in method(batch(method, 3), Progress(3, 10, 2, log=True)).items() if "loss" in key}
     assert all(terms.values()), terms
     for key in terms:
         watch, told = Watch(None), []
