@@ -232,7 +232,7 @@ def test_a_program_refuses_in_a_sentence(recipe, words, said):
     assert not list((recipe / "exp").glob("x/*.npz")) and not (recipe / "exp/x/1.scp").exists()
 
 
-@pytest.mark.parametrize("option", ["--rounds=2", "--ngpu=1", "--input=feats"])
+@pytest.mark.parametrize("option", ["--rounds=2", "--init-from=x", "--input=feats"])
 def test_the_recipe_refuses_what_it_would_not_do(tmp_path, option):
     recipe = make(tmp_path)
     done = sh(recipe, "./run_ivector.sh", "--mini", "true", option)

@@ -362,6 +362,7 @@ def test_the_best_is_named(tmp_path, capsys):
     ("own", ("--data", "."), "--data '.' holds no wav.scp"),
     ("own", ("--audio", ".", "--test", "none", "--trials", "x.wav"), "there is no 'none'; --test takes"),
     ("own", ("--audio", ".", "--systems", "nope"), "there is no ../voxceleb/conf/nope.yaml; see ls ../voxceleb/conf/*.yaml"),
+    ("own", ("--audio", ".", "--system", "nope"), "there is no ../voxceleb/conf/nope.yaml; see ls ../voxceleb/conf/*.yaml"),
     ("own", ("--audio", ".", "--systems", "n" * 400), "see ls ../voxceleb/conf/*.yaml"),
     ("voxceleb", ("--system", "nope"), "there is no conf/nope.yaml; see ls conf/*.yaml"),
     ("voxceleb", ("--system", "n" * 400), "see ls conf/*.yaml"),

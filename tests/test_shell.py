@@ -78,6 +78,8 @@ def test_hyphens_and_underscores_are_the_same(step):
     (("--nj", "--cmd", "x"), ("--nj", "--cmd", "needs a value")),
     (("--set",), ("--set", "needs a value")),
     (("--speed", "3"), ("--speed", "no option")),
+    (("--names", "3"), ("--names", "is called --name;")),
+    (("--stages=3",), ("--stages", "is called --stage;")),
     (("--speed",), ("--speed", "no option")),
     (("--speed=3",), ("--speed", "no option")),
     (("-n", "3"), ("-n", "no option")),

@@ -89,8 +89,11 @@ _po_passes() {  # flag as given: true when it is no option here and there is PAS
 _po_find() {  # flag as given -> _po_name; an unknown flag ends the script
   _po_name=${1#--}
   _po_name=${_po_name//-/_}
-  [[ -n $_po_name && " ${_po_names[*]-} " == *" $_po_name "* ]] ||
-    _po_die "there is no option $1; take it out or spell it as --help does"
+  [[ -n $_po_name && " ${_po_names[*]-} " == *" $_po_name "* ]] && return
+  for _po_other in "${_po_name}s" "${_po_name%s}"; do   # --model and --models
+    [[ -z $_po_other || " ${_po_names[*]-} " != *" $_po_other "* ]] || _po_die "there is no option $1; it is called --${_po_other//_/-}"
+  done
+  _po_die "there is no option $1; take it out or spell it as --help does"
 }
 
 _po_set() {  # flag as given, value
@@ -125,5 +128,5 @@ while [ $# -gt 0 ]; do
       break ;;
   esac
 done
-unset _po_script _po_names _po_notes _po_quote _po_line _po_name _po_note _po_arg
+unset _po_script _po_names _po_notes _po_quote _po_line _po_name _po_other _po_note _po_arg
 unset -f _po_die _po_is_array _po_help _po_check _po_passes _po_find _po_set

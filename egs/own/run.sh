@@ -13,6 +13,7 @@ speakers=none       # of --audio; folder: the folders right below it are the spe
 trials=             # a list "enrol test target|nontarget" or "1|0 enrol test" of ids, or of paths as in the folder or the table
 test=               # folder, CSV or data directory of the trials' recordings; empty: they are among the others, and held out
 systems=simclr_short   # to be trained: confs of ../voxceleb/conf (with --mini true of conf/mini there), or paths of YAMLs
+system=             # --systems of one, as other recipes call it
 models=()           # a finished model: final.pt of any recipe, its folder, an exported one, i-vectors'; or "NAME MODEL", to call it so (repeatable)
 seeds=0             # e.g. "0 1 2": each system is trained with each
 init_from=          # every training starts from this model and takes its encoder and features: final.pt, or "ARCH CHECKPOINT"
@@ -45,6 +46,7 @@ confs=../voxceleb/conf out=$work/data exps=$work/exp; if [ "$mini" = true ]; the
   [ "$systems" != simclr_short ] || systems=simclr_tdnn
   : "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
 fi
+[ -z "$system" ] || systems=$system
 given=(${audio:+"$audio"} ${table:+"$table"} ${data:+"$data"})
 [ ${#given[@]} -eq 1 ] || die "give your recordings by one of --audio DIR, --table FILE.csv and --data DIR (or try --mini true)"
 [ -z "$test" ] || [ -n "$trials" ] || die "--test holds the recordings of a list; give the list with --trials"

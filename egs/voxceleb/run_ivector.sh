@@ -7,10 +7,13 @@
 # Then, for instance: ./run.sh --system dino_ecapa ... --rounds 3 --round-options="--first-clusters exp/ivector_mfcc/clusters"
 set -euo pipefail
 system=ivector_mfcc # a conf/NAME.yaml; with --mini true a conf/mini/NAME.yaml. ivector_short: for a small corpus
+ngpu=0              # GPUs for the clusters' k-means; 0: CPU
 nj=2                # parallel jobs
 cmd=                # where jobs run; empty: as cmd.sh says
 voxceleb1=          # as for run.sh, like those that follow
 voxceleb2=
+musan=              # prepared as run.sh does it, for what follows there: i-vectors themselves are trained on the recordings as they are
+rirs=
 train=
 lists="veri_test2"  # trial lists
 test=               # as for run.sh: a data directory of your own, and its list
@@ -31,7 +34,7 @@ help_message="usage: $0 [--system ivector_mfcc] [--nj N] [--mini true] [--voxcel
 . ./cmd.sh
 . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }; [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
-[ -z "$cmd" ] || train_cmd=$cmd
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
 confs=conf data=data exps=exp any=simclr_ecapa size=; [[ $system != *_short ]] || size=_short
 if [ "$mini" = true ]; then confs=conf/mini data=data_mini exps=exp_mini any=simclr_tdnn; fi
 [ -f "$confs/$system.yaml" ] || die "there is no $confs/$system.yaml; see conf/ivector_*.yaml"
@@ -39,14 +42,15 @@ if [ "$mini" = true ]; then confs=conf/mini data=data_mini exps=exp_mini any=sim
 part=${speakers:+_spk$speakers}${hours:+_${hours}h}
 exp=$exps/$system$part${tag:+_$tag}
 # shellcheck disable=SC2154  # cmd.sh
-[ -z "$test$trials" ] || exec local/test_system.sh --cmd "$train_cmd" --cuda-cmd "$train_cmd" --nj "$nj" --trials "$trials" "$test" $data "$exp"
+[ -z "$test$trials" ] || exec local/test_system.sh --cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --nj "$nj" --trials "$trials" "$test" $data "$exp"
 dev=$data/${train}_dev; [ -z "$part" ] || dev=$data/${train}_dev_packed$part
 [[ $stage =~ ^[0-9]$ && $stop_stage =~ ^[0-9]$ ]] || die "--stage and --stop-stage take a number from 0 to 9"
 to_do() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
 
 [ "$stage" -gt 1 ] ||
   ./run.sh --system $any --nj "$nj" --cmd="$cmd" --train "$train" --voxceleb1 "$voxceleb1" --voxceleb2 "$voxceleb2" --lists "$lists" \
-    --speakers "$speakers" --hours "$hours" --mini "$mini" --synth="$synth" --stage "$stage" --stop-stage $((stop_stage < 1 ? stop_stage : 1))
+    --musan "$musan" --rirs "$rirs" --speakers "$speakers" --hours "$hours" --mini "$mini" --synth="$synth" \
+    --stage "$stage" --stop-stage $((stop_stage < 1 ? stop_stage : 1))
 
 if to_do 3; then
   tests=()
@@ -61,11 +65,12 @@ if to_do 5; then local/score_system.sh --cmd "$train_cmd" --lists "$lists" --wei
 
 if to_do 6; then
   : "${cluster_conf:=$confs/cluster$size.yaml}"
-  steps/cluster.sh --cmd "$train_cmd" --conf "$cluster_conf" --truth "$dev/utt2spk" "$exp/emb_ivector/$(basename "$dev")" "$exp/clusters"
+  steps/cluster.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --conf "$cluster_conf" \
+    --truth "$dev/utt2spk" "$exp/emb_ivector/$(basename "$dev")" "$exp/clusters"
   [[ $backends$asnorm = falsefalse ]] ||
-    local/score_backends.sh --cmd "$train_cmd" --cluster "$cluster_conf" --conf "$confs/backend$size.yaml" --weights ivector \
-      --cohort "$confs/cohort$size.yaml" --only "$([ "$backends" = true ] || echo asnorm)" \
-      --lists "$lists" "$dev" $data "$exp"
+    local/score_backends.sh --cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights ivector \
+      --cluster "$cluster_conf" --conf "$confs/backend$size.yaml" --cohort "$confs/cohort$size.yaml" \
+      --only "$([ "$backends" = true ] || echo asnorm)" --lists "$lists" "$dev" $data "$exp"
 fi
 
 if to_do 8; then python3 local/show_table.py --out "$exps/RESULTS.md" --det "$exps/det" --data $data $exps; fi
