@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The i-vector system from audio to embeddings: MFCC and VAD of both data directories (in copies NAME_mfcc beside them), UBM, total
+# The i-vector system from audio to embeddings: MFCC and VAD of the data directories (in copies NAME_mfcc beside them), UBM, total
 # variability, and the i-vectors EXP/emb_ivector/NAME of each, NAME being that of the directory. No label is read.
 set -euo pipefail
 cmd=utils/run.pl
 nj=4                     # parallel jobs
 conf=conf/ivector_mfcc.yaml   # or conf/ivector_short.yaml, conf/mini/ivector_mfcc.yaml
 set=()                   # KEY=VALUE, overrides the conf; may be repeated
-help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--set k=v]... TRAIN_DATA EXP TEST_DATA..."
+help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--set k=v]... TRAIN_DATA EXP [TEST_DATA]..."
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
-[ $# -ge 3 ] || { echo "$help_message" >&2; exit 1; }
+[ $# -ge 2 ] || { echo "$help_message" >&2; exit 1; }
 train=$1 exp=$2
 options=(--cmd "$cmd" --nj "$nj")
 training=(--conf "$conf")

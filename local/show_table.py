@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 from sslspk.bin import plot_det
 from sslspk.errors import InputError, entry
 from sslspk.io import results
-from sslspk.io.files import atomic_write, md5
+from sslspk.io.files import atomic_write, md5, read_object
 
 HEAD = ("| system | weights | scoring | trained on | labels used | EER % (95 % interval) | same gender | minDCF .01 | minDCF .05 "
         "| actDCF .05 | Cllr | paper: EER %, minDCF .01 | steps | seed | config | commit |")
@@ -48,6 +48,7 @@ def main() -> int:
         if args.det and curves:
             text += ["", f"![DET curves]({plot(args, name, curves)})"]
         text.append("")
+    text += rounds(args.exps)
     with atomic_write(args.out) as f:
         f.write("\n".join(text))
     print(f"{args.out}: {len(rows)} rows")
@@ -66,6 +67,17 @@ def section(name: str, rows: list[dict], paper: list[dict]) -> list[str]:
     lines += [line(row, paper) for row in rows]
     made = dict.fromkeys((row["system"], results.made_on(row)) for row in rows if row["weights"] != "untrained")
     return lines + [""] * any(how for _, how in made) + [f"- {system}: {how}" for system, how in made if how]
+
+
+def rounds(exps: Path) -> list[str]:
+    """What was said of rounds of training on pseudo-labels (steps/judge_round.sh), none where there was none."""
+    lines = []
+    for path in sorted(exps.glob("*/verdict/verdict.json")):
+        said = read_object(path)
+        lines.append(f"- {path.parts[-3]}, after {said.get('best_before', '?')}: {said.get('reason', '?')}")
+    head = ["## Rounds, judged without labels", "", "AUC and agreement of neighbours on recordings that no round was trained on, with the "
+            "95 % interval of the difference. A refused round is in the tables above, but nothing goes on from it.", ""]
+    return [*head, *lines, ""] if lines else []
 
 
 def spans(rows: list[dict]) -> str:

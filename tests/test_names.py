@@ -30,6 +30,7 @@ STEPS = {
     "extract_ivectors": ["--nj", "2", DATA, EMB, OUT],
     "extract_statistics": ["--conf", f"{CONF}/fbank.yaml", DATA, DATA, OUT],
     "judge_embeddings": ["--recordings", FILE, FILE, EMB, OUT],
+    "judge_round": [FILE, EMB, EMB, OUT],
     "make_augment_lists": ["--nj", "2", "--rir-seconds", N, "--num-babble", N, "--babble-seconds", N, "--seed", N, "files", OUT],
     "make_feats": ["--conf", f"{CONF}/fbank.yaml", "--nj", "2", DATA, f"log/{N}", OUT],
     "make_trials": ["--num-trials", N, "--seed", N, "--utt2session", FILE, FILE, OUT],

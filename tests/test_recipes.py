@@ -184,6 +184,7 @@ def check_archives(recipe):
     (("--train", "voxceleb3"), ("--train", "'voxceleb3'")),
     (("--rounds", "abc"), ("--rounds", "'abc'", "whole number")),
     (("--rounds", "-1"), ("--rounds", "'-1'")),
+    (("--bootstrap", "plda"), ("--bootstrap", "ivector")),
     (("--input", "sea"), ("data.input", "'sea'")),
     (("--set", "method.outdim=3"), ("conf/dino_ecapa.yaml", "method.outdim (did you mean method.out_dim?)")),
     (("dino_tdnn",), ("'dino_tdnn'", "--help")),

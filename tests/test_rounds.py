@@ -22,7 +22,7 @@ def small(recipe):
     """Few clusters, little to train."""
     shrink(recipe)
     mini = recipe / "conf/mini"
-    for name, text in {"rounds/pseudo": ROUND, "cluster": CLUSTER, "cohort": COHORT, "backend": BACKEND}.items():
+    for name, text in {"rounds/pseudo": ROUND, "cluster": CLUSTER, "cohort": COHORT, "backend": BACKEND, "ivector_mfcc": IVECTOR}.items():
         (mini / f"{name}.yaml").write_text(text)
 
 
@@ -32,6 +32,7 @@ LARGE_MARGIN = ("base: ../../rounds/large_margin.yaml\nmethod: {name: supervised
                 "train: {steps: 2}\n")
 CLUSTER = "method: cosine_ahc\nclusters: 5\n"
 COHORT = "method: kmeans\nclusters: 8\n"
+IVECTOR = "base: ../ivector_mfcc.yaml\nnum_gaussians: 4\nivector_dim: 4\ndiagonal_iterations: 2\nfull_iterations: 1\niterations: 2\n"
 BACKEND = "lda_dim: 2\nmin_utterances: 1\n"
 
 
@@ -45,7 +46,7 @@ def test_back_ends_and_rounds(tmp_path, monkeypatch):
     monkeypatch.chdir(recipe)
     small(recipe)
     words = ("./run.sh", "--mini", "true", f"--synth={SYNTH}", "--nj", "1", "--system", "simclr_tdnn", "--backends", "true",
-             "--rounds", "2")
+             "--rounds", "2", "--round-options=--heldout 0")
     run(recipe, *words, "--stop-stage", "6")
     for variant, expected in SCORED.items():
         found = row(recipe, "simclr_tdnn", f"encoder_{variant}")
@@ -65,6 +66,7 @@ def test_back_ends_and_rounds(tmp_path, monkeypatch):
     before = snapshot(exps)
     assert run(recipe, *words).count("nothing to do") == 3 and snapshot(exps) == before
     check_variant(recipe, words)
+    check_verdicts(recipe, words)
 
 
 def check_own_data(recipe):
@@ -100,7 +102,7 @@ def check_variant(recipe, words):
     table.write(recipe / "elsewhere/utt2spk", {utt: f"c{n % 3}" for n, utt in enumerate(utts)})
     (recipe / "elsewhere/info.json").write_text('{"labels": "none"}')
     before = snapshot(exps / "simclr_tdnn_round1")
-    run(recipe, *words, "--stage", "7", "--round-options=--tag lgl --gates 2,5 --first-clusters elsewhere "
+    run(recipe, *words, "--stage", "7", "--round-options=--heldout 0 --tag lgl --gates 2,5 --first-clusters elsewhere "
         "--large-margin conf/mini/rounds/large_margin.yaml")
     names = [f"simclr_tdnn_lgl_{last}" for last in ("round1", "round2", "large_margin")]
     assert (exps / "simclr_tdnn/rounds.list").read_text().split() == [f"exp_mini/{name}" for name in names]
@@ -115,6 +117,32 @@ def check_variant(recipe, words):
     assert {row(recipe, name, "encoder")["labels"] for name in names} == {"pseudo"}
     text = (exps / "RESULTS.md").read_text()
     assert "det_veri_test2.png" in text and f"| {names[2]} | encoder | cosine |" in text
+
+
+def check_verdicts(recipe, words):
+    """Rounds from i-vectors, judged on recordings that none is trained on. What is refused ends them, and the best before it stays."""
+    exps = recipe / "exp_mini"
+    said = run(recipe, *words, "--stage", "7", "--bootstrap", "ivector",
+               "--round-options=--tag judged --heldout 0.25 --large-margin conf/mini/rounds/large_margin.yaml")
+    held = table.read(recipe / "data_mini/voxceleb1_dev_packed_heldout_6/utt2spk")
+    everyone = table.read(recipe / "data_mini/voxceleb1_dev_packed/utt2spk")
+    made, best = (exps / "simclr_tdnn/rounds.list").read_text().split(), "exp_mini/simclr_tdnn"
+    for name in made:
+        verdict = json.loads((recipe / name / "verdict/verdict.json").read_text())
+        trained = table.read(recipe / f"data_mini/voxceleb1_dev_packed_{name.partition('/')[2]}/utt2spk") if "round" in name else {}
+        assert verdict["recordings"] == 6 and not trained.keys() & held.keys() and trained.keys() <= everyone.keys()
+        assert f"exp_mini/{verdict['best_before']}" == best and verdict["accepted"] == verdict["reason"].startswith("accepted")
+        assert f"- {name.partition('/')[2]}, after {verdict['best_before']}: {verdict['reason']}" in (exps / "RESULTS.md").read_text()
+        best = name if verdict["accepted"] else best
+    first, clusters = (table.read(recipe / name / "utt2spk") for name in (
+        "data_mini/voxceleb1_dev_packed_simclr_tdnn_judged_round1", "exp_mini/simclr_tdnn/clusters_ivector"))
+    assert first == {utt: cluster for utt, cluster in clusters.items() if utt not in held} and clusters.keys() == everyone.keys()
+    info = json.loads((exps / "simclr_tdnn/clusters_ivector/info.json").read_text())
+    assert info["embeddings_of"]["system"] == "ivector_mfcc_voxceleb1_dev_packed" and info["labels"] == "none"
+    rounds = [name for name in made if "round" in name]
+    assert (exps / "simclr_tdnn/rounds.best").read_text() == f"{best}\n" and f"the best model is {best}" in said
+    assert len(rounds) == 2 or (rounds == ["exp_mini/simclr_tdnn_judged_round1"] and "round 1 was refused, so 1 more" in said)
+    assert ("no round was accepted" in said) == (len(made) == len(rounds))
 
 
 def check_rounds(recipe):
@@ -149,7 +177,8 @@ def test_a_round_can_be_laid_on_any_system(tmp_path, path):
 
 def test_rounds_refuse_what_cannot_be(tmp_path):
     recipe = recipe_copy.make(tmp_path)
-    for words, named in ((("--rounds", "0", "data", "exp"), "--rounds"), (("--conf", "conf/none.yaml", "data", "exp"), "conf/none.yaml"),
+    for words, named in ((("--rounds", "0", "data", "exp"), "--rounds"), (("--heldout", "1.5", "data", "exp"), "--heldout"),
+                         (("--conf", "conf/none.yaml", "data", "exp"), "conf/none.yaml"),
                          (("data", "exp"), "exp/final.pt")):
         done = sh(recipe, "local/train_rounds.sh", *words)
         assert done.returncode == 1 and named in done.stderr and done.stderr.count("\n") == 1, done.stderr

@@ -29,7 +29,8 @@ hours=              # train on that many hours only
 init_from=          # start from this model and take its encoder and features: final.pt of any recipe, or "ARCH CHECKPOINT"
 asnorm=false        # true: stage 6 scores with AS-norm alone, which reads no label: its cohort is the means of clusters
 backends=false      # true: stage 6 scores with AS-norm, LDA, PLDA and a fusion of them, on pseudo-labels and, marked, on true ones
-rounds=0            # stage 7: rounds of clustering and training on the clusters
+rounds=0            # stage 7: rounds of clustering and training on the clusters; each is judged without labels, and the best model kept
+bootstrap=          # ivector: the first round's clusters are those of i-vectors; empty: of the system's own embeddings
 round_options=      # more for local/train_rounds.sh, e.g. --round-options="--conf conf/rounds/lgl.yaml --gates 1,3,3,5,6"
 cluster_conf=       # how embeddings are clustered; empty: conf/cluster.yaml, or what fits --mini and *_short systems
 tag=                # suffix of the experiment's name, for variants of a system
@@ -39,7 +40,7 @@ help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] 
 die() { echo "$0: error: $*" >&2; exit 1; }; [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$speakers" ] || [ -z "$hours" ] || die "--speakers and --hours are two ways to choose a part; give one"
 [[ $input = wave || $backends$asnorm$rounds = falsefalse0 ]] || die "--backends, --asnorm and --rounds embed the training audio; use --input wave"
-[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; model_require "$init_from"
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; model_require "$init_from"; [[ ${bootstrap:-ivector} = ivector ]] || die "--bootstrap takes ivector"
 conf=conf/$system.yaml data=data exps=exp paper=conf/paper.yaml; if [ "$mini" = true ]; then
   conf=conf/mini/$system.yaml data=data_mini exps=exp_mini corpora=data_mini/corpora paper=
   : "${voxceleb1:=$corpora/VoxCeleb1}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
@@ -116,7 +117,7 @@ fi
 if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ] && [ "$rounds" -gt 0 ]; then
   # shellcheck disable=SC2086  # --round-options holds several words
   local/train_rounds.sh "${jobs[@]}" "${machines[@]}" --cluster "$cluster_conf" --rounds "$rounds" \
-    --conf "$confs/rounds/pseudo$size.yaml" $round_options "$from" "$exp"
+    ${bootstrap:+--ivectors "$confs/ivector${size:-_mfcc}.yaml"} --conf "$confs/rounds/pseudo$size.yaml" $round_options "$from" "$exp"
   mapfile -t trained_rounds < "$exp/rounds.list"
   for trained in "${trained_rounds[@]}"; do
     local/extract_system.sh "${jobs[@]}" --vad "$vad" --weights encoder "$trained" "${tests[@]}"

@@ -9,8 +9,12 @@ recording, --recordings says from which: crops of two utterances of one recordin
 """
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sslspk.errors import InputError, count, entry
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST = 4000   # crops: eight million pairs
 
@@ -25,17 +29,23 @@ def main() -> None:
     args = parser.parse_args()
 
     from sslspk.bin.metrics import save_json
-    from sslspk.io import embeddings, results
-    utts, x = embeddings.load(str(args.emb))
-    if len(utts) > MOST:
-        raise InputError(f"{args.emb} has {len(utts)} embeddings, more than {MOST}; hold out fewer recordings.")
-    utterances = of_crops(args.utterances, utts, args.emb)
+    from sslspk.io import results
+    utts, x, utterances = load(args.emb, args.utterances)
     recordings = of_crops(args.recordings, utts, args.emb) if args.recordings else utterances
     found = judge(x, utterances, recordings, str(args.emb), args.bootstrap)
     save_json(results.origin(args.emb / "provenance.json") | found, args.out)
     low = f" ({found['eer_percent_low']:.2f}-{found['eer_percent_high']:.2f})" if args.bootstrap else ""
     print(f"same recording or not: EER {found['eer_percent']:.2f} %{low}, AUC {found['auc_percent']:.2f} %; effective rank "
           f"{found['effective_rank']:.1f} of {found['dimensions']}; {found['recordings']} recordings")
+
+
+def load(emb: Path, table: str) -> tuple[list[str], "np.ndarray", list[str]]:
+    """Names of crops, their embeddings (N, D) and what a table says of each. Raises InputError for one that it lacks, and for too many."""
+    from sslspk.io import embeddings
+    utts, x = embeddings.load(str(emb))
+    if len(utts) > MOST:
+        raise InputError(f"{emb} has {len(utts)} embeddings, more than {MOST}; hold out fewer recordings.")
+    return utts, x, of_crops(table, utts, emb)
 
 
 def of_crops(path: str, crops: list[str], emb: Path) -> list[str]:
@@ -55,15 +65,12 @@ def judge(x, utterances: list[str], recordings: list[str], where: str, replicate
     """
     import numpy as np
 
-    from sslspk.metrics import bootstrap, verification
-    length = np.linalg.norm(x, axis=1)
-    if not (np.isfinite(length).all() and length.all()):
-        raise InputError(f"{where}: an embedding is zero or not finite; train and extract again.")
+    from sslspk.metrics import bootstrap, label_free, verification
+    unit = label_free.directions(x, where)
     (names, number), cut = np.unique(recordings, return_inverse=True), np.unique(utterances, return_inverse=True)[1]
     first, second = np.triu_indices(len(x), 1)
     compared = (number[first] != number[second]) | (cut[first] == cut[second])
     first, second = first[compared], second[compared]
-    unit = x / length[:, None]
     scores, target = (unit @ unit.T)[first, second], number[first] == number[second]
     if not target.any() or target.all():
         raise InputError(f"{where}: two recordings at least, and two crops of each, are compared; hold out more recordings.")

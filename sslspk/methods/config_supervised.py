@@ -16,14 +16,18 @@ class GateConfig(Config):
     correct  from `correct_epochs` on a recording above the gate learns the class that the network sees in its clean view, where it sees one
              with `correct_confidence` (softmax of the cosines divided by `correct_temperature`). Needs a clean crop: the
              last of method.crops, {count: 1, seconds: 2.0, clean: true}; null: never
+    correct_growth  how many recordings of other classes a class may take, as a multiple of its own (ours). Without it a few classes may
+             swallow all: from clusters of purity 0.34 they did; null: any number, as in the paper
     """
 
     kind: Literal["dynamic", "fixed"] = "dynamic"
     threshold: PositiveFloat = Field(1.0, description="fixed: the largest loss that counts")
+    least_believed: float = Field(0.0, ge=0, le=1, description="share of the recordings that pass whatever the gate is (ours)")
     start_epochs: NonNegativeFloat = Field(5.0, description="before this, all recordings count")
     correct_epochs: NonNegativeFloat | None = None
     correct_temperature: PositiveFloat = 0.1
     correct_confidence: float = Field(0.5, ge=0, lt=1)
+    correct_growth: PositiveFloat | None = None
 
     @model_validator(mode="after")
     def _in_turn(self):

@@ -12,6 +12,7 @@ from sslspk.methods import classifier
 from sslspk.methods.base import Batch, Corpus, Method, Progress
 from sslspk.methods.config_supervised import SupervisedConfig
 from sslspk.nn import comm
+from sslspk.nn.corrections import Corrections
 from sslspk.nn.loss_gate import LossGate
 from sslspk.nn.schedules import linear_ramp
 
@@ -28,6 +29,8 @@ class Supervised(Method):
         self.encoder = new_encoder()
         self.classifier = classifier.build(config, self.encoder.embed_dim, corpus.classes)
         self.gate = LossGate(corpus.recordings) if config.gate else None
+        self.corrections = (Corrections(corpus.recordings, corpus.classes, config.gate.correct_growth)
+                            if config.corrects and config.gate.correct_growth else None)
 
     def encoders(self) -> dict[str, nn.Module]:
         return {"encoder": self.encoder}
@@ -39,6 +42,7 @@ class Supervised(Method):
             self.gate.fix(self.config.gate.threshold)
         else:
             self.gate.fit()
+        self.gate.believe(self.config.gate.least_believed)
         return {"gate": self.gate.threshold.clone()} if self.gate.threshold.isfinite() else {}
 
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
@@ -51,10 +55,16 @@ class Supervised(Method):
         if self.gate is None:
             return {"loss": losses.mean(), **figures}
         self.gate.record(losses.unflatten(0, (-1, len(batch.labels))).mean(0), batch.units)
+        if self.corrections is not None:
+            self.corrections.see(batch.units, batch.labels)
         believed = losses.detach() < self.gate.threshold
         figures["believed"] = believed.float().mean()
         if cfg.corrects and progress.epochs >= cfg.gate.correct_epochs:
-            seen, sure = (x.repeat(len(labels) // len(batch.labels)) for x in self._seen(batch.views[-1].flatten(0, 1)))
+            seen, sure = self._seen(batch.views[-1].flatten(0, 1))
+            if self.corrections is not None:
+                doubted = ~believed.unflatten(0, (-1, len(seen))).all(0)
+                sure = self.corrections.admit(batch.units, seen, sure & doubted & (seen != batch.labels)) | (sure & (seen == batch.labels))
+            seen, sure = (x.repeat(len(labels) // len(batch.labels)) for x in (seen, sure))
             corrected = ~believed & sure
             losses = torch.where(corrected, self._losses(scores, torch.where(corrected, seen, labels), progress), losses)
             believed = believed | corrected

@@ -32,6 +32,14 @@ class LossGate(nn.Module):
         self.threshold.fill_(threshold)
 
     @torch.no_grad()
+    def believe(self, share: float) -> None:
+        """Raise the threshold until at least that share of the remembered losses passes."""
+        seen = self.losses[self.losses.isfinite()]
+        if share and len(seen):
+            lowest = seen.sort().values[min(len(seen) - 1, int(share * len(seen)))]   # the first that need not pass
+            self.threshold.copy_(comm.from_first_rank(torch.maximum(self.threshold, lowest)))
+
+    @torch.no_grad()
     def fit(self) -> None:
         """Dynamic loss-gate (Han et al. 2022): the threshold that the remembered losses give; the first rank's for all."""
         seen = self.losses[self.losses.isfinite()].double().cpu().numpy()

@@ -1,0 +1,69 @@
+"""Figures without labels, against pairs counted one by one, and the verdict on a round that follows from them."""
+import numpy as np
+import pytest
+
+from sslspk.bin.judge_round import verdict
+from sslspk.errors import InputError
+from sslspk.metrics.label_free import Figures, figures, mean_interval
+
+
+def crops(noise, recordings=12, dim=5, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(recordings, dim))
+    return np.repeat(centres, 2, 0) + noise * rng.normal(size=(2 * recordings, dim)), [f"r{i // 2:02d}" for i in range(2 * recordings)]
+
+
+def test_figures_against_every_comparison():
+    x, names = crops(1.0)
+    cosine = np.corrcoef(x) * 0
+    for i, a in enumerate(x):
+        for j, b in enumerate(x):
+            cosine[i, j] = a @ b / np.sqrt(a @ a) / np.sqrt(b @ b)
+    found = figures(x, names, "emb")
+    for r in range(12):
+        pair, other = (2 * r, 2 * r + 1), [k for k in range(24) if k // 2 != r]
+        right = [(cosine[i, j] > cosine[i, k]) for i, j in (pair, pair[::-1]) for k in other]
+        assert found.auc[r] == pytest.approx(np.mean(right))
+        near = [sorted({k // 2 for k in other}, key=lambda q: -max(cosine[i, 2 * q], cosine[i, 2 * q + 1]))[:5] for i in pair]
+        assert found.agreement[r] == pytest.approx(len({*near[0]} & {*near[1]}) / 5)
+
+
+def test_what_says_nothing_is_at_chance():
+    x, names = np.ones((40, 3)), [f"r{i // 2:02d}" for i in range(40)]
+    assert figures(x, names, "emb").auc == pytest.approx(0.5), "all embeddings equal"
+    found = figures(np.random.default_rng(0).normal(size=(400, 8)), [f"r{i // 2:03d}" for i in range(400)], "emb")
+    assert found.auc.mean() == pytest.approx(0.5, abs=0.05) and found.agreement.mean() < 0.06
+
+
+@pytest.mark.parametrize(("x", "names", "said"), [
+    ([[1, 0], [1, 1]], "aa", "two recordings at least"), ([[1, 0]] * 3, "aab", "two crops of each"), ([], "", "two recordings"),
+    ([[1, 0], [0, 0], [1, 1], [1, 1]], "aabb", "zero or not finite"), ([[1, 0], [1, np.inf], [1, 1], [1, 1]], "aabb", "not finite")])
+def test_what_cannot_be_judged(x, names, said):
+    with pytest.raises(InputError, match=said):
+        figures(np.array(x, float).reshape(-1, 2), list(names), "emb")
+
+
+def test_better_embeddings_are_accepted_and_worse_ones_refused():
+    good, bad = (figures(*crops(noise, 60), "emb") for noise in (0.5, 1.5))
+    better, worse = verdict(bad, good), verdict(good, bad)
+    assert better["accepted"] and better["reason"].startswith("accepted: AUC ") and better["auc"]["low"] > 0
+    assert not worse["accepted"] and worse["reason"].startswith("refused, since AUC and agreement fell: ")
+    assert better["recordings"] == 60 and "on 60 held-out recordings" in better["reason"]
+    for name in ("auc", "agreement"):
+        assert (worse[name]["before"], worse[name]["after"]) == (better[name]["after"], better[name]["before"])
+        assert worse[name]["low"] < worse[name]["after"] - worse[name]["before"] < worse[name]["high"]
+    assert verdict(good, good)["accepted"], "the same is not worse"
+
+
+def test_a_fall_of_the_agreement_counts_where_it_is_no_chance():
+    before = Figures(np.full(50, 0.9), np.full(50, 0.5))
+    rng = np.random.default_rng(0)
+    for shift, accepted in ((-0.2, False), (-0.01, True)):
+        after = Figures(np.full(50, 0.91), 0.5 + shift + 0.2 * rng.normal(size=50))
+        assert verdict(before, after)["accepted"] == accepted, shift
+
+
+def test_the_interval_holds_the_mean_as_often_as_it_should():
+    rng = np.random.default_rng(0)
+    held = [low <= 0 <= high for low, high in (mean_interval(rng.normal(size=40), 200) for _ in range(400))]
+    assert 0.9 < np.mean(held) < 0.98
