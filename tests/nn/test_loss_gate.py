@@ -83,3 +83,15 @@ def test_what_is_remembered_and_fitted():
     assert other.threshold == gate.threshold
     gate.fix(0.5)
     assert gate.threshold == 0.5
+
+
+def test_a_share_passes_whatever_the_gate():
+    gate = LossGate(12)
+    gate.believe(0.5)
+    assert gate.threshold == math.inf   # nothing seen yet
+    losses = torch.tensor([5.0, 1, 4, 2, 3, 9, 8, 7, 6, 10])
+    gate.record(losses, torch.arange(10))
+    for threshold, share, passed in ((0.5, 0.5, 5), (0.5, 0.0, 0), (8.5, 0.5, 8), (0.5, 1.0, 9), (math.inf, 0.5, 10)):
+        gate.fix(threshold)
+        gate.believe(share)
+        assert int((losses < gate.threshold).sum()) == passed, (threshold, share)
