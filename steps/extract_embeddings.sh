@@ -8,9 +8,10 @@ ngpu=0             # 0: on the CPU; else the jobs are shared by this many GPUs
 weights=           # which encoder of the model (DINO: teacher, student); empty: the model's own choice
 layer=             # a layer inside the encoder, averaged over time, in place of its embedding, e.g. pooling
 untrained=false    # true: the same architecture with its initial weights, a baseline
+checkpoint=        # the step of a checkpoint, or newest: MODEL is the folder of a training, which may still run
 allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
-help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--layer L] [--untrained true|false] [--allow-pipes true]
-       DATA MODEL OUTDIR
+help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--layer L] [--untrained true|false] [--checkpoint STEP]
+       [--allow-pipes true] DATA MODEL OUTDIR
        MODEL: final.pt, the folder of a training or one that sslspk export wrote, or \"NAME FILE\" of docs/export.md"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
@@ -20,7 +21,9 @@ echo "$0 $*"
 . "$SSLSPK_ROOT"/utils/done.sh
 . "$SSLSPK_ROOT"/utils/extraction.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
-data=$1 model=$(model_word "$2") out=$3
+data=$1 model=$2 out=$3
+[ -z "$checkpoint" ] || model=$("$SSLSPK_ROOT"/local/checkpoint_models.py --step "$checkpoint" "$model")
+model=$(model_word "$model")
 
 extraction_begin extract_embeddings xvector "$weights $untrained${layer:+ $layer}"
 launch "$cmd" "${gpus[@]}" JOB=1:"$nj" "$out/log/extract.$JOB.log" \

@@ -62,8 +62,8 @@ class Job:
 
     def state(self) -> dict:
         origin = {key: self.info[key] for key in ("data", "labels", "start")}
-        return {"step": self.step, "config": self.config.model_dump(mode="json"), **origin, "method": self.method.state_dict(),
-                "optimizer": self.optimizer.state_dict(), "bad": sorted(self.bad), "best": self.best}
+        return {"step": self.step, "config": self.config.model_dump(mode="json"), **origin, "info": self.info,
+                "method": self.method.state_dict(), "optimizer": self.optimizer.state_dict(), "bad": sorted(self.bad), "best": self.best}
 
     def restore(self, state: dict, say: Callable[[str], None]) -> None:
         if state["data"] != self.info["data"]:

@@ -12,7 +12,6 @@ import torch
 
 from sslspk.data.loader import make_loader
 from sslspk.data.plain import PlainCrops
-from sslspk.encoders.projected import Projected
 from sslspk.errors import InputError
 from sslspk.io.provenance import machine
 from sslspk.methods.base import Batch, Plain, Progress
@@ -283,7 +282,5 @@ def finish(job: Job, every: int) -> None:
     classifier = (checkpoint.part(mean, "classifier"), job.classes) if hasattr(job.method, "classifier") else None
     info = {**job.info, "step": job.best["step"] if job.validation else job.step, "averaged": len(paths), "bad_recordings": len(job.bad),
             "machine": machine("torch", "numpy", threads=torch.get_num_threads(), ranks=comm.world_size(), device=job.device.type)}
-    projections = {name: {"dims": list(encoder.dims), "batch_norm": encoder.batch_norm}
-                   for name, encoder in job.method.encoders().items() if isinstance(encoder, Projected)}
-    model.write(job.exp / "final.pt", job.config, job.num_features, encoders, job.method.evaluate, info, projections,
-                classifier)
+    model.write(job.exp / "final.pt", job.config, job.num_features, encoders, job.method.evaluate, info,
+                of_checkpoint.projections(job.method), classifier)

@@ -39,3 +39,34 @@ def test_the_step_of_the_model_itself_is_left_out_and_damage_is_named(data, tmp_
         of_checkpoint.write_all(tmp_path / "exp")
     with pytest.raises(InputError, match=r"final.pt"):
         of_checkpoint.write_all(tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_training_that_still_runs_has_them(data, tmp_path, name):
+    """As its final.pt would be, had it ended there."""
+    config = tiny(**METHODS[name])
+    train_here(config, data, tmp_path / "exp")
+    whole = models.read_content(tmp_path / "exp")
+    (tmp_path / "exp/final.pt").unlink()
+    assert of_checkpoint.write(tmp_path / "exp", 4).name == "exp_step4"
+    made = models.read_content(of_checkpoint.write(tmp_path / "exp"))
+    for key in ("config", "num_features", "evaluate", "projections"):
+        assert made[key] == whole[key], key
+    assert {**whole["info"], **made["info"]} == whole["info"] and made["info"]["labels"] == whole["info"]["labels"]
+    for encoder, state in whole["encoders"].items():
+        assert all(torch.equal(value, made["encoders"][encoder][key]) for key, value in state.items())
+    assert models.load(tmp_path / "exp_step4").info["step"] == 4
+    with pytest.raises(InputError, match="no checkpoint of step 5; there are 2, 4, 6"):
+        of_checkpoint.write(tmp_path / "exp", 5)
+    with pytest.raises(InputError, match="has no checkpoint yet"):
+        of_checkpoint.write(tmp_path / "none")
+
+
+def test_a_checkpoint_of_an_earlier_version_is_no_model_yet(data, tmp_path):
+    train_here(tiny(), data, tmp_path / "exp")
+    path = checkpoint.at(tmp_path / "exp", 6)
+    content = checkpoint.load_step(path)
+    del content["info"]
+    checkpoint.save(path, content)
+    with pytest.raises(InputError, match="an earlier version of sslspk began this training"):
+        of_checkpoint.write(tmp_path / "exp")
