@@ -37,6 +37,21 @@ class GateConfig(Config):
         return self
 
 
+class RelabelConfig(Config):
+    """Labels that are renewed while training, from clusters on (SSRL: Cai et al. 2024, arXiv 2401.01473, known by its abstract).
+
+    A teacher, the moving average of the network, sees the clean view of each recording (the last of method.crops) and names its class.
+    What a recording learns is the class that most of its last `queue` labels are; before `start_epochs` these are the clusters. From
+    then on two Gaussians are fitted to the logarithms of the losses each epoch, and a recording counts as much as it is likely
+    that its loss is of the lower one.
+    """
+
+    start_epochs: NonNegativeFloat = 5.0
+    queue: Few = Field(5, description="labels of a recording that vote")
+    teacher_momentum: float = Field(0.999, ge=0, le=1)
+    teacher_momentum_end: float = Field(1.0, ge=0, le=1)
+
+
 class SupervisedConfig(Config):
     """Classification of speakers, or of what data.labels names.
 
@@ -59,11 +74,17 @@ class SupervisedConfig(Config):
     inter_margin: float = Field(0.0, ge=0, lt=1.5, description="radians by which the hardest other classes come nearer")
     inter_top_k: Size = Field(5, description="how many of them")
     gate: GateConfig | None = Field(None, description="for pseudo-labels; null: every label counts")
+    relabel: RelabelConfig | None = Field(None, description="for pseudo-labels; null: labels stay what they are")
     evaluate: Literal["encoder"] = "encoder"
 
     @property
+    def reads_clean(self) -> bool:
+        """Whether the last crop is a clean view that says which labels are right."""
+        return self.corrects or self.relabel is not None
+
+    @property
     def corrects(self) -> bool:
-        """Whether the last crop is a clean view that labels are corrected by."""
+        """Whether the gate corrects labels by a clean view."""
         return self.gate is not None and self.gate.correct_epochs is not None
 
     @model_validator(mode="after")
@@ -77,7 +98,10 @@ class SupervisedConfig(Config):
     @model_validator(mode="after")
     def _clean_view(self):
         last = self.crops[-1]
-        if self.corrects and not (len(self.crops) > 1 and last.clean and last.count == 1):
-            raise ValueError("gate.correct_epochs needs a clean view as the last of crops; give for instance "
+        if self.gate and self.relabel:
+            raise ValueError("gate and relabel are two ways to doubt labels; set one of them to null")
+        if self.reads_clean and not (len(self.crops) > 1 and last.clean and last.count == 1):
+            who = "relabel" if self.relabel else "gate.correct_epochs"
+            raise ValueError(f"{who} needs a clean view as the last of crops; give for instance "
                              "[{count: 1, seconds: 2.0}, {count: 1, seconds: 2.0, clean: true}]")
         return self

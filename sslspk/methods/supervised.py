@@ -11,6 +11,7 @@ from sslspk.losses.aam import aam_losses, am_logits
 from sslspk.methods import classifier
 from sslspk.methods.base import Batch, Corpus, Method, Progress
 from sslspk.methods.config_supervised import SupervisedConfig
+from sslspk.methods.relabelling import Relabelling
 from sslspk.nn import comm
 from sslspk.nn.corrections import Corrections
 from sslspk.nn.loss_gate import LossGate
@@ -31,11 +32,26 @@ class Supervised(Method):
         self.gate = LossGate(corpus.recordings) if config.gate else None
         self.corrections = (Corrections(corpus.recordings, corpus.classes, config.gate.correct_growth)
                             if config.corrects and config.gate.correct_growth else None)
+        self.relabelling = None
+        if config.relabel:
+            teacher = classifier.build(config, self.encoder.embed_dim, corpus.classes)
+            self.relabelling = Relabelling(config.relabel, new_encoder(), teacher, corpus)
+            self.relabelling.encoder.load_state_dict(self.encoder.state_dict())
+            teacher.load_state_dict(self.classifier.state_dict())
+
+    def backbones(self) -> list[nn.Module]:
+        return [self.encoder, *([self.relabelling.encoder] if self.relabelling is not None else [])]
+
+    def after_step(self, progress: Progress) -> None:
+        if self.relabelling is not None:
+            self.relabelling.follow(self.encoder, self.classifier, progress)
 
     def encoders(self) -> dict[str, nn.Module]:
         return {"encoder": self.encoder}
 
     def before_epoch(self, embed_all, progress: Progress) -> dict[str, Tensor]:
+        if self.relabelling is not None:
+            return self.relabelling.before_epoch(progress)
         if self.gate is None or progress.epochs < self.config.gate.start_epochs:
             return {}
         if self.config.gate.kind == "fixed":
@@ -47,8 +63,10 @@ class Supervised(Method):
 
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         cfg = self.config
-        views = batch.views[:-1] if cfg.corrects else batch.views
+        views = batch.views[:-1] if cfg.reads_clean else batch.views
         scores = self.classifier(torch.cat([self.encoder(x.flatten(0, 1)) for x in views]))
+        if self.relabelling is not None:
+            return self._relabelled(scores, batch, progress)
         labels = batch.labels.repeat(scores.shape[0] // len(batch.labels))
         losses = self._losses(scores, labels, progress)
         figures = {"accuracy": (scores.argmax(1) == labels).float().mean()}
@@ -69,7 +87,17 @@ class Supervised(Method):
             losses = torch.where(corrected, self._losses(scores, torch.where(corrected, seen, labels), progress), losses)
             believed = believed | corrected
             figures["corrected"] = corrected.float().mean()
-        return {"loss": _mean_over_all(losses, believed), **figures}
+        return {"loss": _weighted_over_all(losses, believed.float()), **figures}
+
+    def _relabelled(self, scores: Tensor, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        """The loss of scores (V B, classes) under renewed labels, each recording weighted by how likely its label is right."""
+        labels, weight = self.relabelling(batch, progress)
+        views = len(scores) // len(labels)
+        losses = self._losses(scores, labels.repeat(views), progress)
+        self.relabelling.weights.record(losses.unflatten(0, (views, -1)).mean(0), batch.units)
+        return {"loss": _weighted_over_all(losses, weight.repeat(views)),
+                "accuracy": (scores.argmax(1) == labels.repeat(views)).float().mean(),
+                "corrected": (labels != batch.labels).float().mean(), "believed": weight.mean()}
 
     def _losses(self, scores: Tensor, labels: Tensor, progress: Progress) -> Tensor:
         cfg = self.config
@@ -90,7 +118,8 @@ class Supervised(Method):
         return seen, share > self.config.gate.correct_confidence
 
 
-def _mean_over_all(losses: Tensor, chosen: Tensor) -> Tensor:
-    """What the ranks' mean of is the mean of the chosen ones of all ranks' losses (B,); 0 where there are none."""
-    count = comm.sum_over_ranks(chosen.sum().float()).clamp_min(1)
-    return comm.world_size() * losses.where(chosen, 0).sum() / count
+def _weighted_over_all(losses: Tensor, weight: Tensor) -> Tensor:
+    """What the ranks' mean of is the weighted mean of all ranks' losses (B,), weights (B,) from 0 to 1; where these are below 1 in all,
+    their weighted sum."""
+    total = comm.sum_over_ranks(weight.sum()).clamp_min(1)
+    return comm.world_size() * (losses.where(weight > 0, 0) * weight).sum() / total

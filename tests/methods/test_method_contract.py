@@ -38,6 +38,8 @@ METHODS = {
     "supervised": {"name": "supervised", "crops": PAIR},
     "supervised gated": {"name": "supervised", "crops": [*PAIR, {"count": 1, "seconds": 0.3, "clean": True}], "sub_centres": 2,
                          "inter_margin": 0.1, "gate": {"start_epochs": 0.5, "correct_epochs": 0.5, "correct_confidence": 0.3}},
+    "supervised relabelled": {"name": "supervised", "crops": [*PAIR, {"count": 1, "seconds": 0.3, "clean": True}],
+                              "relabel": {"start_epochs": 0.5, "queue": 2, "teacher_momentum": 0.5}},
     "supervised limited": {"name": "supervised", "crops": [*PAIR, {"count": 1, "seconds": 0.3, "clean": True}],
                            "gate": {"start_epochs": 0.5, "correct_epochs": 0.5, "correct_confidence": 0.3, "kind": "fixed",
                                     "threshold": 0.1, "least_believed": 0.5, "correct_growth": 0.5}},

@@ -30,7 +30,8 @@ class Mean(Encoder):
 
 
 def make(**options):
-    crops = [{"count": 1, "seconds": 0.1}] + [{"count": 1, "seconds": 0.1, "clean": True}] * ("correct_epochs" in options.get("gate", {}))
+    clean = "relabel" in options or "correct_epochs" in options.get("gate", {})
+    crops = [{"count": 1, "seconds": 0.1}] + [{"count": 1, "seconds": 0.1, "clean": True}] * clean
     torch.manual_seed(0)
     method = Supervised(check(SupervisedConfig, {"crops": crops, "scale": 10.0, "margin": 0.1, **options}, "the test"), Mean,
                         Corpus(RECORDINGS, CLASSES))
@@ -109,7 +110,49 @@ def test_a_gate_that_lets_nothing_pass_teaches_nothing():
     assert out["loss"] == 0 and not method.classifier.weight.grad.any() and math.isfinite(out["accuracy"])
 
 
+def test_a_recording_learns_what_most_of_its_last_labels_say():
+    """Two steps with the clusters, two with the teacher, whose class is that of the clean view: 4 and 5 change when it has the majority."""
+    method = make(relabel={"start_epochs": 1.0, "queue": 3, "teacher_momentum": 1.0})
+    method.relabelling.classifier.load_state_dict(method.classifier.state_dict())
+    clean = torch.eye(4)[[0, 1, 2, 0, 1, 2]]
+    b, x, labels = batch(clean)
+    renewed = torch.tensor([0, 1, 2, 0, 1, 2])
+    for step, learnt in enumerate((labels, labels, labels, renewed)):
+        method.before_epoch(None, Progress(step, 10, 2))
+        method.relabelling.weights.weight.fill_(1)
+        out = method(b, Progress(step, 10, 2))
+        assert out["loss"].item() == pytest.approx(losses(method, x, learnt).mean().item(), rel=1e-6), step
+        assert out["corrected"] == pytest.approx(float((learnt != labels).float().mean())) and out["believed"] == 1
+    assert method.before_epoch(None, Progress(4, 10, 2)) == {"classes": 3.0}
+
+
+def test_a_recording_counts_as_much_as_its_label_is_likely():
+    method = make(relabel={"start_epochs": 1.0, "queue": 3})
+    b, x, labels = batch(torch.eye(4)[[0] * 6])
+    each = losses(method, x, labels)
+    method(b, Progress(0, 10, 2))
+    torch.testing.assert_close(method.relabelling.weights.losses, each)
+    method.before_epoch(None, Progress(2, 10, 2))
+    weight = method.relabelling.weights.weight.clone()
+    assert weight[:4].min() > 0.9 and weight[4:].max() < 0.1
+    out = method(b, Progress(1, 10, 2))   # the clusters still
+    assert out["loss"].item() == pytest.approx(((each * weight).sum() / weight.sum()).item(), rel=1e-5)
+    assert out["believed"] == pytest.approx(weight.mean().item())
+
+
+def test_the_teacher_follows_the_student_and_learns_nothing_itself():
+    method = make(relabel={"teacher_momentum": 0.75, "teacher_momentum_end": 0.75})
+    before, teacher = method.relabelling.classifier.weight.clone(), method.relabelling
+    assert not any(p.requires_grad for p in teacher.parameters()) and method.backbones() == [method.encoder, teacher.encoder]
+    with torch.no_grad():
+        method.classifier.weight.mul_(3)
+    method.after_step(Progress(0, 10, 2))
+    torch.testing.assert_close(teacher.classifier.weight, 0.75 * before + 0.25 * method.classifier.weight)
+
+
 @pytest.mark.parametrize(("options", "said"), [
+    ({"relabel": {}}, "relabel needs a clean view"),
+    ({"relabel": {}, "gate": {}}, "two ways to doubt labels"),
     ({"gate": {"correct_epochs": 9.0}}, "clean"),
     ({"gate": {"start_epochs": 5.0, "correct_epochs": 2.0}}, "raise correct_epochs"),
     ({"gate": {"kind": "other"}}, "kind"),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sslspk.nn.loss_gate import LossGate, crossing
+from sslspk.nn.loss_gate import LossGate, LossWeights, crossing
 
 
 def test_crossing_of_two_planted_gaussians():
@@ -95,3 +95,27 @@ def test_a_share_passes_whatever_the_gate():
         gate.fix(threshold)
         gate.believe(share)
         assert int((losses < gate.threshold).sum()) == passed, (threshold, share)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_weights_are_the_chance_of_the_lower_gaussian(seed):
+    """Against the mixture's own posterior; below the lower mean the weight is what it is there."""
+    rng = np.random.default_rng(seed)
+    x = np.concatenate([rng.normal(-1, 0.5, 600), rng.normal(1.5, 1.0, 400)])
+    weights = LossWeights(1200)
+    assert (weights.weight == 1).all()
+    weights.fit()
+    assert (weights.weight == 1).all()   # nothing seen yet
+    weights.record(torch.tensor(np.exp(x)), torch.arange(1000))
+    weights.fit()
+    mixture = fitted(np.log(weights.losses[:1000].double().numpy()))
+    lower = int(mixture.means_[:, 0].argmin())
+    wanted = mixture.predict_proba(np.maximum(x, mixture.means_.min())[:, None])[:, lower]
+    np.testing.assert_allclose(weights.weight[:1000], wanted, atol=1e-4)
+    assert (weights.weight[1000:] == 1).all() and weights.weight[:600].mean() > 0.85 > 0.3 > weights.weight[600:1000].mean()
+    other = LossWeights(1200)
+    other.load_state_dict(weights.state_dict())
+    assert torch.equal(other.weight, weights.weight)
+    weights.record(torch.ones(1000), torch.arange(1000))
+    weights.fit()
+    assert (weights.weight == 1).all(), "losses all alike say nothing"
