@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Print a table of Zhang & Yu 2022 in its own shape, ours beside each figure, and write it to --out.
+"""Print a table of published figures in its own shape, ours beside each figure, and write it to --out.
 
 A cell reads `paper / ours (95 % interval)`; ours is that of the encoder which the system's configuration says to evaluate.
-usage: show_paper_table.py --table N --paper conf/paper.yaml [--encoder NAME] --out exp/TABLE_N.md EXPS
+usage: show_paper_table.py --table N --paper conf/paper.yaml [--encoder NAME] [--part spk85] [--tag 20min] --out exp/TABLE_N.md EXPS
        show_paper_table.py --table N --paper conf/paper.yaml [--encoder NAME] --systems true
 """
 import argparse
@@ -30,6 +30,8 @@ def main() -> int:
     parser.add_argument("--table", type=whole, required=True, help="number of the table")
     parser.add_argument("--paper", type=Path, required=True, help="YAML file of published figures")
     parser.add_argument("--encoder", default="", help="ours are the systems NAME_ENCODER instead of the paper's, e.g. tdnn or short")
+    parser.add_argument("--part", default="", help="suffix of our experiments that says the part of the training set")
+    parser.add_argument("--tag", default="", help="suffix after that, but of those with a script of their own (i-vectors)")
     parser.add_argument("--systems", choices=("true", "false"), default="false", help="only print the names of the table's systems")
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     args = parser.parse_args()
@@ -39,6 +41,8 @@ def main() -> int:
     table = tables[args.table]
     figures = [{**figure, "system": renamed(figure.get("system"), args.encoder, figure.get("small"))}
                for figure in figures if figure.get("table") == args.table]
+    for figure in figures if args.part or args.tag else ():
+        figure["tag"] = "_".join(filter(None, (args.part, "" if "script" in figure else args.tag)))
     sizes = read_yaml(args.paper).get("lists", {})   # trials of the public lists: another number tells another corpus
     figures = [{**figure, **({"stands_in": True} if args.encoder and figure["system"] else {}),
                 **({"trials": sizes[figure["list"]]} if figure["list"] in sizes else {})} for figure in figures]
@@ -80,19 +84,20 @@ def grid(table: dict, figures: list[dict], found: dict[int, dict | None]) -> lis
     """The table itself: its rows and columns in the order of the file, one block of columns for each metric."""
     columns = list(dict.fromkeys(figure["column"] for figure in figures))
     metrics = [metric for metric in METRICS if any(metric in figure for figure in figures)]
+    places = {metric: table.get("decimals", METRICS[metric][1]) for metric in metrics}
     cells: dict[tuple, dict[tuple, str]] = {}
     for figure in figures:
         row = cells.setdefault(tuple(figure["row"]), {})
         for metric in metrics:
-            row[metric, figure["column"]] = cell(figure, metric, found[id(figure)], "systems" in table)
+            row[metric, figure["column"]] = cell(figure, metric, places[metric], found[id(figure)], "systems" in table)
     heads = [(metric, column) for metric in metrics for column in columns]
     first = [*table["keys"], *(f"{METRICS[metric][0]} {column}" for metric, column in heads)]
     return [line(first), line(["---"] * len(first)), *(line([*key, *(row.get(head, "") for head in heads)]) for key, row in cells.items())]
 
 
-def cell(figure: dict, metric: str, row: dict | None, alone: bool) -> str:
-    """`paper / ours`; the paper's figure alone where nothing of ours can stand beside it."""
-    paper = f"{figure[metric]:.{METRICS[metric][1]}f}"
+def cell(figure: dict, metric: str, places: int, row: dict | None, alone: bool) -> str:
+    """`paper / ours`; the paper's figure alone where nothing of ours can stand beside it, "none" where nobody has published one."""
+    paper = f"{figure[metric]:.{places}f}" if metric in figure else "none"
     if alone:
         return paper
     if not figure["system"]:

@@ -88,7 +88,8 @@ def spans(rows: list[dict]) -> str:
 
 
 def line(row: dict, paper: list[dict]) -> str:
-    published = [figure for figure in paper if results.stands_for(row, figure) and row["trained_on"] == figure["train"]]
+    published = [figure for figure in paper if "eer_percent" in figure and results.stands_for(row, figure)
+                 and row["trained_on"] == figure["train"]]
     figure = ""
     if published:
         figure = ", ".join(str(published[0][key]) for key in ("eer_percent", "min_dcf_0.01") if key in published[0])

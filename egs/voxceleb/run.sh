@@ -34,6 +34,7 @@ bootstrap=          # ivector: the first round's clusters are those of i-vectors
 round_options=      # more for local/train_rounds.sh, e.g. --round-options="--conf conf/rounds/lgl.yaml --gates 1,3,3,5,6"
 cluster_conf=       # how embeddings are clustered; empty: conf/cluster.yaml, or what fits --mini and *_short systems
 tag=                # suffix of the experiment's name, for variants of a system
+work=               # folder for data and experiments; empty: here
 set=()              # overrides of the configuration, e.g. --set train.epochs=20 (repeatable)
 help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
 . "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/models.sh
@@ -41,11 +42,10 @@ die() { echo "$0: error: $*" >&2; exit 1; }; [ $# -eq 0 ] || die "'$1' is no opt
 [ -z "$speakers" ] || [ -z "$hours" ] || die "--speakers and --hours are two ways to choose a part; give one"
 [[ $input = wave || $backends$asnorm$rounds = falsefalse0 ]] || die "--backends, --asnorm and --rounds embed the training audio; use --input wave"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; model_require "$init_from"; [[ ${bootstrap:-ivector} = ivector ]] || die "--bootstrap takes ivector"
-conf=conf/$system.yaml data=data exps=exp paper=conf/paper.yaml; if [ "$mini" = true ]; then
-  conf=conf/mini/$system.yaml data=data_mini exps=exp_mini corpora=data_mini/corpora paper=
+conf=conf/$system.yaml data=${work:+$work/}data exps=${work:+$work/}exp paper=conf/paper.yaml; if [ "$mini" = true ]; then
+  conf=conf/mini/$system.yaml data=${data}_mini exps=${exps}_mini corpora=$data/corpora paper=
   : "${voxceleb1:=$corpora/VoxCeleb1}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
-  if [ "$train" = voxceleb2 ]; then : "${voxceleb2:=$corpora/VoxCeleb2}"; fi
-fi
+  if [ "$train" = voxceleb2 ]; then : "${voxceleb2:=$corpora/VoxCeleb2}"; fi; fi
 [ -f "$conf" ] || die "there is no ${conf:0:80}; see ls ${conf%/*}/*.yaml"
 : "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
 [[ $train = voxceleb[12] ]] || die "--train takes voxceleb1 or voxceleb2, not '$train'"
@@ -63,16 +63,16 @@ said=$(python3 -m sslspk.bin.show_config --conf "$conf" ${init_from:+--encoder-o
 start=${init_from:+_from_$(model_name "$init_from")} part=${speakers:+_spk$speakers}${hours:+_${hours}h} train_data=$data/${train}_dev
 exp=$exps/$system$start$part${tag:+_$tag} whole=${train_data}_packed; [ "$vad" = false ] || whole=${train_data}_vad
 packed=$whole$part own=$whole${part}_$(basename "$exp") jobs=(--cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu")
-[ -z "$test$trials" ] || exec local/test_system.sh --cmd "$train_cmd" "${jobs[@]}" --trials "$trials" "$test" $data "$exp"
+[ -z "$test$trials" ] || exec local/test_system.sh --cmd "$train_cmd" "${jobs[@]}" --trials "$trials" "$test" "$data" "$exp"
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   # shellcheck disable=SC2086  # --synth holds several words
   [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" \
-    --voxceleb2 "$([ "$train" = voxceleb2 ] && echo true || echo false)" $synth $corpora
+    --voxceleb2 "$([ "$train" = voxceleb2 ] && echo true || echo false)" $synth "$corpora"
   [ -n "$voxceleb1" ] || die "--voxceleb1 names no folder; give VoxCeleb1's, or try --mini true"
-  local/prepare_voxceleb1.py --nj "$nj" "$voxceleb1" $data
-  [ -z "$voxceleb2" ] || local/prepare_voxceleb2.py --nj "$nj" "$voxceleb2" $data
-  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data; [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
+  local/prepare_voxceleb1.py --nj "$nj" "$voxceleb1" "$data"
+  [ -z "$voxceleb2" ] || local/prepare_voxceleb2.py --nj "$nj" "$voxceleb2" "$data"
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" "$data"; [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" "$data"
 fi
 
 if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
@@ -87,12 +87,12 @@ if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
 fi
 
 if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
-  steps/make_augment_lists.sh --cmd "$train_cmd" --nj "$nj" $data $data/augment
+  steps/make_augment_lists.sh --cmd "$train_cmd" --nj "$nj" "$data" "$data/augment"
   [ "$input" = wave ] ||
-    local/make_noisy_feats.sh --cmd "$train_cmd" --nj "$nj" --conf "$conf" "${overrides[@]}" "$packed" $data/augment "$own"
+    local/make_noisy_feats.sh --cmd "$train_cmd" --nj "$nj" --conf "$conf" "${overrides[@]}" "$packed" "$data/augment" "$own"
 fi
 noises=() from=$packed; [ "$input" = wave ] || from=$own   # with --input wave noise is added while training
-[ "$input" = feats ] || [ ! -f $data/augment/.done ] || noises=(--common "augment.dir=$data/augment")
+[ "$input" = feats ] || [ ! -f "$data/augment/.done" ] || noises=(--common "augment.dir=$data/augment")
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
   local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${machines[@]}" --conf "$conf" --chain "$chain" --common "data.input=$input" \
@@ -105,13 +105,13 @@ if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
 fi
 
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
-  local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights "$weights untrained" $data "$exp"
-  local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights "raw standardised deviation" $data "$exps/statistics"
+  local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights "$weights untrained" "$data" "$exp"
+  local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights "raw standardised deviation" "$data" "$exps/statistics"
 fi
 
 if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ] && [[ $backends$asnorm = *true* ]]; then
   local/score_backends.sh --cmd "$train_cmd" "${jobs[@]}" --cluster "$cluster_conf" --conf "$confs/backend$size.yaml" \
-    --cohort "$confs/cohort$size.yaml" --only "$([ "$backends" = true ] || echo asnorm)" --lists "$lists" "$packed" $data "$exp"
+    --cohort "$confs/cohort$size.yaml" --only "$([ "$backends" = true ] || echo asnorm)" --lists "$lists" "$packed" "$data" "$exp"
 fi
 
 if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ] && [ "$rounds" -gt 0 ]; then
@@ -121,10 +121,10 @@ if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ] && [ "$rounds" -gt 0 ]; then
   mapfile -t trained_rounds < "$exp/rounds.list"
   for trained in "${trained_rounds[@]}"; do
     local/extract_system.sh "${jobs[@]}" --vad "$vad" --weights encoder "$trained" "${tests[@]}"
-    local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights encoder $data "$trained"
+    local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights encoder "$data" "$trained"
   done
 fi
 
 if [ "$stage" -le 8 ] && [ "$stop_stage" -ge 8 ]; then
-  python3 local/show_table.py ${paper:+--paper $paper} --out "$exps/RESULTS.md" --det "$exps/det" --data $data "$exps"
+  python3 local/show_table.py ${paper:+--paper $paper} --out "$exps/RESULTS.md" --det "$exps/det" --data "$data" "$exps"
 fi

@@ -25,6 +25,7 @@ hours=              # train on that many hours only
 stage=0             # first stage to run
 stop_stage=8        # last stage to run
 cluster_conf=       # how i-vectors are clustered; empty: cluster.yaml of the size of the system
+work=               # as for run.sh
 tag=                # suffix of the experiment's name
 set=()              # overrides of the configuration, e.g. --set ivector_dim=100 (repeatable)
 backends=false      # true: score with AS-norm, LDA, PLDA and a fusion of them as well
@@ -35,33 +36,33 @@ help_message="usage: $0 [--system ivector_mfcc] [--nj N] [--mini true] [--voxcel
 . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }; [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
-confs=conf data=data exps=exp any=simclr_ecapa size=; [[ $system != *_short ]] || size=_short
-if [ "$mini" = true ]; then confs=conf/mini data=data_mini exps=exp_mini any=simclr_tdnn; fi
+confs=conf data=${work:+$work/}data exps=${work:+$work/}exp any=simclr_ecapa size=; [[ $system != *_short ]] || size=_short
+if [ "$mini" = true ]; then confs=conf/mini data=${data}_mini exps=${exps}_mini any=simclr_tdnn; fi
 [ -f "$confs/$system.yaml" ] || die "there is no $confs/$system.yaml; see conf/ivector_*.yaml"
 : "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
 part=${speakers:+_spk$speakers}${hours:+_${hours}h}
 exp=$exps/$system$part${tag:+_$tag}
 # shellcheck disable=SC2154  # cmd.sh
-[ -z "$test$trials" ] || exec local/test_system.sh --cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --nj "$nj" --trials "$trials" "$test" $data "$exp"
+[ -z "$test$trials" ] || exec local/test_system.sh --cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --nj "$nj" --trials "$trials" "$test" "$data" "$exp"
 dev=$data/${train}_dev; [ -z "$part" ] || dev=$data/${train}_dev_packed$part
 [[ $stage =~ ^[0-9]$ && $stop_stage =~ ^[0-9]$ ]] || die "--stage and --stop-stage take a number from 0 to 9"
 to_do() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
 
 [ "$stage" -gt 1 ] ||
-  ./run.sh --system $any --nj "$nj" --cmd="$cmd" --train "$train" --voxceleb1 "$voxceleb1" --voxceleb2 "$voxceleb2" --lists "$lists" \
+  ./run.sh --work "$work" --system $any --nj "$nj" --cmd="$cmd" --train "$train" --voxceleb1 "$voxceleb1" --voxceleb2 "$voxceleb2" --lists "$lists" \
     --musan "$musan" --rirs "$rirs" --speakers "$speakers" --hours "$hours" --mini "$mini" --synth="$synth" \
     --stage "$stage" --stop-stage $((stop_stage < 1 ? stop_stage : 1))
 
 if to_do 3; then
   tests=()
   for list in $lists; do
-    test=$(local/find_trials.sh $data "$list") test=$(dirname "$test")
+    test=$(local/find_trials.sh "$data" "$list") test=$(dirname "$test")
     [[ " ${tests[*]} " == *" $test "* ]] || tests+=("$test")
   done
   local/ivector_system.sh --cmd "$train_cmd" --nj "$nj" --conf "$confs/$system.yaml" "${set[@]/#/--set=}" "$dev" "$exp" "${tests[@]}"
 fi
 
-if to_do 5; then local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights ivector $data "$exp"; fi
+if to_do 5; then local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights ivector "$data" "$exp"; fi
 
 if to_do 6; then
   : "${cluster_conf:=$confs/cluster$size.yaml}"
@@ -70,7 +71,7 @@ if to_do 6; then
   [[ $backends$asnorm = falsefalse ]] ||
     local/score_backends.sh --cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights ivector \
       --cluster "$cluster_conf" --conf "$confs/backend$size.yaml" --cohort "$confs/cohort$size.yaml" \
-      --only "$([ "$backends" = true ] || echo asnorm)" --lists "$lists" "$dev" $data "$exp"
+      --only "$([ "$backends" = true ] || echo asnorm)" --lists "$lists" "$dev" "$data" "$exp"
 fi
 
-if to_do 8; then python3 local/show_table.py --out "$exps/RESULTS.md" --det "$exps/det" --data $data $exps; fi
+if to_do 8; then python3 local/show_table.py --out "$exps/RESULTS.md" --det "$exps/det" --data "$data" "$exps"; fi

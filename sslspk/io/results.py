@@ -19,13 +19,15 @@ KEYS = ("system", "weights", "trained_on", "labels", "commit")
 
 
 class PaperTable(Config):
-    """One table of a paper: the heads of its first columns; exact_train: its rows differ in the training set; systems: by method."""
+    """One table of a paper: the heads of its first columns; exact_train: its rows differ in the training set; systems: by method;
+    decimals: of its rates, where not one."""
 
     source: str
     title: str
     keys: tuple[str, ...]
     exact_train: bool = False
     systems: dict[str, str] | None = None
+    decimals: int | None = None
 
 
 class Paper(Config):
@@ -110,7 +112,8 @@ def made_on(row: dict) -> str:
     parts = [f"{said[key]} {what}" for key, what in (("threads", "threads"), ("ranks", "ranks")) if key in said]
     parts += [f"of {said['processor']}"] * ("processor" in said) + [f"{key} {said[key]}" for key in ("torch", "numpy") if key in said]
     if isinstance(said.get("cpu_seconds"), (int, float)):
-        parts.append(f"{said['cpu_seconds'] / 60:.2g} CPU minutes of rank 0")
+        budget = f" (train.cpu_minutes {said['cpu_minutes']:g})" if isinstance(said.get("cpu_minutes"), (int, float)) else ""
+        parts.append(f"{said['cpu_seconds'] / 60:.3g} CPU minutes of rank 0{budget}")
     return ", ".join(parts) + (f": `{said['command']}`" if "command" in said else "")
 
 

@@ -18,6 +18,8 @@ class TrainConfig(Config):
 
     epochs: PositiveFloat = 70.0
     steps: PositiveInt | None = Field(None, description="train for this many optimizer steps instead of `epochs`")
+    cpu_minutes: PositiveFloat | None = Field(None, description="train until this process has used so much CPU time, all starts together, "
+                                                               "whatever `steps` and `epochs` say; schedules follow the share used")
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD")
     nesterov: bool = False
@@ -109,6 +111,13 @@ class SystemConfig(Config):
         """What a user should know before a training with this configuration; or nothing."""
         idle = self.idle_augmentation
         return idle and f"warning: augment.dir is null, so {idle} do nothing; give --musan and --rirs to run.sh, or set augment.dir."
+
+    @model_validator(mode="after")
+    def _of_time(self):
+        if self.train.cpu_minutes and self.data.workers:
+            raise ValueError(f"train.cpu_minutes cannot count what data.workers={self.data.workers} use while they work; set "
+                             "data.workers=0, or give train.steps")
+        return self
 
     @model_validator(mode="after")
     def _of_waveforms(self):

@@ -10,12 +10,13 @@ MODEL = {"config": dict, "num_features": int, "encoders": dict, "evaluate": str,
 INFO = {"trained_on": str, "data": str, "step": int, "labels": str, "commit": str}
 SAID = {**INFO, "system": str}   # what may be said of a model
 START = {"system": str, "digest": str}
+BUDGET = {"cpu_seconds": float, "total": int}   # where CPU time ends the training
 BEST = {"step": int, "score": float}   # and "earlier", a list
 
 
 def of_step(content: dict, step: int) -> str | None:
     """Of the checkpoint of a step."""
-    wrong = _parts(content, STEP) or _start(content)
+    wrong = _parts(content, STEP | (BUDGET if BUDGET.keys() & content.keys() else {})) or _start(content)
     if wrong:
         return wrong
     if content["step"] != step:

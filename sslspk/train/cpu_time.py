@@ -12,10 +12,15 @@ SAYS = re.compile(r"CPU time of rank 0: (\d+\.\d) s")
 COMMAND = re.compile(r"# (.+?) *\n# Started at ")   # as launchers begin a log
 
 
+def used() -> float:
+    """Seconds of CPU time of this process, all its threads, and of its workers that have ended."""
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in both)
+
+
 def sentence() -> str:
-    """What the log of rank 0 says as it ends: the CPU time of this process and of its workers that have ended."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return f"CPU time of rank 0: {sum(one.ru_utime + one.ru_stime for one in used):.1f} s"
+    """What the log of rank 0 says as it ends."""
+    return f"CPU time of rank 0: {used():.1f} s"
 
 
 def of_experiment(exp: Path) -> float | None:

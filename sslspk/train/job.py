@@ -28,7 +28,7 @@ from sslspk.methods.base import Corpus, Method
 from sslspk.methods.config import learns_from_frames, reads_labels
 from sslspk.methods.config_positives import drawn_crops
 from sslspk.nn import comm, saved, sync_batchnorm
-from sslspk.train import checkpoint, contents, model, pretrained, validation
+from sslspk.train import budget, checkpoint, contents, model, pretrained, validation
 from sslspk.train.config import SystemConfig, differences
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.initialise import initialise
@@ -54,6 +54,7 @@ class Job:
     classes: list  # names of the classes, in the order of the classifier's scores; none without labels
     validation: validation.ClassRecall | validation.PretextLoss | None
     info: dict  # what final.pt says of how it came about: data, training set, labels, commit
+    budget: budget.Budget | None   # of CPU time, for which `total` then is a guess
     step: int = 0
     bad: set = field(default_factory=set)
     # the best epoch's end on train.valid so far, and the steps of those that were the best before it
@@ -61,9 +62,10 @@ class Job:
     figures: dict = field(default_factory=dict)   # sums that the next line of progress.jsonl begins with: {name: (sum, steps)}
 
     def state(self) -> dict:
-        origin = {key: self.info[key] for key in ("data", "labels", "start")}
-        return {"step": self.step, "config": self.config.model_dump(mode="json"), **origin, "info": self.info,
-                "method": self.method.state_dict(), "optimizer": self.optimizer.state_dict(), "bad": sorted(self.bad), "best": self.best}
+        more = {key: self.info[key] for key in ("data", "labels", "start")}
+        more |= {"cpu_seconds": self.budget.used(), "total": self.total} if self.budget else {}
+        return {"step": self.step, "config": self.config.model_dump(mode="json"), "info": self.info, "method": self.method.state_dict(),
+                "optimizer": self.optimizer.state_dict(), "bad": sorted(self.bad), "best": self.best, **more}
 
     def restore(self, state: dict, say: Callable[[str], None]) -> None:
         if state["data"] != self.info["data"]:
@@ -79,6 +81,8 @@ class Job:
             raise InputError(f"{checkpoint.at(self.exp, state['step'])}: no checkpoint of this system ({wrong}); remove it and run the "
                              "same command again.")
         self.step, self.bad, self.best = state["step"], set(state["bad"]), {**self.best, **contents.best_of(state)}
+        if self.budget:
+            self.budget.before, self.total = state.get("cpu_seconds", 0.0), state.get("total", self.total)
         self.figures = {key: (torch.tensor(value, device=self.device), n) for key, (value, n) in state.get("figures", {}).items()}
         if self.best["step"] and not checkpoint.at(self.exp, self.best["step"]).exists():
             say(f"warning: the checkpoint of the best epoch so far, step {self.best['step']}, is gone; the best one is looked for "
@@ -114,7 +118,8 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     _freeze(method, config.train.trainable)
     front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug, config.waveform).to(device)
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features,
-              index.classes if learns else [], validation.build(config, index.classes, front_end), info)
+              index.classes if learns else [], validation.build(config, index.classes, front_end), info,
+              budget.of(config.train.cpu_minutes, device))
     if state:
         job.restore(state, say)
     if config.train.compile:

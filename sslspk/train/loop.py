@@ -24,6 +24,7 @@ from sslspk.train.optim import clip_gradients, learning_rate, warmup_steps
 from sslspk.train.watch import Watch
 
 MAX_BAD = 0.01  # share of the recordings that may be unreadable
+NO_END = 2 ** 40   # steps, where CPU time ends the training
 ASK = 10        # steps, at most, after which ranks on GPUs hear that they are to stop
 
 
@@ -34,10 +35,13 @@ def train(job: Job) -> int:
     stop = _stop_flag()   # before there is a log, by which others see that training has begun
     log = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures)
     watch = Watch(prototypes, job.step / per_epoch)
-    log.say(f"{job.total} steps of {job.config.data.batch_size} recordings, {per_epoch} an epoch, from step {job.step}, "
+    planned = f"{cfg.cpu_minutes:g} CPU minutes" if job.budget else f"{job.total} steps"
+    log.say(f"{planned} of {job.config.data.batch_size} recordings a step, {per_epoch} steps an epoch, from step {job.step}, "
             f"{comm.world_size()} rank(s) on {job.device.type}")
-    batches = make_loader(job.dataset, job.step * cfg.accumulate, job.total * cfg.accumulate,
+    batches = make_loader(job.dataset, job.step * cfg.accumulate, (NO_END if job.budget else job.total) * cfg.accumulate,
                           job.config.data.workers, job.device.type == "cuda", cfg.timeout_seconds)
+    if job.budget:
+        job.budget.begin(job.step)
     with batches.explained():
         return _until_the_end(job, batches, log, watch, stop)
 
@@ -48,12 +52,14 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watc
     save_every = cfg.save_every or per_epoch
     job.model.train()
     while job.step < job.total and not _patience_is_out(job):
-        last = job.step + 1 == job.total
-        progress = Progress(job.step, job.total, per_epoch, log=(job.step + 1) % cfg.log_every == 0 or last,
+        progress = Progress(job.step, job.total, per_epoch, log=(job.step + 1) % cfg.log_every == 0 or job.step + 1 == job.total,
                             seed=job.config.seed)
         if job.step % per_epoch == 0:
             log.note(job.method.before_epoch(functools.partial(embed_all, job, progress), progress))
         lr, figures, waited = optimizer_step(job, batches, progress)
+        if job.budget and progress.log:
+            job.total = job.budget.steps(job.step)
+        last = job.step == job.total
         log.add(figures, job.config.data.batch_size, waited)
         stopping = _agreed(stop, progress, job)
         if progress.log:

@@ -151,7 +151,8 @@ def provenance(path: str | Path, weights: str | None = None, untrained: bool = F
     if missing:
         raise InputError(f"{path}: does not say how it came about ({missing}); train it again.")
     config, info = config_of(content, path), content["info"]
-    trained = {"machine": info["machine"] | cpu_time.logged(Path(path).parent)} if "machine" in info and not untrained else {}
+    used = cpu_time.logged(Path(path).parent) | ({"cpu_minutes": config.train.cpu_minutes} if config.train.cpu_minutes else {})
+    trained = {"machine": info["machine"] | used} if "machine" in info and not untrained else {}
     return {"system": system_of(path, info), "weights": "untrained" if untrained else weights or content["evaluate"],
             "trained_on": corpus(info["trained_on"]), "training_data": info["data"], "method": config.method.name,
             "encoder": config.encoder.name, "config_hash": config_hash(config), "seed": config.seed,

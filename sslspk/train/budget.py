@@ -1,0 +1,42 @@
+"""A training that ends when its CPU time is used up (train.cpu_minutes): how many steps fit.
+
+Schedules go by steps and want to know the last one. So the steps that fit are guessed on each logged step, by the pace of this start:
+schedules then follow the share of the time that is used, and end where they would with as many train.steps.
+"""
+from collections.abc import Callable
+
+import torch
+
+from sslspk.nn import comm
+from sslspk.train import cpu_time
+
+
+class Budget:
+    """`minutes` of CPU time of rank 0, over all starts. device: over which ranks exchange tensors; clock: seconds of this start."""
+
+    def __init__(self, minutes: float, device: torch.device, clock: Callable[[], float] = cpu_time.used):
+        self.seconds, self.before, self.device, self.clock = 60 * minutes, 0.0, device, clock
+        self.begun = (0.0, 0)
+
+    def used(self) -> float:
+        """Seconds that led to the present weights: of this start (imports and preparation among them), and `before` it. Of rank 0."""
+        return self.before + self.clock()
+
+    def begin(self, step: int) -> None:
+        """The steps of this start begin with `step`."""
+        self.begun = (self._agreed(), step)
+
+    def steps(self, step: int) -> int:
+        """How many steps fit in all, when `step` of them are done: `step` where no whole one fits any more (all ranks must call it)."""
+        used, (begin, first) = self._agreed(), self.begun
+        pace = max(used - begin, 1e-6) / (step - first)
+        return step + int(max(self.seconds - used, 0.0) / pace)
+
+    def _agreed(self) -> float:
+        """What rank 0 used, the same number on all ranks."""
+        return float(comm.from_first_rank(torch.tensor(self.used(), dtype=torch.float64, device=self.device)))
+
+
+def of(minutes: float | None, device: torch.device) -> Budget | None:
+    """That of a training; None where steps end it."""
+    return Budget(minutes, device) if minutes else None
