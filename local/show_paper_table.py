@@ -41,8 +41,8 @@ def main() -> int:
     table = tables[args.table]
     figures = [{**figure, "system": renamed(figure.get("system"), args.encoder, figure.get("small"))}
                for figure in figures if figure.get("table") == args.table]
-    for figure in figures if args.part or args.tag else ():
-        figure["tag"] = "_".join(filter(None, (args.part, "" if "script" in figure else args.tag)))
+    for figure in (figure for figure in figures if figure["system"]):
+        figure["system"] = "_".join(filter(None, (figure["system"], args.part, "" if "script" in figure else args.tag)))
     sizes = read_yaml(args.paper).get("lists", {})   # trials of the public lists: another number tells another corpus
     figures = [{**figure, **({"stands_in": True} if args.encoder and figure["system"] else {}),
                 **({"trials": sizes[figure["list"]]} if figure["list"] in sizes else {})} for figure in figures]
