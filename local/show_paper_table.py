@@ -25,16 +25,7 @@ INTRO = ("Made by local/show_paper_table.py from the result files; do not edit. 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("exps", type=Path, nargs="?", metavar="EXPS", help="folder whose */scores_*/result_*.json are collected")
-    parser.add_argument("--table", type=whole, required=True, help="number of the table")
-    parser.add_argument("--paper", type=Path, required=True, help="YAML file of published figures")
-    parser.add_argument("--encoder", default="", help="ours are the systems NAME_ENCODER instead of the paper's, e.g. tdnn or short")
-    parser.add_argument("--part", default="", help="suffix of our experiments that says the part of the training set")
-    parser.add_argument("--tag", default="", help="suffix after that, but of those with a script of their own (i-vectors)")
-    parser.add_argument("--systems", choices=("true", "false"), default="false", help="only print the names of the table's systems")
-    parser.add_argument("--out", type=Path, help="Markdown file to write")
-    args = parser.parse_args()
+    args = options().parse_args()
     tables, figures = results.published(args.paper)
     if args.table not in tables:
         raise InputError(f"{args.paper}: there is no table {args.table}; --table takes one of {', '.join(map(str, tables))}.")
@@ -66,6 +57,20 @@ def main() -> int:
         f.write("\n".join(text))
     print("\n".join(text) + f"\n{args.out}: {len({row['system'] for row in runs})} systems of ours")
     return 0
+
+
+def options() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("exps", type=Path, nargs="?", metavar="EXPS", help="folder whose */scores_*/result_*.json are collected")
+    parser.add_argument("--table", type=whole, required=True, help="number of the table")
+    parser.add_argument("--paper", type=Path, required=True, help="YAML file of published figures")
+    parser.add_argument("--encoder", default="", help="ours are the systems NAME_ENCODER instead of the paper's, e.g. tdnn or short")
+    parser.add_argument("--part", default="", help="suffix of our experiments that says the part of the training set")
+    parser.add_argument("--tag", default="", help="suffix after that, but of those with a script of their own (i-vectors)")
+    parser.add_argument("--systems", choices=("true", "false"), default="false", help="only print the names of the table's systems")
+    parser.add_argument("--out", type=Path, help="Markdown file to write")
+    return parser
 
 
 def renamed(system: str | None, encoder: str, small: str | None = None) -> str | None:

@@ -9,6 +9,7 @@ import torch
 
 from sslspk.nn import comm
 from sslspk.train import cpu_time
+from sslspk.train.config import TrainConfig
 
 
 class Budget:
@@ -37,6 +38,6 @@ class Budget:
         return float(comm.from_first_rank(torch.tensor(self.used(), dtype=torch.float64, device=self.device)))
 
 
-def of(minutes: float | None, device: torch.device) -> Budget | None:
+def of(config: TrainConfig, device: torch.device) -> Budget | None:
     """That of a training; None where steps end it."""
-    return Budget(minutes, device) if minutes else None
+    return Budget(config.cpu_minutes, device) if config.cpu_minutes else None

@@ -118,8 +118,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     _freeze(method, config.train.trainable)
     front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug, config.waveform).to(device)
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features,
-              index.classes if learns else [], validation.build(config, index.classes, front_end), info,
-              budget.of(config.train.cpu_minutes, device))
+              index.classes if learns else [], validation.build(config, index.classes, front_end), info, budget.of(config.train, device))
     if state:
         job.restore(state, say)
     if config.train.compile:
