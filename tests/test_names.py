@@ -23,6 +23,7 @@ STEPS = {
     "augment_data": ["--conf", f"{CONF}/augment.yaml", "--set", SET, "--nj", "2", DATA, "files", OUT],
     "classify": ["--seconds", N, DATA, EMB, OUT],
     "cluster": ["--conf", f"{CONF}/cluster.yaml", "--set", SET, "--truth", FILE, "--model", EMB, "--max-gb", N, EMB, OUT],
+    "compare_systems": ["--utt2spk", FILE, "--bootstrap", N, "--seed", N, "--trials-shown", N, FILE, EMB, EMB, OUT],
     "compute_vad": ["--conf", f"{CONF}/vad.yaml", "--feats-conf", f"{CONF}/mfcc.yaml", "--nj", "2", DATA, f"log/{N}", OUT],
     "extract_embeddings": ["--weights", N, "--layer", N, "--nj", "2", DATA, EMB, OUT],
     "extract_frame_model": ["--nj", "2", N, FILE, DATA, OUT],
@@ -70,7 +71,8 @@ def recipe(tmp_path_factory):
     (recipe / "tell.py").write_text(TELL)
     for folder in (DATA, EMB, "files/musan_noise", "files/noise"):
         (recipe / folder).mkdir(parents=True)
-    for path in (FILE, *(f"{EMB}/{name}" for name in ("xvector.scp", "provenance.json", "transform.mat", "final.pt", "final.npz"))):
+    for path in (FILE, *(f"{EMB}/{name}" for name in ("xvector.scp", "provenance.json", "transform.mat", "final.pt", "final.npz",
+                                                          f"scores_{os.path.basename(FILE)}"))):
         (recipe / path).write_text("u1 x\nu2 x\n")
     return recipe
 
