@@ -7,6 +7,7 @@ from sslspk.methods import dino
 from sslspk.methods.base import Batch, Corpus, Progress
 from sslspk.methods.classifier import Classifier
 from sslspk.methods.config_supervised import RelabelConfig
+from sslspk.nn.corrections import Corrections
 from sslspk.nn.label_queue import LabelQueue
 from sslspk.nn.loss_gate import LossWeights
 
@@ -22,6 +23,7 @@ class Relabelling(nn.Module):
         self.config, self.classes = config, corpus.classes
         self.encoder, self.classifier = encoder.requires_grad_(False), classifier.requires_grad_(False)
         self.queue, self.weights = LabelQueue(corpus.recordings, config.queue), LossWeights(corpus.recordings)
+        self.corrections = Corrections(corpus.recordings, corpus.classes, config.growth) if config.growth else None
 
     def begun(self, progress: Progress) -> bool:
         return progress.epochs >= self.config.start_epochs
@@ -34,13 +36,17 @@ class Relabelling(nn.Module):
 
     @torch.no_grad()
     def forward(self, batch: Batch, progress: Progress) -> tuple[Tensor, Tensor]:
-        self.queue.push(batch.units, self._named(batch.views[-1].flatten(0, 1)) if self.begun(progress) else batch.labels)
+        named = self._named(batch) if self.begun(progress) else batch.labels
+        if self.corrections is not None:
+            self.corrections.see(batch.units, batch.labels)
+            named = named.where(self.corrections.admit(batch.units, named, named != batch.labels), batch.labels)
+        self.queue.push(batch.units, named)
         return self.queue.majority(batch.units), self.weights.weight[batch.units]
 
-    def _named(self, clean: Tensor) -> Tensor:
-        """The class (B,) that the teacher, as it would be used, sees in clean views (B, T, F): its centre is the nearest cluster."""
+    def _named(self, batch: Batch) -> Tensor:
+        """The class (B,) whose centre is the nearest one to what the teacher, as it would be used, makes of the clean view."""
         self.eval()
-        return self.classifier(self.encoder(clean)).argmax(1)
+        return self.classifier(self.encoder(batch.views[-1].flatten(0, 1))).argmax(1)
 
     @torch.no_grad()
     def follow(self, encoder: nn.Module, classifier: nn.Module, progress: Progress) -> None:

@@ -1,7 +1,7 @@
 """The watch over a training that fails silently, with a loss that looks calm: a collapse, a term of the loss that does nothing."""
 import math
 
-CORRECTED = 0.9  # share of labels that the network replaces by its own view: above it, it teaches itself whatever it says
+CORRECTED = 0.8  # share of labels that the network replaces by its own view: above it, it teaches itself whatever it says
 CLOSE = -0.05  # uniformity of unit vectors whose cosines are 0.99 on average
 COVERAGE = "positives_coverage"  # share of recordings whose positive is another recording's (method.positives)
 EDGE = 0.02  # of ln K: a mean teacher entropy this close to 0 or to ln K carries no information
@@ -65,6 +65,6 @@ class Watch:
             return "one", (f"the embeddings of all recordings are nearly one (uniformity {figures['uniformity']:.2g}): lower train.lr, "
                            "raise data.batch_size and the weights of what keeps them apart")
         if figures.get("corrected", 0.0) > CORRECTED:
-            return "corrected", (f"the network replaces {100 * figures['corrected']:.0f} % of the labels by what it sees itself: raise "
-                                 "method.gate.correct_confidence or method.gate.correct_epochs, or set correct_epochs to null")
+            return "corrected", (f"the network replaces {100 * figures['corrected']:.0f} % of the labels by what it sees itself: set "
+                                 "method.gate.correct_growth or method.relabel.growth to 1, or begin later")
         return None, ""
