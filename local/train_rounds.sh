@@ -2,7 +2,7 @@
 # Rounds of training on pseudo-labels: embeds DATA with the best model so far, clusters, trains on the clusters, N times over; reads
 # EXP/final.pt, writes EXP_round1 ... EXP_roundN and, with --large-margin, EXP_large_margin, and names these in EXP/rounds.list. Each is
 # judged without labels, on recordings that none is trained on (verdict/verdict.json in its folder). A refused one ends the rounds;
-# EXP/rounds.best names the best model. Killed at any moment, goes on there.
+# EXP/rounds.best names the best model. Killed at any moment, it resumes there.
 set -euo pipefail
 cuda_cmd=utils/run.pl
 nj=4

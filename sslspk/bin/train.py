@@ -1,7 +1,7 @@
 """Train one system: `python3 -m sslspk.bin.train --conf conf/dino_ecapa.yaml [--ranks 4] DATA EXP`.
 
 Writes EXP/config.yaml before the first step, EXP/ckpt/ while it runs, EXP/final.pt at the end. Started again after any
-interruption, it goes on from the newest checkpoint and ends with the same weights.
+interruption, it resumes from the newest checkpoint and ends with the same weights.
 """
 import argparse
 import json

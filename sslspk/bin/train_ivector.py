@@ -1,7 +1,7 @@
 """Train the total variability of an i-vector system: `stats` of one job's utterances, then `em` on what all jobs wrote.
 
 No label is read. `em` writes EXP/config.yaml, EXP/state.npz after each iteration, and EXP/final.npz at the end.
-Started again after any interruption, it goes on from the last whole iteration.
+Started again after any interruption, it resumes from the last whole iteration.
 """
 import argparse
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Train the UBM of an i-vector system: `python3 -m sslspk.bin.train_ubm --conf conf/ivector_mfcc.yaml DATA UBM_DIR`.
 
 Reads DATA/feats.scp (MFCC) and DATA/vad.scp, and no label. Writes UBM_DIR/config.yaml, the frames drawn and UBM_DIR/state.npz after
-each iteration, and UBM_DIR/final.npz at the end. Started again after any interruption, it goes on from the last whole iteration.
+each iteration, and UBM_DIR/final.npz at the end. Started again after any interruption, it resumes from the last whole iteration.
 """
 import argparse
 from pathlib import Path

@@ -24,7 +24,7 @@ SILENT = "no batch came"
 NO_DESCRIPTORS, NO_SHARED_MEMORY = -2, -3   # in place of the recording that a worker reads
 LACKS = {NO_DESCRIPTORS: f"data workers: {DESCRIPTORS}.",
          NO_SHARED_MEMORY: "/dev/shm is full, through which data workers hand over batches; free some of it, or train with --set "
-                           "data.workers=0; the same command goes on from the last checkpoint."}
+                           "data.workers=0; the same command resumes from the last checkpoint."}
 
 
 def make_loader(dataset: torch.utils.data.Dataset, start: int, stop: int, workers: int, pin: bool, timeout: int = 0) -> "Batches":
@@ -172,7 +172,7 @@ def _sentence(dataset: torch.utils.data.Dataset, units: Iterable[int], what: str
             named.append(f"{index.keys[utt]} ({index.spec(utt)})")
     place = f"while it read {', '.join(named)}" if named else "between two recordings"
     return (f"a data worker failed ({what.rstrip('. ')}) {place}; look at that recording and its disk, and lower data.workers if memory "
-            "is short; the same command goes on from the last checkpoint.")
+            "is short; the same command resumes from the last checkpoint.")
 
 
 def _lacks(err: BaseException) -> str | None:

@@ -2,7 +2,7 @@
 
 Mono wav and flac at 16 kHz, whatever they are called, are pointed at where they lie. Everything else (mp3, m4a, another rate, several
 channels, a part of a recording) is decoded into a copy, once: a copy that is there and no older than its source is kept, so that a
-killed run goes on. Samples that cannot be speech make a recording bad; what is only bad speech is noted.
+killed run resumes. Samples that cannot be speech make a recording bad; what is only bad speech is noted.
 """
 import concurrent.futures
 import functools
@@ -96,7 +96,7 @@ def _in_processes(sources: Sequence[Source], opts: Options, bar) -> list[Outcome
             return found
         except BrokenProcessPool as err:
             raise InputError("a process that reads recordings was killed, perhaps for want of memory; run the same "
-                             "command again with a smaller --nj, it goes on where it stopped.") from err
+                             "command again with a smaller --nj, it resumes where it stopped.") from err
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -70,7 +70,7 @@ def run(arguments: list[str], exp: Path, ranks: int, nodes: int = 1, node: int =
 def _parted(err: RendezvousError, exp: Path, nodes: int, wait_minutes: float) -> str:
     """What to tell of nodes that do not meet, or no longer."""
     if isinstance(err, RendezvousConnectionError):
-        return f"{exp}: lost contact with node 1 of {nodes} ({err}); see its log; the same command goes on from the last checkpoint."
+        return f"{exp}: lost contact with node 1 of {nodes} ({err}); see its log; the same command resumes from the last checkpoint."
     return (f"{exp}: the {nodes} nodes did not come together within {wait_minutes:g} minutes ({err}); make sure that the scheduler can "
             "run them all at once and that they reach node 1 over the network, or raise --wait.")
 

@@ -41,9 +41,9 @@ def first(exp: Path, ranks: int, killed: dict[int, int]) -> str:
     for rank, number in sorted(killed.items()):
         if rank in silent and number != signal.SIGTERM and not hung:
             return (f"train.py: error: rank {rank} of {ranks} was killed by {signal.Signals(number).name}{_hint(number, rank, silent)}; "
-                    "the others ended with it; run the same command again: it goes on from the last checkpoint.")
+                    "the others ended with it; run the same command again: it resumes from the last checkpoint.")
     if not notes:
-        return (f"train.py: error: the ranks of {exp} ended without a word; see further up, and run the same command again: it goes on "
+        return (f"train.py: error: the ranks of {exp} ended without a word; see further up, and run the same command again: it resumes "
                 "from the last checkpoint.")
     note = notes[0]
     late = f"; rank(s) {', '.join(map(str, silent[:8]))} told nothing: waiting, or hung" if hung else ""

@@ -69,7 +69,7 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watc
             save(job, save_every, log)
         if stopping and not last:
             comm.barrier()   # a rank that left would have the agent end the others, before the first one has saved
-            log.say(f"asked to stop: saved step {job.step}; the same command goes on from there")
+            log.say(f"asked to stop: saved step {job.step}; the same command resumes there")
             if comm.rank() == 0:
                 (job.exp / STOPPED).touch()
             comm.barrier()

@@ -228,7 +228,7 @@ def test_nodes_that_part_say_so_unless_they_were_told_to_stop(tmp_path, monkeypa
     monkeypatch.setattr(agent, "_launch", lost)
     monkeypatch.setattr(agent, "_pass_on_signals", lambda: None)
     monkeypatch.setattr(agent.os, "environ", {**os.environ, "SSLSPK_INTERFACE": "lo"})
-    with pytest.raises(InputError, match=r"lost contact with node 1 of 2 \(the connection has failed\).* goes on from the last"):
+    with pytest.raises(InputError, match=r"lost contact with node 1 of 2 \(the connection has failed\).* resumes from the last"):
         agent.run([], tmp_path, 1, nodes=2, node=2)
     (tmp_path / failures.STOPPED).touch()
     assert agent.run([], tmp_path, 1, nodes=2, node=2) == failures.REQUEUE
