@@ -2,8 +2,9 @@
 
 BEFORE and AFTER hold embeddings of the same crops of recordings that the round was not trained on, CROP2UTT the recording of each crop
 (utils/cut_data_dir.sh --ends). Compared, recording by recording, are the AUC (two crops of one recording are closer than crops of two)
-and the agreement of neighbours (two crops of a recording have the same other recordings nearest to them). The round is accepted where
-the AUC does not fall, and the agreement does not fall by more than chance; else it is refused. OUT.json says which and why.
+and the agreement of neighbours (two crops of a recording have the same other recordings nearest to them). The round is refused where
+either falls by more than chance (95 % interval of the difference over recordings), or both together fall, each in units of its standard
+error. OUT.json says why.
 """
 import argparse
 from pathlib import Path
@@ -41,13 +42,16 @@ def main() -> None:
 
 def verdict(before: "Figures", after: "Figures") -> dict:
     """`accepted`, `reason` (a sentence), and of each figure in % its means before and after and the interval of the difference."""
-    from sslspk.metrics.label_free import mean_interval
+    import numpy as np
+
+    from sslspk.metrics.label_free import mean_interval, standardised
     found: dict = {"recordings": len(before.auc)}
     for name, old, new in zip(before._fields, before, after, strict=True):
         low, high = mean_interval(new - old)
         found[name] = {"before": 100 * float(old.mean()), "after": 100 * float(new.mean()), "low": 100 * low, "high": 100 * high}
-    fell = [name for name, worse in (("AUC", found["auc"]["after"] < found["auc"]["before"]), ("agreement", found["agreement"]["high"] < 0))
-            if worse]
+    fell = [name for name, one in zip(("AUC", "agreement"), (found["auc"], found["agreement"]), strict=True) if one["high"] < 0]
+    if not fell and sum(map(standardised, map(np.subtract, after, before))) < 0:
+        fell = ["the two together"]
     shown = "; ".join(f"{name} {one['before']:.2f} -> {one['after']:.2f} % ({one['low']:+.2f} to {one['high']:+.2f})"
                       for name, one in (("AUC", found["auc"]), ("agreement of neighbours", found["agreement"])))
     reason = f"refused, since {' and '.join(fell)} fell" if fell else "accepted"

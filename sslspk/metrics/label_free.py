@@ -69,3 +69,11 @@ def mean_interval(values: np.ndarray, replicates: int = 1000, seed: int = 0) -> 
     drawn = np.random.default_rng(seed).integers(len(values), size=(replicates, len(values)))
     low, high = np.quantile(values[drawn].mean(1), [0.025, 0.975])
     return float(low), float(high)
+
+
+def standardised(values: np.ndarray) -> float:
+    """The mean of values (R,) in units of its standard error; 0 where all are 0."""
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    if error > 0:
+        return float(values.mean() / error)
+    return float(np.sign(values[0]) * np.inf) if values[0] else 0.0

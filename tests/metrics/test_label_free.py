@@ -4,7 +4,7 @@ import pytest
 
 from sslspk.bin.judge_round import verdict
 from sslspk.errors import InputError
-from sslspk.metrics.label_free import Figures, figures, mean_interval
+from sslspk.metrics.label_free import Figures, figures, mean_interval, standardised
 
 
 def crops(noise, recordings=12, dim=5, seed=0):
@@ -55,12 +55,21 @@ def test_better_embeddings_are_accepted_and_worse_ones_refused():
     assert verdict(good, good)["accepted"], "the same is not worse"
 
 
-def test_a_fall_of_the_agreement_counts_where_it_is_no_chance():
-    before = Figures(np.full(50, 0.9), np.full(50, 0.5))
-    rng = np.random.default_rng(0)
-    for shift, accepted in ((-0.2, False), (-0.01, True)):
-        after = Figures(np.full(50, 0.91), 0.5 + shift + 0.2 * rng.normal(size=50))
-        assert verdict(before, after)["accepted"] == accepted, shift
+@pytest.mark.parametrize(("auc", "agreement", "said"), [
+    (0.02, -0.2, "refused, since agreement fell"), (-0.02, 0.2, "refused, since AUC fell"), (-0.001, 0.1, "accepted"),
+    (0.001, -0.03, "refused, since the two together fell"), (-0.02, -0.2, "refused, since AUC and agreement fell"), (0.0, 0.0, "accepted")])
+def test_what_falls_by_more_than_chance_is_refused_and_what_falls_together(auc, agreement, said):
+    """60 recordings; the standard error of the difference is 0.005 and 0.026."""
+    shape = np.tile([-1.0, 1.0], 30)
+    before = Figures(np.full(60, 0.9), np.full(60, 0.5))
+    found = verdict(before, Figures(before.auc + auc + 0.04 * shape * (auc != 0), before.agreement + agreement + 0.2 * shape * (auc != 0)))
+    assert found["reason"].startswith(said + ": ") and found["accepted"] == (said == "accepted")
+
+
+def test_means_in_units_of_their_standard_error():
+    x = np.array([1.0, 2.0, 4.0, 5.0])
+    assert standardised(x) == pytest.approx(3 / (np.sqrt(10 / 3) / 2))
+    assert (standardised(np.zeros(3)), standardised(np.full(3, -1.0)), standardised(np.full(3, 1.0))) == (0, -np.inf, np.inf)
 
 
 def test_the_interval_holds_the_mean_as_often_as_it_should():
