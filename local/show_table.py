@@ -48,11 +48,11 @@ def main() -> int:
         if args.det and curves:
             text += ["", f"![DET curves]({plot(args, name, curves)})"]
         text.append("")
-    text += rounds(args.exps)
+    judged = rounds(args.exps)
     with atomic_write(args.out) as f:
-        f.write("\n".join(text))
+        f.write("\n".join(text + judged))
     print(f"{args.out}: {len(rows)} rows")
-    print("\n".join(line for line in text if line.startswith(("|", "##"))))
+    print("\n".join([*(line for line in text if line.startswith(("|", "##"))), *filter(None, judged)]))
     return 0
 
 

@@ -1,9 +1,13 @@
 """Figures without labels, against pairs counted one by one, and the verdict on a round that follows from them."""
+import json
+
 import numpy as np
 import pytest
 
+from sslspk.bin import judge_round
 from sslspk.bin.judge_round import verdict
 from sslspk.errors import InputError
+from sslspk.io import ark, provenance, table
 from sslspk.metrics.label_free import Figures, figures, mean_interval, standardised
 
 
@@ -76,3 +80,27 @@ def test_the_interval_holds_the_mean_as_often_as_it_should():
     rng = np.random.default_rng(0)
     held = [low <= 0 <= high for low, high in (mean_interval(rng.normal(size=40), 200) for _ in range(400))]
     assert 0.9 < np.mean(held) < 0.98
+
+
+def test_the_program(tmp_path, monkeypatch, capsys):
+    for name, noise in {"good": 0.3, "bad": 3.0, "short": 0.3}.items():
+        x, recordings = crops(noise, 20)
+        names = [f"{recording}-{'ab'[i % 2]}" for i, recording in enumerate(recordings)]
+        (tmp_path / name).mkdir()
+        with ark.Writer(tmp_path / name / "xvector.ark", tmp_path / name / "xvector.scp") as writer:
+            for crop, row in list(zip(names, x.astype(np.float32), strict=True))[2 * (name == "short"):]:
+                writer.write(crop, row)
+        provenance.write(tmp_path / name, f"system_{name}", "encoder")
+    table.write(tmp_path / "utt2spk", dict(zip(names, recordings, strict=True)))
+
+    def judge(before, after):
+        monkeypatch.setattr("sys.argv", ["judge", str(tmp_path / "utt2spk"), *(str(tmp_path / name) for name in (before, after, "out"))])
+        judge_round.main()
+        return json.loads((tmp_path / "out").read_text())
+
+    worse = judge("good", "bad")
+    assert (worse["best_before"], worse["round"], worse["accepted"], worse["recordings"]) == ("system_good", "system_bad", False, 20)
+    assert capsys.readouterr().out == worse["reason"] + "\n" and worse["auc"]["after"] < worse["auc"]["before"]
+    assert judge("bad", "good")["accepted"]
+    with pytest.raises(InputError, match="has r00-a; extract both again"):
+        judge("good", "short")
