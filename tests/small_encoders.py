@@ -20,6 +20,7 @@ STEP = 160   # samples of a waveform encoder's step
 NARROW = (8, 8, 12, 16)
 SMALL = {"channels": 20, "kernels": (10, 8, 4), "strides": (5, 8, 4), "position_kernel": 8, "position_groups": 2, "layers": 2, "dim": 12,
          "heads": 2, "ff_dim": 20, "layer_drop": 0, "input_dropout": 0, "dropout": 0, "attention_dropout": 0}
+MHFA = {"pooling": "mhfa", "pooling_heads": 3, "pooling_compress": 4, "embed_dim": 6}
 PASE = {"channels": (20, 20, 24, 28), "kernels": (41, 20, 11, 11), "strides": (1, 10, 4, 4), "embed_dim": 12}
 VQ = {"channels": 20, "kernels": (10, 8, 4, 1), "strides": (5, 8, 4, 1), "window_seconds": 0.2,
       "aggregator": {"name": "convolutions", "dim": 12, "kernels": (2, 3)}}
@@ -56,6 +57,10 @@ CONFIGS = {
     "vq-wav2vec-seed": VqWav2vecEncoderConfig(**{**VQ, "aggregator": RELATE}, norm="channel", pooling="last",
                                               quantiser={"name": "gumbel", "codes": 6, "dim": 8, "depth": 1}),
     "wavlm": Wav2Vec2EncoderConfig(**SMALL, relative_buckets=16, relative_distance=20),
+    "wavlm-mhfa": Wav2Vec2EncoderConfig(**SMALL, **MHFA, relative_buckets=16, relative_distance=20, window_seconds=0.5),
+    "wavlm-mhfa-lora": Wav2Vec2EncoderConfig(**SMALL, **MHFA, relative_buckets=16, relative_distance=20,
+                                             lora={"rank": 3, "targets": ["q"]}),
+    "wav2vec2-lora": Wav2Vec2EncoderConfig(**SMALL, pooling="layers", lora={"rank": 2, "alpha": 3}),
 }
 
 

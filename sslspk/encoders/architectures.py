@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torchaudio import models
 from torchaudio.models.wav2vec2.wavlm_attention import WavLMSelfAttention
 
-from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig
+from sslspk.encoders.config_waves import LoraConfig, Wav2Vec2EncoderConfig
 from sslspk.errors import InputError
-from sslspk.nn import saved
+from sslspk.nn import low_rank, saved
 
 RATE = 16000
 RANDOM = "random"
@@ -72,6 +72,18 @@ def make(config: Wav2Vec2EncoderConfig) -> nn.Module:
     conv.weight = nn.init.normal_(torch.empty_like(conv.weight), std=2 / (config.position_kernel * config.dim) ** 0.5)
     nn.init.zeros_(conv.bias)
     return model
+
+
+def add_lora(model: nn.Module, config: LoraConfig) -> None:
+    """Freeze a model, and learn LoRA on the projections of its attention."""
+    model.requires_grad_(False)
+    blocks = [("q", "k", "v").index(target) for target in dict.fromkeys(config.targets)]
+    for layer in model.encoder.transformer.layers:
+        if isinstance(layer.attention, WavLMSelfAttention):   # whose three projections are the blocks of one matrix
+            low_rank.add(layer.attention.attention, "in_proj_weight", config.rank, config.alpha, 3, blocks)
+            continue
+        for target in dict.fromkeys(config.targets):
+            low_rank.add(getattr(layer.attention, f"{target}_proj"), "weight", config.rank, config.alpha)
 
 
 def build(arch: str, checkpoint: str, seed: int = 0) -> nn.Module:

@@ -17,7 +17,7 @@ class Encoder(nn.Module, abc.ABC):
     forward(x) -> (B, D)      the embedding, without length normalisation
     num_layers: of a Transformer, whose layers(x) gives 1 + num_layers of (B, T', C), what enters the first layer and each one's output;
         layers(x, n) computes the first n layers alone. Of other encoders 0
-    optional: names of weights that depend on the pooling, so that a model with another one lacks them.
+    optional: names of weights, and of parts, that depend on the pooling, so that a model with another one lacks them.
     embed_dim D, num_features F; input: "feats", or "wave" (then F is 1); min_frames: the least T, or S, for which T' >= 1.
 
     Fewer frames than min_frames are padded by repeating the first and the last frame (half each), so that a very short
@@ -44,6 +44,15 @@ class Encoder(nn.Module, abc.ABC):
     def depths(self) -> list[list[nn.Module]]:
         """The parts from the input on, by depth, for learning rates by layer; none where an encoder has no such order."""
         return []
+
+    def adopted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The state of another model in the form of this one's: of what depends on the pooling, where that differs, this one's own."""
+        own = self.state_dict()
+
+        def depends(key: str) -> bool:
+            return any(key == name or key.startswith(f"{name}.") for name in self.optional)
+        return {**{key: value for key, value in state.items() if not depends(key) or key in own},
+                **{key: value for key, value in own.items() if depends(key) and key not in state}}
 
     def freeze(self, but: Sequence[nn.Module] = ()) -> None:
         """Let no weight and no BatchNorm statistic move but those of the parts `but`, whatever train() is told."""

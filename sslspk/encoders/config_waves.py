@@ -3,7 +3,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from sslspk.config import Config, Few, Seconds, Size
 
@@ -24,6 +24,14 @@ def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
     for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
         field = (field - 1) * stride + kernel
     return field
+
+
+class LoraConfig(Config):
+    """LoRA (Hu et al. 2021): the Transformer stays as it is, and products of two narrow matrices are learnt on top of its projections."""
+
+    rank: Few = 64
+    alpha: PositiveFloat = Field(128.0, description="the product counts alpha / rank times")
+    targets: tuple[Literal["q", "k", "v"], ...] = Field(("q", "v"), min_length=1, description="projections of the attention")
 
 
 class Wav2Vec2EncoderConfig(Config):
@@ -56,8 +64,13 @@ class Wav2Vec2EncoderConfig(Config):
     dropout: Share = 0.1
     attention_dropout: Share = 0.1
     ff_dropout: Share = Field(0.0, description="inside the feed-forward layers")
-    pooling: Literal["mean", "layers"] = Field("mean", description="mean: of the last layer over time; layers: first a mean over all "
-                                               "layers and the Transformer's input, with learnt weights (SUPERB)")
+    pooling: Literal["mean", "layers", "mhfa"] = Field("mean", description="mean: of the last layer over time; layers: first a mean over "
+                                                       "all layers and the Transformer's input, with learnt weights (SUPERB); mhfa: many "
+                                                       "heads, each with its own weights over time (MHFA)")
+    pooling_heads: Size = Field(64, description="of mhfa")
+    pooling_compress: Size = Field(128, description="of mhfa: dimensions of keys and values")
+    embed_dim: Size = Field(256, description="of mhfa; otherwise the embedding has `dim`")
+    lora: LoraConfig | None = Field(None, description="learn low-rank changes of the attention alone; null: all weights")
     window_seconds: Seconds = Field(60.0, description="longer recordings are embedded in windows of this length, and the mean is taken")
 
     @property

@@ -11,26 +11,37 @@ from sslspk.encoders import architectures
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig
 from sslspk.encoders.windows import mean_embedding
+from sslspk.nn import low_rank
+from sslspk.nn.pooling import FactorisedAttention
 
 
 class Wav2Vec2(Encoder):
     """(B, S) -> frames (B, T, D), the output of the last layer or with pooling `layers` the mean over layers -> embedding (B, D).
 
-    num_layers: of the Transformer. latent_dim: C. layer_weights: with pooling `layers` their logits, zeros at first; a model that was
-    trained without them lacks them.
+    With pooling `mhfa`: frames (B, T, pooling_compress), the values -> embedding (B, embed_dim). With `lora` the Transformer and what is
+    below it are frozen but for that. num_layers: of the Transformer. latent_dim: C. layer_weights: with pooling `layers` their logits,
+    zeros at first; mhfa: that pooling. A model with another pooling lacks them.
     """
 
     input = "wave"
-    optional = ("layer_weights",)
+    optional = ("layer_weights", "mhfa")
 
     def __init__(self, config: Wav2Vec2EncoderConfig, num_features: int):
-        super().__init__(num_features, config.dim)
+        super().__init__(num_features, config.embed_dim if config.pooling == "mhfa" else config.dim)
         self.config = config
         self.normalise, self.layer_drop, self.window = config.normalise, config.layer_drop, round(config.window_seconds * config.rate)
         self.latent_dim, self.num_layers, self.min_frames = config.channels, config.layers, config.field_samples
         self.first_stays = config.relative_buckets > 0   # later layers use the relative positions that the first one made
         self.model = architectures.make(config)
+        if config.lora is not None:
+            architectures.add_lora(self.model, config.lora)
         self.layer_weights = nn.Parameter(torch.zeros(config.layers + 1)) if config.pooling == "layers" else None
+        self.mhfa = FactorisedAttention(config.layers + 1, config.dim, config.pooling_heads, config.pooling_compress,
+                                        config.embed_dim) if config.pooling == "mhfa" else None
+
+    @property
+    def last_layers(self) -> list[nn.Module]:
+        return [] if self.mhfa is None else [self.mhfa]
 
     @property
     def depths(self) -> list[list[nn.Module]]:
@@ -39,6 +50,9 @@ class Wav2Vec2(Encoder):
         below, layers = [self.model.feature_extractor, self.model.encoder.feature_projection, net.pos_conv_embed], [[x] for x in net.layers]
         (below if net.layer_norm_first else layers[-1]).append(net.layer_norm)
         return [below, *layers]
+
+    def adopted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        return super().adopted(low_rank.renamed(state, self.state_dict()))
 
     def forward(self, x: Tensor) -> Tensor:
         return mean_embedding(lambda part: self._pooled(self._layers(part)), self._wave(self._checked(x)), self.window, self.training)
@@ -100,7 +114,8 @@ class Wav2Vec2(Encoder):
         return self.contexts(self.project(self.norm(self._latents(wave))), upto)
 
     def _maps(self, x: Tensor) -> Tensor:
-        return self._mixed(self._layers(self._wave(x))).transpose(1, 2)
+        outputs = self._layers(self._wave(x))
+        return (self._mixed(outputs) if self.mhfa is None else self.mhfa.frames(outputs)).transpose(1, 2)
 
     def _embed(self, maps: Tensor) -> Tensor:
         return maps.mean(2)
@@ -112,5 +127,7 @@ class Wav2Vec2(Encoder):
         return sum(weight * output for weight, output in zip(self.layer_weights.softmax(0).unbind(), outputs, strict=True))
 
     def _pooled(self, outputs: list[Tensor]) -> Tensor:
-        """Outputs of all layers (B, T, D) -> (B, D); as the order of two means is free, first that over time."""
+        """Outputs of all layers (B, T, C) -> (B, D); as the order of two means is free, first that over time."""
+        if self.mhfa is not None:
+            return self.mhfa(outputs)
         return self._mixed([output.mean(1) for output in outputs])

@@ -103,6 +103,38 @@ class AttentiveStatistics(nn.Module):
         return var.clamp(min=EPSILON if self.variant == "wespeaker" else LOWER_FLOOR).sqrt()
 
 
+class FactorisedAttention(nn.Module):
+    """Multi-head factorised attentive pooling (MHFA: Peng et al. 2022, arXiv 2210.01273, eq. 2-6) of a Transformer's layers.
+
+    L outputs Z_l (B, T, C) -> (B, out_dim). Keys and values are two means over the layers, each with learnt weights (softmax), and each
+    brought to `compress` dimensions: k_t = W_k sum_l a_l z_lt, v_t = W_v sum_l b_l z_lt. Head h weighs the steps by softmax_t(u_h . k_t);
+    its output is sum_t of weight times v_t. All heads' outputs go through one affine layer.
+    """
+
+    def __init__(self, layers: int, channels: int, heads: int, compress: int, out_dim: int):
+        super().__init__()
+        self.out_dim = out_dim
+        self.key_weights, self.value_weights = nn.Parameter(torch.zeros(layers)), nn.Parameter(torch.zeros(layers))
+        # A bias of keys or scores would add the same to all steps, which the softmax takes away again.
+        self.keys, self.values = nn.Linear(channels, compress, bias=False), nn.Linear(channels, compress)
+        self.scores = nn.Linear(compress, heads, bias=False)
+        self.embedding = nn.Linear(heads * compress, out_dim)
+
+    def frames(self, outputs: list[Tensor]) -> Tensor:
+        """L outputs (B, T, C) -> (B, T, compress): the values, which are pooled."""
+        return self.values(_layer_mean(outputs, self.value_weights))
+
+    def forward(self, outputs: list[Tensor]) -> Tensor:
+        scores = self.scores(self.keys(_layer_mean(outputs, self.key_weights)))
+        weights = torch.softmax(_exact(scores), dim=1)
+        return self.embedding((weights.transpose(1, 2) @ _exact(self.frames(outputs))).flatten(1))
+
+
+def _layer_mean(outputs: list[Tensor], weights: Tensor) -> Tensor:
+    """The mean of the outputs of L layers, weighted by the softmax of `weights` (L,)."""
+    return sum(weight * output for weight, output in zip(weights.softmax(0).unbind(), outputs, strict=True))
+
+
 class BandMeans(nn.Module):
     """Mean over time and over each of `bands` parts of the frequency axis: (B, C * F, T) -> (B, C * bands).
 

@@ -1,7 +1,6 @@
 """Where a run's first weights come from, other than its seed: another run's encoder, or all of its method."""
 from pathlib import Path
 
-from sslspk.encoders.base import Encoder
 from sslspk.errors import InputError
 from sslspk.methods.base import Method
 from sslspk.nn import saved
@@ -29,19 +28,12 @@ def initialise(method: Method, config: SystemConfig, data: str, say) -> str:
         _take_over(method, Path(model).parent, data, say)
         return content["info"]["labels"]
     for encoder in method.backbones():
-        fitting = _with_own_pooling(state, encoder)
+        fitting = encoder.adopted(state)
         wrong = saved.misfit(fitting, encoder.state_dict())
         if wrong:
             raise InputError(f"--init-from {model}: its encoder is not this one's shape ({wrong}); use the same `encoder:` section.")
         encoder.load_state_dict(fitting)
     return content["info"]["labels"]
-
-
-def _with_own_pooling(state: dict, encoder: Encoder) -> dict:
-    """The state of a model whose pooling may be another one: of what depends on it the encoder keeps what it has."""
-    own = encoder.state_dict()
-    return {**{key: value for key, value in state.items() if key not in encoder.optional or key in own},
-            **{key: own[key] for key in encoder.optional if key in own and key not in state}}
 
 
 def _take_over(method: Method, exp: Path, data: str, say) -> None:

@@ -134,3 +134,50 @@ def test_initial_weights():
 def test_impossible_sizes_are_refused(options, said):
     with pytest.raises(InputError, match=said):
         check(Wav2Vec2EncoderConfig, {"name": "wav2vec2", **options}, "the test")
+
+
+MHFA = {"pooling": "mhfa", "pooling_heads": 3, "pooling_compress": 4, "embed_dim": 6}
+WAVLM = {"relative_buckets": 16, "relative_distance": 20}
+LORA = {"rank": 2, "alpha": 6.0}
+
+
+def test_mhfa_reads_all_layers_and_their_input():
+    encoder, x = make(**MHFA).eval(), waves()
+    torch.testing.assert_close(encoder(x), encoder.mhfa(encoder.layers(x)))
+    assert encoder(x).shape == (2, 6) and encoder.frames(x).shape == (2, 24, 4)
+    assert encoder.last_layers == [encoder.mhfa] and len(encoder.mhfa.key_weights) == 4
+    held = {id(weight) for part in encoder.depths for module in part for weight in module.parameters()}
+    assert held == {id(weight) for weight in encoder.model.parameters()}   # learning rates by layer leave the pooling alone
+
+
+@pytest.mark.parametrize("options", [{}, WAVLM])
+def test_lora_is_the_base_at_first_and_learns_alone(options):
+    base, x = make(dropout=0, input_dropout=0, attention_dropout=0, layer_drop=0, **MHFA, **options), waves()
+    with_it = make(dropout=0, input_dropout=0, attention_dropout=0, layer_drop=0, lora=LORA, **MHFA, **options)
+    with_it.load_state_dict(with_it.adopted(base.state_dict()))
+    with torch.no_grad():   # what has a gradient goes through other kernels
+        assert torch.equal(with_it(x), base(x))
+    optimizer = torch.optim.SGD([weight for weight in with_it.parameters() if weight.requires_grad], lr=1.0)
+    before = {key: value.clone() for key, value in with_it.state_dict().items()}
+    for _ in range(2):   # in the first step the product is zero, so that one factor has no gradient
+        optimizer.zero_grad()
+        with_it(x).sin().sum().backward()
+        optimizer.step()
+    moved = {key for key, value in with_it.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved == {key for key in before if key.startswith("mhfa.") or key.endswith((".up", ".down"))}
+    merged = base.adopted(with_it.state_dict())
+    base.load_state_dict(merged)
+    with torch.no_grad():
+        assert torch.equal(base(x), with_it(x)) and not torch.allclose(make(**MHFA, **options).eval()(x), base(x))
+
+
+def test_lora_of_the_papers_sizes():
+    """Rank 64 on queries and values of 12 layers of 768: 2 * 64 * 2 * 768 a layer."""
+    with torch.device("meta"):
+        for options in ({}, {"relative_buckets": 320}):
+            encoder = build(Wav2Vec2EncoderConfig(lora={}, pooling="mhfa", **options), 1)
+            learnt = {key: weight.numel() for key, weight in encoder.named_parameters() if weight.requires_grad}
+            assert sum(count for key, count in learnt.items() if not key.startswith("mhfa.")) == 12 * 4 * 64 * 768
+            # keys and values 768 x 128, scores 128 x 64, one layer of 64 * 128 x 256, two weights for each of 13 layers
+            assert sum(count for key, count in learnt.items() if key.startswith("mhfa.")) == (
+                2 * 768 * 128 + 128 + 128 * 64 + 64 * 128 * 256 + 256 + 26)

@@ -134,3 +134,33 @@ def test_parameters_are_those_of_the_docstrings():
     assert count("self_attentive", 128, 0) == 128 ** 2 + 2 * 128
     assert count("attentive", 1500, 128) == 1500 * 128 + 128 + 128 * 1500
     assert count("attentive_context", 1536, 128) == 3 * 1536 * 128 + 128 + 128 * 1536
+
+
+def test_factorised_attention_by_loops():
+    """MHFA, step by step and head by head."""
+    torch.manual_seed(4)
+    layers, heads, compress = 3, 2, 5
+    pool = pooling.FactorisedAttention(layers, C, heads, compress, 4)
+    with torch.no_grad():
+        pool.key_weights.normal_()
+        pool.value_weights.normal_()
+    outputs = [maps(seed).transpose(1, 2) for seed in range(layers)]
+    z = [numpy_of(output) for output in outputs]
+    state = {key: numpy_of(value) for key, value in pool.state_dict().items()}
+    expected = np.zeros((B, 4))
+    for b in range(B):
+        keys, values = np.zeros((T, compress)), np.zeros((T, compress))
+        for t in range(T):
+            key, value = np.zeros(C), np.zeros(C)
+            for number in range(layers):
+                key += softmax(state["key_weights"])[number] * z[number][b, t]
+                value += softmax(state["value_weights"])[number] * z[number][b, t]
+            keys[t] = state["keys.weight"] @ key
+            values[t] = state["values.weight"] @ value + state["values.bias"]
+        np.testing.assert_allclose(numpy_of(pool.frames(outputs))[b], values, rtol=1e-4, atol=1e-5)
+        pooled = []
+        for head in range(heads):
+            weights = softmax(np.array([state["scores.weight"][head] @ keys[t] for t in range(T)]))
+            pooled.append(sum(weights[t] * values[t] for t in range(T)))
+        expected[b] = state["embedding.weight"] @ np.concatenate(pooled) + state["embedding.bias"]
+    np.testing.assert_allclose(numpy_of(pool(outputs)), expected, rtol=1e-4, atol=1e-5)
