@@ -54,6 +54,16 @@ class RelabelConfig(Config):
     teacher_momentum_end: float = Field(1.0, ge=0, le=1)
 
 
+class NearStartConfig(Config):
+    """A penalty on how far the encoder, but for its last layers, has gone from the weights that the training started from.
+
+    Known from Miara et al. 2024 (arXiv 2406.02285), whose code brings both terms to the same size.
+    """
+
+    weight: PositiveFloat = 0.01
+    balanced: bool = Field(True, description="divide loss and squared distance by their present values; false: leave them as they are")
+
+
 class SupervisedConfig(Config):
     """Classification of speakers, or of what data.labels names.
 
@@ -77,6 +87,7 @@ class SupervisedConfig(Config):
     inter_top_k: Size = Field(5, description="how many of them")
     gate: GateConfig | None = Field(None, description="for pseudo-labels; null: every label counts")
     relabel: RelabelConfig | None = Field(None, description="for pseudo-labels; null: labels stay what they are")
+    near_start: NearStartConfig | None = Field(None, description="for pre-trained encoders; null: weights go where they will")
     evaluate: Literal["encoder"] = "encoder"
 
     @property

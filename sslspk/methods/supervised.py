@@ -9,6 +9,7 @@ from sslspk.encoders.base import Encoder
 from sslspk.errors import InputError
 from sslspk.losses.aam import aam_losses, am_logits
 from sslspk.methods import classifier
+from sslspk.methods.anchor import Anchor, balanced
 from sslspk.methods.base import Batch, Corpus, Method, Progress
 from sslspk.methods.config_supervised import SupervisedConfig
 from sslspk.methods.relabelling import Relabelling
@@ -32,6 +33,7 @@ class Supervised(Method):
         self.gate = LossGate(corpus.recordings) if config.gate else None
         self.corrections = (Corrections(corpus.recordings, corpus.classes, config.gate.correct_growth)
                             if config.corrects and config.gate.correct_growth else None)
+        self.anchor = Anchor(self.encoder) if config.near_start else None
         self.relabelling = None
         if config.relabel:
             teacher = classifier.build(config, self.encoder.embed_dim, corpus.classes)
@@ -50,6 +52,8 @@ class Supervised(Method):
         return {"encoder": self.encoder}
 
     def before_epoch(self, embed_all, progress: Progress) -> dict[str, Tensor]:
+        if self.anchor is not None and progress.step == 0:   # with the weights of train.init_from
+            self.anchor.take(self.encoder)
         if self.relabelling is not None:
             return self.relabelling.before_epoch(progress)
         if self.gate is None or progress.epochs < self.config.gate.start_epochs:
@@ -62,6 +66,14 @@ class Supervised(Method):
         return {"gate": self.gate.threshold.clone()} if self.gate.threshold.isfinite() else {}
 
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        figures, near = self._classified(batch, progress), self.config.near_start
+        if near is None:
+            return figures
+        loss, distance = figures["loss"], self.anchor.distance(self.encoder)
+        terms = {"loss_classes": loss.detach(), "loss_distance": near.weight * distance.detach()}
+        return {**figures, "loss": balanced(loss, distance, near.weight) if near.balanced else loss + near.weight * distance, **terms}
+
+    def _classified(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         cfg = self.config
         views = batch.views[:-1] if cfg.reads_clean else batch.views
         scores = self.classifier(torch.cat([self.encoder(x.flatten(0, 1)) for x in views]))

@@ -36,6 +36,7 @@ METHODS = {
     "dino ssps": {**DINO, "positives": {**SSPS, "neighbours": 0}},
     "dino oracle": {**DINO, "positives": ORACLE},
     "supervised": {"name": "supervised", "crops": PAIR},
+    "supervised near its start": {"name": "supervised", "crops": PAIR, "near_start": {"weight": 0.1}},
     "supervised gated": {"name": "supervised", "crops": [*PAIR, {"count": 1, "seconds": 0.3, "clean": True}], "sub_centres": 2,
                          "inter_margin": 0.1, "gate": {"start_epochs": 0.5, "correct_epochs": 0.5, "correct_confidence": 0.3}},
     "supervised relabelled": {"name": "supervised", "crops": [*PAIR, {"count": 1, "seconds": 0.3, "clean": True}],

@@ -91,6 +91,7 @@ METHODS = {
                   "start_epochs": 2.0, "correct_epochs": 4.0, "correct_confidence": 0.3, "least_believed": 0.4, "correct_growth": 0.5}},
     "relabelled": {"name": "supervised", "crops": [{"count": 1, "seconds": 0.4}, {"count": 1, "seconds": 0.4, "clean": True}],
                    "scale": 10.0, "relabel": {"start_epochs": 2.0, "queue": 3, "teacher_momentum": 0.5}},
+    "near its start": {"name": "supervised", **ONE, "scale": 10.0, "near_start": {"weight": 0.5}},
     "gcl": {"name": "gcl", **PAIR, "labelled_share": 0.5},
     "aat": {"name": "angular", "crops": [{"count": 3, "seconds": 0.2, "layout": "triplet"}], "adversarial": 3.0, "hidden_dim": 16},
     "siamese": {"name": "siamese", **PAIR, "hidden_dim": 32, "out_dim": 16, "predictor_dim": 16, "regulariser": 1.0},
