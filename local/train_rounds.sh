@@ -15,15 +15,17 @@ cluster=conf/cluster.yaml      # how the embeddings are clustered
 gates=             # fixed loss gates of the rounds, e.g. 1,3,3,5,6; the last one holds for all later rounds
 first_clusters=    # labels of the first round, as steps/cluster.sh writes them (of i-vectors, say); empty: EXP's own embeddings
 ivectors=          # conf of i-vectors, such as conf/ivector_mfcc.yaml, whose clusters are the labels of the first round
+start=             # the first round goes on from this model, whose encoder --conf says, in place of EXP: final.pt or ARCH=CHECKPOINT
 heldout=0.05       # share of the recordings that rounds are judged by and not trained on, 1000 at most; 0: every round is taken
 tag=               # suffix of the rounds' names, for variants: EXP_TAG_round1
 large_margin=      # conf of a last training with a large margin on the labels of the best round; empty: none
 help_message="usage: $0 [--cuda-cmd C] [--nj N] [--ngpu N] [--rounds N] [--conf conf/rounds/X.yaml] [--cluster conf/cluster.yaml]
        [--gates G1,G2,...] [--large-margin conf/rounds/X.yaml] [--tag T]
-       [--first-clusters DIR | --ivectors conf/ivector_X.yaml] [--heldout SHARE] DATA EXP"
+       [--first-clusters DIR | --ivectors conf/ivector_X.yaml] [--start MODEL] [--heldout SHARE] DATA EXP"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
+. utils/models.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2
 
@@ -36,11 +38,14 @@ for file in "$conf" "$cluster" ${large_margin:+"$large_margin"} ${ivectors:+"$iv
 done
 [ -s "$exp/final.pt" ] || die "there is no $exp/final.pt; train the system first (stage 3 of run.sh)."
 
-train_on_labels() {   # CONF BASE FROM DATA OUT [--set k=v ...]: trains CONF laid on BASE's configuration, from FROM's encoder
+[[ ! $start =~ ^([a-z0-9_]+)=(.+)$ ]] || start="${BASH_REMATCH[1]} ${BASH_REMATCH[2]}"
+model_require "$start"
+
+train_on_labels() {   # CONF BASE MODEL DATA OUT [--set k=v ...]: trains CONF laid on BASE's configuration, from MODEL's encoder
   mkdir -p "$5"
   python3 -m sslspk.bin.show_config --on "$2/config.yaml" --conf "$1" "${@:6}" > "$5/.conf.yaml"
   steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nodes "$nodes" --requeue "$requeue" --conf "$5/.conf.yaml" \
-    --init-from "$3/final.pt" "$4" "$5"
+    --init-from "$3" "$4" "$5"
 }
 
 best=$exp made=() accepted=true
@@ -92,7 +97,8 @@ for round in $(seq "$rounds"); do
   utils/relabel_data_dir.sh "$data" "$clusters" "${data}_$(basename "$now")"
   options=() last=$((${#gate[@]} - 1))
   [ $last -lt 0 ] || options=(--set method.gate.kind=fixed --set "method.gate.threshold=${gate[round <= last ? round - 1 : last]}")
-  train_on_labels "$conf" "$exp" "$best" "${data}_$(basename "$now")" "$now" "${options[@]}"
+  from=$best/final.pt; [ "$round" -gt 1 ] || from=${start:-$from}
+  train_on_labels "$conf" "$exp" "$from" "${data}_$(basename "$now")" "$now" "${options[@]}"
   judge "$now"
   if [ "$accepted" = false ]; then
     [ "$round" -eq "$rounds" ] || echo "$0: round $round was refused, so $((rounds - round)) more are not trained; change --round-options."
@@ -103,7 +109,7 @@ if [ -n "$large_margin" ] && [ "$best" = "$exp" ]; then
   echo "$0: no round was accepted, so none goes on with a large margin."
 elif [ -n "$large_margin" ]; then
   last=$exp${tag:+_$tag}_large_margin
-  train_on_labels "$large_margin" "$best" "$best" "${data}_$(basename "$best")" "$last"
+  train_on_labels "$large_margin" "$best" "$best/final.pt" "${data}_$(basename "$best")" "$last"
   accepted=true
   judge "$last"
 fi

@@ -75,7 +75,7 @@ def test_what_the_confs_of_a_row_share_and_where_they_differ():
 
 def test_every_figure_of_the_papers_that_is_ours_has_a_configuration():
     tables, figures = results.published(PAPER)
-    assert [sum(figure.get("table") == number for figure in figures) for number in tables] == [12, 18, 14, 18, 21]
+    assert [sum(figure.get("table") == number for figure in figures) for number in tables] == [12, 18, 14, 18, 22]
     for figure in figures:
         assert figure["source"] and (0 < figure["eer_percent"] < 50 if "eer_percent" in figure else figure["row"][1] == "ours")
         assert "table" not in figure or len(figure["row"]) == len(tables[figure["table"]]["keys"])
@@ -99,7 +99,7 @@ def test_figures_were_copied_rightly():
     assert [total(1, "min_dcf_0.01", c) for c in ("TDNN", "R34L", "E-TDNN")] == [2.66, 2.56, 2.28]
     assert [total(2, "eer_percent", c) for c in ("Vox1 test", "VoxSRC21 Dev")] == [38.4, 126.5]
     assert total(3, "eer_percent", "Vox1 test") == 81.4
-    assert round(sum(f["eer_percent"] for f in figures if f.get("table") == 5 and "eer_percent" in f), 2) == 53.9
+    assert round(sum(f["eer_percent"] for f in figures if f.get("table") == 5 and "eer_percent" in f), 2) == 54.89
     assert [total(4, "eer_percent", c) for c in ("2k", "4k", "6k", "8k", "10k", "12k")] == [20.0, 17.5, 15.9, 14.7, 13.8, 13.3]
 
 

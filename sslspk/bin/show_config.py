@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sslspk.errors import InputError, entry
 
+POOLING = ("pooling", "pooling_heads", "pooling_compress", "embed_dim", "lora")
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -27,7 +29,7 @@ def main() -> int:
 
     from sslspk.config import load
     from sslspk.train.config import SystemConfig
-    config = load(SystemConfig, args.conf, args.set, under=args.on, instead=of_model(args.encoder_of) if args.encoder_of else None)
+    config = load(SystemConfig, args.conf, args.set, under=args.on, instead=_of_model(args) if args.encoder_of else None)
     if args.weights:
         from sslspk.methods.config import weights
         print(*weights(config.method))
@@ -54,6 +56,16 @@ def _show(config, args: argparse.Namespace) -> None:
         print(plain_yaml.dump(part), end="")
     else:
         print(str(part).lower() if isinstance(part, bool) else part)
+
+
+def _of_model(args: argparse.Namespace) -> dict:
+    """The parts of the configuration that a model says; how a Transformer is pooled, and LoRA, are the YAML's to say."""
+    from sslspk.config import merge, read_yaml
+    parts, said = of_model(args.encoder_of), read_yaml(args.conf)
+    own = (merge(read_yaml(args.on), said) if args.on else said).get("encoder")
+    if isinstance(own, dict) and own.get("name") == parts["encoder"]["name"] == "wav2vec2":
+        parts["encoder"] |= {key: own[key] for key in POOLING if key in own}
+    return parts
 
 
 def of_model(path: str) -> dict:
