@@ -124,6 +124,14 @@ def merge(under: dict, over: dict) -> dict:
     return out
 
 
+def flat(tree: dict, above: str = "") -> dict:
+    """{dotted key: value} of nested mappings; a list is a value."""
+    found = {}
+    for key, value in tree.items():
+        found.update(flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value})
+    return found
+
+
 def digest(config: Config, exclude: dict | None = None) -> str:
     """Twelve hexadecimal digits that identify what differs from the defaults (and every `name`), less the keys in `exclude`.
 

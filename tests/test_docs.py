@@ -46,6 +46,7 @@ def place(tmp_path_factory):
         foreign_weights.checkpoint(folder, kind).rename(folder / name)
     wav(folder / "stereo.wav", np.stack([voice(0.5), voice(0.5, 200)], 1))
     (folder / "notes.txt").write_text("no audio\n" * 20)
+    (folder / "exp/dino_ecapa/progress.jsonl").write_text('{"step": 10, "loss": 2.5}\n')
     for name in ("test", "held_out"):
         (folder / "data" / name).mkdir(parents=True)
         table.write(folder / f"data/{name}/wav.scp", {f"s{place}-u": str(folder / f"{path}.wav") for place, path in

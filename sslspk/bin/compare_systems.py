@@ -73,16 +73,9 @@ def _line(trials: "Trials", a: "np.ndarray", b: "np.ndarray", margins: "list[np.
 
 def _config(folder: Path) -> dict:
     """{dotted key: value} of the config.yaml in a folder or the one above; empty where there is none."""
-    from sslspk.config import read_yaml
+    from sslspk.config import flat, read_yaml
     path = next((path for path in (folder / "config.yaml", folder.parent / "config.yaml") if path.is_file()), None)
-    return _flat(read_yaml(path)) if path else {}
-
-
-def _flat(tree: object, above: str = "") -> dict:
-    """Leaves of nested mappings by their dotted keys; a list is a leaf."""
-    if not isinstance(tree, dict) or not tree:
-        return {above: tree}
-    return {key: value for name, part in tree.items() for key, value in _flat(part, f"{above}.{name}" if above else str(name)).items()}
+    return flat(read_yaml(path)) if path else {}
 
 
 def _differing(a: dict, b: dict) -> dict[str, tuple]:

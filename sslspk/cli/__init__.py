@@ -9,10 +9,10 @@ import sys
 
 import sslspk
 from sslspk import versions
-from sslspk.cli import compare, embed, export, info, recipe, score
+from sslspk.cli import compare, embed, export, info, recipe, report, score
 from sslspk.errors import entry
 
-COMMANDS = {"embed": embed, "compare": compare, "score": score, "info": info, "export": export, "recipe": recipe}
+COMMANDS = {"embed": embed, "compare": compare, "score": score, "info": info, "export": export, "report": report, "recipe": recipe}
 
 
 def main() -> None:

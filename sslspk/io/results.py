@@ -110,7 +110,7 @@ def made_on(row: dict) -> str:
     if not isinstance(said, dict):
         return ""
     parts = [f"{said[key]} {what}" for key, what in (("threads", "threads"), ("ranks", "ranks")) if key in said]
-    parts += [f"of {said['processor']}"] * ("processor" in said) + [f"{key} {said[key]}" for key in ("torch", "numpy") if key in said]
+    parts += [f"{what} {said[key]}" for key, what in (("processor", "of"), ("torch", "torch"), ("numpy", "numpy")) if key in said]
     if isinstance(said.get("cpu_seconds"), (int, float)):
         budget = f" (train.cpu_minutes {said['cpu_minutes']:g})" if isinstance(said.get("cpu_minutes"), (int, float)) else ""
         parts.append(f"{said['cpu_seconds'] / 60:.3g} CPU minutes of rank 0{budget}")

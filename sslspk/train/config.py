@@ -3,7 +3,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from sslspk.config import Config, Size, digest
+from sslspk.config import Config, Size, digest, flat
 from sslspk.data.config import DataConfig
 from sslspk.data.config_augment import AugmentConfig
 from sslspk.encoders.config import EncoderConfig, reads_waveform
@@ -212,10 +212,5 @@ def config_hash(config: SystemConfig) -> str:
 
 def differences(old: SystemConfig, new: SystemConfig) -> list[str]:
     """'key = old, asked for new' for each key that matters and differs."""
-    def leaves(tree: dict, prefix: str = "") -> dict:
-        flat = {}
-        for key, value in tree.items():
-            flat.update(leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
-        return flat
-    a, b = leaves(old.model_dump(mode="json", exclude=FREE)), leaves(new.model_dump(mode="json", exclude=FREE))
+    a, b = flat(old.model_dump(mode="json", exclude=FREE)), flat(new.model_dump(mode="json", exclude=FREE))
     return [f"{key} = {a.get(key)}, asked for {b.get(key)}" for key in {**a, **b} if a.get(key) != b.get(key)]

@@ -1,0 +1,80 @@
+"""What a report shows of each system: its results, the curve of its training, its configuration, and how it was made."""
+import json
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from sslspk import reading
+from sslspk.config import flat, read_yaml
+from sslspk.errors import InputError, named
+from sslspk.io import results
+
+POINTS = 300   # of a training's curve
+CURVES = ("loss", "accuracy", "effective_rank", "teacher_entropy", "student_entropy", "lr", "utterances_per_second")
+
+
+class System(NamedTuple):
+    """An experiment's folder: rows: its results on trial lists; curves: {figure: [(step, value)]}; config: {dotted key: value}."""
+
+    name: str
+    folder: Path
+    rows: list[dict]
+    curves: dict[str, list[tuple[float, float]]]
+    config: dict
+
+
+def systems(folders: list[Path]) -> list[System]:
+    """Of each folder of an experiment, or folder of such folders. Raises InputError where one holds neither results nor a training."""
+    found: dict[Path, System] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{named(folder)} is no folder; name experiments, such as exp/dino_ecapa, or the folder of them.")
+        inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and _is_experiment(path)]
+        experiments = [folder] if _is_experiment(folder) else inside
+        if not experiments:
+            raise InputError(f"{named(folder)} holds neither scores_*/result_*.json nor progress.jsonl; train or score a system first.")
+        for path in experiments:
+            found.setdefault(path.resolve(), _system(path))
+    return list(found.values())
+
+
+def differing(systems: list[System]) -> dict[str, list]:
+    """{dotted key: its value in each system that has a configuration} where they are not all the same."""
+    configs = [system.config for system in systems if system.config]
+    keys = {key: None for config in configs for key in config}
+    table = {key: [config.get(key, "") for config in configs] for key in keys}
+    return {key: values for key, values in table.items() if any(value != values[0] for value in values)}
+
+
+def _is_experiment(folder: Path) -> bool:
+    return (folder / "progress.jsonl").is_file() or any(folder.glob("scores_*/result_*.json"))
+
+
+def _system(folder: Path) -> System:
+    rows = [results.read(path) for path in sorted(folder.glob("scores_*/result_*.json"))]
+    path = folder / "config.yaml"
+    return System(folder.resolve().name, folder, rows, _curves(folder / "progress.jsonl"), flat(read_yaml(path)) if path.is_file() else {})
+
+
+def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
+    """At most POINTS of each figure; damaged lines are left out, as a training leaves them out that resumes."""
+    lines = reading.text(path).splitlines() if path.is_file() else []
+    found: dict[str, list[tuple[float, float]]] = {}
+    for line in lines:
+        try:
+            figures = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(figures, dict) or not isinstance(figures.get("step"), int):
+            continue
+        for key in CURVES:
+            value = figures.get(key)
+            if isinstance(value, (int, float)) and math.isfinite(value):
+                found.setdefault(key, []).append((figures["step"], value))
+    return {key: _thinned(points) for key, points in found.items()}
+
+
+def _thinned(points: list) -> list:
+    """Every n-th, and the last."""
+    step = -(-len(points) // POINTS)
+    return points if step <= 1 else [*points[:-1:step], points[-1]]

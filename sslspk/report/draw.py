@@ -1,0 +1,127 @@
+"""Pictures as SVG text: lines on two axes, histograms, scatter plots. Every mark says what it is when the mouse is over it."""
+import html
+import math
+from collections.abc import Callable, Sequence
+
+WIDTH, HEIGHT = 560, 340
+LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 42
+# Okabe and Ito's colours, which colour-blind readers can tell apart; then the same with dashes.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("", "6 3", "2 2")
+
+
+def colour(number: int) -> str:
+    """Of the number-th series."""
+    return COLOURS[number % len(COLOURS)]
+
+
+class Axes:
+    """Maps values to the places of a picture: x and y are (lowest, highest, function of a value)."""
+
+    def __init__(self, x: tuple[float, float], y: tuple[float, float], fx: Callable[[float], float] = float,
+                 fy: Callable[[float], float] = float):
+        self.fx, self.fy = fx, fy
+        self.x0, self.x1 = _apart(fx(x[0]), fx(x[1]))
+        self.y0, self.y1 = _apart(fy(y[0]), fy(y[1]))
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        across = (self.fx(x) - self.x0) / (self.x1 - self.x0)
+        up = (self.fy(y) - self.y0) / (self.y1 - self.y0)
+        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+
+    def frame(self, x_ticks: Sequence[float], y_ticks: Sequence[float], x_title: str, y_title: str) -> str:
+        """Grid, numbers and titles."""
+        parts = []
+        for tick in x_ticks:
+            x, _ = self.place(tick, y_ticks[0])
+            parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+                         f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{tick:g}</text>')
+        for tick in y_ticks:
+            _, y = self.place(x_ticks[0], tick)
+            parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+                         f'<text x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
+        middle = (TOP + HEIGHT - BOTTOM) / 2
+        parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{_text(x_title)}</text>'
+                     f'<text transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">{_text(y_title)}</text>')
+        return "".join(parts)
+
+
+def lines(series: dict[str, Sequence[tuple[float, float]]], x_title: str, y_title: str, axes: Axes | None = None,
+          ticks: Sequence[float] | None = None) -> str:
+    """Curves (legend -> points) with a legend below. axes, ticks: where they are not chosen from the points."""
+    points = [point for curve in series.values() for point in curve]
+    if not points:
+        return ""
+    xs, ys = zip(*points, strict=True)
+    axes = axes or Axes((min(xs), max(xs)), (min(ys), max(ys)))
+    frame = axes.frame(ticks or nice(min(xs), max(xs)), ticks or nice(min(ys), max(ys)), x_title, y_title)
+    parts = []
+    for number, (name, curve) in enumerate(series.items()):
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (axes.place(*point) for point in curve))
+        dash = DASHES[number // len(COLOURS) % len(DASHES)]
+        parts.append(f'<polyline class="curve" data-points="{len(curve)}" points="{path}" stroke="{colour(number)}" '
+                     f'stroke-dasharray="{dash}"><title>{_text(name)}</title></polyline>')
+    return _svg(frame + "".join(parts)) + _legend(series)
+
+
+def histogram(edges: Sequence[float], series: dict[str, Sequence[float]], marks: dict[str, float], x_title: str) -> str:
+    """Steps (legend -> share of each bin between edges), and vertical lines (name -> x) such as thresholds."""
+    axes = Axes((edges[0], edges[-1]), (0, max(max(shares) for shares in series.values())))
+    frame = axes.frame(nice(edges[0], edges[-1]), [0], x_title, "share of the trials")
+    parts = []
+    for number, (name, shares) in enumerate(series.items()):
+        corners = [(edges[0], 0.0)]
+        for left, right, share in zip(edges, edges[1:], shares, strict=False):
+            corners += [(left, share), (right, share)]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (axes.place(*corner) for corner in [*corners, (edges[-1], 0.0)]))
+        parts.append(f'<polygon class="bins" data-points="{len(shares)}" points="{path}" fill="{colour(number)}" stroke="{colour(number)}">'
+                     f'<title>{_text(name)}</title></polygon>')
+    for name, x in marks.items():
+        if edges[0] <= x <= edges[-1]:
+            at, _ = axes.place(x, 0)
+            parts.append(f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}">'
+                         f'<title>{_text(name)}: {x:.4g}</title></line>')
+    return _svg(frame + "".join(parts)) + _legend(series)
+
+
+def scatter(points: Sequence[tuple[float, float]], names: Sequence[str], groups: dict[str, Sequence[int]]) -> str:
+    """Points with names; groups: what may colour them -> the group of each point. The page's script changes the colours."""
+    xs, ys = zip(*points, strict=True)
+    axes = Axes((min(xs), max(xs)), (min(ys), max(ys)))
+    first = next(iter(groups.values()), [0] * len(points))
+    parts = []
+    for row, (point, name) in enumerate(zip(points, names, strict=True)):
+        x, y = axes.place(*point)
+        data = "".join(f' data-{kind}="{numbers[row] % len(COLOURS)}"' for kind, numbers in groups.items())
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour(first[row])}"{data}><title>{_text(name)}</title></circle>')
+    return _svg("".join(parts), "map")
+
+
+def nice(low: float, high: float, count: int = 6) -> list[float]:
+    """Round numbers from low to high."""
+    if not high > low:
+        return [low]
+    raw = (high - low) / count
+    size = 10.0 ** math.floor(math.log10(raw))
+    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw)
+    first = math.ceil(low / step - 1e-9)
+    return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)] or [low]
+
+
+def _apart(low: float, high: float) -> tuple[float, float]:
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def _legend(series: dict) -> str:
+    items = "".join(f'<span><svg width="26" height="10"><line x1="0" x2="26" y1="5" y2="5" stroke="{colour(number)}" stroke-width="2.5" '
+                    f'stroke-dasharray="{DASHES[number // len(COLOURS) % len(DASHES)]}"/></svg> {_text(name)}</span>'
+                    for number, name in enumerate(series))
+    return f'<div class="legend">{items}</div>'
+
+
+def _svg(content: str, kind: str = "plot") -> str:
+    return f'<svg class="{kind}" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img">{content}</svg>'
+
+
+def _text(text: str) -> str:
+    return html.escape(str(text))
