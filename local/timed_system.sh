@@ -11,7 +11,7 @@ minutes=0          # of CPU time; 0: the steps of the confs
 seed=0
 part=              # suffix of the experiments that says what they are trained on, e.g. _spk85
 tag=               # suffix of the experiment's name, not of those before it
-scale=false        # true: of SSPS half as many clusters as TRAIN has utterances, and a queue of all of them
+scale=false        # true: sizes that confs of small systems give for 1,900 utterances are made those of TRAIN (see below)
 set=()             # KEY=VALUE for the system; may be repeated
 lists=veri_test2   # names of the lists; their utterances are in DATA/NAME
 asnorm=            # YAML of the cohort: AS-norm as well; empty: none
@@ -36,6 +36,11 @@ if [ "$minutes" != 0 ]; then
 fi
 [ ! -f "$data/augment/.done" ] || common+=(--common "augment.dir=$data/augment")
 utts=$(wc -l < "$train/utt2spk") system=$(basename "$conf" .yaml)
+# What warms up does so in as many steps, not epochs. Of SSPS half as many clusters as TRAIN has utterances, and a queue of all of them.
+[ "$scale" = false ] || common+=(--common train.warmup_steps=50)
+if [ "$scale" = true ] && [[ $system = supervised_* ]]; then
+  own+=(--set "method.margin_warmup_epochs=$(awk -v n="$utts" 'BEGIN { printf "%.2f", 5 * 1900 / n }')")
+fi
 if [ "$scale" = true ] && [[ $system = ssps_* ]]; then own+=(--set "method.positives.clusters=$((utts / 2))"); fi
 if [ "$scale" = true ] && [[ $system = ssps_* || $system = oracle_* ]]; then own+=(--set "method.positives.queue_size=$utts"); fi
 for item in ${set[@]+"${set[@]}"}; do own+=(--set "$item"); done

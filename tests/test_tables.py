@@ -261,6 +261,31 @@ def test_every_system_of_the_field_is_there_with_and_without_ssps(name):
         assert config.train.init_part == "everything" and load(SystemConfig, system(before[-1])).method.name == config.method.name
 
 
+@pytest.mark.slow
+def test_the_field_is_trained_for_a_time_and_judged_on_held_out_speakers(tmp_path, monkeypatch):
+    recipe = recipe_copy.make(tmp_path)
+    monkeypatch.chdir(recipe)
+    shrink(recipe)
+    words = (f"./{SOTA}", "--mini", "true", f"--synth={SYNTH}", "--nj", "1", "--minutes", "0.01",
+             "--systems", "simclr_tdnn ssps_simclr_tdnn")
+    said = run(recipe, *words)
+    data, exps = recipe / "sota/mini/data_mini", recipe / "sota/mini/exp_mini"
+    held, trained = (set(table.read(data / f"voxceleb1_{name}/utt2spk").values()) for name in ("heldout", "dev_packed_spk3"))
+    assert (len(held), len(trained)) == (3, 3) and not held & trained
+    assert sorted(path.name for path in exps.glob("*/final.pt") for path in [path.parent]) == [
+        "simclr_tdnn_spk3_0.005min", "simclr_tdnn_spk3_0.01min", "ssps_simclr_tdnn_spk3_0.01min"]
+    asked = {path.parent.name: read_yaml(path)["train"]["cpu_minutes"] for path in exps.glob("*/config.yaml")}
+    assert asked == {"simclr_tdnn_spk3_0.005min": 0.005, "simclr_tdnn_spk3_0.01min": 0.01, "ssps_simclr_tdnn_spk3_0.01min": 0.005}
+    found = json.loads((exps / "ssps_simclr_tdnn_spk3_0.01min/scores_encoder/result_trials_dev.json").read_text())
+    assert found["trained_on"] == "voxceleb1_spk3" and found["machine"]["cpu_minutes"] == 0.005
+    rows = {row[0]: row[2] for row in cells((exps / "TABLE_SOTA.md").read_text())}
+    assert rows["SimCLR + SSPS"].startswith("2.57 / ") and "ssps_simclr_tdnn_spk3_0.01min" in rows["SimCLR + SSPS"]
+    assert rows["SimCLR"] in said
+    before = snapshot(exps / "simclr_tdnn_spk3_0.01min")
+    run(recipe, *words)
+    assert snapshot(exps / "simclr_tdnn_spk3_0.01min") == before
+
+
 def test_table_4_sorts_ours_by_size(tmp_path):
     recipe = recipe_copy.make(tmp_path)
     for part, rate in (("_spk1000", 8.0), ("_spk500", 9.0), ("", 4.0), ("_2.5h", 11.0)):

@@ -22,6 +22,9 @@ def initialise(method: Method, config: SystemConfig, data: str, say) -> str:
         if config.after or part == "everything":
             raise InputError(f"this system starts from {config.after or 'another run (train.init_part: everything)'}, but train.init_from "
                              "names no model; give --init-from EXP/final.pt, or --set after=null train.init_part=encoder.")
+        if getattr(config.encoder, "lora", None):
+            raise InputError("encoder.lora keeps a pre-trained model as it is, but train.init_from names none; give --init-from MODEL, or "
+                             "set encoder.lora=null.")
         return "none"
     state, content = read_encoder_state(model, bare=True)
     if part == "everything":

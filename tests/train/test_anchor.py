@@ -9,6 +9,7 @@ from tones import tiny
 from torch import nn
 
 from sslspk.config import check
+from sslspk.errors import InputError
 from sslspk.methods.anchor import Anchor, balanced, below
 from sslspk.methods.base import Batch, Corpus, Progress
 from sslspk.methods.config_supervised import SupervisedConfig
@@ -110,6 +111,12 @@ def test_a_training_from_a_pretrained_model(data, start, tmp_path, lora):
     kept = [value for key, value in newest.items() if key.startswith("anchor.")]
     fresh = prepare(config_of(start, lora), data, tmp_path / "fresh", CPU, print).method
     assert kept and all(torch.equal(a, b) for a, b in zip(kept, below(fresh.encoder), strict=True) if a.ndim)
+
+
+def test_lora_on_random_weights_is_refused(data, tmp_path):
+    with pytest.raises(InputError, match="names none; give --init-from"):
+        prepare(tiny(encoder={**PRETRAINED, "lora": {}}, method={"name": "simclr", "crops": [{"count": 2, "seconds": 0.3}]}), data,
+                tmp_path / "exp", CPU, print)
 
 
 @pytest.mark.parametrize("lora", [None, {"rank": 2}])
