@@ -85,4 +85,6 @@ def files(facts: dict) -> list[str]:
     if facts["calibration"]:
         found = facts["calibration"]
         lines.append(f"- `calibration.json`: scores to likelihood ratios, made on {comparison.source(found)}")
+        for prior, cosine in facts["thresholds"].items():
+            lines.append(f"  - one speaker from a cosine of {cosine:.4f} on, with a prior of {prior}")
     return lines

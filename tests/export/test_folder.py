@@ -143,6 +143,7 @@ def test_the_card(place):
     assert f"| trials_toy | {'6' * 32} | teacher | cosine | 12.25 (10.00-15.50) | 0.910 | 0.500 | none |" in text
     assert f"| trials_toy | {'6' * 32} | student | cosine as-norm | 12.25 (10.00-15.50) | 0.910 | 0.500 | speaker |" in text
     assert "No label was used to train it" in text and "calibration.json" in text
+    assert "50 target and 50 non-target trials (pseudo labels)" in text and "from a cosine of 0.7431 on, with a prior of 0.05" in text
 
 
 def test_a_card_says_what_is_not_known(tmp_path):
@@ -151,7 +152,7 @@ def test_a_card_says_what_is_not_known(tmp_path):
     head = plain_yaml.parse(text.split("---\n")[1], "head")
     assert head["license"] == "other" and "language" not in head and "model-index" not in head
     assert "not named by its maker" in text and "None were measured" in text and "Silence is cut out first" in text
-    assert "calibration.json" not in text
+    assert "calibration.json" not in text and "one speaker from" not in text
 
 
 def test_the_snippets_of_the_card_run(place, monkeypatch, capsys):
