@@ -146,6 +146,19 @@ def test_a_recipe_is_a_page(path):
     assert len(path.read_text().splitlines()) <= 130
 
 
+def test_nothing_that_a_recipe_makes_is_tracked():
+    """Of a recipe its scripts, confs and results; no data, no experiment, and no large file anywhere."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("no git checkout")
+    names = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    for name in (name for name in names if name.startswith("egs/")):
+        _, _, first, *rest = name.split("/")
+        assert first == "conf" or (not rest and first.endswith((".sh", ".md"))), f"{name} is tracked; ignore it (.gitignore)"
+    large = [name for name in names if (ROOT / name).stat().st_size > 1_000_000]
+    assert not large, f"{large[0]} has more than 1 MB"
+
+
 @each(STEPS)
 def test_every_step_has_its_program(path):
     assert (PACKAGE / "bin" / f"{path.stem}.py").is_file()
