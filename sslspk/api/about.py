@@ -50,13 +50,16 @@ def fields(info: dict, **given: str | None) -> dict[str, str]:
 
 
 def figures(folder: str | os.PathLike) -> list[dict]:
-    """The results in FOLDER/scores_*/, with what FIGURES name; of one that cannot be read the reason (`unreadable`)."""
+    """The results in FOLDER/scores_*/, with what FIGURES name, the kind of `scoring`, and of calibrated scores actDCF and Cllr; of one that
+    cannot be read the reason (`unreadable`)."""
     found = []
     for path in sorted(glob.glob(os.path.join(glob.escape(os.fspath(folder)), "scores_*", "result_*.json"))):
         row = {"file": os.path.relpath(path, folder)}
         try:
             read = results.read(Path(path))
-            row |= {key: read[key] for key in FIGURES if key in read}
+            row |= {key: read[key] for key in FIGURES if key in read} | {"scoring": results.scoring(read)}
+            if "calibration" in read:   # of other scores they say nothing
+                row |= {key: read[key] for key in ("act_dcf_0.05", "cllr") if key in read}
         except InputError as err:
             row["unreadable"] = str(err)
         found.append(row)

@@ -46,5 +46,7 @@ def line(row: dict) -> str:
     eer = f"EER {row['eer_percent']:.2f} %" if "eer_percent" in row else "no EER"
     interval = f" ({row['eer_percent_low']:.2f} to {row['eer_percent_high']:.2f})" if "eer_percent_low" in row else ""
     cost = f", minDCF(0.05) {row['min_dcf_0.05']:.3f}" if "min_dcf_0.05" in row else ""
-    origin = f"weights {row.get('weights')}, labels {row.get('labels')}, list md5 {row.get('trials_md5')}"
+    cost += f", actDCF(0.05) {row['act_dcf_0.05']:.3f}" if "act_dcf_0.05" in row else ""
+    cost += f", Cllr {row['cllr']:.3f}" if "cllr" in row else ""
+    origin = f"{row['scoring']}, weights {row.get('weights')}, labels {row.get('labels')}, list md5 {row.get('trials_md5')}"
     return f"{row['file']}: {eer}{interval}{cost}, {origin}"

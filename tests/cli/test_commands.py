@@ -246,6 +246,7 @@ def test_what_a_model_is(place, run, tmp_path):
     row = {"system": "toy", "weights": "teacher", "trained_on": "toy", "labels": "none", "commit": "abc", "eer_percent": 4.25,
            "eer_percent_low": 3.5, "eer_percent_high": 5.0, "min_dcf_0.05": 0.25, "trials_md5": "f" * 32, "backend_labels": "pseudo"}
     (tmp_path / "scores_teacher/result_list.json").write_text(json.dumps(row))
+    (tmp_path / "scores_teacher/result_sure.json").write_text(json.dumps(row | {"calibration": "c", "act_dcf_0.05": 0.31, "cllr": 0.42}))
     (tmp_path / "scores_teacher/result_torn.json").write_text(json.dumps(row)[:20])
     said = run("info", tmp_path)
     for line in (f"system           {tmp_path.name}", "labels           none", "trained on       toy", "embedding dim    6",
@@ -253,8 +254,9 @@ def test_what_a_model_is(place, run, tmp_path):
                  "calibration      for a prior of 0.05, made on data/held_out/trials, 50 target and 50 non-target trials (pseudo labels)",
                  "licence          unknown", "language         unknown",
                  "one speaker      from a cosine of 0.7431 on, with a prior of 0.05",
-                 "result           scores_teacher/result_list.json: EER 4.25 % (3.50 to 5.00), minDCF(0.05) 0.250, weights teacher, "
-                 "labels pseudo, list md5 ffff"):
+                 "result           scores_teacher/result_list.json: EER 4.25 % (3.50 to 5.00), minDCF(0.05) 0.250, cosine, weights "
+                 "teacher, labels pseudo, list md5 ffff",
+                 "actDCF(0.05) 0.310, Cllr 0.420, cosine calibrated, weights teacher, labels pseudo"):
         assert line in said, said
     assert "result_torn.json" in said
     assert json.loads(run("info", "--json", tmp_path / "final.pt"))["results"][0]["eer_percent"] == 4.25
