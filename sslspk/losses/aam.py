@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslspk.losses.precision import dots
+from sslspk.losses.precision import dots, unit_rows
 
 EDGE = 1 - 1e-7  # cosines are kept off +-1, where the sine has no slope
 
@@ -15,7 +15,7 @@ def class_cosines(embedding: Tensor, weight: Tensor, centres: int = 1) -> Tensor
 
     weight (C * centres, D), a class's sub-centres in consecutive rows (Deng et al. 2020, sub-centre ArcFace, Eq. 3).
     """
-    cosine = dots(F.normalize(embedding.float()), F.normalize(weight.float()))
+    cosine = dots(F.normalize(embedding.float()), unit_rows(weight))
     return cosine.unflatten(1, (-1, centres)).amax(2) if centres > 1 else cosine
 
 

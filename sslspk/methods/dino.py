@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.losses.dino import dino_loss, updated_centre
+from sslspk.losses.precision import unit_rows
 from sslspk.methods import positives
 from sslspk.methods.base import Batch, Corpus, Method, Plain, Progress
 from sslspk.methods.config import DinoConfig
@@ -68,7 +69,7 @@ class DinoHead(nn.Module):
     def logits(self, z: Tensor) -> Tensor:
         """(N, bottleneck_dim) of length 1 -> (N, K) cosines. They are divided by 0.04 later: bfloat16 would be too coarse."""
         with torch.autocast(z.device.type, enabled=False):
-            return z @ F.normalize(self.prototypes, dim=-1).T
+            return z @ unit_rows(self.prototypes).T
 
 
 class Dino(Method):

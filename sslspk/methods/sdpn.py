@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.losses.koleo import koleo
-from sslspk.losses.precision import dots
+from sslspk.losses.precision import dots, unit_rows
 from sslspk.losses.sdpn import assignment_loss, information, me_max
 from sslspk.losses.sinkhorn import sinkhorn
 from sslspk.methods import positives
@@ -83,7 +83,7 @@ class Sdpn(Method):
 
     def _cosines(self, z: Tensor) -> Tensor:
         """(N, bottleneck_dim) of length 1 -> (N, K), with the prototypes."""
-        return dots(z, F.normalize(self.prototypes, dim=1))
+        return dots(z, unit_rows(self.prototypes))
 
     def _teacher(self, batch: Batch, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
         """The teacher's bottleneck (B, P) of its view, of another recording's where positives are substituted; figures to log."""
