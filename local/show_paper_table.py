@@ -82,7 +82,15 @@ def ours(figure: dict, rows: list[dict], exact_train: bool) -> dict | None:
     """Our result for a figure: trained on the paper's set where there is such a run, else, unless that must match, on another."""
     fitting = [row for row in rows if results.stands_for(row, figure) and results.is_own_choice(row)]
     same = [row for row in fitting if row["trained_on"] == figure["train"]]
-    return next(iter(same or (() if exact_train else fitting)), None)
+    row = next(iter(same or (() if exact_train else fitting)), None)
+    return row and {**row, "seeds": [row, *of_other_seeds(row, rows)]}
+
+
+def of_other_seeds(row: dict, rows: list[dict]) -> list[dict]:
+    """The results of the same system trained with other seeds (SYSTEM_seed1, ...), on the same list and scored in the same way."""
+    named, alike = re.compile(re.escape(row["system"]) + r"_seed\d+"), ("list", "weights", "labels", "trained_on")
+    return [other for other in rows if named.fullmatch(other["system"]) and results.scoring(other) == results.scoring(row)
+            and all(other[key] == row[key] for key in alike)]
 
 
 def grid(table: dict, figures: list[dict], found: dict[int, dict | None]) -> list[str]:
@@ -119,6 +127,9 @@ def measured(row: dict, figure: dict) -> str:
     foreign = figure.get("trials", row["targets"] + row["nontargets"]) != row["targets"] + row["nontargets"]
     if "stands_in" in figure or row["trained_on"] != figure["train"]:
         notes.append(f"trained on {row['trained_on']}" + foreign * ", another corpus in its layout")
+    rates = [one["eer_percent"] for one in row.get("seeds", ())]
+    if len(rates) > 1:
+        notes.insert(0, f"mean of {len(rates)} seeds {sum(rates) / len(rates):.2f}, {min(rates):.2f} to {max(rates):.2f}")
     return results.interval(row) + (f" [{', '.join(notes)}]" if notes else "")
 
 
