@@ -149,13 +149,14 @@ def draw(recordings: Mapping[str, str], wanted: int, most: int, seed: int) -> tu
     found: dict[str, list[str]] = {}
     for utt in sorted(recordings):
         found.setdefault(recordings[utt], []).append(utt)
-    names, drawn = sorted(found), []
+    names, drawn, count = sorted(found), [], 0
     random.Random(seed).shuffle(names)
     names.sort(key=lambda name: len(found[name]) > wanted)
     for name in names:
-        if len(drawn) >= 2 and (sum(map(len, drawn)) >= wanted or len(found[name]) > wanted):
+        if len(drawn) >= 2 and (count >= wanted or len(found[name]) > wanted):
             break
         drawn.append(found.pop(name))
+        count += len(drawn[-1])
     in_turn = [utt for turn in itertools.zip_longest(*drawn) for utt in turn if utt is not None]
     return sorted(in_turn[:most]), {utt for utts in found.values() for utt in utts}
 

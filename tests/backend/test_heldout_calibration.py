@@ -1,6 +1,7 @@
 """Calibrations of local/score_backends.sh, made on recordings that no clustering, cohort or back-end of their scores has seen."""
 import json
 import runpy
+import time
 
 import heldout
 import numpy as np
@@ -9,6 +10,7 @@ import recipe_copy
 from recipe_copy import ROOT, run
 from test_score_step import write_vectors
 
+from sslspk.corpora import own
 from sslspk.errors import InputError
 from sslspk.io import table
 from sslspk.io import trials as trial_list
@@ -91,3 +93,10 @@ def test_what_cannot_be_held_out_is_said(embeddings, monkeypatch, words, said):
     words = [embeddings / word if word in ("short", "one") else word for word in words]
     with pytest.raises(InputError, match=said):
         hold_out(monkeypatch, *words, embeddings / "dev", embeddings / "out")
+
+
+def test_a_large_corpus_is_divided_in_no_time():
+    """The work grows with the number of recordings, not with its square (half a minute for these)."""
+    begin = time.process_time()
+    heldout_part, others = own.draw({f"u{n}": f"u{n}" for n in range(80_000)}, 40_000, 80_000, 0)
+    assert time.process_time() - begin < 8 and (len(heldout_part), len(others)) == (40_000, 40_000)
