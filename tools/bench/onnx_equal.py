@@ -40,6 +40,7 @@ ENCODERS = {
     "wav2vec2": SPEECH,
     "wav2vec2, layers": SPEECH | {"pooling": "layers", "conv_norm": "every", "norm_first": True, "normalise": True},
     "wav2vec2, WavLM": SPEECH | {"relative_buckets": 320},
+    "wav2vec2, MHFA": SPEECH | {"relative_buckets": 320, "pooling": "mhfa", "pooling_heads": 4, "pooling_compress": 16, "embed_dim": 32},
     "vq_wav2vec, no quantiser": VQ | {"quantiser": None, "log_compression": True, "activation": "relu"},
     "vq_wav2vec, Gumbel": VQ,
     "vq_wav2vec, k-means": VQ | {"quantiser": {"name": "kmeans"}},
