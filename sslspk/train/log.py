@@ -27,7 +27,7 @@ class TrainLog:
         said as the run was stopped."""
         self.rank, self.prototypes, self.sums = rank, prototypes, dict(sums)
         self.waited, self.utterances, self.since = 0.0, 0, time.perf_counter()
-        self.step, self.total, self.pace = start, total, 0.0   # pace: seconds a step, a mean that forgets
+        self.step, self.pace = start, 0.0   # pace: seconds a step, a mean that forgets
         self.board = self.lines = None
         self.bar = tqdm(total=total, initial=start, unit="step", disable=rank != 0 or not sys.stderr.isatty(), leave=False)
         if rank == 0:
@@ -61,18 +61,21 @@ class TrainLog:
         values = comm.mean_over_ranks(torch.stack([total for total, _ in self.sums.values()])).tolist()
         return {key: (value, n) for (key, (_, n)), value in zip(self.sums.items(), values, strict=True)}
 
-    def line(self, step: int, epochs: float, lr: float) -> dict[str, float]:
-        """Write the line for the steps since the last one and return its figures, means over the ranks (all of them must call it)."""
+    def line(self, step: int, epochs: float, lr: float, total: int) -> dict[str, float]:
+        """Write the line for the steps since the last one and return its figures, means over the ranks (all of them must call it).
+
+        total: the steps of the training as far as is known now, for the time that is left.
+        """
         if not self.sums:
             return {}
-        values = comm.mean_over_ranks(torch.stack([total / n for total, n in self.sums.values()])).tolist()
+        values = comm.mean_over_ranks(torch.stack([value / n for value, n in self.sums.values()])).tolist()
         figures = dict(zip(self.sums, values, strict=True))
         elapsed = max(time.perf_counter() - self.since, 1e-9)
         extra = {"lr": lr, "utterances_per_second": self.utterances / elapsed, "data_wait_percent": 100 * self.waited / elapsed}
         if self.rank == 0:
             shown = {**figures, **({"ln_K": math.log(self.prototypes)} if self.prototypes else {}), **extra}
             self.say(f"step {step} epoch {epochs:.2f} " + " ".join(f"{k} {v:.4g}" for k, v in shown.items())
-                     + f" left {self._left(step, elapsed)}")
+                     + f" left {self._left(total - step, step, elapsed)}")
             self.lines.write(json.dumps({"step": step, "epoch": epochs, **shown}) + "\n")
             self.lines.flush()
             for key, value in shown.items():
@@ -80,11 +83,12 @@ class TrainLog:
         self.sums, self.utterances, self.waited, self.since = {}, 0, 0.0, time.perf_counter()
         return {**figures, **extra}
 
-    def _left(self, step: int, elapsed: float) -> str:
-        """The time to the last step at the pace of the last lines."""
+    def _left(self, more: int, step: int, elapsed: float) -> str:
+        """The time that `more` steps take at the pace of the last lines."""
         pace = elapsed / max(step - self.step, 1)
         self.step, self.pace = step, 0.7 * self.pace + 0.3 * pace if self.pace else pace
-        return duration(self.pace * (self.total - step))
+        self.bar.total = step + more
+        return duration(self.pace * more)
 
     def close(self) -> None:
         self.say(cpu_time.sentence())

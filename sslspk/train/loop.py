@@ -63,7 +63,7 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watc
         log.add(figures, job.config.data.batch_size, waited)
         stopping = _agreed(stop, progress, job)
         if progress.log:
-            _judge(job, log, watch, log.line(job.step, job.step / per_epoch, lr))
+            _judge(job, log, watch, log.line(job.step, job.step / per_epoch, lr, job.total))
         better = job.validation is not None and (job.step % per_epoch == 0 or last) and _validate(job, log)
         if job.step % save_every == 0 or last or stopping or better:
             save(job, save_every, log)

@@ -40,7 +40,7 @@ def budgeted(data, exp, minutes, clock, monkeypatch, **changes):
 
 @pytest.mark.parametrize(("start", "pace", "slow", "steps"), [
     (10, 2, math.inf, 25), (0, 7, math.inf, 8), (5, 1, 25, 35), (70, 1, math.inf, 2)])
-def test_steps_that_fit(data, tmp_path, monkeypatch, start, pace, slow, steps):
+def test_steps_that_fit(data, tmp_path, monkeypatch, capsys, start, pace, slow, steps):
     """Whole steps in a minute, start-up and slower steps counted; log_every is 2, and conf's own number of steps (6) says nothing."""
     clock = Clock(start, pace, slow)
     job = budgeted(data, tmp_path / "exp", 1, clock, monkeypatch)
@@ -49,6 +49,8 @@ def test_steps_that_fit(data, tmp_path, monkeypatch, start, pace, slow, steps):
     assert clock.now <= max(60, start + 2 * pace)
     lines = [json.loads(line) for line in (tmp_path / "exp/progress.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == steps
+    left = [line.split()[-1] for line in capsys.readouterr().out.splitlines() if " epoch " in line]
+    assert left[-1] == "0s" and len(left) == len(lines)
 
 
 def test_the_rate_falls_as_with_as_many_steps(data, tmp_path, monkeypatch):
