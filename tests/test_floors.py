@@ -62,6 +62,12 @@ def package_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+def test_every_test_file_has_a_name_of_its_own():
+    """pytest imports them all as modules without a package: of two with one name it takes one."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
 def test_what_is_imported_is_declared():
     """A package that comes with another one today may not tomorrow: each that any file imports is in setup.py."""
     files = [path for folder in ("sslspk", "tests", "tools", "local") for path in (ROOT / folder).rglob("*.py")]
