@@ -12,7 +12,7 @@ import json
 import os
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -130,6 +130,12 @@ def flat(tree: dict, above: str = "") -> dict:
     for key, value in tree.items():
         found.update(flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value})
     return found
+
+
+def differing(trees: Sequence[dict], missing: object = None) -> dict[str, list]:
+    """{key: its value in each of some `flat` mappings} where these are not all the same. missing: stands where one lacks the key."""
+    table = {key: [tree.get(key, missing) for tree in trees] for key in {key: None for tree in trees for key in tree}}
+    return {key: values for key, values in table.items() if any(value != values[0] for value in values)}
 
 
 def digest(config: Config, exclude: dict | None = None) -> str:

@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sslspk.bin.plot_det import list_name
 from sslspk.errors import count, entry, whole
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def main() -> None:
     args = parser.parse_args()
 
     from sslspk.bin.metrics import save_json
+    from sslspk.config import differing
     from sslspk.io import files, table
     from sslspk.io import trials as trial_list
     from sslspk.metrics import comparison
@@ -42,27 +44,23 @@ def main() -> None:
     margins = [comparison.margins(scores, trials.target) for scores in (a, b)]
     rows, counts = comparison.disagreements(*margins, args.trials_shown)
     configs = [_config(folder) for folder in (args.a, args.b)]
-    differing = _differing(*configs) if all(configs) else {}
+    differ = dict(sorted(differing(configs).items())) if all(configs) else {}
     args.out.mkdir(parents=True, exist_ok=True)
-    name = _name(args.trials)
+    name = list_name(args.trials)
     with files.atomic_write(args.out / f"disagreements_{name}") as file:
         file.writelines(_line(trials, a, b, margins, row) for row in rows)
     keys = ("a", "b", "difference", "difference_low", "difference_high")
     save_json({"trials": args.trials, "trials_md5": files.md5(args.trials), "a": str(args.a), "b": str(args.b),
                "speakers": len(speakers.names), "bootstrap_replicates": args.bootstrap, "bootstrap_seed": args.seed,
                **{measure: dict(zip(keys, values, strict=True)) for measure, values in figures.items()}, **counts,
-               "configuration": {key: list(pair) for key, pair in differing.items()}}, str(args.out / f"comparison_{name}.json"))
-    _say(args, figures, counts, differing if all(configs) else None)
-
-
-def _name(trials: str) -> str:
-    return Path(trials).name.removesuffix(".txt")
+               "configuration": differ}, str(args.out / f"comparison_{name}.json"))
+    _say(args, figures, counts, differ if all(configs) else None)
 
 
 def _scores(folder: Path, trials: "Trials", listed: str) -> "np.ndarray":
     """Scores (N,) that steps/score.sh wrote to a folder, in the order of the list."""
     from sslspk.io import scores
-    path = folder / f"scores_{_name(listed)}"
+    path = folder / f"scores_{list_name(listed)}"
     return scores.align(trials, scores.read(path), path, listed)
 
 
@@ -78,11 +76,7 @@ def _config(folder: Path) -> dict:
     return flat(read_yaml(path)) if path else {}
 
 
-def _differing(a: dict, b: dict) -> dict[str, tuple]:
-    return {key: (a.get(key), b.get(key)) for key in sorted({*a, *b}) if a.get(key) != b.get(key)}
-
-
-def _say(args: argparse.Namespace, figures: dict, counts: dict, differing: dict | None) -> None:
+def _say(args: argparse.Namespace, figures: dict, counts: dict, differ: dict | None) -> None:
     print(f"a: {args.a}\nb: {args.b}")
     for measure, (a, b, difference, low, high) in figures.items():
         title = "EER %" if measure == "eer_percent" else f"minDCF({measure.removeprefix('min_dcf_')})"
@@ -90,9 +84,9 @@ def _say(args: argparse.Namespace, figures: dict, counts: dict, differing: dict 
         print(f"{title:<13} a {a:.4f}  b {b:.4f}  a - b {difference:+.4f} ({low:+.4f} to {high:+.4f}): {said}")
     print(f"{'trials':<13} right in both {counts['both_right']}, in a alone {counts['only_a_right']}, in b alone {counts['only_b_right']}, "
           f"in none {counts['both_wrong']}")
-    if differing is None:
+    if differ is None:
         print("configuration not compared: there is no config.yaml beside or above a and b")
-    for key, (a, b) in (differing or {}).items():
+    for key, (a, b) in (differ or {}).items():
         print(f"{key}: {a} | {b}")
 
 

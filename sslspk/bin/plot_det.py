@@ -8,9 +8,8 @@ import argparse
 import os
 
 from sslspk.errors import InputError, entry, real
+from sslspk.report.draw import COLOURS
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; yellow is too faint for a line.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
 TICKS = (1, 10, 50, 0.1, 0.01, 5, 20, 80, 2, 0.5, 90, 30, 70, 0.2, 40, 60, 95, 0.05, 0.02)  # percent; the first win room
 ENDS = tuple(sorted(TICKS))

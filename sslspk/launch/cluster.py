@@ -55,7 +55,7 @@ class Cluster:
         self.asked = self.submitted = self.moved = self.cancelled = 0.0  # when, by the monotonic clock; moved: something happened
         self.said_silent, self.said_failed = False, ""
         self.lost: set[str] = set()        # jobs of submissions that counted as failed, and had begun
-        self.queue_is_empty: bool | None = None   # at the outcome, whether none of the jobs is in the queue any more
+        self.queue_is_empty: bool | None = None   # at the end, whether none of the jobs is in the queue any more
 
     def run(self) -> dict[int, int]:
         """Run everything; returns the status of each failed job. Raises SystemExit(128 + signal) when told to stop."""

@@ -38,14 +38,6 @@ def systems(folders: list[Path]) -> list[System]:
     return list(found.values())
 
 
-def differing(systems: list[System]) -> dict[str, list]:
-    """{dotted key: its value in each system that has a configuration} where they are not all the same."""
-    configs = [system.config for system in systems if system.config]
-    keys = {key: None for config in configs for key in config}
-    table = {key: [config.get(key, "") for config in configs] for key in keys}
-    return {key: values for key, values in table.items() if any(value != values[0] for value in values)}
-
-
 def _is_experiment(folder: Path) -> bool:
     return (folder / "progress.jsonl").is_file() or any(folder.glob("scores_*/result_*.json"))
 

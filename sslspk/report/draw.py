@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 WIDTH, HEIGHT = 560, 340
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 42
-# Okabe and Ito's colours, which colour-blind readers can tell apart; then the same with dashes.
+# Okabe and Ito's colours, which colour-blind readers can tell apart (yellow is too faint for a line); then the same with dashes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("", "6 3", "2 2")
 

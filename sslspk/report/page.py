@@ -2,9 +2,10 @@
 import html
 import json
 
+from sslspk.config import differing
 from sslspk.io import results
 from sslspk.report import draw, scored
-from sslspk.report.collect import CURVES, System, differing
+from sslspk.report.collect import CURVES, System
 from sslspk.report.scored import Scored, Worst
 
 STYLE = """
@@ -136,7 +137,7 @@ def _trainings(systems: list[System]) -> str:
 def _configurations(systems: list[System]) -> str:
     configured = [system for system in systems if system.config]
     rows = "".join("<tr>" + "".join(f"<td><code>{_text(cell)}</code></td>" for cell in (key, *values)) + "</tr>"
-                   for key, values in differing(systems).items())
+                   for key, values in differing([system.config for system in configured], missing="").items())
     if not rows:
         return ""
     heads = "".join(f"<th>{_text(system.name)}</th>" for system in configured)

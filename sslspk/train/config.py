@@ -3,7 +3,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from sslspk.config import Config, Size, digest, flat
+from sslspk.config import Config, Size, differing, digest, flat
 from sslspk.data.config import DataConfig
 from sslspk.data.config_augment import AugmentConfig
 from sslspk.encoders.config import EncoderConfig, reads_waveform
@@ -212,5 +212,5 @@ def config_hash(config: SystemConfig) -> str:
 
 def differences(old: SystemConfig, new: SystemConfig) -> list[str]:
     """'key = old, asked for new' for each key that matters and differs."""
-    a, b = flat(old.model_dump(mode="json", exclude=FREE)), flat(new.model_dump(mode="json", exclude=FREE))
-    return [f"{key} = {a.get(key)}, asked for {b.get(key)}" for key in {**a, **b} if a.get(key) != b.get(key)]
+    found = differing([flat(config.model_dump(mode="json", exclude=FREE)) for config in (old, new)])
+    return [f"{key} = {was}, asked for {wanted}" for key, (was, wanted) in found.items()]

@@ -39,7 +39,7 @@ def write_all(exp: Path) -> list[Path]:
         folder = _folder(exp, path)
         made.append(folder)
         if not _is_made(folder, path):
-            where = where or _places(check(SystemConfig, content["config"], str(exp)), len(content.get("classes") or ()))
+            where = where or places(_build(check(SystemConfig, content["config"], str(exp)), len(content.get("classes") or ())))
             _write(folder, path, checkpoint.load_step(path)["method"], content, where)
     return made
 
@@ -60,8 +60,7 @@ def write(exp: Path, step: int | None = None) -> Path:
         if "info" not in state:
             raise InputError(f"{path}: an earlier version of sslspk began this training; its model can be read when it has ended.")
         config = check(SystemConfig, state["config"], str(exp))
-        with torch.device("meta"):
-            method = _build(config, 2)
+        method = _build(config, 2)
         content = {"format": 1, "config": state["config"], "num_features": config.num_features, "evaluate": method.evaluate,
                    "info": state["info"], "projections": projections(method)}
         _write(folder, path, state["method"], content, places(method))
@@ -89,11 +88,8 @@ def _write(folder: Path, path: Path, state: dict, content: dict, where: dict[str
     checkpoint.save(folder / "final.pt", {**content, "encoders": encoders, "info": info, "classifier": None, "classes": []})
 
 
-def _places(config: SystemConfig, classes: int) -> dict[str, str]:
-    with torch.device("meta"):   # takes no memory
-        return places(_build(config, classes))
-
-
 def _build(config: SystemConfig, classes: int) -> Method:
+    """The method without its weights."""
     corpus = Corpus(MANY, classes, functools.partial(model.read_encoder_state, bare=True))
-    return build(config.method, config.encoder, config.num_features, corpus)
+    with torch.device("meta"):   # takes no memory
+        return build(config.method, config.encoder, config.num_features, corpus)
