@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Draws a trial list from a utt2spk (of speakers, or of clusters), half targets, half non-targets: for calibration on training material.
+# Draws a trial list from a utt2spk (of speakers, or of clusters), half targets, half non-targets: for calibration on training material, for
+# a corpus without a list, or (--across, --within) between utterances of different or the same emotion.
 set -euo pipefail
 cmd=utils/run.pl
 num_trials=20000   # how many, half of them targets
 seed=0             # of the drawing
 utt2session=       # leave out target pairs of one recording session; empty: take them
-help_message="usage: $0 [--cmd C] [--num-trials 20000] [--seed 0] [--utt2session FILE] UTT2SPK OUT_TRIALS"
+across=            # every pair is of two classes of this FILE, such as utt2emotion
+within=            # every pair is of one class of this FILE
+help_message="usage: $0 [--cmd C] [--num-trials 20000] [--seed 0] [--utt2session FILE] [--across FILE | --within FILE] UTT2SPK OUT_TRIALS"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"
 . "$SSLSPK_ROOT"/utils/parse_options.sh
@@ -15,11 +18,11 @@ echo "$0 $*"
 utt2spk=$1 out=$2
 
 die() { echo "$0: error: $*" >&2; exit 1; }
-inputs=("$utt2spk" ${utt2session:+"$utt2session"})
+inputs=("$utt2spk" ${utt2session:+"$utt2session"} ${across:+"$across"} ${within:+"$within"})
 for file in "${inputs[@]}"; do
   [ -s "$file" ] || die "there is no $file, or it is empty; run the stage that makes it."
 done
-key="make_trials $num_trials $seed $utt2session"
+key="make_trials $num_trials $seed $utt2session${across:+ across $across}${within:+ within $within}"
 stamp=$(dirname "$out")/.make_trials_$(basename "$out")
 if done_skip "$stamp" "$key" "${inputs[@]}" -- "$out"; then
   echo "$0: $out is up to date, skipped"
@@ -28,7 +31,8 @@ fi
 
 log="$(dirname "$out")/log/make_trials_$(basename "$out").log"
 launch "$cmd" "$log" \
-  python3 -m sslspk.bin.make_trials --num-trials "$num_trials" --seed "$seed" ${utt2session:+--utt2session "$utt2session"} "$utt2spk" "$out"
+  python3 -m sslspk.bin.make_trials --num-trials "$num_trials" --seed "$seed" ${utt2session:+--utt2session "$utt2session"} \
+  ${across:+--across "$across"} ${within:+--within "$within"} "$utt2spk" "$out"
 grep -v '^#' "$log" || [ $? -eq 1 ]
 [ -s "$out" ] || die "$out did not come out; the reason stands above."
 done_mark "$stamp" "$key" "${inputs[@]}"

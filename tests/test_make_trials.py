@@ -19,11 +19,13 @@ ROOT = Path(__file__).parents[1]
 SMALL = {"a1": "a", "a2": "a", "a3": "a", "b1": "b", "b2": "b", "c1": "c"}
 
 
-def all_pairs(utt2spk, utt2session=None):
+def all_pairs(utt2spk, utt2session=None, across=None, within=None):
     """Unordered pairs of each kind, by the definition."""
     found = {True: set(), False: set()}
     for a, b in itertools.combinations(sorted(utt2spk), 2):
         same = utt2spk[a] == utt2spk[b]
+        if (across and across[a] == across[b]) or (within and within[a] != within[b]):
+            continue
         if not (same and utt2session and utt2session[a] == utt2session[b]):
             found[same].add(frozenset((a, b)))
     return found
@@ -34,16 +36,18 @@ def kinds(trials):
                                                    trials.test[trials.target == kind].tolist(), strict=True)] for kind in (True, False)}
 
 
-@given(st.lists(st.integers(0, 4), min_size=2, max_size=25), st.integers(2, 80), st.integers(0, 99), st.booleans())
-def test_only_pairs_that_exist_and_none_twice(speakers, count, seed, sessions):
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=25), st.integers(2, 80), st.integers(0, 99), st.booleans(),
+       st.sampled_from(["", "across", "within"]))
+def test_only_pairs_that_exist_and_none_twice(speakers, count, seed, sessions, classes):
     utt2spk = {f"u{i}": f"s{speaker}" for i, speaker in enumerate(speakers)}
     utt2session = {utt: f"v{i % 2}" for i, utt in enumerate(utt2spk)} if sessions else None
-    possible = all_pairs(utt2spk, utt2session)
+    chosen = {classes: {utt: f"c{i % 3}" for i, utt in enumerate(utt2spk)}} if classes else {}
+    possible = all_pairs(utt2spk, utt2session, **chosen)
     if not all(possible.values()):
         with pytest.raises(InputError, match="so no such pair"):
-            trial_list.draw(utt2spk, count, seed, utt2session)
+            trial_list.draw(utt2spk, count, seed, utt2session, **chosen)
         return
-    drawn = kinds(trial_list.draw(utt2spk, count, seed, utt2session))
+    drawn = kinds(trial_list.draw(utt2spk, count, seed, utt2session, **chosen))
     for kind, wanted in ((True, count // 2), (False, count - count // 2)):
         assert len(drawn[kind]) == len(set(drawn[kind])) == min(wanted, len(possible[kind]))
         assert set(drawn[kind]) <= possible[kind]

@@ -34,7 +34,7 @@ STEPS = {
     "judge_round": [FILE, EMB, EMB, OUT],
     "make_augment_lists": ["--nj", "2", "--rir-seconds", N, "--num-babble", N, "--babble-seconds", N, "--seed", N, "files", OUT],
     "make_feats": ["--conf", f"{CONF}/fbank.yaml", "--nj", "2", DATA, f"log/{N}", OUT],
-    "make_trials": ["--num-trials", N, "--seed", N, "--utt2session", FILE, FILE, OUT],
+    "make_trials": ["--num-trials", N, "--seed", N, "--utt2session", FILE, "--across", FILE, FILE, OUT],
     "pack_audio": ["--rate", N, "--nj", "2", DATA, OUT],
     "plot_embeddings": ["--labels", FILE, "--num-labels", N, "--per-label", N, "--perplexity", N, "--seed", N, "--title", N, EMB, OUT],
     "plot_det": ["--trials", FILE, "--title", f" {N}\n", "--p-target", N, OUT, f"{N}={FILE}"],

@@ -14,6 +14,7 @@ import soundfile
 from recipe_copy import overrides, run, sh, snapshot
 
 from sslspk.io import datadir, table
+from sslspk.io import trials as trial_list
 
 ROOT = Path(__file__).resolve().parents[1]
 ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -116,7 +117,12 @@ def test_ravdess_from_a_model(corpus, recipe):
         spoken = [set(table.read(recipe / f"data/folds_group/{fold}/{part}/utt2spk").values()) for part in ("train", "test")]
         assert [len(one) for one in spoken] == [4, 4] and not spoken[0] & spoken[1]
     before = snapshot(recipe)
-    assert run(recipe, *words).count("skipped") == 2 and snapshot(recipe) == before   # audio, fine-tuning
+    assert run(recipe, *words).count("skipped") == 4 and snapshot(recipe) == before   # audio, two lists, fine-tuning
+    emotion = table.read(recipe / "data/ravdess/utt2emotion")
+    for pairs in ("across", "within"):
+        trials = trial_list.read(recipe / f"data/ravdess_packed/trials_{pairs}_emotions")
+        same = {emotion[enrol] == emotion[test] for enrol, test in zip(trials.enrol, trials.test, strict=True)}
+        assert same == {pairs == "within"} and 0 < trials.target.sum() < len(trials.target)
     said = run(recipe, *words[:-len(SMALL)], "--stage", "3", "--init-from", exp / "fold_1/final.pt", "--ft", "none", "--probes", "knn")
     assert "| probes_fold_1_group knn |" in said
 

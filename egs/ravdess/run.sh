@@ -3,7 +3,10 @@
 # trains probes on its embeddings as they are. The steps and the confs of the fine-tuning are those of egs/iemocap; a new corpus of
 # emotions needs a local/prepare_X.py and a script like this.
 #   ./run.sh --ravdess /corpora/RAVDESS --init-from ../voxceleb/exp/dino_lresnet34/final.pt --ft step2 --ngpu 4
-# Stages: 0 prepare, 1 audio, 2 folds, 3 fine-tune and score, 4 probes, 5 RESULTS.md
+# Who speaks, whatever the emotion: after stages 0 to 2
+#   cd ../voxceleb; ./run.sh --system NAME --test ../ravdess/data/ravdess_packed \
+#     --trials ../ravdess/data/ravdess_packed/trials_across_emotions
+# Stages: 0 prepare, 1 audio, 2 folds and trials, 3 fine-tune and score, 4 probes, 5 RESULTS.md
 set -euo pipefail
 stage=0             # first stage to run
 stop_stage=5        # last stage to run
@@ -52,6 +55,10 @@ fi
 
 if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   utils/make_folds.sh --by $by --labels utt2emotion "${all}_packed" "$cut"
+  for pairs in across within; do
+    steps/make_trials.sh --cmd "$train_cmd" --$pairs "${all}_packed/utt2emotion" "${all}_packed/utt2spk" \
+      "${all}_packed/trials_${pairs}_emotions"
+  done
 fi
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then

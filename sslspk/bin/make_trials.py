@@ -14,13 +14,17 @@ def main() -> None:
     parser.add_argument("--num-trials", type=_count, default=20_000, metavar="N", help="how many, half of them targets (default 20000)")
     parser.add_argument("--seed", type=count, default=0, help="of the drawing (default 0)")
     parser.add_argument("--utt2session", metavar="FILE", help="leave out target pairs of one recording session")
+    classes = parser.add_mutually_exclusive_group()
+    classes.add_argument("--across", metavar="FILE", help="every pair is of two classes of FILE, such as utt2emotion")
+    classes.add_argument("--within", metavar="FILE", help="every pair is of one class of FILE")
     parser.add_argument("utt2spk", metavar="UTT2SPK")
     parser.add_argument("out", metavar="OUT")
     args = parser.parse_args()
 
     from sslspk.io import table
     from sslspk.io import trials as trial_list
-    trials = trial_list.draw(table.read(args.utt2spk), args.num_trials, args.seed, args.utt2session and table.read(args.utt2session))
+    session, across, within = (file and table.read(file) for file in (args.utt2session, args.across, args.within))
+    trials = trial_list.draw(table.read(args.utt2spk), args.num_trials, args.seed, session, across=across, within=within)
     trial_list.write(args.out, *trials)
     targets = int(trials.target.sum())
     for found, wanted, kind in ((targets, args.num_trials // 2, "target"),

@@ -127,25 +127,31 @@ def share_in(trials: Trials, others: Trials) -> float:
     return sum(pair in known for pair in zip(*map(_plain, unordered(trials)[:2]), strict=True)) / len(trials.enrol)
 
 
-def draw(utt2spk: Mapping[str, str], count: int, seed: int = 0, utt2session: Mapping[str, str] | None = None) -> Trials:
+def draw(utt2spk: Mapping[str, str], count: int, seed: int = 0, utt2session: Mapping[str, str] | None = None, *,
+         across: Mapping[str, str] | None = None, within: Mapping[str, str] | None = None) -> Trials:
     """Draw `count` trials, half of them targets, at random from all pairs of two different utterances, no pair twice.
 
     Each kind has every pair equally likely and each order of the two equally likely; where it has fewer pairs than asked
-    for, all of them are taken. utt2session: target pairs of one recording session are left out. Sorted by enrolment and test.
-    Raises InputError where there is no target pair or no non-target pair at all, or an utterance has no session.
+    for, all of them are taken. utt2session: target pairs of one recording session are left out. across, within: a class of
+    each utterance (its emotion); pairs of one class, or of two classes, are left out. Sorted by enrolment and test.
+    Raises InputError where there is no target pair or no non-target pair at all, or an utterance has no session or class.
     """
-    missing = [utt for utt in utt2spk if utt2session is not None and utt not in utt2session]
-    if missing:
-        raise InputError(f"{missing[0]} of utt2spk has no session ({len(missing)} of {len(utt2spk)}); give the utt2session of this data.")
-    utts = sorted(utt2spk, key=lambda utt: (utt2spk[utt], utt2session[utt] if utt2session else utt, utt))
-    groups = [utt2spk[utt] for utt in utts], [(utt2spk[utt], utt2session[utt] if utt2session else utt) for utt in utts]
-    speaker_end, session_end = map(_ends, groups)
+    for name, given in (("session", utt2session), ("class", across), ("class", within)):
+        missing = [utt for utt in utt2spk if given is not None and utt not in given]
+        if missing:
+            raise InputError(f"{missing[0]} of utt2spk has no {name} ({len(missing)} of {len(utt2spk)}); give that of each utterance.")
+    key = {utt: (within[utt] if within else "", speaker, utt2session[utt] if utt2session else utt)
+           for utt, speaker in utt2spk.items()}
+    utts = sorted(utt2spk, key=lambda utt: (key[utt], utt))
+    class_end, speaker_end, session_end = (_ends([key[utt][:depth] for utt in utts]) for depth in (1, 2, 3))
+    apart = None if across is None else np.unique([across[utt] for utt in utts], return_inverse=True)[1]
     rng = np.random.default_rng(seed)
     # In this order the partners of an utterance that come after it are a run: the rest of its speaker, or all others.
-    targets = _draw_pairs(rng, session_end, speaker_end, count // 2)
-    nontargets = _draw_pairs(rng, speaker_end, np.full(len(utts), len(utts)), count - count // 2)
-    for found, what in ((targets, "speaker with two utterances" + (" in different sessions" if utt2session else "")),
-                        (nontargets, "second speaker")):
+    targets = _draw_pairs(rng, session_end, speaker_end, count // 2, apart)
+    nontargets = _draw_pairs(rng, speaker_end, class_end, count - count // 2, apart)
+    kind = " of two classes" if across else " of one class" if within else ""
+    for found, what in ((targets, "speaker with two utterances" + (" in different sessions" if utt2session else "") + kind),
+                        (nontargets, f"second speaker{kind}")):
         if not len(found):
             raise InputError(f"there is no {what} among {len(utts)} utterances, so no such pair to draw; give a larger utt2spk.")
     pairs = rng.permuted(np.concatenate([targets, nontargets]), axis=1)
@@ -161,12 +167,22 @@ def _ends(groups: Sequence) -> np.ndarray:
     return np.repeat(np.cumsum(runs), runs)
 
 
-def _draw_pairs(rng: np.random.Generator, first: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
-    """Up to `count` different pairs (P, 2) of a place i with one of first[i] <= j < end[i], all equally likely."""
+def _draw_pairs(rng: np.random.Generator, first: np.ndarray, end: np.ndarray, count: int, apart: np.ndarray | None) -> np.ndarray:
+    """Up to `count` different pairs (P, 2) of a place i with one of first[i] <= j < end[i], all equally likely.
+
+    apart (N,): pairs with apart[i] == apart[j] are left out.
+    """
     after = np.cumsum(end - first)
-    number = rng.choice(after[-1], min(count, int(after[-1])), replace=False)
-    left = np.searchsorted(after, number, side="right")
-    return np.stack([left, end[left] - (after[left] - number)], axis=1)
+    every, drawn = int(after[-1]), count
+    while True:
+        number = rng.choice(every, min(drawn, every), replace=False)
+        left = np.searchsorted(after, number, side="right")
+        pairs = np.stack([left, end[left] - (after[left] - number)], axis=1)
+        if apart is not None:
+            pairs = pairs[apart[pairs[:, 0]] != apart[pairs[:, 1]]]
+        if len(pairs) >= count or drawn >= every:
+            return pairs[:count]
+        drawn *= 2
 
 
 def _plain(values: Sequence) -> Sequence:
