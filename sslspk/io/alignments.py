@@ -1,0 +1,196 @@
+"""A label of each frame of each utterance: a folder with ali.scp, ali*.ark (Kaldi's vectors of int32, one an utterance) and ali.json.
+
+    known = Alignments("exp/labels", classes=50)
+    known.of("utt1")                              # int32 (T,), frames as the labels' maker counted them
+    known.of("utt1", 312)                         # ... for exactly 312 frames of the same shift
+    known.at("utt1", 195, 0.016, 0.064)           # ... for 195 frames of 64 ms every 16 ms
+    known.at("utt1", 100, 0.016, 0.064, 1.6)      # ... for a crop of 100 frames that begins at 1.6 s
+
+Only ids and places are held; labels are read when asked for. The middle of frame t is at t * frame_shift + window / 2, in seconds. An
+archive that ali.scp names without a folder lies beside it, so that the folder can be moved.
+"""
+import contextlib
+import hashlib
+import os
+import struct
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat, model_validator
+
+from sslspk import reading
+from sslspk.config import Config, check
+from sslspk.errors import InputError, named
+from sslspk.io import ark, files, table
+
+SLACK = 2   # frames by which labels may be longer or shorter than what they are of
+ENTRY = np.dtype([("bytes", "u1"), ("value", "<i4")])   # of a vector of int32: each number stands behind a byte that says 4
+Kind = Literal["truth", "align", "mel", "bestrq", "frames"]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class LabelSet(Config):
+    """What ali.json says of the labels.
+
+    truth: from who made the speech; align: phones aligned by a recogniser; mel, frames: k-means of log-mel, of a model's frames;
+    bestrq: a random projection of log-mel.
+    """
+
+    kind: Kind
+    classes: int = Field(ge=1, le=1_000_000, description="labels are 0 to classes - 1")
+    frame_shift: PositiveFloat = Field(le=10, description="seconds from one frame to the next")
+    window: PositiveFloat = Field(le=10, description="seconds; its half is where the middle of the first frame lies")
+    made_by: Name = Field(description="the program, and of which model")
+    digest: Name = Field(description="of all that decides what a label means; two sets with one digest can be mixed")
+    labels: Name = Field("none", description="which labels had part in it: none, or as provenance.json has it")
+    names: tuple[Name, ...] = Field((), description="of the classes, in their order; none where they have none")
+
+    @model_validator(mode="after")
+    def _one_name_each(self):
+        if self.names and len(self.names) != self.classes:
+            raise ValueError(f"{len(self.names)} names are not those of {self.classes} classes; write the labels again")
+        return self
+
+
+def digest_of(*parts: object) -> str:
+    """12 hex digits of arrays, bytes or what `str` makes of a value."""
+    found = hashlib.md5()
+    for part in parts:
+        part = np.ascontiguousarray(part).tobytes() if isinstance(part, np.ndarray) else part
+        data = part if isinstance(part, bytes) else str(part).encode()
+        found.update(struct.pack("<q", len(data)) + data)
+    return found.hexdigest()[:12]
+
+
+class Writer:
+    """Write the labels of a folder; archive and table appear when both are whole, `about` (where given) after them as ali.json.
+
+    >>> with Writer("exp/labels", about) as out:
+    ...     out.write("utt1", labels)          # ids in C byte order
+
+    part: of a job's own archive, ali.PART.ark and ali.PART.scp, which are merged into ali.scp.
+    """
+
+    def __init__(self, folder: str | os.PathLike, about: LabelSet, part: str = ""):
+        self._folder, self._about, self._part = os.fspath(folder), about, part
+        self._name = f"ali.{part}" if part else "ali"
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Writer":
+        os.makedirs(self._folder, exist_ok=True)
+        self._scp = self._stack.enter_context(files.atomic_write(os.path.join(self._folder, f"{self._name}.scp")))
+        self._ark = self._stack.enter_context(files.atomic_write(os.path.join(self._folder, f"{self._name}.ark"), "wb"))
+        return self
+
+    def __exit__(self, *problem) -> None:
+        self._stack.__exit__(*problem)
+        if not self._part and problem[0] is None:
+            write_about(self._folder, self._about)
+
+    def write(self, utt: str, labels: np.ndarray) -> None:
+        """Append labels (T,). Raises InputError naming the utterance when one is not in 0 .. classes - 1."""
+        table.check_key(utt, self._folder)
+        labels = np.asarray(labels)
+        _require_range(labels, self._about.classes, utt, self._folder)
+        rows = np.empty(len(labels), ENTRY)
+        rows["bytes"], rows["value"] = 4, labels
+        self._ark.write(utt.encode() + b" ")
+        self._scp.write(f"{utt} {self._name}.ark:{self._ark.tell()}\n")
+        self._ark.write(b"\0B\4" + struct.pack("<i", len(rows)) + rows.tobytes())
+
+
+def write_about(folder: str | os.PathLike, about: LabelSet) -> None:
+    """Write ali.json."""
+    with files.atomic_write(os.path.join(folder, "ali.json")) as file:
+        file.write(about.model_dump_json(indent=1) + "\n")
+
+
+def read_about(folder: str | os.PathLike) -> LabelSet:
+    """What ali.json says. Raises InputError where it is missing, or no description of labels."""
+    path = os.path.join(folder, "ali.json")
+    return check(LabelSet, reading.json_object(path, "make the labels again"), named(path))
+
+
+class Alignments:
+    """The labels of a folder, read by utterance. about: its LabelSet.
+
+    kind, classes, digest: what the labels must be, where given. Raises InputError for a folder that holds other labels.
+    """
+
+    def __init__(self, folder: str | os.PathLike, *, kind: str | None = None, classes: int | None = None, digest: str | None = None):
+        self.folder, self.about = os.fspath(folder), read_about(folder)
+        for name, wanted in (("kind", kind), ("classes", classes), ("digest", digest)):
+            found = getattr(self.about, name)
+            if wanted is not None and found != wanted:
+                raise InputError(f"{named(self.folder)}/ali.json: {name} is {found} where {wanted} is needed; give the labels that the "
+                                 "model was made with.")
+        self._specs = ark.read_scp(os.path.join(self.folder, "ali.scp"))
+
+    def __contains__(self, utt: str) -> bool:
+        return utt in self._specs
+
+    def require(self, utts) -> None:
+        """Raise InputError naming the first of these utterances that has no labels."""
+        missing = sorted(set(utts) - self._specs.keys())
+        if missing:
+            raise InputError(f"{table.named(missing[0])} has no labels in {named(self.folder)}/ali.scp ({len(missing)} lack them); make "
+                             "the labels of this data directory, or leave such utterances out.")
+
+    def of(self, utt: str, frames: int | None = None) -> np.ndarray:
+        """Labels int32 (T,); with `frames` so many, cut or its last label repeated by SLACK at most.
+
+        Raises InputError: no labels, labels of another length than the frames, one outside of the classes, a damaged archive.
+        """
+        self.require([utt])
+        labels = _read(self.folder, self._specs[utt])
+        _require_range(labels, self.about.classes, utt, self.folder)
+        if not len(labels):
+            raise InputError(f"{table.named(utt)} has labels of no frame in {named(self.folder)}; leave it out, or make them again.")
+        if frames is None:
+            return labels
+        if abs(len(labels) - frames) > SLACK:
+            raise self._other_length(utt, len(labels), frames)
+        return labels[np.minimum(np.arange(frames), len(labels) - 1)]
+
+    def at(self, utt: str, frames: int, shift: float, window: float, start: float | None = None) -> np.ndarray:
+        """Labels int32 (frames,) of frames of `window` seconds every `shift`: those of the frames with the nearest middles.
+
+        start: seconds at which a crop of the utterance begins; None: the frames are the whole utterance, whose length must be the labels'.
+        Raises InputError as `of` does.
+        """
+        labels, about = self.of(utt), self.about
+        middle = (start or 0.0) + np.arange(frames) * shift + window / 2
+        place = np.rint((middle - about.window / 2) / about.frame_shift + 1e-6).astype(np.int64)
+        reach = (frames - 1) * shift + window + (start or 0.0)                       # seconds
+        wanted = 1 + round((reach - about.window) / about.frame_shift)
+        spare = SLACK + int(np.ceil(max(shift, window - about.window, 0) / about.frame_shift))   # frames that one of the others covers
+        if wanted - len(labels) > spare or (start is None and len(labels) - wanted > spare):
+            raise self._other_length(utt, len(labels), wanted)
+        return labels[place.clip(0, len(labels) - 1)]
+
+    def _other_length(self, utt: str, found: int, frames: int) -> InputError:
+        return InputError(f"{table.named(utt)} has {found} labels in {named(self.folder)}, but {frames} frames of them were expected; "
+                          "make labels of the same audio.")
+
+
+def _require_range(labels: np.ndarray, classes: int, utt: str, folder: str) -> None:
+    bad = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(bad):
+        raise InputError(f"{table.named(utt)} in {named(folder)}: label {labels[bad[0]]} of frame {bad[0]} is not in 0 to {classes - 1}; "
+                         "make the labels again.")
+
+
+def _read(folder: str, spec: str) -> np.ndarray:
+    """The vector of int32 at "x.ark:20". Raises InputError where there is none, or not all of it."""
+    path, offset = files.split_spec(spec)
+    if files.is_pipe(spec) or offset is None:
+        raise InputError(f"{named(folder)}/ali.scp: {named(spec, 90)} is no place in an archive; make the labels again.")
+    archive = files.shared(os.path.join(folder, path) if "/" not in path else path)
+    head = archive.pread(7, offset)
+    count = struct.unpack_from("<i", head, 3)[0] if len(head) == 7 and head[:3] == b"\0B\4" else -1
+    if not 0 <= count * ENTRY.itemsize <= ark.MOST_BYTES:
+        raise InputError(f"{named(archive.path)}:{offset} is no vector of int32 in Kaldi's binary form; make the labels again.")
+    rows = np.frombuffer(data := archive.pread(count * ENTRY.itemsize, offset + 7), ENTRY, len(data) // ENTRY.itemsize)
+    if len(rows) < count or (rows["bytes"] != 4).any():
+        raise InputError(f"{named(archive.path)}:{offset} is damaged or cut ({len(rows)} of {count} labels); make the labels again.")
+    return rows["value"].astype(np.int32)
