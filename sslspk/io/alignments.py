@@ -13,43 +13,37 @@ import contextlib
 import hashlib
 import os
 import struct
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, model_validator
 
 from sslspk import reading
-from sslspk.config import Config, check
+from sslspk.config import Config, Seconds, Size, check
 from sslspk.errors import InputError, named
 from sslspk.io import ark, files, table
 
 SLACK = 2   # frames by which labels may be longer or shorter than what they are of
 ENTRY = np.dtype([("bytes", "u1"), ("value", "<i4")])   # of a vector of int32: each number stands behind a byte that says 4
 Kind = Literal["truth", "align", "mel", "bestrq", "frames"]
-Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class LabelSet(Config):
-    """What ali.json says of the labels.
+    """What ali.json says of the labels 0 to classes - 1.
 
-    truth: from who made the speech; align: phones aligned by a recogniser; mel, frames: k-means of log-mel, of a model's frames;
-    bestrq: a random projection of log-mel.
+    kind: truth, from who made the speech; align, phones aligned by a recogniser; mel and frames, k-means of log-mel and of a model's
+    frames; bestrq, a random projection of log-mel. frame_shift, window: seconds. made_by: the program, and of which model. digest: of all
+    that decides what a label means; sets with one digest can be mixed. labels: which had part in it, as provenance.json has it.
+    names: of the classes, in their order; none where they have none.
     """
 
     kind: Kind
-    classes: int = Field(ge=1, le=1_000_000, description="labels are 0 to classes - 1")
-    frame_shift: PositiveFloat = Field(le=10, description="seconds from one frame to the next")
-    window: PositiveFloat = Field(le=10, description="seconds; its half is where the middle of the first frame lies")
-    made_by: Name = Field(description="the program, and of which model")
-    digest: Name = Field(description="of all that decides what a label means; two sets with one digest can be mixed")
-    labels: Name = Field("none", description="which labels had part in it: none, or as provenance.json has it")
-    names: tuple[Name, ...] = Field((), description="of the classes, in their order; none where they have none")
-
-    @model_validator(mode="after")
-    def _one_name_each(self):
-        if self.names and len(self.names) != self.classes:
-            raise ValueError(f"{len(self.names)} names are not those of {self.classes} classes; write the labels again")
-        return self
+    classes: Size
+    frame_shift: Seconds
+    window: Seconds
+    made_by: str
+    digest: str
+    labels: str = "none"
+    names: tuple[str, ...] = ()
 
 
 def digest_of(*parts: object) -> str:
@@ -108,7 +102,10 @@ def write_about(folder: str | os.PathLike, about: LabelSet) -> None:
 def read_about(folder: str | os.PathLike) -> LabelSet:
     """What ali.json says. Raises InputError where it is missing, or no description of labels."""
     path = os.path.join(folder, "ali.json")
-    return check(LabelSet, reading.json_object(path, "make the labels again"), named(path))
+    about = check(LabelSet, reading.json_object(path, "make the labels again"), named(path))
+    if about.names and len(about.names) != about.classes:
+        raise InputError(f"{named(path)}: {len(about.names)} names are not those of {about.classes} classes; make the labels again.")
+    return about
 
 
 class Alignments:

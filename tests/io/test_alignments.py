@@ -91,7 +91,11 @@ def test_a_damaged_folder_is_one_sentence(folder):
         Alignments(folder)
 
 
-def test_one_name_for_each_class_and_a_digest_of_what_decides():
-    with pytest.raises(ValueError, match="2 names are not those of 3 classes"):
-        LabelSet(**{**ABOUT.model_dump(), "classes": 3, "names": ("a", "b")})
+def test_one_name_for_each_class(folder):
+    (folder / "ali.json").write_text(json.dumps(ABOUT.model_dump() | {"names": ["a", "b"]}))
+    with pytest.raises(InputError, match="2 names are not those of 5 classes"):
+        Alignments(folder)
+
+
+def test_the_digest_is_of_all_parts():
     assert digest_of("ab", "c") != digest_of("a", "bc") and digest_of(np.arange(3)) == digest_of(np.arange(3))
