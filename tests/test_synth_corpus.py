@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "tools" / "make_synth_corpus.py"
 sys.path.insert(0, str(ROOT / "tools"))
 
-from synth import channel, phones, speaker, voice  # noqa: E402
+from synth import channel, phones, speaker, truth, voice  # noqa: E402
+
+from sslspk.io import table  # noqa: E402
+from sslspk.io.alignments import Alignments  # noqa: E402
 
 SMALL = ("--speakers", "6", "--test-speakers", "4", "--sessions", "2", "--utts", "2", "--seconds", "1", "1.5",
          "--voxceleb2-speakers", "2", "--musan-files", "6", "--rooms", "2", "--rirs", "2")
@@ -112,14 +115,14 @@ def test_musan_layout(corpus):
 def test_rirs_layout(corpus):
     folder = corpus / "RIRS_NOISES"
     listed = [folder / f"simulated_rirs/{size}room/rir_list" for size in ("small", "medium", "large")]
-    for table in [*listed, folder / "real_rirs_isotropic_noises/rir_list", folder / "real_rirs_isotropic_noises/noise_list"]:
-        lines = table.read_text().splitlines()
+    for rooms in [*listed, folder / "real_rirs_isotropic_noises/rir_list", folder / "real_rirs_isotropic_noises/noise_list"]:
+        lines = rooms.read_text().splitlines()
         assert lines
         for line in lines:
             words = line.split()
             assert "--rir-id" in words or "--noise-id" in words
             info = soundfile.info(corpus / words[-1])
-            assert info.samplerate == 16000 and info.channels == (8 if "real" in table.parent.name else 1)
+            assert info.samplerate == 16000 and info.channels == (8 if "real" in rooms.parent.name else 1)
     assert len(list((folder / "simulated_rirs").glob("*/Room???/Room???-?????.wav"))) == 3 * 2 * 2
 
 
@@ -187,3 +190,35 @@ def test_the_noise_of_a_session_has_its_level():
     clean = tone * (got @ tone) / (tone @ tone)
     assert abs(10 * np.log10(clean.var() / (got - clean).var()) - 20) < 7
     assert 0.3 < np.abs(got).max() <= 0.5001
+
+
+def test_the_exact_phones_of_the_corpus(corpus):
+    """As many labels as Kaldi's frames, in the order in which `phones` says them, but for pauses."""
+    known = Alignments(corpus / "VoxCeleb1" / "phones", kind="truth", classes=len(phones.PHONES))
+    said = table.read(corpus / "VoxCeleb1" / "phones" / "phones")
+    assert said.keys() == table.read(corpus / "VoxCeleb1" / "phones" / "utt2spk").keys() and len(said) == 40
+    for path in sorted((corpus / "VoxCeleb1").glob("*/wav/*/*/*.wav")):
+        labels, words = known.of("-".join([*path.parts[-3:-1], path.stem])), said["-".join([*path.parts[-3:-1], path.stem])].split()
+        assert len(labels) == 1 + (soundfile.info(path).frames - 400) // 160
+        heard = [known.about.names[label] for label in labels[np.flatnonzero(np.diff(labels, prepend=-1))]]
+        heard = [word for word in heard if word != "sil"]
+        rest = iter(words)
+        assert all(word in rest for word in heard)   # a part of the sequence: what is shorter than a frame may have none
+        assert 0.7 * len(words) < len(heard)
+
+
+def test_the_exact_phones_are_where_they_are_heard():
+    """The high frequencies of [s], [S] and [z] fit the labels best where they are, within half a frame."""
+    rustling, gaps = [phones.INDEX[name] for name in "sSz"], np.zeros(9)
+    for seed in range(6):
+        person = speaker.draw("mf"[seed % 2], np.random.default_rng(seed))
+        wave = voice.utterance(person, 6.0, np.random.default_rng(100 + seed))
+        labels = truth.frames(*voice.plan(person, 6.0, np.random.default_rng(100 + seed)), len(wave), 0)
+        power = np.abs(np.fft.rfft(np.lib.stride_tricks.sliding_window_view(wave, 400)[::160] * np.hanning(400))) ** 2
+        share = np.log((power[:, 70:].sum(1) + 1e-9) / (power.sum(1) + 1e-9))
+        assert len(share) == len(labels)
+        there = np.isin(labels[4:-4], rustling)
+        for k in range(9):
+            part = share[k:len(share) - 8 + k]
+            gaps[k] += part[there].mean() - part[~there].mean()
+    assert gaps.argmax() in (4, 5) and gaps[4] > 1.2 * max(gaps[1], gaps[7])

@@ -95,14 +95,14 @@ def stamp(args: argparse.Namespace, names: tuple[str, ...]) -> str:
 
 
 def voxceleb1(folder: Path, args: argparse.Namespace) -> Jobs:
-    """Write lists and metadata; the jobs write the speech."""
-    from synth import layout
+    """Write lists and metadata; the jobs write the speech, and its exact phones as labels of frames."""
+    from synth import layout, truth
 
     counts = {"dev": args.speakers, "test": args.test_speakers}
     sessions = layout.plan(folder, 10001, counts, args.sessions, args.utts, tuple(args.seconds), args.seed, ".wav")
     (folder / "vox1_meta.csv").write_text(layout.vox1_meta(sessions), encoding="utf-8")
     (folder / "veri_test2.txt").write_text(layout.trials(sessions, args.trials, args.seed))
-    return [partial(layout.write_session, s) for s in sessions]
+    return [partial(truth.write, folder, sessions), *(partial(layout.write_session, s) for s in sessions)]
 
 
 def voxceleb2(folder: Path, args: argparse.Namespace) -> Jobs:

@@ -21,7 +21,7 @@ VOICE, BREATH, FRICTION, OCTAVES = (
 
 def utterance(speaker: Speaker, seconds: float, rng: np.random.Generator, language: Language = NONE) -> np.ndarray:
     """A new utterance of `speaker` in a language: (S,) float32, no particular level, S = seconds * 16000."""
-    phones, lengths = sequence(seconds, speaker.rate * np.exp(rng.normal(0, 0.04)), rng, language)
+    phones, lengths = plan(speaker, seconds, rng, language)
     track = np.repeat(phones, lengths)
     samples = round(seconds * RATE)
     padded = (len(track) + 1) * HOP
@@ -36,6 +36,11 @@ def utterance(speaker: Speaker, seconds: float, rng: np.random.Generator, langua
     tract = _tract(speaker, track)
     out = (voiced * _column(voice) + noise * _column(breath)) * tract + noise * _friction(speaker, track, loud)
     return _overlap_add(irfft(out, NFFT))[HOP : HOP + samples]
+
+
+def plan(speaker: Speaker, seconds: float, rng: np.random.Generator, language: Language = NONE) -> tuple[np.ndarray, np.ndarray]:
+    """What `utterance` says: phone numbers (N,) and their lengths in frames of FRAME seconds (N,), as `sequence` gives them."""
+    return sequence(seconds, speaker.rate * np.exp(rng.normal(0, 0.04)), rng, language)
 
 
 def _column(track: np.ndarray) -> np.ndarray:
