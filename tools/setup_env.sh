@@ -60,8 +60,8 @@ setup_env() {
     # An environment whose making was interrupted may lack pip.
     "$venv/bin/python3" -m pip --version > /dev/null 2>&1 || { rm -rf "$venv"; setup_env_make "$venv"; }
     echo "installing what setup.py asks for into $venv (about 5 GB, some minutes, only this once)" >&2
-    # Compiling 5 GB of libraries takes longer than compiling what is used at its first import.
-    (cd "$setup_env_root" && "$venv/bin/python3" -m pip install --quiet --no-compile -c "$constraints" -e '.[dev]')
+    # pip compiles the libraries. Where PYTHONDONTWRITEBYTECODE is set, every program would compile torch again at its start.
+    (cd "$setup_env_root" && "$venv/bin/python3" -m pip install --quiet --compile -c "$constraints" -e '.[dev]')
     python_ready "$setup_env_root" "$venv/bin/python3" --dev
   fi
   # One that is a link belongs to another checkout.

@@ -33,6 +33,7 @@ done
 if [ -n "${setup_env_constraints:-}" ]; then python3 -m sslspk.versions --lowest setup.py > "$setup_env_constraints"; fi
 . tools/setup_env.sh
 export OMP_NUM_THREADS=1
+unset PYTHONDONTWRITEBYTECODE   # the tests start some thousand programs, each of which would compile the package again
 if [ "$lint" = true ]; then
   echo "ruff"
   ruff check .
