@@ -1,5 +1,6 @@
 """Checks a Kaldi data directory."""
 import argparse
+from collections.abc import Collection
 
 from sslspk.errors import entry
 
@@ -20,15 +21,27 @@ def main() -> None:
     parser.add_argument("--ignore", action="append", default=[], metavar="NAME", help="a table that is not looked at (repeatable)")
     parser.add_argument("dir", metavar="DIR")
     args = parser.parse_args()
-    from sslspk.io import datadir
     need = [name for name, skip in (("wav.scp", args.no_wav), ("feats.scp", args.no_feats)) if not skip]
-    tables = datadir.validate(args.dir, need, allow_pipes=args.allow_pipes == "true", check_files=args.check_files, ignore=args.ignore)
-    speakers = f"{len(set(tables['utt2spk'].values()))} speakers" if "utt2spk" in tables else "no speakers known"
-    cut = f" of {len(tables['wav.scp'])} recordings" if "segments" in tables and "wav.scp" in tables else ""
-    print(f"validate_data_dir.sh: {args.dir} is sound: {len(tables[datadir.leading(tables)])} utterances{cut}, {speakers}")
+    names, utts, speakers, cut = _looked_at(args, need)
+    said = f"{speakers} speakers" if speakers is not None else "no speakers known"
+    print(f"validate_data_dir.sh: {args.dir} is sound: {utts} utterances{cut}, {said}")
     for name, use in MADE_BY.items():
-        if name not in tables and name not in args.ignore and (name == "utt2spk" or "utt2spk" in tables):
+        if name not in names and name not in args.ignore and (name == "utt2spk" or "utt2spk" in names):
             print(f"validate_data_dir.sh: there is no {args.dir}/{name}; {use}")
+
+
+def _looked_at(args: argparse.Namespace, need: list[str]) -> tuple[Collection[str], int, int | None, str]:
+    """Names of the tables, how many utterances and speakers (None without utt2spk), and of how many recordings, as text."""
+    from sslspk.io import datadir
+    if not args.check_files and datadir.is_large(args.dir):
+        from sslspk.io import quick
+        sound = quick.look(args.dir, args.ignore)
+        if sound is not None and set(need) <= set(sound.names):
+            return sound.names, sound.utterances, sound.speakers, ""
+    tables = datadir.validate(args.dir, need, allow_pipes=args.allow_pipes == "true", check_files=args.check_files, ignore=args.ignore)
+    speakers = len(set(tables["utt2spk"].values())) if "utt2spk" in tables else None
+    cut = f" of {len(tables['wav.scp'])} recordings" if "segments" in tables and "wav.scp" in tables else ""
+    return tables, len(tables[datadir.leading(tables)]), speakers, cut
 
 
 if __name__ == "__main__":

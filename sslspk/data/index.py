@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from sslspk.data import kept
 from sslspk.errors import InputError, shown
-from sslspk.io import audio, channel, clips, datadir, files, segments, table
+from sslspk.io import audio, channel, clips, datadir, files, lines, segments, table
+
+ARRAYS = ("first", "path_of", "offset", "length", "label", "same", "members", "unit_start")
 
 
 class Strings:
@@ -15,6 +18,13 @@ class Strings:
         encoded = [item.encode() for item in items]
         self.bytes = np.frombuffer(b"".join(encoded), np.uint8)
         self.ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+
+    @classmethod
+    def of(cls, data: np.ndarray, ends: np.ndarray) -> "Strings":
+        """Those whose bytes, and ends in them, are at hand."""
+        made = cls([])
+        made.bytes, made.ends = data, ends
+        return made
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -43,15 +53,76 @@ class UtteranceIndex:
 
     def __init__(self, data_dir: str | Path, form: str, labels: bool = False, table_name: str = "utt2spk",
                  same: str | None = None):
-        """form: wave or feats. labels: read `table_name`, a table keyed by utterance, as `label` and `classes`; same: another one."""
+        """form: wave or feats. labels: read `table_name`, a table keyed by utterance, as `label` and `classes`; same: another one.
+
+        A large index is kept beside the data (see `kept`), and mapped from there by whoever asks for the same one later.
+        """
         self.data = data = Path(data_dir)
+        self.labels, self.same_table = data / table_name, data / same if same else None
+        self.label_source = datadir.label_source(data) if table_name == "utt2spk" else table_name.removeprefix("utt2")
         wave = form == "wave"
+        sources = ("wav.scp", "utt2num_samples", segments.NAME) if wave else ("feats.scp", "utt2num_frames")
+        used = [*sources, "utt2uniq", *([table_name] if labels else []), *([same] if same else [])]
+        asked = {"form": form, "labels": table_name if labels else None, "same": same}
+        place = data / kept.NAME.format(hashlib.md5(repr(asked).encode(), usedforsecurity=False).hexdigest()[:8])
+        stamp = kept.stamp(data, used, asked)
+        held = kept.load(place, stamp)
+        if held is not None:
+            self._restore(held)
+            return
+        if not self._from_lines(data / sources[0], data / sources[1], labels):
+            self._from_tables(data / sources[0], data / sources[1], wave, labels)
+        if len(self.keys) >= kept.LEAST:
+            kept.save(place, stamp, self._arrays())
+
+    def _from_lines(self, source: Path, lengths: Path, labels: bool) -> bool:
+        """Read regular tables as arrays; False where one is of another kind, or they disagree, which `_from_tables` says."""
+        named = [*([self.labels] if labels else []), *([self.same_table] if self.same_table else [])]
+        others = (segments.NAME, "utt2uniq") if source.name == "wav.scp" else ("utt2uniq",)
+        if any((self.data / name).exists() for name in others) or not all(path.exists() for path in (source, lengths, *named)):
+            return False
+        specs = lines.read(source)
+        if specs is None or (source.name != "wav.scp" and (specs.data == ord("[")).any()):
+            return False
+        found = []
+        for path in (lengths, *named):
+            more = lines.read(path)
+            if more is None or not np.array_equal(specs.key, more.key):
+                return False
+            found.append(more.numbers() if path == lengths else _coded(more))
+        located = _located(specs)
+        if found[0] is None or located is None:
+            return False
+        self.first, self.ranges, self.length, self.keys = None, None, found[0], Strings.of(*specs.key_bytes())
+        self.path_of, self.offset, self.paths = located
+        self.label, self.classes = found[1] if labels else (np.full(len(specs), -1, np.int32), [])
+        self.same = found[-1][0] if self.same_table else None
+        self.members, self.unit_start = np.arange(len(specs), dtype=np.int32), np.arange(len(specs) + 1, dtype=np.int64)
+        return True
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """All of the index, for `_restore`."""
+        found = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        for name, strings in (("keys", self.keys), ("paths", self.paths), ("ranges", self.ranges), ("classes", Strings(self.classes))):
+            if strings is not None:
+                found |= {f"{name}.bytes": strings.bytes, f"{name}.ends": strings.ends}
+        return found
+
+    def _restore(self, held: dict[str, np.ndarray]) -> None:
+        for name in ARRAYS:
+            setattr(self, name, held.get(name))
+        found = {name: Strings.of(held[f"{name}.bytes"], held[f"{name}.ends"]) if f"{name}.ends" in held else None
+                 for name in ("keys", "paths", "ranges", "classes")}
+        self.keys, self.paths, self.ranges, self.classes = found["keys"], found["paths"], found["ranges"], list(found["classes"])
+
+    def _from_tables(self, source: Path, lengths: Path, wave: bool, labels: bool) -> None:
+        """Read any tables. Raises InputError about what is wrong with them."""
+        data = self.data
         if wave and (data / segments.NAME).exists():
             source, cut = data / segments.NAME, clips.read(data)
             specs = {utt: clip.spec for utt, clip in cut.items()}
             self.first, self.length = clips.places(cut.values())
         else:
-            source, lengths = data / ("wav.scp" if wave else "feats.scp"), data / ("utt2num_samples" if wave else "utt2num_frames")
             specs, sizes = table.read(source), table.read(lengths)
             _same_keys(specs, sizes, source, lengths)
             self.first, self.length = None, _lengths(sizes, lengths)
@@ -60,17 +131,15 @@ class UtteranceIndex:
         self.ranges = Strings(ranges) if any(ranges) else None
         self.path_of, self.offset, self.paths = _locate(spec[:len(spec) - len(span) - 2] if span else spec
                                                         for spec, span in zip(specs.values(), ranges, strict=True))
-        self.labels, self.classes = data / table_name, []
-        self.label_source = datadir.label_source(data) if table_name == "utt2spk" else table_name.removeprefix("utt2")
-        self.label = np.full(len(specs), -1, np.int32)
+        self.label, self.classes = np.full(len(specs), -1, np.int32), []
         if labels:
-            values = datadir.read_table(data, table_name)
+            values = datadir.read_table(data, self.labels.name)
             _same_keys(specs, values, source, self.labels)
             self.classes = sorted(set(values.values()))
             self.label = _codes(values.values(), self.classes)
-        self.same, self.same_table = None, data / same if same else None
+        self.same = None
         if self.same_table:
-            values = datadir.read_table(data, same)
+            values = datadir.read_table(data, self.same_table.name)
             _same_keys(specs, values, source, self.same_table)
             self.same = _codes(values.values(), sorted(set(values.values())))
         self._group(data, specs)
@@ -115,7 +184,8 @@ class UtteranceIndex:
     def fingerprint(self) -> str:
         """What tells these data from others: how many utterances, and a digest of ids and lengths (and of labels
         that are no speakers, and of the table `same`)."""
-        digest = hashlib.md5(self.keys.bytes.tobytes() + self.length.tobytes())
+        digest = hashlib.md5(self.keys.bytes)
+        digest.update(np.ascontiguousarray(self.length))
         if self.label_source != "speaker":
             digest.update(self.labels.read_bytes())
         if self.same_table:
@@ -161,6 +231,30 @@ def _locate(specs) -> tuple[np.ndarray, np.ndarray, Strings]:
         path_of.append(seen.setdefault(path, len(seen)))
         offsets.append(-1 if offset is None else offset)
     return np.array(path_of, np.int32), np.array(offsets, np.int64), Strings(seen)
+
+
+def _located(specs: lines.Lines) -> tuple[np.ndarray, np.ndarray, Strings] | None:
+    """`_locate`, of the lines of an scp; None where one ends in more digits than `lines.whole` reads."""
+    colons = np.append(-1, lines.places(specs.data, ord(":")))
+    colon = colons[np.searchsorted(colons, specs.end) - 1]
+    offset = np.full(len(specs), -1, np.int64)
+    rows = np.flatnonzero(colon > specs.blank + 1)
+    size = specs.end[rows] - colon[rows] - 1
+    if size.max(initial=0) > lines.DIGITS and (lines.whole(specs.data, specs.end[rows] - 1, specs.end[rows]) >= 0).any():
+        return None
+    for part in np.array_split(rows, max(1, len(rows) // 100_000)):
+        offset[part] = lines.whole(specs.data, colon[part] + 1, specs.end[part])
+    paths, at = specs.runs(np.where(offset >= 0, colon, specs.end))
+    seen: dict[str, int] = {}
+    codes = np.array([seen.setdefault(path, len(seen)) for path in paths], np.int32)
+    return np.repeat(codes, np.diff(np.append(at, len(specs)))), offset, Strings(seen)
+
+
+def _coded(found: lines.Lines) -> tuple[np.ndarray, list[str]]:
+    """(N,) int32: each value as a number, and the values in the order of their numbers, sorted."""
+    values, at = found.runs()
+    names = sorted(set(values))
+    return np.repeat(_codes(values, names), np.diff(np.append(at, len(found)))), names
 
 
 def _codes(values, names: list[str]) -> np.ndarray:

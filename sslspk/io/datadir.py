@@ -21,6 +21,7 @@ EMPTY = ("text",)            # tables in which a key may stand without a value: 
 FIX = "run utils/fix_data_dir.sh"
 MAKE_SPEAKERS = "write its lines \"utterance speaker\", or make them of clusters (steps/cluster.sh, utils/relabel_data_dir.sh)"
 LABEL_SOURCE = "label_source"
+LARGE = 4 << 20
 SECONDS = re.compile("([0-9]{1,12}(\\.[0-9]{0,40})?|\\.[0-9]{1,40})([eE][-+]?[0-9]{1,2})?")
 COUNT = re.compile("[0-9]{1,15}")
 Tables = Mapping[str, Mapping[str, object]]
@@ -77,7 +78,17 @@ def utterances(folder: str) -> list[str]:
     name = leading(table_names(folder))
     if name is None:
         raise InputError(f"{folder} holds no table of utterances (wav.scp, feats.scp); run the stage that prepares it.")
+    if is_large(folder):
+        from sslspk.io import quick  # which brings numpy
+        found = quick.utterances(folder, name)
+        if found is not None:
+            return found
     return list(read_table(folder, name))
+
+
+def is_large(folder: str) -> bool:
+    """Whether a directory has a table of LARGE bytes, so that it is worth while to read it as arrays first (see `quick`)."""
+    return any(os.path.getsize(path) >= LARGE for name in table_names(folder) if os.path.isfile(path := os.path.join(folder, name)))
 
 
 def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:

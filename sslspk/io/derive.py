@@ -5,8 +5,10 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from sslspk.errors import InputError
-from sslspk.io import clips, datadir, extras, files, segments, table
+from sslspk.io import clips, datadir, extras, files, quick, segments, table
 from sslspk.io.datadir import RECORDING, SPEAKER, SPK2UTT, UTT2SPK, UTTERANCE, WAV, Tables
 
 NO_KEY = "not copied (no tables of the ids of {})"
@@ -24,6 +26,11 @@ def subset(folder: str, out: str, utts: Iterable[str] | None = None, speakers: I
 
     Raises InputError naming an id that the directory does not know, or when nothing is left.
     """
+    if utts is not None and datadir.is_large(folder):
+        utts = list(utts)
+        count = _large_subset(folder, out, utts)
+        if count:
+            return Made(count, [])
     tables = datadir.read(folder)
     if utts is None and UTT2SPK not in tables:
         raise datadir.missing(folder, UTT2SPK)
@@ -47,14 +54,17 @@ def split(folder: str, n: int, per_utt: bool = False, work: str | None = None) -
     per_utt: never mind the speakers; the parts are folder/split{n}utt/{1..n}, as Kaldi names them.
     Raises InputError when there are fewer utterances than parts, or the directory cannot be written and there is no `work`.
     """
-    tables = datadir.read(folder)
-    utts = list(_utterances(folder, tables))
-    if not 1 <= n <= len(utts):
-        raise InputError(f"{folder} has {len(utts)} utterances, which cannot be split into {n} parts; "
-                         f"give --nj between 1 and {len(utts)}.")
-    bounds = [part * len(utts) // n for part in range(n + 1)]
-    if not per_utt and UTT2SPK in tables:
-        bounds = _speaker_bounds(list(tables[UTT2SPK].values()), bounds)
+    large = quick.look(folder, keep=True) if datadir.is_large(folder) else None
+    tables = {} if large else datadir.read(folder)
+    utts = [] if large else list(_utterances(folder, tables))
+    total = large.utterances if large else len(utts)
+    if not 1 <= n <= total:
+        raise InputError(f"{folder} has {total} utterances, which cannot be split into {n} parts; give --nj between 1 and {total}.")
+    bounds = [part * total // n for part in range(n + 1)]
+    if not per_utt and large and large.speakers is not None:
+        bounds = _speaker_bounds(large.starts.tolist(), bounds)
+    elif not per_utt and UTT2SPK in tables:
+        bounds = _speaker_bounds(_changes(list(tables[UTT2SPK].values())), bounds)
     place = os.path.join(work or folder, f"split{n}utt" if per_utt else f"split{n}")
     parts = [os.path.join(place, str(part + 1)) for part in range(n)]
     if not work and not os.access(folder, os.W_OK):
@@ -63,7 +73,10 @@ def split(folder: str, n: int, per_utt: bool = False, work: str | None = None) -
     with files.atomic_write(os.path.join(place, clips.ORIGIN), "wb") as file:
         file.write(os.fsencode(folder))
     for name, (first, last) in zip(parts, itertools.pairwise(bounds), strict=True):
-        write_tables(name, select(folder, tables, utts[first:last]), datadir.label_source(folder))
+        if large:
+            quick.write(name, large, np.arange(first, last), datadir.label_source(folder))
+        else:
+            write_tables(name, select(folder, tables, utts[first:last]), datadir.label_source(folder))
     return parts
 
 
@@ -172,12 +185,26 @@ def write_tables(out: str, tables: Tables, source: str, lists: Mapping[str, byte
     datadir.write_tables(out, tables, source, set(datadir.table_names(out)) - tables.keys(), lists)
 
 
-def _speaker_bounds(speakers: list[str], bounds: list[int]) -> list[int]:
+def _large_subset(folder: str, out: str, utts: list[str]) -> int | None:
+    """`subset` of a large directory: how many utterances, or None where there is anything out of the ordinary."""
+    found = None if extras.any_there(folder) else quick.look(folder, keep=True)
+    rows = None if found is None else quick.rows_of(found, utts)
+    if rows is None:
+        return None
+    quick.write(out, found, rows, datadir.label_source(folder))
+    return len(rows)
+
+
+def _changes(speakers: list[str]) -> list[int]:
+    """Where another speaker begins, and the end."""
+    return [0, *(i for i, (a, b) in enumerate(itertools.pairwise(speakers), 1) if a != b), len(speakers)]
+
+
+def _speaker_bounds(changes: list[int], bounds: list[int]) -> list[int]:
     """Move each bound to the nearest change of speaker, unless the parts would become too unequal."""
-    changes = [0, *(i for i, (a, b) in enumerate(itertools.pairwise(speakers), 1) if a != b), len(speakers)]
     moved = []
     for bound in bounds:
         place = bisect.bisect_left(changes, bound)
         moved.append(min(changes[max(place - 1, 0):place + 1], key=lambda change, bound=bound: abs(change - bound)))
     sizes = [last - first for first, last in itertools.pairwise(moved)]
-    return moved if min(sizes) > 0 and max(sizes) * (len(bounds) - 1) <= 1.25 * len(speakers) else bounds
+    return moved if min(sizes) > 0 and max(sizes) * (len(bounds) - 1) <= 1.25 * changes[-1] else bounds

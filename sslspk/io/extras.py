@@ -46,6 +46,12 @@ def names(folder: str) -> list[str]:
                   and (os.path.isdir(os.path.join(folder, name)) or not datadir.keyed_by(name)))
 
 
+def any_there(folder: str) -> bool:
+    """Whether a data directory holds anything but its tables and what steps write beside them."""
+    tables = set(datadir.table_names(folder))
+    return any(name not in tables and not OWN.fullmatch(name) for name in os.listdir(folder))
+
+
 def part(extras: Extras, ids: Mapping[str, Collection[str]], kept: Mapping[str, Collection[str]]) -> dict[str, bytes]:
     """The lists for the ids `kept` of `ids`: lines that name no other id of their kind; a list without a line left is not there."""
     found = dict(extras.whole)

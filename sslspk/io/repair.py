@@ -24,6 +24,11 @@ def fix(folder: str) -> Fixed:
     spk2utt is made again, and utt2spk from it where that is missing. Where anything changes, the files as they were are kept in
     folder/.backup, and all of them change at once. Raises InputError when one key has two values, or nothing is left.
     """
+    if datadir.is_large(folder):
+        from sslspk.io import quick  # which brings numpy
+        sound = quick.look(folder)
+        if sound is not None and sound.raw and not extras.any_there(folder):
+            return Fixed(sound.utterances, [])
     names = datadir.table_names(folder)
     reasons: Reasons = {}
     tables = {name: _loose(folder, name, reasons) for name in names if name != SPK2UTT}

@@ -17,6 +17,7 @@ from sslspk.io import files
 BLANKS = " \t"
 CONTROLS = bytes([*range(9), *range(11, 32), 127])   # all but tab and newline
 LONGEST_SHOWN = 60
+BLOCK = 1 << 22   # bytes that are looked at together
 FIRST_BLANK = re.compile(f"[{BLANKS}]")
 NO_KEY = re.compile("[\\x00-\\x20\\x7f]")
 NO_VALUE = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f]")
@@ -128,7 +129,7 @@ def content(path: str | os.PathLike, remedy: str = "run the stage that makes it 
         raise InputError(f"{path} is empty; {remedy}.")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
-    if len(data.translate(None, CONTROLS)) < len(data):
+    if any(len(part.translate(None, CONTROLS)) < len(part) for part in (data[i:i + BLOCK] for i in range(0, len(data), BLOCK))):
         at = re.search(b"[" + re.escape(CONTROLS) + b"]", data)
         line, found = data.count(b"\n", 0, at.start()) + 1, at[0].decode("ascii")
         raise InputError(f"{path}:{line}: a control character ({found!r}); take it out.")

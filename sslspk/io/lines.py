@@ -1,0 +1,135 @@
+"""Tables as arrays: a million lines without a Python object for each.
+
+`read` takes regular tables alone, which is what our steps write: UTF-8, one blank between key and value, no other outer blank, sorted. For
+every other one it gives None, and the caller goes through `table`, which reads it all the same or says what is wrong with it.
+"""
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sslspk.io import table
+
+BLOCK = 1 << 22            # bytes, or cells of a matrix, that are looked at together
+LONGEST = 512              # bytes of a key
+PAD = 4096                 # zeros behind the bytes of a table
+DIGITS = 15                # of a number
+ZERO, NINE = ord("0"), ord("9")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """N lines of a table in its bytes: data (S + PAD,) uint8; begin, blank, end (N,) int64: where a line begins, its first blank and its
+    LF; key (N,) fixed-width bytes."""
+
+    data: np.ndarray
+    begin: np.ndarray
+    blank: np.ndarray
+    end: np.ndarray
+    key: np.ndarray
+    raw: bool   # whether these are the bytes of the file itself
+
+    def __len__(self) -> int:
+        return len(self.begin)
+
+    def blocks(self, width: int) -> Iterator[slice]:
+        """The lines in runs whose matrices of this width hold BLOCK cells."""
+        step = max(1, BLOCK // max(width, 1))
+        for start in range(0, len(self), step):
+            yield slice(start, min(start + step, len(self)))
+
+    def key_bytes(self) -> tuple[np.ndarray, np.ndarray]:
+        """All keys one after the other (uint8), and the end of each (N,) int64."""
+        return joined(self.data, self.begin, self.blank), np.cumsum(self.blank - self.begin)
+
+    def numbers(self) -> np.ndarray | None:
+        """(N,) int64 of values that are whole numbers of up to 15 digits; None where one is not."""
+        if (self.end - self.blank - 1).max() > DIGITS:
+            return None
+        parts = [whole(self.data, self.blank[rows] + 1, self.end[rows]) for rows in self.blocks(DIGITS)]
+        found = np.concatenate(parts)
+        return None if (found < 0).any() else found
+
+    def runs(self, stop: np.ndarray | None = None) -> tuple[list[str], np.ndarray]:
+        """The values (up to `stop` (N,)) without those that repeat the line before, and the line (R,) at which each begins."""
+        start, stop = self.blank + 1, self.end if stop is None else stop
+        width, new = int((stop - start).max()), np.ones(len(self), bool)
+        for rows in self.blocks(width) if width <= PAD else ():
+            first = max(rows.start - 1, 0)
+            cells = matrix(self.data, start[first:rows.stop], stop[first:rows.stop], width)
+            new[first + 1:rows.stop] = (cells[1:] != cells[:-1]).any(1)
+        at = np.flatnonzero(new)
+        return [self.data[a:b].tobytes().decode() for a, b in zip(start[at].tolist(), stop[at].tolist(), strict=True)], at
+
+    def take(self, rows: np.ndarray) -> bytes:
+        """The lines (n,) of these numbers, as a table has them."""
+        return joined(self.data, self.begin[rows], self.end[rows] + 1).tobytes()
+
+    def cut(self, first: int, last: int) -> bytes:
+        """Lines first to last - 1."""
+        return self.data[self.begin[first]:self.end[last - 1] + 1].tobytes()
+
+
+def read(path: str | os.PathLike) -> Lines | None:
+    """The lines of a regular table, None of another one. Raises InputError as `table.content` does."""
+    content = table.content(path)
+    if not content.endswith(b"\n") or b"\t" in content or not content.isascii():
+        return None   # `table` checks the order and the letters of other text
+    size = len(content)
+    data = np.zeros(size + PAD, np.uint8)
+    data[:size] = np.frombuffer(content, np.uint8)
+    del content
+    end, blanks = places(data, ord("\n")), places(data, ord(" "))
+    begin = np.append(0, end[:-1] + 1)
+    at = np.searchsorted(blanks, begin)
+    if at[-1] >= len(blanks) or (blanks[1:] - blanks[:-1] == 1).any():
+        return None
+    blank = blanks[at]
+    if (blank == begin).any() or (blank >= end - 1).any() or (data[end - 1] == ord(" ")).any() or int((blank - begin).max()) > LONGEST:
+        return None
+    rows = range(0, len(begin), BLOCK // LONGEST)
+    key = np.concatenate([fixed(data, begin[i:i + rows.step], blank[i:i + rows.step], int((blank - begin).max())) for i in rows])
+    return Lines(data, begin, blank, end, key, os.path.getsize(path) == size) if (key[:-1] < key[1:]).all() else None
+
+
+def places(data: np.ndarray, byte: int) -> np.ndarray:
+    """Where a byte stands, int64."""
+    return np.concatenate([np.flatnonzero(data[i:i + BLOCK] == byte) + i for i in range(0, len(data), BLOCK)])
+
+
+def matrix(data: np.ndarray, start: np.ndarray, stop: np.ndarray, width: int) -> np.ndarray:
+    """The bytes from start to stop (n,), which lie at most `width` (of PAD) apart, as rows (n, width), zeros behind them."""
+    cells = np.lib.stride_tricks.sliding_window_view(data, width)[start]
+    cells *= np.arange(width) < (stop - start)[:, None]
+    return cells
+
+
+def fixed(data: np.ndarray, start: np.ndarray, stop: np.ndarray, width: int) -> np.ndarray:
+    """The same as strings (n,) of bytes."""
+    return matrix(data, start, stop, width).view(f"S{width}")[:, 0]
+
+
+def joined(data: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """The bytes from start to stop (n,), one stretch after the other, uint8."""
+    parts, width = [np.zeros(0, np.uint8)], int((stop - start).max(initial=1))
+    if width > PAD:
+        return np.concatenate([parts[0], *(data[a:b] for a, b in zip(start.tolist(), stop.tolist(), strict=True))])
+    step = max(1, BLOCK // width)
+    for i in range(0, len(start), step):
+        first, size = start[i:i + step], (stop - start)[i:i + step]
+        cells = np.lib.stride_tricks.sliding_window_view(data, width)[first]
+        parts.append(cells[np.arange(width) < size[:, None]])
+    return np.concatenate(parts)
+
+
+def whole(data: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """The numbers (n,) int64 whose digits stand from start to stop, at most DIGITS of them; -1 where there are none, or others."""
+    size = stop - start
+    cells = matrix(data, start, np.minimum(stop, start + DIGITS), DIGITS)
+    inside = np.arange(DIGITS) < size[:, None]
+    good = (((cells >= ZERO) & (cells <= NINE)) | ~inside).all(1) & (size > 0) & (size <= DIGITS)
+    value = np.zeros(len(cells), np.int64)
+    for column, there in zip(cells.T, inside.T, strict=True):
+        value = np.where(there, value * 10 + column - ZERO, value)
+    return np.where(good, value, -1)

@@ -1,0 +1,132 @@
+"""Large data directories as arrays: whether one is sound, and parts of it, a million lines in seconds.
+
+Only a directory whose tables are all regular (see `lines`), keyed by utterance or by speaker, sorted by speaker too, and agree, is taken.
+For every other one `look` gives None; `datadir`, `derive` and `repair` then do the work line by line, or say what is wrong.
+"""
+import itertools
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from sslspk.errors import InputError
+from sslspk.io import commit, datadir, lines, segments
+from sslspk.io.datadir import SPEAKER, SPK2UTT, UTT2SPK, UTTERANCE
+
+MOST_DIGITS = 12   # of a length in seconds, and its dot
+
+
+class Sound(NamedTuple):
+    """names: of the tables. tables: those that were kept, as lines. utterances, speakers: how many; speakers is None without utt2spk.
+
+    starts (speakers + 1,): where the utterances of each speaker begin. raw: whether all files are as they would be written.
+    """
+
+    names: list[str]
+    tables: dict[str, lines.Lines]
+    utterances: int
+    speakers: int | None
+    starts: np.ndarray
+    raw: bool
+
+
+def look(folder: str, ignore: Iterable[str] = (), keep: bool = False) -> Sound | None:
+    """What is in a sound directory of regular tables; keep: with its lines."""
+    names = [name for name in datadir.table_names(folder) if name not in set(ignore)]
+    kinds = {name: datadir.keyed_by(name) for name in names}
+    if segments.NAME in names or "text" in names or not set(kinds.values()) <= {UTTERANCE, SPEAKER}:
+        return None
+    if UTTERANCE not in kinds.values() or (SPK2UTT in names) != (UTT2SPK in names):
+        return None
+    first, tables, starts, raw, spoken = None, {}, np.zeros(0, np.int64), True, None
+    for name in sorted(names, key=lambda name: (kinds[name] == SPEAKER, name)):
+        found = None   # what the table before held is let go
+        try:
+            found = lines.read(os.path.join(folder, name))
+        except InputError:
+            return None
+        if found is None or not _values_are_sound(name, found):
+            return None
+        first = found.key if first is None else first
+        if name == UTT2SPK:
+            values, at = found.runs()
+            starts, spoken = np.append(at, len(found)), np.array([value.encode() for value in values])
+            if not (spoken[:-1] < spoken[1:]).all():
+                return None
+        expected = first if kinds[name] == UTTERANCE else spoken
+        if expected is None or not np.array_equal(expected, found.key) or (name == SPK2UTT and not _is_inverse(found, first, starts)):
+            return None
+        raw = raw and found.raw
+        if keep:
+            tables[name] = found
+    return Sound(names, tables, len(first), None if spoken is None else len(spoken), starts, raw)
+
+
+def _values_are_sound(name: str, found: lines.Lines) -> bool:
+    """Whether `datadir.validate` has nothing to say of the values."""
+    if name in datadir.SCP_TABLES:
+        return not any(len(lines.places(found.data, ord(byte))) for byte in "|[")
+    if name in ("utt2num_frames", "utt2num_samples"):
+        return found.numbers() is not None
+    if name not in ("utt2dur", "reco2dur"):
+        return True
+    start, stop = found.blank + 1, found.end
+    if (stop - start).max() > MOST_DIGITS:
+        return False
+    for rows in found.blocks(MOST_DIGITS):
+        cells = lines.matrix(found.data, start[rows], stop[rows], MOST_DIGITS)
+        digit, dot = (cells >= lines.ZERO) & (cells <= lines.NINE), cells == ord(".")
+        if not (digit[:, 0].all() and (digit | dot | (cells == 0)).all() and (dot.sum(1) <= 1).all()):
+            return False
+    return True
+
+
+def _is_inverse(spk2utt: lines.Lines, utts: np.ndarray, starts: np.ndarray) -> bool:
+    """Whether the values are the utterances, `starts` of them a speaker, in their order."""
+    words = np.append(lines.places(spk2utt.data, ord(" ")), spk2utt.end[-1])
+    at = np.searchsorted(words, spk2utt.blank)
+    if not np.array_equal(np.append(at, len(words) - 1), starts):
+        return False
+    begin, stop = words[:-1] + 1, words[1:].copy()
+    stop[starts[1:] - 1] = spk2utt.end
+    width = utts.dtype.itemsize
+    return int((stop - begin).max()) <= width and all(
+        np.array_equal(lines.fixed(spk2utt.data, begin[i:i + 50_000], stop[i:i + 50_000], width), utts[i:i + 50_000])
+        for i in range(0, len(utts), 50_000))
+
+
+def utterances(folder: str, name: str) -> list[str] | None:
+    """The keys of a regular table; None of another one."""
+    found = lines.read(os.path.join(folder, name))
+    return None if found is None else [key.decode() for key in found.key.tolist()]
+
+
+def rows_of(found: Sound, utts: Iterable[str]) -> np.ndarray | None:
+    """(n,) int64, ascending: the lines of these utterances; None where there are none, or one is not known."""
+    keys = next(content.key for name, content in found.tables.items() if datadir.keyed_by(name) == UTTERANCE)
+    wanted = sorted({utt.encode("utf-8", "surrogateescape") for utt in utts})
+    if not wanted or max(map(len, wanted)) > keys.dtype.itemsize or any(utt.endswith(b"\0") for utt in wanted):
+        return None
+    wanted = np.array(wanted, keys.dtype)
+    rows = np.searchsorted(keys, wanted)
+    return rows if rows[-1] < len(keys) and np.array_equal(keys[rows], wanted) else None
+
+
+def write(out: str, found: Sound, rows: np.ndarray, source: str) -> None:
+    """Write a directory of the utterances on the lines `rows` (n,), ascending; source: what the labels are, as `datadir.write_tables`."""
+    contents = {name: content.take(rows) for name, content in found.tables.items() if datadir.keyed_by(name) == UTTERANCE}
+    if found.speakers is not None:
+        counts = np.bincount(np.searchsorted(found.starts, rows, side="right") - 1, minlength=found.speakers)
+        mine = np.flatnonzero(counts)
+        contents |= {name: content.take(mine) for name, content in found.tables.items() if datadir.keyed_by(name) == SPEAKER}
+        utts, names = iter(found.tables[UTT2SPK].key[rows].tolist()), found.tables[SPK2UTT].key[mine].tolist()
+        contents[SPK2UTT] = b"".join(b"%s %s\n" % (name, b" ".join(itertools.islice(utts, n)))
+                                     for name, n in zip(names, counts[mine].tolist(), strict=True))
+    os.makedirs(out, exist_ok=True)
+    gone = set(datadir.table_names(out)) - contents.keys()
+    if source == "speaker":
+        gone.add(datadir.LABEL_SOURCE)
+    else:
+        contents[datadir.LABEL_SOURCE] = f"{source}\n".encode()
+    commit.write(out, contents, gone)
