@@ -18,6 +18,8 @@ N = "R&D;x it's $(touch canary)`touch canary` \"q\" {a,b} *?[a] ~#!|>c \\n JOB $
 SET = "reproduces=x$(touch${IFS}canary)"
 DATA, CONF, EMB, OUT, FILE = f"data/{N}", f"conf/{N}", f"emb/{N}", f"exp/{N}", f"files/{N}"
 STEPS = {
+    "align_phones": ["--conf", f"{CONF}/fbank.yaml", "--set", SET, "--phones", FILE, "--lexicon", FILE, "--test", DATA,
+                     "--nj", "2", DATA, OUT],
     "apply_calibration": ["--utt2dur", FILE, "--embeddings", EMB, "--provenance", FILE, "--utt2spk", FILE, "--spk2gender", FILE,
                           "--bootstrap", N, FILE, FILE, FILE, OUT],
     "augment_data": ["--conf", f"{CONF}/augment.yaml", "--set", SET, "--nj", "2", DATA, "files", OUT],
@@ -34,12 +36,16 @@ STEPS = {
     "judge_round": [FILE, EMB, EMB, OUT],
     "make_augment_lists": ["--nj", "2", "--rir-seconds", N, "--num-babble", N, "--babble-seconds", N, "--seed", N, "files", OUT],
     "make_feats": ["--conf", f"{CONF}/fbank.yaml", "--nj", "2", DATA, f"log/{N}", OUT],
+    "make_frame_labels": ["--kind", N, "--classes", N, "--normalise", N, "--points", N, "--iterations", N, "--dim", N, "--seed", N,
+                          "--nj", "2", DATA, OUT],
     "make_trials": ["--num-trials", N, "--seed", N, "--utt2session", FILE, "--across", FILE, FILE, OUT],
     "pack_audio": ["--rate", N, "--nj", "2", DATA, OUT],
     "plot_embeddings": ["--labels", FILE, "--num-labels", N, "--per-label", N, "--perplexity", N, "--seed", N, "--title", N, EMB, OUT],
     "plot_det": ["--trials", FILE, "--title", f" {N}\n", "--p-target", N, OUT, f"{N}={FILE}"],
     "probe": ["--classifier", N, "--conf", f"{CONF}/fbank.yaml", "--set", SET, "--labels", FILE, "--target", N, "--train", DATA,
               "--test", DATA, EMB, OUT],
+    "probe_frames": ["--labels", EMB, "--train", DATA, "--test", DATA, "--frames", N, "--test-frames", N, "--ignore", N, "--weight", N,
+                     "--bootstrap", N, DATA, OUT],
     "score": ["--backend", N, "--model", EMB, "--mean", EMB, "--enrol-map", FILE, "--snorm", N, "--cohort", EMB, "--cohort-utt2spk", FILE,
               "--cohort-label-kind", N, "--top-n", N, "--provenance", FILE, "--utt2spk", FILE, "--spk2gender", FILE, "--bootstrap", N,
               FILE, EMB, EMB, OUT],
@@ -72,7 +78,7 @@ def recipe(tmp_path_factory):
     for folder in (DATA, EMB, "files/musan_noise", "files/noise"):
         (recipe / folder).mkdir(parents=True)
     for path in (FILE, *(f"{EMB}/{name}" for name in ("xvector.scp", "provenance.json", "transform.mat", "final.pt", "final.npz",
-                                                          f"scores_{os.path.basename(FILE)}"))):
+                                                          "ali.scp", "ali.json", f"scores_{os.path.basename(FILE)}"))):
         (recipe / path).write_text("u1 x\nu2 x\n")
     return recipe
 

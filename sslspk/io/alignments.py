@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import os
 import struct
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -93,6 +94,33 @@ class Writer:
         self._ark.write(b"\0B\4" + struct.pack("<i", len(rows)) + rows.tobytes())
 
 
+def part_of(utts: Sequence[str], part: int, parts: int) -> Sequence[str]:
+    """The utterances of job `part` of `parts`, counted from 1."""
+    return utts[len(utts) * (part - 1) // parts:len(utts) * part // parts]
+
+
+def join(folder: str | os.PathLike, parts: int, about: LabelSet) -> int:
+    """Make ali.scp of the jobs' ali.1.scp to ali.PARTS.scp, and ali.json after it; returns how many utterances there are.
+
+    Raises InputError for a part that is missing, an utterance in two, and none at all.
+    """
+    found: dict[str, str] = {}
+    for part in range(1, parts + 1):
+        path = os.path.join(folder, f"ali.{part}.scp")
+        fresh = table.read(path) if not os.path.exists(path) or os.path.getsize(path) else {}   # a job may have had none
+        twice = min(found.keys() & fresh.keys(), default=None)
+        if twice is not None:
+            raise InputError(f"{named(path)}: {table.named(twice)} is in another job's part too; run the step again.")
+        found |= fresh
+    if not found:
+        raise InputError(f"{named(os.fspath(folder))}: no utterance got labels; look at the jobs' logs, then run the step again.")
+    table.write(os.path.join(folder, "ali.scp"), found)
+    write_about(folder, about)
+    for part in range(1, parts + 1):
+        os.unlink(os.path.join(folder, f"ali.{part}.scp"))
+    return len(found)
+
+
 def write_about(folder: str | os.PathLike, about: LabelSet) -> None:
     """Write ali.json."""
     with files.atomic_write(os.path.join(folder, "ali.json")) as file:
@@ -126,7 +154,7 @@ class Alignments:
     def __contains__(self, utt: str) -> bool:
         return utt in self._specs
 
-    def require(self, utts) -> None:
+    def require(self, utts: Iterable[str]) -> None:
         """Raise InputError naming the first of these utterances that has no labels."""
         missing = sorted(set(utts) - self._specs.keys())
         if missing:

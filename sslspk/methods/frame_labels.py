@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sslspk.config import Config, check
 from sslspk.encoders import build as build_encoder
@@ -23,8 +22,8 @@ from sslspk.methods.base import Plain
 from sslspk.methods.config_masked import LayerLabels, MfccLabels, RandomLabels
 from sslspk.nn import saved
 from sslspk.nn.kmeans import kmeans
+from sslspk.nn.labellers import nearest, projected, random_vectors
 
-DISTANCES = 1 << 24   # at most, that are held at a time
 ROWS = 16             # recordings whose features are, while clusters are learnt: a batch may be larger than a forward pass
 
 
@@ -156,8 +155,9 @@ class RandomProjection(nn.Module):
         super().__init__()
         hop, self.classes = encoder.rate // 100, config.codes
         self.target, self.together = Target(TargetConfig(name="fbank", bins=config.bins), encoder.rate, hop), encoder.step_samples // hop
-        self.register_buffer("projection", nn.init.xavier_uniform_(torch.empty(config.dim, self.together * config.bins)))
-        self.register_buffer("codes", F.normalize(torch.randn(config.codes, config.dim)))
+        projection, codes = random_vectors(config.codes, config.dim, self.together * config.bins)
+        self.register_buffer("projection", projection)
+        self.register_buffer("codes", codes)
 
     @torch.no_grad()
     def forward(self, waves: Tensor, steps: int) -> Tensor:
@@ -166,18 +166,11 @@ class RandomProjection(nn.Module):
             frames = (frames - frames.mean(1, keepdim=True)) / frames.std(1, correction=0, keepdim=True).clamp_min(1e-5)
             places = torch.arange(steps * self.together, device=waves.device).clamp(max=frames.shape[1] - 1)
             stacked = frames[:, places].unflatten(1, (steps, -1)).flatten(2)                        # (B, steps, r bins)
-            return nearest(F.normalize(stacked @ self.projection.T, dim=-1), self.codes)
+            return projected(stacked, self.projection, self.codes)
 
     def learn(self, embed_all: Callable[[nn.Module], Plain], steps_of: Callable[[int], int]) -> dict[str, Tensor]:
         """Nothing is."""
         return {}
-
-
-def nearest(x: Tensor, codes: Tensor) -> Tensor:
-    """Vectors (..., F) -> int64 (...): which of codes (K, F) has the least distance."""
-    rows, half = x.flatten(0, -2), codes.square().sum(1) / 2
-    parts = rows.split(max(1, DISTANCES // len(codes)))
-    return torch.cat([torch.addmm(-half, part, codes.T).argmax(1) for part in parts]).view(x.shape[:-1])
 
 
 def build(config: Config, encoder: Config, read_model: Callable[[str], tuple[dict, dict]], recordings: int) -> Clusters | RandomProjection:

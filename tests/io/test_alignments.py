@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sslspk.errors import InputError
-from sslspk.io.alignments import Alignments, LabelSet, Writer, digest_of
+from sslspk.io import timing
+from sslspk.io.alignments import Alignments, LabelSet, Writer, digest_of, join, part_of
 
 ABOUT = LabelSet(kind="mel", classes=5, frame_shift=0.01, window=0.025, made_by="a test", digest="abc")
 LABELS = {"a": np.arange(98) // 10 % 5, "b": np.zeros(40, int), "c": np.array([3])}
@@ -99,3 +100,35 @@ def test_one_name_for_each_class(folder):
 
 def test_the_digest_is_of_all_parts():
     assert digest_of("ab", "c") != digest_of("a", "bc") and digest_of(np.arange(3)) == digest_of(np.arange(3))
+
+
+def test_times_of_frames_come_from_the_step_that_made_them(tmp_path):
+    with pytest.raises(InputError, match=r"neither .make_feats/options nor frame_shift"):
+        timing.of(tmp_path)
+    (tmp_path / ".make_feats").mkdir()
+    for snip, window in (("true", 0.025), ("false", 0.01)):
+        (tmp_path / ".make_feats/options").write_text(f'x\n{{"frame_shift": 10.0, "frame_length": 25, "snip_edges": {snip}}}\n')
+        assert timing.of(tmp_path) == (0.01, window, False)
+    for text in ("x\n", 'x\n{"frame_shift": 0, "frame_length": 25}\n', "x\n[1]\n"):
+        (tmp_path / ".make_feats/options").write_text(text)
+        with pytest.raises(InputError, match="options"):
+            timing.of(tmp_path)
+    (tmp_path / "frame_shift").write_text("0.02\n")
+    assert timing.of(tmp_path) == (0.02, 0.02, True)
+    for text in ("", "nan\n", "-1\n"):
+        (tmp_path / "frame_shift").write_text(text)
+        with pytest.raises(InputError, match="holds no number of seconds"):
+            timing.of(tmp_path)
+
+
+def test_parts_of_jobs_become_one_folder(tmp_path):
+    utts = [f"u{i}" for i in range(5)]
+    assert [list(part_of(utts, part, 3)) for part in (1, 2, 3)] == [["u0"], ["u1", "u2"], ["u3", "u4"]]
+    for part in (1, 2, 3):
+        with Writer(tmp_path, ABOUT, str(part)) as out:
+            for utt in part_of(utts, part, 3):
+                out.write(utt, np.full(3, part))
+    assert not (tmp_path / "ali.json").exists()
+    assert join(tmp_path, 3, ABOUT) == 5 and [int(Alignments(tmp_path).of(utt)[0]) for utt in utts] == [1, 2, 2, 3, 3]
+    with pytest.raises(InputError, match=r"ali.1.scp"):
+        join(tmp_path, 3, ABOUT)

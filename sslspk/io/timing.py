@@ -1,0 +1,43 @@
+"""When the frames of a feats.scp are: what steps/make_feats.sh and steps/extract_frames.sh leave beside it."""
+import os
+from typing import NamedTuple
+
+from sslspk import reading
+from sslspk.errors import InputError, named
+
+SHIFT, OPTIONS = "frame_shift", os.path.join(".make_feats", "options")
+
+
+class Timing(NamedTuple):
+    """Seconds: the middle of frame t is at t * shift + window / 2. of_model: whether a model made the frames."""
+
+    shift: float
+    window: float
+    of_model: bool
+
+
+def of(folder: str | os.PathLike) -> Timing:
+    """The timing of FOLDER/feats.scp. A frame of a model stands in the middle of its shift.
+
+    Raises InputError where neither step has left it there.
+    """
+    path = os.path.join(folder, SHIFT)
+    if os.path.exists(path):
+        try:
+            shift = float(reading.text(path, 100).strip())
+        except ValueError:
+            shift = 0.0
+        if not 0 < shift < 100:
+            raise InputError(f"{named(path)} holds no number of seconds; run steps/extract_frames.sh again.")
+        return Timing(shift, shift, True)
+    path = os.path.join(folder, OPTIONS)
+    if not os.path.exists(path):
+        raise InputError(f"{named(folder)} has neither {OPTIONS} nor {SHIFT}, so the times of its frames are unknown; run "
+                         "steps/make_feats.sh or steps/extract_frames.sh.")
+    words = reading.text(path).split("\n")
+    found = reading.json_value(words[1] if len(words) > 1 else "", named(path), "run steps/make_feats.sh again")
+    shift, window = (found.get(name) for name in ("frame_shift", "frame_length")) if isinstance(found, dict) else (None, None)
+    if not all(isinstance(ms, int | float) and 0 < ms <= 1000 for ms in (shift, window)):
+        raise InputError(f"{named(path)} says no frame_shift and frame_length; run steps/make_feats.sh again.")
+    snip = found.get("snip_edges", True)   # else the first frame lies in the middle of the first shift
+    return Timing(shift / 1000, (window if snip else shift) / 1000, False)

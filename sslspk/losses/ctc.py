@@ -1,0 +1,90 @@
+"""Connectionist temporal classification (Graves et al. 2006) with label priors, its best path and its alignment.
+
+Letters: B utterances, T frames, K labels of which 0 is blank (here: silence), S labels of a transcript, none of them 0.
+"""
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+BLANK = 0
+
+
+def occupancy(scores: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """How likely each label is at each frame given the transcript, (B, T, K), sums of 1, and the negative log likelihoods (B,).
+
+    scores: (B, T, K), log of any positive numbers, so that priors may have been divided out. frames: (B,), those that count. targets:
+    (B, S), lengths: (B,). A transcript that does not fit has occupancy 0 and likelihood infinity. From the gradient of torch's loss, which
+    is exp(scores) less the occupancy.
+    """
+    scores = scores.detach().float().requires_grad_(True)
+    with torch.enable_grad():
+        nll = F.ctc_loss(scores.transpose(0, 1), targets, frames, lengths, BLANK, "none")
+        (gradient,) = torch.autograd.grad(nll.masked_fill(nll.isinf(), 0).sum(), scores)
+    there = (torch.arange(scores.shape[1], device=scores.device) < frames[:, None]) & ~nll.isinf()[:, None]
+    found = (scores.detach().exp() - gradient).masked_fill(~there[..., None], 0)
+    return found.clamp_min(0), nll.detach()
+
+
+def weighted(log_probs: Tensor, weights: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """-log of the sum over all paths of the product of p(label | x) times a weight, whose log is `weights` (broadcast to (B, T, K)).
+
+    Plain CTC learns peaks between which all is blank, from which no boundary can be told. Weights of prior(label)^-a let the labels last
+    (Huang et al. 2024, arXiv 2406.02560, eq. 4). Returns the loss (B,) and the occupancy (B, T, K), of which its gradient is made.
+    """
+    share, nll = occupancy(log_probs + weights, frames, targets, lengths)
+    surrogate = -(share * log_probs).sum((1, 2))   # d/d log p of the loss is -occupancy
+    return surrogate + (nll.masked_fill(nll.isinf(), 0) - surrogate).detach(), share
+
+
+def evenly(speech: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
+    """Labels int64 (B, T) of transcripts that are cut evenly over the frames (B, T) where someone speaks; the others are silence."""
+    spoken = speech.cumsum(1)
+    place = (spoken - 1).clamp(min=0) * lengths[:, None] // spoken[:, -1:].clamp(min=1)
+    return torch.where(speech, targets.gather(1, place), BLANK)
+
+
+def viterbi(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The best alignment of a transcript (S,) with scores (T, K): labels int64 (T,), 0 where no label is.
+
+    Two equal labels in a row have a blank between them. Raises ValueError where T is too short for the transcript.
+    """
+    frames, states = len(scores), 2 * len(target) + 1
+    labels = np.zeros(states, np.int64)
+    labels[1::2] = target
+    skips = np.zeros(states, bool)
+    skips[3::2] = labels[3::2] != labels[1:-2:2]
+    best = np.full(states, -np.inf)
+    best[:2] = scores[0, labels[:2]]
+    moves = np.zeros((frames, states), np.int8)
+    for t in range(1, frames):
+        options = np.full((3, states), -np.inf)
+        options[0], options[1, 1:] = best, best[:-1]
+        options[2, 2:] = np.where(skips[2:], best[:-2], -np.inf)
+        moves[t] = options.argmax(0)
+        best = options.max(0) + scores[t, labels]
+    state = states - 1 if states == 1 or best[-1] >= best[-2] else states - 2
+    if best[state] == -np.inf:
+        raise ValueError(f"{len(target)} labels do not fit into {frames} frames")
+    path = np.empty(frames, np.int64)
+    for t in range(frames - 1, -1, -1):
+        path[t] = labels[state]
+        state -= moves[t, state]
+    return path
+
+
+def greedy(scores: np.ndarray) -> np.ndarray:
+    """The labels of the likeliest path of scores (T, K): repeated ones once, no blank."""
+    path = scores.argmax(1)
+    kept = path[np.flatnonzero(np.diff(path, prepend=-1))]
+    return kept[kept != BLANK]
+
+
+def errors(found: np.ndarray, truth: np.ndarray) -> int:
+    """Substitutions, deletions and insertions that turn one sequence into the other, the fewest (Levenshtein 1966)."""
+    row = np.arange(len(truth) + 1)
+    steps = np.arange(len(truth) + 1)
+    for i, label in enumerate(found, 1):
+        best = np.concatenate([[i], np.minimum(row[1:] + 1, row[:-1] + (truth != label))])
+        row = np.minimum.accumulate(best - steps) + steps
+    return int(row[-1])

@@ -1,0 +1,21 @@
+"""Configuration of the phone recogniser that aligns transcripts (torch-free)."""
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+from sslspk.config import Config, Few, Probability, Size
+
+
+class PhoneConfig(Config):
+    """What steps/align_phones.sh trains: convolutions and a bidirectional LSTM on log-mel, by CTC with label priors."""
+
+    channels: Size = Field(128, description="of the convolutions")
+    depth: Few = Field(2, description="convolutions of 100 ms after the first one")
+    hidden: Size = Field(96, description="units of the LSTM in each direction")
+    dropout: Probability = 0.1
+    epochs: Few = 15
+    flat: int = Field(3, ge=0, le=1000, description="of these, the first ones that learn from transcripts cut evenly over loud frames")
+    batch_size: Size = Field(16, description="utterances of similar length")
+    learning_rate: PositiveFloat = Field(0.002, le=1, description="Adam's highest, after an epoch of warm-up; then a cosine down to 0")
+    prior_scale: NonNegativeFloat = Field(0.3, le=1, description="power of the labels' frequencies by which likelihoods are divided")
+    loud_penalty: NonNegativeFloat = Field(5.0, le=1000, description="nats that silence costs in a loud frame, while it is trained")
+    gap: int = Field(3, ge=0, le=1000, description="frames of silence between two phones, at most, that go to them, half each")
+    seed: int = Field(0, ge=0, le=2**31)
