@@ -8,7 +8,7 @@ ngpu=0             # 0: on the CPU; else the jobs are shared by this many GPUs
 weights=           # which encoder of the model (DINO: teacher, student); empty: the model's own choice
 layer=             # a layer inside the encoder, averaged over time, in place of its embedding, e.g. pooling
 untrained=false    # true: the same architecture with its initial weights, a baseline
-checkpoint=        # the step of a checkpoint, or newest: MODEL is the folder of a training, which may still run
+checkpoint=        # the step of a checkpoint, newest, or best (train.eval_data): MODEL is the folder of a training, which may still run
 allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--weights W] [--layer L] [--untrained true|false] [--checkpoint STEP]
        [--allow-pipes true] DATA MODEL OUTDIR

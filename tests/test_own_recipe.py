@@ -18,6 +18,7 @@ from sslspk.errors import InputError
 from sslspk.export import folder as export
 from sslspk.io import ark, clips, datadir, provenance, results, table
 from sslspk.io import trials as trial_list
+from sslspk.metrics import label_free
 from sslspk.train import folder as train_folder
 
 SYNTH = "--synth=--speakers 6 --test-speakers 4 --sessions 2 --utts 2 --seconds 1.2 2.0 --trials 60 --musan-files 2 --rooms 1 --rirs 1"
@@ -268,9 +269,9 @@ def test_utterances_of_one_recording_are_not_compared():
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     right = [float(unit[a] @ unit[a + 1] > unit[b] @ unit[c]) for a in range(0, 12, 2)
              for b, c in itertools.combinations(range(12), 2) if b // 4 != c // 4]
-    found = judge_embeddings.judge(x, utterances, recordings, "emb", 20)
+    found = label_free.judge(x, utterances, recordings, "emb", 20)
     assert found["auc_percent"] == pytest.approx(100 * np.mean(right)) and found["recordings"] == 3
-    assert found["auc_percent"] != judge_embeddings.judge(x, utterances, utterances, "emb", 0)["auc_percent"]
+    assert found["auc_percent"] != label_free.judge(x, utterances, utterances, "emb", 0)["auc_percent"]
 
 
 @pytest.mark.parametrize(("x", "names", "said"), [
@@ -278,7 +279,7 @@ def test_utterances_of_one_recording_are_not_compared():
     ([[1, 0], [1, 1]], "aa", "two recordings at least"), ([[1, 0], [1, 1]], "ab", "two crops of each")])
 def test_what_cannot_be_judged(x, names, said):
     with pytest.raises(InputError, match=said):
-        judge_embeddings.judge(np.array(x, float), list(names), list(names), "emb", 10)
+        label_free.judge(np.array(x, float), list(names), list(names), "emb", 10)
 
 
 def test_models_are_named_by_file_or_folder(tmp_path):

@@ -20,6 +20,7 @@ init_from=          # every training starts from this model and takes its encode
 checkpoints=false   # true: the checkpoints that the trainings kept are judged, too, each as SYSTEM_stepN (--set train.keep=N)
 heldout=0.1         # share of the recordings that models are judged by, 500 at most; with --systems "" all are
 crop_seconds=3      # length of the crops in that
+eval_every=5        # epochs after which a training is scored on the held-out recordings, without labels; 0: never
 max_seconds=20      # longer recordings are cut into pieces for training
 channel=first       # of recordings with several: a number from 0 on, or mix
 stage=0             # first stage to run
@@ -50,7 +51,7 @@ fi
 given=(${audio:+"$audio"} ${table:+"$table"} ${data:+"$data"})
 [ ${#given[@]} -eq 1 ] || die "give your recordings by one of --audio DIR, --table FILE.csv and --data DIR (or try --mini true)"
 [ -z "$test" ] || [ -n "$trials" ] || die "--test holds the recordings of a list; give the list with --trials"
-for number in heldout crop_seconds max_seconds; do
+for number in heldout crop_seconds max_seconds eval_every; do
   [[ ${!number} =~ ^[0-9]{1,6}(\.[0-9]{1,6})?$ ]] || die "--${number//_/-} takes a number, not '${!number:0:20}'"
 done
 list_experiments true; silence=${vads[0]:-false}
@@ -94,6 +95,7 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
     IFS=$tab read -r conf seed exp suffix <<< "$run"
     options=(--conf "$conf" --common "seed=$seed" "${set[@]/#/--set=}" --init-from "$init_from" --part "$suffix")
     [ ! -f "$out/augment/.done" ] || options+=(--common "augment.dir=$out/augment")
+    [ "$eval_every" = 0 ] || options+=(--common "train.eval_data=$out/own_heldout_packed" --common "train.eval_every=$eval_every")
     local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${options[@]}" "$out/own_train_pieces" "$exp"
   done
 fi

@@ -36,10 +36,16 @@ def about(path: str | os.PathLike, content: dict | None = None) -> dict:
         "reads": reads, "sampling_rate": features.sample_frequency, "silence_cut": config.vad,
         "trained_on": corpus(info["trained_on"]) if "trained_on" in info else None, "training_data": info.get("data"),
         "labels": info.get("labels"), **fields(info), **models.augmentation(config),
-        "started_from": start["system"] if start else "none", "steps": info.get("step"),
+        "started_from": start["system"] if start else "none", "steps": info.get("step"), **best_step(info),
         "seed": config.seed, "config_hash": config_hash(config), "commit": info.get("commit"),
         "calibration": None if calibration is None else calibration.model_dump(mode="json"),
         "thresholds": {} if calibration is None else comparison.thresholds(calibration), "results": figures(file.parent)}
+
+
+def best_step(info: dict) -> dict[str, str]:
+    """Which step scored best while it trained (train.eval_data); nothing of a training that was not scored."""
+    found = info.get("evaluated")
+    return {"best_step": f"{found.get('best_step')}: {found.get('percent'):.2f} % on {found.get('by')}"} if isinstance(found, dict) else {}
 
 
 def fields(info: dict, **given: str | None) -> dict[str, str]:

@@ -30,9 +30,10 @@ def main() -> None:
 
     from sslspk.bin.metrics import save_json
     from sslspk.io import results
+    from sslspk.metrics import label_free
     utts, x, utterances = load(args.emb, args.utterances)
     recordings = of_crops(args.recordings, utts, args.emb) if args.recordings else utterances
-    found = judge(x, utterances, recordings, str(args.emb), args.bootstrap)
+    found = label_free.judge(x, utterances, recordings, str(args.emb), args.bootstrap)
     save_json(results.origin(args.emb / "provenance.json") | found, args.out)
     low = f" ({found['eer_percent_low']:.2f}-{found['eer_percent_high']:.2f})" if args.bootstrap else ""
     print(f"same recording or not: EER {found['eer_percent']:.2f} %{low}, AUC {found['auc_percent']:.2f} %; effective rank "
@@ -56,47 +57,6 @@ def of_crops(path: str, crops: list[str], emb: Path) -> list[str]:
     if lost is not None:
         raise InputError(f"{path} lacks {table.named(lost)}, which {emb} has; give the table of these crops.")
     return [known[crop] for crop in crops]
-
-
-def judge(x, utterances: list[str], recordings: list[str], where: str, replicates: int) -> dict:
-    """x (N, D) with the utterance and the recording of each row -> the figures. where: for the messages.
-
-    Raises InputError for an embedding that has no direction, and where there is no pair of either kind.
-    """
-    import numpy as np
-
-    from sslspk.metrics import bootstrap, label_free, verification
-    unit = label_free.directions(x, where)
-    (names, number), cut = np.unique(recordings, return_inverse=True), np.unique(utterances, return_inverse=True)[1]
-    first, second = np.triu_indices(len(x), 1)
-    compared = (number[first] != number[second]) | (cut[first] == cut[second])
-    first, second = first[compared], second[compared]
-    scores, target = (unit @ unit.T)[first, second], number[first] == number[second]
-    if not target.any() or target.all():
-        raise InputError(f"{where}: two recordings at least, and two crops of each, are compared; hold out more recordings.")
-    det = verification.det_curve(scores, target)
-    found = {"eer_percent": 100 * verification.eer(det), "auc_percent": 100 * auc(scores, target),
-             "effective_rank": effective_rank(x), "dimensions": x.shape[1], "recordings": len(names)}
-    if replicates:
-        drawn = bootstrap.speaker_bootstrap(scores, target, number[first], number[second], replicates=replicates)
-        ends = bootstrap.error_interval(found["eer_percent"] / 100, drawn.eer, len(names))
-        found["eer_percent_low"], found["eer_percent_high"] = (100 * end for end in ends)
-    return found
-
-
-def auc(scores, target) -> float:
-    """Chance that a target (True) scores higher than a non-target, ties counted half; scores, target (N,)."""
-    from scipy.stats import rankdata
-    count = int(target.sum())
-    return float((rankdata(scores)[target].sum() - count * (count + 1) / 2) / (count * (len(target) - count)))
-
-
-def effective_rank(x) -> float:
-    """exp of the entropy of the normalised singular values of the centred rows of x (N, D)."""
-    import numpy as np
-    values = np.linalg.svd(x - x.mean(0), compute_uv=False)
-    share = values[values > 0] / values.sum() if values.any() else np.ones(1)
-    return float(np.exp(-(share * np.log(share)).sum()))
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def _already_done(exp: Path, info: dict, config, data: Path) -> int:
     """A finished run is left alone, but only when it is the run that was asked for."""
     from sslspk.data.index import UtteranceIndex
     from sslspk.errors import InputError
-    from sslspk.train.job import require_same, require_same_start, start_of
+    from sslspk.train.rerun import require_same, require_same_start, start_of
     require_same(exp, config)
     now = UtteranceIndex(data, config.data.input, table_name=config.data.labels, same=config.data.same).fingerprint()
     require_same_start(exp, info, start_of(config))

@@ -1,4 +1,4 @@
-"""Shows how a job gets on while it runs: figures from the lines of its log, every half minute, and each warning at once."""
+"""Shows how a job gets on while it runs: figures from the lines of its log, every half minute; warnings and scores at once."""
 import os
 import re
 import sys
@@ -49,6 +49,8 @@ class Follower(threading.Thread):
             words = STAMP.sub("", line, count=1).split()
             if words and words[0].lower() == "warning:":
                 self._warn(" ".join(words))
+            elif STAMP.match(line) and words[:1] == ["evaluated"]:
+                self._print(" ".join(words))
             elif STAMP.match(line) and words[:1] == self.keys[:1]:
                 self.latest = " ".join(f"{key} {words[words.index(key) + 1]}" for key in self.keys if key in words[:-1])
         if self.latest and (last or time.monotonic() - self.shown_at >= self.pause):

@@ -3,8 +3,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import rankdata
 
 from sslspk.errors import InputError
+from sslspk.metrics import bootstrap, verification
 
 NEIGHBOURS = 5   # recordings that are nearest to a crop
 
@@ -77,3 +79,39 @@ def standardised(values: np.ndarray) -> float:
     if error > 0:
         return float(values.mean() / error)
     return float(np.sign(values[0]) * np.inf) if values[0] else 0.0
+
+
+def judge(x: np.ndarray, utterances: Sequence[str], recordings: Sequence[str], where: str, replicates: int = 0) -> dict:
+    """x (N, D) with the utterance and the recording of each row -> the figures. where: for the messages.
+
+    Raises InputError for an embedding that has no direction, and where there is no pair of either kind.
+    """
+    unit = directions(x, where)
+    (names, number), cut = np.unique(recordings, return_inverse=True), np.unique(utterances, return_inverse=True)[1]
+    first, second = np.triu_indices(len(x), 1)
+    compared = (number[first] != number[second]) | (cut[first] == cut[second])
+    first, second = first[compared], second[compared]
+    scores, target = (unit @ unit.T)[first, second], number[first] == number[second]
+    if not target.any() or target.all():
+        raise InputError(f"{where}: two recordings at least, and two crops of each, are compared; hold out more recordings.")
+    det = verification.det_curve(scores, target)
+    found = {"eer_percent": 100 * verification.eer(det), "auc_percent": 100 * auc(scores, target),
+             "effective_rank": effective_rank(x), "dimensions": x.shape[1], "recordings": len(names)}
+    if replicates:
+        drawn = bootstrap.speaker_bootstrap(scores, target, number[first], number[second], replicates=replicates)
+        ends = bootstrap.error_interval(found["eer_percent"] / 100, drawn.eer, len(names))
+        found["eer_percent_low"], found["eer_percent_high"] = (100 * end for end in ends)
+    return found
+
+
+def auc(scores: np.ndarray, target: np.ndarray) -> float:
+    """Chance that a target (True) scores higher than a non-target, ties counted half; scores, target (N,)."""
+    count = int(target.sum())
+    return float((rankdata(scores)[target].sum() - count * (count + 1) / 2) / (count * (len(target) - count)))
+
+
+def effective_rank(x: np.ndarray) -> float:
+    """exp of the entropy of the normalised singular values of the centred rows of x (N, D)."""
+    values = np.linalg.svd(x - x.mean(0), compute_uv=False)
+    share = values[values > 0] / values.sum() if values.any() else np.ones(1)
+    return float(np.exp(-(share * np.log(share)).sum()))

@@ -3,6 +3,7 @@
 Schedules go by steps and want to know the last one. So the steps that fit are guessed on each logged step, by the pace of this start:
 schedules then follow the share of the time that is used, and end where they would with as many train.steps.
 """
+import contextlib
 from collections.abc import Callable
 
 import torch
@@ -32,6 +33,13 @@ class Budget:
         used, (begin, first) = self._agreed(), self.begun
         pace = max(used - begin, 1e-6) / (step - first)
         return step + int(max(self.seconds - used, 0.0) / pace)
+
+    @contextlib.contextmanager
+    def paused(self):
+        """What is used meanwhile does not count: for work that changes no weight."""
+        began = self.clock()
+        yield
+        self.before -= self.clock() - began
 
     def _agreed(self) -> float:
         """What rank 0 used, the same number on all ranks."""

@@ -117,13 +117,13 @@ def step_of(path: Path) -> int:
     return int(path.stem.removeprefix("step-"))
 
 
-def save_step(exp: Path, step: int, content: dict, keep: int, every: int, total: int, bests: Sequence[int] = ()) -> None:
-    """Save a checkpoint; keep it, the last `keep` of planned steps, and for each of these the last of the steps `bests` up to it."""
+def save_step(exp: Path, step: int, content: dict, keep: int, every: int, total: int, bests: Sequence[Sequence[int]] = ()) -> None:
+    """Save a checkpoint; keep it, the last `keep` of planned steps and, of each list of `bests`, the last step up to each of these."""
     newest = at(exp, step)
     save(newest, content)
     kept = {newest, *regular(exp, every, total)[-keep:]}
     # A training that falls back to one of them needs what was the best then.
-    kept |= {at(exp, max((best for best in bests if best <= step_of(path)), default=0)) for path in kept}
+    kept |= {at(exp, max((best for best in steps if best <= step_of(path)), default=0)) for path in kept for steps in bests}
     for old in checkpoints(exp):
         if old not in kept:
             old.unlink()

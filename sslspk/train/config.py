@@ -56,6 +56,10 @@ class TrainConfig(Config):
                                                 "frames by its loss; final.pt is the best epoch's")
     patience: PositiveInt | None = Field(None, description="stop after that many epochs in a row that are no better on `valid`; the "
                                                    "warm-up's do not count")
+    eval_data: str | None = Field(None, description="data directory of held-out recordings to score the encoder on while it trains, which "
+                                                    "changes no weight; null: the folder of eval_list")
+    eval_list: str | None = Field(None, description="trial list of eval_data; null: how well crops of its recordings are told apart")
+    eval_every: PositiveFloat = Field(1.0, description="epochs between two such scorings")
     init_from: str | None = Field(None, description="final.pt whose encoder the training starts from, or 'ARCH CHECKPOINT': a frame-level "
                                                       "model in torchaudio's format")
     init_part: Literal["encoder", "everything"] = Field("encoder", description="everything: also what else of that run fits "
@@ -202,7 +206,7 @@ class SystemConfig(Config):
 
 # what may differ between two starts of one run: it changes the speed or the bookkeeping, never the result
 FREE = {"reproduces": True, "after": True, "data": {"workers"},
-        "train": {"log_every", "keep", "timeout_seconds", "stop_on_collapse", "analyse"}}
+        "train": {"log_every", "keep", "timeout_seconds", "stop_on_collapse", "analyse", "eval_data", "eval_list", "eval_every"}}
 
 
 def config_hash(config: SystemConfig) -> str:

@@ -8,10 +8,12 @@ from sslspk.nn import saved
 STEP = {"step": int, "config": dict, "data": str, "labels": str, "method": dict, "optimizer": dict, "bad": list}
 MODEL = {"config": dict, "num_features": int, "encoders": dict, "evaluate": str, "info": dict}
 INFO = {"trained_on": str, "data": str, "step": int, "labels": str, "commit": str}
-SAID = {**INFO, "system": str}   # what may be said of a model
+SAID = {**INFO, "system": str, "evaluated": dict}   # what may be said of a model
 START = {"system": str, "digest": str}
 BUDGET = {"cpu_seconds": float, "total": int}   # where CPU time ends the training
 BEST = {"step": int, "score": float}   # and "earlier", a list
+EVALUATED = {"by": str, **BEST, "earlier": list}
+SCORED = {"by": str, "best_step": int, "percent": float}   # what a model says of it
 
 
 def of_step(content: dict, step: int) -> str | None:
@@ -31,7 +33,8 @@ def of_step(content: dict, step: int) -> str | None:
         return "figures holds other things than sums and numbers of steps"
     if not isinstance(best, dict) or not isinstance(best.get("earlier", []), list):
         return "best is nothing that a training writes"
-    return (_parts(best, BEST) if best else None) or _optimizer(content["optimizer"])
+    evaluated = _parts(content["evaluated"], EVALUATED) if "evaluated" in content else None
+    return (_parts(best, BEST) if best else None) or evaluated or _optimizer(content["optimizer"])
 
 
 def best_of(content: dict) -> dict:
@@ -45,7 +48,7 @@ def best_of(content: dict) -> dict:
 def of_model(content: dict) -> str | None:
     """Of final.pt."""
     wrong = _parts(content, MODEL) or _parts(content["info"], {key: kind for key, kind in SAID.items() if key in content["info"]}) \
-        or _start(content["info"])
+        or _start(content["info"]) or (_parts(content["info"]["evaluated"], SCORED) if "evaluated" in content["info"] else None)
     if wrong:
         return wrong
     encoders, classes = content["encoders"], content.get("classes", [])

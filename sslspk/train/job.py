@@ -12,7 +12,6 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sslspk.config import check, read_yaml, to_whole_yaml
 from sslspk.data.dataset import BatchDataset
 from sslspk.data.index import UtteranceIndex
 from sslspk.data.noise import NoiseBank
@@ -20,7 +19,6 @@ from sslspk.errors import InputError, shown
 from sslspk.features import degrade, specaug
 from sslspk.features.fbank import Extractor
 from sslspk.io import results, silence
-from sslspk.io.files import atomic_write
 from sslspk.io.lock import holder, sign
 from sslspk.io.provenance import git_commit
 from sslspk.methods import build as build_method
@@ -28,11 +26,13 @@ from sslspk.methods.base import Corpus, Method
 from sslspk.methods.config import learns_from_frames, reads_labels
 from sslspk.methods.config_positives import drawn_crops
 from sslspk.nn import comm, saved, sync_batchnorm
-from sslspk.train import budget, checkpoint, contents, model, pretrained, validation
-from sslspk.train.config import SystemConfig, differences
+from sslspk.train import budget, checkpoint, contents, evaluation, model, validation
+from sslspk.train.config import SystemConfig
+from sslspk.train.evaluation import NOTHING, Evaluation, restored
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.initialise import initialise
 from sslspk.train.optim import build_optimizer
+from sslspk.train.rerun import require_same, require_same_start, start_of, write_config
 
 LEAST = -1e30   # below any score of a validation
 
@@ -55,15 +55,18 @@ class Job:
     validation: validation.ClassRecall | validation.PretextLoss | None
     info: dict  # what final.pt says of how it came about: data, training set, labels, commit
     budget: budget.Budget | None   # of CPU time, for which `total` then is a guess
+    evaluation: Evaluation | None = None   # on held-out recordings, which changes nothing
     step: int = 0
     bad: set = field(default_factory=set)
     # the best epoch's end on train.valid so far, and the steps of those that were the best before it
     best: dict = field(default_factory=lambda: {"step": 0, "score": LEAST, "earlier": []})
+    evaluated: dict = field(default_factory=lambda: {**NOTHING})   # the same of the best evaluation so far
     figures: dict = field(default_factory=dict)   # sums that the next line of progress.jsonl begins with: {name: (sum, steps)}
 
     def state(self) -> dict:
         more = {key: self.info[key] for key in ("data", "labels", "start")}
         more |= {"cpu_seconds": self.budget.used(), "total": self.total} if self.budget else {}
+        more |= {"evaluated": self.evaluated} if self.evaluated["step"] else {}
         return {"step": self.step, "config": self.config.model_dump(mode="json"), "info": self.info, "method": self.method.state_dict(),
                 "optimizer": self.optimizer.state_dict(), "bad": sorted(self.bad), "best": self.best, **more}
 
@@ -84,6 +87,7 @@ class Job:
         if self.budget:
             self.budget.before, self.total = state.get("cpu_seconds", 0.0), state.get("total", self.total)
         self.figures = {key: (torch.tensor(value, device=self.device), n) for key, (value, n) in state.get("figures", {}).items()}
+        self.evaluated = restored(self, state.get("evaluated"))
         if self.best["step"] and not checkpoint.at(self.exp, self.best["step"]).exists():
             say(f"warning: the checkpoint of the best epoch so far, step {self.best['step']}, is gone; the best one is looked for "
                 f"from step {self.step} on.")
@@ -102,9 +106,9 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
         raise InputError(f"train.epochs {config.train.epochs:g} is less than one step of {config.data.batch_size}; raise it.")
     say(f"{dataset.index.num_units} recordings, {dataset.dropped} of them too short and left out; augmentation: "
         + (dataset.augment.describe() if dataset.augment else "none") + ("; waveforms are degraded" if dataset.degrade else ""))
-    for said in (config.warning, silence.warning("this training", config.vad, index.paths, data_dir)):
-        if said:
-            say(said)
+    front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug, config.waveform).to(device)
+    evaluated = evaluation.build(config, front_end)
+    _warn(config, index, evaluated, say)
     num_features = _num_features(config, index)
     corpus = Corpus(index.num_units, len(index.classes) if learns else 0, functools.partial(model.read_encoder_state, bare=True),
                     index.numbers_of("utt2session") if config.train.analyse else None)
@@ -116,9 +120,9 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     info = _origin(config, exp, index, method, state, {"data": data, "trained_on": data_dir.resolve().name}, inherited)
     method = sync_batchnorm.convert(method).to(device)
     _freeze(method, config.train.trainable)
-    front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug, config.waveform).to(device)
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features,
-              index.classes if learns else [], validation.build(config, index.classes, front_end), info, budget.of(config.train, device))
+              index.classes if learns else [], validation.build(config, index.classes, front_end), info, budget.of(config.train, device),
+              evaluated)
     if state:
         job.restore(state, say)
     if config.train.compile:
@@ -130,6 +134,16 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     if comm.rank() == 0:
         write_config(exp, config)
     return job
+
+
+def _warn(config: SystemConfig, index: UtteranceIndex, evaluated: Evaluation | None, say: Callable[[str], None]) -> None:
+    """Of what would make the training worse than it need be."""
+    warnings = [config.warning, silence.warning("this training", config.vad, index.paths, index.data)]
+    if evaluated:
+        warnings.append(evaluated.warning)
+    for text in warnings:
+        if text:
+            say(text)
 
 
 def _require_steps(config: SystemConfig, dataset: BatchDataset) -> None:
@@ -251,49 +265,3 @@ def _claim(config: SystemConfig, exp: Path) -> None:
         if checkpoint.checkpoints(exp):
             require_same(exp, config)
     comm.barrier()
-
-
-def start_of(config: SystemConfig) -> dict | None:
-    """What model.start says of train.init_from; None without one, or where the model is no longer there."""
-    path = config.train.init_from
-    return model.start(path) if path and pretrained.there(path) else None
-
-
-def require_same_start(exp: Path, content: dict, start: dict | None) -> None:
-    """InputError when the run in `exp`, of which `content` is a checkpoint or final.pt's info, began with other weights."""
-    began = content.get("start")
-    if began and start and began["digest"] != start["digest"]:
-        raise InputError(f"{exp}: the run there started from other weights of {began['system']} ({began['digest']}, now "
-                         f"{start['digest']}); train into another directory, or remove this one.")
-
-
-def _config_of(exp: Path) -> SystemConfig:
-    """What the run in `exp` was started with: its config.yaml or, where that is damaged, what its model or newest checkpoint says."""
-    path = exp / "config.yaml"
-    try:
-        return check(SystemConfig, read_yaml(path), str(path))
-    except InputError as err:
-        for kept in (exp / "final.pt", *reversed(checkpoint.checkpoints(exp))):
-            try:
-                content = checkpoint.load(kept)
-                print(f"warning: {err} {kept} holds the same, which is written there again.")
-                config = check(SystemConfig, content["config"], str(kept))
-            except (InputError, KeyError):
-                continue   # missing, damaged as well, or written before checkpoints had it
-            write_config(exp, config)
-            return config
-        raise
-
-
-def write_config(exp: Path, config: SystemConfig) -> None:
-    """exp/config.yaml, by which the run can be made again."""
-    with atomic_write(exp / "config.yaml") as f:
-        f.write(to_whole_yaml(config, config.warning))
-
-
-def require_same(exp: Path, config: SystemConfig) -> None:
-    """InputError when the run in `exp` was made with another configuration."""
-    changed = differences(_config_of(exp), config)
-    if changed:
-        raise InputError(f"{exp / 'config.yaml'}: the run there has {changed[0]}; train into another directory, remove {exp}, or "
-                         "give the same options again.")

@@ -31,8 +31,8 @@ class TrainLog:
         self.board = self.lines = None
         self.bar = tqdm(total=total, initial=start, unit="step", disable=rank != 0 or not sys.stderr.isatty(), leave=False)
         if rank == 0:
-            from torch.utils.tensorboard import SummaryWriter
-            self.board = SummaryWriter(str(exp / "tensorboard"), purge_step=start)
+            from sslspk.train.board import Board
+            self.board = Board(exp, start)
             _forget_after(exp / "progress.jsonl", start)
             self.lines = (exp / "progress.jsonl").open("a")
 
@@ -76,12 +76,23 @@ class TrainLog:
             shown = {**figures, **({"ln_K": math.log(self.prototypes)} if self.prototypes else {}), **extra}
             self.say(f"step {step} epoch {epochs:.2f} " + " ".join(f"{k} {v:.4g}" for k, v in shown.items())
                      + f" left {self._left(total - step, step, elapsed)}")
-            self.lines.write(json.dumps({"step": step, "epoch": epochs, **shown}) + "\n")
-            self.lines.flush()
-            for key, value in shown.items():
-                self.board.add_scalar(key, value, step)
+            self._write(step, epochs, shown)
+            self.board.add(shown, step)
         self.sums, self.utterances, self.waited, self.since = {}, 0, 0.0, time.perf_counter()
         return {**figures, **extra}
+
+    def evaluated(self, step: int, epochs: float, figures: dict[str, float], text: str, seconds: float) -> None:
+        """A line of its own about a scoring of the encoder, which took so many seconds; figures that are NaN are left out."""
+        self.since += seconds   # by which the training was no slower
+        self.say(f"evaluated step {step} epoch {epochs:.2f}: {text}, in {duration(seconds)}")
+        known = {key: value for key, value in figures.items() if math.isfinite(value)}
+        if self.rank == 0 and known:
+            self._write(step, epochs, known)
+            self.board.add(known, step)
+
+    def _write(self, step: int, epochs: float, figures: dict[str, float]) -> None:
+        self.lines.write(json.dumps({"step": step, "epoch": epochs, **figures}) + "\n")
+        self.lines.flush()
 
     def _left(self, more: int, step: int, elapsed: float) -> str:
         """The time that `more` steps take at the pace of the last lines."""

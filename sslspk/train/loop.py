@@ -6,18 +6,17 @@ import math
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 
 from sslspk.data.loader import make_loader
 from sslspk.data.plain import PlainCrops
 from sslspk.errors import InputError
-from sslspk.io.provenance import machine
 from sslspk.methods.base import Batch, Plain, Progress
-from sslspk.nn import comm, saved
-from sslspk.train import checkpoint, model, of_checkpoint
+from sslspk.nn import comm
+from sslspk.train import checkpoint, evaluation
 from sslspk.train.failures import REQUEUE, STOPPED
+from sslspk.train.finish import finish
 from sslspk.train.job import Job
 from sslspk.train.log import TrainLog
 from sslspk.train.optim import clip_gradients, learning_rate, warmup_steps
@@ -34,6 +33,8 @@ def train(job: Job) -> int:
     prototypes = getattr(job.config.method, "prototypes", None)
     stop = _stop_flag()   # before there is a log, by which others see that training has begun
     log = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures)
+    if log.board:
+        log.board.describe(job.config)
     watch = Watch(prototypes, job.step / per_epoch)
     planned = f"{cfg.cpu_minutes:g} CPU minutes" if job.budget else f"{job.total} steps"
     log.say(f"{planned} of {job.config.data.batch_size} recordings a step, {per_epoch} steps an epoch, from step {job.step}, "
@@ -64,7 +65,11 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watc
         stopping = _agreed(stop, progress, job)
         if progress.log:
             _judge(job, log, watch, log.line(job.step, job.step / per_epoch, lr, job.total))
-        better = job.validation is not None and (job.step % per_epoch == 0 or last) and _validate(job, log)
+        better = False
+        if job.validation is not None and (job.step % per_epoch == 0 or last):
+            better = _validate(job, log)
+        if evaluation.is_due(job):
+            better = evaluation.evaluate(job, log) or better
         if job.step % save_every == 0 or last or stopping or better:
             save(job, save_every, log)
         if stopping and not last:
@@ -75,6 +80,8 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watc
             comm.barrier()
             log.close()
             return REQUEUE
+    if log.board and job.evaluation:
+        log.board.embeddings(*job.evaluation.shown(), job.step)
     log.close()
     finish(job, save_every)
     return 0
@@ -257,36 +264,5 @@ def save(job: Job, every: int, log: TrainLog) -> None:
             raise InputError(f"{job.exp}: a weight is not finite at step {job.step}; run the same command again to go on from the last "
                              "checkpoint, or train elsewhere with a lower train.lr.")
         keep = max(job.config.train.keep, job.config.train.average)
-        bests = [*job.best["earlier"], job.best["step"]] if job.validation else []
+        bests = [[*best["earlier"], best["step"]] for best in (job.best, job.evaluated)]
         checkpoint.save_step(job.exp, job.step, {**job.state(), "figures": figures}, keep, every, job.total, bests)
-
-
-def _needed(path: Path, job: Job) -> dict:
-    """The method of a checkpoint that final.pt is made of. Raises InputError."""
-    try:
-        found = checkpoint.load_step(path)["method"]
-        wrong = saved.misfit(found, job.method.state_dict())
-        if wrong:
-            raise checkpoint.Damaged(f"{path}: the checkpoint of another system ({wrong}).")
-        return found
-    except checkpoint.Damaged as err:
-        first = checkpoint.checkpoints(path.parent.parent)[0] == path
-        raise InputError(f"{err} final.pt is made of it: remove that checkpoint and all later ones, and the same command makes them "
-                         f"again{', from the beginning' if first else ''}.") from None
-
-
-def finish(job: Job, every: int) -> None:
-    """Write final.pt: the encoders, averaged over the last checkpoints if so configured, or those of the best epoch (rank 0)."""
-    if comm.rank() != 0:
-        return
-    count = 1 if job.validation else job.config.train.average
-    paths = [checkpoint.at(job.exp, job.best["step"])] if job.validation else checkpoint.regular(job.exp, every, job.total)[-count:]
-    if len(paths) < min(count, math.ceil(job.total / every)):
-        print(f"warning: final.pt is the average of {len(paths)} checkpoints, not of {count}: the others are not there.", flush=True)
-    mean = checkpoint.average([_needed(path, job) for path in paths])
-    encoders = {name: checkpoint.part(mean, place) for name, place in of_checkpoint.places(job.method).items()}
-    classifier = (checkpoint.part(mean, "classifier"), job.classes) if hasattr(job.method, "classifier") else None
-    info = {**job.info, "step": job.best["step"] if job.validation else job.step, "averaged": len(paths), "bad_recordings": len(job.bad),
-            "machine": machine("torch", "numpy", threads=torch.get_num_threads(), ranks=comm.world_size(), device=job.device.type)}
-    model.write(job.exp / "final.pt", job.config, job.num_features, encoders, job.method.evaluate, info,
-                of_checkpoint.projections(job.method), classifier)

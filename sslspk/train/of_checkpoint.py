@@ -12,7 +12,7 @@ from sslspk.methods import build
 from sslspk.methods.base import Corpus, Method
 from sslspk.train import checkpoint, model
 from sslspk.train.config import SystemConfig
-from sslspk.train.job import write_config
+from sslspk.train.rerun import write_config
 
 MANY = 10 ** 9   # recordings: no method refuses for lack of them
 
@@ -44,13 +44,15 @@ def write_all(exp: Path) -> list[Path]:
     return made
 
 
-def write(exp: Path, step: int | None = None) -> Path:
-    """Write EXP_stepN/{final.pt,config.yaml} of the checkpoint of a step (None: the newest); the training may still run. Returns the
-    folder, in which nothing changes where it is up to date. Raises InputError: no such checkpoint, or a damaged one."""
+def write(exp: Path, step: int | str = "newest") -> Path:
+    """Write EXP_stepN/{final.pt,config.yaml} of the checkpoint of a step, which may be "newest" or "best" (train.eval_data); the training
+    may still run. Returns the folder, in which nothing changes where it is up to date. Raises InputError: no such checkpoint, or a damaged
+    one."""
     paths = checkpoint.checkpoints(exp)
     if not paths:
         raise InputError(f"{exp}/ckpt has no checkpoint yet; train.save_every of {exp}/config.yaml says when there is one.")
-    path = paths[-1] if step is None else checkpoint.at(exp, step)
+    step = _best(paths[-1]) if step == "best" else step
+    path = paths[-1] if step == "newest" else checkpoint.at(exp, int(step))
     if path not in paths:
         known = ", ".join(str(checkpoint.step_of(one)) for one in paths[-9:])
         raise InputError(f"{exp}/ckpt has no checkpoint of step {step}; there are {known}.")
@@ -65,6 +67,14 @@ def write(exp: Path, step: int | None = None) -> Path:
                    "info": state["info"], "projections": projections(method)}
         _write(folder, path, state["method"], content, places(method))
     return folder
+
+
+def _best(newest: Path) -> int:
+    """The step that was scored best, as the newest checkpoint says. Raises InputError."""
+    found = checkpoint.load_step(newest).get("evaluated")
+    if not found:
+        raise InputError(f"{newest.parent.parent}: this training was never scored, so none is the best; train with train.eval_data.")
+    return found["step"]
 
 
 def _folder(exp: Path, path: Path) -> Path:

@@ -11,6 +11,7 @@ from test_loop import train_here
 from tones import merged
 
 from sslspk.config import load
+from sslspk.io import table
 from sslspk.train import checkpoint
 from sslspk.train.config import SystemConfig
 
@@ -37,7 +38,7 @@ ENCODERS = {
 def outcome(exp):
     """The losses that were logged, and the weights of final.pt."""
     lines = [json.loads(line) for line in (exp / "progress.jsonl").read_text().splitlines()]
-    logged = ("purity", "perplexity", "positives")
+    logged = ("purity", "perplexity", "positives", "eval_")
     losses = [value for line in lines for key, value in line.items() if key == "loss" or any(name in key for name in logged)]
     return losses, checkpoint.load(exp / "final.pt")["encoders"]
 
@@ -135,13 +136,16 @@ SYSTEMS = [("ecapa", "dino"), *(("tdnn", name) for name in METHODS), *(("cpc", n
 
 
 def conf_file(folder, data, encoder, method):
-    conf = folder / f"{encoder}-{method}.yaml"
+    conf, trials = folder / f"{encoder}-{method}.yaml", folder / "trials"
+    utts = list(table.read(data / "wav.scp"))
+    trials.write_text("".join(f"{a} {b} {'target' if a[:3] == b[:3] else 'nontarget'}\n" for a in utts for b in utts if a < b))
+    scored = {"train.eval_list": str(trials), "train.eval_data": str(data), "train.eval_every": 5} if method == "dino" else {}
     # Wide enough and slow enough that rounding does not grow: the first loss agrees to 2e-7 at any size.
     conf.write_text(json.dumps(merged(**{
         "train.steps": 20, "train.log_every": 5, "train.save_every": 20, "train.optimizer": "sgd", "train.lr": 0.003,
         "train.clip_norm": 1.0, "train.analyse": True, "data.batch_size": 12, "encoder": ENCODERS[encoder],
         "method": {**METHODS, **FRAMES, **MASKED, **CODES}[method],
-        "train.valid": str(data) if method in ("gated", "cpc", "gim", "wav2vec2") else None})))
+        "train.valid": str(data) if method in ("gated", "cpc", "gim", "wav2vec2") else None, **scored})))
     return conf
 
 

@@ -1,0 +1,56 @@
+"""What TensorBoard shows of a training: figures in groups, the configuration as text and as hyperparameters, a few embeddings."""
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from sslspk.config import flat, to_whole_yaml
+from sslspk.train.config import SystemConfig
+
+EVALUATION, SPEED, COLLAPSE, SCHEDULE, LOSS = "evaluation", "speed", "collapse", "schedule", "loss"
+GROUPS = (   # the first with a word that is part of the figure's name; of all others LOSS
+    (EVALUATION, ("eval_", "valid_")), (SPEED, ("per_second", "wait_percent")), (LOSS, ("loss",)),
+    (SCHEDULE, ("lr", "gradient_norm", "gate")),
+    (COLLAPSE, ("entropy", "ln_K", "effective_rank", "uniformity", "alignment", "information", "perplexity", "off_diagonal", "frobenius")))
+ENTROPIES = ("teacher_entropy", "student_entropy", "ln_K")   # drawn in one picture (tab Custom Scalars)
+
+
+def tag(figure: str) -> str:
+    """Of a figure of the log: group/figure."""
+    return next((f"{group}/{figure}" for group, words in GROUPS if any(word in figure for word in words)), f"{LOSS}/{figure}")
+
+
+class Board:
+    """EXP/tensorboard. start: the step that a run resumes at; what an earlier start wrote of later steps is not shown."""
+
+    def __init__(self, exp: Path, start: int):
+        self.writer, self.start = SummaryWriter(str(exp / "tensorboard"), purge_step=start), start
+
+    def describe(self, config: SystemConfig) -> None:
+        """The configuration, once for a run."""
+        if self.start:
+            return
+        indented = "".join(f"    {line}\n" for line in to_whole_yaml(config, "").splitlines())
+        self.writer.add_text("configuration", indented)
+        options = {key: value if isinstance(value, (bool, int, float, str)) else str(value)
+                   for key, value in flat(config.model_dump(mode="json")).items()}
+        for summary in hparams(options, {tag("loss"): 0.0}):
+            self.writer.file_writer.add_summary(summary)
+        entropies = {"entropies and their largest value": ["Multiline", [tag(figure) for figure in ENTROPIES]]}
+        self.writer.add_custom_scalars({COLLAPSE: entropies})
+
+    def add(self, figures: Mapping[str, float], step: int) -> None:
+        for figure, value in figures.items():
+            self.writer.add_scalar(tag(figure), value, step)
+
+    def embeddings(self, names: Iterable[str], speakers: Iterable[str], x: np.ndarray, step: int) -> None:
+        """x (N, D) for the tab Projector, with the utterance and the speaker of each row."""
+        if not len(x):
+            return
+        rows = [list(pair) for pair in zip(names, speakers, strict=True)]
+        self.writer.add_embedding(x, rows, global_step=step, tag="held_out", metadata_header=["utterance", "speaker"])
+
+    def close(self) -> None:
+        self.writer.close()
