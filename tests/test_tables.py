@@ -419,6 +419,11 @@ def test_scripts_run_a_table_on_the_small_corpus(tmp_path, monkeypatch):
     assert [row[0] for row in sizes[1:]] == ["64"] and (exps / "k_sweep_dino_tdnn.png").exists()
     assert read_yaml(exps / "dino_tdnn_k64/config.yaml")["method"]["out_dim"] == 64
 
+    run(recipe, "./run_curve.sh", "--data", "data_mini", "--out", "exp_mini/curve", "--nj", "1", "exp_mini/dino_tdnn_k64")
+    steps = [row[1] for row in cells((exps / "CURVE.md").read_text())[1:]]
+    last = json.loads(next(exps.glob("dino_tdnn_k64/scores_student/result_*.json")).read_text())["steps"]
+    assert steps[0] == "0" and steps[-1] == str(last) and (exps / "curve.png").exists()
+
     run(recipe, "./run_sweep.sh", *common, "--stage", "3", "--system", "c3dino_from_moco_tdnn", "--tag", "s", "--over", "seed=3 4",
         "--over", "rate:train.lr=0.01", *tiny)
     made = {seed: read_yaml(exps / f"c3dino_from_moco_tdnn_s_seed{seed}_rate0.01/config.yaml") for seed in (3, 4)}

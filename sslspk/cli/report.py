@@ -5,7 +5,8 @@
 
 One file without any request to a network. For each trial list: the table (sorted by a click, filtered by a word), DET curves and, for the
 best trained system, a histogram of scores, a map of the embeddings, error rates by group and the worst errors with players. Then the curves
-of training, the configuration keys that differ, and the commands.
+of training, the configuration keys that differ, and the commands. For emotion and the like (egs/iemocap, ravdess, adress, transfer): the
+table, the confusion, the folds, and the errors by speaker.
 """
 import argparse
 from pathlib import Path
@@ -38,5 +39,7 @@ def run(args: argparse.Namespace) -> None:
         these = [row for row in rows if row["list"] == name]
         lists.append((these, *scored.read(these, folders, args.curves)))
     with files.atomic_write(args.out) as file:
-        file.write(page.page(args.title, systems, lists, args.audio))
-    print(f"{args.out}: {len(systems)} systems, {len(rows)} results on {len(lists)} lists")
+        file.write(page.page(args.title, systems, lists, args.audio, folders))
+    classified = sum(len(system.classified) for system in systems)
+    also = f", {classified} classifications" if classified else ""
+    print(f"{args.out}: {len(systems)} systems, {len(rows)} results on {len(lists)} lists{also}")

@@ -7,20 +7,23 @@ from typing import NamedTuple
 from sslspk import reading
 from sslspk.config import flat, read_yaml
 from sslspk.errors import InputError, named
-from sslspk.io import results
+from sslspk.io import files, results
 
 POINTS = 300   # of a training's curve
-CURVES = ("loss", "accuracy", "effective_rank", "teacher_entropy", "student_entropy", "lr", "utterances_per_second")
+CURVES = ("eval_eer_percent", "eval_auc_percent", "loss", "accuracy", "effective_rank", "teacher_entropy", "student_entropy", "lr",
+          "utterances_per_second")
 
 
 class System(NamedTuple):
-    """An experiment's folder: rows: its results on trial lists; curves: {figure: [(step, value)]}; config: {dotted key: value}."""
+    """An experiment's folder: rows: its results on trial lists; curves: {figure: [(step, value)]}; config: {dotted key: value};
+    classified: its results of steps/score_classes.sh, each with its name, `experiment`."""
 
     name: str
     folder: Path
     rows: list[dict]
     curves: dict[str, list[tuple[float, float]]]
     config: dict
+    classified: list[dict]
 
 
 def systems(folders: list[Path]) -> list[System]:
@@ -32,20 +35,32 @@ def systems(folders: list[Path]) -> list[System]:
         inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and _is_experiment(path)]
         experiments = [folder] if _is_experiment(folder) else inside
         if not experiments:
-            raise InputError(f"{named(folder)} holds neither scores_*/result_*.json nor progress.jsonl; train or score a system first.")
+            raise InputError(f"{named(folder)} holds no scores_*/result_*.json, */result.json or progress.jsonl; train or score a system "
+                             "first.")
         for path in experiments:
             found.setdefault(path.resolve(), _system(path))
     return list(found.values())
 
 
 def _is_experiment(folder: Path) -> bool:
-    return (folder / "progress.jsonl").is_file() or any(folder.glob("scores_*/result_*.json"))
+    return (folder / "progress.jsonl").is_file() or any(folder.glob("scores_*/result_*.json")) or bool(_classified(folder))
+
+
+def _classified(folder: Path) -> list[dict]:
+    """Results of folds (seed0, ...) and of probes (logistic, ...)."""
+    found = []
+    for path in [*sorted(folder.glob("*/result.json")), folder / "result.json"]:
+        if path.is_file() and "task" in files.read_object(path):
+            name = folder.resolve().name if path.parent == folder else f"{folder.resolve().name} {path.parent.name}"
+            found.append({**results.of_classes(path, need=("task", "folds", "labels_from")), "experiment": name})
+    return found
 
 
 def _system(folder: Path) -> System:
     rows = [results.read(path) for path in sorted(folder.glob("scores_*/result_*.json"))]
     path = folder / "config.yaml"
-    return System(folder.resolve().name, folder, rows, _curves(folder / "progress.jsonl"), flat(read_yaml(path)) if path.is_file() else {})
+    config = flat(read_yaml(path)) if path.is_file() else {}
+    return System(folder.resolve().name, folder, rows, _curves(folder / "progress.jsonl"), config, _classified(folder))
 
 
 def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:

@@ -97,6 +97,32 @@ def scatter(points: Sequence[tuple[float, float]], names: Sequence[str], groups:
     return _svg("".join(parts), "map")
 
 
+def heatmap(names: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
+    """A confusion: a row for each true class, a column for each predicted one, shaded by its share of the row."""
+    size = min(64.0, (WIDTH - LEFT - RIGHT) / len(names), (HEIGHT - TOP - BOTTOM) / len(names))
+    parts = []
+    for row, (name, line) in enumerate(zip(names, counts, strict=True)):
+        total = max(sum(line), 1)
+        for column, count in enumerate(line):
+            x, y, share = LEFT + 40 + column * size, TOP + row * size, count / total
+            said = f"{name} taken for {names[column]}: {count} of {total}, {100 * share:.0f} %"
+            parts.append(f'<rect class="share" x="{x:.1f}" y="{y:.1f}" width="{size:.1f}" height="{size:.1f}" fill="{COLOURS[0]}" '
+                         f'fill-opacity="{share:.3f}"><title>{_text(said)}</title></rect>')
+            if size >= 26:
+                ink = ' style="fill:#fff"' if share > 0.6 else ""
+                parts.append(f'<text class="count" x="{x + size / 2:.1f}" y="{y + size / 2 + 4:.1f}"{ink}>{count}</text>')
+        if size >= 11:
+            at = TOP + (row + 0.5) * size + 4
+            parts.append(f'<text x="{LEFT + 34}" y="{at:.1f}" text-anchor="end">{_text(_short(name))}</text>')
+            middle, below = LEFT + 40 + (row + 0.5) * size, TOP + len(names) * size + 14
+            parts.append(f'<text transform="translate({middle:.1f} {below:.1f}) rotate(30)">{_text(_short(name))}</text>')
+    return _svg("".join(parts), "confusion") + '<div class="legend">row: the true class; column: the predicted one</div>'
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 14 else f"{name[:13]}\u2026"
+
+
 def nice(low: float, high: float, count: int = 6) -> list[float]:
     """Round numbers from low to high."""
     if not high > low:

@@ -1,11 +1,12 @@
 """The report as one page of HTML that asks for nothing else: no network, no other file."""
-import html
 import json
+from pathlib import Path
 
 from sslspk.config import differing
 from sslspk.io import results
-from sslspk.report import draw, scored
+from sslspk.report import classes, draw, scored
 from sslspk.report.collect import CURVES, System
+from sslspk.report.html import figure, interval, sorted_table, table, text
 from sslspk.report.scored import Scored, Worst
 
 STYLE = """
@@ -17,6 +18,7 @@ tr.labels td:first-child:after{content:" *";color:#D55E00}.note{color:#666}
 svg text{font-size:11px;fill:#444}.grid{stroke:#e6e6e6}.mark{stroke:#222;stroke-dasharray:4 3}
 .curve{fill:none;stroke-width:1.7}.bins{fill-opacity:.25;stroke-width:1.2}.legend span{margin-right:1.2em;white-space:nowrap;font-size:13px}
 figure{display:inline-block;margin:0 1em 1em 0;vertical-align:top;max-width:560px}figcaption{font-weight:600}
+.share{stroke:#fff}.count{font-size:11px;text-anchor:middle}
 code{font-size:13px;word-break:break-all}audio{height:30px;width:230px}
 """
 SCRIPT = """
@@ -41,60 +43,55 @@ COLUMNS = (("EER %", "eer_percent", 2), ("minDCF .01", "min_dcf_0.01", 3), ("min
            ("same gender EER %", "eer_percent_same_gender", 2))
 
 
-def page(title: str, systems: list[System], lists: list[tuple[list[dict], Scored | None, str]], audio: int) -> str:
-    """The whole page. lists: for each trial list the rows of its results, what could be read of it, and why not; audio: errors to hear."""
-    parts = [f"<h1>{_text(title)}</h1>"]
+def page(title: str, systems: list[System], lists: list[tuple[list[dict], Scored | None, str]], audio: int, folders: list[Path]) -> str:
+    """The whole page. lists: for each trial list the rows of its results, what could be read of it, and why not; audio: errors to hear;
+    folders: where paths of results may start."""
+    parts = [f"<h1>{text(title)}</h1>"]
     parts += [_list(number, *one, audio) for number, one in enumerate(lists)]
-    parts += [_trainings(systems), _configurations(systems), _commands(systems)]
+    parts += [classes.sections(systems, folders), _trainings(systems), _configurations(systems), _commands(systems)]
     script = SCRIPT % json.dumps(draw.COLOURS)
-    return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title><link rel="icon" href="data:,">'
+    return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{text(title)}</title><link rel="icon" href="data:,">'
             f"<style>{STYLE}</style></head><body>{''.join(parts)}<script>{script}</script></body></html>\n")
 
 
 def _list(number: int, rows: list[dict], found: Scored | None, why: str, audio: int) -> str:
     """The section of one trial list."""
     first = rows[0]
-    parts = [f"<h2>{_text(first['list'])}</h2>", f"<p>{_trials(first)}. * : labels were used.</p>", _table(f"list{number}", rows)]
+    parts = [f"<h2>{text(first['list'])}</h2>", f"<p>{_trials(first)}. * : labels were used.</p>", _table(f"list{number}", rows)]
     if found is None:
-        return "".join(parts) + f'<p class="note">{_text(why)}</p>'
+        return "".join(parts) + f'<p class="note">{text(why)}</p>'
     names = [scored.legend(row) for row in found.rows]
     curves = {name: scored.det(found, i) for i, name in enumerate(names)}
     points = [point for curve in curves.values() for point in curve]
     if points:
         marks = scored.ticks(points)
         axes = draw.Axes(*[(min(values), max(values)) for values in zip(*points, strict=True)], scored.probit, scored.probit)
-        parts.append(_figure("DET curves", draw.lines(curves, "false alarms, %", "misses, %", axes, marks)))
+        parts.append(figure("DET curves", draw.lines(curves, "false alarms, %", "misses, %", axes, marks)))
     if not found.rows:
         return "".join(parts)
     edges, shares, threshold = scored.histogram(found, 0)
-    parts.append(_figure(f"Scores of {names[0]}", draw.histogram(edges, shares, {"threshold of the EER": threshold}, "score")))
+    parts.append(figure(f"Scores of {names[0]}", draw.histogram(edges, shares, {"threshold of the EER": threshold}, "score")))
     parts += [_map(found, names[0]), _groups(found, names[0]), _errors(scored.worst(found, 0, audio) if audio else [], names[0])]
     return "".join(parts)
 
 
 def _trials(row: dict) -> str:
     known = row.get("targets", 0) + row.get("nontargets", 0)
-    return (f"{known} trials, {row.get('targets', '?')} of them target, md5 {_text(row.get('trials_md5', '?'))}; 95 % intervals over "
+    return (f"{known} trials, {row.get('targets', '?')} of them target, md5 {text(row.get('trials_md5', '?'))}; 95 % intervals over "
             f"{row.get('speakers', 'no')} speakers")
 
 
 def _table(name: str, rows: list[dict]) -> str:
-    """All rows of a list; a click on a head sorts, the box filters."""
-    heads = "".join(f'<th data-sort="">{_text(head)}</th>'
-                    for head in ("system", "weights", "scoring", "trained on", "labels used", *(column[0] for column in COLUMNS), "seed"))
-    body = "".join(_row(row) for row in rows)
-    return (f'<input class="filter" data-table="{name}" placeholder="show rows with ..."><div class="scroll"><table id="{name}">'
-            f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>")
+    """All rows of a list."""
+    heads = ("system", "weights", "scoring", "trained on", "labels used", *(column[0] for column in COLUMNS), "seed")
+    return sorted_table(name, heads, map(_row, rows))
 
 
-def _row(row: dict) -> str:
+def _row(row: dict) -> tuple[str, list[tuple[object, object]]]:
     trained = "untrained" if row["weights"] == "untrained" else row["trained_on"]
-    cells = "".join(f"<td>{_text(text)}</td>" for text in (row["system"], row["weights"], results.scoring(row), trained, row["labels"]))
-    for _, key, digits in COLUMNS:
-        span = f" ({row[f'{key}_low']:.{digits}f}-{row[f'{key}_high']:.{digits}f})" if f"{key}_low" in row else ""
-        value = row.get(key)
-        cells += f'<td class="n" data-value="{value}">{value:.{digits}f}{span}</td>' if value is not None else "<td></td>"
-    return f'<tr{" class=labels" * (row["labels"] != "none")}>{cells}<td class="n">{_text(row.get("seed", ""))}</td></tr>'
+    cells = [(shown, None) for shown in (row["system"], row["weights"], results.scoring(row), trained, row["labels"])]
+    cells += [(interval(row, key, digits), row.get(key)) for _, key, digits in COLUMNS]
+    return "labels" if row["labels"] != "none" else "", [*cells, (row.get("seed", ""), row.get("seed"))]
 
 
 def _map(found: Scored, name: str) -> str:
@@ -104,23 +101,21 @@ def _map(found: Scored, name: str) -> str:
     points, names, groups = places
     options = "".join(f"<option>{kind}</option>" for kind in groups)
     choice = f'<p>coloured by <select class="colour">{options}</select></p>' if groups else ""
-    return _figure(f"Embeddings of {name}: two principal components", choice + draw.scatter(points, names, groups))
+    return figure(f"Embeddings of {name}: two principal components", choice + draw.scatter(points, names, groups))
 
 
 def _groups(found: Scored, name: str) -> str:
-    rows = "".join(f'<tr><td>{_text(group)}</td><td class="n">{targets}</td><td class="n">{others}</td><td class="n">{rate:.2f}</td></tr>'
-                   for group, targets, others, rate in scored.groups(found, 0))
-    return _figure(f"Errors of {name} by group", "<table><tr><th>trials</th><th>targets</th><th>non-targets</th><th>EER %</th></tr>"
-                   + rows + "</table>") if rows else ""
+    rows = [(group, targets, others, f"{rate:.2f}") for group, targets, others, rate in scored.groups(found, 0)]
+    return figure(f"Errors of {name} by group", table(("trials", "targets", "non-targets", "EER %"), rows)) if rows else ""
 
 
 def _errors(worst: list[Worst], name: str) -> str:
     if not worst:
         return ""
     rows = "".join(f'<tr><td>{one.kind}</td><td class="n">{one.score:.4g}</td>'
-                   + "".join(f"<td>{_text(utt)}<br>{_player(sound)}</td>" for utt, sound in zip(one.ids, one.audio, strict=True)) + "</tr>"
+                   + "".join(f"<td>{text(utt)}<br>{_player(sound)}</td>" for utt, sound in zip(one.ids, one.audio, strict=True)) + "</tr>"
                    for one in worst)
-    return f"<h3>Worst errors of {_text(name)}</h3><table><tr><th></th><th>score</th><th>enrol</th><th>test</th></tr>{rows}</table>"
+    return f"<h3>Worst errors of {text(name)}</h3><table><tr><th></th><th>score</th><th>enrol</th><th>test</th></tr>{rows}</table>"
 
 
 def _player(sound: str) -> str:
@@ -129,31 +124,24 @@ def _player(sound: str) -> str:
 
 def _trainings(systems: list[System]) -> str:
     """A picture for each figure that any training wrote."""
-    pictures = [_figure(key, draw.lines(series, "step", key)) for key in CURVES
+    pictures = [figure(key, draw.lines(series, "step", key)) for key in CURVES
                 if (series := {system.name: system.curves[key] for system in systems if key in system.curves})]
     return "<h2>Training</h2>" + "".join(pictures) if pictures else ""
 
 
 def _configurations(systems: list[System]) -> str:
     configured = [system for system in systems if system.config]
-    rows = "".join("<tr>" + "".join(f"<td><code>{_text(cell)}</code></td>" for cell in (key, *values)) + "</tr>"
+    rows = "".join("<tr>" + "".join(f"<td><code>{text(cell)}</code></td>" for cell in (key, *values)) + "</tr>"
                    for key, values in differing([system.config for system in configured], missing="").items())
     if not rows:
         return ""
-    heads = "".join(f"<th>{_text(system.name)}</th>" for system in configured)
+    heads = "".join(f"<th>{text(system.name)}</th>" for system in configured)
     return f'<h2>Where the configurations differ</h2><div class="scroll"><table><tr><th>key</th>{heads}</tr>{rows}</table></div>'
 
 
 def _commands(systems: list[System]) -> str:
     """How each system was made."""
-    made = {system.name: next((text for row in system.rows if (text := results.made_on(row))), "") for system in systems}
-    rows = "".join(f"<tr><td>{_text(name)}</td><td><code>{_text(text)}</code></td></tr>" for name, text in made.items() if text)
+    made = {system.name: next((said for row in (*system.rows, *system.classified) if (said := results.made_on(row))), "")
+            for system in systems}
+    rows = "".join(f"<tr><td>{text(name)}</td><td><code>{text(said)}</code></td></tr>" for name, said in made.items() if said)
     return f"<h2>How they were trained</h2><table>{rows}</table>" if rows else ""
-
-
-def _figure(caption: str, content: str) -> str:
-    return f"<figure><figcaption>{_text(caption)}</figcaption>{content}</figure>"
-
-
-def _text(text: object) -> str:
-    return html.escape(str(text))

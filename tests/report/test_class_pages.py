@@ -1,0 +1,98 @@
+"""The part of a report about classes: confusion, folds and speakers, from the files that steps/score_classes.sh writes."""
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+from browser import CHROMIUM, look
+
+from sslspk import cli
+from sslspk.bin import score_classes
+from sslspk.io import predictions, table
+from sslspk.report import classified
+
+NAMES = ["calm & co", "glad", "sad"]
+RIGHT = {"s0": 3, "s1": 1, "s2": 2, "s3": 0}   # of the four utterances of a speaker
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """Two folds of two speakers each, and a regression; speaker s3 is always wrong."""
+    monkeypatch.chdir(tmp_path)
+    utts = [f"{speaker}-u{n}" for speaker in RIGHT for n in range(4)]
+    labels = {utt: NAMES[n % 3] for n, utt in enumerate(utts)}
+    (tmp_path / "data").mkdir()
+    table.write("data/utt2emotion", labels)
+    table.write("data/utt2spk", {utt: utt[:2] for utt in utts})
+    table.write("data/utt2mmse", {utt: str(n) for n, utt in enumerate(utts)})
+    paths = {"seed0": [], "ridge": []}
+    for fold, part in enumerate((utts[:8], utts[8:]), 1):
+        true = [NAMES.index(labels[utt]) for utt in part]
+        said = [place if int(utt[-1]) < RIGHT[utt[:2]] else (place + 1) % 3 for utt, place in zip(part, true, strict=True)]
+        for name, columns, values in (("seed0", NAMES, 0.8 * np.eye(3)[said] + 0.2 / 3), ("ridge", ["value"], np.array(
+                [[utts.index(utt) + (2.0 if utt.startswith("s1") else 0.5)] for utt in part]))):
+            folder = tmp_path / f"exp/dino/{name}/fold_{fold}"
+            folder.mkdir(parents=True)
+            predictions.write(folder / "predictions.tsv", part, columns, values)
+            (folder / "provenance.json").write_text(json.dumps({"system": "dino", "labels": "emotion", "start": "x<y"}))
+            paths[name].append(f"exp/dino/{name}/fold_{fold}/predictions.tsv")
+    for name, labelled in (("seed0", "data/utt2emotion"), ("ridge", "data/utt2mmse")):
+        monkeypatch.setattr(sys, "argv", ["score_classes", "--labels", labelled, "--bootstrap", "50", *paths[name], f"exp/dino/{name}"])
+        score_classes.main()
+    return tmp_path
+
+
+def page() -> str:
+    cli.run(["report", "exp"])
+    with open("report.html", encoding="utf-8") as file:
+        return file.read()
+
+
+def test_confusion_folds_and_speakers(recipe, capsys):
+    text = page()
+    assert "2 classifications" in capsys.readouterr().out
+    assert text.count('class="share"') == 9 and "calm &amp; co taken for glad: " in text and "x&lt;y" in text
+    result = json.loads((recipe / "exp/dino/seed0/result.json").read_text())
+    counts = [int(count) for count in re.findall(r'class="count"[^>]*>(\d+)<', text)]
+    assert counts == [count for line in result["confusion"] for count in line] and sum(counts) == 16
+    folds = [f'<tr><td>{n}</td><td class="n">{fold["items"]}</td><td class="n">{fold["ua_percent"]:.2f}</td>' for n, fold in
+             enumerate(result["folds"], 1)]
+    assert all(fold in text for fold in folds) and "Regression" in text and "deviation" in text
+
+
+def test_speakers_come_hardest_first(recipe):
+    row = json.loads((recipe / "exp/dino/seed0/result.json").read_text())
+    speakers, why = classified.by_speaker(row, [recipe])
+    assert [tuple(one) for one in speakers] == [("s3", 4, 0.0), ("s1", 4, 25.0), ("s2", 4, 50.0), ("s0", 4, 75.0)] and not why
+    row = json.loads((recipe / "exp/dino/ridge/result.json").read_text())
+    speakers, _ = classified.by_speaker(row, [recipe])
+    assert speakers[0] == ("s1", 4, pytest.approx(2.0)) and speakers[1].value == pytest.approx(0.5)
+
+
+def test_groups_are_decided_as_their_result_was(recipe):
+    """A subject's four utterances are one item: right where most of their posteriors are."""
+    row = json.loads((recipe / "exp/dino/seed0/result.json").read_text())
+    table.write("data/utt2emotion", {utt: "sad" for utt in table.read("data/utt2emotion")})
+    speakers, _ = classified.by_speaker({**row, "pool": "mean", "groups": "data/utt2spk"}, [recipe])
+    means = {}
+    for fold in row["folds"]:
+        read = predictions.read(fold["predictions"])
+        for utt, values in zip(read.utts, read.values, strict=True):
+            means[utt[:2]] = means.get(utt[:2], 0) + values
+    assert {one.name: one.value for one in speakers} == {name: 100.0 * (values.argmax() == 2) for name, values in means.items()}
+
+
+def test_without_the_predictions_the_rest_remains(recipe):
+    (recipe / "exp/dino/seed0/fold_2/predictions.tsv").unlink()
+    text = page()
+    assert "fold_2/predictions.tsv is not there" in text and text.count('class="share"') == 9 and "Speakers of dino ridge" in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: chromium)")
+def test_a_browser_shows_the_confusion(recipe):
+    told = look(recipe, page(), """
+        const boxes = [...document.querySelectorAll('svg.confusion rect')].map(box => box.getBoundingClientRect());
+        told.boxes = boxes.filter(box => box.width > 20 && box.height > 20).length;
+        told.rows = document.querySelectorAll('#classification tbody tr').length;""")
+    assert (told["errors"], told["fetched"], told["boxes"], told["rows"]) == ([], 0, 9, 1)

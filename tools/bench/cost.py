@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""What systems cost at their full size, by arithmetic: nothing is computed, trained or read but the configurations.
+
+usage: cost.py [--recordings N] [--tflops T] [--eval-seconds S] CONF...
+
+FLOPs: a training step under torch's FlopCounterMode on tensors without values (forward, backward, what the method does after it; a
+multiplication and an addition are two), times the steps. Hours: these FLOPs by --tflops. Memory:
+weights, gradients, optimizer, and what the forward pass keeps for the backward one. Disk: checkpoints and final.pt. Not in it: reading and
+augmentation, which run beside the training, and k-means of methods that cluster. Evaluation: one forward pass over --eval-seconds of audio.
+"""
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from sslspk.errors import entry
+
+if TYPE_CHECKING:
+    from sslspk.train.config import SystemConfig
+
+CLASSES = 5994       # speakers of VoxCeleb2
+GB = 1e9
+
+
+class Cost(NamedTuple):
+    """flops: of the whole training; evaluation: of one scoring; memory, checkpoint: bytes."""
+
+    steps: int
+    epochs: float
+    weights: int
+    flops: float
+    evaluation: float
+    memory: float
+    checkpoint: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("confs", nargs="+", metavar="CONF", help="configurations of systems")
+    parser.add_argument("--recordings", type=int, default=1_092_009, help="of the training set (default: %(default)s, VoxCeleb2 dev)")
+    parser.add_argument("--tflops", type=float, default=25.0, help="10^12 FLOPs a second that the device sustains (default: %(default)s)")
+    parser.add_argument("--eval-seconds", type=float, default=4708 * 8.3,
+                        help="of audio that one evaluation embeds (default: %(default)s, the recordings of VoxCeleb1-O)")
+    args = parser.parse_args()
+
+    from sslspk.config import load
+    from sslspk.train.config import SystemConfig
+    print("| system | steps | epochs | weights, M | PFLOP | device hours | device memory, GB | checkpoint, GB | evaluation each epoch, % |")
+    print("|" + "---|" * 9)
+    for conf in args.confs:
+        found = cost(load(SystemConfig, conf, ["train.init_from=null"]), args.recordings, args.eval_seconds)
+        share = 100 * found.evaluation * max(1.0, found.epochs) / found.flops
+        print(f"| {Path(conf).stem} | {found.steps} | {found.epochs:.3g} | {found.weights / 1e6:.1f} | {found.flops / 1e15:.3g} | "
+              f"{found.flops / args.tflops / 3.6e15:.3g} | {found.memory / GB:.2g} | {found.checkpoint / GB:.2g} | {share:.2g} |",
+              flush=True)
+
+
+def cost(config: "SystemConfig", recordings: int, eval_seconds: float) -> Cost:
+    """Of a system that is trained on so many recordings."""
+    from torch._subclasses import FakeTensorMode
+    per_epoch = max(1, recordings * config.data.draws_per_epoch // config.data.batch_size)
+    steps = config.train.steps or round(config.train.epochs * per_epoch)
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    method = built(config, recordings, mode)
+    with mode:
+        flops, kept = step(config, method)
+        one = whole(config, method)
+    weights = list(method.parameters())
+    trained = sum(weight.numel() for weight in weights if weight.requires_grad)
+    state = sum(value.numel() * value.element_size() for value in method.state_dict().values())
+    moments = 4 * trained * (1 if config.train.optimizer == "sgd" else 2)
+    parts = config.train.accumulate
+    return Cost(steps, steps / per_epoch, sum(weight.numel() for weight in weights), steps * parts * flops, eval_seconds * one,
+                state + 4 * trained + moments + kept, state + moments)
+
+
+def built(config: "SystemConfig", recordings: int, mode):
+    """The method in training mode; its parameters and buffers are made tensors without values, of FakeTensorMode `mode`."""
+    from sslspk.methods import build
+    from sslspk.methods.base import Corpus
+    method, known = build(config.method, config.encoder, config.num_features, Corpus(recordings, CLASSES)).train(), {}
+    for part in method.modules():
+        for tensors in (part._parameters, part._buffers):
+            for name, value in tensors.items():
+                if value is not None:
+                    tensors[name] = known.setdefault(id(value), mode.from_tensor(value))
+    return method
+
+
+def step(config: "SystemConfig", method) -> tuple[int, int]:
+    """(FLOPs of a forward and backward pass over a micro-batch, bytes that the forward pass keeps)."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from sslspk.methods.base import Batch, Progress
+    batch = config.data.batch_size // config.train.accumulate
+    views = [torch.randn(crop.count, batch, *shape(config, crop.seconds)) for crop in config.method.crops]
+    units, kept = torch.arange(batch), {}
+
+    def keep(x: torch.Tensor) -> torch.Tensor:
+        storage = x.untyped_storage()
+        kept[storage._cdata] = storage.nbytes()
+        return x
+    owned = {weight.untyped_storage()._cdata for weight in method.parameters()}
+    with FlopCounterMode(display=False) as counter:
+        progress = Progress(0, 10 ** 6, 1000)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x), \
+                torch.autocast("cpu", torch.bfloat16, enabled=config.train.precision == "bf16"):
+            loss = method(Batch(views, units, units), progress)["loss"]
+        loss.backward()
+        method.after_backward(progress)
+        method.after_step(progress)
+    return counter.get_total_flops(), sum(size for place, size in kept.items() if place not in owned)
+
+
+def shape(config: "SystemConfig", seconds: float) -> tuple[int, ...]:
+    """(T, F) of what the encoder reads, or (S,) of a waveform."""
+    rate = config.features.sample_frequency
+    return (round(seconds * rate),) if config.waveform else (round(seconds * 1000 / config.features.frame_shift), config.num_features)
+
+
+def whole(config: "SystemConfig", method, seconds: float = 8.0) -> float:
+    """FLOPs that embedding a second of audio takes."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    x = torch.randn(1, *shape(config, seconds))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        method.eval().encoders()[method.evaluate](x)
+    return counter.get_total_flops() / seconds
+
+
+if __name__ == "__main__":
+    entry(main)
