@@ -35,7 +35,7 @@ def main() -> int:
     import numpy as np
     one, other = one.recall, other.recall
     low, high = np.percentile(one[1:] - other[1:], [2.5, 97.5])
-    said = f"{args.a} is better" if low > 0 else f"{args.b} is better" if high < 0 else "cannot be told"
+    said = f"{args.a} is better" if low > 0 else f"{args.b} is better" if high < 0 else "no significant difference"
     print(f"{args.a} {one[0]:.2f}, {args.b} {other[0]:.2f}: difference {one[0] - other[0]:+.2f} ({low:+.2f} to {high:+.2f}), {said}")
     return 0
 

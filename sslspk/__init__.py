@@ -36,6 +36,6 @@ def _explain_failed_import(kind, err, trace) -> None:
     explain_failed_import(kind, err, trace)
 
 
-# Only in programs of this checkout, which users start: whoever imports sslspk keeps a hook of their own.
+# Only in programs of this checkout, which users start: a program that imports sslspk keeps its own hook.
 if sys.argv[0] == "-m" or os.path.realpath(sys.argv[0]).startswith(os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep):
     sys.excepthook = _explain_failed_import

@@ -51,7 +51,7 @@ stop_if_finished() {   # [locked]: nothing to do, unless the options are others 
 }
 stop_if_finished
 done_lock "$exp"
-stop_if_finished locked   # by whoever had the lock
+stop_if_finished locked   # while this script waited for the lock
 "$SSLSPK_ROOT"/utils/validate_data_dir.sh --no-feats --no-wav "$data"
 [ "$ngpu" -gt 0 ] || export SSLSPK_DEVICE=cpu
 job=(--gpu "$ngpu") log=$exp/log/train.log logs=("$exp/log/train.log") program=(python3 -m sslspk.bin.train --ngpu "$ngpu" --ranks "$ranks")

@@ -77,7 +77,7 @@ def test_a_difference_is_told_or_cannot_be_told(tmp_path, capsys):
     assert f"{tmp_path}/A 95.00, {tmp_path}/B 75.00: difference +20.00 (" in said and f"{tmp_path}/A is better" in said
     call("compare_classes", tmp_path / "A", tmp_path / "C")
     said = capsys.readouterr().out
-    assert "difference +0.00 (" in said and "cannot be told" in said
+    assert "difference +0.00 (" in said and "no significant difference" in said
     low, high = (float(x) for x in said.split("(")[1].split(")")[0].split(" to "))
     speaker = np.array([int(utt[1]) for utt in truth])
     right = {name: np.array([CLASSES.index(one) ^ (utt in wrong[name]) for utt, one in truth.items()]) for name in "AC"}

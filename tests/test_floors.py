@@ -244,6 +244,16 @@ def test_sentences_are_short(path):
             assert len(words_of(node.args[0])) <= 160, f"{relative(path)}:{node.lineno}: shorten this sentence"
 
 
+@each([*OWN_CODE, *SCRIPTS, ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+def test_words_are_those_of_the_field(path):
+    """Words that readers stopped at: say input type, frozen, without a program, not significant, and who or what."""
+    said = path.read_text(encoding="utf-8")
+    if path == PACKAGE / "data/config.py":
+        said = re.sub(r'"road"|input` road', "", said)   # the name that older models have
+    found = re.search(r"\b(roads?|held still|by hand|lest|whoever|cannot be told)\b", said)
+    assert not found, f"{relative(path)}: another word for {found[0]!r}"
+
+
 @each([*OWN_CODE, *SCRIPTS])
 def test_nothing_is_left_for_later(path):
     assert not re.search(r"\b(TODO|FIXME|XXX)\b", path.read_text(encoding="utf-8"))

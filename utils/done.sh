@@ -90,7 +90,7 @@ done_skip() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: true when the step h
   local path seen=false
   if done_fresh "$@"; then return 0; fi
   done_lock "$1"
-  if done_fresh "$@"; then return 0; fi   # by whoever had the lock
+  if done_fresh "$@"; then return 0; fi   # while this script waited for the lock
   _done_outputs[$1]=
   for path in "${@:3}"; do
     if [ "$seen" = true ]; then _done_outputs[$1]+=$path$'\n'; fi

@@ -12,7 +12,7 @@ JOB=$'\1JOB\1'   # replaced by the name of the range; no path holds it
 for _launch_word in "$@"; do
   case $_launch_word in
     -?*|'!'|'('|')'|,)
-      echo "$0: error: the argument '${_launch_word:0:60}' cannot be told from an option; write ./ before it." >&2
+      echo "$0: error: the argument '${_launch_word:0:60}' looks like an option; write ./ before it." >&2
       exit 1 ;;
     *$'\n'*)
       printf '%s: error: the argument %q holds a line break, which no table can; rename it.\n' "$0" "${_launch_word:0:30}" >&2

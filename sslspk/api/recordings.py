@@ -89,7 +89,7 @@ def samples(recording: Recording, rate: float, channel: int | str | None = None)
 
 
 def _require(spec: str) -> None:
-    """Refuse a path at which there is no file, in words for whoever names recordings by their paths."""
+    """Refuse a path at which there is no file, for callers that name recordings by their paths."""
     if os.path.isdir(spec) or not (os.path.exists(spec) or files.is_pipe(spec) or files.split_spec(spec)[1] is not None):
         found = "a folder, not a recording" if os.path.isdir(spec) else "not there"
         raise InputError(f"{named(spec)} is {found}; give the path of an audio file.")

@@ -27,7 +27,7 @@ def check(outputs: Iterable[str], inputs: Iterable[str | int], option: str = "--
     for given in inputs if there else ():
         try:
             found = os.stat(given)
-        except (OSError, ValueError):   # whoever reads it says so
+        except (OSError, ValueError):   # reading it will say so
             continue
         if (found.st_dev, found.st_ino) in there:
             raise InputError(f"{named(there[found.st_dev, found.st_ino])} is an input and would be overwritten; choose another {option}.")

@@ -14,7 +14,7 @@ class Unreadable(Exception):
 
 
 def note(dataset: object, unit: int) -> None:
-    """Say which recording is about to be read, or IDLE; in a worker process somebody listens (data.loader), lest it die over it."""
+    """Say which recording is about to be read, or IDLE; a worker process notes it (data.loader), so that its death can be explained."""
     if hasattr(dataset, "note"):
         dataset.note(unit)
 

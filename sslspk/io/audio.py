@@ -187,7 +187,7 @@ def _run_pipe(spec: str, allow_pipes: bool) -> bytes:
     done = subprocess.run(spec.strip().strip("|"), shell=True, stdout=subprocess.PIPE, check=False)
     if done.returncode or not done.stdout:
         raise InputError(f"the command {spec} ended with status {done.returncode} and {len(done.stdout)} bytes of "
-                         "audio; run it by hand to see why.")
+                         "audio; run it in a terminal to see why.")
     return done.stdout
 
 

@@ -1,7 +1,7 @@
 """Containers made of frames or pages that say their own length: mp3, AAC in ADTS, AMR, ogg, FLAC of unknown length.
 
 Each function refuses a file whose last frame is cut, or which lacks what its header promises. A file without a header that is
-cut between two frames cannot be told from a whole one.
+cut between two frames looks like a whole one.
 """
 import struct
 from collections.abc import Callable

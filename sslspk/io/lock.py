@@ -37,7 +37,7 @@ def sign(file: IO) -> None:
 def holder(path: str) -> str:
     """Who holds the lock on a file: "process 12 (COMMAND) on HOST", the oldest of several that share it.
 
-    What the file says counts only of another machine: whoever wrote it here may have ended and left the lock to its jobs, or to others.
+    What the file says counts only of another machine: on this one its writer may have ended and left the lock to its jobs, or to others.
     """
     here = os.uname().nodename
     with open(path, encoding="utf-8", errors="replace") as file:

@@ -88,7 +88,7 @@ def read(path: Path) -> dict:
 
 
 def joined(*kinds: str) -> str:
-    """What a result says of labels: none, or each kind that anything on its way has seen, once."""
+    """What a result says of labels: none, or each kind that a part of the system has read, once."""
     seen = dict.fromkeys(part for kind in kinds for part in kind.split(" + ") if part != "none")
     return " + ".join(seen) or "none"
 

@@ -1,6 +1,6 @@
 """LoRA (Hu et al. 2021, arXiv 2106.09685, eq. 3): a frozen matrix W works as W + (alpha / r) U D, of which U and D are learnt.
 
-As a parametrization of torch: whoever reads the weight gets the sum, and a state holds the three apart.
+As a parametrization of torch: reading the weight gives the sum; the state_dict holds the three apart.
 """
 import math
 import re

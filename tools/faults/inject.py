@@ -90,7 +90,7 @@ def before(bench: Bench, fault: Fault) -> None:
                 copied = path.name == "utt2spk" and (end / made).with_name("ark").exists()   # by a shell, which names it otherwise
                 left = path if path.suffix == ".ark" else path.with_name(".utt2spk.tmp" if copied else temporary(path.name))
                 left.write_bytes(rng.randbytes(300))
-            if (end / made).with_name(".busy").exists():   # whoever leaves something has made this first
+            if (end / made).with_name(".busy").exists():   # a step makes this before anything else
                 path.with_name(".busy").touch()
     elif fault.kind == "clock":
         for made in MADE:

@@ -1,4 +1,4 @@
-"""Words on the way through a step and run.pl to its program: they arrive as they were given, or the step refuses them; none is run."""
+"""Words that a step hands to its program through run.pl: they arrive as they were given, or the step refuses them; none is run."""
 import os
 import random
 import signal
