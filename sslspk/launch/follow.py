@@ -50,7 +50,8 @@ class Follower(threading.Thread):
             if words and words[0].lower() == "warning:":
                 self._warn(" ".join(words))
             elif STAMP.match(line) and words[:1] == ["evaluated"]:
-                self._print(" ".join(words))
+                self._print(*filter(None, (self.latest, " ".join(words))))   # in the order of the log
+                self.latest, self.shown_at = "", time.monotonic()
             elif STAMP.match(line) and words[:1] == self.keys[:1]:
                 self.latest = " ".join(f"{key} {words[words.index(key) + 1]}" for key in self.keys if key in words[:-1])
         if self.latest and (last or time.monotonic() - self.shown_at >= self.pause):
@@ -77,9 +78,9 @@ class Follower(threading.Thread):
         *lines, self.rest = (self.rest + new).split(b"\n")
         return [line.decode(errors="replace") for line in lines]
 
-    def _print(self, text: str) -> None:
+    def _print(self, *lines: str) -> None:
         try:
-            print(f"  {text}", flush=True)
+            print(*(f"  {line}" for line in lines), sep="\n", flush=True)
         except OSError:   # nobody reads any more: the job does not depend on it
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             self.pause = float("inf")

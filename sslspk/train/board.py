@@ -28,8 +28,8 @@ class Board:
     def __init__(self, exp: Path, start: int):
         self.writer, self.start = SummaryWriter(str(exp / "tensorboard"), purge_step=start), start
 
-    def describe(self, config: SystemConfig) -> None:
-        """The configuration, once for a run."""
+    def describe(self, config: SystemConfig, entropies: bool) -> None:
+        """The configuration, once for a run. entropies: the method has a teacher's and a student's, which are drawn with ln K."""
         if self.start:
             return
         indented = "".join(f"    {line}\n" for line in to_whole_yaml(config, "").splitlines())
@@ -38,8 +38,9 @@ class Board:
                    for key, value in flat(config.model_dump(mode="json")).items()}
         for summary in hparams(options, {tag("loss"): 0.0}):
             self.writer.file_writer.add_summary(summary)
-        entropies = {"entropies and their largest value": ["Multiline", [tag(figure) for figure in ENTROPIES]]}
-        self.writer.add_custom_scalars({COLLAPSE: entropies})
+        if entropies:
+            lines = {"entropies and their largest value": ["Multiline", [tag(figure) for figure in ENTROPIES]]}
+            self.writer.add_custom_scalars({COLLAPSE: lines})
 
     def add(self, figures: Mapping[str, float], step: int) -> None:
         for figure, value in figures.items():

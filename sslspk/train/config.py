@@ -59,7 +59,7 @@ class TrainConfig(Config):
     eval_data: str | None = Field(None, description="data directory of held-out recordings to score the encoder on while it trains, which "
                                                     "changes no weight; null: the folder of eval_list")
     eval_list: str | None = Field(None, description="trial list of eval_data; null: how well crops of its recordings are told apart")
-    eval_every: PositiveFloat = Field(1.0, description="epochs between two such scorings")
+    eval_every: PositiveFloat = Field(5.0, description="epochs between two such scorings")
     init_from: str | None = Field(None, description="final.pt whose encoder the training starts from, or 'ARCH CHECKPOINT': a frame-level "
                                                       "model in torchaudio's format")
     init_part: Literal["encoder", "everything"] = Field("encoder", description="everything: also what else of that run fits "

@@ -34,7 +34,7 @@ def train(job: Job) -> int:
     stop = _stop_flag()   # before there is a log, by which others see that training has begun
     log = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures)
     if log.board:
-        log.board.describe(job.config)
+        log.board.describe(job.config, bool(prototypes))
     watch = Watch(prototypes, job.step / per_epoch)
     planned = f"{cfg.cpu_minutes:g} CPU minutes" if job.budget else f"{job.total} steps"
     log.say(f"{planned} of {job.config.data.batch_size} recordings a step, {per_epoch} steps an epoch, from step {job.step}, "

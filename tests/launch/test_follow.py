@@ -36,7 +36,7 @@ def test_figures_and_warnings_are_shown_once(follower, capsys):
     assert said(follower, capsys, "ss 4.1\nwarning: a\n10:00:03 WARNING: collapsed\nwarning: a\n") == [
         "  warning: a", "  WARNING: collapsed", "  step 20 loss 4.1"]
     scored = "evaluated step 30 epoch 1.00: EER 20.00 % on trials, in 3s"
-    assert said(follower, capsys, f"10:00:03 {scored}\n{scored}\n") == [f"  {scored}"]
+    assert said(follower, capsys, f"10:00:03 step 30 loss 2\n10:00:03 {scored}\n{scored}\n") == ["  step 30 loss 2", f"  {scored}"]
     assert said(follower, capsys, "step 30 loss 1\n") == []   # not the program's own line
 
 

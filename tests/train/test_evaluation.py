@@ -56,7 +56,7 @@ def runs(data, heldout, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "SHORTEST", 0.1)   # seconds: the tones last less than one
         return {"plain": trained(data, folder / "plain"),
-                "list": trained(data, folder / "list", **{"train.eval_list": str(heldout / "trials_all")}),
+                "list": trained(data, folder / "list", **{"train.eval_list": str(heldout / "trials_all"), "train.eval_every": 1}),
                 "crops": trained(data, folder / "crops", **{"train.eval_data": str(heldout), "train.eval_every": 2})}
 
 
@@ -118,7 +118,7 @@ def test_the_best_weights_are_kept_and_named(runs):
 
 
 def test_a_resumed_run_has_the_same_curve(data, heldout, runs, tmp_path):
-    config = tiny(**STEPS, **{"train.eval_list": str(heldout / "trials_all")})
+    config = tiny(**STEPS, **{"train.eval_list": str(heldout / "trials_all"), "train.eval_every": 1})
     job = prepare(config, data, tmp_path / "parts", CPU, print)
     steps = loop.optimizer_step
 

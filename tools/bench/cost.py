@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """What systems cost at their full size, by arithmetic: nothing is computed, trained or read but the configurations.
 
-usage: cost.py [--recordings N] [--tflops T] [--eval-seconds S] CONF...
+usage: cost.py [--recordings N] [--tflops T] [--eval N SECONDS] CONF...
 
 FLOPs: a training step under torch's FlopCounterMode on tensors without values (forward, backward, what the method does after it; a
 multiplication and an addition are two), times the steps. Hours: these FLOPs by --tflops. Memory:
 weights, gradients, optimizer, and what the forward pass keeps for the backward one. Disk: checkpoints and final.pt. Not in it: reading and
-augmentation, which run beside the training, and k-means of methods that cluster. Evaluation: one forward pass over --eval-seconds of audio.
+augmentation, which run beside the training, and k-means of methods that cluster. Evaluation (train.eval_list): a forward pass over N
+recordings of so many seconds every train.eval_every epochs, one at a time, each of which takes 10 ms however small it is.
 """
 import argparse
 from pathlib import Path
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
 CLASSES = 5994       # speakers of VoxCeleb2
 GB = 1e9
+LAUNCH = 0.010       # seconds of a recording that is embedded alone
 
 
 class Cost(NamedTuple):
-    """flops: of the whole training; evaluation: of one scoring; memory, checkpoint: bytes."""
+    """flops: of the whole training; evaluation: of a second of audio; memory, checkpoint: bytes."""
 
     steps: int
     epochs: float
@@ -38,23 +40,25 @@ def main() -> None:
     parser.add_argument("confs", nargs="+", metavar="CONF", help="configurations of systems")
     parser.add_argument("--recordings", type=int, default=1_092_009, help="of the training set (default: %(default)s, VoxCeleb2 dev)")
     parser.add_argument("--tflops", type=float, default=25.0, help="10^12 FLOPs a second that the device sustains (default: %(default)s)")
-    parser.add_argument("--eval-seconds", type=float, default=4708 * 8.3,
-                        help="of audio that one evaluation embeds (default: %(default)s, the recordings of VoxCeleb1-O)")
+    parser.add_argument("--eval", type=float, nargs=2, default=[4708, 8.3], metavar=("N", "SECONDS"),
+                        help="recordings that an evaluation embeds, and how long they are (default: those of VoxCeleb1-O)")
     args = parser.parse_args()
 
     from sslspk.config import load
     from sslspk.train.config import SystemConfig
-    print("| system | steps | epochs | weights, M | PFLOP | device hours | device memory, GB | checkpoint, GB | evaluation each epoch, % |")
+    print("| system | steps | epochs | weights, M | PFLOP | device hours | device memory, GB | checkpoint, GB | evaluation, % |")
     print("|" + "---|" * 9)
     for conf in args.confs:
-        found = cost(load(SystemConfig, conf, ["train.init_from=null"]), args.recordings, args.eval_seconds)
-        share = 100 * found.evaluation * max(1.0, found.epochs) / found.flops
+        config = load(SystemConfig, conf, ["train.init_from=null"])
+        found, (count, seconds) = cost(config, args.recordings), args.eval
+        evaluation = count * max(LAUNCH, seconds * found.evaluation / args.tflops / 1e12) * max(1.0, found.epochs / config.train.eval_every)
+        share = 100 * evaluation / (found.flops / args.tflops / 1e12)
         print(f"| {Path(conf).stem} | {found.steps} | {found.epochs:.3g} | {found.weights / 1e6:.1f} | {found.flops / 1e15:.3g} | "
               f"{found.flops / args.tflops / 3.6e15:.3g} | {found.memory / GB:.2g} | {found.checkpoint / GB:.2g} | {share:.2g} |",
               flush=True)
 
 
-def cost(config: "SystemConfig", recordings: int, eval_seconds: float) -> Cost:
+def cost(config: "SystemConfig", recordings: int) -> Cost:
     """Of a system that is trained on so many recordings."""
     from torch._subclasses import FakeTensorMode
     per_epoch = max(1, recordings * config.data.draws_per_epoch // config.data.batch_size)
@@ -69,7 +73,7 @@ def cost(config: "SystemConfig", recordings: int, eval_seconds: float) -> Cost:
     state = sum(value.numel() * value.element_size() for value in method.state_dict().values())
     moments = 4 * trained * (1 if config.train.optimizer == "sgd" else 2)
     parts = config.train.accumulate
-    return Cost(steps, steps / per_epoch, sum(weight.numel() for weight in weights), steps * parts * flops, eval_seconds * one,
+    return Cost(steps, steps / per_epoch, sum(weight.numel() for weight in weights), steps * parts * flops, one,
                 state + 4 * trained + moments + kept, state + moments)
 
 
