@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""What systems cost at their full size, by arithmetic: nothing is computed, trained or read but the configurations.
+"""What systems cost at their full size, by arithmetic: nothing is trained, and nothing read but the configurations.
 
 usage: cost.py [--recordings N] [--tflops T] [--eval N SECONDS] CONF...
 
 FLOPs: a training step under torch's FlopCounterMode on tensors without values (forward, backward, what the method does after it; a
-multiplication and an addition are two), times the steps. Hours: these FLOPs by --tflops. Memory:
-weights, gradients, optimizer, and what the forward pass keeps for the backward one. Disk: checkpoints and final.pt. Not in it: reading and
-augmentation, which run beside the training, and k-means of methods that cluster. Evaluation (train.eval_list): a forward pass over N
-recordings of so many seconds every train.eval_every epochs, one at a time, each of which takes 10 ms however small it is.
+multiplication and an addition are two), times the steps. Where a step looks at values, one of two recordings is taken, and scaled. Hours:
+these FLOPs by --tflops. Memory: weights, gradients, optimizer, and what the forward pass keeps for the backward one. Disk: checkpoints
+and final.pt. Not in it: reading and augmentation, which run beside the training, and k-means of methods that cluster. Evaluation
+(train.eval_list): a forward pass over N recordings of so many seconds every train.eval_every epochs, one at a time, each of which takes
+10 ms however small it is.
 """
 import argparse
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sslspk.train.config import SystemConfig
 
 CLASSES = 5994       # speakers of VoxCeleb2
+FEW = 2              # recordings of a step that is really taken
 GB = 1e9
 LAUNCH = 0.010       # seconds of a recording that is embedded alone
 
@@ -60,29 +62,33 @@ def main() -> None:
 
 def cost(config: "SystemConfig", recordings: int) -> Cost:
     """Of a system that is trained on so many recordings."""
-    from torch._subclasses import FakeTensorMode
+    from torch._subclasses import fake_tensor
     per_epoch = max(1, recordings * config.data.draws_per_epoch // config.data.batch_size)
     steps = config.train.steps or round(config.train.epochs * per_epoch)
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    method = built(config, recordings, mode)
-    with mode:
-        flops, kept = step(config, method)
+    mode, batch = fake_tensor.FakeTensorMode(allow_non_fake_inputs=True), config.data.batch_size // config.train.accumulate
+    try:
+        method = built(config, recordings, mode)
+        with mode:
+            flops, kept = step(config, method, batch)
+            one = whole(config, method)
+    except (fake_tensor.DataDependentOutputException, fake_tensor.DynamicOutputShapeException):   # the step looks at values
+        method = built(config, recordings)
+        flops, kept = (batch / FEW * count for count in step(config, method, FEW))
         one = whole(config, method)
     weights = list(method.parameters())
     trained = sum(weight.numel() for weight in weights if weight.requires_grad)
     state = sum(value.numel() * value.element_size() for value in method.state_dict().values())
     moments = 4 * trained * (1 if config.train.optimizer == "sgd" else 2)
-    parts = config.train.accumulate
-    return Cost(steps, steps / per_epoch, sum(weight.numel() for weight in weights), steps * parts * flops, one,
+    return Cost(steps, steps / per_epoch, sum(weight.numel() for weight in weights), steps * config.train.accumulate * flops, one,
                 state + 4 * trained + moments + kept, state + moments)
 
 
-def built(config: "SystemConfig", recordings: int, mode):
-    """The method in training mode; its parameters and buffers are made tensors without values, of FakeTensorMode `mode`."""
+def built(config: "SystemConfig", recordings: int, mode=None):
+    """The method in training mode. mode: a FakeTensorMode, whose tensors without values its parameters and buffers become."""
     from sslspk.methods import build
     from sslspk.methods.base import Corpus
     method, known = build(config.method, config.encoder, config.num_features, Corpus(recordings, CLASSES)).train(), {}
-    for part in method.modules():
+    for part in method.modules() if mode else ():
         for tensors in (part._parameters, part._buffers):
             for name, value in tensors.items():
                 if value is not None:
@@ -90,13 +96,12 @@ def built(config: "SystemConfig", recordings: int, mode):
     return method
 
 
-def step(config: "SystemConfig", method) -> tuple[int, int]:
+def step(config: "SystemConfig", method, batch: int) -> tuple[int, int]:
     """(FLOPs of a forward and backward pass over a micro-batch, bytes that the forward pass keeps)."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     from sslspk.methods.base import Batch, Progress
-    batch = config.data.batch_size // config.train.accumulate
     views = [torch.randn(crop.count, batch, *shape(config, crop.seconds)) for crop in config.method.crops]
     units, kept = torch.arange(batch), {}
 
