@@ -21,7 +21,7 @@ import pydantic
 from sslspk import plain_yaml, reading
 from sslspk.errors import InputError, named, shown
 
-# Numbers that memory or processes are taken for have a bound far above any use, so that a slip of the keyboard is told at once.
+# Numbers that memory or processes are allocated for have a bound far above any use, so that a typing error is found at once.
 Few = typing.Annotated[int, pydantic.Field(gt=0, le=1000)]          # layers, views, masks
 Size = typing.Annotated[int, pydantic.Field(gt=0, le=10_000_000)]   # of a layer, a batch, a queue
 Seconds = typing.Annotated[float, pydantic.Field(gt=0, le=3600)]    # of audio

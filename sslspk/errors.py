@@ -24,7 +24,7 @@ REMEDIES = {   # of what the operating system refuses, reading or writing
     errno.ENOSPC: SPACE, errno.EDQUOT: SPACE, errno.EFBIG: SPACE, errno.EACCES: RIGHTS, errno.EPERM: RIGHTS,
     errno.EROFS: "nothing can be written there; choose another place", errno.EIO: DISK, errno.ESTALE: DISK,
     errno.EMFILE: DESCRIPTORS, errno.ENFILE: DESCRIPTORS, errno.ENOMEM: "free some memory, and run the same command again",
-    errno.ENAMETOOLONG: "choose a shorter name", errno.ELOOP: "symbolic links lead round in a circle; mend them",
+    errno.ENAMETOOLONG: "choose a shorter name", errno.ELOOP: "symbolic links lead round in a circle; correct them",
     errno.ENOTDIR: "a part of this path is a file; correct the path", errno.EISDIR: "a folder is in the place of a file; correct the name",
     errno.EEXIST: "a file is in the place of a folder; correct the name, or move it away",
     errno.ENOENT: "check the name, or run the step that makes it",

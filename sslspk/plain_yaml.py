@@ -119,7 +119,7 @@ class _Reader:
         mark, position = getattr(err, "problem_mark", None), getattr(err, "position", None)
         line = mark.line + 1 if mark else self.text.count("\n", 0, position) + 1 if isinstance(position, int) else self.line
         what = getattr(err, "problem", None) or getattr(err, "reason", None) or err
-        return Refused(f"not valid YAML ({' '.join(str(what).split())[:80]}); mend that line", line)
+        return Refused(f"not valid YAML ({' '.join(str(what).split())[:80]}); correct that line", line)
 
     def _node(self, event: events.Event, keys: tuple[str, ...]) -> object:
         self._admit(event, keys)

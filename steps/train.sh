@@ -35,7 +35,7 @@ weights=$(model_file "$init_from")
 key="train ${options[*]@Q} $(done_conf "$conf")"
 find_finished() {   # sets `finished`, the words of a finished training for done_fresh and done_mark
   finished=("$exp" "$key" "$data" ${weights:+"$weights"} -- "$exp"/{final.pt,config.yaml})
-  [ ! -s "$exp/progress.jsonl" ] || finished+=("$exp/progress.jsonl")   # once it is lost, which is told, nothing brings it back
+  [ ! -s "$exp/progress.jsonl" ] || finished+=("$exp/progress.jsonl")   # once it is lost, of which a warning tells, nothing brings it back
 }
 stop_if_finished() {   # [locked]: nothing to do, unless the options are others (then one sentence says so) or the model is damaged
   [ -s "$exp/final.pt" ] || return 0
@@ -68,7 +68,7 @@ echo "$0: training into $exp (log: ${log/"$JOB"/*})"
 if warning=$("${warned[@]}" 2>&1) && [ -n "$warning" ]; then echo "$warning"; fi   # of a wrong configuration the training tells
 rm -f "$exp/.stopped"
 status=0
-trap : USR2   # what becomes of a training that is stopped is told below
+trap : USR2   # a training that is stopped ends below
 export SSLSPK_FOLLOW="step epoch loss utterances_per_second left"   # what the launcher shows of each line of the log
 launch "$cmd" "${job[@]}" "$log" "${program[@]}" "${options[@]}" "$data" "$exp" || status=$?
 [ "$status" -le 128 ] || [ ! -f "$exp/.stopped" ] || status=99   # the launcher was stopped, and the training saved

@@ -78,7 +78,7 @@ done_lock() {  # DIR: from here on others wait that want to write DIR, until thi
     echo "$0: $1 is being written by $(_done_holder "$file"); waiting for its end" >&2
     flock "$fd"
   elif [ "$status" -ne 0 ]; then
-    echo "$0: warning: no file can be locked in $1; see to it that no other command writes there." >&2
+    echo "$0: warning: no file can be locked in $1; make sure that no other command writes there." >&2
   fi
   echo "process $$ ($0) on $(uname -n) since $(date '+%F %T')" > "$file"
 }

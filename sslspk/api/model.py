@@ -117,8 +117,8 @@ class Model:
                    refused: Refused | None = None, heard: Callable[[float], None] | None = None) -> Iterator[tuple[Recording, np.ndarray]]:
         """Each recording and its embedding (D,), in their order; see `embed`.
 
-        refused: is told of a recording that cannot be embedded, which is then left out; None: the error is raised.
-        heard: is told the seconds of each one that were embedded.
+        refused: called with a recording that cannot be embedded, which is then left out; None: the error is raised.
+        heard: called with the seconds of each one that were embedded.
         """
         taken: deque[Recording] = deque()
 

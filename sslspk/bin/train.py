@@ -81,7 +81,7 @@ def _finished(exp: Path) -> dict | None:
         return checkpoint.load_model(exp / "final.pt")
     except checkpoint.Damaged as err:
         if not checkpoint.checkpoints(exp):
-            raise InputError(f"{err} There is no checkpoint to make it from; remove it, and the same command trains anew.") from None
+            raise InputError(f"{err} There is no checkpoint to make it from; remove it, and the same command trains again.") from None
         print(f"warning: {err} It is made again from the checkpoints.")
         return None
 

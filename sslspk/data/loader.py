@@ -84,7 +84,7 @@ class Batches:
 
     @contextlib.contextmanager
     def explained(self):
-        """While these batches are worked on: a worker's death is felt wherever the trainer is at that moment, and is told as
+        """While these batches are worked on: a worker's death interrupts the trainer wherever it is, and is raised as
         InputError all the same."""
         try:
             yield

@@ -55,7 +55,7 @@ class Encoder(nn.Module, abc.ABC):
                 **{key: value for key, value in own.items() if depends(key) and key not in state}}
 
     def freeze(self, but: Sequence[nn.Module] = ()) -> None:
-        """Let no weight and no BatchNorm statistic move but those of the parts `but`, whatever train() is told."""
+        """Let no weight and no BatchNorm statistic move but those of the parts `but`, whatever train() is called with."""
         self._trained = tuple(but)
         self.requires_grad_(False)
         for part in self._trained:

@@ -211,7 +211,7 @@ def _refuse_strangers(by_person: Mapping[str, Sequence[str]], known: Collection[
 
 
 def _chunks(name: str, paths: Sequence[str]) -> list[tuple[str, str]]:
-    """(utterance, path) of each chunk; chunks of the same times are told apart by the rest of their names."""
+    """(utterance, path) of each chunk; chunks of the same times differ in the rest of their names."""
     parts = [CHUNK.fullmatch(os.path.splitext(os.path.basename(path))[0]) for path in paths]
     ids = [_utterance(name, int(match[2]), int(match[3])) for match in parts]
     count = collections.Counter(ids)

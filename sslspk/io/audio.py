@@ -32,7 +32,7 @@ def read(spec: str, allow_pipes: bool = False, channel: int | str = channels.FIR
 def load(spec: str, allow_pipes: bool = False, channel: int | str = channels.FIRST) -> Recording:
     """Read a whole recording and say how many channels it had, and how loud it was.
 
-    spec: a file, "packed.ark:offset", or, if allowed, a shell command ending in "|". What it holds is told by the bytes alone.
+    spec: a file, "packed.ark:offset", or, if allowed, a shell command ending in "|". Its format is found from the bytes alone.
     channel: from 0 on; "mix" for the mean of all; "first" is 0, and says so once where there are several.
     Raises InputError naming the file: missing, 0 bytes, truncated, undecodable, without samples, or a pipe.
     """

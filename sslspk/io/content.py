@@ -8,7 +8,7 @@ from sslspk.io import files
 
 
 class Content:
-    """A recording's bytes for positioned reads, without its name: what it is and whether it is whole is told by them alone.
+    """A recording's bytes for positioned reads, without its name: what it is and whether it is whole is found from them alone.
 
     source: path of a regular file, or the bytes themselves. where: what messages call it. Raises InputError for a file that is
     missing, empty, or no regular file.

@@ -240,7 +240,7 @@ def choose(samples: np.ndarray, channel: int | str, where: str) -> np.ndarray:
 def _collect(blocks: Iterator[np.ndarray], rate: int, channels: int, content: Content) -> Recording:
     """All blocks as one recording."""
     if 0 < rate < MIN_RATE:   # 0: the frames say it
-        raise InputError(f"{content.where} says it has {rate} samples a second, too few for speech; mend its header, or leave it out.")
+        raise InputError(f"{content.where} says it has {rate} samples a second, too few for speech; correct its header, or leave it out.")
     kept, total, peak = [np.zeros(0, np.int16)], 0, 0.0
     for block in _joined(blocks):
         total += len(block)

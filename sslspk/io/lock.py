@@ -1,4 +1,4 @@
-"""Locks on folders, which utils/done.sh takes as well: who holds one is told to those who wait for it."""
+"""Locks on folders, which utils/done.sh takes as well: those who wait for one learn who holds it."""
 import contextlib
 import fcntl
 import glob
@@ -14,7 +14,7 @@ SHOWN = 48   # characters of a command
 
 @contextlib.contextmanager
 def alone(folder: str | os.PathLike) -> Iterator[None]:
-    """Hold a folder against other programs that would write it, as done_lock of utils/done.sh does; wait for one that is at work there."""
+    """Hold a folder against other programs that would write it, as done_lock of utils/done.sh does; wait while one does."""
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, ".busy")
     with open(path, "a+") as file:

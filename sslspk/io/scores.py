@@ -94,7 +94,7 @@ def _matched(trials: Trials, scores: Scores, path: str, listed: str) -> np.ndarr
     if len(missing):
         row = missing[0]
         raise InputError(f"{path}: {trials.enrol[row]} {trials.test[row]}, line {row + 1} of {listed}, has no score; "
-                         "score this list again, or mend it.")
+                         "score this list again, or correct it.")
     used = np.zeros(len(given_sorted), bool)
     used[place] = True
     if used.sum() < 1 + np.count_nonzero(np.diff(given_sorted)):

@@ -24,7 +24,7 @@ from sslspk.io import audio, files, quality
 from sslspk.io.channel import FIRST
 
 RATE = 16000
-# In order of preference, where one recording is there in several. What a file holds is told by its content.
+# In order of preference, where one recording is there in several. The format of a file is found from its content.
 FORMATS = (".wav", ".wave", ".flac", ".m4a", ".mp4", ".aac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".sphere", ".nist", ".aiff", ".aif",
            ".aifc", ".au", ".snd", ".webm", ".wma", ".amr", ".w64", ".rf64", ".caf", ".mka", ".mov", ".3gp", ".mp2", ".spx", ".voc")
 CHUNK = 16

@@ -183,7 +183,7 @@ def visible_gpus() -> list[str]:
 def _start_watchdog() -> int:
     """Fork a process that kills the jobs should this one die without doing so; it ends with this one.
 
-    Returns the descriptor by which it is told: "+PID" started, "-PID" ended.
+    Returns the descriptor that reports it: "+PID" started, "-PID" ended.
     """
     read_end, write_end = os.pipe()
     if os.fork():

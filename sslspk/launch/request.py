@@ -161,7 +161,7 @@ def put_away(path: str, run: int) -> None:
 
 
 def write_header(path: str, line: str) -> None:
-    """Start a log anew."""
+    """Start a log from its beginning."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with open(path, "w", errors="surrogateescape") as log:
         log.write(f"# {line} \n# Started at {_date(time.time())}\n#\n")

@@ -36,7 +36,7 @@ def main(command: str, name: str) -> int:
     try:
         reason = stale(stamp, options, inputs, outputs) if command == "fresh" else mark(stamp, options, inputs, outputs)
     except OSError as err:
-        reason = f"error: {os.fsdecode(stamp)}: {err.strerror}; see to it, then run the same command again."
+        reason = f"error: {os.fsdecode(stamp)}: {err.strerror}; solve that, then run the same command again."
     if reason:
         print(f"{name}: {reason}", file=sys.stdout if command == "fresh" else sys.stderr)
     return 0 if reason is None else 1

@@ -1,4 +1,4 @@
-"""How well classes are told apart: accuracy, recall, F1, their spread over speakers, and the pooling of segments.
+"""Measures of a classification: accuracy, recall, F1, their spread over speakers, and the pooling of segments.
 
 truth, predicted: (N,) class numbers 0 .. C-1. What is undefined (the precision of a class that is never predicted) is 0, as
 scikit-learn with zero_division=0.

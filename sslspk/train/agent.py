@@ -2,7 +2,7 @@
 
 Node 1 writes its address to EXP/.meeting; the others wait for it there, so that a job array is all that a scheduler has to start,
 at whatever time it starts each of its tasks. SIGTERM and SIGUSR1 go to the ranks, which save and stop: the status is then REQUEUE. A rank
-that dies ends the others; what failed first is told last, where a reader of the log looks.
+that dies ends the others; what failed first is printed last, where a reader of the log looks.
 """
 import contextlib
 import fcntl

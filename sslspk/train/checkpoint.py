@@ -49,7 +49,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> dict:
         raise Damaged(f"{path}: not a readable model ({err}); {AGAIN}.") from None
     except OSError as err:
         if err.errno not in LOST:
-            raise InputError(f"{path} cannot be read now ({err.strerror}); mend that, then run the same command again.") from None
+            raise InputError(f"{path} cannot be read now ({err.strerror}); solve that, then run the same command again.") from None
         raise Damaged(f"{path}: not a readable model ({err}); {AGAIN}.") from None
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise Damaged(f"{path}: not a readable model (it holds a {type(content).__name__}); take a file of this toolkit.")
@@ -98,7 +98,7 @@ def load_newest(exp: Path, say=print) -> dict | None:
         except Damaged as err:
             say(f"warning: {err} Falling back to the checkpoint before it.")
     if paths:
-        raise InputError(f"{exp}/ckpt: none of the {len(paths)} checkpoints can be read; remove them to start afresh.")
+        raise InputError(f"{exp}/ckpt: none of the {len(paths)} checkpoints can be read; remove them to start from the beginning.")
     return None
 
 

@@ -58,7 +58,7 @@ class TrainConfig(Config):
                                                    "warm-up's do not count")
     eval_data: str | None = Field(None, description="data directory of held-out recordings to score the encoder on while it trains, which "
                                                     "changes no weight; null: the folder of eval_list")
-    eval_list: str | None = Field(None, description="trial list of eval_data; null: how well crops of its recordings are told apart")
+    eval_list: str | None = Field(None, description="trial list of eval_data; null: the AUC of crops of its recordings")
     eval_every: PositiveFloat = Field(5.0, description="epochs between two such scorings")
     init_from: str | None = Field(None, description="final.pt whose encoder the training starts from, or 'ARCH CHECKPOINT': a frame-level "
                                                       "model in torchaudio's format")

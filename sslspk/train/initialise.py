@@ -61,7 +61,7 @@ def _take_over(method: Method, exp: Path, data: str, say) -> None:
     method.load_state_dict(fitting, strict=False)
     for module in method.modules():
         if isinstance(module, KeyQueue):
-            module.step.fill_(-1)  # this run counts its steps anew
+            module.step.fill_(-1)  # this run counts its steps from 0
     new = sorted({key.split(".")[0] for key in set(mine) - set(fitting)})
     say(f"took {len(fitting)} of {len(mine)} arrays from {exp}; new: {', '.join(new) or 'none'}")
 

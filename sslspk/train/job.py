@@ -256,9 +256,9 @@ def _claim(config: SystemConfig, exp: Path) -> None:
             fcntl.lockf(_claim.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)   # lockf, not flock: on NFS it holds between machines, too
         except OSError as err:
             if err.errno in (errno.EACCES, errno.EAGAIN):
-                raise InputError(f"{exp}: another training is at work there ({holder(str(exp / '.lock'))}); wait for it, stop it, "
+                raise InputError(f"{exp}: another training runs there ({holder(str(exp / '.lock'))}); wait for it, stop it, "
                                  "or choose another directory.") from None
-            print(f"warning: no file can be locked in {exp} ({err.strerror}); see to it that no other training writes there.", flush=True)
+            print(f"warning: no file can be locked in {exp} ({err.strerror}); make sure that no other training writes there.", flush=True)
         sign(_claim.lock)
         for left in (exp / "ckpt").glob(".*.tmp"):   # half-written when a run was killed
             left.unlink()

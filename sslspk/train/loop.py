@@ -210,7 +210,7 @@ def _count_bad(job: Job, failed: list[str], progress: Progress) -> None:
         job.bad = comm.union_over_ranks(job.bad)
     if len(job.bad) > MAX_BAD * job.dataset.index.num_units:
         raise InputError(f"{len(job.bad)} of {job.dataset.index.num_units} recordings cannot be read, more than 1 %; one of them: "
-                         f"{failed[-1] if failed else min(job.bad)}; mend the data, then run the same command again.")
+                         f"{failed[-1] if failed else min(job.bad)}; repair the data, then run the same command again.")
 
 
 def _stop_flag() -> dict:

@@ -110,4 +110,4 @@ def _require_whole(batch: dict, data: str) -> None:
     if "error" in batch:
         raise InputError(batch["error"])
     if batch["failed"]:
-        raise InputError(f"{data}: a recording to judge the training by cannot be read ({batch['failed'][0]}); mend it, or leave it out.")
+        raise InputError(f"{data}: a recording to judge the training by cannot be read ({batch['failed'][0]}); repair it, or leave it out.")

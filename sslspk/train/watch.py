@@ -16,7 +16,7 @@ class Watch:
 
     def __init__(self, prototypes: int | None, begun: float = 0.0):
         self.prototypes, self.said = prototypes, set()
-        self.before, self.nought = begun, {}   # epochs at the last line; of each term that is 0, since when
+        self.before, self.zero_since = begun, {}   # epochs at the last line; of each term that is 0, since when
 
     def collapse(self, figures: dict[str, float], epochs: float) -> str | None:
         """What tells that the embeddings have collapsed."""
@@ -29,9 +29,9 @@ class Watch:
     def idle(self, figures: dict[str, float], epochs: float) -> str | None:
         """Which terms of the loss (figures called loss_X), or all of it, have been 0 for a whole epoch, or found no positive in one."""
         terms = {key for key, value in figures.items() if ("loss_" in key or key.endswith("loss") or key == COVERAGE) and value == 0}
-        self.nought = {key: self.nought.get(key, self.before) for key in terms}
+        self.zero_since = {key: self.zero_since.get(key, self.before) for key in terms}
         self.before = epochs
-        new = sorted(key for key, since in self.nought.items() if epochs - since >= 1 and key not in self.said)
+        new = sorted(key for key, since in self.zero_since.items() if epochs - since >= 1 and key not in self.said)
         if not new:
             return None
         self.said.update(new)
@@ -39,7 +39,7 @@ class Watch:
             return (f"{COVERAGE} has been 0 for a whole epoch: no recording had a substitute, all positives are ordinary ones; raise "
                     "method.positives.queue_size, or lower its clusters.")
         return (f"{', '.join(new)} {'has' if len(new) == 1 else 'have'} been 0 for a whole epoch: that part of the loss teaches nothing; "
-                "mend its options, or leave it out.")
+                "correct its options, or leave it out.")
 
     def _judge(self, figures: dict[str, float]) -> tuple[str | None, str]:
         """(kind, what it means and what to do about it), or None as the kind."""

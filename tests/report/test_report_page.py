@@ -87,7 +87,7 @@ def test_without_the_list_the_table_remains(recipe):
 def test_a_score_file_of_another_list_is_named(recipe):
     path = recipe / "exp/good/scores_encoder/scores_trials_toy"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-    assert "has no score; score this list again, or mend it." in made("exp")
+    assert "has no score; score this list again, or correct it." in made("exp")
 
 
 def test_the_threshold_and_the_curve_are_those_of_the_scores(recipe):

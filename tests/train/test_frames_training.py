@@ -293,5 +293,5 @@ def test_a_recording_to_judge_by_that_cannot_be_read(data, tmp_path):
     other = make_data(tmp_path / "valid", count=6)
     job = prepare(tiny(**{**SYSTEMS["cpc"], "train.valid": str(other)}), data, tmp_path / "exp", CPU, print)
     (other / "wav.ark").write_bytes((other / "wav.ark").read_bytes()[:-2000])
-    with pytest.raises(InputError, match=r"valid: a recording to judge the training by cannot be read \(.*; mend it, or leave it out"):
+    with pytest.raises(InputError, match=r"valid: a recording to judge the training by cannot be read \(.*; repair it, or leave it out"):
         job.validation.judge(job.method)
