@@ -46,7 +46,7 @@ archives_options() {  # PROGRAM [--conf YAML | --feats-conf YAML | --set KEY=VAL
   for i in "${!words[@]}"; do
     if [[ ${words[i]} == --*conf ]]; then files+=("${words[i + 1]}"); fi
   done
-  asked=$(_done_md5 "${*:2} $(done_conf ${files[@]+"${files[@]}"})" "$(dirname "${BASH_SOURCE[0]}")/../sslspk/features/config.py")
+  asked=$(done_digest "${*:2} $(done_conf ${files[@]+"${files[@]}"})" "$(dirname "${BASH_SOURCE[0]}")/../sslspk/features/config.py")
   if [ -s "$kept" ] && { read -r was; read -r known; } < "$kept" && [ "$was" = "$asked" ]; then return; fi
   known=$(python3 -m "sslspk.bin.$1" options "${@:2}")
   if [ -w "$data" ]; then

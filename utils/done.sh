@@ -13,7 +13,7 @@
 _done_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 declare -A _done_outputs=()   # by stamp: the outputs that done_skip was told, one a line
 
-_done() {  # fresh|mark|conf WORD...
+_done() {  # fresh|mark|digest|conf WORD...
   printf '%s\0' "${@:2}" | python3 -I -S "$_done_root/sslspk/launch/stamps.py" "$1" "$0"   # without site-packages: it starts in 30 ms
 }
 
@@ -41,6 +41,10 @@ done_mark() {  # STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: call it last, when e
     outputs=(-- "${outputs[@]}")
   fi
   _done mark "$@" ${outputs[@]+"${outputs[@]}"}
+}
+
+done_digest() {  # OPTIONS INPUT...: what the stamp says of them, in one word
+  _done digest "$@"
 }
 
 done_conf() {  # YAML...: the text of configuration files and of those that their `base:` names, for an option string

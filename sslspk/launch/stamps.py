@@ -1,9 +1,10 @@
 """Whether a step has already been done with the same options and inputs: the programs behind utils/done.sh (standard library alone).
 
-    python3 -I -S sslspk/launch/stamps.py fresh|mark|conf NAME      words on stdin, each ended by a NUL; NAME: the script, for its messages
+    python3 -I -S sslspk/launch/stamps.py COMMAND NAME      words on stdin, each ended by a NUL; NAME: the script, for its messages
 
 fresh  STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: status 0 where nothing has changed since mark; otherwise 1, and the stamp is removed
 mark   STAMP_DIR OPTIONS INPUT... [-- OUTPUT...]: writes STAMP_DIR/.done
+digest OPTIONS INPUT...: prints what the stamp says of them
 conf   YAML...: prints these files and those that their `base:` names
 
 .done has two lines, md5 of options and inputs, and of outputs. Of an input its name, size and time count and, below 8 MB, its content; an
@@ -28,6 +29,9 @@ def main(command: str, name: str) -> int:
     if command == "conf":
         for path in words:
             sys.stdout.buffer.write(conf_text(path))
+        return 0
+    if command == "digest":
+        print(digest_of_inputs(words[0], words[1:]).decode())
         return 0
     folder, options, *paths = words
     end = paths.index(b"--") if b"--" in paths else len(paths)
