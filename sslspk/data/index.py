@@ -55,7 +55,7 @@ class UtteranceIndex:
                  same: str | None = None):
         """form: wave or feats. labels: read `table_name`, a table keyed by utterance, as `label` and `classes`; same: another one.
 
-        A large index is kept beside the data (see `kept`), and mapped from there by whoever asks for the same one later.
+        A large index is kept beside the data (see `kept`), and whatever process asks for the same one later maps that file.
         """
         self.data = data = Path(data_dir)
         self.labels, self.same_table = data / table_name, data / same if same else None
