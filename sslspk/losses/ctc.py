@@ -26,22 +26,35 @@ def occupancy(scores: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor) 
     return found.clamp_min(0), nll.detach()
 
 
-def weighted(log_probs: Tensor, weights: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """-log of the sum over all paths of the product of p(label | x) times a weight, whose log is `weights` (broadcast to (B, T, K)).
+def weighted(log_probs: Tensor, weights: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor,
+             power: float = 1.0) -> tuple[Tensor, Tensor]:
+    """-1 / power log of the sum over all paths of the product of p(label | x)^power w, `weights` being log w, broadcast to (B, T, K).
 
-    Plain CTC learns peaks between which all is blank, from which no boundary can be told. Weights of prior(label)^-a let the labels last
-    (Huang et al. 2024, arXiv 2406.02560, eq. 4). Returns the loss (B,) and the occupancy (B, T, K), of which its gradient is made.
+    Plain CTC (power 1, no weights) learns peaks between which all is blank, from which no boundary can be told. Weights of prior(label)^-a
+    let the labels last (Huang et al. 2024, arXiv 2406.02560, eq. 4). A power below 1 keeps many paths likely while little is known
+    (deterministic annealing, Ueda & Nakano 1998). Returns the loss (B,) and the occupancy (B, T, K), of which its gradient is made.
     """
-    share, nll = occupancy(log_probs + weights, frames, targets, lengths)
+    share, nll = occupancy(power * log_probs + weights, frames, targets, lengths)
     surrogate = -(share * log_probs).sum((1, 2))   # d/d log p of the loss is -occupancy
-    return surrogate + (nll.masked_fill(nll.isinf(), 0) - surrogate).detach(), share
+    return surrogate + (nll.masked_fill(nll.isinf(), 0) / power - surrogate).detach(), share
 
 
-def evenly(speech: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
-    """Labels int64 (B, T) of transcripts that are cut evenly over the frames (B, T) where someone speaks; the others are silence."""
+def evenly(speech: Tensor, lengths: Tensor) -> Tensor:
+    """Which part of a transcript each frame (B, T) has, int64 (B, T), where transcripts are cut evenly over the frames that are speech."""
     spoken = speech.cumsum(1)
-    place = (spoken - 1).clamp(min=0) * lengths[:, None] // spoken[:, -1:].clamp(min=1)
-    return torch.where(speech, targets.gather(1, place), BLANK)
+    return (spoken - 1).clamp(min=0) * lengths[:, None] // spoken[:, -1:].clamp(min=1)
+
+
+def expected(place: Tensor, targets: Tensor, lengths: Tensor, reach: Tensor, labels: int) -> Tensor:
+    """bool (B, T, labels): the labels that a transcript has within `reach` (B,) places of `place` (B, T). Blank is none of them."""
+    found = torch.zeros(*place.shape, labels, dtype=torch.bool, device=place.device)
+    for offset in range(-int(reach.max()), int(reach.max()) + 1):
+        there = place + offset
+        near = (there >= 0) & (there < lengths[:, None]) & (abs(offset) <= reach[:, None])
+        label = targets.gather(1, there.clamp(0, targets.shape[1] - 1)).masked_fill(~near, BLANK)
+        found.scatter_(2, label[..., None], True)
+    found[..., BLANK] = False
+    return found
 
 
 def viterbi(scores: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -93,6 +93,12 @@ class Aligner(nn.Module):
             raise InputError(f"{table.named(utt)} has frames of shape {x.shape}, not {self.features} features; make them as in training.")
         return normalised(torch.from_numpy(x), "mean")
 
+    def weights(self) -> Tensor:
+        """Log weights (K,) of the labels: of a phone the frequency, relative to the mean one, that is divided out; of silence none."""
+        found = -self.config.prior_scale * (self.prior / self.prior[1:].mean()).log()
+        found[ctc.BLANK] = 0
+        return found
+
     @torch.no_grad()
     def log_probs(self, frames: Tensor) -> np.ndarray:
         """(T, F) -> (T, K)."""
@@ -102,7 +108,7 @@ class Aligner(nn.Module):
         """Labels (T,) of frames (T, F) that say `labels` (S,); None where there are too few frames."""
         if len(labels) + np.count_nonzero(labels[1:] == labels[:-1]) > len(frames):
             return None
-        return closed(ctc.viterbi(self.log_probs(frames) - self.config.prior_scale * self.prior.log().numpy(), labels), self.config.gap)
+        return closed(ctc.viterbi(self.log_probs(frames) + self.weights().numpy(), labels), self.config.gap)
 
 
 def closed(path: np.ndarray, gap: int) -> np.ndarray:
@@ -174,13 +180,16 @@ def _epoch(aligner: Aligner, optimizer: torch.optim.Optimizer, corpus: Corpus, u
         there = torch.arange(int(sizes.max())) < sizes[:, None]
         log_probs = aligner.recogniser(nn.utils.rnn.pad_sequence(frames, batch_first=True), sizes)
         speech = loud(nn.utils.rnn.pad_sequence([x.mean(1) for x in frames], batch_first=True), sizes)
+        place = ctc.evenly(speech, targets)
         if epoch < config.flat:
-            labels = ctc.evenly(speech, padded, targets)
+            labels = padded.gather(1, place).masked_fill(~speech, ctc.BLANK)
             loss = -(log_probs.gather(2, labels[..., None])[..., 0] * there).sum(1)
         else:
-            weights = (-config.prior_scale * aligner.prior.log()).expand_as(log_probs).clone()
-            weights[..., ctc.BLANK] -= config.loud_penalty * speech
-            loss, _ = ctc.weighted(log_probs, weights, sizes, padded, targets)
+            reach = (config.band * targets).ceil().long() + 1
+            odd = ~ctc.expected(place, padded, targets, reach, len(aligner.names))
+            odd[..., ctc.BLANK] = speech
+            power = config.first_power ** max(0.0, 1 - (epoch - config.flat) / max(1, 0.6 * (config.epochs - config.flat)))
+            loss, _ = ctc.weighted(log_probs, power * aligner.weights() - config.penalty * odd, sizes, padded, targets, power)
         optimizer.zero_grad()
         (loss.sum() / sizes.sum()).backward()
         nn.utils.clip_grad_norm_(aligner.parameters(), CLIP)

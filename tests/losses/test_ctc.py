@@ -23,13 +23,13 @@ def test_occupancy_and_gradient_are_those_of_all_paths(target):
     logits = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_(True)
     prior = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64).log()
     log_probs = logits.log_softmax(-1)
-    scores = log_probs - 0.4 * prior
+    scores = 0.7 * log_probs - 0.4 * prior
     total = torch.logsumexp(torch.stack([sum(scores[0, t, label] for t, label in enumerate(path)) for path in paths(5, 3, target)]), 0)
-    (want,) = torch.autograd.grad(-total, logits, retain_graph=True)
+    (want,) = torch.autograd.grad(-total / 0.7, logits, retain_graph=True)
     length = torch.tensor([len(target)])
-    loss, share = ctc.weighted(log_probs, -0.4 * prior, torch.tensor([5]), torch.tensor([target]), length)
+    loss, share = ctc.weighted(log_probs, -0.4 * prior, torch.tensor([5]), torch.tensor([target]), length, 0.7)
     (got,) = torch.autograd.grad(loss.sum(), logits)
-    torch.testing.assert_close(loss[0], -total, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(loss[0], -total / 0.7, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(share.sum(-1), torch.ones(1, 5), rtol=1e-5, atol=1e-5)
 
@@ -65,8 +65,10 @@ def test_the_alignment_is_torchaudios():
 
 def test_a_flat_start_cuts_transcripts_evenly():
     speech = torch.tensor([[0, 1, 1, 0, 1, 1, 0], [1, 1, 0, 1, 0, 0, 0], [0] * 7], dtype=torch.bool)
-    labels = ctc.evenly(speech, torch.tensor([[3, 1], [2, 0], [2, 1]]), torch.tensor([2, 1, 2]))
-    assert labels.tolist() == [[0, 3, 3, 0, 1, 1, 0], [2, 2, 0, 2, 0, 0, 0], [0] * 7]
+    place = ctc.evenly(speech, torch.tensor([2, 1, 2]))
+    assert place.tolist() == [[0, 0, 0, 0, 1, 1, 1], [0] * 7, [0] * 7]
+    near = ctc.expected(torch.tensor([[0, 1, 2, 3]]), torch.tensor([[2, 3, 1, 2, 0]]), torch.tensor([4]), torch.tensor([1]), 4)
+    assert near.int().tolist() == [[[0, 0, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1], [0, 1, 1, 0]]]
 
 
 def test_greedy_and_errors():

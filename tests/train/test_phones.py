@@ -12,7 +12,7 @@ from sslspk.train import phones
 from sslspk.train.config_phones import PhoneConfig
 
 NAMES = ["AA", "B", "K", "S"]
-SMALL = PhoneConfig(channels=24, depth=1, hidden=16, epochs=16, flat=4, prior_scale=0.4, batch_size=2, learning_rate=0.01, dropout=0.0)
+SMALL = PhoneConfig(channels=24, depth=1, hidden=16, epochs=16, flat=4, batch_size=2, learning_rate=0.01, dropout=0.0)
 
 
 def corpus(folder, utts, seed):
@@ -55,7 +55,7 @@ def test_it_recognises_and_aligns_others(trained):
     wrong, count, nll = phones.error_rate(aligner, test)
     assert count == sum(map(len, test.said.values())) and wrong < 0.1 * count and nll / count < 1.2
     found = {utt: aligner.align(aligner.frames(utt, spec), aligner.labels(utt, test.said[utt])) for utt, spec in test.specs.items()}
-    assert np.concatenate([found[utt] == truth[utt] for utt in found]).mean() > 0.7   # 0.35 for silence alone, 0.85 when this was written
+    assert np.concatenate([found[utt] == truth[utt] for utt in found]).mean() > 0.7   # 0.35 for silence alone, 0.88 when this was written
 
 
 def test_a_resumed_training_ends_with_the_same_weights(trained, tmp_path):
