@@ -27,6 +27,7 @@ STEPS = {
     "cluster": ["--conf", f"{CONF}/cluster.yaml", "--set", SET, "--truth", FILE, "--model", EMB, "--max-gb", N, EMB, OUT],
     "compare_systems": ["--utt2spk", FILE, "--bootstrap", N, "--seed", N, "--trials-shown", N, FILE, EMB, EMB, OUT],
     "compute_vad": ["--conf", f"{CONF}/vad.yaml", "--feats-conf", f"{CONF}/mfcc.yaml", "--nj", "2", DATA, f"log/{N}", OUT],
+    "convert": ["--pairs", FILE, "--identity", "true", "--iterations", N, DATA, EMB, OUT],
     "extract_embeddings": ["--weights", N, "--layer", N, "--nj", "2", DATA, EMB, OUT],
     "extract_frame_model": ["--nj", "2", N, FILE, DATA, OUT],
     "extract_frames": ["--weights", N, "--layer", N, "--window", N, "--margin", N, "--nj", "2", DATA, EMB, OUT],

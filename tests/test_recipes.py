@@ -202,7 +202,7 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence(tmp_path, words, named)
 
 
 LIBRISPEECH = VOXCELEB.with_name("librispeech")
-SYSTEMS = [path for recipe in (VOXCELEB, LIBRISPEECH, VOXCELEB.with_name("voxlingua107"))
+SYSTEMS = [path for recipe in (VOXCELEB, LIBRISPEECH, *map(VOXCELEB.with_name, ("voxlingua107", "disentangle")))
            for path in sorted([*recipe.glob("conf/*.yaml"), *recipe.glob("conf/mini/*.yaml")])
            if "\nreproduces:" in path.read_text()]
 SHARED = {"short", "mini"}   # what systems start from, not systems
@@ -229,9 +229,10 @@ def test_every_system_can_be_built(path):
         assert earlier.encoder == config.encoder and earlier.features == config.features, "only the same encoder can be taken over"
     torch.manual_seed(0)
     shape = (20480,) if config.waveform else (40, config.num_features)
-    method = build(config.method, config.encoder, config.num_features, Corpus(recordings=30000, classes=20, read_model=read_model))
+    method = build(config.method, config.encoder, config.num_features, Corpus(30000, 20, read_model, frame_classes=50))
     views = [torch.randn(crop.count, 2, *shape) for crop in method.crops]
-    figures = method(Batch(views, torch.tensor([0, 4]), torch.tensor([3, 5])), Progress(0, 10, 5))
+    frames = torch.randint(50, (2, shape[0])) if config.reads_frame_labels else None
+    figures = method(Batch(views, torch.tensor([0, 4]), torch.tensor([3, 5]), None, frames), Progress(0, 10, 5))
     figures["loss"].backward()
     assert torch.isfinite(figures["loss"])
     for encoder in method.encoders().values():

@@ -72,6 +72,8 @@ class DataConfig(Config):
                                                            "all are about equally long (with short: whole)")
     same: str | None = Field(None, pattern=r"^utt2\w+$", description="a table such as utt2lang: the views of one draw come from several "
                              "recordings with the same entry, which reads these labels; null: all from one recording")
+    frame_labels: str | None = Field(None, description="folder of labels of frames (steps/make_frame_labels.sh), for methods that are told "
+                                     "them")
     grow: GrowConfig | None = Field(None, description="a curriculum: the training set grows; null: all of it from the start")
     workers: int = Field(2, ge=0, le=1000, description="loader processes per rank; 0 reads in the training process")
 

@@ -7,6 +7,7 @@ A batch is a dictionary:
             the features alone
     label   (B,) int64, -1 without labels      unit (B,) int64: position of the recording in the index
     failed  list of "utterance: reason" for recordings that could not be read and were replaced
+    frame_labels (B,T) int64 of the first crop's frames, with data.frame_labels
 """
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ import torch
 from sslspk.data import curriculum, speed
 from sslspk.data.config import Crop, DataConfig
 from sslspk.data.index import UtteranceIndex
-from sslspk.data.views import IDLE, Unreadable, disjoint, note, read, stack
+from sslspk.data.views import IDLE, Unreadable, disjoint, note, read, stack, untouched
 from sslspk.errors import InputError, named
 
 JITTER = 0.02  # share of their length by which recordings change places where batches are of one length: other neighbours each epoch
@@ -32,13 +33,13 @@ class BatchDataset(torch.utils.data.Dataset):
 
     def __init__(self, index: UtteranceIndex, config: DataConfig, crops: tuple[Crop, ...], *, seed: int, rate: float,
                  accumulate: int = 1, rank: int = 0, world: int = 1, augment=None, spec_augment=None, speeds: tuple[float, ...] = (),
-                 degrade=None):
+                 degrade=None, frame_labels=None):
         """rate: samples (wave) or frames (feats) per second. augment: NoiseBank or None. spec_augment: callable
         (rng, crop size) -> int32 (n, 3) or None. speeds: factors of speed perturbation, one drawn for all views of a recording.
-        degrade: callable rng (or None: nothing) -> float32 (n,), or None."""
+        degrade: callable rng (or None: nothing) -> float32 (n,), or None. frame_labels: CropLabels or None."""
         self.index, self.config, self.crops, self.seed = index, config, crops, seed
         self.accumulate, self.rank, self.world, self.rate = accumulate, rank, world, rate
-        self.augment, self.spec_augment, self.speeds, self.degrade = augment, spec_augment, speeds, degrade
+        self.augment, self.spec_augment, self.speeds, self.degrade, self.frame_labels = augment, spec_augment, speeds, degrade, frame_labels
         self.sizes = [round(crop.seconds * rate) for crop in crops]
         self.units = usable(index, config, self.sizes, rate)
         self.dropped = index.num_units - len(self.units)
@@ -197,7 +198,9 @@ class BatchDataset(torch.utils.data.Dataset):
         chosen = [unit for unit, _, _ in items]
         labels = [label for _, label, _ in items]
         crops = [stack([views[c] for _, _, views in items]) for c in range(len(self.crops))]
-        return {"crops": crops, "label": torch.tensor(labels), "unit": torch.tensor(chosen), "failed": failed}
+        told = crops[0].pop("frame_labels", None)
+        return {"crops": crops, "label": torch.tensor(labels), "unit": torch.tensor(chosen), "failed": failed,
+                **({} if told is None else {"frame_labels": told[0]})}
 
     def _crop_sizes(self, units: np.ndarray) -> list[int]:
         """Crop lengths of this batch; with short: whole they depend on the whole batch, so every rank agrees."""
@@ -236,10 +239,13 @@ class BatchDataset(torch.utils.data.Dataset):
                     x = read(self.index, self.config.input, int(place[0]), int(place[1]), needed)
                     x, last = speed.change(x, factor)[:size], place
                 if crop.layout == "twin" and views:
-                    effects = self._untouched(effects, size)
+                    effects = untouched(effects, size, self.augment, self.degrade)
                 elif crop.layout != "triplet" or len(views) != 1:  # the second of a triplet shares the first one's
                     effects = {} if crop.clean else self._effects(size, rng, augmented)
                 views.append({self.config.input: x, **effects})
+                if c == 0 and self.frame_labels is not None:
+                    utt = int(place[0])
+                    views[-1]["frame_labels"] = self.frame_labels.at(self.index.keys[utt], int(self.index.length[utt]), int(place[1]), size)
             out.append(views)
         return out, int(self.index.unit(unit)[0])
 
@@ -286,15 +292,4 @@ class BatchDataset(torch.utils.data.Dataset):
             out["degrade"] = self.degrade(rng if augmented else None)
         if self.spec_augment is not None:
             out["masks"] = self.spec_augment(rng, size)
-        return out
-
-    def _untouched(self, effects: dict, size: int) -> dict:
-        """The effects of a clean view beside one with these: the same change of level, and nothing else."""
-        out = {}
-        if "gain_db" in effects:
-            out.update(self.augment.nothing(size)._replace(gain_db=effects["gain_db"])._asdict())
-        if "degrade" in effects:
-            out["degrade"] = self.degrade(None)
-        if "masks" in effects:
-            out["masks"] = np.zeros_like(effects["masks"])
         return out

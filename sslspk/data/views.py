@@ -59,3 +59,15 @@ def stack(items: list[list[dict]]) -> dict[str, torch.Tensor]:
     views = len(items[0])
     return {key: torch.from_numpy(np.stack([np.stack([item[v][key] for item in items]) for v in range(views)]))
             for key in items[0][0]}
+
+
+def untouched(effects: dict, size: int, augment, degrade) -> dict:
+    """The effects of a clean view of `size` samples beside one with these: the same change of level, and nothing else."""
+    out = {}
+    if "gain_db" in effects:
+        out.update(augment.nothing(size)._replace(gain_db=effects["gain_db"])._asdict())
+    if "degrade" in effects:
+        out["degrade"] = degrade(None)
+    if "masks" in effects:
+        out["masks"] = np.zeros_like(effects["masks"])
+    return out

@@ -4,6 +4,7 @@
 def build(config, num_features: int):
     """The freshly initialised Encoder that `config.name` names, for frames of `num_features` features (of a waveform: 1)."""
     from sslspk.encoders.cpc import CpcEncoder
+    from sslspk.encoders.dsvae import DsvaeEncoder
     from sslspk.encoders.ecapa import Ecapa
     from sslspk.encoders.lresnet34 import LResNet34
     from sslspk.encoders.pase import PaseEncoder
@@ -14,6 +15,7 @@ def build(config, num_features: int):
 
     encoders = {
         "cpc": CpcEncoder,
+        "dsvae": DsvaeEncoder,
         "ecapa": Ecapa,
         "lresnet34": LResNet34,
         "pase": PaseEncoder,

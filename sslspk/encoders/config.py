@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sslspk.config import Config, Few, Seconds, Size
+from sslspk.encoders.config_dsvae import DsvaeEncoderConfig
 from sslspk.encoders.config_vq_wav2vec import VqWav2vecEncoderConfig
 from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig, require_layers
 
@@ -162,7 +163,7 @@ class PaseEncoderConfig(Config):
 
 EncoderConfig = Annotated[
     TdnnConfig | EcapaConfig | ResNetSE34LConfig | LResNet34Config | CpcEncoderConfig | PaseEncoderConfig | Wav2Vec2EncoderConfig
-    | VqWav2vecEncoderConfig, Field(discriminator="name")]
+    | VqWav2vecEncoderConfig | DsvaeEncoderConfig, Field(discriminator="name")]
 
 
 def reads_waveform(config: Config) -> bool:

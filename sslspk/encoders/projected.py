@@ -28,7 +28,12 @@ def by_name(network: "Projected") -> dict[str, nn.Module]:
 
 
 class Projected(nn.Module):
-    """forward(x): (B, T, F) -> (B, P). dims: what the projector's layers give, (hidden, ..., P); none: the embedding as it is."""
+    """forward(x): (B, T, F) -> (B, P). dims: what the projector's layers give, (hidden, ..., P); none: the embedding as it is.
+
+    pooled: what is projected, "embedding" or (FrameMean) "frames".
+    """
+
+    pooled = "embedding"
 
     def __init__(self, encoder: Encoder, dims: tuple[int, ...], batch_norm: bool):
         super().__init__()
@@ -41,3 +46,16 @@ class Projected(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.projector(self.encoder(x))
+
+
+class FrameMean(Projected):
+    """forward(x): (B, T, F) -> (B, C), the mean over time of the encoder's frames in place of its embedding. channels: C."""
+
+    pooled = "frames"
+
+    def __init__(self, encoder: Encoder, channels: int):
+        super().__init__(encoder, (), False)
+        self.embed_dim = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.encoder.frames(x).mean(1)

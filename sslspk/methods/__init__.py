@@ -12,6 +12,7 @@ def build(config, encoder_config, num_features: int, corpus):
     from sslspk.methods.cpc import Cpc
     from sslspk.methods.decorrelation import Decorrelation
     from sslspk.methods.dino import Dino
+    from sslspk.methods.dsvae import Dsvae
     from sslspk.methods.in_batch import InBatch
     from sslspk.methods.lim import Lim
     from sslspk.methods.masked_prediction import MaskedPrediction
@@ -25,7 +26,8 @@ def build(config, encoder_config, num_features: int, corpus):
     from sslspk.methods.wav2vec2 import Wav2Vec2Pretraining
 
     methods = {
-        "angular": Angular, "barlow_twins": Decorrelation, "byol": Byol, "cpc": Cpc, "dino": Dino, "gcl": InBatch, "lim": Lim,
+        "angular": Angular, "barlow_twins": Decorrelation, "byol": Byol, "cdsvae": Dsvae, "cpc": Cpc, "dino": Dino,
+        "dsvae": Dsvae, "gcl": InBatch, "lim": Lim,
         "masked_prediction": MaskedPrediction, "moco": Moco, "moco+dino": MocoDino, "pase": Pase, "sdpn": Sdpn, "siamese": Siamese,
         "simclr": InBatch, "supcon": InBatch, "supervised": Supervised, "vicreg": Decorrelation, "vq_wav2vec": VqWav2vec,
         "wav2vec2": Wav2Vec2Pretraining,

@@ -19,12 +19,14 @@ class Batch(NamedTuple):
     labels   (B,) int64 speakers, -1 where the method does not read labels or a recording has none
     units    (B,) int64 recordings, as positions in the training set's index
     watched  (B,) int64 speakers for monitors alone (train.analyse), or None: no loss may depend on them
+    frame_labels  (B, T) int64 labels of the frames of the first crop (data.frame_labels), or None
     """
 
     views: list[Tensor]
     labels: Tensor
     units: Tensor
     watched: Tensor | None = None
+    frame_labels: Tensor | None = None
 
 
 class Plain(NamedTuple):
@@ -40,12 +42,14 @@ class Corpus(NamedTuple):
 
     read_model: the path of a final.pt -> (weights of its encoder, all that it holds), for methods that learn from a trained model.
     sessions: of each recording the number of its session, for monitors alone, where that is known.
+    frame_classes: how many labels of frames there are (data.frame_labels); 0: none.
     """
 
     recordings: int
     classes: int
     read_model: Callable[[str], tuple[dict, dict]] | None = None
     sessions: Sequence[int] | None = None
+    frame_classes: int = 0
 
 
 @dataclass(frozen=True)

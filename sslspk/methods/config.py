@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
+from sslspk.methods.config_dsvae import CdsvaeConfig, DsvaeConfig
 from sslspk.methods.config_frames import CpcConfig, LimConfig
 from sslspk.methods.config_masked import MaskedPredictionConfig
 from sslspk.methods.config_moco import MocoConfig, ProjectionConfig, require_two_views
@@ -191,7 +192,7 @@ class MocoDinoConfig(Config):
 MethodConfig = Annotated[
     DinoConfig | SdpnConfig | SupervisedConfig | SimclrConfig | SupconConfig | GclConfig | AngularConfig | SiameseConfig | ByolConfig
     | VicregConfig | BarlowTwinsConfig | MocoConfig | MocoDinoConfig | CpcConfig | LimConfig | MaskedPredictionConfig | PaseConfig
-    | VqWav2vecConfig | Wav2Vec2Config, Field(discriminator="name")]
+    | VqWav2vecConfig | Wav2Vec2Config | DsvaeConfig | CdsvaeConfig, Field(discriminator="name")]
 
 
 def reads_labels(config: Config) -> bool:

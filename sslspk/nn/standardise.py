@@ -23,11 +23,21 @@ class Standardise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
             self._add(x.detach())
+        mean, deviation = self._statistics(x)
+        return (x - mean) / deviation
+
+    def undo(self, x: Tensor) -> Tensor:
+        """What `forward` would make x of."""
+        mean, deviation = self._statistics(x)
+        return x * deviation + mean
+
+    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation (F,) in the number format of x."""
         count = self.count.clamp(min=1)
         mean = self.total / count
         deviation = torch.sqrt((self.squares / count - mean.square()).clamp(min=0)).clamp(min=NARROW)
         deviation = torch.where(self.count > 0, deviation, 1)
-        return (x - mean.to(x.dtype)) / deviation.to(x.dtype)
+        return mean.to(x.dtype), deviation.to(x.dtype)
 
     def _add(self, x: Tensor) -> None:
         """Count a batch, unless there were enough. Every rank computes with the sums of all."""

@@ -98,6 +98,11 @@ class SystemConfig(Config):
         return 1 if self.waveform else self.features.num_features
 
     @property
+    def reads_frame_labels(self) -> bool:
+        """Whether the method is told a label of each frame (data.frame_labels)."""
+        return self.method.name == "cdsvae"
+
+    @property
     def judged(self) -> bool:
         """Whether train.valid can judge an epoch: a classifier by its recall there, a method of frames by its loss."""
         return self.method.name == "supervised" or learns_from_frames(self.method)
@@ -136,8 +141,20 @@ class SystemConfig(Config):
 
     @model_validator(mode="after")
     def _of_frames(self):
-        if learns_from_frames(self.method):
+        if hasattr(self.method, "require"):
             self.method.require(self.encoder, self.data.batch_size // self.train.accumulate)
+        elif self.encoder.name == "dsvae":
+            raise ValueError(f"encoder dsvae holds a decoder, which method {self.method.name} does not train; use another encoder")
+        return self
+
+    @model_validator(mode="after")
+    def _of_frame_labels(self):
+        if self.data.frame_labels is not None and not self.reads_frame_labels:
+            raise ValueError(f"data.frame_labels are for method cdsvae, not {self.method.name}; remove them")
+        odd = self.augment.speed_perturb or self.data.input == "feats" or self.features.feature_type == "fbank_db"
+        if self.reads_frame_labels and odd:
+            raise ValueError("labels of frames are of Kaldi's frames of waveforms at their own speed; remove augment.speed_perturb, "
+                             "data.input=feats and feature_type: fbank_db")
         return self
 
     @model_validator(mode="after")

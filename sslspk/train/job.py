@@ -2,7 +2,6 @@
 import errno
 import fcntl
 import functools
-import itertools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,21 +11,19 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sslspk.data.crop_labels import CropLabels
 from sslspk.data.dataset import BatchDataset
 from sslspk.data.index import UtteranceIndex
-from sslspk.data.noise import NoiseBank
-from sslspk.errors import InputError, shown
-from sslspk.features import degrade, specaug
-from sslspk.features.fbank import Extractor
+from sslspk.errors import InputError
 from sslspk.io import results, silence
 from sslspk.io.lock import holder, sign
 from sslspk.io.provenance import git_commit
 from sslspk.methods import build as build_method
 from sslspk.methods.base import Corpus, Method
-from sslspk.methods.config import learns_from_frames, reads_labels
-from sslspk.methods.config_positives import drawn_crops
+from sslspk.methods.config import reads_labels
 from sslspk.nn import comm, saved, sync_batchnorm
 from sslspk.train import budget, checkpoint, contents, evaluation, model, validation
+from sslspk.train.batches import make_dataset
 from sslspk.train.config import SystemConfig
 from sslspk.train.evaluation import NOTHING, Evaluation, restored
 from sslspk.train.frontend import FrontEnd
@@ -110,14 +107,14 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     evaluated = evaluation.build(config, front_end)
     _warn(config, index, evaluated, say)
     num_features = _num_features(config, index)
-    corpus = Corpus(index.num_units, len(index.classes) if learns else 0, functools.partial(model.read_encoder_state, bare=True),
-                    index.numbers_of("utt2session") if config.train.analyse else None)
+    corpus = _corpus(config, index, dataset)
     _require_memory(config, num_features, corpus, device)
     torch.manual_seed(config.seed)
     method = build_method(config.method, config.encoder, num_features, corpus)
-    state, data = _newest(exp, say, device), index.fingerprint()
+    state, told = _newest(exp, say, device), dataset.frame_labels
+    data = index.fingerprint() + (told.fingerprint if told else "")
     inherited = state["labels"] if state else initialise(method, config, data, say)
-    info = _origin(config, exp, index, method, state, {"data": data, "trained_on": data_dir.resolve().name}, inherited)
+    info = _origin(config, exp, index, method, state, {"data": data, "trained_on": data_dir.resolve().name}, inherited, told)
     method = sync_batchnorm.convert(method).to(device)
     _freeze(method, config.train.trainable)
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features,
@@ -146,18 +143,12 @@ def _warn(config: SystemConfig, index: UtteranceIndex, evaluated: Evaluation | N
             say(text)
 
 
-def _require_steps(config: SystemConfig, dataset: BatchDataset) -> None:
-    """Raises InputError where data.short: whole would cut a batch to a recording of fewer steps than the method needs."""
-    if config.data.short != "whole" or not learns_from_frames(config.method):
-        return
-    encoder, lengths = config.encoder, dataset.index.unit_length()[dataset.units]
-    unit, (needed, key) = int(lengths.argmin()), config.method.least_steps(encoder)
-    steps = encoder.steps(min(int(lengths[unit]), dataset.sizes[0]))
-    if steps < needed:
-        tenths = next(n for n in itertools.count(1) if encoder.steps(n * encoder.rate // 10) >= needed)
-        name = shown(dataset.index.keys[int(dataset.index.unit(int(dataset.units[unit]))[0])], 40)
-        raise InputError(f"{name} has {steps} steps, method.{key} needs {needed}, and data.short=whole cuts a batch to it; set "
-                         f"data.min_seconds={tenths / 10:g}.")
+def _corpus(config: SystemConfig, index: UtteranceIndex, dataset: BatchDataset) -> Corpus:
+    """What the method is told of its training set."""
+    return Corpus(index.num_units, len(index.classes) if reads_labels(config.method) else 0,
+                  functools.partial(model.read_encoder_state, bare=True),
+                  index.numbers_of("utt2session") if config.train.analyse else None,
+                  dataset.frame_labels.about.classes if dataset.frame_labels else 0)
 
 
 def _require_memory(config: SystemConfig, num_features: int, corpus: Corpus, device: torch.device) -> None:
@@ -185,12 +176,13 @@ def _newest(exp: Path, say, device: torch.device) -> dict | None:
     return state
 
 
-def _origin(config: SystemConfig, exp: Path, index: UtteranceIndex, method: Method, state: dict | None, data: dict, inherited: str) -> dict:
+def _origin(config: SystemConfig, exp: Path, index: UtteranceIndex, method: Method, state: dict | None, data: dict, inherited: str,
+            told: CropLabels | None) -> dict:
     """What final.pt will say of how it came about. Raises InputError when the run began with another model's weights."""
     start = start_of(config)
     require_same_start(exp, state or {}, start)
-    used = (method.labels, config.data.drawn_by)
-    labels = results.joined(*(text.replace("speaker", index.label_source) for text in used), inherited)
+    used = [text.replace("speaker", index.label_source) for text in (method.labels, config.data.drawn_by)]
+    labels = results.joined(*used, inherited, told.about.labels if told else "none")
     return {**data, "commit": git_commit(), "labels": labels, "start": (state or {}).get("start") or start}
 
 
@@ -206,32 +198,6 @@ def _freeze(method: Method, trainable: str) -> None:
         for weight in (getattr(encoder, name) for name in encoder.optional):
             if weight is not None:
                 weight.requires_grad_(True)
-
-
-def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
-    """The batches of this rank, as the configuration draws and augments them."""
-    options = config.features
-    rate = options.sample_frequency if config.data.input == "wave" else 1000.0 / options.frame_shift
-    augment = config.augment
-    if not augment.dir:  # without noises and rooms the equaliser may still be wanted
-        augment = augment.model_copy(update={"noise_prob": 0.0, "reverb_prob": 0.0, "speech_prob": 0.0})
-    if augment.grow and not augment.dir and not augment.eq_prob and not any(augment.gain_db):
-        raise InputError("augment.grow has nothing to augment with; give augment.dir (run.sh: --musan, --rirs) or augment.eq_prob, or "
-                         "leave augment.grow out.")
-    if config.data.input == "wave":
-        index.require_rate(options.sample_frequency)
-    wanted = config.data.input == "wave" and (augment.dir or augment.eq_prob > 0 or any(augment.gain_db))
-    bank = NoiseBank(augment.dir, augment, int(options.sample_frequency)) if wanted else None
-    masks = None
-    if config.augment.specaug:
-        to_frames = Extractor(options).num_frames if config.data.input == "wave" else int
-        masks = specaug.drawer(config.augment.specaug, options.num_features, to_frames)
-    dataset = BatchDataset(index, config.data, drawn_crops(config.method), seed=config.seed, rate=rate,
-                           accumulate=config.train.accumulate, rank=comm.rank(), world=comm.world_size(),
-                           augment=bank, spec_augment=masks, speeds=config.augment.speed_perturb,
-                           degrade=degrade.drawer(augment.degrade) if augment.degrade else None)
-    _require_steps(config, dataset)
-    return dataset
 
 
 def _num_features(config: SystemConfig, index: UtteranceIndex) -> int:

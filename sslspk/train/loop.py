@@ -139,7 +139,8 @@ def gradients(job: Job, batches, progress: Progress) -> tuple[dict, float]:
             crops = [{k: v.to(job.device, non_blocking=True) for k, v in crop.items()} for crop in batch["crops"]]
             views = [job.front_end(crop) for crop in crops]
             with torch.autocast(job.device.type, torch.bfloat16, enabled=job.config.train.precision == "bf16"):
-                figures = job.model(Batch(views, *identities(job, batch)), dataclasses.replace(progress, part=part, parts=parts))
+                told = batch["frame_labels"].to(job.device, non_blocking=True) if "frame_labels" in batch else None
+                figures = job.model(Batch(views, *identities(job, batch), told), dataclasses.replace(progress, part=part, parts=parts))
             loss, ready = _to_host(figures["loss"])
             (figures["loss"] / parts).backward()
         _require_finite(job, loss, ready, batch)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sslspk.config import check
 from sslspk.encoders import build as build_encoder
 from sslspk.encoders.base import Encoder
-from sslspk.encoders.projected import Projected
+from sslspk.encoders.projected import FrameMean, Projected
 from sslspk.errors import InputError
 from sslspk.features import cmvn, extract
 from sslspk.io import ark
@@ -69,7 +69,7 @@ def write(path: Path, config: SystemConfig, num_features: int, encoders: dict[st
           projections: dict[str, dict] | None = None, classifier: tuple[dict, list[str]] | None = None) -> None:
     """Save encoder weights ({name: state_dict}); `evaluate` names the one that is used unless another is asked for.
 
-    projections: {name: {"dims", "batch_norm"}} of those that are a Projected encoder. classifier: (state, names of its classes).
+    projections: {name: {"dims", "batch_norm", "pooled"}} of those that are a Projected encoder. classifier: (state, names of its classes).
     """
     state, classes = classifier or (None, [])
     checkpoint.save(path, {"format": 1, "config": config.model_dump(mode="json"), "num_features": num_features, "classifier": state,
@@ -198,6 +198,8 @@ def _encoder(config: SystemConfig, content: dict, weights: str | None) -> Encode
     """The encoder of a model file, freshly initialised."""
     encoder = build_encoder(config.encoder, content["num_features"])
     projection = content.get("projections", {}).get(weights or content["evaluate"])
+    if projection and projection.get("pooled") == FrameMean.pooled and config.encoder.name == "dsvae":
+        return FrameMean(encoder, encoder.content_dim)
     return Projected(encoder, tuple(projection["dims"]), projection["batch_norm"]) if projection else encoder
 
 

@@ -24,8 +24,8 @@ def places(method: nn.Module) -> dict[str, str]:
 
 
 def projections(method: Method) -> dict[str, dict]:
-    """{name: {"dims", "batch_norm"}} of the encoders that have a projection behind them, as `model.write` takes it."""
-    return {name: {"dims": list(encoder.dims), "batch_norm": encoder.batch_norm}
+    """{name: {"dims", "batch_norm", "pooled"}} of the encoders that have something behind them, as `model.write` takes it."""
+    return {name: {"dims": list(encoder.dims), "batch_norm": encoder.batch_norm, "pooled": encoder.pooled}
             for name, encoder in method.encoders().items() if isinstance(encoder, Projected)}
 
 
@@ -100,6 +100,6 @@ def _write(folder: Path, path: Path, state: dict, content: dict, where: dict[str
 
 def _build(config: SystemConfig, classes: int) -> Method:
     """The method without its weights."""
-    corpus = Corpus(MANY, classes, functools.partial(model.read_encoder_state, bare=True))
+    corpus = Corpus(MANY, classes, functools.partial(model.read_encoder_state, bare=True), frame_classes=2)
     with torch.device("meta"):   # takes no memory
         return build(config.method, config.encoder, config.num_features, corpus)

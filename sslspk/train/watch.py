@@ -4,6 +4,7 @@ import math
 CORRECTED = 0.8  # share of labels that the network replaces by its own view: above it, it teaches itself whatever it says
 CLOSE = -0.05  # uniformity of unit vectors whose cosines are 0.99 on average
 COVERAGE = "positives_coverage"  # share of recordings whose positive is another recording's (method.positives)
+EMPTY = 0.1  # nats: a latent with less says nothing (C-DSVAE's content by the frame, its speaker by the crop)
 EDGE = 0.02  # of ln K: a mean teacher entropy this close to 0 or to ln K carries no information
 
 
@@ -64,6 +65,12 @@ class Watch:
         if figures.get("uniformity", -1.0) > CLOSE:
             return "one", (f"the embeddings of all recordings are nearly one (uniformity {figures['uniformity']:.2g}): lower train.lr, "
                            "raise data.batch_size and the weights of what keeps them apart")
+        if figures.get("kl_content", 9.0) < EMPTY:
+            return "content", (f"the latent of the content says next to nothing ({figures['kl_content']:.2g} nats a frame): lower "
+                               "method.beta, or set method.reconstruction to sum")
+        if figures.get("kl_speaker", 9.0) < EMPTY:
+            return "speaker", (f"the latent of the speaker says next to nothing ({figures['kl_speaker']:.2g} nats a crop): lower "
+                               "method.alpha, or set method.reconstruction to sum")
         if figures.get("corrected", 0.0) > CORRECTED:
             return "corrected", (f"the network replaces {100 * figures['corrected']:.0f} % of the labels by what it sees itself: set "
                                  "method.gate.correct_growth or method.relabel.growth to 1, or begin later")

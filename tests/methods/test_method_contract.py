@@ -94,8 +94,13 @@ METHODS = {
         {"name": "gtn_long", "bins": 9, "deltas": True, "context": 3, "hidden_dim": 8}, {"name": "mi", "symmetric": True, "hidden_dim": 8},
         {"name": "cmi", "symmetric": True, "hidden_dim": 8}]},
     "moco+dino": {"name": "moco+dino", "moco": {**MOCO, "symmetric": True, "proto": {"clusters": [2]}}, "dino": DINO},
+    "dsvae": {"name": "dsvae", "crops": [{"count": 2, "seconds": 0.2, "layout": "twin"}], "prior_dim": 7},
+    "dsvae mean": {"name": "dsvae", "crops": ONE, "prior_dim": 7, "reconstruction": "mean", "evaluate": "content"},
+    "cdsvae": {"name": "cdsvae", "crops": ONE, "prior_dim": 7},
+    "cdsvae masked": {"name": "cdsvae", "crops": ONE, "prior_dim": 7, "masked_prediction": {"mask_prob": 0.3, "mask_span": 3}},
 }
 RECORDINGS, BATCH, BINS = 8, 4, 6
+FRAME_CLASSES = 5   # of data.frame_labels
 each = pytest.mark.parametrize("name", METHODS)
 
 
@@ -109,7 +114,10 @@ CODES = {"name": "vq_wav2vec", "channels": 32, "kernels": [10, 8, 4], "strides":
          "aggregator": {"name": "convolutions", "dim": 10, "kernels": [2, 3]}}
 RELATE = {"name": "transformer", "layers": 2, "dim": 12, "heads": 2, "ff_dim": 20, "dropout": 0, "position_kernel": 8, "position_groups": 2}
 # of methods of waveforms, or of one of METHODS
-ENCODERS = {"cpc": WAVE, "lim": WAVE, "masked_prediction": TRANSFORMER, "pase": PASE, "vq_wav2vec": CODES, "wav2vec2": TRANSFORMER,
+LATENTS = {"name": "dsvae", "channels": 12, "hidden_dim": 10, "embed_dim": 6, "content_dim": 5, "decoder_channels": 8, "decoder_hidden": 9,
+           "statistics_batches": 2}
+ENCODERS = {"cdsvae": LATENTS, "dsvae": LATENTS,
+            "cpc": WAVE, "lim": WAVE, "masked_prediction": TRANSFORMER, "pase": PASE, "vq_wav2vec": CODES, "wav2vec2": TRANSFORMER,
             "vq-wav2vec kmeans": {**CODES, "quantiser": {"name": "kmeans", "codes": 6}},
             "vq-wav2vec seed": {**CODES, "aggregator": RELATE}}
 
@@ -119,7 +127,8 @@ def make(name, seed=0, **options):
     tree = {"method": {**METHODS[name], **options}, "encoder": encoder, "features": {"num_mel_bins": BINS}}
     config = check(SystemConfig, tree, "the test")
     torch.manual_seed(seed)
-    return build(config.method, config.encoder, config.num_features, Corpus(RECORDINGS, 4 if reads_labels(config.method) else 0))
+    corpus = Corpus(RECORDINGS, 4 if reads_labels(config.method) else 0, frame_classes=FRAME_CLASSES)
+    return build(config.method, config.encoder, config.num_features, corpus)
 
 
 def inputs(method, *shape, seconds, seed):
@@ -132,7 +141,9 @@ def inputs(method, *shape, seconds, seed):
 def batch(method, step, labels=True, watched=None):
     views = [inputs(method, crop.count, BATCH, seconds=crop.seconds, seed=step + 100 * i) for i, crop in enumerate(method.crops)]
     units = torch.arange(BATCH) + BATCH * (step % 2)
-    return Batch(views, units // 2 if labels else torch.full((BATCH,), -1), units, watched)
+    frames = torch.randint(FRAME_CLASSES, (BATCH, views[0].shape[2]), generator=torch.Generator().manual_seed(step)) \
+        if method.config.name == "cdsvae" else None
+    return Batch(views, units // 2 if labels else torch.full((BATCH,), -1), units, watched, frames)
 
 
 def embed_all(encoder):
@@ -217,7 +228,8 @@ def test_the_encoder_changes_and_learns(name):
     assert any(not torch.equal(before[key], after[key]) for key in before)
 
 
-DRAWING = ["cpc everywhere", "lim", "hubert", "bestrq", "vq-wav2vec", "vq-wav2vec seed", "wav2vec2", "wav2vec2 other", "pase"]
+DRAWING = ["cpc everywhere", "lim", "hubert", "bestrq", "vq-wav2vec", "vq-wav2vec seed", "wav2vec2", "wav2vec2 other", "pase",
+           "dsvae", "cdsvae masked"]
 
 
 def drawn_losses(name, *progresses):

@@ -74,7 +74,7 @@ def fake_cuda(monkeypatch):
     monkeypatch.setattr(torch, "Generator", ElsewhereGenerator)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
     monkeypatch.setattr(torch.nn.RNNBase, "flatten_parameters", lambda self: None)
-    for layer in (torch.nn.GRU, torch.nn.LSTM):
+    for layer in (torch.nn.GRU, torch.nn.LSTM, torch.nn.RNN):
         monkeypatch.setattr(layer, "forward", recurrent)
     with FakeTensorMode(allow_non_fake_inputs=True), HostIsReal():
         yield
@@ -113,7 +113,9 @@ def test_a_step_stays_on_the_device_and_waits_for_nothing(meta, name):
     progress = Progress(WAITS.get(name, 0), 10, 2)
     nobody = torch.zeros(BATCH, dtype=torch.int64, device=META)
     with Copies():
-        out = method(Batch([*crops(method)], nobody, nobody), progress)
+        views = [*crops(method)]
+        frames = torch.zeros(BATCH, views[0].shape[2], dtype=torch.int64, device=META)
+        out = method(Batch(views, nobody, nobody, None, frames), progress)
     assert {value.device for value in out.values()} == {META}
     out["loss"].backward()
     method.after_backward(progress)
@@ -126,7 +128,9 @@ def test_a_logged_step_stays_on_cuda_and_waits_for_nothing(fake_cuda, name):
     method = settled(made_on_fake_cuda(name))
     ids = torch.zeros(BATCH, dtype=torch.int64, device=CUDA)
     progress = Progress(1, 10, 2, log=True)
-    out = method(Batch([*crops(method, CUDA)], ids, ids, ids), progress)
+    views = [*crops(method, CUDA)]
+    frames = torch.zeros(BATCH, views[0].shape[2], dtype=torch.int64, device=CUDA)
+    out = method(Batch(views, ids, ids, ids, frames), progress)
     method.after_step(progress)
     assert {value.device.type for value in [*out.values(), *method.state_dict().values()]} == {"cuda"}
 

@@ -19,8 +19,9 @@ from sslspk.errors import InputError
 from sslspk.io import table
 from sslspk.launch.processes import running
 from sslspk.train import checkpoint, loop
+from sslspk.train.batches import make_dataset
 from sslspk.train.config import SystemConfig
-from sslspk.train.job import make_dataset, prepare
+from sslspk.train.job import prepare
 
 CPU = torch.device("cpu")
 

@@ -28,6 +28,8 @@ ENCODERS = {
                                             "position_kernel": 8, "position_groups": 2}},
     "pase": {"name": "pase", "channels": [32, 32, 32], "kernels": [41, 20, 17], "strides": [5, 4, 8], "embed_dim": 32, "skips": True,
              "context": "qrnn", "context_dim": 16},
+    "latents": {"name": "dsvae", "channels": 32, "hidden_dim": 16, "embed_dim": 12, "content_dim": 10, "decoder_channels": 16,
+                "decoder_hidden": 16, "statistics_batches": 3},
     "sinc": {"name": "cpc", "channels": 32, "first": "sinc", "norm": "channel", "context": "none", "pooling": "mean"},
     "wav2vec2": {"name": "wav2vec2", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "position_kernel": 8,
                  "position_groups": 2, "layers": 2, "dim": 32, "heads": 2, "ff_dim": 48, "layer_drop": 0, "input_dropout": 0,
@@ -124,6 +126,7 @@ LABELS = {"name": "masked_prediction", **ONE, "mask_span": 4, "out_dim": 16, "un
           "targets": {"name": "mfcc", "clusters": 6, "points": 60}}
 MASKED = {"hubert": LABELS, "bestrq": {**LABELS, "fill": "noise", "head": "linear", "targets": {"name": "random_projection", "codes": 20}},
           "wav2vec2": WAV2VEC2, "wav2vec2 other": {**WAV2VEC2, "negatives": "other"}}
+LATENTS = {"dsvae": {"name": "dsvae", "crops": TWIN[:1], "prior_dim": 16, "beta": 1.0}}
 CODES = {
     "code words": {"name": "vq_wav2vec", **ONE, "steps": 4},
     "code words of the batch": {"name": "vq_wav2vec", "seed": True, **ONE, "steps": 4, "mask_span": 4},
@@ -131,6 +134,7 @@ CODES = {
 
 
 SYSTEMS = [("ecapa", "dino"), *(("tdnn", name) for name in METHODS), *(("cpc", name) for name in FRAMES), ("sinc", "gim"), ("pase", "gim"),
+           ("latents", "dsvae"),
            *(("wav2vec2", name) for name in MASKED),
            ("vq", "code words"), ("vq kmeans", "code words"), ("vq transformer", "code words of the batch")]
 
@@ -144,7 +148,7 @@ def conf_file(folder, data, encoder, method):
     conf.write_text(json.dumps(merged(**{
         "train.steps": 20, "train.log_every": 5, "train.save_every": 20, "train.optimizer": "sgd", "train.lr": 0.003,
         "train.clip_norm": 1.0, "train.analyse": True, "data.batch_size": 12, "encoder": ENCODERS[encoder],
-        "method": {**METHODS, **FRAMES, **MASKED, **CODES}[method],
+        "method": {**METHODS, **FRAMES, **MASKED, **CODES, **LATENTS}[method],
         "train.valid": str(data) if method in ("gated", "cpc", "gim", "wav2vec2") else None, **scored})))
     return conf
 

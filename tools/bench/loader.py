@@ -20,8 +20,8 @@ def main() -> int:
 
     from sslspk.config import load
     from sslspk.data.index import UtteranceIndex
+    from sslspk.train.batches import make_dataset
     from sslspk.train.config import SystemConfig
-    from sslspk.train.job import make_dataset
     config = load(SystemConfig, args.conf, args.set)
     index = UtteranceIndex(args.data, "wave")
     plain = config.model_copy(update={"augment": config.augment.model_copy(update={"dir": None})})

@@ -1,0 +1,102 @@
+"""DSVAE: its loss against the equations, what depends on which branch, the sizes of the paper, the watch over its latents."""
+import pytest
+import torch
+from test_method_contract import BATCH, BINS, batch, make
+
+from sslspk.config import check
+from sslspk.encoders import build
+from sslspk.encoders.config import DsvaeEncoderConfig
+from sslspk.errors import InputError
+from sslspk.losses.gaussian_kl import gaussian_kl
+from sslspk.methods.base import Progress
+from sslspk.train.config import SystemConfig
+from sslspk.train.watch import Watch
+
+START = Progress(0, 10, 2, log=True)
+
+
+def parameters(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_the_paper_s_sizes():
+    encoder = build(DsvaeEncoderConfig(), 80)
+    whole = parameters(encoder.decoder)
+    parts = [*map(parameters, (encoder.shared, encoder.speaker, encoder.content)), whole - parameters(encoder.decoder.postnet),
+             parameters(encoder.decoder.postnet)]
+    assert parts == [758528, 9584768, 10306688, 19830352, 4343888] and sum(parts) == parameters(encoder) == 44824224
+
+
+def test_shapes_of_the_latents():
+    encoder = make("dsvae").content.encoder.eval()
+    maps = encoder.shared(torch.randn(3, BINS, 17))
+    speaker, content = encoder.speaker(maps), encoder.content(maps)
+    assert {x.shape for x in speaker} == {(3, 6)} and {x.shape for x in content} == {(3, 17, 5)}
+    assert encoder.decoder(speaker[0], content[0]).shape == (3, 17, BINS)
+
+
+def by_hand(method, seen):
+    """The loss in evaluation, where the means are the samples, one recording at a time."""
+    cfg, encoder, total = method.config, method.content.encoder, 0.0
+    heard, clean = encoder.standardise(seen.views[0][0]), encoder.standardise(seen.views[0][-1])
+    for b in range(BATCH):
+        maps = encoder.shared(heard[b:b + 1].transpose(1, 2))
+        (m_s, v_s), (m_c, v_c) = encoder.speaker(maps), encoder.content(maps)
+        labels = None if seen.frame_labels is None else seen.frame_labels[b:b + 1]
+        prior = method.prior(torch.zeros_like(m_c), labels)
+        error = (encoder.decoder(m_s, m_c) - clean[b]) ** 2
+        total += 0.5 * float(error.sum() if cfg.reconstruction == "sum" else error.sum() / BINS)
+        total += cfg.alpha * float(gaussian_kl(m_s, v_s, torch.zeros_like(m_s), torch.zeros_like(v_s)))
+        total += sum(cfg.beta * float(gaussian_kl(m_c[:, t], v_c[:, t], prior[0][:, t], prior[1][:, t])) for t in range(m_c.shape[1]))
+    return total / BATCH / clean.shape[1]
+
+
+@pytest.mark.parametrize("name", ["dsvae", "dsvae mean", "cdsvae"])
+def test_the_loss_is_that_of_the_paper(name):
+    method = make(name, alpha=0.3, beta=1.7)
+    method(batch(method, 0), START)   # gathers the features' statistics
+    method.eval()
+    with torch.no_grad():
+        seen = batch(method, 1)
+        out = method(seen, START)
+        assert out["loss"].item() == pytest.approx(by_hand(method, seen), rel=1e-5)
+
+
+def test_the_clean_copy_is_what_is_to_be_decoded():
+    method = make("dsvae").eval()
+    seen = batch(method, 0)
+    other = seen._replace(views=[torch.stack([seen.views[0][0], seen.views[0][1] + 1])])
+    first, second = method(seen, START), method(other, START)
+    assert first["kl_speaker"] == second["kl_speaker"] and first["kl_content"] == second["kl_content"]
+    assert first["loss_reconstruction"] != second["loss_reconstruction"]
+
+
+def test_the_embedding_does_not_hear_what_comes_after_it():
+    """z_s depends on neither the content branch nor the decoder; each frame's content on neither the speaker branch nor the decoder."""
+    encoder, x = make("dsvae").content.encoder.eval(), torch.randn(2, 20, BINS)
+    speaker, content = encoder(x), encoder.frames(x)
+    for part in (encoder.content, encoder.decoder):
+        torch.nn.init.normal_(next(part.parameters()))
+    assert torch.equal(encoder(x), speaker) and not torch.equal(encoder.frames(x), content)
+    before = encoder.frames(x)
+    torch.nn.init.normal_(next(encoder.speaker.parameters()))
+    assert torch.equal(encoder.frames(x), before) and not torch.equal(encoder(x), speaker)
+
+
+def test_an_empty_latent_is_told():
+    for name, option in (("kl_content", "method.beta"), ("kl_speaker", "method.alpha")):
+        figures = {"kl_content": 2.0, "kl_speaker": 9.0, "effective_rank": 5.0}
+        watch = Watch(None)
+        assert watch.collapse(figures, 2.0) is watch.collapse({**figures, name: 0.05}, 0.5) is None
+        told = watch.collapse({**figures, name: 0.05}, 2.0)
+        assert "says next to nothing (0.05 nats" in told and f"lower {option}" in told
+
+
+@pytest.mark.parametrize(("tree", "said"), [
+    ({"method": {"name": "dsvae"}, "encoder": {"name": "tdnn"}}, "needs an encoder with two branches and a decoder"),
+    ({"method": {"name": "simclr"}, "encoder": {"name": "dsvae"}}, "holds a decoder, which method simclr does not train"),
+    ({"method": {"name": "dsvae", "crops": [{"count": 2, "seconds": 1.0}]}, "encoder": {"name": "dsvae"}}, "learns within one crop"),
+    ({"method": {"name": "dsvae"}, "encoder": {"name": "dsvae", "kernel": 4}}, "give an odd number")])
+def test_what_does_not_go_together_is_refused(tree, said):
+    with pytest.raises(InputError, match=said):
+        check(SystemConfig, tree, "the test")
