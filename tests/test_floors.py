@@ -1,5 +1,6 @@
 """The rules of the house, as tests: floors, torch-free floors, sizes, one step - one program, fast --help."""
 import ast
+import functools
 import os
 import re
 import subprocess
@@ -33,6 +34,7 @@ def each(paths: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("path", paths, ids=relative)
 
 
+@functools.cache   # six tests read each file
 def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 

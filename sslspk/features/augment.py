@@ -9,7 +9,6 @@ normalisation takes out again; before it, it also changes how well each band sta
 """
 import math
 
-import scipy.fft
 import torch
 from torch import Tensor, nn
 
@@ -100,8 +99,9 @@ def _filter(wave: Tensor, rir: Tensor, has_rir: Tensor, eq_db: Tensor) -> Tensor
 
 
 def _convolve(wave: Tensor, rir: Tensor, has_rir: Tensor, eq_db: Tensor) -> Tensor:
+    from scipy.fft import next_fast_len   # a fifth of a second to import, and what extracts embeddings has no rooms
     samples = wave.shape[1]
-    length = scipy.fft.next_fast_len(samples + rir.shape[1] + GUARD, real=True)
+    length = next_fast_len(samples + rir.shape[1] + GUARD, real=True)
     spectrum = torch.fft.rfft(wave, length)
     if rir.shape[1]:
         spectrum *= torch.fft.rfft(_aligned(rir, has_rir, length))
