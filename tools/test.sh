@@ -38,11 +38,12 @@ if [ "$lint" = true ]; then
   echo "ruff"
   ruff check .
   echo "shellcheck"
-  shellcheck -x tools/*.sh tools/cluster/*.sh sslspk/launch/*.sh .ci/run
+  check_scripts() { printf '%s\0' "$@" | xargs -0 -P "$(nproc)" -n 4 shellcheck -x; }
+  check_scripts tools/*.sh tools/cluster/*.sh sslspk/launch/*.sh .ci/run
   # From a recipe's folder, where the scripts run: only there do the files that they source have their names. What recipes share, once.
-  (cd egs/voxceleb && shellcheck -x utils/*.sh steps/*.sh local/*.sh)
+  (cd egs/voxceleb && check_scripts utils/*.sh steps/*.sh local/*.sh)
   for recipe in egs/*/; do
-    (cd "$recipe" && shellcheck -x ./*.sh)
+    (cd "$recipe" && check_scripts ./*.sh)
   done
 fi
 if [ "$cluster" = true ] && ! tools/cluster/install.sh; then

@@ -321,7 +321,7 @@ def test_bad_options_are_one_sentence(data, tmp_path, option, said):
 @pytest.mark.slow
 def test_killed_ten_times_ends_with_the_same_weights(data, tmp_path):
     """kill -9 at random moments, start again: the final weights are those of the run left alone, bit for bit."""
-    conf = conf_file(tmp_path, **{"train.steps": 500, "train.save_every": 5, "train.log_every": 20, "data.workers": 1})
+    conf = conf_file(tmp_path, **{"train.steps": 300, "train.save_every": 5, "train.log_every": 20, "data.workers": 1})
     assert run("--conf", conf, data, tmp_path / "whole").returncode == 0
     rng, exp = random.Random(0), tmp_path / "killed"
     for _ in range(10):
