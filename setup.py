@@ -40,6 +40,7 @@ setup(
         "Typing :: Typed",
     ],
     python_requires=">=3.10,<3.14",
+    package_dir={"": "."},   # said, an editable installation is a line in a .pth, not a finder that each Python starts with
     packages=find_packages(include=["sslspk", "sslspk.*"]),
     package_data={"sslspk": ["py.typed"], "sslspk.launch": ["job.sh"]},
     cmdclass={"build_py": BuildWithRecipes},
