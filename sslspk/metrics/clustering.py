@@ -17,11 +17,12 @@ def purity(clusters: Sequence[Hashable], labels: Sequence[Hashable]) -> float:
     >>> purity("aaab", "xxyy")  # of a two, of b one
     0.75
     """
-    from sklearn.metrics.cluster import contingency_matrix
     if not 0 < len(clusters) == len(labels):
         raise ValueError(f"as many labels as clusters expected, and at least one, not {len(clusters)} and {len(labels)}")
-    table = contingency_matrix(_numbers(clusters), _numbers(labels), sparse=True)
-    return float(table.max(axis=1).sum() / len(clusters))
+    cluster, _, shared = _overlaps(_numbers(clusters), _numbers(labels))
+    most = np.zeros(cluster.max() + 1, np.int64)
+    np.maximum.at(most, cluster, shared)
+    return float(most.sum() / len(clusters))
 
 
 def inverse_purity(clusters: Sequence[Hashable], labels: Sequence[Hashable]) -> float:
@@ -31,8 +32,14 @@ def inverse_purity(clusters: Sequence[Hashable], labels: Sequence[Hashable]) -> 
 
 def nmi(clusters: Sequence[Hashable], labels: Sequence[Hashable]) -> float:
     """Normalised mutual information I(C; L) / ((H(C) + H(L)) / 2), 0 to 1; 1 where both have one class only (as scikit-learn)."""
-    from sklearn.metrics import normalized_mutual_info_score
-    return float(normalized_mutual_info_score(_numbers(labels), _numbers(clusters), average_method="arithmetic"))
+    c, s = _numbers(clusters), _numbers(labels)
+    of_cluster, of_label = np.bincount(c), np.bincount(s)
+    entropies = _entropy(of_cluster) + _entropy(of_label)
+    if entropies == 0:
+        return 1.0
+    cluster, label, shared = _overlaps(c, s)
+    information = (shared / len(c) * np.log(len(c) * shared / (of_cluster[cluster] * of_label[label]))).sum()
+    return float(np.clip(2 * information / entropies, 0, 1))   # rounding may be beyond either end
 
 
 def sizes(clusters: Sequence[Hashable]) -> dict[str, float]:
@@ -47,6 +54,19 @@ def report(clusters: Sequence[Hashable], labels: Sequence[Hashable]) -> dict:
     return {"utterances": len(clusters), "clusters": len(set(clusters)), "speakers": len(set(labels)),
             "purity": purity(clusters, labels), "inverse_purity": inverse_purity(clusters, labels), "nmi": nmi(clusters, labels),
             "sizes": sizes(clusters)}
+
+
+def _overlaps(clusters: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each pair of a cluster and a label that share items, and how many: three arrays (P,) of N numbers from 0 on each."""
+    width = labels.max() + 1
+    pairs, shared = np.unique(clusters * width + labels, return_counts=True)
+    return pairs // width, pairs % width, shared
+
+
+def _entropy(counts: np.ndarray) -> float:
+    """In nats, of how N items are divided; none of the counts is 0."""
+    share = counts / counts.sum()
+    return float(-(share * np.log(share)).sum())
 
 
 def _numbers(names: Sequence[Hashable]) -> np.ndarray:

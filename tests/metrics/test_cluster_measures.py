@@ -51,6 +51,18 @@ def test_purity_is_that_of_the_monitors():
     assert clustering.purity(clusters, labels) == pytest.approx(float(monitors.purity(*map(torch.from_numpy, (clusters, labels)))))
 
 
+def test_many_clusters_are_measured_as_scikit_learn_does():
+    from sklearn.metrics import normalized_mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
+    rng = np.random.default_rng(1)
+    labels = rng.integers(300, size=5000)
+    clusters = np.where(rng.random(5000) < 0.4, labels, rng.integers(700, size=5000))
+    assert clustering.nmi(clusters, labels) == pytest.approx(normalized_mutual_info_score(labels, clusters), abs=1e-12)
+    table = contingency_matrix(clusters, labels)
+    assert clustering.purity(clusters, labels) == table.max(1).sum() / 5000
+    assert clustering.inverse_purity(clusters, labels) == table.max(0).sum() / 5000
+
+
 def test_sizes_hand_worked():
     got = clustering.sizes("abbbccccc")
     assert got == {"min": 1, "q10": pytest.approx(1.4), "q25": 2, "median": 3, "q75": 4, "q90": pytest.approx(4.6), "max": 5,
