@@ -99,7 +99,7 @@ def _filter(wave: Tensor, rir: Tensor, has_rir: Tensor, eq_db: Tensor) -> Tensor
 
 
 def _convolve(wave: Tensor, rir: Tensor, has_rir: Tensor, eq_db: Tensor) -> Tensor:
-    from scipy.fft import next_fast_len   # a fifth of a second to import, and what extracts embeddings has no rooms
+    from scipy.fft import next_fast_len  # a fifth of a second to import, and what extracts embeddings has no rooms
     samples = wave.shape[1]
     length = next_fast_len(samples + rir.shape[1] + GUARD, real=True)
     spectrum = torch.fft.rfft(wave, length)
