@@ -114,13 +114,41 @@ def test_a_sentence_begins_on_a_line_of_its_own_under_a_bar(capsys, held, leave)
     assert status == 1 and err.split("\n")[-2].endswith("error: it is wrong.") and "\r" not in err.split("\n")[-2]
 
 
+AS_WITH_TORCH = "import sys\nsys.modules['torch'] = sys\n"   # after which a program ends without Python's tidying up
+
+
+@pytest.mark.parametrize("before", ["", AS_WITH_TORCH], ids=["plain", "torch"])
 @pytest.mark.parametrize(("words", "status", "said"), [("| head -n 1", CLOSED, ""),
                                                        ("> /dev/full", 1, "cannot write (No space left on device)")])
-def test_an_output_that_takes_no_more_is_told_or_needs_no_words(words, status, said):
+def test_an_output_that_takes_no_more_is_told_or_needs_no_words(words, status, said, before):
     program = "from sslspk.errors import entry\ndef main():\n    for _ in range(100000):\n        print('x' * 50)\nentry(main)\n"
-    done = subprocess.run(["bash", "-c", f"'{sys.executable}' -c \"$1\" {words}; exit ${{PIPESTATUS[0]}}", "-", program], text=True,
-                          capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(["bash", "-c", f"'{sys.executable}' -c \"$1\" {words}; exit ${{PIPESTATUS[0]}}", "-", before + program],
+                          text=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == status and done.stderr.count("\n") == bool(said) and said in done.stderr
+
+
+@pytest.mark.parametrize("before", ["", AS_WITH_TORCH], ids=["plain", "torch"])
+def test_what_is_registered_is_done_and_what_is_printed_arrives(before):
+    """Python's tidying up, which a program with torch does without, would call __del__."""
+    program = """
+import atexit, sys
+from sslspk.errors import entry
+class Last:
+    def __del__(self):
+        print("tidied up")
+last = Last()
+def main():
+    atexit.register(print, "registered")
+    print("said", end=" ")
+    print("warned", end="", file=sys.stderr)
+    return 3
+entry(main)
+"""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    done = subprocess.run([sys.executable, "-c", before + program], text=True, capture_output=True,
+                          env={**environment, "PYTHONPATH": str(ROOT)})
+    assert (done.returncode, done.stderr) == (3, "warned")
+    assert done.stdout == "said registered\n" + ("" if before else "tidied up\n")
 
 
 @pytest.mark.parametrize("quoted", ["A" * 10**6, "a b " * 10**5, "two\nlines", "\x1b[31m", "\udcff", "/a/path" * 50])

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from sslspk.errors import entry, real, whole
+from sslspk.errors import entry, leave, real, whole
 
 AGAIN = 3   # exit status
 
@@ -106,7 +106,7 @@ def _already_done(exp: Path, info: dict, config, data: Path) -> int:
 
 def _leave(status: int) -> NoReturn:
     if "torch" not in sys.modules:
-        sys.exit(status)
+        leave(status)
     from sslspk.train import distributed
     distributed.leave(status)
 

@@ -1,5 +1,4 @@
 """Ranks: set-up under torchrun (or alone), one device per local rank, and an orderly end."""
-import atexit
 import ctypes
 import datetime
 import os
@@ -10,6 +9,7 @@ from typing import NoReturn
 import torch
 from torch import distributed as dist
 
+from sslspk import errors
 from sslspk.errors import InputError
 from sslspk.launch import memory
 
@@ -71,16 +71,11 @@ def _tell_and_leave(*error) -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """End this process with `status`, at once where there are several ranks.
+    """End this process with `status`, at once.
 
     gloo's threads outlive the last step and let go of tensors, for which they need Python's lock. Were Python itself to tidy
     up meanwhile, they would be waited for (a hang) or cut short (SIGABRT); both were seen with torch 2.11.
     """
-    if not (dist.is_available() and dist.is_initialized()):
-        sys.exit(status)
-    if status == 0 and dist.get_backend() == "nccl":
+    if dist.is_available() and dist.is_initialized() and status == 0 and dist.get_backend() == "nccl":
         dist.destroy_process_group()
-    atexit._run_exitfuncs()  # loader workers, tensorboard
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    errors.leave(status)
