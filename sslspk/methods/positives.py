@@ -17,8 +17,9 @@ from sslspk.methods.base import Batch, Corpus, Plain, Progress
 from sslspk.methods.config_positives import OracleConfig, SspsConfig
 from sslspk.metrics.clustering import nmi
 from sslspk.nn import comm, monitors, substitutes
-from sslspk.nn.kmeans import kmeans, rows_per_block
+from sslspk.nn.kmeans import kmeans
 from sslspk.nn.queue import KeyQueue
+from sslspk.nn.seeding import rows_per_block
 
 PURPOSE = 11  # of the random numbers of a forward pass, among those of other parts
 

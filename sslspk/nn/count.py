@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from sslspk.errors import InputError
 from sslspk.nn import comm
-from sslspk.nn.kmeans import kmeans, rows_per_block
+from sslspk.nn.kmeans import kmeans
+from sslspk.nn.seeding import rows_per_block
 
 RATIO = 2 ** 0.5  # of two numbers of clusters that are tried one after the other
 LARGEST_SHARE = 2 / 3  # more clusters than this share of the points leave hardly any with company

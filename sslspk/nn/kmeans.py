@@ -20,9 +20,10 @@ from torch.nn import functional as F
 
 from sslspk.errors import InputError
 from sslspk.nn import comm
+from sslspk.nn.seeding import draws_of, grid_step, oversampled, plus_plus, rows_per_block
 
-FLOATS = {"cpu": 2**20, "cuda": 2**26}  # of a block of distances: 4 MiB stay in a CPU's cache, 256 MiB fill a GPU
 SEEDING_POINTS, SEEDING_LEAST = 50, 2**14  # k-means++ looks at so many points for each centroid, and at least at so many in all
+OVERSAMPLED_FROM = 1000  # centroids, from which on k-means++ chooses among candidates that k-means|| finds
 LIMIT = 2.0**50  # coordinates beyond it have squares that float32 cannot sum
 
 
@@ -63,19 +64,6 @@ def kmeans(points: Tensor, k: int, *, index: Tensor | None = None, iterations: i
         generator = torch.Generator().manual_seed(seed)
         runs = (_lloyd(shard, _start(shard, k, init, generator), iterations, tolerance) for _ in range(restarts))
         return min(runs, key=lambda run: run.objective)
-
-
-def rows_per_block(columns: int, block: int, device: str) -> int:
-    """How many points' distances to `columns` centroids are held at a time: at most `block`, and as fit into a fixed memory."""
-    return max(1, min(block, FLOATS.get(device, 2**20) // columns))
-
-
-def grid_step(largest: float, terms: int) -> float:
-    """The power of two on whose multiples any sum of up to `terms` numbers of at most `largest` (0 .. 2^120) is exact in float64.
-
-    A sum is then a whole number of steps, at most 2^52; the rest of a bit is for what rounding to the grid adds to each number.
-    """
-    return math.ldexp(1.0, max(math.frexp(max(largest, 2.0**-60) * terms)[1] - 52, -120))
 
 
 @dataclass(frozen=True)
@@ -153,47 +141,17 @@ def _start(shard: _Shard, k: int, init: str, generator: torch.Generator) -> Tens
     """First centroids (K, D) float64: k of the points.
 
     k-means++ chooses among a random SEEDING_POINTS k of the points (all, where there are no more), which every rank gets: its
-    k passes then cost k^2, not N k, and need no messages. The rule is the same on every device, as the result must be.
+    k passes then cost k^2, not N k, and need no messages. From OVERSAMPLED_FROM centroids on it chooses among few of those (see
+    `seeding.oversampled`). The rule is the same on every device, as the result must be.
     """
     total = len(shard.numbers)
     size = k if init == "random" else min(total, max(SEEDING_LEAST, SEEDING_POINTS * k))
     picked = torch.randperm(total, generator=generator)[:size].sort().values.to(shard.numbers.device)
     sample = shard.fetch(shard.numbers[picked])
     if init == "kmeans++":
-        trials = 2 + int(math.log(k))
-        draws = torch.rand(k, trials, generator=generator, dtype=torch.float64).to(sample.device)
-        sample = comm.from_first_rank(sample[plus_plus(sample, draws)])
+        chosen = oversampled(sample, k, generator) if k >= OVERSAMPLED_FROM else plus_plus(sample, draws_of(k, generator, sample.device))
+        sample = comm.from_first_rank(sample[chosen])
     return shard.place(sample)
-
-
-def plus_plus(sample: Tensor, draws: Tensor) -> Tensor:
-    """k-means++ (Arthur & Vassilvitskii 2007) in its greedy form: rows (K,) of sample (M, D) to start from; draws (K, L) in [0, 1).
-
-    Each further centre is the best of L, drawn with probabilities in proportion to the squared distance from the nearest centre
-    so far; best is what leaves the smallest sum of squared distances. Where no point is left apart, draws are uniform.
-    Nothing waits for the device: one pass is a product of (L, D) and (D, M).
-    """
-    size = len(sample)
-    norms = torch.linalg.vector_norm(sample, dim=1).square()  # without a second (M, D)
-    step = grid_step(4 * float(norms.max()), size)
-
-    def squared(rows: Tensor) -> Tensor:
-        """(L, M); what may be rounding only counts as 0, so that a chosen point is not chosen again."""
-        both = norms + norms[rows, None]
-        distance = torch.addmm(both, sample[rows], sample.T, alpha=-2)
-        return distance.masked_fill_(distance < 2e-6 * both, 0)
-
-    chosen = (draws[:, 0] * size).long()
-    nearest = squared(chosen[:1])[0]
-    for i in range(1, len(draws)):
-        mass = (nearest / step).round_().long().cumsum(0)  # integers: the same sum in any order
-        drawn = torch.searchsorted(mass, (draws[i] * mass[-1]).long(), right=True)
-        drawn = torch.where(mass[-1] > 0, drawn.clamp_(max=size - 1), (draws[i] * size).long())
-        trial = torch.minimum(nearest, squared(drawn))
-        best = trial.sum(1, dtype=torch.float64).argmin()[None]
-        chosen[i] = drawn[best]
-        nearest = trial.index_select(0, best)[0]
-    return chosen
 
 
 def _lloyd(shard: _Shard, centroids: Tensor, iterations: int, tolerance: float) -> Clusters:

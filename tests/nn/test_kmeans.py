@@ -9,7 +9,8 @@ import torch.multiprocessing as mp
 from torch import distributed as dist
 
 from sslspk.errors import InputError
-from sslspk.nn.kmeans import FLOATS, _Shard, grid_step, kmeans, plus_plus, rows_per_block
+from sslspk.nn.kmeans import _Shard, kmeans
+from sslspk.nn.seeding import FLOATS, grid_step, plus_plus, rows_per_block
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
