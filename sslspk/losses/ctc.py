@@ -82,7 +82,7 @@ def viterbi(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
     path = np.empty(frames, np.int64)
     for t in range(frames - 1, -1, -1):
         path[t] = labels[state]
-        state -= moves[t, state]
+        state -= int(moves[t, state])   # more states than an int8 holds
     return path
 
 
