@@ -1,9 +1,11 @@
 """The benchmarks of tools/bench that a GPU or another toolkit's checkout is for say so where there is none."""
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 BENCH = Path(__file__).resolve().parents[1] / "tools/bench"
 
@@ -38,3 +40,21 @@ def test_scale_makes_directories_that_are_sound(program, tmp_path):
     program("scale").make(str(tmp_path / "data"), 400)
     found = quick.look(str(tmp_path / "data"))
     assert (found.utterances, found.speakers) == (400, 3) and len(datadir.validate(str(tmp_path / "data"))["wav.scp"]) == 400
+
+
+def gpu(*words):
+    return subprocess.run(["bash", BENCH / "gpu.sh", *map(str, words)], capture_output=True, text=True)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_gpu_checks_are_refused_without_a_gpu():
+    done = gpu()
+    assert done.returncode == 3 and "finds no GPU" in done.stderr and not done.stdout
+
+
+@pytest.mark.slow
+def test_every_part_of_the_gpu_checks_runs_on_a_cpu(tmp_path):
+    done = gpu("--device", "cpu", "--small", "true", "--out", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["kmeans", "methods", "methods_bf16", "on_device", "on_device_bf16"]
+    assert "5 of 5 agree" in (tmp_path / "on_device.txt").read_text()
