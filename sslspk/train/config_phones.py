@@ -19,5 +19,6 @@ class PhoneConfig(Config):
     first_power: float = Field(0.1, gt=0, le=1, description="of likelihoods in the first epoch after those; it rises to 1")
     band: NonNegativeFloat = Field(0.15, le=1, description="share of a transcript by which a phone may lie off its place in an even cut")
     penalty: NonNegativeFloat = Field(5.0, le=1000, description="nats a frame of a phone beyond that, or of silence in a loud frame")
+    silence_cost: NonNegativeFloat = Field(2.0, le=1000, description="nats a frame of silence when a transcript is aligned")
     gap: int = Field(3, ge=0, le=1000, description="frames of silence between two phones, at most, that go to them, half each")
     seed: int = Field(0, ge=0, le=2**31)

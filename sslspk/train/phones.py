@@ -108,7 +108,9 @@ class Aligner(nn.Module):
         """Labels (T,) of frames (T, F) that say `labels` (S,); None where there are too few frames."""
         if len(labels) + np.count_nonzero(labels[1:] == labels[:-1]) > len(frames):
             return None
-        return closed(ctc.viterbi(self.log_probs(frames) + self.weights().numpy(), labels), self.config.gap)
+        weights = self.weights().numpy()
+        weights[ctc.BLANK] -= self.config.silence_cost
+        return closed(ctc.viterbi(self.log_probs(frames) + weights, labels), self.config.gap)
 
 
 def closed(path: np.ndarray, gap: int) -> np.ndarray:
