@@ -2,7 +2,7 @@
 
 They are what the encoder pools (`frames`), or the output of --layer; matrices of frames by channels, as features. Reads DATA/wav.scp, or
 DATA/feats.scp where there is no audio. Beside OUT.scp lie OUT.scp.utt2num_frames, and in its folder frame_shift (seconds from one frame
-to the next) and provenance.json.
+to the next), provenance.json and, where there is one frame for each frame of features, frame_window (seconds that it sees).
 """
 from sslspk.bin.extract_embeddings import command_line, opened, origin
 from sslspk.errors import entry, real
@@ -27,15 +27,23 @@ def write(args, model, sources: dict) -> None:
     from sslspk.api.framewise import Framewise
     from sslspk.features.extract import FRAMES
     from sslspk.io import ark, files, provenance, table
-    framewise, counts = Framewise(model, args.layer, args.window, args.margin), {}
+    framewise, counts, whole = Framewise(model, args.layer, args.window, args.margin), {}, not model.config.waveform
     with ark.Writer(args.ark, args.scp, compress=args.compress == "true") as writer:
         for utt, source in tqdm(sources.items(), unit="utt", mininterval=1):
-            found = framewise(model.features(utt, source, args.allow_pipes == "true"))
+            x = model.features(utt, source, args.allow_pipes == "true")
+            found = framewise(x)
+            whole = whole and len(found) == x.shape[1]
             counts[utt] = len(found)
             writer.write(utt, found)
         table.write(f"{args.scp}.{FRAMES}", counts)
     with files.atomic_write(args.scp.parent / "frame_shift") as file:
         file.write(f"{framewise.seconds:.6g}\n")
+    options = model.config.features
+    if whole and options.snip_edges:   # as many as there are frames of features, and where these are
+        with files.atomic_write(args.scp.parent / "frame_window") as file:
+            file.write(f"{options.window_samples / options.sample_frequency:.6g}\n")
+    else:
+        (args.scp.parent / "frame_window").unlink(missing_ok=True)
     provenance.write(args.scp.parent, **origin(args))
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from sslspk import reading
 from sslspk.errors import InputError, named
 
-SHIFT, OPTIONS = "frame_shift", os.path.join(".make_feats", "options")
+SHIFT, WINDOW, OPTIONS = "frame_shift", "frame_window", os.path.join(".make_feats", "options")
 
 
 class Timing(NamedTuple):
@@ -17,19 +17,13 @@ class Timing(NamedTuple):
 
 
 def of(folder: str | os.PathLike) -> Timing:
-    """The timing of FOLDER/feats.scp. A frame of a model stands in the middle of its shift.
+    """The timing of FOLDER/feats.scp. A frame of a model stands in the middle of its shift, or of the window that frame_window says.
 
     Raises InputError where neither step has left it there.
     """
-    path = os.path.join(folder, SHIFT)
-    if os.path.exists(path):
-        try:
-            shift = float(reading.text(path, 100).strip())
-        except ValueError:
-            shift = 0.0
-        if not 0 < shift < 100:
-            raise InputError(f"{named(path)} holds no number of seconds; run steps/extract_frames.sh again.")
-        return Timing(shift, shift, True)
+    shift = _seconds(folder, SHIFT)
+    if shift is not None:
+        return Timing(shift, _seconds(folder, WINDOW) or shift, True)
     path = os.path.join(folder, OPTIONS)
     if not os.path.exists(path):
         raise InputError(f"{named(folder)} has neither {OPTIONS} nor {SHIFT}, so the times of its frames are unknown; run "
@@ -41,3 +35,17 @@ def of(folder: str | os.PathLike) -> Timing:
         raise InputError(f"{named(path)} says no frame_shift and frame_length; run steps/make_feats.sh again.")
     snip = found.get("snip_edges", True)   # else the first frame lies in the middle of the first shift
     return Timing(shift / 1000, (window if snip else shift) / 1000, False)
+
+
+def _seconds(folder: str | os.PathLike, name: str) -> float | None:
+    """The number in FOLDER/NAME; None where there is no such file. Raises InputError for anything else in it."""
+    path = os.path.join(folder, name)
+    if not os.path.exists(path):
+        return None
+    try:
+        found = float(reading.text(path, 100).strip())
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 100:
+        raise InputError(f"{named(path)} holds no number of seconds; run steps/extract_frames.sh again.")
+    return found

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Speaker and content, separated: DSVAE and C-DSVAE on a corpus in VoxCeleb1's layout. Who speaks (equal error rate of the speaker's and of
+# the content's mean latent), what is said (phonemes from the content's frames), and voice conversion.
+#   ./run.sh --mini true                                    the same stages on a corpus that is synthesised here, whose phones are known
+#   ./run.sh --systems "dsvae_short cdsvae_mel_short" --voxceleb1 /corpora/VoxCeleb1 --musan /corpora/musan
+# Stages: 0 prepare, 1 audio and log-mel, 2 labels of frames, 3 train, 4 embeddings and frames, 5 who speaks, 6 what is said,
+# 7 conversion, 8 RESULTS.md
+set -euo pipefail
+systems=            # conf/NAME.yaml each; empty: dsvae, with --mini true "dsvae cdsvae_align"
+seeds=0             # e.g. "0 1 2": everything is trained with each
+stage=0             # first stage to run
+stop_stage=8        # last stage to run
+ngpu=0              # GPUs for training and extraction; 0: CPU
+nj=2                # parallel jobs for everything else
+cmd=                # where jobs run; empty: as cmd.sh says
+voxceleb1=          # folder with dev/ and test/ of speakers, vox1_meta.csv, veri_test2.txt
+musan=              # folder with noise/ speech/ music/; without it what is encoded is not noisy
+rirs=               # folder RIRS_NOISES; without it no reverberation is added
+phones=             # labels of phones for both parts: a folder with ali.scp and ali.json, such as VOXCELEB1/phones of the synthetic corpus,
+                    # or a table `utt phone phone ...`, which is aligned (steps/align_phones.sh); empty: VOXCELEB1/phones where it is there
+frame_model=        # final.pt of any model with frames, whose clusters are the labels of cdsvae_frames
+ignore=             # phones that are left out when phonemes are told, such as sil
+classes=50          # of the labels that nobody wrote
+num_pairs=200       # conversions; 0: none
+judge=              # final.pt of the verification model that judges them; empty: one is trained (conf/judge.yaml)
+judge_set=()        # overrides of its training (repeatable)
+mini=false          # true: synthesise the corpora, small models
+synth=              # for the synthesiser, e.g. --synth="--speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
+data=               # empty: data, with --mini true data_mini
+exps=               # empty: exp, with --mini true exp_mini
+tag=                # suffix of the experiments' names, for variants
+set=()              # overrides of the training, e.g. --set method.beta=20 (repeatable)
+help_message="usage: $0 [--systems 'A B ...'] [--seeds '0 1 2'] [--stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
+. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
+confs=conf; if [ "$mini" = true ]; then
+  : "${data:=data_mini}" "${exps:=exp_mini}" "${systems:=dsvae cdsvae_align}"; confs=conf/mini corpora=$data/corpora
+  : "${voxceleb1:=$corpora/VoxCeleb1}" "${musan:=$corpora/musan}"
+fi
+: "${data:=data}" "${exps:=exp}" "${systems:=dsvae}"
+[[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
+[[ $num_pairs =~ ^[0-9]{1,9}$ ]] || die "--num-pairs takes a whole number, not '${num_pairs:0:20}'"
+runs=() tab=$'\t'   # SYSTEM, SEED, EXP
+for system in $systems; do
+  [ -f "$confs/$system.yaml" ] || die "there is no $confs/${system:0:60}.yaml; see ls $confs/*.yaml"
+  for seed in $seeds; do
+    suffix=; [ "$seed" = 0 ] || suffix=_seed$seed; runs+=("$system$tab$seed$tab$exps/$system${tag:+_$tag}$suffix")
+  done
+done
+jobs=(--cmd "$train_cmd" --nj "$nj") dev=$data/voxceleb1_dev test=$data/voxceleb1_test labels=$exps/labels list=veri_test2
+both=$data/voxceleb1_all   # dev and test together: what labels are of
+wants() { [[ " $systems " = *" $1"* ]]; }   # NAME: whether a system begins with it
+
+if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+  # shellcheck disable=SC2086  # --synth holds several words
+  [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" --only "voxceleb1 musan" $synth "$corpora"
+  [ -n "$voxceleb1" ] || die "--voxceleb1 names no folder; give VoxCeleb1's, or try --mini true"
+  local/prepare_voxceleb1.py --nj "$nj" "$voxceleb1" "$data"
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" "$data"; [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" "$data"
+fi
+
+if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+  steps/pack_audio.sh "${jobs[@]}" "$dev" "${dev}_packed"
+  utils/combine_data.sh "$both" "${dev}_packed" "$test"
+  steps/make_feats.sh "${jobs[@]}" --conf conf/fbank.yaml --compress false "$both"
+  [ ! -d "$data/musan_noise" ] || steps/make_augment_lists.sh "${jobs[@]}" "$data" "$data/augment"
+fi
+
+if [ -z "$phones" ] && [ -f "$voxceleb1/phones/ali.scp" ]; then phones=$voxceleb1/phones; fi
+spoken=$phones; [ ! -f "$phones" ] || spoken=$labels/align
+if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+  [ ! -f "$phones" ] || steps/align_phones.sh "${jobs[@]}" --phones "$phones" "$both" "$labels/align"
+  for kind in mel bestrq; do
+    ! wants "cdsvae_$kind" || steps/make_frame_labels.sh "${jobs[@]}" --kind $kind --classes "$classes" "$both" "$labels/$kind"
+  done
+  if wants cdsvae_frames; then
+    [ -n "$frame_model" ] || die "--frame-model names no model, of whose frames cdsvae_frames takes the clusters; give a final.pt"
+    steps/extract_frames.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "$both" "$frame_model" "$labels/frames_of_model"
+    steps/make_frame_labels.sh "${jobs[@]}" --kind frames --classes "$classes" "$labels/frames_of_model" "$labels/frames"
+  fi
+fi
+
+common=(); [ ! -f "$data/augment/.done" ] || common+=(--set "augment.dir=$data/augment")
+if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
+  for run in "${runs[@]}"; do
+    IFS=$tab read -r system seed exp <<< "$run"
+    told=()
+    case $system in
+      cdsvae_align*) [ -n "$spoken" ] || die "$system is told phones; give them with --phones"; told=(--set "data.frame_labels=$spoken") ;;
+      cdsvae_*) kind=${system#cdsvae_}; told=(--set "data.frame_labels=$labels/${kind%%_*}") ;;
+    esac
+    steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$confs/$system.yaml" "${common[@]}" "${told[@]}" --set "seed=$seed" \
+      "${set[@]/#/--set=}" "${dev}_packed" "$exp"
+  done
+fi
+
+if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
+  for run in "${runs[@]}"; do exp=${run##*"$tab"}
+    local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "speaker content untrained" "$exp" "$test"
+    steps/extract_frames.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "$both" "$exp" "$exp/frames"
+  done
+fi
+
+if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+  for run in "${runs[@]}"; do
+    local/score_system.sh --cmd "$train_cmd" --lists $list --weights "speaker content untrained" "$data" "${run##*"$tab"}"
+  done
+fi
+
+if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ] && [ -n "$spoken" ]; then
+  probe=(steps/probe_frames.sh --cmd "$train_cmd" --labels "$spoken" --train "$dev" --test "$test" --ignore "$ignore")
+  "${probe[@]}" "$both" "$exps/phonemes_mel"
+  for run in "${runs[@]}"; do exp=${run##*"$tab"}; "${probe[@]}" "$exp/frames" "$exp/phonemes"; done
+fi
+
+if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ] && [ "$num_pairs" -gt 0 ]; then
+  local/convert_and_judge.sh --train-cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --judge "$judge" \
+    --num-pairs "$num_pairs" --augment "$data/augment" --feats "$both" "${judge_set[@]/#/--judge-set=}" \
+    "${dev}_packed" "$test" "$test/trials_$list" "$exps/judge" "${runs[@]##*"$tab"}"
+fi
+
+[ "$stage" -gt 8 ] || [ "$stop_stage" -lt 8 ] || python3 local/show_disentangle.py --paper conf/paper.yaml --out "$exps/RESULTS.md" "$exps"

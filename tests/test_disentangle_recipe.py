@@ -1,0 +1,48 @@
+"""egs/disentangle/run.sh as a user runs it, on a corpus of seconds: every stage once, and what is refused."""
+import json
+
+import pytest
+import recipe_copy
+import soundfile
+from recipe_copy import SYNTH, overrides, run, sh
+
+from sslspk.io import table
+
+TINY = overrides("train.steps=3", "train.log_every=1", "data.batch_size=4", "encoder.channels=8", "encoder.hidden_dim=6",
+                 "encoder.decoder_channels=6", "encoder.decoder_hidden=6")
+MINI = ("./run.sh", "--mini", "true", f"--synth={SYNTH}", "--nj", "1", "--systems", "dsvae cdsvae_mel cdsvae_align", "--num-pairs", "4",
+        "--classes", "5", "--judge-set", "train.steps=2", "--judge-set", "data.batch_size=4", *TINY)
+
+
+@pytest.mark.slow
+def test_all_stages(tmp_path, monkeypatch):
+    recipe = recipe_copy.make(tmp_path, "disentangle")
+    monkeypatch.chdir(recipe)
+    run(recipe, *MINI)
+    exps = recipe / "exp_mini"
+    for system in ("dsvae", "cdsvae_mel", "cdsvae_align"):
+        exp = exps / system
+        row = json.loads((exp / "conversion/result.json").read_text())
+        assert row["pairs"] == 4 and 0 <= row["converted"]["accepted_as_target"] <= 100 and "plain" in row
+        converted = table.read(exp / "converted/wav.scp")
+        assert len(converted) == 4 and all(soundfile.info(path).frames > 4000 for path in converted.values())
+        assert (exp / "conversion/examples.png").stat().st_size > 1000
+        assert json.loads((exp / "phonemes/result.json").read_text())["features"] == 16
+        labels = {name: json.loads((exp / f"scores_{name}/result_trials_veri_test2.json").read_text())["labels"]
+                  for name in ("speaker", "content", "untrained")}
+        told = "phones" if system == "cdsvae_align" else "none"
+        assert labels == {"speaker": told, "content": told, "untrained": "none"}
+    text = (exps / "RESULTS.md").read_text()
+    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
+    assert set(rows) == {"system", "dsvae", "cdsvae_mel", "cdsvae_align", "raw log-mel"}
+    assert "(30.2)" in rows["dsvae"] and "(44.1)" in rows["raw log-mel"] and " - " not in rows["cdsvae_align"]
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("--systems", "dsvae_x"), "there is no conf/dsvae_x.yaml"), (("--seeds", "x"), "--seeds takes whole numbers"),
+    (("--num-pairs", "many"), "--num-pairs takes a whole number"), (("--stage", "0"), "--voxceleb1 names no folder")])
+def test_what_is_refused(tmp_path, words, said):
+    recipe = recipe_copy.make(tmp_path, "disentangle")
+    done = sh(recipe, "./run.sh", *words)
+    assert done.returncode and said in done.stderr
+    assert not (recipe / "exp").exists()
