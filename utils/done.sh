@@ -10,7 +10,7 @@
 # leaves size and time alone is found in files below 8 MB. Work that is to be done begins with done_lock, which done_skip calls.
 # shellcheck shell=bash
 
-_done_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+_done_root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 declare -A _done_outputs=()   # by stamp: the outputs that done_skip was told, one a line
 
 _done() {  # fresh|mark|digest|conf WORD...

@@ -60,7 +60,7 @@ def test_windows_give_the_frames_of_the_whole(length, window, margin):
     seen.clear()
     found = frames.in_windows(encode, x, 4, window, margin)
     assert found.shape == whole.shape and (len(seen) == 1) == (length <= window) and max(seen) <= window
-    torch.testing.assert_close(found, whole, rtol=0, atol=0)
+    torch.testing.assert_close(found, whole, rtol=1e-12, atol=1e-14)   # float64: some processors sum a shorter input in another order
 
 
 @pytest.mark.parametrize("name", ["tdnn", "cpc"])

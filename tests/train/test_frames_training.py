@@ -102,7 +102,7 @@ def neighbours_of_the_same_pitch(exp, data, untrained):
 
 @pytest.mark.parametrize("name", ["bidirectional", "gim"])
 def test_embeddings_of_whole_recordings_learn_the_pitch(data, tmp_path, name):
-    train_here(tiny(**{**SYSTEMS[name], **LEARN, "train.steps": 60, "train.lr": 0.005}), data, tmp_path / "exp")
+    train_here(tiny(**{**SYSTEMS[name], **LEARN, "train.steps": 60, "train.lr": 0.002}), data, tmp_path / "exp")
     before, after = (neighbours_of_the_same_pitch(tmp_path / "exp", data, untrained) for untrained in (True, False))
     assert after >= 0.5 > before
 

@@ -100,7 +100,7 @@ METHODS = {
     "siamese": {"name": "siamese", **PAIR, "hidden_dim": 32, "out_dim": 16, "predictor_dim": 16, "regulariser": 1.0},
     "c3moco": {**MOCO, "symmetric": True, "reweight": {"false_weight": 0.5}, "proto": {"clusters": [3]}},
     "moco supcon": {**MOCO, "labelled_share": 0.5, "queue_proto": {"max_clusters": 8, "refresh_steps": 2, "sample": 16}},
-    "simclr ssps": {"name": "simclr", **PAIR, "positives": {**SSPS, "keep": 0.5}},
+    "simclr ssps": {"name": "simclr", **PAIR, "positives": {**SSPS, "keep": 0.75}},
     "dino ssps": {**DINO, "positives": {**SSPS, "neighbours": 0, "start_epoch": 10}},
     "sdpn ssps": {**SDPN, "positives": {**SSPS, "start_epoch": 10}},
     "c3moco ssps": {**MOCO, "symmetric": True, "reweight": {"false_weight": 0.5}, "positives": {**SSPS, "mask_negatives": True}},
