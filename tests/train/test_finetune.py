@@ -366,7 +366,7 @@ def test_a_fall_back_does_not_lose_the_best_epoch(emotions, tmp_path):
 def test_every_kept_checkpoint_finds_its_best_one(tmp_path):
     """Steps 2, 4 and 9 were the best in turn; 5 and 10 are kept."""
     for step, bests in ((2, [0, 2]), (4, [0, 2, 4]), (5, [0, 2, 4]), (9, [0, 2, 4, 9]), (10, [0, 2, 4, 9])):
-        checkpoint.save_step(tmp_path, step, {}, 2, 5, 20, bests)
+        checkpoint.save_step(tmp_path, step, {}, 2, 5, 20, [bests])
     assert [checkpoint.step_of(path) for path in checkpoint.checkpoints(tmp_path)] == [4, 5, 9, 10]
 
 
