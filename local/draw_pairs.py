@@ -7,6 +7,7 @@ utterance alone are no source, since the judge compares with others of theirs. A
 import argparse
 import random
 import sys
+from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))   # this checkout comes before any other sslspk
@@ -22,9 +23,8 @@ def main() -> int:
     args = parser.parse_args()
     from sslspk.io import files, table
     utt2spk, draw = table.read(args.utt2spk), random.Random(args.seed)
-    speakers = sorted(set(utt2spk.values()))
-    often = {speaker for speaker in speakers if list(utt2spk.values()).count(speaker) > 1}
-    sources = sorted(utt for utt, speaker in utt2spk.items() if speaker in often)
+    many = Counter(utt2spk.values())
+    speakers, sources = sorted(many), sorted(utt for utt, speaker in utt2spk.items() if many[speaker] > 1)
     if len(speakers) < 2 or not sources:
         raise InputError(f"{named(args.utt2spk)}: conversion needs two speakers, one of them with two utterances; give more data.")
     pairs, pool = {}, []

@@ -8,7 +8,6 @@ the conversions that are accepted as the target, rejected as the source, both; a
 their own voice, the same for these. No torch.
 """
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -40,26 +39,16 @@ def unit(folder: str) -> dict:
 
 def equal_error_threshold(args: argparse.Namespace) -> tuple[float, float]:
     """(threshold, equal error rate in percent) of the verification model on real trials."""
-    import numpy as np
-
-    from sslspk.io import table
-    wanted = {}
-    for line in Path(args.trials).read_text(encoding="utf-8").splitlines():
-        a, b, label = line.split()
-        wanted[a, b] = label == "target"
-    scores, target = [], []
-    for line in Path(args.scores).read_text(encoding="utf-8").splitlines():
-        a, b, score = line.split()
-        if (a, b) not in wanted:
-            raise InputError(f"{args.scores}: {table.named(a)} {table.named(b)} is no trial of {args.trials}; score that list again.")
-        scores.append(float(score))
-        target.append(wanted[a, b])
-    scores, target = np.array(scores), np.array(target)
-    order = np.argsort(scores)
-    missed = np.cumsum(target[order]) / target.sum()               # targets at or below each score
-    taken = 1 - np.cumsum(~target[order]) / (~target).sum()        # non-targets above it
-    place = int(np.argmin(np.abs(missed - taken)))
-    return float(scores[order][place]), 100 * float(missed[place] + taken[place]) / 2
+    from sslspk.io import scores as scored
+    from sslspk.io import trials as trial_list
+    from sslspk.metrics import verification
+    trials, found = trial_list.read(args.trials), scored.read(args.scores)
+    listed = set(zip(trials.enrol.tolist(), trials.test.tolist(), strict=True))
+    odd = next((pair for pair in zip(found.enrol.tolist(), found.test.tolist(), strict=True) if pair not in listed), None)
+    if odd is not None:
+        raise InputError(f"{args.scores}: {odd[0]} {odd[1]} is no trial of {args.trials}; score that list again.")
+    det = verification.det_curve(scored.align(trials, found, args.scores, args.trials), trials.target)
+    return verification.eer_threshold(det), 100 * verification.eer(det)
 
 
 def judged(found: dict, real: dict, spoken: dict[str, list[str]], tables: dict[str, dict], threshold: float) -> dict[str, float]:
@@ -81,19 +70,18 @@ def judged(found: dict, real: dict, spoken: dict[str, list[str]], tables: dict[s
 
 def main() -> int:
     args = options()
-    from sslspk.io import files, table
+    from sslspk.bin.metrics import save_json
+    from sslspk.io import datadir, table
     tables = {name: table.read(args.data / name) for name in ("utt2spk", "utt2source", "utt2source_spk")}
-    real, spoken = unit(args.real), {}
-    for utt, speaker in table.read(args.utt2spk).items():
-        spoken.setdefault(speaker, []).append(utt)
+    real = unit(args.real)
+    spoken = {speaker: table.words(utts) for speaker, utts in datadir.invert(table.read(args.utt2spk)).items()}
     threshold, eer = equal_error_threshold(args)
     result = {"pairs": len(tables["utt2source"]), "threshold": threshold, "eer": eer,
               "converted": judged(unit(args.converted), real, spoken, tables, threshold)}
     if args.plain:
         result["plain"] = judged(unit(args.plain), real, spoken, tables, threshold)
     args.out.mkdir(parents=True, exist_ok=True)
-    with files.atomic_write(args.out / "result.json") as file:
-        file.write(json.dumps(result, indent=1) + "\n")
+    save_json(result, str(args.out / "result.json"))
     shares = result["converted"]
     print(f"{result['pairs']} conversions: {shares['accepted_as_target']:.1f} % accepted as the target, "
           f"{shares['rejected_as_source']:.1f} % rejected as the source (threshold {threshold:.3f}, equal error rate {eer:.2f} %)")

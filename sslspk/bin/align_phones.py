@@ -73,7 +73,7 @@ def align(args: argparse.Namespace) -> None:
     """Labels of a part of DATA; an utterance with fewer frames than phones gets none."""
     import torch
 
-    from sslspk.io import alignments
+    from sslspk.io import alignments, files
     from sslspk.train import phones
     torch.set_num_threads(1)
     corpus, (aligner, when, _) = phones.read(args.data, args.phones, args.lexicon), phones.load(args.model)
@@ -81,7 +81,7 @@ def align(args: argparse.Namespace) -> None:
         raise InputError(f"{args.data} has frames of {corpus.when.window:g} s every {corpus.when.shift:g} s, the recogniser had "
                          f"{when.window:g} and {when.shift:g}; make features as in training.")
     with alignments.Writer(args.out, about(args.model), str(args.part)) as out:
-        for utt in alignments.part_of(list(corpus.specs), args.part, args.parts):
+        for utt in files.share(list(corpus.specs), args.part, args.parts):
             labels = aligner.align(aligner.frames(utt, corpus.specs[utt]), aligner.labels(utt, corpus.said[utt]))
             if labels is None:
                 print(f"warning: {utt} has fewer frames than phones and gets no labels", flush=True)

@@ -58,11 +58,12 @@ def read_pairs(path: str, utt2spk: dict[str, str]) -> dict[str, tuple[str, str]]
 def voices(model: "Model", targets: set[str], utt2spk: dict[str, str], audio: dict) -> dict:
     """{speaker: mean z_s (1, S) over the speaker's utterances}."""
     import torch
-    found = {}
-    for speaker in sorted(targets):
-        latents = [model.encoder(model.features(utt, audio[utt])) for utt, other in utt2spk.items() if other == speaker]
-        found[speaker] = torch.stack(latents).mean(0)
-    return found
+    spoken: dict[str, list[str]] = {speaker: [] for speaker in sorted(targets)}
+    for utt, speaker in utt2spk.items():
+        if speaker in spoken:
+            spoken[speaker].append(utt)
+    return {speaker: torch.stack([model.encoder(model.features(utt, audio[utt])) for utt in utts]).mean(0)
+            for speaker, utts in spoken.items()}
 
 
 def write(args: argparse.Namespace, model: "Model", pairs: dict, utt2spk: dict[str, str], audio: dict) -> dict[str, dict]:

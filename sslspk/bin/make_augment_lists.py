@@ -88,24 +88,19 @@ def _slice(clip, size: int, rate: int, rng):
 
 def items(kind: str, source: str, args: argparse.Namespace):
     """Yield (id, int16 samples) of this job's part of one kind."""
-    from sslspk.io import audio, clips
+    from sslspk.io import audio, clips, files
     sources = clips.read(source)
     if kind == "babble":
         size, speech = round(args.babble_seconds * args.rate), list(sources.values())
-        for number in part(range(args.num_babble or len(speech)), args):
+        for number in files.share(range(args.num_babble or len(speech)), args.job, args.jobs):
             yield f"babble-{number:06d}", make_babble(speech, number, size, args.rate, args.seed)
         return
-    for utt in part(list(sources), args):
+    for utt in files.share(list(sources), args.job, args.jobs):
         try:
             samples = audio.resample(*clips.load(sources[utt])[:2], args.rate)
         except InputError as err:
             raise InputError(f"{source}: {utt}: {err}") from err
         yield utt, trim_rir(samples, args.rate, args.rir_seconds) if kind.startswith("rir_") and samples.any() else samples
-
-
-def part(everything, args: argparse.Namespace):
-    """This job's run of a sequence."""
-    return everything[len(everything) * (args.job - 1) // args.jobs:len(everything) * args.job // args.jobs]
 
 
 def pack(args: argparse.Namespace) -> None:

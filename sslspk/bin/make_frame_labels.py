@@ -49,13 +49,13 @@ def main() -> None:
     if args.action == "join":
         print(f"labels of {alignments.join(args.out, args.parts, about)} utterances, {about.classes} classes")
         return
-    from sslspk.io import ark, timing
+    from sslspk.io import ark, files, timing
     when, specs = timing.of(args.feats), ark.read_scp(args.feats / "feats.scp")
     if (when.shift, when.window) != (about.frame_shift, about.window):
         raise InputError(f"{args.feats} has frames every {when.shift:g} s, and {args.labeller} was learnt on {about.frame_shift:g} s and "
                          f"windows of {about.window:g} s; take the same kind of frames.")
     with alignments.Writer(args.out, about, str(args.part)) as out:
-        for utt in alignments.part_of(list(specs), args.part, args.parts):
+        for utt in files.share(list(specs), args.part, args.parts):
             out.write(utt, labeller(ark.load(specs[utt])))
 
 
@@ -92,7 +92,7 @@ def sample(specs: dict[str, str], points: int, normalise: str):
     """(N, F) float32: as many frames of each utterance, evenly spread, `points` in all or one of each utterance."""
     import numpy as np
 
-    from sslspk.io import ark
+    from sslspk.io import alignments, ark
     from sslspk.nn.labellers import Labeller
     found, each, prepare = [], max(1, points // len(specs)), Labeller(normalise).normalise_frames
     utts = list(specs)
@@ -100,8 +100,7 @@ def sample(specs: dict[str, str], points: int, normalise: str):
         utts = utts[::-(-len(utts) // points)]
     for utt in utts:
         frames = prepare(ark.load(specs[utt])).numpy()
-        count = min(each, len(frames))
-        found.append(frames[(np.arange(count) * 2 + 1) * len(frames) // (2 * max(count, 1))])
+        found.append(frames[alignments.spread(len(frames), each)])
     return np.concatenate(found)
 
 

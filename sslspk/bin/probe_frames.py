@@ -77,7 +77,7 @@ def frames_of(data: str, feats: str, known, most: int, skip: np.ndarray) -> Side
 
     Raises InputError naming an utterance without frames or labels, or with labels of another length.
     """
-    from sslspk.io import ark, table, timing
+    from sslspk.io import alignments, ark, table, timing
     utt2spk, specs, when = table.read(f"{data}/utt2spk"), ark.read_scp(f"{feats}/feats.scp"), timing.of(feats)
     missing = min(utt2spk.keys() - specs.keys(), default=None)
     if missing is not None:
@@ -91,11 +91,10 @@ def frames_of(data: str, feats: str, known, most: int, skip: np.ndarray) -> Side
         x = ark.load(specs[utt])
         own = known.at(utt, len(x), when.shift, when.window)
         kept = np.flatnonzero(~skip[own])
-        taken = min(each, len(kept))
-        rows = kept[(np.arange(taken) * 2 + 1) * len(kept) // (2 * max(taken, 1))]
+        rows = kept[alignments.spread(len(kept), each)]
         xs.append(x[rows].astype(np.float32))
         labels.append(own[rows])
-        owners.append(np.full(taken, number[utt2spk[utt]]))
+        owners.append(np.full(len(rows), number[utt2spk[utt]]))
     return Side(np.concatenate(xs), np.concatenate(labels), np.concatenate(owners), speakers)
 
 

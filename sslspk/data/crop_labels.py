@@ -30,21 +30,14 @@ class CropLabels:
         """What tells these labels from others, to be added to that of the data."""
         return f", frame labels {self.about.kind} {self.about.digest}"
 
-    def count(self, samples: int) -> int:
-        """The frames of so many samples."""
-        o = self.features
-        if o.snip_edges:
-            return max(0, 1 + (samples - o.window_samples) // o.shift_samples)
-        return (samples + o.shift_samples // 2) // o.shift_samples
-
     def at(self, utt: str, length: int, start: int, size: int) -> np.ndarray:
         """length: samples of the whole utterance."""
         o, rate = self.features, self.features.sample_frequency
         shift, window = o.shift_samples / rate, o.window_samples / rate
         early = 0.0 if o.snip_edges else (shift - window) / 2   # seconds at which the first frame begins
-        whole = self.known.at(utt, max(1, self.count(length)), shift, window)
+        whole = self.known.at(utt, max(1, o.num_frames(length)), shift, window)
         if length >= size:
-            return self.known.at(utt, self.count(size), shift, window, start / rate + early).astype(np.int64)
-        middle = (np.arange(self.count(size)) * shift + window / 2 + early) % (length / rate)
+            return self.known.at(utt, o.num_frames(size), shift, window, start / rate + early).astype(np.int64)
+        middle = (np.arange(o.num_frames(size)) * shift + window / 2 + early) % (length / rate)
         place = np.rint((middle - window / 2 - early) / shift).astype(np.int64)
         return whole[place.clip(0, len(whole) - 1)].astype(np.int64)

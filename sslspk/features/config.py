@@ -59,6 +59,12 @@ class FeatureOptions(Config):
     def shift_samples(self) -> int:
         return int(self.sample_frequency * 0.001 * self.frame_shift)
 
+    def num_frames(self, samples: int) -> int:
+        """T of Kaldi's features of so many samples (not of fbank_db, see `decibels`)."""
+        if self.snip_edges:
+            return max(0, 1 + (samples - self.window_samples) // self.shift_samples)
+        return (samples + self.shift_samples // 2) // self.shift_samples
+
     @property
     def num_features(self) -> int:
         """F, the columns of a feature matrix."""

@@ -39,12 +39,7 @@ class Extractor(nn.Module):
 
     def num_frames(self, num_samples: int) -> int:
         """T for a waveform of S samples."""
-        o = self.options
-        if self.decibels:
-            return decibels.num_frames(num_samples, o)
-        if o.snip_edges:
-            return 0 if num_samples < o.window_samples else 1 + (num_samples - o.window_samples) // o.shift_samples
-        return (num_samples + o.shift_samples // 2) // o.shift_samples
+        return decibels.num_frames(num_samples, self.options) if self.decibels else self.options.num_frames(num_samples)
 
     @torch.no_grad()
     def forward(self, wave: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -94,9 +94,10 @@ class Writer:
         self._ark.write(b"\0B\4" + struct.pack("<i", len(rows)) + rows.tobytes())
 
 
-def part_of(utts: Sequence[str], part: int, parts: int) -> Sequence[str]:
-    """The utterances of job `part` of `parts`, counted from 1."""
-    return utts[len(utts) * (part - 1) // parts:len(utts) * part // parts]
+def spread(length: int, count: int) -> np.ndarray:
+    """int64 (min(length, count),): places in a sequence, evenly spread over it."""
+    count = min(length, count)
+    return (np.arange(count) * 2 + 1) * length // (2 * max(count, 1))
 
 
 def join(folder: str | os.PathLike, parts: int, about: LabelSet) -> int:

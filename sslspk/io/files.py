@@ -9,7 +9,7 @@ import re
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 from sslspk import reading
@@ -180,6 +180,11 @@ def _stat(path: str | os.PathLike, remedy: str) -> os.stat_result:
     if not stat.S_ISREG(found.st_mode):
         raise InputError(f"{named(path)} is {reading.kind_of(found.st_mode)}, not a file; {remedy}.")
     return found
+
+
+def share(items: Sequence, job: int, jobs: int) -> Sequence:
+    """The run of items that job `job` of `jobs`, counted from 1, has to do."""
+    return items[len(items) * (job - 1) // jobs:len(items) * job // jobs]
 
 
 def part(path: str, count: int, offset: int = 0) -> bytes:

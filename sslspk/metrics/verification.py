@@ -78,6 +78,11 @@ def eer(det: Det) -> float:
     return crossing(det.p_miss, det.p_fa)
 
 
+def eer_threshold(det: Det) -> float:
+    """The score from which on to accept, so that both error rates are nearest to equal."""
+    return float(det.threshold[int(np.argmin(np.abs(det.p_miss - det.p_fa)[:-1]))])
+
+
 def crossing(p_miss: np.ndarray, p_fa: np.ndarray) -> float:
     """The common value of two rates (M,), one rising from 0 and one falling to 0, between the points by a straight line."""
     gap = p_miss - p_fa

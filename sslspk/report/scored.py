@@ -82,13 +82,7 @@ def histogram(scored: Scored, number: int) -> tuple[list[float], dict[str, list[
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     shares = {name: (np.histogram(np.clip(values[chosen], edges[0], edges[-1]), edges)[0] / chosen.sum()).round(5).tolist()
               for name, chosen in (("target", target), ("non-target", ~target))}
-    return edges.tolist(), shares, threshold(values, target)
-
-
-def threshold(values: np.ndarray, target: np.ndarray) -> float:
-    """The score at which both error rates are nearest to equal."""
-    curve = verification.det_curve(values, target)
-    return float(curve.threshold[int(np.argmin(np.abs(curve.p_miss - curve.p_fa)[:-1]))])
+    return edges.tolist(), shares, verification.eer_threshold(verification.det_curve(values, target))
 
 
 def groups(scored: Scored, number: int) -> list[tuple[str, int, int, float]]:

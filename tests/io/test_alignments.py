@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sslspk.errors import InputError
-from sslspk.io import timing
-from sslspk.io.alignments import Alignments, LabelSet, Writer, digest_of, join, part_of
+from sslspk.io import files, timing
+from sslspk.io.alignments import Alignments, LabelSet, Writer, digest_of, join
 
 ABOUT = LabelSet(kind="mel", classes=5, frame_shift=0.01, window=0.025, made_by="a test", digest="abc")
 LABELS = {"a": np.arange(98) // 10 % 5, "b": np.zeros(40, int), "c": np.array([3])}
@@ -123,10 +123,10 @@ def test_times_of_frames_come_from_the_step_that_made_them(tmp_path):
 
 def test_parts_of_jobs_become_one_folder(tmp_path):
     utts = [f"u{i}" for i in range(5)]
-    assert [list(part_of(utts, part, 3)) for part in (1, 2, 3)] == [["u0"], ["u1", "u2"], ["u3", "u4"]]
+    assert [list(files.share(utts, part, 3)) for part in (1, 2, 3)] == [["u0"], ["u1", "u2"], ["u3", "u4"]]
     for part in (1, 2, 3):
         with Writer(tmp_path, ABOUT, str(part)) as out:
-            for utt in part_of(utts, part, 3):
+            for utt in files.share(utts, part, 3):
                 out.write(utt, np.full(3, part))
     assert not (tmp_path / "ali.json").exists()
     assert join(tmp_path, 3, ABOUT) == 5 and [int(Alignments(tmp_path).of(utt)[0]) for utt in utts] == [1, 2, 2, 3, 3]

@@ -95,7 +95,7 @@ def test_the_threshold_and_the_curve_are_those_of_the_scores(recipe):
     rows[0] |= {"list": "toy", "scores": recipe / "exp/good/scores_encoder/scores_trials_toy"}
     found, _ = scored.read(rows, [recipe], 3)
     target, values = found.trials.target, found.scores[0]
-    at = scored.threshold(values, target)
+    at = verification.eer_threshold(verification.det_curve(values, target))
     assert abs((values[target] < at).mean() - (values[~target] >= at).mean()) < 0.02
     curve = scored.det(found, 0)
     eer = 100 * verification.eer(verification.det_curve(values, target))
