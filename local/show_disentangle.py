@@ -6,7 +6,6 @@ errors of reconstruction, and conversions that a verification model took for the
 several seeds also get a row of means. --paper: the papers' figures by system. No torch.
 """
 import argparse
-import json
 import re
 import sys
 from pathlib import Path
@@ -62,8 +61,8 @@ def read(path: Path) -> dict:
 
 def figures(exp: Path) -> dict[str, float]:
     """What is known of a system: of the log's end, and of the results that are there."""
-    lines = [json.loads(line) for line in (exp / "progress.jsonl").read_text(encoding="utf-8").splitlines()]
-    found = {}
+    from sslspk.io import results
+    lines, found = results.progress(exp / "progress.jsonl"), {}
     for _, key in COLUMNS[4:9]:
         values = [line[key] for line in lines if key in line][-LAST:]
         if values:

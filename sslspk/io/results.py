@@ -3,11 +3,13 @@
 A row is a result_*.json with `list`, the trial list's name, and `scores`, the score file's path. A figure is one that a paper prints:
 table and source, row and column there, and, where a configuration stands for it, system, tag, train and list.
 """
+import json
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from sslspk import reading
 from sslspk.config import Config, check, read_yaml
 from sslspk.errors import InputError, named, shown
 from sslspk.io import files
@@ -171,3 +173,16 @@ def interval(row: dict) -> str:
     """EER in %, with the ends of its interval where there is one."""
     span = f" ({row['eer_percent_low']:.2f}-{row['eer_percent_high']:.2f})" if "eer_percent_low" in row else ""
     return f"{row['eer_percent']:.2f}{span}"
+
+
+def progress(path: Path) -> list[dict]:
+    """The lines of a training's progress.jsonl, each with its step; damaged ones are left out, as by a training that resumes."""
+    found = []
+    for line in reading.text(path).splitlines() if path.is_file() else ():
+        try:
+            figures = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(figures, dict) and isinstance(figures.get("step"), int):
+            found.append(figures)
+    return found

@@ -1,10 +1,8 @@
 """What a report shows of each system: its results, the curve of its training, its configuration, and how it was made."""
-import json
 import math
 from pathlib import Path
 from typing import NamedTuple
 
-from sslspk import reading
 from sslspk.config import flat, read_yaml
 from sslspk.errors import InputError, named
 from sslspk.io import files, results
@@ -64,16 +62,9 @@ def _system(folder: Path) -> System:
 
 
 def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """At most POINTS of each figure; damaged lines are left out, as a training leaves them out that resumes."""
-    lines = reading.text(path).splitlines() if path.is_file() else []
+    """At most POINTS of each figure."""
     found: dict[str, list[tuple[float, float]]] = {}
-    for line in lines:
-        try:
-            figures = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(figures, dict) or not isinstance(figures.get("step"), int):
-            continue
+    for figures in results.progress(path):
         for key in CURVES:
             value = figures.get(key)
             if isinstance(value, (int, float)) and math.isfinite(value):
