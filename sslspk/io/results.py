@@ -6,6 +6,7 @@ table and source, row and column there, and, where a configuration stands for it
 import json
 import os
 import re
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sslspk.io import files
 TEXTS = ("system", "weights", "trained_on", "commit", "method", "encoder", "config_hash", "backend", "trials_md5")
 NUMBERS = re.compile("eer_percent|min_dcf|act_dcf|cllr|fused$|targets$|nontargets$")
 POOLS, TASKS = ("none", "mean", "vote"), ("classification", "regression")
+SPEED = ("utterances_per_second", "data_wait_percent", "gflop_per_step", "gflop_per_second", "utilisation_percent", "peak_memory_gb")
 KEYS = ("system", "weights", "trained_on", "labels", "commit")
 
 
@@ -116,6 +118,8 @@ def made_on(row: dict) -> str:
     if isinstance(said.get("cpu_seconds"), (int, float)):
         budget = f" (train.cpu_minutes {said['cpu_minutes']:g})" if isinstance(said.get("cpu_minutes"), (int, float)) else ""
         parts.append(f"{said['cpu_seconds'] / 60:.3g} CPU minutes of rank 0{budget}")
+    fast = (("utterances_per_second", "utterances/s"), ("utilisation_percent", "% of the device's peak"), ("peak_memory_gb", "GB"))
+    parts += [f"{said[key]:.3g} {what}" for key, what in fast if isinstance(said.get(key), (int, float))]
     return ", ".join(parts) + (f": `{said['command']}`" if "command" in said else "")
 
 
@@ -173,6 +177,16 @@ def interval(row: dict) -> str:
     """EER in %, with the ends of its interval where there is one."""
     span = f" ({row['eer_percent_low']:.2f}-{row['eer_percent_high']:.2f})" if "eer_percent_low" in row else ""
     return f"{row['eer_percent']:.2f}{span}"
+
+
+def speed(path: Path) -> dict[str, float]:
+    """Of each figure of SPEED in a training's progress.jsonl the median over its lines, those of all starts; of the memory the most."""
+    lines, found = progress(path), {}
+    for key in SPEED:
+        values = [line[key] for line in lines if isinstance(line.get(key), (int, float))]
+        if values:
+            found[key] = max(values) if key == "peak_memory_gb" else statistics.median(values)
+    return found
 
 
 def progress(path: Path) -> list[dict]:

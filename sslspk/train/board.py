@@ -7,11 +7,12 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from sslspk.config import flat, to_whole_yaml
+from sslspk.io import results
 from sslspk.train.config import SystemConfig
 
 EVALUATION, SPEED, COLLAPSE, SCHEDULE, LOSS = "evaluation", "speed", "collapse", "schedule", "loss"
 GROUPS = (   # the first with a word that is part of the figure's name; of all others LOSS
-    (EVALUATION, ("eval_", "valid_")), (SPEED, ("per_second", "wait_percent")), (LOSS, ("loss",)),
+    (EVALUATION, ("eval_", "valid_")), (SPEED, results.SPEED), (LOSS, ("loss",)),
     (SCHEDULE, ("lr", "gradient_norm", "gate")),
     (COLLAPSE, ("entropy", "ln_K", "effective_rank", "uniformity", "alignment", "information", "perplexity", "off_diagonal", "frobenius")))
 ENTROPIES = ("teacher_entropy", "student_entropy", "ln_K")   # drawn in one picture (tab Custom Scalars)

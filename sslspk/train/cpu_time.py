@@ -1,4 +1,4 @@
-"""What the log of a training says of it, for results: how long it computed, by which command (torch-free).
+"""What the log of a training says of it, for results: how long it computed, how fast, by which command (torch-free).
 
 final.pt holds neither, so that it is the same bits however often and wherever the training was started.
 """
@@ -7,6 +7,8 @@ import resource
 import statistics
 from collections.abc import Iterable
 from pathlib import Path
+
+from sslspk.io import results
 
 SAYS = re.compile(r"CPU time of rank 0: (\d+\.\d) s")
 COMMAND = re.compile(r"# (.+?) *\n# Started at ")   # as launchers begin a log
@@ -31,10 +33,11 @@ def of_experiment(exp: Path) -> float | None:
 
 
 def logged(exp: Path) -> dict:
-    """cpu_seconds and command of the training, as far as the logs in EXP/log say them."""
+    """cpu_seconds and command of the training, as far as the logs in EXP/log say them; its speed, as far as progress.jsonl does."""
     log, seconds = exp / "log/train.log", of_experiment(exp)
     begin = COMMAND.match(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else None
-    return ({} if seconds is None else {"cpu_seconds": seconds}) | ({"command": begin[1]} if begin else {})
+    said = ({} if seconds is None else {"cpu_seconds": seconds}) | ({"command": begin[1]} if begin else {})
+    return said | results.speed(exp / "progress.jsonl")
 
 
 def minutes(exps: Iterable[Path]) -> str:

@@ -15,6 +15,7 @@ from sslspk.errors import InputError
 from sslspk.io.files import atomic_write
 from sslspk.nn import comm
 from sslspk.train import cpu_time
+from sslspk.train.speed import Meter
 
 LINE_BYTES = 64 << 10   # of progress.jsonl, many times over
 
@@ -22,11 +23,11 @@ LINE_BYTES = 64 << 10   # of progress.jsonl, many times over
 class TrainLog:
     """Averages figures on the device and reads them back only when a line is due. Silent on ranks other than 0."""
 
-    def __init__(self, exp: Path, rank: int, start: int, total: int, prototypes: int | None, sums: dict[str, tuple[Tensor, int]]):
+    def __init__(self, exp: Path, rank: int, start: int, total: int, prototypes: int | None, sums: dict[str, tuple[Tensor, int]],
+                 meter: Meter):
         """prototypes: K of a method with entropies, whose largest value ln K the lines show; None: it has none. sums: what `pending`
-        said as the run was stopped."""
-        self.rank, self.prototypes, self.sums = rank, prototypes, dict(sums)
-        self.waited, self.utterances, self.since = 0.0, 0, time.perf_counter()
+        said as the run was stopped. meter: of this training's speed."""
+        self.rank, self.prototypes, self.sums, self.meter = rank, prototypes, dict(sums), meter
         self.step, self.pace = start, 0.0   # pace: seconds a step, a mean that forgets
         self.board = self.lines = None
         self.bar = tqdm(total=total, initial=start, unit="step", disable=rank != 0 or not sys.stderr.isatty(), leave=False)
@@ -51,7 +52,7 @@ class TrainLog:
         for key, value in figures.items():
             value = value.detach().float()
             self.sums[key] = (self.sums[key][0] + value, self.sums[key][1] + 1) if key in self.sums else (value, 1)
-        self.utterances, self.waited = self.utterances + utterances, self.waited + waited
+        self.meter.add(utterances, waited)
         self.bar.update(1)
 
     def pending(self) -> dict[str, tuple[float, int]]:
@@ -70,20 +71,20 @@ class TrainLog:
             return {}
         values = comm.mean_over_ranks(torch.stack([value / n for value, n in self.sums.values()])).tolist()
         figures = dict(zip(self.sums, values, strict=True))
-        elapsed = max(time.perf_counter() - self.since, 1e-9)
-        extra = {"lr": lr, "utterances_per_second": self.utterances / elapsed, "data_wait_percent": 100 * self.waited / elapsed}
+        speed, elapsed = self.meter.lap()
+        extra = {"lr": lr, **speed}
         if self.rank == 0:
             shown = {**figures, **({"ln_K": math.log(self.prototypes)} if self.prototypes else {}), **extra}
             self.say(f"step {step} epoch {epochs:.2f} " + " ".join(f"{k} {v:.4g}" for k, v in shown.items())
                      + f" left {self._left(total - step, step, elapsed)}")
             self._write(step, epochs, shown)
             self.board.add(shown, step)
-        self.sums, self.utterances, self.waited, self.since = {}, 0, 0.0, time.perf_counter()
+        self.sums = {}
         return {**figures, **extra}
 
     def evaluated(self, step: int, epochs: float, figures: dict[str, float], text: str, seconds: float) -> None:
         """A line of its own about a scoring of the encoder, which took so many seconds; figures that are NaN are left out."""
-        self.since += seconds   # by which the training was no slower
+        self.meter.leave_out(seconds)
         self.say(f"evaluated step {step} epoch {epochs:.2f}: {text}, in {duration(seconds)}")
         known = {key: value for key, value in figures.items() if math.isfinite(value)}
         if self.rank == 0 and known:

@@ -20,6 +20,7 @@ from sslspk.train.finish import finish
 from sslspk.train.job import Job
 from sslspk.train.log import TrainLog
 from sslspk.train.optim import clip_gradients, learning_rate, warmup_steps
+from sslspk.train.speed import Meter
 from sslspk.train.watch import Watch
 
 MAX_BAD = 0.01  # share of the recordings that may be unreadable
@@ -32,7 +33,7 @@ def train(job: Job) -> int:
     cfg, per_epoch = job.config.train, job.dataset.steps_per_epoch
     prototypes = getattr(job.config.method, "prototypes", None)
     stop = _stop_flag()   # before there is a log, by which others see that training has begun
-    log = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures)
+    log = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures, Meter(job.device, cfg.precision))
     if log.board:
         log.board.describe(job.config, bool(prototypes))
     watch = Watch(prototypes, job.step / per_epoch)
@@ -57,7 +58,8 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watc
                             seed=job.config.seed)
         if job.step % per_epoch == 0:
             log.note(job.method.before_epoch(functools.partial(embed_all, job, progress), progress))
-        lr, figures, waited = optimizer_step(job, batches, progress)
+        with log.meter.counting(progress.log):
+            lr, figures, waited = optimizer_step(job, batches, progress)
         if job.budget and progress.log:
             job.total = job.budget.steps(job.step)
         last = job.step == job.total

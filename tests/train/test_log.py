@@ -5,11 +5,11 @@ import pytest
 import torch
 from tones import tiny
 
+from sslspk.io.results import SPEED
 from sslspk.train import checkpoint, log, loop
 from sslspk.train.job import prepare
 
 CPU = torch.device("cpu")
-SPEED = {"utterances_per_second", "data_wait_percent"}
 
 
 def lines(exp):

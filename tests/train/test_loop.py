@@ -16,6 +16,7 @@ from sslspk.methods.base import Method
 from sslspk.train import checkpoint, loop, model
 from sslspk.train.job import prepare
 from sslspk.train.log import TrainLog
+from sslspk.train.speed import Meter
 
 CPU = torch.device("cpu")
 
@@ -126,7 +127,7 @@ def test_weights_that_are_not_finite_are_not_saved(data, tmp_path):
     with torch.no_grad():
         next(job.method.parameters()).view(-1)[0] = float("nan")
     with pytest.raises(InputError, match="a weight is not finite"):
-        loop.save(job, 2, TrainLog(tmp_path / "exp", 0, 0, 1, None, {}))
+        loop.save(job, 2, TrainLog(tmp_path / "exp", 0, 0, 1, None, {}, Meter(CPU)))
     assert not checkpoint.checkpoints(tmp_path / "exp")
 
 

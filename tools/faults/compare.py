@@ -1,7 +1,7 @@
 """What the files of a recipe hold, so that two runs can be compared: every file, hidden ones and checkpoints to the last counter.
 
 Left out are times, process ids and durations, and nothing else: log/ and tensorboard/ whole; splitN/, which holds the shares of jobs; of
-progress.jsonl the two figures of speed; of .done, .busy and .lock the content (times of files, and who held a lock), not that they exist.
+progress.jsonl the figures of speed; of .done, .busy and .lock the content (times of files, and who held a lock), not that they exist.
 """
 import hashlib
 import json
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from faults.stages import MADE
+from sslspk.io.results import SPEED
 
 LEFT_OUT = re.compile(r"log|tensorboard|split\d+")
 PRESENT = {".done", ".busy", ".lock"}
-SPEED = {"utterances_per_second", "data_wait_percent"}
 
 
 def files(recipe: Path) -> Iterator[tuple[str, Path]]:
