@@ -33,6 +33,7 @@ STEPS = {
     "extract_frames": ["--weights", N, "--layer", N, "--window", N, "--margin", N, "--nj", "2", DATA, EMB, OUT],
     "extract_ivectors": ["--nj", "2", DATA, EMB, OUT],
     "extract_statistics": ["--conf", f"{CONF}/fbank.yaml", DATA, DATA, OUT],
+    "import_shards": ["--speaker", N, "--nj", "2", EMB, OUT],
     "judge_embeddings": ["--recordings", FILE, FILE, EMB, OUT],
     "judge_round": [FILE, EMB, EMB, OUT],
     "make_augment_lists": ["--nj", "2", "--rir-seconds", N, "--num-babble", N, "--babble-seconds", N, "--seed", N, "files", OUT],
@@ -79,7 +80,7 @@ def recipe(tmp_path_factory):
     for folder in (DATA, EMB, "files/musan_noise", "files/noise"):
         (recipe / folder).mkdir(parents=True)
     for path in (FILE, *(f"{EMB}/{name}" for name in ("xvector.scp", "provenance.json", "transform.mat", "final.pt", "final.npz",
-                                                          "ali.scp", "ali.json", f"scores_{os.path.basename(FILE)}"))):
+                                                          "ali.scp", "ali.json", "a.tar", f"scores_{os.path.basename(FILE)}"))):
         (recipe / path).write_text("u1 x\nu2 x\n")
     return recipe
 

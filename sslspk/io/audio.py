@@ -1,7 +1,8 @@
 """Audio in and out, always 16-bit integers of one channel (Kaldi's scale): files, packed archives, segments.
 
 A packed archive is Kaldi's: "utt " and a wav file, again and again, an scp entry pointing at a wav's first byte.
-For flac it is "utt AUDIO", the length, and a flac file, as kaldiio writes it.
+For flac it is "utt AUDIO", the length, and a flac file, as kaldiio writes it. An scp entry may also point at the first byte of a member
+of a tar, which may be of any format.
 """
 import contextlib
 import io
@@ -14,13 +15,14 @@ import soundfile
 
 from sslspk.errors import InputError, named
 from sslspk.io import channel as channels
-from sslspk.io import decode, files, riff, table
+from sslspk.io import decode, files, riff, table, tar
 from sslspk.io.content import Content, truncated
 from sslspk.io.decode import Recording
 
 FRAMES_PER_SECOND = 100
 VAD_SLACK = 10
 READ_AT_ONCE = 1 << 24   # samples that are read from an archive before its size is looked at
+SMALL_BYTES = 1 << 20    # of packed audio, from which a part is decoded faster when all of it is read
 HEAD_BYTES = 1 << 16     # of a packed wav, within which its samples begin
 
 
@@ -51,7 +53,7 @@ def info(spec: str) -> tuple[int, int, int]:
     """
     if files.is_pipe(spec):
         raise InputError(f"the length of a pipe is unknown ({named(spec)}); write the audio to files first.")
-    content = _content(spec)
+    content = _content(spec, at_once=0)
     known = decode.info(content)
     if known is None:
         recording = decode.whole(content)
@@ -76,9 +78,10 @@ def read_segment(spec: str, start: int, count: int) -> np.ndarray:
     path, offset = files.split_spec(spec)
     if offset is not None:
         archive = files.shared(path)
-        if (archive.kind or _set_kind(archive, offset)) == "pcm":
+        kind = archive.kind or _set_kind(archive, offset)
+        if kind == "pcm" or (kind == "tar" and _holds_pcm(archive, offset, start + count)):
             return _packed_pcm(archive, offset + riff.HEADER_BYTES + 2 * start, count, spec)
-    content = _content(spec)
+    content = _content(spec, at_once=SMALL_BYTES)
     samples = decode.part(content, start, count)
     if samples is None:
         samples = decode.whole(content).samples[start:start + count]
@@ -97,12 +100,19 @@ def _packed_pcm(archive: files.SharedFile, place: int, count: int, spec: str) ->
     return np.frombuffer(data, "<i2").copy()  # torch wants to own what it is given
 
 
-def _content(spec: str, allow_pipes: bool = False) -> Content:
-    """The bytes of an entry of wav.scp."""
+def _content(spec: str, allow_pipes: bool = False, at_once: float = math.inf) -> Content:
+    """The bytes of an entry of wav.scp. at_once: packed audio of up to so many is read now, of more as it is needed."""
     if files.is_pipe(spec):
         return Content(_run_pipe(spec, allow_pipes), spec)
     path, offset = files.split_spec(spec)
-    return Content(path if offset is None else _packed_bytes(path, offset, spec), spec)
+    if offset is None:
+        return Content(path, spec)
+    archive = files.shared(path)
+    start, length = _packed_place(archive, offset, spec)
+    there = archive.size() - start
+    if length > there:
+        raise truncated(spec, f"{max(there, 0)} of {length} bytes")
+    return Content(archive.pread(length, start), spec) if length <= at_once else Content(path, spec, (start, length))
 
 
 def packed_end(spec: str) -> int:
@@ -192,14 +202,31 @@ def _run_pipe(spec: str, allow_pipes: bool) -> bytes:
 
 
 def _set_kind(archive: files.SharedFile, offset: int) -> str:
-    """How an archive holds its audio; all entries of an archive are alike, so this is looked up once."""
-    head = archive.pread(riff.HEADER_BYTES, offset)
-    archive.kind = "pcm" if riff.is_canonical(head) else "other"
+    """How an archive holds its audio, looked up once: all entries of ours are alike, the members of a tar need not be."""
+    if _tar_size(archive, offset) is not None:
+        archive.kind = "tar"
+    else:
+        archive.kind = "pcm" if riff.is_canonical(archive.pread(riff.HEADER_BYTES, offset)) else "other"
     return archive.kind
 
 
+def _tar_size(archive: files.SharedFile, offset: int) -> int | None:
+    """Bytes of the member of a tar that begins at an offset; None where none does."""
+    return None if offset < tar.BLOCK or offset % tar.BLOCK else tar.size_before(archive.pread(tar.BLOCK, offset - tar.BLOCK))
+
+
+def _holds_pcm(archive: files.SharedFile, offset: int, samples: int) -> bool:
+    """Whether the member of a tar at an offset is a plain wav of so many samples at least."""
+    head = archive.pread(tar.BLOCK + riff.HEADER_BYTES, offset - tar.BLOCK)
+    size, wav, length = tar.size_before(head[:tar.BLOCK]), head[tar.BLOCK:], 2 * samples
+    return riff.is_canonical(wav) and length <= int.from_bytes(wav[40:], "little") and riff.HEADER_BYTES + length <= (size or 0)
+
+
 def _packed_place(archive: files.SharedFile, offset: int, spec: str) -> tuple[int, int]:
-    """First byte and number of bytes of the wav or flac file at an offset of an archive."""
+    """First byte and number of bytes of the audio file at an offset of an archive."""
+    size = _tar_size(archive, offset)
+    if size is not None:
+        return offset, size
     head = archive.pread(6 + 255, offset)
     if head[:5] == b"AUDIO" and len(head) > 6:
         width = head[5]
@@ -208,13 +235,3 @@ def _packed_place(archive: files.SharedFile, offset: int, spec: str) -> tuple[in
     if end is None:
         raise InputError(f"{named(spec)} does not point at packed audio; run steps/pack_audio.sh again.")
     return offset, end
-
-
-def _packed_bytes(path: str, offset: int, spec: str) -> bytes:
-    """The wav or flac file that lies at an offset of an archive."""
-    archive = files.shared(path)
-    start, length = _packed_place(archive, offset, spec)
-    there = archive.size() - start
-    if length > there:
-        raise truncated(spec, f"{max(there, 0)} of {length} bytes")
-    return archive.pread(length, start)

@@ -10,14 +10,16 @@ from sslspk.io import files
 class Content:
     """A recording's bytes for positioned reads, without its name: what it is and whether it is whole is found from them alone.
 
-    source: path of a regular file, or the bytes themselves. where: what messages call it. Raises InputError for a file that is
-    missing, empty, or no regular file.
+    source: path of a regular file, or the bytes themselves. where: what messages call it. span: (first byte, number of bytes) of the
+    part of an archive that is meant. Raises InputError for a file that is missing, empty, or no regular file.
     """
 
-    def __init__(self, source: str | bytes, where: str):
-        self.where, self.data, self.file = named(where), b"", None
+    def __init__(self, source: str | bytes, where: str, span: tuple[int, int] | None = None):
+        self.where, self.data, self.file, self.start = named(where), b"", None, 0
         if isinstance(source, bytes):
             self.data, self.size = source, len(source)
+        elif span is not None:
+            self.file, (self.start, self.size) = files.shared(source), span
         else:
             self.file = files.SharedFile(source)
             self.size = self.file.size()
@@ -29,15 +31,18 @@ class Content:
         if self.file is None:
             return self.data[offset:offset + count]
         count = min(count, self.size - offset)
-        return self.file.pread(count, offset) if count > 0 else b""
+        return self.file.pread(count, self.start + offset) if count > 0 else b""
 
-    def opened(self) -> io.BytesIO | str:
-        """The bytes for libsndfile: in memory, or by a name that says nothing, since it takes a name for a hint at what a file holds."""
-        return io.BytesIO(self.data) if self.file is None else f"/dev/fd/{self.file.fd}"
+    def opened(self) -> "io.BytesIO | Stream | str":
+        """The bytes for libsndfile: in memory, a part of a file, or a file by a name that says nothing, since libsndfile takes a name for
+        a hint at what a file holds."""
+        if self.file is None:
+            return io.BytesIO(self.data)
+        return Stream(self) if self.start else f"/dev/fd/{self.file.fd}"
 
 
 class Stream:
-    """A file object over the first `end` bytes of a content (None: all), at its beginning, for av.
+    """A file object over the first `end` bytes of a content (None: all), at its beginning, for av and libsndfile.
 
     A place that a damaged header invents is answered by a negative number, as the system would, since av prints what is raised.
     """

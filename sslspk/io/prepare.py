@@ -99,7 +99,7 @@ def run(data: str, parts: Mapping[str, Sequence[Source]], opts: Options,
     outcomes = iter(survey(sources, opts))
     found = {name: [(source, next(outcomes)) for source in part] for name, part in parts.items()}
     for name, pairs in found.items():
-        _list_bad(os.path.join(data, name, BAD_LIST), pairs)
+        list_bad(os.path.join(data, name, BAD_LIST), pairs)
     bad = sum(bool(outcome.reason) for pairs in found.values() for _, outcome in pairs)
     if bad > MAX_BAD_SHARE * len(sources):
         lists = ", ".join(os.path.join(data, name, BAD_LIST) for name, pairs in found.items()
@@ -148,7 +148,7 @@ def _refuse_double(sources: Iterable[Source]) -> None:
                              "remove or rename one.")
 
 
-def _list_bad(path: str, pairs: Iterable[Pair]) -> None:
+def list_bad(path: str, pairs: Iterable[Pair]) -> None:
     """Write "path<TAB>reason" for each bad recording, "path<TAB>kept: reason" for a doubtful one; no file when there is none."""
     lines = [f"{source.path}\t{outcome.reason or f'kept: {outcome.note}'}\n" for source, outcome in pairs if outcome.reason or outcome.note]
     if lines:
