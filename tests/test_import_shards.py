@@ -13,6 +13,7 @@ import soundfile
 from recipe_copy import run, sh
 from tones import conf_text
 
+from sslspk.bin import import_shards
 from sslspk.corpora import shards
 from sslspk.errors import InputError
 from sslspk.io import ark, audio, datadir, files, table
@@ -97,11 +98,19 @@ def recipe(tmp_path_factory):
     return recipe
 
 
+def gather(monkeypatch, source, out, *options, jobs=1):
+    """What steps/import_shards.sh does, in this process."""
+    for what in (*(("--job", job) for job in range(1, jobs + 1)), ("--gather",)):
+        words = ["import_shards", *what, *options, "--jobs", jobs, source, out]
+        monkeypatch.setattr("sys.argv", [str(word) for word in words])
+        import_shards.main()
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_becomes_a_data_directory(recipe, tmp_path, kind):
+def test_each_kind_becomes_a_data_directory(tmp_path, kind, monkeypatch, capsys):
     """Samples, lengths and speakers are those of the recordings, and no audio was written."""
-    said = run(recipe, "steps/import_shards.sh", "--nj", "2", KINDS[kind](tmp_path / "shards"), tmp_path / "data")
-    assert "12 utterances in 2 tars, 4 speakers" in said
+    gather(monkeypatch, KINDS[kind](tmp_path / "shards"), tmp_path / "data", jobs=2)
+    assert "12 utterances in 2 tars, 4 speakers" in capsys.readouterr().out
     name = (lambda utt: utt.removesuffix(".audio")) if kind == "webdataset" else str
     wav = table.read(tmp_path / "data/wav.scp")
     assert {name(utt) for utt in wav} == set(RECORDINGS)
@@ -115,7 +124,8 @@ def test_each_kind_becomes_a_data_directory(recipe, tmp_path, kind):
     assert {utt: float(text) for utt, text in table.read(tmp_path / "data/utt2dur").items()} == \
         {utt: round(len(RECORDINGS[name(utt)]) / RATE, 4) for utt in wav}
     datadir.validate(str(tmp_path / "data"))
-    assert not [path for path in (tmp_path / "data").rglob("*") if path.name.startswith(".part") or path.suffix in (".wav", ".ark")]
+    assert {path.name for path in (tmp_path / "data").iterdir() if not path.name.startswith(".")} == \
+        {"wav.scp", "utt2num_samples", "utt2dur", "utt2spk", "spk2utt"}
 
 
 def test_from_shards_to_embeddings_as_from_files(recipe, tmp_path, monkeypatch):
@@ -125,7 +135,8 @@ def test_from_shards_to_embeddings_as_from_files(recipe, tmp_path, monkeypatch):
         soundfile.write(tmp_path / f"wav/{name}.wav", samples, RATE)
     datadir.write(str(recipe / "data/files"), wav={name: str(tmp_path / f"wav/{name}.wav") for name in RECORDINGS},
                   utt2spk={name: name[:2] for name in RECORDINGS}, utt2num_samples={name: len(x) for name, x in RECORDINGS.items()})
-    run(recipe, "steps/import_shards.sh", wespeaker(tmp_path / "shards"), "data/shards")
+    run(recipe, "steps/import_shards.sh", "--nj", "2", wespeaker(tmp_path / "shards"), "data/shards")
+    assert not list((recipe / "data/shards").glob(".part*"))
     for data in ("files", "shards"):
         run(recipe, "steps/train.sh", "--conf", "conf/tiny.yaml", f"data/{data}", f"exp/{data}")
         run(recipe, "steps/extract_embeddings.sh", "--nj", "2", f"data/{data}", f"exp/{data}", f"exp/{data}/emb")
@@ -219,25 +230,37 @@ def test_manifests_that_cannot_be_used(tmp_path, name, content, said):
         listed(tmp_path / name.removesuffix(".idx"))
 
 
-def refused(recipe, tmp_path, *words):
-    done = sh(recipe, "steps/import_shards.sh", "--nj", "1", *words, tmp_path / "shards", tmp_path / "data")
-    assert done.returncode and "Traceback" not in done.stderr + done.stdout and not (tmp_path / "data/wav.scp").exists()
-    return done.stderr + done.stdout
-
-
-def test_what_stops_the_step(recipe, tmp_path):
-    """A cut tar, one name in two tars, a codec that nothing reads; an id of the shard's name mends the second."""
+def test_what_stops_an_import(tmp_path, monkeypatch, capsys):
+    """One name in two tars, which an id with the shard's name mends; a codec that nothing reads; a compressed tar."""
     one = write_tar(tmp_path / "shards/one.tar", [("a.wav", WAV), ("a.spk", b"s")])
     two = write_tar(tmp_path / "shards/two.tar", [("a.wav", WAV), ("a.spk", b"t")])
-    assert "'a' is in " in refused(recipe, tmp_path) and "--prefix shard" in refused(recipe, tmp_path)
-    run(recipe, "steps/import_shards.sh", "--prefix", "shard", tmp_path / "shards", tmp_path / "named")
+    with pytest.raises(InputError, match=r"'a' is in .*one\.tar:512 and .*two\.tar:512; .*--prefix shard"):
+        gather(monkeypatch, tmp_path / "shards", tmp_path / "data")
+    gather(monkeypatch, tmp_path / "shards", tmp_path / "named", "--prefix", "shard")
     assert table.read(tmp_path / "named/utt2spk") == {"one-a": "s", "two-a": "t"}
     write_tar(two, [("b.mp3", b"ID3 no audio" * 100), ("b.spk", b"t")])
-    assert "1 of 2 recordings cannot be used" in refused(recipe, tmp_path)
-    assert f"{two}:512\t" in (tmp_path / "data/bad_files.txt").read_text()
+    with pytest.raises(InputError, match="1 of 2 recordings cannot be used"):
+        gather(monkeypatch, tmp_path / "shards", tmp_path / "data")
+    assert f"{two}:512\t" in (tmp_path / "data/bad_files.txt").read_text() and not (tmp_path / "data/wav.scp").exists()
     write_tar(two, [("b.wav", encoded(RECORDINGS["s0-u0"], rate=8000)), ("b.spk", b"t")])
-    assert "1 have 8000 Hz; steps/pack_audio.sh" in run(recipe, "steps/import_shards.sh", tmp_path / "shards", tmp_path / "data2")
-    os.truncate(one, os.path.getsize(one) - 10240)
-    assert "one.tar is truncated" in refused(recipe, tmp_path)
+    gather(monkeypatch, tmp_path / "shards", tmp_path / "data", "--check", "full", "--prefix", "speaker", "--speaker", "auto")
+    assert "1 have 8000 Hz; steps/pack_audio.sh" in capsys.readouterr().out
+    assert list(table.read(tmp_path / "data/wav.scp")) == ["s-a", "t-b"]
     one.write_bytes(gzip.compress(b"x"))
-    assert "compressed (gzip)" in refused(recipe, tmp_path)
+    with pytest.raises(InputError, match=r"one\.tar is compressed \(gzip\)"):
+        gather(monkeypatch, tmp_path / "shards", tmp_path / "data")
+
+
+def test_a_few_bad_recordings_are_left_out(tmp_path, monkeypatch):
+    members = [(f"u{n:02}.{end}", data) for n in range(30) for end, data in (("wav", WAV[:40] if n == 7 else WAV), ("spk", b"s"))]
+    gather(monkeypatch, write_tar(tmp_path / "a.tar", members), tmp_path / "data", "--speaker", "none")
+    assert len(table.read(tmp_path / "data/wav.scp")) == 29 and not (tmp_path / "data/utt2spk").exists()
+    assert "truncated" in (tmp_path / "data/bad_files.txt").read_text()
+
+
+def test_the_step_says_in_one_sentence_what_is_wrong(recipe, tmp_path):
+    tar = write_tar(tmp_path / "a.tar", [("a.wav", WAV), ("a.spk", b"s")])
+    os.truncate(tar, 3000)
+    done = sh(recipe, "steps/import_shards.sh", "--nj", "1", tar, tmp_path / "data")
+    assert done.returncode == 1 and "a.tar is truncated" in done.stderr + done.stdout and "Traceback" not in done.stderr + done.stdout
+    assert not (tmp_path / "data/wav.scp").exists()
