@@ -75,6 +75,8 @@ class DataConfig(Config):
     frame_labels: str | None = Field(None, description="folder of labels of frames (steps/make_frame_labels.sh), for methods that are told "
                                      "them")
     grow: GrowConfig | None = Field(None, description="a curriculum: the training set grows; null: all of it from the start")
+    archives_at_once: Few | None = Field(None, description="for data larger than the memory: so many archives (or tar shards) are read and "
+                                         "mixed at a time, in a random order each epoch; null: all recordings are mixed")
     workers: int = Field(2, ge=0, le=1000, description="loader processes per rank; 0 reads in the training process")
 
     @model_validator(mode="before")
@@ -84,6 +86,12 @@ class DataConfig(Config):
         if isinstance(tree, dict) and "road" in tree and "input" not in tree:
             tree = {("input" if key == "road" else key): value for key, value in tree.items()}
         return tree
+
+    @model_validator(mode="after")
+    def _mixes(self):
+        if self.archives_at_once and (self.balance != "none" or self.batches != "mixed" or self.same is not None):
+            raise ValueError("archives_at_once is for batches: mixed without balance and same, which draw from all archives; leave it out")
+        return self
 
     @property
     def reads_speakers(self) -> bool:

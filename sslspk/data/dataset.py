@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from sslspk.data import curriculum, speed
+from sslspk.data.archives import Archives
 from sslspk.data.config import Crop, DataConfig
 from sslspk.data.index import UtteranceIndex
 from sslspk.data.views import IDLE, Unreadable, disjoint, note, read, stack, untouched
@@ -46,6 +47,7 @@ class BatchDataset(torch.utils.data.Dataset):
         self._pieces = self._first_ones()
         self.steps_per_epoch = self._steps_per_epoch()
         self._growth, self._mates = self._make_growth(), self._make_mates()
+        self._archives = Archives(index, self.units, config) if config.archives_at_once else None
         self._epoch, self._order, self._turns = -1, None, None
 
     def _first_ones(self) -> np.ndarray | None:
@@ -110,7 +112,7 @@ class BatchDataset(torch.utils.data.Dataset):
         if epoch != self._epoch:
             rng = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, epoch, 1]))
             if self._pieces is not None and self.config.batches == "mixed":
-                self._order, self._turns = rng.permutation(self._pieces).T
+                self._order, self._turns = self._mixed(rng, self._pieces).T
             else:
                 self._order = self._drawn(rng, epoch)
             self._epoch = epoch
@@ -132,7 +134,11 @@ class BatchDataset(torch.utils.data.Dataset):
         if size < len(self.units):
             size -= size % batch
             times = -(-self.steps_per_epoch * batch // size)
-        return np.concatenate([rng.permutation(pool)[:size] for _ in range(times)])
+        return np.concatenate([self._mixed(rng, pool)[:size] for _ in range(times)])
+
+    def _mixed(self, rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
+        """Recordings (N,), or examples (N, 2), in random order; with data.archives_at_once a few archives after others."""
+        return rng.permutation(rows) if self._archives is None else rows[self._archives.order(rng, rows.reshape(len(rows), -1)[:, 0])]
 
     def _by_speaker(self, rng: np.random.Generator) -> np.ndarray:
         """Whole batches of one speaker each: of every speaker as many, to within one, as its share of the recordings is worth."""
@@ -175,6 +181,8 @@ class BatchDataset(torch.utils.data.Dataset):
         size = self.config.batch_size // self.accumulate
         start = within * self.config.batch_size + part * size
         units = self.order(epoch)[start:start + size]
+        if self._archives is not None:
+            self._archives.read_ahead(self._order, start)
         turns = np.zeros_like(units) if self._turns is None else self._turns[start:start + size]
         return units, turns, part * size
 
@@ -190,14 +198,12 @@ class BatchDataset(torch.utils.data.Dataset):
     def batch(self, micro_step: int) -> dict:
         units, turns, position = self.units_of(micro_step)
         mine = len(units) // self.world
-        sizes = self._crop_sizes(units)
-        step = micro_step // self.accumulate
+        sizes, step = self._crop_sizes(units), micro_step // self.accumulate
         failed: list[str] = []
         items = [self._item(int(units[i]), int(turns[i]), step, position + i, sizes, failed)
                  for i in range(self.rank * mine, (self.rank + 1) * mine)]
-        chosen = [unit for unit, _, _ in items]
-        labels = [label for _, label, _ in items]
-        crops = [stack([views[c] for _, _, views in items]) for c in range(len(self.crops))]
+        chosen, labels, views = zip(*items, strict=True)
+        crops = [stack([one[c] for one in views]) for c in range(len(self.crops))]
         told = crops[0].pop("frame_labels", None)
         return {"crops": crops, "label": torch.tensor(labels), "unit": torch.tensor(chosen), "failed": failed,
                 **({} if told is None else {"frame_labels": told[0]})}
@@ -226,8 +232,7 @@ class BatchDataset(torch.utils.data.Dataset):
     def _views(self, unit: int, turn: int, sizes: list[int], rng: np.random.Generator, augmented: bool,
                reading: list[int]) -> tuple[list, int]:
         """The views of a recording, and its first utterance. reading: gets the recordings that are read, as each one's turn comes."""
-        factor = speed.draw(rng, self.speeds)
-        out = []
+        factor, out = speed.draw(rng, self.speeds), []
         for c, (crop, size) in enumerate(zip(self.crops, sizes, strict=True)):
             needed = speed.source_length(size, factor)
             units, utts, starts = self._places(crop, unit, needed, turn, rng, spread=c == 0)

@@ -74,6 +74,7 @@ class PretextLoss:
         if size < 2:
             raise InputError(f"{config.train.valid}: fewer than two of its recordings are long enough to judge the training by; add some.")
         once = config.data.model_copy(update={"draws_per_epoch": 1, "balance": "none", "grow": None, "same": None, "batch_size": size,
+                                              "archives_at_once": None,
                                               "batches": "length" if config.data.batches == "length" else "mixed"})
         self.dataset = BatchDataset(index, once, config.method.crops, seed=config.seed, rate=rate, rank=comm.rank(),
                                     world=comm.world_size())
