@@ -1,4 +1,5 @@
 """The benchmarks of tools/bench that a GPU or another toolkit's checkout is for say so where there is none."""
+import argparse
 import importlib.util
 import subprocess
 import sys
@@ -33,6 +34,13 @@ def test_peers_takes_either_side_in_turns_and_leaves_the_first_round_out(program
     order = []
     seconds = program("peers").measured(lambda: order.append("theirs"), lambda: order.append("ours"), 3)
     assert order == ["ours", "theirs", "theirs", "ours"] * 2 and all(value >= 0 for value in seconds)
+
+
+def test_peers_counts_the_operations_of_a_step(program):
+    peers, a, args = program("peers"), torch.ones(500, 200), argparse.Namespace(small=True, rounds=3)
+    operations, share, ratio = peers.limit(lambda: [a @ a.T for _ in range(10)], 0.02, 0.01, args).split()
+    assert operations == "1.0" and float(ratio) * float(share) == pytest.approx(200, rel=0.05)
+    assert peers.limit(lambda: None, 0.02, 0.01, args) == ""
 
 
 def test_scale_makes_directories_that_are_sound(program, tmp_path):

@@ -12,6 +12,8 @@ median over the rounds counts, behind one round to warm up.
     embeddings                one recording of 10 s at a time, without gradients
     asnorm                    means and deviations of the 300 best of 6000 scores of 2000 embeddings
     head 10000, head 65536    sslsv's DINO head and loss on embeddings, forward and backward, beside ours
+Behind the ratio: what a step of ours computes (10^9 operations of its convolutions and matrix products, by torch's counter), how fast, in
+percent of the speed at which this core multiplies large matrices, and the ratio that would be reached at that speed with all else for nothing.
 --small: for a test of this program: little networks, crops of 0.3 s, few prototypes and keys.
 """
 import argparse
@@ -47,7 +49,7 @@ def main() -> None:
     import torch
     torch.set_num_threads(args.threads)
     print(f"{args.batch} recordings a step, {args.threads} thread(s), {args.rounds} rounds, {'small ' * args.small}CPU seconds")
-    print(f"{'':<14}{'peer':>12}{'theirs':>10}{'ours':>10}{'ratio':>8}")
+    print(f"{'':<14}{'peer':>12}{'theirs':>10}{'ours':>10}{'ratio':>8}{'GFLOP':>9}{'speed %':>9}{'limit':>8}")
     with _one_rank():
         for name in args.only:
             peer, folder = ("wespeaker", args.wespeaker) if name in WESPEAKER else ("sslsv", args.sslsv)
@@ -55,8 +57,9 @@ def main() -> None:
                 print(f"{name:<14}{peer:>12}  not measured: {'no --' + peer if folder is None else f'{folder}/{peer} is not there'}")
                 continue
             _package(peer, folder)
-            theirs, ours = measured(*SIDES[name.split()[0]](name, args), args.rounds)
-            print(f"{name:<14}{peer:>12}{theirs:10.3f}{ours:10.3f}{theirs / ours:8.2f}", flush=True)
+            sides = SIDES[name.split()[0]](name, args)
+            theirs, ours = measured(*sides, args.rounds)
+            print(f"{name:<14}{peer:>12}{theirs:10.3f}{ours:10.3f}{theirs / ours:8.2f}{limit(sides[1], theirs, ours, args)}", flush=True)
 
 
 def measured(theirs: Callable[[], object], ours: Callable[[], object], rounds: int) -> tuple[float, float]:
@@ -69,6 +72,20 @@ def measured(theirs: Callable[[], object], ours: Callable[[], object], rounds: i
             if turn:
                 seconds[side].append(time.process_time() - begin)
     return statistics.median(seconds[0]), statistics.median(seconds[1])
+
+
+def limit(call: Callable[[], object], theirs: float, ours: float, args: argparse.Namespace) -> str:
+    """The last three columns, of a call of ours; empty where numpy computes."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    with FlopCounterMode(display=False) as counter:
+        call()
+    operations = counter.get_total_flops()
+    if not operations:
+        return ""
+    a, b = torch.randn(1536, 1536), torch.randn(1536, 100 if args.small else 6400)
+    least = statistics.median(measured(lambda: a @ b, lambda: a @ b, args.rounds)) * operations / (2 * b.numel() * len(a))
+    return f"{operations / 1e9:9.1f}{100 * least / ours:9.0f}{theirs / least:8.2f}"
 
 
 @contextlib.contextmanager
