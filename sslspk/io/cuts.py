@@ -42,7 +42,7 @@ def first(folder: str, out: str, seconds: float) -> Made:
     whole = list(_utterances(folder, tables))
     keep = [one.name for one in whole if one.samples >= round(seconds * one.rate)]
     if not keep:
-        raise InputError(f"no utterance of {folder} lasts {seconds:g} s; give fewer seconds.")
+        raise InputError(f"no utterance of {folder} lasts {seconds:g} s; give longer recordings, or fewer seconds.")
     kept = {**_kept(tables), segments.NAME: {one.name: one.segment(0, seconds) for one in whole}}
     notes = derive.write(folder, out, tables, kept, keep, datadir.label_source(folder))
     return Made(len(keep), [*notes, *_too_short(len(whole) - len(keep), seconds)])

@@ -107,8 +107,10 @@ def test_embeddings_of_whole_recordings_learn_the_pitch(data, tmp_path, name):
     assert after >= 0.5 > before
 
 
-def test_lim_learns_to_tell_recordings_apart(data, tmp_path):
-    train_here(tiny(**{**SYSTEMS["lim"], **LEARN, "train.steps": 100, "train.lr": 0.02}), data, tmp_path / "exp")
+@pytest.mark.parametrize("objective", ["bce", "nce", "mine"])
+def test_lim_learns_to_tell_recordings_apart(data, tmp_path, objective):
+    system = {**SYSTEMS["lim"], "method": {**SYSTEMS["lim"]["method"], "objective": objective}}
+    train_here(tiny(**{**system, **LEARN, "train.steps": 100, "train.lr": 0.02}), data, tmp_path / "exp")
     assert np.mean(figures(tmp_path / "exp", "loss")[-3:]) < figures(tmp_path / "exp", "loss")[0] - 0.3
     assert np.mean(figures(tmp_path / "exp", "accuracy")[-3:]) > 0.7
 
