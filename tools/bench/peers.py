@@ -13,7 +13,7 @@ median over the rounds counts, behind one round to warm up.
     asnorm                    means and deviations of the 300 best of 6000 scores of 2000 embeddings
     head 10000, head 65536    sslsv's DINO head and loss on embeddings, forward and backward, beside ours
 Behind the ratio: what a step of ours computes (10^9 operations of its convolutions and matrix products, by torch's counter), how fast, in
-percent of the speed at which this core multiplies large matrices, and the ratio that would be reached at that speed with all else for nothing.
+percent of the speed at which this core multiplies large matrices, and the ratio at that speed if all else cost nothing.
 --small: for a test of this program: little networks, crops of 0.3 s, few prototypes and keys.
 """
 import argparse
