@@ -2,7 +2,8 @@
 
 The tree is scipy's (nearest-neighbour chain, O(n^2) time). It starts from the n (n - 1) / 2 distances of all pairs in float64, of
 which scipy makes a copy: 16 bytes for each pair, which `tree_bytes` states and `check_memory` compares with the memory there is
-before anything is begun. 20,000 points take 3.2 GB, 50,000 take 20 GB. Embeddings of a whole corpus go through k-means first.
+before anything is begun. 20,000 points take 3.2 GB, 50,000 take 20 GB. Above that, or where `neighbours` are asked for, only points
+that are among each other's nearest merge (see `neighbour_tree`), in memory that grows with n.
 """
 import bisect
 import math
@@ -12,9 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from sslspk.backend import neighbour_tree
 from sslspk.backend.cosine import Cosine
 from sslspk.errors import InputError
 
+ALL_PAIRS = 50_000  # points up to which all pairs are compared
+NEIGHBOURS = 30     # of a point, where there are more
 BLOCK_NUMBERS = 2**22  # distances that are computed at a time: 32 MB
 SPARE = 2**28  # bytes left to everything else
 
@@ -85,8 +89,13 @@ def control_group_bytes(own: str = "/proc/self/cgroup", root: str = "/sys/fs/cgr
     return room
 
 
+def nearest_of(points: int, neighbours: int | None) -> int | None:
+    """With how many neighbours a point may merge; None: with any. neighbours: what was asked for."""
+    return neighbours or (NEIGHBOURS if points > ALL_PAIRS else None)
+
+
 def check_memory(points: int, max_gb: float | None = None) -> int:
-    """Bytes that a tree of so many points needs. max_gb: 10^9 bytes that it may take (None: what is free).
+    """Bytes that a tree of all pairs of so many points needs. max_gb: 10^9 bytes that it may take (None: what is free).
 
     Raises InputError that states both and says how many points would fit, when it is more than there is.
     """
@@ -96,16 +105,19 @@ def check_memory(points: int, max_gb: float | None = None) -> int:
         fits = bisect.bisect_right(range(points), room, key=tree_bytes) - 1
         raise InputError(f"agglomerative clustering of {points:,} points needs {needed:,} bytes ({needed / 1e9:.1f} GB), and "
                          f"{room / 1e9:.1f} GB are {'free' if max_gb is None else 'allowed by --max-gb'}; run k-means first, "
-                         f"with kmeans_clusters up to {fits:,}.")
+                         f"with kmeans_clusters up to {fits:,}, or set neighbours.")
     return needed
 
 
-def ward(x: np.ndarray, max_gb: float | None = None) -> np.ndarray:
-    """Tree (n - 1, 4) of Ward's method on points (n, D), as scipy.cluster.hierarchy.linkage gives it.
+def ward(x: np.ndarray, max_gb: float | None = None, neighbours: int | None = None) -> np.ndarray:
+    """Tree (n - 1, 4) of Ward's method on points (n, D), as scipy.cluster.hierarchy.linkage gives it. neighbours: see `nearest_of`.
 
     Column 2 is the distance at which two clusters a and b become one, ascending: sqrt(2 |a| |b| / (|a| + |b|)) ||mean_a - mean_b||.
     Raises InputError as `check_memory` does.
     """
+    nearest = nearest_of(len(x), neighbours)
+    if nearest:
+        return neighbour_tree.tree(neighbour_tree.Clusters(x), nearest)
     check_memory(len(x), max_gb)
     squares = np.einsum("nd,nd->n", x, x)
 
@@ -131,9 +143,18 @@ def average_linkage(n: int, similarity: Callable[[int, int], np.ndarray], max_gb
     return tree
 
 
-def cosine(x: np.ndarray, max_gb: float | None = None) -> np.ndarray:
-    """`average_linkage` of the cosines between vectors (n, D) of any length but zero."""
+def of_products(left: np.ndarray, right: np.ndarray, neighbours: int) -> np.ndarray:
+    """`average_linkage` of the products of left (n, D) and right (n, D), among so many nearest neighbours."""
+    tree = neighbour_tree.tree(neighbour_tree.Clusters(left, right), neighbours)
+    tree[:, 2] *= -1
+    return tree
+
+
+def cosine(x: np.ndarray, max_gb: float | None = None, neighbours: int | None = None) -> np.ndarray:
+    """`average_linkage` of the cosines between vectors (n, D) of any length but zero. neighbours: see `nearest_of`."""
     unit = Cosine().transform(x)
+    if nearest := nearest_of(len(unit), neighbours):
+        return of_products(unit, unit, nearest)
     return average_linkage(len(unit), lambda start, stop: unit[start:stop] @ unit[start:].T, max_gb)
 
 

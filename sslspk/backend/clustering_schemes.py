@@ -79,7 +79,7 @@ def check(config: ClusterConfig, utterances: int, max_gb: float | None = None) -
         if wanted > there:
             what = "utterances" if there == utterances else "centroids"
             raise InputError(f"{key} is {wanted:,}, but there are only {there:,} {what}; lower it (--set {key}=...).")
-    if config.method != "kmeans":
+    if config.method != "kmeans" and not clustering.nearest_of(points, config.neighbours):
         clustering.check_memory(points, max_gb)
     return points
 
@@ -97,7 +97,7 @@ def _first(units: np.ndarray, point: np.ndarray, config: ClusterConfig, max_gb: 
     if len(centroids) < 2:
         raise InputError(f"all of {len(units)} utterances have one direction; give embeddings that differ.")
     ward = config.method == "kmeans_ahc"
-    tree = (clustering.ward if ward else clustering.cosine)(centroids, max_gb)
+    tree = (clustering.ward if ward else clustering.cosine)(centroids, max_gb, config.neighbours)
     return _cut(tree, point, "clusters", config.clusters, "threshold", config.threshold, not ward)
 
 
@@ -105,8 +105,11 @@ def _second(x: np.ndarray, point: np.ndarray, plda: Backend, config: ClusterConf
             max_gb: float | None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Clusters (N,) by log-likelihood ratios of embeddings x (N, D), and notes; point (N,): the centroid of each."""
     centroids = clustering.means(x, point)
-    tree = clustering.average_linkage(
-        len(centroids), lambda start, stop: plda.score(centroids[start:stop], centroids[start:]), max_gb)
+    if nearest := clustering.nearest_of(len(centroids), config.neighbours):
+        tree = clustering.of_products(*plda.products(centroids), nearest)
+    else:
+        tree = clustering.average_linkage(
+            len(centroids), lambda start, stop: plda.score(centroids[start:stop], centroids[start:]), max_gb)
     return _cut(tree, point, "plda_clusters", config.plda_clusters, "plda_threshold", config.plda_threshold, True)
 
 

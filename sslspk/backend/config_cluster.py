@@ -16,6 +16,8 @@ class ClusterConfig(Config):
     kmeans_clusters: int | None = Field(None, ge=2, description="k-means first: so many centroids take the place of the utterances")
     kmeans_share: float | None = Field(None, gt=0, lt=1, description="the same, as a share of the utterances (0.25: N / 4)")
     kmeans_iterations: PositiveInt = Field(20, description="of k-means, from centroids drawn at random")
+    neighbours: int | None = Field(None, ge=2, le=1000, description="a point may only merge with so many nearest ones, in memory that "
+                                   "grows with the points and not with their pairs; null: with all, above 50,000 points with 30")
     clusters: int | None = Field(None, ge=2, description="how many are left, before the filters; kmeans: its centroids")
     threshold: float | None = Field(None, description="merge down to this cosine similarity; kmeans_ahc: up to this Ward distance")
     plda_min_size: int = Field(8, ge=2, description="PLDA learns from clusters of so many utterances and more")

@@ -56,6 +56,10 @@ class Plda(Backend):
         """Chosen pairs (T,)."""
         return plda_model.score_pairs(self._scoring, self._project(enrol, counts), self._project(test), enrol_row, test_row, counts)
 
+    def products(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Two vectors (N, D'), (N, D') for each embedding (N, D), whose products are the scores of all pairs."""
+        return plda_model.products(self._scoring, self._project(x))
+
     def check(self, x: np.ndarray, names: Sequence[str] | None = None) -> None:
         self.front_.check(x, names)
 

@@ -75,6 +75,12 @@ def score_all(plda: Plda, m: np.ndarray, u: np.ndarray, counts: np.ndarray | Non
     return out
 
 
+def products(plda: Plda, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two vectors (N, D + 2), (N, D + 2) for each projected u (N, D), whose products are `score_all` of all pairs."""
+    of, one = ratio(plda, u), np.ones((len(u), 1))
+    return np.hstack([of.weighted, of.enrol[:, None], one]), np.hstack([u, one, np.square(u) @ of.square.T])
+
+
 def score_pairs(plda: Plda, m: np.ndarray, u: np.ndarray, enrol_row: np.ndarray, test_row: np.ndarray,
                 counts: np.ndarray | None = None) -> np.ndarray:
     """(T,): as score_all for chosen pairs, gathered in blocks, or out of all pairs where these are not many more."""

@@ -39,7 +39,9 @@ def main() -> None:
     utterances = len(ark.read_scp(os.path.join(args.emb, "xvector.scp")))
     points = clustering_schemes.check(config, utterances, args.max_gb)
     if config.method != "kmeans":
-        print(f"{config.method}: a tree of {points:,} points takes {clustering.tree_bytes(points) / 1e9:.2f} GB at most", flush=True)
+        nearest = clustering.nearest_of(points, config.neighbours)
+        among = f" among {nearest} neighbours of each" if nearest else f" takes {clustering.tree_bytes(points) / 1e9:.2f} GB at most"
+        print(f"{config.method}: a tree of {points:,} points{among}", flush=True)
     names, x = embeddings.load(args.emb)
     plda, labels = (load(args.model, "plda"), labels_seen(args.model)) if args.model else (None, "none")
     begin = time.time()
