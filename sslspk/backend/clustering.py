@@ -105,7 +105,7 @@ def check_memory(points: int, max_gb: float | None = None) -> int:
         fits = bisect.bisect_right(range(points), room, key=tree_bytes) - 1
         raise InputError(f"agglomerative clustering of {points:,} points needs {needed:,} bytes ({needed / 1e9:.1f} GB), and "
                          f"{room / 1e9:.1f} GB are {'free' if max_gb is None else 'allowed by --max-gb'}; run k-means first, "
-                         f"with kmeans_clusters up to {fits:,}, or set neighbours.")
+                         f"or set neighbours; kmeans_clusters may be up to {fits:,}.")
     return needed
 
 

@@ -228,7 +228,9 @@ def test_filters_hand_worked():
 def test_memory_is_refused_before_anything_is_computed(monkeypatch):
     assert clustering.tree_bytes(50_000) == pytest.approx(20e9, rel=0.01)
     with pytest.raises(InputError, match=r"1,000,000 points needs 8,\d{3},\d{3},\d{3},\d{3} bytes .* run k-means first"):
-        clustering_schemes.check(ClusterConfig(method="cosine_ahc", threshold=0.5), 1_000_000, max_gb=1.0)
+        clustering.check_memory(1_000_000, 1.0)
+    with pytest.raises(InputError, match=r"50,000 points needs 20,\d{3},\d{3},\d{3} bytes .* run k-means first"):
+        clustering_schemes.check(ClusterConfig(method="cosine_ahc", threshold=0.5), 50_000, max_gb=1.0)
     monkeypatch.setattr(clustering, "free_bytes", lambda: 10**6)
     with pytest.raises(InputError, match="GB are free"):
         run({"method": "cosine_ahc", "threshold": 0.5}, np.ones((500, 2)), [str(n) for n in range(500)])

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Agglomerative clustering for pseudo-labels beside scikit-learn's AgglomerativeClustering, on the same data, in one run.
 
-usage: clustering.py [--points N] [--dim D] [--clusters K] [--centroids C] [--threads P] [--ours]
+usage: clustering.py [--points N] [--dim D] [--clusters K] [--centroids C] [--neighbours N] [--threads P] [--ours]
+       [--only WAY ...]
 
-Points are directions around planted centres, 20 on the mean to a centre. Each way runs in a process of its own; seconds are those of
-the clustering alone. "stated MB" is what is said before the beginning (two float64 for each pair of points: the distances, and the copy
+Points are directions around planted centres, 20 on the mean to a centre. Each way runs in a process of its own; CPU seconds are those
+of the clustering alone. "stated MB" is what is said before the beginning (two float64 for each pair of points: the distances, and the copy
 that scipy works on), "of it MB" by how much the clustering raised the process' peak over libraries and data. "k-means + Ward" brings
-the points to C centroids first; what is stated is of the tree, not of k-means. "as scikit-learn" is the adjusted Rand index with
-scikit-learn's clusters of the same linkage; "NMI" is with the planted centres.
+the points to C centroids first; what is stated is of the tree, not of k-means. "neighbours": a point may only merge with its N nearest.
+"as scikit-learn" is the adjusted Rand index with scikit-learn's clusters of the same linkage; "NMI" is with the planted centres.
 """
 import argparse
 import json
@@ -32,6 +33,8 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=192)
     parser.add_argument("--clusters", type=int, help="default: a twentieth of the points")
     parser.add_argument("--centroids", type=int, help="of k-means; default: a tenth of the points")
+    parser.add_argument("--neighbours", type=int, default=30)
+    parser.add_argument("--only", nargs="+", choices=WAYS, metavar="WAY", help=f"of {'; '.join(WAYS)}")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--ours", action="store_true", help="without scikit-learn, in half the time")
     parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
@@ -46,11 +49,11 @@ def main() -> None:
     from sslspk.metrics.clustering import nmi
     truth, found = make(args)[1], {}
     print(f"{args.points:,} x {args.dim} to {args.clusters:,} clusters, {args.threads} thread(s)")
-    print(f"{'':<28}{'seconds':>10}{'stated MB':>11}{'of it MB':>10}{'peak MB':>10}{'NMI':>8}{'as scikit-learn':>17}")
+    print(f"{'':<28}{'CPU s':>10}{'stated MB':>11}{'of it MB':>10}{'peak MB':>10}{'NMI':>8}{'as scikit-learn':>17}")
     with tempfile.TemporaryDirectory() as folder:
-        for name in (way for way in WAYS if way.startswith("ours") or not args.ours):
+        for name in (way for way in WAYS if (way in args.only if args.only else way.startswith("ours") or not args.ours)):
             row, found[name] = child(name, args, folder)
-            other = found.get(name.replace("ours", "scikit-learn"))
+            other = found.get(f"scikit-learn, {name.split(', ')[1]}")
             alike = "" if other is None or other is found[name] else f"{adjusted_rand_score(other, found[name]):.6f}"
             stated = f"{row['stated']:.0f}" if "stated" in row else ""
             print(f"{name:<28}{row['seconds']:10.2f}{stated:>11}{row['raised']:10.0f}{row['peak']:10.0f}{nmi(found[name], truth):8.4f}"
@@ -61,7 +64,7 @@ def child(name: str, args: argparse.Namespace, folder: str) -> tuple[dict, np.nd
     """What the process that clusters in the way `name` says, and its clusters (N,)."""
     out = os.path.join(folder, "clusters.npy")
     words = [sys.executable, os.path.abspath(__file__), "--child", name, "--out", out]
-    for option in ("points", "dim", "clusters", "centroids", "threads"):
+    for option in ("points", "dim", "clusters", "centroids", "neighbours", "threads"):
         words += [f"--{option}", str(getattr(args, option))]
     threads = {f"{library}_NUM_THREADS": str(args.threads) for library in ("OMP", "MKL", "OPENBLAS")}
     path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -84,22 +87,22 @@ def make(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
 def run_child(args: argparse.Namespace) -> None:
     x, _ = make(args)
     cluster = WAYS[args.child]
-    small = argparse.Namespace(**{**vars(args), "clusters": 2, "centroids": 4})
+    small = argparse.Namespace(**{**vars(args), "clusters": 2, "centroids": 4, "neighbours": 3})
     cluster(x[:50], small)  # libraries load on first use
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    start = time.process_time()
     stated, groups = cluster(x, args)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     np.save(args.out, groups)
     print(json.dumps({"seconds": seconds, "peak": peak * UNIT / 1e6, "raised": (peak - before) * UNIT / 1e6,
                       **({} if stated is None else {"stated": stated / 1e6})}))
 
 
-def ours(linkage: str, x: np.ndarray, k: int) -> tuple[int, np.ndarray]:
+def ours(linkage: str, x: np.ndarray, k: int, neighbours: int | None = None) -> tuple[int | None, np.ndarray]:
     from sslspk.backend import clustering
-    stated = clustering.check_memory(len(x))
-    tree = (clustering.ward if linkage == "ward" else clustering.cosine)(x)
+    stated = None if neighbours else clustering.check_memory(len(x))
+    tree = (clustering.ward if linkage == "ward" else clustering.cosine)(x, neighbours=neighbours)
     return stated, clustering.cut(tree, len(x) - k)
 
 
@@ -125,6 +128,8 @@ WAYS = {"scikit-learn, Ward": lambda x, args: scikit_learn("ward", x, args.clust
         "ours, Ward": lambda x, args: ours("ward", x, args.clusters),
         "scikit-learn, cosine": lambda x, args: scikit_learn("average", x, args.clusters),
         "ours, cosine": lambda x, args: ours("cosine", x, args.clusters),
+        "ours, Ward, neighbours": lambda x, args: ours("ward", x, args.clusters, args.neighbours),
+        "ours, cosine, neighbours": lambda x, args: ours("cosine", x, args.clusters, args.neighbours),
         "ours, k-means + Ward": kmeans_first}
 
 if __name__ == "__main__":
