@@ -77,7 +77,8 @@ class DataConfig(Config):
     grow: GrowConfig | None = Field(None, description="a curriculum: the training set grows; null: all of it from the start")
     archives_at_once: Few | None = Field(None, description="for data larger than the memory: so many archives (or tar shards) are read and "
                                          "mixed at a time, in a random order each epoch; null: all recordings are mixed")
-    workers: int = Field(2, ge=0, le=1000, description="loader processes per rank; 0 reads in the training process")
+    workers: int | None = Field(None, ge=0, le=1000, description="loader processes per rank; 0 reads in the training process; null: by the "
+                                "cores of the job, 8 at most")
 
     @model_validator(mode="before")
     @classmethod

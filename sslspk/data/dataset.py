@@ -2,9 +2,9 @@
 
 A batch is a dictionary:
     crops   one dictionary per Crop of the method, each array starting (V, B, ...):
-            wave input: wave int16 (V,B,S), and with augmentation the fields of noise.Draw;   feats input: feats float32 (V,B,T,F)
+            wave input: wave int16 (V,B,S), and with augmentation the fields of noise.Draw; feats input: feats float32 (V,B,T,F)
             degrade float32 (V,B,n) with augment.degrade, masks int32 (V,B,n,3) when SpecAugment is on; a clean crop has the wave or
-            the features alone
+            the features alone. rooms, equalised int64 (n,): the rows of (V B) that features.augment filters
     label   (B,) int64, -1 without labels      unit (B,) int64: position of the recording in the index
     failed  list of "utterance: reason" for recordings that could not be read and were replaced
     frame_labels (B,T) int64 of the first crop's frames, with data.frame_labels

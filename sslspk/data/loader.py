@@ -3,6 +3,7 @@ import atexit
 import contextlib
 import errno
 import functools
+import gc
 import glob
 import multiprocessing
 import multiprocessing.queues
@@ -25,6 +26,22 @@ NO_DESCRIPTORS, NO_SHARED_MEMORY = -2, -3   # in place of the recording that a w
 LACKS = {NO_DESCRIPTORS: f"data workers: {DESCRIPTORS}.",
          NO_SHARED_MEMORY: "/dev/shm is full, through which data workers hand over batches; free some of it, or train with --set "
                            "data.workers=0; the same command resumes from the last checkpoint."}
+
+
+MOST = 8   # loader processes that a rank starts unless told otherwise: more have not been needed, and each holds batches in /dev/shm
+AHEAD = 8  # batches that all processes of a rank read ahead together, where they are few
+
+
+def processes(wanted: int | None, device: torch.device) -> int:
+    """How many loader processes a rank on `device` starts: as many as `wanted` (data.workers), or by the cores of the job.
+
+    The cores are those that the scheduler lets this process use, shared by the ranks of this machine. On a CPU a rank needs some of its
+    share itself, one for each thread; on a GPU one, and the loader gets one in any case.
+    """
+    if wanted is not None:
+        return wanted
+    mine = len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return min(max(mine - torch.get_num_threads(), 0) if device.type == "cpu" else max(mine - 1, 1), MOST)
 
 
 def make_loader(dataset: torch.utils.data.Dataset, start: int, stop: int, workers: int, pin: bool, timeout: int = 0) -> "Batches":
@@ -52,7 +69,7 @@ def _started(dataset: torch.utils.data.Dataset, items: range, workers: int, pin:
         start_worker = functools.partial(_start_worker, ending, reading)
     loader = torch.utils.data.DataLoader(
         dataset, sampler=items, batch_size=None, num_workers=workers, pin_memory=pin,
-        prefetch_factor=4 if workers else None, worker_init_fn=start_worker)
+        prefetch_factor=max(AHEAD // workers, 2) if workers else None, worker_init_fn=start_worker)
     return Batches(iter(loader), dataset, reading, timeout if workers else 0)
 
 
@@ -187,6 +204,7 @@ def _start_worker(ending, reading, worker: int) -> None:
     """One thread. A signal that asks the whole job to stop is the trainer's to answer, which still needs its batches; only
     when the trainer itself is ending does a worker obey. It notes what it reads, so that its death can be explained."""
     torch.set_num_threads(1)
+    gc.enable()   # which the trainer may run by hand
     reading[2 * worker] = os.getpid()
 
     def note(unit: int) -> None:

@@ -4,6 +4,7 @@ import torch
 
 from sslspk.data.index import UtteranceIndex
 from sslspk.errors import EXHAUSTED, InputError
+from sslspk.features.augment import rows_to_filter
 from sslspk.io import ark
 
 IDLE = -1   # in place of a recording
@@ -55,10 +56,13 @@ def disjoint(length: int, size: int, count: int, rng: np.random.Generator) -> np
 
 
 def stack(items: list[list[dict]]) -> dict[str, torch.Tensor]:
-    """[B][V] dictionaries of arrays -> one dictionary of (V, B, ...) tensors."""
+    """[B][V] dictionaries of arrays -> one dictionary of (V, B, ...) tensors, and with rooms the rows of (V B) that are filtered."""
     views = len(items[0])
-    return {key: torch.from_numpy(np.stack([np.stack([item[v][key] for item in items]) for v in range(views)]))
-            for key in items[0][0]}
+    out = {key: torch.from_numpy(np.stack([np.stack([item[v][key] for item in items]) for v in range(views)]))
+           for key in items[0][0]}
+    if "has_rir" in out:
+        out["rooms"], out["equalised"] = rows_to_filter(out["has_rir"], out["eq_db"])
+    return out
 
 
 def untouched(effects: dict, size: int, augment, degrade) -> dict:

@@ -25,17 +25,19 @@ class WaveAugment(nn.Module):
     @torch.no_grad()
     def forward(self, wave: Tensor, noise: Tensor, snr_db: Tensor, rir: Tensor | None = None,
                 has_rir: Tensor | None = None, eq_db: Tensor | None = None, gain_db: Tensor | None = None,
-                speech: Tensor | None = None, speech_db: Tensor | None = None) -> Tensor:
+                speech: Tensor | None = None, speech_db: Tensor | None = None, rooms: Tensor | None = None,
+                equalised: Tensor | None = None) -> Tensor:
         """float32 (N,S) with the rms of `wave` (times gain_db), and nowhere beyond the int16 range.
 
         noise (N,S), or (N,0) for none at all; snr_db (N,): mean power of the filtered crop over that of the noise, NaN for
         no noise. rir (N,L) of any scale, the direct path being its largest value; has_rir (N,) bool.
         eq_db (N,P): see `equaliser`; gain_db (N,). speech and speech_db: another voice besides, as noise and snr_db.
-        Rows for which nothing is asked are returned unchanged.
+        rooms, equalised: the numbers of the rows with a room, and of those with an equaliser alone, from the loader, which knows them
+        without waiting for the device. Rows for which nothing is asked are returned unchanged.
         """
         wave, nothing = wave.float(), noise.new_zeros(len(noise), 0, dtype=torch.float32)
         rir, eq_db = nothing if rir is None else rir.float(), nothing if eq_db is None else eq_db.float()
-        out = filtered = _filter(wave, rir, has_rir, eq_db)
+        out = filtered = _filter(wave, rir, has_rir, eq_db, (rooms, equalised))
         if noise.shape[1]:
             out = add_noise(filtered, noise.float(), snr_db)
         if speech is not None and speech.shape[1]:
@@ -83,41 +85,61 @@ def _power(x: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x, dim=1).square() / x.shape[1]
 
 
-def _filter(wave: Tensor, rir: Tensor, has_rir: Tensor, eq_db: Tensor) -> Tensor:
-    """Room and equaliser of every row (N,S); rows without either stay as they are, bit for bit. L or P of 0: none at all."""
+def rows_to_filter(has_rir: Tensor, eq_db: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., ) bool and (..., P) -> the numbers, int64, of the rows with a room, and of those with an equaliser alone."""
+    flat = (eq_db != 0).any(-1) & ~has_rir
+    return has_rir.flatten().nonzero()[:, 0], flat.flatten().nonzero()[:, 0]
+
+
+def _filter(wave: Tensor, rir: Tensor, has_rir: Tensor, eq_db: Tensor, numbers: tuple[Tensor | None, Tensor | None]) -> Tensor:
+    """Room and equaliser of every row (N,S); rows without either stay as they are, bit for bit. L or P of 0: none at all.
+
+    numbers: as of rows_to_filter, each None where nobody has asked yet, which makes the host wait for the device.
+    """
     if not rir.shape[1] and not eq_db.shape[1]:
         return wave
-    wanted = (has_rir if rir.shape[1] else False) | (eq_db != 0).any(1)
-    if wave.device.type != "cpu":   # asking which rows are wanted would make the host wait for the device
-        return torch.where(wanted[:, None], _convolve(wave, rir, has_rir, eq_db), wave)
+    if numbers[0] is None:
+        numbers = rows_to_filter(has_rir if rir.shape[1] else torch.zeros_like(wave[:, 0], dtype=torch.bool), eq_db)
+    length = _period(wave.shape[1] + rir.shape[1])
     out = wave.clone()
-    numbers = wanted.nonzero()[:, 0]
-    for first in range(0, len(numbers), BLOCK):
-        rows = numbers[first:first + BLOCK]
-        out[rows] = _convolve(wave[rows], rir[rows], has_rir[rows], eq_db[rows])
+    for rows, impulses in zip(numbers, (rir, rir[:, :0]), strict=True):
+        size = BLOCK if wave.device.type == "cpu" else max(len(rows), 1)
+        for first in range(0, len(rows), size):
+            block = rows[first:first + size]
+            padded = _padded(block)
+            out[block] = _convolve(wave[padded], impulses[padded], eq_db[padded], length)[:len(block)]
     return out
 
 
-def _convolve(wave: Tensor, rir: Tensor, has_rir: Tensor, eq_db: Tensor) -> Tensor:
+def _padded(rows: Tensor) -> Tensor:
+    """On a device with the first row again and again, to a multiple of BLOCK: Fourier transforms are planned for each number of rows."""
+    return rows if rows.device.type == "cpu" else torch.cat([rows, rows[:1].expand(-len(rows) % BLOCK)])
+
+
+def _period(samples: int) -> int:
+    """Samples of the Fourier transform that filters so many."""
     from scipy.fft import next_fast_len  # a fifth of a second to import, and what extracts embeddings has no rooms
-    samples = wave.shape[1]
-    length = next_fast_len(samples + rir.shape[1] + GUARD, real=True)
+    return next_fast_len(samples + GUARD, real=True)
+
+
+def _convolve(wave: Tensor, rir: Tensor, eq_db: Tensor, length: int) -> Tensor:
+    """Rows (N,S) through their room (N,L), L of 0: none, and equaliser (N,P), P of 0: none, in transforms of `length` samples."""
     spectrum = torch.fft.rfft(wave, length)
     if rir.shape[1]:
-        spectrum *= torch.fft.rfft(_aligned(rir, has_rir, length))
+        spectrum *= torch.fft.rfft(_aligned(rir, length))
     if eq_db.shape[1]:
         spectrum *= equaliser(eq_db, spectrum.shape[1])
-    return torch.fft.irfft(spectrum, length)[:, :samples]
+    return torch.fft.irfft(spectrum, length)[:, :wave.shape[1]]
 
 
-def _aligned(rir: Tensor, has_rir: Tensor, length: int) -> Tensor:
+def _aligned(rir: Tensor, length: int) -> Tensor:
     """RIRs (N,L) with the largest value 1 and at time zero, what precedes it at the end of the period: (N,length).
 
-    So the direct path is not delayed and crops keep their place in time. Rows without a RIR get a unit impulse.
+    So the direct path is not delayed and crops keep their place in time. A silent RIR is as a unit impulse.
     """
     largest, place = rir.abs().max(1, keepdim=True)
     target = (torch.arange(rir.shape[1], device=rir.device) - place) % length
     out = rir.new_zeros(len(rir), length).scatter_(1, target, rir / largest.clamp(min=1e-20))
     impulse = rir.new_zeros(length)
     impulse[0] = 1.0
-    return torch.where((has_rir & (largest[:, 0] > 0))[:, None], out, impulse)
+    return torch.where(largest > 0, out, impulse)

@@ -1,6 +1,6 @@
-"""BatchNorm over the batches of all ranks, on CPU (gloo) as on GPU (nccl). torch's own SyncBatchNorm refuses CPU tensors.
+"""BatchNorm over the batches of all ranks: on GPUs (nccl) torch's own SyncBatchNorm, which refuses CPU tensors; on CPUs (gloo) ours.
 
-    model = sync_batchnorm.convert(model)
+    model = sync_batchnorm.convert(model, device)
 
 In training with several ranks the mean and variance are those of all ranks' batches together, and gradients flow through them,
 so that two ranks equal one rank with the whole batch. On one rank, and in evaluation, the layers are torch's own code.
@@ -30,15 +30,24 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         return _train_forward(self, x)
 
 
+class DeviceSyncBatchNorm(nn.SyncBatchNorm):
+    """torch's, kept out of what torch.compile traces, as ours is: ranks speak to each other in the midst of it."""
+
+    @torch.compiler.disable
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)
+
+
 SYNCHRONISED = {nn.BatchNorm1d: SyncBatchNorm1d, nn.BatchNorm2d: SyncBatchNorm2d}
+ON_DEVICES = dict.fromkeys(SYNCHRONISED, DeviceSyncBatchNorm)
 
 
-def convert(module: nn.Module) -> nn.Module:
+def convert(module: nn.Module, device: torch.device) -> nn.Module:
     """Replace every BatchNorm1d and BatchNorm2d below `module` (in place; parameters and buffers are the same objects).
 
     Returns the module, or its replacement when it is itself a BatchNorm.
     """
-    return replace_norms(module, SYNCHRONISED)
+    return replace_norms(module, ON_DEVICES if device.type == "cuda" and comm.world_size() > 1 else SYNCHRONISED)
 
 
 def replace_norms(module: nn.Module, kinds: dict[type, type]) -> nn.Module:

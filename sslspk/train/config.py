@@ -123,9 +123,9 @@ class SystemConfig(Config):
 
     @model_validator(mode="after")
     def _of_time(self):
-        if self.train.cpu_minutes and self.data.workers:
-            raise ValueError(f"train.cpu_minutes cannot count what data.workers={self.data.workers} use while they work; set "
-                             "data.workers=0, or give train.steps")
+        if self.train.cpu_minutes and self.data.workers != 0:
+            raise ValueError("train.cpu_minutes cannot count what loader processes use while they work; set data.workers=0, or give "
+                             "train.steps")
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,8 @@ from sslspk.features.config import CmvnOptions, FeatureOptions
 from sslspk.features.config_specaug import SpecAugmentConfig
 from sslspk.features.fbank import Extractor
 
+ROWS = ("rooms", "equalised")   # numbers of rows, where all else of a crop has rows
+
 
 class FrontEnd(nn.Module):
     """forward(crop) -> (V, B, T, F) float32 for training; whole(wave) -> (1, T, F) of one recording, the same without noise.
@@ -27,7 +29,7 @@ class FrontEnd(nn.Module):
     def forward(self, crop: dict[str, Tensor]) -> Tensor:
         """crop: one entry of a batch's `crops` (sslspk.data.dataset), on this module's device."""
         views, batch = next(iter(crop.values())).shape[:2]
-        crop = {key: value.flatten(0, 1) for key, value in crop.items()}
+        crop = {key: value if key in ROWS else value.flatten(0, 1) for key, value in crop.items()}
         positions = crop.pop("masks", None)
         x = cmvn.apply(crop["feats"], self.normalise) if "feats" in crop else self._read(self._waves(crop))
         if positions is not None:

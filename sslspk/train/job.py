@@ -115,7 +115,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     data = index.fingerprint() + (told.fingerprint if told else "")
     inherited = state["labels"] if state else initialise(method, config, data, say)
     info = _origin(config, exp, index, method, state, {"data": data, "trained_on": data_dir.resolve().name}, inherited, told)
-    method = sync_batchnorm.convert(method).to(device)
+    method = sync_batchnorm.convert(method, device).to(device)
     _freeze(method, config.train.trainable)
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features,
               index.classes if learns else [], validation.build(config, index.classes, front_end), info, budget.of(config.train, device),
@@ -126,11 +126,21 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
         for encoder in method.backbones():
             encoder.compile()
     if comm.world_size() > 1:
-        job.model = DistributedDataParallel(method, broadcast_buffers=False,
-                                            device_ids=[device.index] if device.type == "cuda" else None)
+        job.model = _over_ranks(method, config, device)
     if comm.rank() == 0:
         write_config(exp, config)
     return job
+
+
+def _over_ranks(method: Method, config: SystemConfig, device: torch.device) -> DistributedDataParallel:
+    """The method whose gradients are the mean over ranks, kept in the buffers that are sent instead of beside them.
+
+    static_graph: every parameter of every method has a gradient in every step, whatever the step leaves out. It does not go with passes
+    that send nothing (train.accumulate).
+    """
+    return DistributedDataParallel(method, broadcast_buffers=False, gradient_as_bucket_view=True,
+                                   static_graph=config.train.accumulate == 1,
+                                   device_ids=[device.index] if device.type == "cuda" else None)
 
 
 def _warn(config: SystemConfig, index: UtteranceIndex, evaluated: Evaluation | None, say: Callable[[str], None]) -> None:

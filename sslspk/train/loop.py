@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import torch
 
-from sslspk.data.loader import make_loader
+from sslspk.data.loader import make_loader, processes
 from sslspk.data.plain import PlainCrops
 from sslspk.errors import InputError
 from sslspk.methods.base import Batch, Plain, Progress
 from sslspk.nn import comm
-from sslspk.train import checkpoint, evaluation
+from sslspk.train import checkpoint, evaluation, garbage
 from sslspk.train.failures import REQUEUE, STOPPED
 from sslspk.train.finish import finish
 from sslspk.train.job import Job
@@ -40,12 +40,13 @@ def train(job: Job) -> int:
     planned = f"{cfg.cpu_minutes:g} CPU minutes" if job.budget else f"{job.total} steps"
     log.say(f"{planned} of {job.config.data.batch_size} recordings a step, {per_epoch} steps an epoch, from step {job.step}, "
             f"{comm.world_size()} rank(s) on {job.device.type}")
-    batches = make_loader(job.dataset, job.step * cfg.accumulate, (NO_END if job.budget else job.total) * cfg.accumulate,
-                          job.config.data.workers, job.device.type == "cuda", cfg.timeout_seconds)
-    if job.budget:
-        job.budget.begin(job.step)
-    with batches.explained():
-        return _until_the_end(job, batches, log, watch, stop)
+    with garbage.by_hand():   # before the loader's processes start, which then share what is frozen
+        batches = make_loader(job.dataset, job.step * cfg.accumulate, (NO_END if job.budget else job.total) * cfg.accumulate,
+                              processes(job.config.data.workers, job.device), job.device.type == "cuda", cfg.timeout_seconds)
+        if job.budget:
+            job.budget.begin(job.step)
+        with batches.explained():
+            return _until_the_end(job, batches, log, watch, stop)
 
 
 def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watch, stop: dict) -> int:
@@ -64,6 +65,7 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watc
             job.total = job.budget.steps(job.step)
         last = job.step == job.total
         log.add(figures, job.config.data.batch_size, waited)
+        garbage.collect(job.step)
         stopping = _agreed(stop, progress, job)
         if progress.log:
             _judge(job, log, watch, log.line(job.step, job.step / per_epoch, lr, job.total))
@@ -166,7 +168,8 @@ def embed_all(job: Job, progress: Progress, encoder: torch.nn.Module) -> Plain:
                        data.rank, data.world)
     parts, units = [], []
     alone = dataclasses.replace(progress, log=False)  # ranks have different numbers of batches: no messages between them here
-    batches = make_loader(plain, 0, len(plain), job.config.data.workers, job.device.type == "cuda", job.config.train.timeout_seconds)
+    batches = make_loader(plain, 0, len(plain), processes(job.config.data.workers, job.device), job.device.type == "cuda",
+                          job.config.train.timeout_seconds)
     encoder.eval()
     with batches.explained():
         for batch in batches:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sslspk.data.dataset import BatchDataset, usable
 from sslspk.data.index import UtteranceIndex
-from sslspk.data.loader import make_loader
+from sslspk.data.loader import make_loader, processes
 from sslspk.errors import InputError
 from sslspk.io import clips
 from sslspk.methods.base import Batch, Progress
@@ -84,7 +84,7 @@ class PretextLoss:
         """By the mean loss over the batches, with every part in eval mode."""
         data, train, device = self.dataset, self.config.train, next(method.parameters()).device
         count, figures = data.steps_per_epoch, []
-        batches = make_loader(data, 0, count, self.config.data.workers, device.type == "cuda", train.timeout_seconds)
+        batches = make_loader(data, 0, count, processes(self.config.data.workers, device), device.type == "cuda", train.timeout_seconds)
         method.eval()
         torch.manual_seed(self.config.seed)
         with batches.explained():

@@ -147,11 +147,28 @@ def test_equaliser_at_its_points_and_between():
         assert gains[f] == pytest.approx(curve(points, f), abs=1e-3)
 
 
-def test_blocks_of_the_cpu_equal_the_whole_batch():
-    """The device's way (all rows at once) and the CPU's (wanted rows, block by block) are one function."""
-    items = batch(n=40)
-    tensors = {k: torch.tensor(v, dtype=torch.float32) for k, v in items.items() if k in ("wave", "rir", "eq_db")}
+def test_rows_are_filtered_as_in_a_whole_batch():
+    """Bit for bit as where all rows go through both transforms, those without a room with a unit impulse; from the loader's numbers too."""
+    items = batch(n=80)
+    wave, rir, eq_db = (torch.tensor(items[key], dtype=torch.float32) for key in ("wave", "rir", "eq_db"))
     has_rir = torch.from_numpy(items["has_rir"])
-    blocks = augment._filter(tensors["wave"], tensors["rir"], has_rir, tensors["eq_db"])
-    whole = augment._convolve(tensors["wave"], tensors["rir"], has_rir, tensors["eq_db"])
-    assert relative(blocks.numpy(), whole.numpy()).max() < 1e-6
+    length = augment._period(wave.shape[1] + rir.shape[1])
+    impulse = torch.zeros_like(rir)
+    impulse[:, 0] = 1
+    whole = augment._convolve(wave, torch.where(has_rir[:, None], rir, impulse), eq_db, length)
+    wanted = (has_rir | (eq_db != 0).any(1))[:, None]
+    rows = augment.rows_to_filter(has_rir, eq_db)
+    assert [len(one) for one in rows] == [40, 20]
+    for numbers in (rows, (None, None)):
+        assert torch.equal(augment._filter(wave, rir, has_rir, eq_db, numbers), torch.where(wanted, whole, wave))
+
+
+def test_a_device_is_not_waited_for_where_the_rows_are_known():
+    """On "meta", where a look at a value raises. The rows are as many as the host knows, padded."""
+    items = {key: torch.empty(np.asarray(value).shape, device="meta") for key, value in batch().items()}
+    items["has_rir"] = items["has_rir"].bool()
+    rows = {"rooms": torch.empty(6, dtype=torch.int64, device="meta"), "equalised": torch.empty(0, dtype=torch.int64, device="meta")}
+    assert WaveAugment()(**items, **rows).shape == (12, 6000)
+    assert len(augment._padded(rows["rooms"])) == augment.BLOCK and not len(augment._padded(rows["equalised"]))
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        WaveAugment()(**items)

@@ -10,6 +10,7 @@ from torch import nn
 
 from sslspk.nn import sync_batchnorm
 
+CPU = torch.device("cpu")
 SHAPES = {"vectors": (7, 5), "frames": (7, 5, 11), "images": (7, 5, 4, 6)}
 CASES = [(SHAPES["vectors"], True, 0.1), (SHAPES["frames"], False, 0.1), (SHAPES["images"], True, None)]   # shape, affine, momentum
 SPLIT = 3  # rank 0 has three of the seven rows: ranks need not hold equally many
@@ -53,14 +54,20 @@ def worker(rank, folder):
                             timeout=timedelta(seconds=60))
     rows = slice(0, SPLIT) if rank == 0 else slice(SPLIT, None)
     for number, (shape, affine, momentum) in enumerate(CASES):
-        net = sync_batchnorm.convert(network(shape, affine, momentum))
+        net = sync_batchnorm.convert(network(shape, affine, momentum), CPU)
         tensors = run(net, [x[rows] for x in batches(shape)])
         gradients = [p.grad for p in net.parameters()]
         for gradient in gradients:
             dist.all_reduce(gradient)
         with torch.no_grad():
             alone = net.eval()(batches(shape)[0][:1])  # evaluation exchanges nothing: the ranks may do different things
-        torch.save({"tensors": tensors, "gradients": gradients, "state": net.state_dict(), "eval": alone}, f"{folder}/{number}.{rank}.pt")
+        on_gpu = sync_batchnorm.convert(network(shape, affine, momentum), torch.device("cuda"))
+        kinds = [type(on_gpu[i]).__mro__[1].__name__ for i in (1, 3)]
+        on_gpu.load_state_dict(net.state_dict())
+        with torch.no_grad():
+            there = on_gpu.eval()(batches(shape)[0][:1])
+        torch.save({"tensors": tensors, "gradients": gradients, "state": net.state_dict(), "eval": alone, "kinds": kinds, "there": there},
+                   f"{folder}/{number}.{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -81,6 +88,8 @@ def check_ranks(ranks, shape, affine, momentum):
         assert list(rank["state"]) == list(single.state_dict())
         for key, value in single.state_dict().items():
             torch.testing.assert_close(rank["state"][key], value, rtol=1e-5, atol=1e-5)
+    for rank in ranks:   # of several ranks on GPUs the layers are torch's own, with the same parameters and buffers
+        assert rank["kinds"] == ["SyncBatchNorm"] * 2 and torch.equal(rank["there"], rank["eval"])
     torch.testing.assert_close(ranks[0]["eval"], single.eval()(batches(shape)[0][:1]), rtol=1e-5, atol=1e-5)
 
 
@@ -88,7 +97,7 @@ def check_ranks(ranks, shape, affine, momentum):
 def test_one_rank_is_torch_bit_for_bit(name):
     shape = SHAPES[name]
     plain = network(shape)
-    ours = sync_batchnorm.convert(copy.deepcopy(plain))
+    ours = sync_batchnorm.convert(copy.deepcopy(plain), CPU)
     assert type(ours[1]) in sync_batchnorm.SYNCHRONISED.values()
     for a, b in zip(run(plain, batches(shape)), run(ours, batches(shape)), strict=True):
         assert torch.equal(a, b)
@@ -103,15 +112,15 @@ def test_convert_keeps_parameters_mode_and_sharing():
     shared = nn.BatchNorm1d(4)
     net = nn.ModuleDict({"a": nn.Sequential(nn.Linear(4, 4), shared), "b": shared, "c": nn.BatchNorm2d(2, affine=False)}).eval()
     parameters, keys = list(net.parameters()), list(net.state_dict())
-    converted = sync_batchnorm.convert(net)
+    converted = sync_batchnorm.convert(net, CPU)
     assert converted is net and converted["a"][1] is converted["b"]
     assert type(converted["b"]) is sync_batchnorm.SyncBatchNorm1d and not converted["b"].training
     assert all(a is b for a, b in zip(parameters, converted.parameters(), strict=True))
     assert list(converted.state_dict()) == keys
-    assert sync_batchnorm.convert(converted) is converted and type(converted["c"]) is sync_batchnorm.SyncBatchNorm2d
+    assert sync_batchnorm.convert(converted, CPU) is converted and type(converted["c"]) is sync_batchnorm.SyncBatchNorm2d
 
 
 def test_convert_of_a_bare_layer():
     layer = nn.BatchNorm1d(4, eps=0.1, momentum=0.3)
-    ours = sync_batchnorm.convert(layer)
+    ours = sync_batchnorm.convert(layer, CPU)
     assert ours.weight is layer.weight and ours.running_mean is layer.running_mean and (ours.eps, ours.momentum) == (0.1, 0.3)

@@ -35,6 +35,7 @@ ENCODERS = {
                  "position_groups": 2, "layers": 2, "dim": 32, "heads": 2, "ff_dim": 48, "layer_drop": 0, "input_dropout": 0,
                  "dropout": 0, "attention_dropout": 0},
 }
+ENCODERS["layer drop"] = {**ENCODERS["wav2vec2"], "layer_drop": 0.5}
 
 
 def outcome(exp):
@@ -46,26 +47,32 @@ def outcome(exp):
 
 
 RANK = """
+import gc
 import sys
 from pathlib import Path
+from torch.nn.parallel import DistributedDataParallel
 from sslspk.config import load
 from sslspk.train import distributed
 from sslspk.train.config import SystemConfig
 from sslspk.train.job import prepare
 from sslspk.train.loop import train
 device = distributed.init(60)
-for conf in sys.argv[2:]:
-    exp = Path(conf).with_suffix("") / "two"
-    assert train(prepare(load(SystemConfig, conf), Path(sys.argv[1]), exp, device, print)) == 0
+for conf in sys.argv[3:]:
+    job = prepare(load(SystemConfig, conf), Path(sys.argv[1]), Path(conf).with_suffix("") / sys.argv[2], device, print)
+    if sys.argv[2] == "plain":
+        job.model = None
+        gc.collect()   # the former one lets go of the parameters
+        job.model = DistributedDataParallel(job.method, broadcast_buffers=False)
+    assert train(job) == 0
 distributed.leave(0)
 """
 
 
-def train_on_two_ranks(folder, data, confs):
-    """CONF without its suffix, /two, for each of them; in one start of the ranks."""
+def train_on_two_ranks(folder, data, confs, name="two"):
+    """CONF without its suffix, /NAME, for each of them; in one start of the ranks. plain: without our settings of DDP."""
     (folder / "rank.py").write_text(RANK)
     program = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(folder / "rank.py")]
-    done = subprocess.run([*program, str(data), *map(str, confs)], capture_output=True, text=True, cwd=recipe_copy.ROOT,
+    done = subprocess.run([*program, str(data), name, *map(str, confs)], capture_output=True, text=True, cwd=recipe_copy.ROOT,
                           env={**os.environ, "OMP_NUM_THREADS": "1", "SSLSPK_DEVICE": "cpu"}, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -174,3 +181,17 @@ def test_two_ranks_equal_one(data, tmp_path):
     train_on_two_ranks(tmp_path, data, confs)
     found = {conf.stem: [*differences(conf.with_suffix("") / "one", conf.with_suffix("") / "two")] for conf in confs}
     assert len(found) == len(SYSTEMS) and not any(found.values()), found
+
+
+CHANGING = [("ecapa", "dino"), ("tdnn", "gated"), ("tdnn", "c3moco ssps"), ("layer drop", "wav2vec2")]   # steps unlike each other
+
+
+@pytest.mark.slow
+def test_settings_of_ddp_change_no_bit(data, tmp_path):
+    """Gradients as views of the buckets, and a graph that is said to be static, where steps differ: later parts, dropped layers."""
+    confs = [conf_file(tmp_path, data, *system) for system in CHANGING]
+    for name in ("two", "plain"):
+        train_on_two_ranks(tmp_path, data, confs, name)
+    for conf in confs:
+        (one_loss, one), (two_loss, two) = (outcome(conf.with_suffix("") / name) for name in ("two", "plain"))
+        assert one_loss == two_loss and all(torch.equal(one[name][key], two[name][key]) for name in one for key in one[name])
