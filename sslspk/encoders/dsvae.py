@@ -134,6 +134,12 @@ class DsvaeEncoder(Encoder):
     def last_layers(self) -> list[nn.Module]:
         return [self.speaker.latent]
 
+    def compile(self, *args, **kwargs) -> None:
+        """torch.compile the stacks of convolutions, which a method calls one by one. The recurrent layers are kernels already."""
+        for stack in (self.shared, self.decoder.prenet, self.decoder.postnet):
+            if stack is not None:
+                stack.compile(*args, **kwargs)
+
     def frames(self, x: Tensor) -> Tensor:
         return self.content(self._maps(self._checked(x)))[0]
 

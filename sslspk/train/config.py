@@ -39,7 +39,7 @@ class TrainConfig(Config):
     clip: Literal["all", "each"] = Field("all", description="what clip_norm bounds: the gradient of all parameters together, or each one's")
     accumulate: Size = Field(1, description="forward passes per optimizer step; each takes its share of the batch")
     precision: Literal["float32", "bf16"] = "float32"
-    compile: bool = Field(False, description="torch.compile the encoders")
+    compile: bool = Field(False, description="torch.compile the encoders, a graph for each crop length; the first steps take minutes")
     log_every: PositiveInt = 10
     save_every: PositiveInt | None = Field(None, description="steps between checkpoints; null: once an epoch")
     keep: PositiveInt = Field(3, description="how many checkpoints stay on disk")

@@ -24,6 +24,7 @@ from sslspk.methods.config import reads_labels
 from sslspk.nn import comm, saved, sync_batchnorm
 from sslspk.train import budget, checkpoint, contents, evaluation, model, validation
 from sslspk.train.batches import make_dataset
+from sslspk.train.compiled import compile_encoders
 from sslspk.train.config import SystemConfig
 from sslspk.train.evaluation import NOTHING, Evaluation, restored
 from sslspk.train.frontend import FrontEnd
@@ -123,8 +124,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     if state:
         job.restore(state, say)
     if config.train.compile:
-        for encoder in method.backbones():
-            encoder.compile()
+        compile_encoders(method, config.data)
     if comm.world_size() > 1:
         job.model = _over_ranks(method, config, device)
     if comm.rank() == 0:

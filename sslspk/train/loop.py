@@ -33,7 +33,8 @@ def train(job: Job) -> int:
     cfg, per_epoch = job.config.train, job.dataset.steps_per_epoch
     prototypes = getattr(job.config.method, "prototypes", None)
     stop = _stop_flag()   # before there is a log, by which others see that training has begun
-    log = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures, Meter(job.device, cfg.precision))
+    meter = Meter(job.device, cfg.precision, cfg.compile)
+    log = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures, meter)
     if log.board:
         log.board.describe(job.config, bool(prototypes))
     watch = Watch(prototypes, job.step / per_epoch)

@@ -60,8 +60,9 @@ def peak(name: str, precision: str) -> float | None:
 class Meter:
     """Takes the time between two lines of the log."""
 
-    def __init__(self, device: torch.device, precision: str = "float32"):
-        self.device, self.flops, self.peak = device, 0, None
+    def __init__(self, device: torch.device, precision: str = "float32", compiled: bool = False):
+        """compiled: by torch.compile, in the first step; what is counted would not be compiled."""
+        self.device, self.flops, self.peak, self.compiling = device, 0, None, compiled
         if device.type == "cuda":
             self.peak = peak(torch.cuda.get_device_name(device), precision)
         self._begin()
@@ -72,6 +73,7 @@ class Meter:
     def add(self, utterances: int, waited: float) -> None:
         """One step more, of so many utterances, for which the training waited so many seconds."""
         self.utterances, self.waited, self.steps = self.utterances + utterances, self.waited + waited, self.steps + 1
+        self.compiling = False
 
     def leave_out(self, seconds: float) -> None:
         """So much time went by with something else."""
@@ -80,7 +82,7 @@ class Meter:
     @contextlib.contextmanager
     def counting(self, wanted: bool) -> Iterator[None]:
         """Count the FLOPs of the step within, if that is wanted and has not been done."""
-        if not wanted or self.flops:
+        if not wanted or self.flops or self.compiling:
             yield
             return
         with Flops() as counted:
@@ -91,9 +93,10 @@ class Meter:
         """(figures of the steps since the last call, the seconds that they took)."""
         elapsed = max(time.perf_counter() - self.since, 1e-9)
         rate = self.flops * self.steps / elapsed
-        told = {"utterances_per_second": self.utterances / elapsed, "data_wait_percent": 100 * self.waited / elapsed,
-                "gflop_per_step": self.flops / 1e9, "gflop_per_second": rate / 1e9}
-        if self.peak:
+        told = {"utterances_per_second": self.utterances / elapsed, "data_wait_percent": 100 * self.waited / elapsed}
+        if self.flops:
+            told |= {"gflop_per_step": self.flops / 1e9, "gflop_per_second": rate / 1e9}
+        if self.flops and self.peak:
             told["utilisation_percent"] = 100 * rate / (self.peak * comm.world_size())
         told["peak_memory_gb"] = peak_memory(self.device) / 1e9
         self._begin()

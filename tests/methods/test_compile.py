@@ -1,0 +1,64 @@
+"""train.compile in every method, on the CPU: the losses are those without it, and each shape is compiled once."""
+import shutil
+
+import pytest
+import torch
+from test_method_contract import METHODS, make, steps
+from torch._dynamo.backends.debugging import aot_eager
+from torch._dynamo.utils import counters
+
+from sslspk.data.config import DataConfig
+from sslspk.train.compiled import compile_encoders
+
+FAST = ("dino", "dsvae", "wav2vec2")
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    """Graphs are kept from method to method, which saves most of the time: a method takes those of the same encoder and shapes."""
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        yield
+    torch._dynamo.reset()
+
+
+def compared(name, backend):
+    """Losses of four steps, two epochs, with and without torch.compile, and how many graphs there were after two and after four."""
+    plain, compiled, graphs = make(name), make(name), []
+    compile_encoders(compiled, DataConfig(), backend)
+    losses = []
+    for method in (plain, compiled):
+        torch.manual_seed(0)
+        losses.append([])
+        for first in (0, 2):
+            losses[-1] += steps(method, first, 2)
+            graphs.append(counters["stats"]["unique_graphs"])
+    return *losses, *graphs[2:]
+
+
+@pytest.mark.parametrize("name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in METHODS])
+def test_compiled_losses_are_those_without(fresh, name):
+    ran = []
+
+    def backend(graph, inputs):
+        made = aot_eager(graph, inputs)
+        return lambda *args: (ran.append(len(args)), made(*args))[1]
+
+    plain, compiled, after_two, after_four = compared(name, backend)
+    assert compiled == pytest.approx(plain, rel=1e-5)
+    assert ran and after_two == after_four
+
+
+def test_student_and_teacher_have_a_graph_for_each_crop_length(fresh):
+    """Two of the student, one of the teacher."""
+    torch._dynamo.reset()
+    before = counters["stats"]["unique_graphs"]
+    *_, after, _ = compared("dino", "aot_eager")
+    assert after - before == 3 and not counters["graph_break"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor compiles with g++, which is not here")
+def test_inductor_gives_the_same_losses(fresh):
+    plain, compiled, *_ = compared("cpc", "inductor")
+    assert compiled == pytest.approx(plain, rel=1e-4)
