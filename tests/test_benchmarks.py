@@ -4,9 +4,12 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
+
+from sslspk.methods.config import MethodConfig
 
 BENCH = Path(__file__).resolve().parents[1] / "tools/bench"
 
@@ -60,9 +63,42 @@ def test_gpu_checks_are_refused_without_a_gpu():
     assert done.returncode == 3 and "finds no GPU" in done.stderr and not done.stdout
 
 
+def test_a_part_alone_runs_on_a_cpu(tmp_path):
+    done = gpu("--device", "cpu", "--small", "true", "--parts", "loader", "--out", tmp_path)
+    assert done.returncode == 0 and "no check failed on cpu" in done.stdout, done.stdout + done.stderr
+    assert [path.stem for path in tmp_path.iterdir()] == ["loader"]
+
+
+def test_a_part_that_is_not_there_is_refused():
+    done = gpu("--device", "cpu", "--parts", "loaders")
+    assert done.returncode == 1 and "there is no part 'loaders'" in done.stderr
+
+
 @pytest.mark.slow
 def test_every_part_of_the_gpu_checks_runs_on_a_cpu(tmp_path):
     done = gpu("--device", "cpu", "--small", "true", "--out", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sorted(path.stem for path in tmp_path.iterdir()) == ["kmeans", "methods", "methods_bf16", "on_device", "on_device_bf16"]
-    assert "5 of 5 agree" in (tmp_path / "on_device.txt").read_text()
+    parts = ["extraction", "kmeans", "loader", "on_device", "on_device_bf16", "on_device_compiled", "steps", "two_ranks"]
+    assert sorted(path.stem for path in tmp_path.iterdir()) == parts
+    assert "WRONG" not in done.stdout and "no check failed on cpu" in done.stdout
+
+
+def test_benchmarks_have_a_system_of_every_method(program):
+    made, kinds = program("made"), get_args(get_args(MethodConfig)[0])
+    names = {name for kind in kinds for name in get_args(kind.model_fields["name"].annotation)}
+    for small in (False, True):
+        found = {config.method.name for config in made.systems(small).values()}
+        assert found == names - {"cdsvae"} and len(names) > 20
+
+
+def test_what_is_not_reached_is_named(program, capsys):
+    """A share of the time that is over before the first system."""
+    assert program("steps", "--device", "cpu", "--small", "--only", "dino", "--seconds", "-1").main() == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "0 of 3 reached; not dino float32, dino bf16, dino bf16 compiled"
+
+
+def test_steps_of_a_system_are_timed(program, capsys):
+    measured = program("steps", "--device", "cpu", "--small", "--only", "dino", "--batch", "2", "--steps", "1", "--seconds", "-1")
+    args = argparse.Namespace(device="cpu", batch=2, steps=1, precision="float32")
+    words = measured.measured(measured.made.systems(small=True)["dino"], args, compiled=False).split()
+    assert len(words) == 5 and all(float(word) >= 0 for word in words) and float(words[2]) > 0.1   # GFLOP of a step

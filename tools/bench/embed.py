@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What encoding recordings of equal length together saves: CPU seconds of sslspk.load(MODEL).embed(list) against one recording at a time.
 
-usage: embed.py [--number N] [--seconds LEAST MOST] [--window S] [--device D] MODEL FOLDER
+usage: embed.py [--number N] [--seconds LEAST MOST] [--window S] [--device D] [MODEL FOLDER]
 
-Recordings of random lengths are cut out of all audio below FOLDER. CPU seconds, features included, of an ECAPA-TDNN (512 channels, random
+Recordings of random lengths are cut out of all audio below FOLDER; without these two they are noise, and the model is an ECAPA-TDNN (1024
+channels) of random weights. On a GPU seconds are those of the clock. CPU seconds, features included, of an ECAPA-TDNN (512 channels, random
 weights) on real speech, one thread, while another program used the machine:
 
                                                         one at a time   together   largest difference
@@ -12,8 +13,11 @@ weights) on real speech, one thread, while another program used the machine:
     457 windows of 1.5 s (--number 60 --window 1.5)             12.20       9.50              2.1e-07
 """
 import argparse
+import tempfile
 import time
+from pathlib import Path
 
+import made
 import numpy as np
 
 from sslspk.errors import InputError, count, entry, real
@@ -25,26 +29,31 @@ def main() -> None:
     parser.add_argument("--seconds", type=real, nargs=2, default=(2.0, 10.0), metavar=("LEAST", "MOST"), help="of each (default 2 10)")
     parser.add_argument("--window", type=real, help="embed windows of that many seconds, half of it from one to the next")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("model", metavar="MODEL", nargs="?")
+    parser.add_argument("folder", metavar="FOLDER", nargs="?")
     args = parser.parse_args()
     import torch
 
     import sslspk
     from sslspk.api import batches
     torch.set_num_threads(1)
-    model = sslspk.load(args.model, args.device)
-    pieces = cut(args.folder, np.random.default_rng(0).uniform(*args.seconds, args.number), model.rate)
+    clock = time.process_time if args.device == "cpu" else time.perf_counter
+    with tempfile.TemporaryDirectory() as folder:
+        model = sslspk.load(args.model or made.model(Path(folder) / "final.pt", made.systems(small=False)["supervised"]), args.device)
+    lengths = np.random.default_rng(0).uniform(*args.seconds, args.number)
+    pieces = cut(args.folder, lengths, model.rate) if args.folder else [made.noise(1, one, i)[0] for i, one in enumerate(lengths)]
     model.embed(pieces[:2], model.rate)
     found, seconds = {}, {}
     own = batches.CPU_BATCH, batches.DEVICE_BATCH
     for name, most in (("one at a time", (1, 1)), ("together", own)):
-        (batches.CPU_BATCH, batches.DEVICE_BATCH), begin = most, time.process_time()
+        (batches.CPU_BATCH, batches.DEVICE_BATCH), begin = most, clock()
         done = model.embed(pieces, model.rate, window=args.window)
         found[name] = done if args.window is None else np.concatenate([one.embeddings for one in done])
-        seconds[name] = time.process_time() - begin
+        seconds[name] = clock() - begin
     difference = np.abs(found["one at a time"] - found["together"]).max()
-    print(f"{len(found['together'])} embeddings: " + ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
+    audio = sum(len(one) for one in pieces) / model.rate
+    print(f"{len(found['together'])} embeddings: " + ", ".join(f"{name} {value:.2f} s ({audio / value:.0f} times real time)"
+                                                               for name, value in seconds.items())
           + f"; largest difference {difference:.1e} of {np.abs(found['together']).max():.2f}")
 
 

@@ -65,6 +65,14 @@ def systems(args: argparse.Namespace) -> dict:
     return {name: check(SystemConfig, {"encoder": ENCODER, "method": method, "train": train}, name) for name, method in METHODS.items()}
 
 
+def inputs(config, batch: int, device: str = "cpu") -> list:
+    """Random features (V, B, T, F), or waveforms (V, B, S), of each crop."""
+    import torch
+    rate = config.features.sample_frequency if config.waveform else 1000 / config.features.frame_shift
+    bins = () if config.waveform else (config.num_features,)
+    return [torch.randn(crop.count, batch, round(crop.seconds * rate), *bins, device=device) for crop in config.method.crops]
+
+
 class Run:
     """One system, and a batch that it sees again and again."""
 
@@ -76,12 +84,9 @@ class Run:
         from sslspk.train.optim import build_optimizer
         torch.manual_seed(0)
         self.name, self.args, self.steps = name, args, 0
-        rate = config.features.sample_frequency if config.waveform else 1000 / config.features.frame_shift
-        bins = () if config.waveform else (config.num_features,)
         self.method = build(config.method, config.encoder, config.num_features, Corpus(RECORDINGS, SPEAKERS)).to(args.device)
         self.optimizer = build_optimizer(self.method, config)
-        views = [torch.randn(crop.count, args.batch, round(crop.seconds * rate), *bins, device=args.device)
-                 for crop in config.method.crops]
+        views = inputs(config, args.batch, args.device)
         units = torch.arange(args.batch, device=args.device)
         self.batch = Batch(views, units % SPEAKERS, units)
         one_sided = config.method.name == "moco" and not config.method.symmetric

@@ -1,20 +1,26 @@
 #!/usr/bin/env python3
-"""Are a step's loss and gradients on a device those of the CPU? The systems of methods.py, the same weights and batch on both.
+"""Are a step's loss and gradients on a device those of the CPU? Small systems, the same weights and batch on both.
 
-usage: on_device.py [--device cuda] [--batch N] [--compile] [--precision bf16]
+usage: on_device.py [--device cuda] [--batch N] [--compile] [--precision bf16] [--only METHOD ...] [--seconds S]
 
-Printed for each system: the loss here and there, their relative difference, and the largest difference of a gradient over the largest one.
-Products are float32, without TF32. Exit status 1 where the loss is off by more than 1e-4 or a gradient by more than 1e-2 (bf16: 0.03 and
-0.5). --compile: the encoders as torch.compile makes them, which costs minutes.
+One of each method (made.py names them), but for those that draw random numbers on the device, which are others there. After S seconds no
+further one begins, and the last lines say which were not reached.
+
+Printed for each system: the loss here and there, their difference (relative, of a loss above 1), and the largest difference of a gradient
+over the largest one. Products are float32, without TF32. Exit status 1 where the loss is off by more than 1e-4 or a gradient by more than
+1e-2 (bf16: 0.03 and 0.5). --compile: the encoders as torch.compile makes them, which costs minutes; on a CPU by aot_eager, which goes the
+same way.
 """
 import argparse
 import copy
 
-from methods import METHODS, systems
+import made
+from methods import inputs
 
-from sslspk.errors import entry, whole
+from sslspk.errors import entry, real, whole
 
 LIMITS = {"float32": (1e-4, 1e-2), "bf16": (0.03, 0.5)}
+DRAW = ("wav2vec2", "masked_prediction", "cpc", "vq_wav2vec", "dsvae")   # on the device
 
 
 def main() -> int:
@@ -23,18 +29,24 @@ def main() -> int:
     parser.add_argument("--batch", type=whole, default=32)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--precision", choices=[*LIMITS], default="float32")
+    parser.add_argument("--only", nargs="+", choices=[*made.SYSTEMS], default=[*made.SYSTEMS], metavar="METHOD")
+    parser.add_argument("--seconds", type=real, help="the time, from the start of this program")
     args = parser.parse_args()
     import torch
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     print(f"{args.batch} recordings on {args.device} beside the CPU, {args.precision}{', compiled' * args.compile}")
     print(f"{'system':<20}{'CPU':>12}{args.device:>12}{'loss off by':>13}{'gradient':>11}")
-    wrong = 0
-    for name, config in systems(argparse.Namespace(conf=[], set=[])).items():
+    wrong, left = 0, []
+    wanted = {name: config for name, config in made.systems(small=True).items() if name in args.only and name not in DRAW}
+    for name, config in wanted.items():
+        if made.over(args.seconds):
+            left.append(name)
+            continue
         here, there, loss, gradient = compared(config, args)
         bad = not (loss <= LIMITS[args.precision][0] and gradient <= LIMITS[args.precision][1])
         wrong += bad
         print(f"{name:<20}{here:12.6f}{there:12.6f}{loss:13.1e}{gradient:11.1e}{'  WRONG' * bad}", flush=True)
-    print(f"{len(METHODS) - wrong} of {len(METHODS)} agree")
+    print(f"{len(wanted) - len(left) - wrong} of {len(wanted)} agree" + (f"; not reached: {', '.join(left)}" if left else ""))
     return 1 if wrong else 0
 
 
@@ -44,14 +56,13 @@ def compared(config, args: argparse.Namespace) -> tuple[float, float, float, flo
 
     from sslspk.methods import build
     from sslspk.methods.base import Batch, Corpus, Progress
+    from sslspk.train.compiled import compile_encoders
     torch.manual_seed(0)
     here = build(config.method, config.encoder, config.num_features, Corpus(20_000, 1000))
     there = copy.deepcopy(here).to(args.device)
     if args.compile:
-        for encoder in there.backbones():
-            encoder.compile()
-    rate = 1000 / config.features.frame_shift
-    views = [torch.randn(crop.count, args.batch, round(crop.seconds * rate), config.num_features) for crop in config.method.crops]
+        compile_encoders(there, config.data, made.backend(args.device))
+    views = inputs(config, args.batch)
     units = torch.arange(args.batch)
     losses, gradients = [], []
     for method, device in ((here, "cpu"), (there, args.device)):
@@ -63,7 +74,7 @@ def compared(config, args: argparse.Namespace) -> tuple[float, float, float, flo
         losses.append(loss.item())
         gradients.append(torch.cat([p.grad.flatten().cpu() for p in method.parameters() if p.grad is not None]))
     off = (gradients[0] - gradients[1]).abs().max() / gradients[0].abs().max()
-    return *losses, abs(losses[1] / losses[0] - 1), off.item()
+    return *losses, abs(losses[1] - losses[0]) / max(abs(losses[0]), 1.0), off.item()
 
 
 if __name__ == "__main__":
