@@ -204,7 +204,7 @@ def _start_worker(ending, reading, worker: int) -> None:
     """One thread. A signal that asks the whole job to stop is the trainer's to answer, which still needs its batches; only
     when the trainer itself is ending does a worker obey. It notes what it reads, so that its death can be explained."""
     torch.set_num_threads(1)
-    gc.enable()   # which the trainer may run by hand
+    gc.enable()   # which the trainer has turned off
     reading[2 * worker] = os.getpid()
 
     def note(unit: int) -> None:

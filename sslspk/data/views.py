@@ -8,6 +8,7 @@ from sslspk.features.augment import rows_to_filter
 from sslspk.io import ark
 
 IDLE = -1   # in place of a recording
+ROWS = ("rooms", "equalised")   # of a batch's crop: numbers of rows, where all else has rows
 
 
 class Unreadable(Exception):

@@ -5,13 +5,12 @@ For an encoder of waveforms: augmentation alone.
 import torch
 from torch import Tensor, nn
 
+from sslspk.data.views import ROWS
 from sslspk.features import cmvn, degrade, specaug
 from sslspk.features.augment import FULL_SCALE, WaveAugment
 from sslspk.features.config import CmvnOptions, FeatureOptions
 from sslspk.features.config_specaug import SpecAugmentConfig
 from sslspk.features.fbank import Extractor
-
-ROWS = ("rooms", "equalised")   # numbers of rows, where all else of a crop has rows
 
 
 class FrontEnd(nn.Module):
