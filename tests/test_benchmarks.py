@@ -1,6 +1,7 @@
 """The benchmarks of tools/bench that a GPU or another toolkit's checkout is for say so where there is none."""
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,22 @@ def test_scale_makes_directories_that_are_sound(program, tmp_path):
     program("scale").make(str(tmp_path / "data"), 400)
     found = quick.look(str(tmp_path / "data"))
     assert (found.utterances, found.speakers) == (400, 3) and len(datadir.validate(str(tmp_path / "data"))["wav.scp"]) == 400
+
+
+def test_growth_prints_and_draws_every_curve(program, tmp_path, capsys):
+    growth = program("growth", "--recordings", 200, "--seconds", 0.3, "--prototypes", 16, 32, "--channels", 8, "--batch", 2, "--out",
+                     tmp_path / "x.png")
+    growth.main()
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 5 and said[3].startswith("prototypes K, step") and "16: " in said[3] and "exponent nan" in said[4]
+    assert (tmp_path / "x.png").stat().st_size > 5000
+    assert growth.exponent([(1, 9), (10, 2), (100, 200)]) == pytest.approx(2)
+
+
+def test_index_memory_counts_a_shared_page_once(program, tmp_path):
+    bench = program("index_memory", "--lines", 1000, "--ranks", 1, "--workers", 2, "--looks", 50)
+    own = bench.pss(os.getpid())
+    assert 1000 < own <= int(Path("/proc/self/smaps_rollup").read_text().split("Rss:")[1].split()[0]) + 1000
 
 
 def gpu(*words):
