@@ -1,7 +1,7 @@
 """Configuration of the encoder and decoder of DSVAE (torch-free)."""
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, PositiveFloat, field_validator
 
 from sslspk.config import Config, Few, Size
 
@@ -14,12 +14,17 @@ class DsvaeEncoderConfig(Config):
     kernel: Few = Field(5, description="frames that a convolution sees, here and in the decoder; an odd number")
     hidden_dim: Size = Field(512, description="of both branches' LSTMs (of one direction) and of the content's RNN")
     embed_dim: Size = Field(64, description="z_s, of the speaker: the embedding")
+    whiten: bool = Field(False, description="the means of z_s are brought to covariance I, as the prior has it (ours): directions of "
+                         "little variance, where the speaker is, then count as much as level and channel")
     content_dim: Size = Field(64, description="z_c, of each frame")
     decoder_channels: Size = Field(512, description="of the decoder's convolutions and its first LSTM")
     decoder_hidden: Size = Field(1024, description="of its other two LSTM layers")
     postnet: int = Field(4, ge=0, le=20, description="convolutions of the decoder's postnet before its last one; 0: no postnet")
+    skip: bool = Field(False, description="a linear layer from both latents to the frames, added to what the decoder's LSTMs give (ours)")
     statistics_batches: int = Field(20, ge=1, le=1000, description="training batches whose mean and deviation of each feature standardise "
                                                                    "the features")
+    ridge: PositiveFloat | None = Field(None, description="null: each feature is standardised for itself; a number, such as 0.1: their "
+                                        "correlations are taken out too (ours), but directions of less variance than this stay small")
 
     @field_validator("kernel")
     @classmethod

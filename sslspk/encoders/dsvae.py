@@ -4,7 +4,8 @@
 Three convolutions read standardised log-mel frames. From their output a bidirectional LSTM makes one Gaussian for the recording, q(z_s|X),
 by its mean over time, and another one, with a plain recurrent layer behind it, one Gaussian for each frame, q(z_c|X). The decoder turns
 both latents into log-mel frames again; it is AutoVC's (Qian et al. 2019). "InstanceNorm2D" is read as one mean and one variance for all
-channels and frames of a recording, without gain.
+channels and frames of a recording, without gain. Ours, and off unless asked for: features without their correlations (ridge), means of
+z_s of covariance I (whiten), a linear layer from both latents to the frames beside the decoder's LSTMs (skip).
 
 Parameters with F features, C channels, kernel k, H hidden, latents S and Z, D and E the decoder's, L(a, h) = 4 h (a + h + 2) of an LSTM:
     shared   k F C + C + 2 (k C^2 + C)
@@ -12,6 +13,7 @@ Parameters with F features, C channels, kernel k, H hidden, latents S and Z, D a
     content  2 L(C, H) + 2 L(2H, H) + 2H H + H^2 + 2H + 2 (H Z + Z)
     decoder  k (S + Z) D + D + 2 (k D^2 + D) + L(D, D) + L(D, E) + L(E, E) + E F + F
     postnet  k F D + D + 3 (k D^2 + D) + k D F + F
+    skip     (S + Z) F + F
 With the paper's sizes and 80 features 758,528 + 9,584,768 + 10,306,688 + 19,830,352 + 4,343,888 = 44,824,224.
 """
 import torch
@@ -21,8 +23,10 @@ from sslspk.encoders.base import Encoder
 from sslspk.encoders.config_dsvae import DsvaeEncoderConfig
 from sslspk.losses.precision import wide
 from sslspk.nn.standardise import Standardise
+from sslspk.nn.whiten import Whiten
 
 EPSILON = 1e-5
+FLAT = 1e-3   # of the mean variance of z_s: directions with less are not blown up to the others' size, and rounding is not either
 SMALL = 1e-3   # deviation of the last convolution's weights at the start
 SHARED, PRENET = 3, 3   # convolutions
 
@@ -64,15 +68,17 @@ class Gaussian(nn.Module):
 
 
 class SpeakerBranch(nn.Module):
-    """(B, C, T) -> q(z_s|X): mean and log-variance (B, S)."""
+    """(B, C, T) -> q(z_s|X): mean and log-variance (B, S). whiten: the means have covariance I over training batches."""
 
-    def __init__(self, channels: int, hidden: int, latent: int):
+    def __init__(self, channels: int, hidden: int, latent: int, whiten: bool):
         super().__init__()
         self.lstm = Float32(nn.LSTM(channels, hidden, num_layers=2, bidirectional=True, batch_first=True))
         self.latent = Gaussian(2 * hidden, latent)
+        self.whiten = Whiten(latent, FLAT) if whiten else None
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        return self.latent(self.lstm(maps.transpose(1, 2)).mean(1))
+        mean, log_variance = self.latent(self.lstm(maps.transpose(1, 2)).mean(1))
+        return mean if self.whiten is None else self.whiten(mean), log_variance
 
 
 class ContentBranch(nn.Module):
@@ -100,6 +106,7 @@ class Decoder(nn.Module):
         self.first = Float32(nn.LSTM(width, width, batch_first=True))
         self.second = Float32(nn.LSTM(width, config.decoder_hidden, num_layers=2, batch_first=True))
         self.last = nn.Linear(config.decoder_hidden, features)
+        self.skip = nn.Linear(latents, features) if config.skip else None
         postnet = [(conv(width if i else features, width, kernel), nn.Tanh(), WholeNorm()) for i in range(config.postnet)]
         self.postnet = nn.Sequential(*(layer for block in postnet for layer in block), conv(width, features, kernel)) if postnet else None
         if postnet:   # frames begin about as the LSTM gives them: of the first, nearly constant ones the norms amplify noise
@@ -109,24 +116,25 @@ class Decoder(nn.Module):
     def forward(self, speaker: Tensor, content: Tensor) -> Tensor:
         both = torch.cat([content, speaker[:, None].expand(-1, content.shape[1], -1)], 2)
         coarse = wide(self.last(self.second(self.first(self.prenet(both.transpose(1, 2)).transpose(1, 2)))))
+        coarse = coarse if self.skip is None else coarse + wide(self.skip(both))
         return coarse if self.postnet is None else coarse + wide(self.postnet(coarse.transpose(1, 2))).transpose(1, 2)
 
 
 class DsvaeEncoder(Encoder):
     """(B, T, F) log-mel, not centred -> the mean of q(z_s|X), (B, S); frames: the means of q(z_c|X), (B, T, Z).
 
-    standardise: of each feature, by the first training batches. channels: of the shared convolutions. shared, speaker, content, decoder:
-    the parts, which a method trains together.
+    standardise: of each feature, by the first training batches; with ridge without correlations. channels: of the shared convolutions.
+    shared, speaker, content, decoder: the parts, which a method trains together.
     """
 
     def __init__(self, config: DsvaeEncoderConfig, num_features: int):
         super().__init__(num_features, config.embed_dim)
         self.channels, self.content_dim = config.channels, config.content_dim
-        self.standardise = Standardise(num_features, config.statistics_batches)
+        self.standardise = Standardise(num_features, config.statistics_batches, config.ridge)
         blocks = [(conv(config.channels if i else num_features, config.channels, config.kernel), WholeNorm(), nn.ReLU())
                   for i in range(SHARED)]
         self.shared = nn.Sequential(*(layer for block in blocks for layer in block))
-        self.speaker = SpeakerBranch(config.channels, config.hidden_dim, config.embed_dim)
+        self.speaker = SpeakerBranch(config.channels, config.hidden_dim, config.embed_dim, config.whiten)
         self.content = ContentBranch(config.channels, config.hidden_dim, config.content_dim)
         self.decoder = Decoder(config, num_features)
 

@@ -11,33 +11,41 @@ class Standardise(nn.Module):
     """forward(x (..., F)) -> (x - mean) / deviation, each of the F dimensions for itself, over all that the first `batches` batches of
     training held, of all ranks together.
 
+    ridge: a number takes out the correlations R of the standardised dimensions, too, by (R + ridge I)^(-1/2). It is symmetric, so that each
+    dimension stays nearest to what it was; a direction of less variance than `ridge` is not blown up to 1.
     The statistics are part of the state. In evaluation, and after those batches, they do not move; before the first one x stays as it is.
     """
 
-    def __init__(self, dim: int, batches: int):
+    def __init__(self, dim: int, batches: int, ridge: float | None = None):
         super().__init__()
-        self.batches, self._settled = batches, False
+        self.batches, self.ridge, self._settled = batches, ridge, False
         for name, size in (("seen", ()), ("count", ()), ("total", (dim,)), ("squares", (dim,))):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
+        if ridge is not None:
+            self.register_buffer("products", torch.zeros(dim, dim, dtype=torch.float64))
+            for name in ("matrix", "inverse"):
+                self.register_buffer(name, torch.eye(dim))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
             self._add(x.detach())
-        mean, deviation = self._statistics(x)
-        return (x - mean) / deviation
+        mean, deviation = self._statistics(x.dtype)
+        x = (x - mean) / deviation
+        return x if self.ridge is None else _product(x, self.matrix)
 
     def undo(self, x: Tensor) -> Tensor:
         """What `forward` would make x of."""
-        mean, deviation = self._statistics(x)
+        mean, deviation = self._statistics(x.dtype)
+        x = x if self.ridge is None else _product(x, self.inverse)
         return x * deviation + mean
 
-    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation (F,) in the number format of x."""
+    def _statistics(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Mean and deviation (F,)."""
         count = self.count.clamp(min=1)
         mean = self.total / count
         deviation = torch.sqrt((self.squares / count - mean.square()).clamp(min=0)).clamp(min=NARROW)
         deviation = torch.where(self.count > 0, deviation, 1)
-        return mean.to(x.dtype), deviation.to(x.dtype)
+        return mean.to(dtype), deviation.to(dtype)
 
     def _add(self, x: Tensor) -> None:
         """Count a batch, unless there were enough. Every rank computes with the sums of all."""
@@ -48,4 +56,21 @@ class Standardise(nn.Module):
         wanted = self.seen < self.batches
         for buffer, more in ((self.total, sums[0]), (self.squares, sums[1]), (self.count, sums[2, 0]), (self.seen, wanted.double())):
             buffer += torch.where(wanted, more, 0)
+        if self.ridge is not None:
+            self.products += torch.where(wanted, comm.sum_over_ranks(rows.T @ rows), 0)
+            self._decorrelate(self.ridge)
         self._settled = int(self.seen) >= self.batches   # so the host waits for the device in the first batches alone
+
+    def _decorrelate(self, ridge: float) -> None:
+        """Compute both matrices of the statistics so far."""
+        mean, deviation = self._statistics(torch.float64)
+        value, vector = torch.linalg.eigh((self.products / self.count - mean[:, None] * mean) / (deviation[:, None] * deviation))
+        root = (value.clamp(min=0) + ridge).sqrt()
+        self.matrix.copy_((vector / root) @ vector.T)
+        self.inverse.copy_((vector * root) @ vector.T)
+
+
+def _product(x: Tensor, matrix: Tensor) -> Tensor:
+    """x @ matrix in the number format of x, whatever autocast says."""
+    with torch.autocast(x.device.type, enabled=False):
+        return x @ matrix.to(x.dtype)

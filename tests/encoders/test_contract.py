@@ -12,7 +12,8 @@ from sslspk.errors import InputError
 WITHOUT_EFFECT = ("k_proj.bias", ".down")
 OWN_LOSS = ("vq-wav2vec-kmeans", "quantiser.vars")                # code words that a loss of their own moves
 CHOOSES = ("vq-wav2vec", "vq-wav2vec-kmeans", "vq-wav2vec-seed")   # one of several code words: no slope, and a gradient all the same
-LATER = {"dsvae": ("content.", "decoder.", "speaker.latent.log_variance.")}   # what the embedding does not pass through
+# What the embedding does not pass through.
+LATER = dict.fromkeys(("dsvae", "dsvae-ridge"), ("content.", "decoder.", "speaker.latent.log_variance."))
 every_encoder = pytest.mark.parametrize("name", CONFIGS)
 
 

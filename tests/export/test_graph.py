@@ -31,7 +31,7 @@ needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="onnx and onnxruntime are n
 def model_of(name: str, projection: tuple[int, ...] = (), **sections) -> Model:
     """A small model with BatchNorm statistics that are not the initial ones."""
     features = {"num_mel_bins": F, **sections.pop("features", {})}
-    method = "dsvae" if name == "dsvae" else "simclr"
+    method = "dsvae" if CONFIGS[name].name == "dsvae" else "simclr"
     tree = {"method": {"name": method}, "encoder": CONFIGS[name].model_dump(), "features": features, **sections}
     config = check(SystemConfig, tree, "test")
     encoder = settled(name)

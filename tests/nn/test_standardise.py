@@ -43,3 +43,27 @@ def test_a_copy_goes_on_the_same():
 
 def test_half_precision_and_float64_stay_what_they_are():
     assert Standardise(4, 3)(batch(0).double()).dtype == torch.float64
+
+
+def correlated(seed):
+    mix = torch.randn(4, 4, generator=torch.Generator().manual_seed(1)) * torch.tensor([30.0, 3.0, 1.0, 0.1])
+    return torch.randn(3, 40, 4, generator=torch.Generator().manual_seed(seed)) @ mix + 7
+
+
+def test_a_ridge_takes_out_the_correlations():
+    layer, ridge = Standardise(4, 2, ridge=0.2), 0.2
+    layer(correlated(0))
+    out = layer(correlated(1)).flatten(0, 1).double().numpy()
+    whole = np.concatenate([correlated(seed).flatten(0, 1).double().numpy() for seed in (0, 1)])
+    plain = (whole - whole.mean(0)) / whole.std(0)
+    value, vector = np.linalg.eigh(np.corrcoef(whole.T))
+    np.testing.assert_allclose(out, (plain @ (vector / np.sqrt(value + ridge)) @ vector.T)[120:], rtol=1e-4, atol=1e-4)
+    both = layer(torch.cat([correlated(0), correlated(1)])).flatten(0, 1).double().numpy()
+    np.testing.assert_allclose(np.linalg.eigvalsh(np.cov(both.T, bias=True)), np.sort(value / (value + ridge)), atol=1e-4)
+
+
+def test_undoing_gives_back_what_came_in():
+    for ridge in (None, 0.1):
+        layer = Standardise(4, 1, ridge=ridge)
+        layer(correlated(0))
+        torch.testing.assert_close(layer.undo(layer(correlated(1))), correlated(1), rtol=1e-4, atol=1e-3)

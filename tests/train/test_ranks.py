@@ -29,7 +29,7 @@ ENCODERS = {
     "pase": {"name": "pase", "channels": [32, 32, 32], "kernels": [41, 20, 17], "strides": [5, 4, 8], "embed_dim": 32, "skips": True,
              "context": "qrnn", "context_dim": 16},
     "latents": {"name": "dsvae", "channels": 32, "hidden_dim": 16, "embed_dim": 12, "content_dim": 10, "decoder_channels": 16,
-                "decoder_hidden": 16, "statistics_batches": 3},
+                "decoder_hidden": 16, "statistics_batches": 3, "ridge": 0.1, "whiten": True, "skip": True},
     "sinc": {"name": "cpc", "channels": 32, "first": "sinc", "norm": "channel", "context": "none", "pooling": "mean"},
     "wav2vec2": {"name": "wav2vec2", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "position_kernel": 8,
                  "position_groups": 2, "layers": 2, "dim": 32, "heads": 2, "ff_dim": 48, "layer_drop": 0, "input_dropout": 0,
