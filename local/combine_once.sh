@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Joins data directories into OUT, unless that was done and nothing has changed: what later steps added to OUT stays.
+# Joins data directories into OUT, unless that was done before and nothing has changed. Files that later steps added to OUT are kept.
 set -euo pipefail
 help_message="usage: $0 OUT DIR..."
 . "$(dirname "$0")/../utils/environment.sh"

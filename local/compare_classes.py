@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""Tell whether one experiment classifies better than another: the difference of their mean recall (UA) with a paired interval.
+"""Test whether one experiment classifies better than another: the difference of their mean recall (UA) with a paired interval.
 
-A and B are folders EXPS/NAME of fine-tunings (every seed counts; the UA of an experiment is the mean over its seeds) or
-EXPS/NAME/PROBE. What decides, an utterance or a participant, is what their result.json says. The same speakers are drawn with
-replacement for both, with all that they said. Run it in the recipe's folder.
-usage: compare_classes.py exp/A exp/B
+A and B are folders EXPS/NAME of fine-tunings (every seed counts; the UA of an experiment is the mean over its seeds) or EXPS/NAME/PROBE.
+Whether utterances or participants are decided is read from their result.json. The bootstrap draws the same speakers, with all their
+utterances, for both. Run it in the recipe's folder. usage: compare_classes.py exp/A exp/B
 """
 import argparse
 import os

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Converts recordings of TEST to each other's voices by each system, and asks a verification model who it hears: writes EXP/converted,
+# Converts recordings of TEST to the voices of other test speakers by each system, and judges them by a verification model: writes
+# EXP/converted,
 # EXP/plain (the same sources in their own voices), EXP/conversion/{result.json,examples.png}.
 set -euo pipefail
 train_cmd=utils/run.pl

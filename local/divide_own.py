@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Divide a data directory of one's own into DATA_DIR/own_train, own_heldout and, with --trials, own_test.
 
-own_heldout is a part of the recordings, drawn at random, by which models are judged without labels; its utt2recording says which
-recording an utterance is from. own_test holds the utterances of the trial list, which becomes own_test/trials_own. They are those of OWN,
-whose recordings training then does without, or with --test those of another directory. The list names utterances by their ids, or
+own_heldout has some of the recordings, drawn at random, to judge models without labels; its utt2recording names the recording of each
+utterance. own_test has the utterances of the trial list, and the list as own_test/trials_own. The utterances are from OWN, and their
+recordings are then not in own_train; or with --test from another directory. The list names utterances by their ids, or
 recordings by their paths (utt2path).
 usage: divide_own.py [--share 0.1] [--trials LIST [--test DIR]] OWN DATA_DIR
 """

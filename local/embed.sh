@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# One embedding per utterance of DATA, of a model of this toolkit or of a frame-level one pooled over time; writes OUT/xvector.scp.
+# Extracts one embedding per utterance of DATA, by a model of this toolkit or by a frame-level model pooled over time; writes
+# OUT/xvector.scp.
 set -euo pipefail
 cmd=utils/run.pl
 nj=2

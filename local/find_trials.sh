@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints where a trial list is: DATA/NAME/trials_LIST, NAME being no copy without silence.
+# Prints the path of a trial list, DATA/NAME/trials_LIST; copies without silence (NAME_vad) are not searched.
 set -euo pipefail
 help_message="usage: $0 DATA LIST"
 . "$(dirname "$0")/../utils/environment.sh"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains a classifier on each fold of a cross-validation, in parallel, and scores it on the part held out: reads FOLDS as
-# utils/make_folds.sh makes it, writes EXP/fold_*/ (models, predictions) and EXP/result.json. Killed at any moment, it resumes there.
+# utils/make_folds.sh makes it, writes EXP/fold_*/ (models, predictions) and EXP/result.json. After any interruption the same command
+# resumes.
 set -euo pipefail
 cuda_cmd=utils/run.pl
 ngpu=0             # 0: on the CPU; else each fold gets one GPU, this many folds at a time

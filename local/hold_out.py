@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Hold recordings out for a calibration: divide the embeddings of EMB_DIR into OUT/{others,heldout}/NAME, NAME being that of EMB_DIR.
 
-Each part has the lines of its utterances in xvector.scp, and provenance.json. With --utt2session whole sessions go to one part (of
-VoxCeleb the videos), else single utterances. Names and seed alone decide which; no speaker is looked at.
-usage: hold_out.py [--utt2session FILE] [--share 0.5] [--seed 0] EMB_DIR OUT
+Each part has the lines of its utterances in xvector.scp, and provenance.json. With --utt2session, all utterances of a session (in VoxCeleb:
+a video) are in one part. The division depends only on names and seed; speaker labels are not read. usage: hold_out.py [--utt2session FILE]
+[--share 0.5] [--seed 0] EMB_DIR OUT
 """
 import argparse
 import os

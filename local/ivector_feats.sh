@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# MFCC and VAD as i-vectors read them: makes DATA_mfcc, a copy of DATA, since the frames have edges of their own.
+# MFCC and VAD for i-vectors. They are written to DATA_mfcc, a copy of DATA, since their frames differ from those of the filter banks.
 set -euo pipefail
 cmd=utils/run.pl
 nj=4   # parallel jobs

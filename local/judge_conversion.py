@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How many conversions a verification model takes for their targets: `local/judge_conversion.py ... REAL CONVERTED OUT`.
+"""Share of conversions that a verification model accepts as their target speakers: `local/judge_conversion.py ... REAL CONVERTED OUT`.
 
 REAL: folder of embeddings (xvector.scp) of real recordings with --utt2spk; CONVERTED: of the data directory --data that steps/convert.sh
 wrote. The score of a conversion and a speaker is the mean cosine with the speaker's recordings, but not the one that was converted. It is

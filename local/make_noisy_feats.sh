@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The feats input of one system: noisy copies of the training audio on disk, and the features of all of it. Reads DATA and AUGMENT (what
+# Prepares --input feats for one system: noisy copies of the training audio on disk, and the features of all of it. Reads DATA and AUGMENT
+# (what
 # steps/make_augment_lists.sh wrote; without it no copies are made), writes OUT.
 set -euo pipefail
 cmd=utils/run.pl

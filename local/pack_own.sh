@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packs the audio of a data directory of one's own: writes DIR_packed, one channel at 16 kHz, without silence where the model wants it cut.
+# Packs the audio of a user's data directory: writes DIR_packed, one channel at 16 kHz, without silence if the model needs that.
 set -euo pipefail
 cmd=utils/run.pl
 nj=4

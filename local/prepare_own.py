@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Make the data directory DATA_DIR/NAME of recordings of your own.
 
-OWN_DIR is a folder: every recording below it is an utterance, called after its path. Or it is a table, a CSV file: a line of headings, then
-a recording a line. Its column path is needed; utterance (an id), speaker, start and end (seconds) may be there. Other columns are not read.
-Written besides Kaldi's tables: utt2path, each recording as you call it. utt2spk is written only where the speakers are known.
+OWN_DIR is a folder or a table. In a folder, every recording below it is an utterance, named after its path. A table is a CSV file: a line
+with the names of the columns, then a line for each recording. The column path is required; utterance (an id), speaker, start and end
+(seconds) are optional; other columns are not read. Besides Kaldi's tables, utt2path is written, with your name of each recording. utt2spk
+is written only if the speakers are known.
 
 Bad recordings are listed in bad_files.txt of the data directory and left out; over 5 % of them are an error.
 The program can be stopped and run again.

@@ -2,9 +2,9 @@
 """Make the data directory DATA_DIR/ravdess, acted speech with emotion labels, from RAVDESS.
 
 RAVDESS_DIR holds Actor_01 to Actor_24, or folders that hold these (Audio_Speech_Actors_01-24), each with recordings named
-MODALITY-CHANNEL-EMOTION-INTENSITY-STATEMENT-REPETITION-ACTOR.wav ("03-01-05-01-02-01-12.wav"). Sound of films (modality 01) is passed
-over, as it is the same again. Written besides Kaldi's tables: utt2emotion, utt2group (two men and two women each, to hold a group out),
-utt2kind (speech or song), utt2intensity, utt2statement, spk2gender.
+MODALITY-CHANNEL-EMOTION-INTENSITY-STATEMENT-REPETITION-ACTOR.wav ("03-01-05-01-02-01-12.wav"). The sound of films (modality 01) is not
+used, since it repeats the other recordings. Written besides Kaldi's tables: utt2emotion, utt2group (two men and two women each, to hold a
+group out), utt2kind (speech or song), utt2intensity, utt2statement, spk2gender.
 
 Bad recordings are listed in bad_files.txt of the data directory and left out; over 5 % of them are an error.
 The program can be stopped and run again.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains probes on embeddings as they are, on each fold of a cross-validation: reads EMB/xvector.scp and FOLDS as
+# Trains probes on frozen embeddings, on each fold of a cross-validation: reads EMB/xvector.scp and FOLDS as
 # utils/make_folds.sh makes it, writes EXP/PROBE/{fold_*/,result.json} for each probe.
 set -euo pipefail
 cmd=utils/run.pl

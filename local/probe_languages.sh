@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Asks embeddings which language is spoken: trains probes on the training part of VoxLingua107 and asks them about the others; reads
+# Recognises languages from embeddings: trains probes on the training part of VoxLingua107 and tests them on the other parts; reads
 # EXP/emb_VARIANT/voxlingua107_all, writes EXP/language_VARIANT/PART_PROBE/{predictions.tsv,result.json,confusion.png}.
 set -euo pipefail
 cmd=utils/run.pl

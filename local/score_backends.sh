@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Scores lists with all that may follow the embeddings: mean subtraction, AS-norm against means of clusters, LDA and PLDA (on pseudo-labels,
-# and on true labels for comparison), and a calibrated fusion. Reads EXP/final.pt (if there), TRAIN (a data directory), DATA/NAME/trials_LIST
-# and EXP/emb_W/NAME; writes EXP/{cohort,clusters,backend_*,calibration}/, EXP/scores_W_*/ and EXP/calibration.json, which goes with the model.
+# Scores lists with all back-ends: mean subtraction, AS-norm against means of clusters, LDA and PLDA (trained on pseudo-labels, and on true
+# labels for comparison), and a calibrated fusion. Reads EXP/final.pt (if there), TRAIN (a data directory), DATA/NAME/trials_LIST
+# and EXP/emb_W/NAME; writes EXP/{cohort,clusters,backend_*,calibration}/, EXP/scores_W_*/ and EXP/calibration.json, the model's
+# calibration.
 set -euo pipefail
 cmd=utils/run.pl
 cuda_cmd=utils/run.pl

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print what is known of each model on recordings of one's own as a table, the best first; write it to --out.
+"""Print the results of each model on recordings of your own as a table, the best first; write it to --out.
 
 Reads EXPS/NAME/judged_WEIGHTS/result.json (steps/judge_embeddings.sh) and, where there is a trial list,
 EXPS/NAME/scores_WEIGHTS/result_*.json (steps/score.sh). Without a list the order is that of the EER between crops of one recording and

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make RESULTS.md of egs/librispeech: who speaks, by each head and system, with fewer labels, and speaker verification.
+"""Make RESULTS.md of egs/librispeech: speaker classification by each head and system, with fewer labels, and speaker verification.
 
 Reads EXPS/NAME/speakers/SHARE/VARIANT_HEAD/result.json (local/classify_speakers.sh) and EXPS/NAME/scores_VARIANT/result_*.json. Experiments
 NAME_seedN are other seeds of NAME: the tables give the means, the mean of their intervals (95 %, over speakers) and, after +-, the standard

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make RESULTS.md from the result files of an experiment folder, the papers' figures beside ours, and a DET plot of its systems.
+"""Make RESULTS.md from the result files of an experiment folder, with the papers' figures next to ours, and a DET plot of the systems.
 
 usage: show_table.py [--paper conf/paper.yaml] [--det PREFIX --data DATA] [--list NAME] --out RESULTS.md EXPS
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Scores a trained system on a data directory of one's own, which is only read: reads EXP/final.pt (or final.npz) and DIR; writes
+# Scores a trained system on a user's data directory DIR, which is only read: reads EXP/final.pt (or final.npz) and DIR; writes
 # DATA/own_NAME, DATA/own_NAME_packed, EXP/emb_W/own_NAME_packed, EXP/scores_W*/result_trials_own_NAME.json and EXPS/RESULTS_own_NAME.md.
-# NAME is that of DIR and of the list. No training data is read; back-ends that EXP has (stage 6, --backends true) score, too.
+# NAME is that of DIR and of the list. No training data is read; back-ends in EXP (stage 6, --backends true) are used as well.
 set -euo pipefail
 cmd=utils/run.pl
 cuda_cmd=utils/run.pl

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains one system for a given CPU time, those that it starts from in the same time, and scores lists with it: reads TRAIN (packed audio)
-# and DATA, writes EXPS/SYSTEM and what lies before it. Of n trainings in a row each gets an n-th of the time.
+# Trains one system, and the systems that it starts from, for a given CPU time in all, and scores lists with it: reads TRAIN (packed audio)
+# and DATA, writes EXPS/SYSTEM for each of them. Each of n trainings gets an n-th of the time.
 set -euo pipefail
 cmd=utils/run.pl
 cuda_cmd=utils/run.pl

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Rounds of training on pseudo-labels: embeds DATA with the best model so far, clusters, trains on the clusters, N times over; reads
+# Rounds of training on pseudo-labels. N times: embeds DATA with the best model so far, clusters the embeddings, and trains on the clusters.
+# Reads
 # EXP/final.pt, writes EXP_round1 ... EXP_roundN and, with --large-margin, EXP_large_margin, and names these in EXP/rounds.list. Each is
-# judged without labels, on recordings that none is trained on (verdict/verdict.json in its folder). A refused one ends the rounds;
-# EXP/rounds.best names the best model. Killed at any moment, it resumes there.
+# judged without labels, on recordings that none is trained on (verdict/verdict.json in its folder). A refused round is the last one;
+# EXP/rounds.best names the best model. After any interruption the same command resumes.
 set -euo pipefail
 cuda_cmd=utils/run.pl
 nj=4

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains one system after those that it starts from (`after:` in its conf; MoCo before C3-MoCo before C3-DINO): reads DATA, writes
-# EXPS/SYSTEM for each of them. The options of training hold for all, --set for the last one alone.
+# EXPS/SYSTEM for each of them. The options of training apply to all of them, --set only to the last one.
 set -euo pipefail
 cuda_cmd=utils/run.pl
 ngpu=0

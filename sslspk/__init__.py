@@ -1,4 +1,4 @@
-"""sslspk: self-supervised, utterance-level speech embeddings. Floors and contracts: docs/architecture.md.
+"""sslspk: self-supervised, utterance-level speech embeddings. docs/architecture.md lists the packages.
 
     model = sslspk.load("final.pt")       # a trained model
     model.embed("a.wav")                  # (D,)
@@ -36,6 +36,6 @@ def _explain_failed_import(kind, err, trace) -> None:
     explain_failed_import(kind, err, trace)
 
 
-# Only in programs of this checkout, which users start: a program that imports sslspk keeps its own hook.
+# Only for programs of this checkout. A program of somebody else that imports sslspk keeps its own hook.
 if sys.argv[0] == "-m" or os.path.realpath(sys.argv[0]).startswith(os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep):
     sys.excepthook = _explain_failed_import

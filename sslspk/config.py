@@ -1,9 +1,9 @@
-"""Checked configuration: a YAML file with an optional `base:`, dotted overrides, and models that refuse what they do not know.
+"""Checked configuration: a YAML file with an optional `base:`, overrides `key.sub=value`, and models that refuse unknown keys.
 
     cfg = load(FeatureOptions, "conf/fbank.yaml", ["num_mel_bins=40"])
 
 A file may start from another one (`base: other.yaml`, relative to the file that says so) and state only what differs.
-The command line beats the file. Whatever is wrong ends in one InputError that names file, key and remedy.
+Overrides take precedence over the file. Every error is an InputError that names file, key and remedy.
 """
 import difflib
 import hashlib
@@ -21,7 +21,7 @@ import pydantic
 from sslspk import plain_yaml, reading
 from sslspk.errors import InputError, named, shown
 
-# Numbers that memory or processes are allocated for have a bound far above any use, so that a typing error is found at once.
+# Numbers that decide how much memory or how many processes are used have an upper bound, so that a typing error is found at once.
 Few = typing.Annotated[int, pydantic.Field(gt=0, le=1000)]          # layers, views, masks
 Size = typing.Annotated[int, pydantic.Field(gt=0, le=10_000_000)]   # of a layer, a batch, a queue
 Seconds = typing.Annotated[float, pydantic.Field(gt=0, le=3600)]    # of audio
@@ -107,7 +107,7 @@ def read_yaml(path: str | Path, seen: tuple[str, ...] = ()) -> dict:
 
 
 def _base_lines(text: str) -> list[str]:
-    """What the lines that begin with `base:` name, read as done_conf of utils/done.sh reads them: it must find the same files."""
+    """The files that lines beginning with `base:` name. done_conf of utils/done.sh must find the same files."""
     lines = (line.removesuffix("\r") for line in text.split("\n"))
     return [re.sub(" #.*", "", line.removeprefix("base:")).strip(" ") for line in lines if line.startswith("base:")]
 
@@ -141,7 +141,7 @@ def differing(trees: Sequence[dict], missing: object = None) -> dict[str, list]:
 def digest(config: Config, exclude: dict | None = None) -> str:
     """Twelve hexadecimal digits that identify what differs from the defaults (and every `name`), less the keys in `exclude`.
 
-    So an option that a later version adds does not change the digests of configurations that leave it alone.
+    So a new option of a later version does not change the digest of a configuration that does not use it.
     """
     whole = config.model_dump(mode="json", exclude=exclude)
     return hashlib.sha256(json.dumps(_chosen(config, whole), sort_keys=True).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The one way in which a program of this toolkit refuses bad input: one sentence on stderr and a non-zero exit."""
+"""How every program of this toolkit refuses bad input: one sentence on stderr and a non-zero exit status."""
 import argparse
 import atexit
 import contextlib
@@ -42,7 +42,7 @@ class InputError(Exception):
 
 
 class MachineError(Exception):
-    """The machine lacks something, whatever the input is: no reader may take it for a bad recording. The message is one sentence."""
+    """The machine lacks something, such as memory or disk space; the input is not to blame. The message is one sentence."""
 
 
 def unreadable(err: OSError, path: object, kind: str | None, remedy: str) -> Exception:

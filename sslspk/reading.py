@@ -1,4 +1,4 @@
-"""The one door for files from outside: regular files alone, of bounded size, and one sentence about what is wrong with them.
+"""Reads files that users give: only regular files of limited size; errors are one sentence.
 
 A folder, a pipe, a socket or a device in the place of a file is refused at once: opening one never waits, and reading never grows
 without end.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tells the class of each utterance by a trained classifier: reads a data directory and a model, writes
+# Classifies each utterance by a trained classifier: reads a data directory and a model, writes
 # OUTDIR/predictions.tsv (posteriors) and OUTDIR/provenance.json.
 set -euo pipefail
 cmd=utils/run.pl

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Extracts one embedding per utterance: reads a data directory and a model, writes OUTDIR/xvector.{scp,N.ark}
-# and OUTDIR/provenance.json, which says what they come from.
+# and OUTDIR/provenance.json, which names the model and the data.
 set -euo pipefail
 cmd=utils/run.pl
 nj=4               # number of parallel jobs, and of archives

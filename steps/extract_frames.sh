@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Extracts the frames of a trained encoder: reads a data directory and a model, writes OUTDIR/feats.{scp,N.ark} as features of
-# Kaldi's, utt2num_frames, frame_shift (seconds) and provenance.json, which says what they come from.
+# Extracts the frame-level output of a trained encoder: reads a data directory and a model, writes OUTDIR/feats.{scp,N.ark} as features in
+# Kaldi's format, utt2num_frames, frame_shift (seconds) and provenance.json, which names the model and the data.
 set -euo pipefail
 cmd=utils/run.pl
 nj=4               # number of parallel jobs, and of archives

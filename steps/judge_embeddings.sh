@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Judges embeddings without labels of speakers: reads EMB_DIR/xvector.scp, crops of recordings, writes OUT/result.json.
+# Judges embeddings without speaker labels: reads EMB_DIR/xvector.scp, embeddings of crops of recordings, writes OUT/result.json.
 set -euo pipefail
 cmd=utils/run.pl
 recordings=   # table: the recording of each crop, where several utterances are from one; empty: each utterance is a recording

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Accepts or refuses a round of training without labels: reads EMB_DIR/xvector.scp of the best model so far and of the round, crops of
-# recordings that the round did not see, writes OUT/verdict.json.
+# Accepts or refuses a round of pseudo-labels, without labels: reads embeddings of the best model so far and of the round's model
+# (xvector.scp), both of crops of recordings that were held out of the round, writes OUT/verdict.json.
 set -euo pipefail
 cmd=utils/run.pl
 help_message="usage: $0 [--cmd C] CROP2UTT EMB_BEFORE EMB_AFTER OUT

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gives each frame of FEATS/feats.scp a label that nobody wrote: writes OUT/ali.{scp,N.ark,json} and OUT/labeller.npz.
+# Gives each frame of FEATS/feats.scp a label by clustering or a random projection: writes OUT/ali.{scp,N.ark,json} and OUT/labeller.npz.
 set -euo pipefail
 cmd=utils/run.pl
 nj=4               # number of parallel jobs, and of archives

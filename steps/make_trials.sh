@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Draws a trial list from a utt2spk (of speakers, or of clusters), half targets, half non-targets: for calibration on training material, for
-# a corpus without a list, or (--across, --within) between utterances of different or the same emotion.
+# Draws a trial list from utt2spk, half targets, half non-targets. The speakers may be clusters. Used for calibration on training data, for
+# a corpus without a list, and (--across, --within) for trials between utterances of different or of the same emotion.
 set -euo pipefail
 cmd=utils/run.pl
 num_trials=20000   # how many, half of them targets

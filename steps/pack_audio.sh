@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packs audio into a few archives with random access: reads data directory DATA, writes a whole data directory OUT.
+# Packs audio into a few archives with random access: reads the data directory DATA, writes the data directory OUT.
 set -euo pipefail
 cmd=utils/run.pl
 nj=4               # number of parallel jobs, and of archives

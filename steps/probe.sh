@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains a probe on frozen embeddings and asks it about a test part: writes OUT/{predictions.tsv,probe.yaml,provenance.json}.
+# Trains a probe on frozen embeddings and predicts a test part: writes OUT/{predictions.tsv,probe.yaml,provenance.json}.
 set -euo pipefail
 cmd=utils/run.pl
 classifier=             # logistic | linear_svm | rbf_svm | mlp | knn | plda | ridge; empty: the conf's, or logistic, or for a regression ridge

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains a linear softmax on frames to tell their labels (phones) and asks it about other speakers: writes OUT/result.json.
+# Trains a linear softmax to predict the labels (phones) of frames, and tests it on other speakers: writes OUT/result.json.
 set -euo pipefail
 cmd=utils/run.pl
 labels=              # folder with ali.scp and ali.json: by steps/align_phones.sh, steps/make_frame_labels.sh, or the corpus' own

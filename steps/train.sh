@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains one system: reads a data directory, writes EXP/{config.yaml,ckpt/,log/,tensorboard/,final.pt}; resumes where it stopped.
+# Trains one system: reads a data directory, writes EXP/{config.yaml,ckpt/,log/,tensorboard/,final.pt}; resumes from the newest checkpoint.
 set -euo pipefail
 cmd=utils/run.pl
 ngpu=0           # GPUs of this machine to train on; 0 trains on the CPU

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains a calibration (one score file) or a fusion (several) on a list, which should not be one that is to be reported.
+# Trains a calibration (one score file) or a fusion (several) on a trial list. Use another list than those you report.
 set -euo pipefail
 cmd=utils/run.pl
 p_target=0.05     # prior of a target in the application

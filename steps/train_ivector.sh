@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the total variability of an i-vector system: reads DATA/{feats,vad}.scp and UBM_DIR, writes EXP/{final.npz,config.yaml};
-# resumes where it stopped.
+# resumes from the last iteration.
 set -euo pipefail
 cmd=utils/run.pl
 nj=4                     # parallel jobs for the statistics, cores for the training; the result does not depend on them

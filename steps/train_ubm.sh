@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the UBM of an i-vector system: reads DATA/{feats,vad}.scp, writes UBM_DIR/{final.npz,config.yaml}; resumes where it stopped.
+# Trains the UBM of an i-vector system: reads DATA/{feats,vad}.scp, writes UBM_DIR/{final.npz,config.yaml}; resumes from the last iteration.
 set -euo pipefail
 cmd=utils/run.pl
 nj=4                     # cores; the result does not depend on them

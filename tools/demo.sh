@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From nothing to an equal error rate: sets up the environment, then runs the voxceleb recipe on a corpus that it makes:
-# DINO without labels, and for scale the same encoder trained with labels for as long, next to the untrained encoder and statistics.
+# Sets up the environment, then runs the voxceleb recipe on a corpus that it synthesises: DINO without labels and, for comparison, the same
+# encoder trained with labels for the same number of steps, the untrained encoder, and plain statistics. Prints equal error rates.
 # usage: bash tools/demo.sh     10 to 15 minutes on two cores; it writes egs/voxceleb/{data_mini,exp_mini}
 set -euo pipefail
 case ${1:-} in

@@ -6,8 +6,8 @@
 #     ... the work ...
 #     done_mark "$dir" "$opts" "$data/wav.scp"
 #
-# What counts of inputs and outputs, which stand after --, sslspk/launch/stamps.py says: it reads and writes STAMP_DIR/.done. A flipped bit that
-# leaves size and time alone is found in files below 8 MB. Work that is to be done begins with done_lock, which done_skip calls.
+# Outputs stand after --. sslspk/launch/stamps.py reads and writes STAMP_DIR/.done, and says there which properties of files it compares. In
+# files below 8 MB it also finds a change that leaves size and time as they were. done_skip calls done_lock when there is work to do.
 # shellcheck shell=bash
 
 _done_root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Dementia from speech on ADReSS: fine-tunes an encoder on segments, decides for participants; cross-validation on the training
-# part, then the test part; probes on the encoder's embeddings as they are.
+# Dementia from speech on ADReSS: fine-tunes an encoder on segments and decides for each participant. First cross-validation on the training
+# part, then the test part. Also trains probes on frozen embeddings.
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here, from scratch
 #   ./run.sh --adress /corpora/ADReSS --init-from ../voxceleb/exp/dino_lresnet34/final.pt --ft step2 --ngpu 4
 # Stages: 0 prepare, 1 audio and noises, 2 folds, 3 cross-validation, 4 test part, 5 probes, 6 RESULTS.md

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Speaker and content, separated: DSVAE and C-DSVAE on a corpus in VoxCeleb1's layout. Who speaks (equal error rate of the speaker's and of
-# the content's mean latent), what is said (phonemes from the content's frames), and voice conversion.
+# DSVAE and C-DSVAE, which separate speaker and content, on a corpus in VoxCeleb1's layout. Measures the equal error rate of the speaker
+# latent and of the mean content latent, the accuracy of phonemes from the content frames, and voice conversion.
 #   ./run.sh --mini true                                    the same stages on a corpus that is synthesised here, whose phones are known
 #   ./run.sh --systems "dsvae_short cdsvae_mel_short" --voxceleb1 /corpora/VoxCeleb1 --musan /corpora/musan
-# Stages: 0 prepare, 1 audio and log-mel, 2 labels of frames, 3 train, 4 embeddings and frames, 5 who speaks, 6 what is said,
+# Stages: 0 prepare, 1 audio and log-mel, 2 labels of frames, 3 train, 4 embeddings and frames, 5 speakers, 6 phonemes,
 # 7 conversion, 8 RESULTS.md
 set -euo pipefail
 systems=            # conf/NAME.yaml each; empty: dsvae, with --mini true "dsvae cdsvae_align"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Emotion from speech on IEMOCAP: fine-tunes an encoder fold by fold, and trains probes on its embeddings as they are.
+# Emotion from speech on IEMOCAP: fine-tunes an encoder fold by fold, and trains probes on frozen embeddings.
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here, from scratch
 #   ./run.sh --iemocap /corpora/IEMOCAP --init-from ../voxceleb/exp/dino_lresnet34/final.pt --ft step2 --ngpu 4
 # Stages: 0 prepare, 1 audio and noises, 2 folds, 3 fine-tune and score, 4 probes, 5 RESULTS.md

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Frame-level self-supervision on LibriSpeech: trains encoders by pretext tasks, then recognises speakers from their embeddings.
+# Frame-level self-supervised learning on LibriSpeech: trains encoders on pretext tasks, then recognises speakers from their embeddings.
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here
 #   ./run.sh --systems "cpc_spk_1 cpc_spk_3" --seeds "0 1 2" --librispeech /corpora/LibriSpeech --ngpu 1 --nj 32
-# Stages: 0 prepare, 1 audio, 2 noises, 3 pretext training, 4 embeddings, 5 who speaks, 6 with fewer labels, 7 pictures, 8 verification,
+# Stages: 0 prepare, 1 audio, 2 noises, 3 pretext training, 4 embeddings, 5 speakers, 6 fewer labels, 7 pictures, 8 verification,
 # 9 RESULTS.md
 set -euo pipefail
 systems=cpc_spk_1   # conf/NAME.yaml each; with --mini true conf/mini/NAME.yaml

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From recordings of your own to a model: trains systems without labels, says how good each is, and scores your trials where you have some.
+# From recordings of your own to a model: trains systems without labels, measures how good each is, and scores your trials if you have some.
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here
 #   ./run.sh --audio /my/recordings --systems "simclr_short dino_short"
 #   ./run.sh --table my.csv --trials my_trials.txt --systems dino_ecapa --ngpu 4 --nj 32

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Emotion from speech on RAVDESS: 24 actors, 8 emotions, two sentences. Fine-tunes an encoder with a group of actors held out in turn, and
-# trains probes on its embeddings as they are. The steps and the confs of the fine-tuning are those of egs/iemocap; a new corpus of
-# emotions needs a local/prepare_X.py and a script like this.
+# Emotion from speech on RAVDESS: 24 actors, 8 emotions, two sentences. Fine-tunes an encoder in folds, each of which holds out a group of
+# actors, and trains probes on frozen embeddings. The configurations of the fine-tuning are those of egs/iemocap. A new corpus of emotions
+# needs a local/prepare_X.py and a script like this.
 #   ./run.sh --ravdess /corpora/RAVDESS --init-from ../voxceleb/exp/dino_lresnet34/final.pt --ft step2 --ngpu 4
-# Who speaks, whatever the emotion: after stages 0 to 2
+# Speaker verification across emotions, after stages 0 to 2:
 #   cd ../voxceleb; ./run.sh --system NAME --test ../ravdess/data/ravdess_packed \
 #     --trials ../ravdess/data/ravdess_packed/trials_across_emotions
 # Stages: 0 prepare, 1 audio, 2 folds and trials, 3 fine-tune and score, 4 probes, 5 RESULTS.md

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Which pretext task for which task: recognises speakers, languages and emotions from the frozen embeddings of every model, fine-tunes the
-# models for emotions, and prints one table (speaker verification: EER, the others: mean recall UA).
+# Compares pretext tasks: recognises speakers, languages and emotions from the frozen embeddings of every model, fine-tunes the models for
+# emotions, and prints one table (speaker verification: EER, the others: mean recall UA).
 #   ./run_pretext.sh --init-from ../librispeech/exp/cpc_spk_1/final.pt --init-from ../voxceleb/exp/dino_ecapa/final.pt \
 #     --voxlingua107="--voxlingua107 /corpora/VoxLingua107 --voxceleb1 /corpora/VoxCeleb1" --iemocap="--iemocap /corpora/IEMOCAP"
-# Models in folders NAME, NAME_seed1, NAME_seed2 are one row: the mean over them. Give an interrupted command again to resume it.
+# Models in folders NAME, NAME_seed1, NAME_seed2 share a row, with their mean. The same command resumes after an interruption.
 set -euo pipefail
 init_from=()        # the models to compare: final.pt of any recipe (repeatable)
 beside=()           # folders of scores without a final.pt, a row with their speaker EER each, e.g. ../voxceleb/exp/ivector_mfcc (repeatable)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The transfer studies of Cho et al. 2022: one thing is varied, everything else held, on several tasks; runs the recipes of the tasks
+# The transfer studies of Cho et al. 2022: one setting is varied, everything else is fixed, on several tasks. Runs the recipes of the tasks
 # and prints one table (speaker verification: EER, the others: mean recall UA).
 #   ./run_study.sh --study chunks --init-from ../voxceleb/exp/dino_lresnet34/final.pt \
 #     --iemocap="--iemocap /corpora/IEMOCAP --ngpu 4" --adress="--adress /corpora/ADReSS --ngpu 4"
-# What was done stays: the same command resumes the study, and prints the table of what there is when a task is left out.
+# The same command resumes the study. If a task is left out, its existing results are still in the table.
 set -euo pipefail
 study=chunks        # chunks: crops of 1, 2, 4, 8 s, whole | augment: clean, noisy | steps: once, step1, step2 | init: where it starts from
 tasks="iemocap adress"   # some of: voxceleb iemocap adress

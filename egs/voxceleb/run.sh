@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From wav to EER on VoxCeleb: trains one system and scores it beside its untrained self and plain statistics.
+# From wav to EER on VoxCeleb: trains one system and scores it, next to the untrained network and plain statistics.
 #   ./run.sh --mini true                      the same stages on a corpus that is synthesised here (two minutes, no download)
 #   ./run.sh --system dino_ecapa --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --ngpu 4 --nj 32
 #   ./run.sh --system dino_ecapa --test my/data --trials my_trials.txt     the trained system on data of your own; no corpus is needed

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# EER over the steps of finished trainings: scores the checkpoints that they kept, writes exp/CURVE.md and exp/curve.png.
+# EER against the step, for finished trainings: scores the checkpoints that they kept, writes exp/CURVE.md and exp/curve.png.
 #   ./run.sh --system dino_ecapa ... --set train.keep=20      train.keep says how many checkpoints stay, train.save_every how far apart
 #   ./run_curve.sh exp/dino_ecapa exp/simclr_ecapa
-# What was done stays: the same command resumes it. To watch a training that still runs, see train.eval_list in docs/recipes.md.
+# Finished parts are kept: the same command resumes. To watch a training that still runs, see train.eval_list in docs/recipes.md.
 set -euo pipefail
 list=veri_test2     # a trial list of data/voxceleb1_test
 data=data           # where stage 0 of run.sh wrote

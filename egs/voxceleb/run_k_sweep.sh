@@ -2,7 +2,7 @@
 # EER of DINO over K, the number of its prototypes (Figure 3 of Zhang & Yu 2022, whose sizes these are; their best is 3.3 %).
 #   ./run_k_sweep.sh --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --musan ... --rirs ... --ngpu 4 --nj 32
 #   ./run_k_sweep.sh --mini true --sizes "512 1024 2048 4096"
-# What was done stays when a system fails or the script is stopped: the same command resumes it.
+# Finished parts are kept when a system fails or the script is stopped: the same command resumes.
 set -euo pipefail
 sizes="6000 10000 20000 30000 40000 50000 60000 65536 98304 131072"   # values of K
 system=            # empty: dino_ecapa, with --mini true dino_tdnn

@@ -2,7 +2,7 @@
 # Trains and scores one system with each value of a setting, or each combination of several; the trainings are tasks of one job array.
 #   ./run_sweep.sh --over "seed=0 1 2" --system dino_ecapa --voxceleb1 /corpora/VoxCeleb1 ... --ngpu 1 --cmd utils/slurm.pl --requeue true
 #   ./run_sweep.sh --mini true --over "lr:train.lr=0.1 0.2" --over "seed=0 1" --system dino_tdnn
-# The experiments are SYSTEM_lr0.1_seed0 and so on (what stands before the colon names them). What was done stays: the same command resumes it.
+# The experiments are SYSTEM_lr0.1_seed0 and so on; the word before the colon is used in their names. The same command resumes.
 set -euo pipefail
 over=()            # [NAME:]KEY=VALUE VALUE ...; may be repeated
 system=dino_ecapa  # as for run.sh

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Table 1 of Zhang & Yu 2022: MoCo and DINO, three encoders, two training sets; prints the paper's figures with ours beside them.
+# Table 1 of Zhang & Yu 2022: MoCo and DINO, three encoders, two training sets; prints our figures next to the paper's.
 #   ./run_table1.sh --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --musan ... --rirs ... --ngpu 4 --nj 32
 #   ./run_table1.sh --mini true
-# What was done stays when a system fails or the script is stopped: the same command resumes it.
+# Finished parts are kept when a system fails or the script is stopped: the same command resumes.
 set -euo pipefail
 methods="moco dino"                # systems are called METHOD_ENCODER
 encoders=                          # empty: "tdnn resnetse34l ecapa", with --mini true "tdnn"

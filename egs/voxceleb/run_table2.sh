@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Table 2 of Zhang & Yu 2022: nine systems from MoCo to C3-DINO; prints the paper's figures with ours beside them, and draws the
+# Table 2 of Zhang & Yu 2022: nine systems from MoCo to C3-DINO; prints our figures next to the paper's, and draws the
 # DET curves of all of them (their Figure 4).
 #   ./run_table2.sh --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --musan ... --rirs ... --ngpu 4 --nj 32 \
 #     --lists "veri_test2 voxsrc2021_val"
 #   ./run_table2.sh --encoder short --voxceleb1 /corpora/small --musan ... --rirs ...    (conf/*_short.yaml: hours, not weeks)
 #   ./run_table2.sh --mini true
-# What was done stays when a system fails or the script is stopped: the same command resumes it.
+# Finished parts are kept when a system fails or the script is stopped: the same command resumes.
 set -euo pipefail
 encoder=           # systems are called NAME_ENCODER; empty: those of the paper, with --mini true NAME_tdnn
 systems=           # only these of the table's systems; empty: all

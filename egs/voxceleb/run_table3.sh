@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Table 3 of Zhang & Yu 2022: those of its rows that are networks; prints the paper's figures with ours beside them.
+# Table 3 of Zhang & Yu 2022, the rows that are networks; prints our figures next to the paper's.
 #   ./run_table3.sh --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --musan ... --rirs ... --ngpu 4 --nj 32
 #   ./run_table3.sh --encoder short --voxceleb1 /corpora/small --musan ... --rirs ...    (conf/*_short.yaml: hours, not weeks)
 #   ./run_table3.sh --mini true
-# What was done stays when a system fails or the script is stopped: the same command resumes it.
+# Finished parts are kept when a system fails or the script is stopped: the same command resumes.
 set -euo pipefail
 encoder=           # systems are called NAME_ENCODER; empty: those of the paper, with --mini true NAME_tdnn
 systems=           # only these of the table's systems; empty: all

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Table 4 of Zhang & Yu 2022: MoCo, DINO and SupCon on more and more data. Theirs is in-house, and they do not say whether 2k are
-# hours or speakers: here it is parts of a public training set, each of which holds all of the smaller ones.
+# Table 4 of Zhang & Yu 2022: MoCo, DINO and SupCon on training sets of increasing size. The paper's data are not public, and it does not
+# say whether 2k means hours or speakers. Here the sets are parts of a public training set; each contains all smaller ones.
 #   ./run_table4.sh --voxceleb1 /corpora/VoxCeleb1 --voxceleb2 /corpora/VoxCeleb2 --musan ... --rirs ... --ngpu 4 --nj 32
 #   ./run_table4.sh --by hours --sizes "100 500 1000 2000" ...
 #   ./run_table4.sh --mini true
-# What was done stays when a system fails or the script is stopped: the same command resumes it.
+# Finished parts are kept when a system fails or the script is stopped: the same command resumes.
 set -euo pipefail
 by=speakers        # what the sizes count: speakers | hours
 sizes=             # empty: "500 1000 2000 4000 5994" speakers, with --mini true "30 60 90"; hours must be given

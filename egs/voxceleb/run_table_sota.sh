@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The systems that lead the field, each with and without SSPS and with positives by the labels, i-vectors and a supervised network: all
-# trained for as long (CPU time), on one training set or several; prints the published figures with ours beside them.
-#   ./run_table_sota.sh --trainset small=/corpora/VoxCeleb1 --trainset large=/corpora/more --musan /corpora/musan --rirs /corpora/RIRS_NOISES
+# The best published methods, each without SSPS, with SSPS, and with positives chosen by labels; i-vectors and a supervised network. All are
+# trained for the same CPU time, on one training set or several; prints our figures next to the published ones.
+# ./run_table_sota.sh --trainset small=/corpora/VoxCeleb1 --trainset large=/corpora/more --musan /corpora/musan --rirs /corpora/RIRS_NOISES
 #   ./run_table_sota.sh --trainset small=... --systems "simclr_short ssps_simclr_short" --minutes 90 --seeds "0 1 2"
 #   ./run_table_sota.sh --trainset small=... --systems simclr_short --lists dev --tag warm --set method.temperature=0.3   (try a setting)
 #   ./run_table_sota.sh --mini true
-# Some training speakers are held out: trials between them are the list `dev`, by which settings are chosen. A system that starts from
-# others shares its time with them: C3-DINO trains for a quarter of it, and so do the three before it.
-# What was done stays when a system fails or the script is stopped: the same command resumes it. Two may run at once with other --systems.
+# Some training speakers are held out: trials between them are the list `dev`, to choose settings by. A system that starts from others
+# shares its time with them: C3-DINO and the three systems before it each train for a quarter of the time. Finished parts are kept when a
+# system fails or the script is stopped: the same command resumes. Two may run at once with other --systems.
 set -euo pipefail
 trainset=()        # NAME=FOLDER, a corpus in VoxCeleb1's layout; everything lies in sota/NAME; may be repeated
 musan=             # as for run.sh

@@ -1,1 +1,1 @@
-"""A trained model as a user has it: sslspk.load, and what the command line and the extracting programs share with it."""
+"""What users do with a trained model: sslspk.load, and the code that the command line and the extraction programs share with it."""

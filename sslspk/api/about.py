@@ -1,4 +1,4 @@
-"""What a model says of itself: how it came about, what it reads and gives, and the figures that lie beside it."""
+"""Facts about a model: how it was trained, its input and output, and the results that are stored beside it."""
 import glob
 import os
 from pathlib import Path
@@ -14,13 +14,13 @@ from sslspk.train.config import config_hash
 FIGURES = ("trials", "trials_md5", "weights", "backend", "snorm", "labels", "eer_percent", "eer_percent_low", "eer_percent_high",
            "min_dcf_0.01", "min_dcf_0.05")
 UNKNOWN = "unknown"
-FIELDS = ("licence", "language", "url")   # what only its maker knows of a model; an exported folder carries it as info["card"]
+FIELDS = ("licence", "language", "url")   # only the author of a model knows these; an exported folder stores them as info["card"]
 
 
 def about(path: str | os.PathLike, content: dict | None = None) -> dict:
     """Facts of a model by name, as JSON can hold them; None where the file does not say. `results`: one dictionary for each result_*.json
-    in the folders scores_* beside the file. content: what models.read_content gave, where it is read already. Raises InputError as
-    sslspk.load does."""
+    in the folders scores_* beside the file. content: the result of models.read_content, if the caller has already read the file. Raises
+    InputError as sslspk.load does."""
     content = models.read_content(path) if content is None else content
     config, info, file = models.config_of(content, path), content["info"], models.file_of(path)
     encoder = models.of_content(content, path).encoder
@@ -43,13 +43,13 @@ def about(path: str | os.PathLike, content: dict | None = None) -> dict:
 
 
 def best_step(info: dict) -> dict[str, str]:
-    """Which step scored best while it trained (train.eval_data); nothing of a training that was not scored."""
+    """Which step scored best during the training (train.eval_data); nothing if the training was not scored."""
     found = info.get("evaluated")
     return {"best_step": f"{found.get('best_step')}: {found.get('percent'):.2f} % on {found.get('by')}"} if isinstance(found, dict) else {}
 
 
 def fields(info: dict, **given: str | None) -> dict[str, str]:
-    """FIELDS of a model: as they are given, else as the folder that it was read from says, else unknown."""
+    """FIELDS of a model: the given values, else those of the folder that it was read from, else "unknown"."""
     card = info.get("card")
     kept = {key: value for key, value in card.items() if isinstance(value, str)} if isinstance(card, dict) else {}
     return {key: given.get(key) or kept.get(key, UNKNOWN) for key in FIELDS}
@@ -64,7 +64,7 @@ def figures(folder: str | os.PathLike) -> list[dict]:
         try:
             read = results.read(Path(path))
             row |= {key: read[key] for key in FIGURES if key in read} | {"scoring": results.scoring(read)}
-            if "calibration" in read:   # of other scores they say nothing
+            if "calibration" in read:   # for scores that are not log-likelihood ratios they are meaningless
                 row |= {key: read[key] for key in ("act_dcf_0.05", "cllr") if key in read}
         except InputError as err:
             row["unreadable"] = str(err)

@@ -1,20 +1,20 @@
-"""Encoding many recordings: those of equal length together, which keeps a GPU busy and changes last bits alone."""
+"""Encodes many recordings, those of equal length together. That keeps a GPU busy, and changes only the last bits of the results."""
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
-POOL = 1 << 24           # numbers (64 MB) of recordings that wait for others of their length
-CPU_BATCH = 3 << 16      # numbers that are encoded together, 8 recordings of 3 s with 80 features: more do not fit in the caches
+POOL = 1 << 24           # numbers (64 MB) in recordings that wait for others of equal length
+CPU_BATCH = 3 << 16      # numbers that are encoded together: 8 recordings of 3 s with 80 features. More would not fit in the caches
 DEVICE_BATCH = 1 << 22   # 170 of these
 
 
 def encoded(encode: Callable[[Tensor], Tensor], inputs: Iterable[Tensor], alone: bool = False) -> Iterator[np.ndarray]:
     """encode(x)[0], float32 (D,), of each x, (1, T, F) or (1, S), in their order. encode: (B, T, F) or (B, S) -> (B, D).
 
-    Nothing is padded: only inputs of one shape are encoded together, which changes the last bits of a result. Inputs are read ahead, as
-    many as POOL numbers hold. alone: one input at a time on a CPU, where a result is then the same bits whatever else is there.
+    Nothing is padded: only inputs of one shape are encoded together. Up to POOL numbers are read ahead. alone: encode one input at a time;
+    on a CPU the result then does not depend on the other inputs in any bit.
     """
     waiting, held = [], 0
     for x in inputs:

@@ -1,7 +1,7 @@
-"""How alike two voices are: cosine, and what a calibration makes of it.
+"""How similar two voices are: the cosine, and with a calibration a likelihood ratio, a probability and a decision.
 
-A calibration is what steps/train_calibration.sh writes (sslspk.backend.calibration.Calibration), of the cosine scores of this model
-alone. It travels with the model: as info["calibration"] in a final.pt, or as calibration.json beside it (in the model's folder).
+A calibration is what steps/train_calibration.sh writes (sslspk.backend.calibration.Calibration), for the cosine scores of this model. It is
+stored as info["calibration"] in a final.pt, or as calibration.json in the model's folder.
 """
 import math
 import os
@@ -25,8 +25,8 @@ class Comparison(NamedTuple):
     """Two recordings compared. All but the cosine are None where the model carries no calibration.
 
     cosine: of the angle between the embeddings, from -1 to 1. llr: natural-log likelihood ratio of "one speaker" against "two speakers".
-    probability: that it is one speaker, if it is with the prior. same_speaker: whether the likelihood ratio exceeds the odds against it
-    that the prior gives (equal costs). prior: the share of pairs of one speaker that these two assume.
+    probability: posterior probability of "one speaker" under `prior`. same_speaker: the decision, with equal costs of both errors. prior:
+    the assumed share of pairs that are of one speaker.
     """
 
     cosine: float
@@ -37,8 +37,8 @@ class Comparison(NamedTuple):
 
 
 def find(path: str | os.PathLike, info: Mapping) -> Calibration | None:
-    """The calibration of a model, which lies in its `info` or as calibration.json beside the file. Raises InputError for one that is none,
-    or that is not of the cosine scores of one system."""
+    """The calibration of a model, from its `info` or from calibration.json beside the file. Raises InputError for a damaged one, and for
+    one that is not for the cosine scores of a single system."""
     beside = Path(path).parent / FILE
     where, found = f"{named(path)}: calibration", info.get("calibration")
     if found is None and beside.exists():
@@ -72,14 +72,15 @@ def scores(x: np.ndarray, enrol: np.ndarray, test: np.ndarray, calibration: Cali
 
 
 def source(calibration: Mapping) -> str:
-    """What a calibration, as JSON holds it, was made on: words, list, number of trials and labels."""
+    """How a calibration (as JSON) was trained: description, list, number of trials, kind of labels."""
     words = f"{calibration['made_on']}: " if calibration.get("made_on") else ""
     return (f"{words}{calibration['trials']}, {calibration['targets']:,} target and {calibration['nontargets']:,} non-target trials "
             f"({calibration['labels']} labels)")
 
 
 def thresholds(calibration: Calibration, priors: Sequence[float] = PRIORS) -> dict[str, float]:
-    """The cosine from which on a pair is of one speaker, by prior (equal costs); {} where that depends on more than the cosine."""
+    """{prior: the cosine above which a pair is decided to be one speaker} (equal costs); {} if the decision depends on more than the
+    cosine."""
     if calibration.quality or calibration.weights[0] <= 0:
         return {}
     return {f"{prior:g}": (math.log((1 - prior) / prior) - calibration.offset) / calibration.weights[0] for prior in priors}

@@ -1,4 +1,4 @@
-"""The frames of whole recordings, long ones in windows: what steps/extract_frames.sh and Model.frames share."""
+"""The frames of whole recordings, computed in windows for long ones. steps/extract_frames.sh and Model.frames use it."""
 from functools import partial
 
 import numpy as np
@@ -13,9 +13,9 @@ WINDOW, MARGIN = 60.0, 1.0   # seconds
 
 
 class Framewise:
-    """framewise(x), (1, T, F) or (1, S) -> float32 (T', C): what the encoder pools, or the output of its layer called `layer`.
+    """framewise(x), (1, T, F) or (1, S) -> float32 (T', C): the encoder's output before pooling, or that of its layer `layer`.
 
-    window: seconds, what is longer is read in windows of that length (0: always whole). margin: seconds at both ends of a window whose
+    window: longer recordings are read in windows of so many seconds (0: always whole). margin: seconds at both ends of a window whose
     frames are taken from its neighbours. seconds: from one frame to the next.
     Raises InputError where the window has no room for its margins, or frames are not evenly spaced.
     """

@@ -60,14 +60,14 @@ class Model:
               progress: bool | None = None) -> "np.ndarray | Windows | list[Windows]":
         """The embedding of a recording, float32 (D,); of a list of N recordings (N, D).
 
-        x: a path (any format that docs/audio.md lists), or samples with `rate` in Hz: int16, or floats from -1 to 1, of shape (S,), or
-        (S, C) or (C, S) with C channels; or a list of these. rate: of arrays, one for all or one for each.
-        channel: which of several, from 0 on, or "mix", their mean. None: recordings with several are refused.
-        window, shift: seconds; one embedding for each window of that length, `Windows` instead of (D,), a list of them instead of (N, D).
-        The last window ends where the recording does; a shorter recording is one window. Windows without any voice are left out where
-        silence is cut (`vad`). shift: half a window unless it is given. progress: a bar on stderr; None: for more than 20 on a terminal.
+        x: a path (any format that docs/audio.md lists), or samples with `rate` in Hz: int16, or floats from -1 to 1, of shape (S,), or (S,
+        C) or (C, S) with C channels; or a list of these. rate: of arrays, one for all or one for each. channel: which of several, from 0
+        on, or "mix", their mean. None: recordings with several are refused. window, shift: seconds; one embedding for each window of that
+        length, `Windows` instead of (D,), a list of them instead of (N, D). The last window ends where the recording does; a shorter
+        recording is one window. If the model removes silence (`vad`), windows without speech are left out. shift: half a window unless it
+        is given. progress: a bar on stderr; None: for more than 20 on a terminal.
 
-        Recordings of equal length are encoded together, and the result does not depend on what is in the list besides.
+        Recordings of equal length are encoded together. The result does not depend on the other recordings of the list.
         Raises InputError naming the recording: missing, not audio, damaged, NaN, silence, under 0.1 s, several channels without a choice.
         """
         wanted = self._recordings(x, rate)
@@ -87,7 +87,7 @@ class Model:
         return "the model's calibration is of its default weights, not of others or of a layer"
 
     def frames(self, x: "Source", rate: float | None = None, *, channel: int | str | None = None) -> np.ndarray:
-        """What the encoder pools over time (or the frames of `layer`): float32 (T, C), `frame_shift` seconds from one to the next.
+        """The encoder's output before it pools over time (or that of `layer`): float32 (T, C), one frame every `frame_shift` seconds.
 
         x, rate, channel, errors: as of `embed`, for one recording. Long recordings are read in windows of 60 s, overlapping by 1 s.
         """
@@ -101,10 +101,10 @@ class Model:
 
     def compare(self, a: "Source", b: "Source", rate: float | list[float] | None = None, *, channel: int | str | None = None,
                 prior: float | None = None) -> Comparison:
-        """How alike the voices of two recordings are; of a calibrated model also how likely they are one. See `Comparison`.
+        """How similar the voices of two recordings are; with a calibrated model also the probability that they are one. See `Comparison`.
 
         a, b, rate, channel, errors: as of `embed`. prior: the share of pairs of one speaker among those that are compared; None: that
-        of the calibration. Raises InputError also for a prior where there is no calibration that it would go with.
+        of the calibration. Raises InputError also for a `prior` if the model has no calibration.
         """
         if comparison.checked(prior) is not None and self.calibration is None:
             raise InputError(f"a prior needs a calibration, and {self.uncalibrated}; leave the prior out.")
@@ -198,7 +198,7 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu", *, weights
     if layer is not None:
         layer = str(layer)   # a number of a Transformer's
         layers.require(trained.encoder, layer)
-    # A calibration is of the scores of one encoder's embeddings, and says nothing of others.
+    # A calibration is valid only for the scores of one encoder's embeddings.
     calibration = comparison.find(models.file_of(path), trained.info) if layer is None and trained.by_default else None
     return Model(trained, path, layer, calibration)
 

@@ -1,4 +1,4 @@
-"""What a user names as a recording, a path or an array, as samples that a model can read."""
+"""Turns what a user gives as a recording, a path or an array, into samples that a model can read."""
 import os
 from typing import TYPE_CHECKING, NamedTuple
 

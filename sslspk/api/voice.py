@@ -1,4 +1,4 @@
-"""Where somebody speaks: the voice activity by which recipes cut silence out before a model is trained (`vad: true`).
+"""Voice activity detection, as recipes use it to remove silence from the training audio (`vad: true`).
 
 The options are those of the recipes (conf/vad.yaml, and conf/mfcc.yaml for the energy), a test compares them.
 """

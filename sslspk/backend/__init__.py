@@ -1,4 +1,4 @@
-"""Back-ends: what happens between embeddings and scores. `build("cosine")` makes one; adding one is a file and a line here."""
+"""Back-ends: from embeddings to scores. `build("cosine")` makes one; adding one is a file and a line here."""
 import os
 from typing import TYPE_CHECKING
 
@@ -31,8 +31,8 @@ def load(folder: str, name: str) -> "Backend":
 
 
 def labels_seen(folder: str) -> str:
-    """Which labels the back-end of a folder learnt from: what info.json says (none, pseudo, speaker); "speaker" where there is no
-    info.json, since of Kaldi's files that must be assumed. Raises InputError when info.json does not say."""
+    """Which labels the back-end of a folder learnt from: what info.json says (none, pseudo, speaker); "speaker" if there is no info.json:
+    files of Kaldi are assumed to come from true labels. Raises InputError when info.json does not say."""
     from sslspk.errors import InputError
     from sslspk.io import results
     path = os.path.join(folder, "info.json")

@@ -9,7 +9,7 @@ from sslspk.errors import InputError
 
 def average(groups: Mapping[str, Sequence[str]], names: Sequence[str], x: np.ndarray, *,
             source: str = "the map", where: str = "the embeddings") -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Names of the G groups, average of each one's raw embeddings (G, D) float64, and how many utterances it is of (G,) int64.
+    """Names of the G groups, the average raw embedding of each (G, D) float64, and the number of its utterances (G,) int64.
 
     groups: name -> its utterances; names: the ids of the rows of x (N, D). source, where: what the groups and the embeddings
     are read from, for the messages. Kaldi's way (ivector-mean): raw embeddings are averaged, the back-end transforms the average.

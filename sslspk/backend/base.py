@@ -1,4 +1,4 @@
-"""The contract of back-ends: scikit-learn's manners, float64 inside."""
+"""The interface of back-ends: as in scikit-learn, with float64 inside."""
 import abc
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from sslspk.errors import InputError
 class Backend(abc.ABC):
     """Turns embeddings into scores, a higher score meaning "more likely one speaker".
 
-    What `fit` has learnt stands in attributes that end in "_". `transform` and both score methods take embeddings as the
+    Attributes that end in "_" hold the result of `fit`. `transform` and both score methods take embeddings as the
     encoder gave them.
     """
 

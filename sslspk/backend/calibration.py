@@ -6,10 +6,10 @@ numbers z, the cost to be minimised is
 
     P mean_targets log(1 + exp(-l - logit P)) + (1 - P) mean_nontargets log(1 + exp(l + logit P)) + ridge / 2 |w'|^2
 
-where w' are the weights of columns scaled to a standard deviation of 1. Everything is as if a share P of the trials were targets, so
-that the list's own share does not matter. P is the prior of the application: near its threshold -logit P the fit is best.
-The ridge is small enough not to show (some 1e-4 of a weight), and keeps the weights finite where the two kinds can be told apart
-without error; a column that is the same in all trials gets the weight 0.
+where w' are the weights of columns scaled to a standard deviation of 1. The cost weighs the trials as if a share P of them were targets, so
+the list's own share does not matter. P is the prior of the application; the fit is best near its threshold -logit P. The ridge changes a
+weight by some 1e-4. It keeps the weights finite if targets and non-targets are perfectly separable. A column that is constant over all
+trials gets the weight 0.
 """
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -35,9 +35,9 @@ class Calibration(Config):
     p_target: float  # prior that it was trained for
     labels: Literal["pseudo", "speaker"]  # what the labels of its list are
     trials: str  # the list that it was trained on
-    made_on: str = ""  # what that list is of, in words
+    made_on: str = ""  # a description of that list
     trials_md5: str  # of the file
-    pairs_md5: str  # sslspk.io.trials.digest of what `unordered` gives: the same in every form and order
+    pairs_md5: str  # sslspk.io.trials.digest of `unordered` trials: independent of the order and form of the list
     targets: int
     nontargets: int
 
@@ -79,7 +79,8 @@ def fit(columns: np.ndarray, target: np.ndarray, p_target: float, ridge: float =
 
 
 def two_sides(enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """A measure of both sides of N trials, (N,) and (N,), as the columns lower and higher (N, 2): it must not matter which is which."""
+    """A measure of both sides of N trials, (N,) and (N,), as the columns lower and higher (N, 2), so that swapping the sides changes
+    nothing."""
     return np.sort(np.stack([enrol, test], axis=1), axis=1)
 
 

@@ -1,9 +1,9 @@
-"""Agglomerative clustering of embeddings, and what stands around it: directions, means, cuts and filters.
+"""Agglomerative clustering of embeddings, with its helpers: directions, means, cuts and filters.
 
-The tree is scipy's (nearest-neighbour chain, O(n^2) time). It starts from the n (n - 1) / 2 distances of all pairs in float64, of
-which scipy makes a copy: 16 bytes for each pair, which `tree_bytes` states and `check_memory` compares with the memory there is
-before anything is begun. 20,000 points take 3.2 GB, 50,000 take 20 GB. Above that, or where `neighbours` are asked for, only points
-that are among each other's nearest merge (see `neighbour_tree`), in memory that grows with n.
+The tree is scipy's (nearest-neighbour chain, O(n^2) time). It needs the n (n - 1) / 2 distances of all pairs in float64, and scipy makes a
+copy: 16 bytes for each pair (`tree_bytes`). `check_memory` compares that with the free memory before the work begins. 20,000 points take
+3.2 GB, 50,000 take 20 GB. With more points, or if `neighbours` is given, only points that are among each other's nearest merge (see
+`neighbour_tree`); the memory then grows with n.
 """
 import bisect
 import math
@@ -56,7 +56,7 @@ def tree_bytes(points: int) -> int:
 
 
 def free_bytes() -> int:
-    """Memory that is to be had: what Linux calls available, or all there is elsewhere; no more than its control groups leave."""
+    """Free memory in bytes: what Linux calls available (elsewhere all memory), but no more than the limits of control groups allow."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             found = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in file}["MemAvailable"]
@@ -66,7 +66,7 @@ def free_bytes() -> int:
 
 
 def control_group_bytes(own: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> float:
-    """What the control group of this process and those around it leave; infinite where none has a limit.
+    """Bytes that the limits of this process's control group and of its parents leave; infinite if none has a limit.
 
     own: the file that names the group, root: where the groups lie. What a group holds of files can be given back, as MemAvailable has it.
     """

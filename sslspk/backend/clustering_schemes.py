@@ -1,4 +1,4 @@
-"""From embeddings to pseudo-speakers. No label takes part.
+"""From embeddings to pseudo-speakers. No labels are read.
 
 kmeans       k-means alone, to as many clusters as asked for or, where centroids end up empty, to fewer: loss-gated learning (Tao et al.
              2022) has 6,000 for VoxCeleb2.
@@ -32,7 +32,7 @@ class Found(NamedTuple):
     group: np.ndarray  # (N,) int64, -1: left out
     small: int  # utterances left out because their clusters are too small
     capped: int  # utterances left out of clusters that are too large
-    notes: tuple[str, ...]  # what is to be thought about
+    notes: tuple[str, ...]  # notes for the user
 
 
 def cluster(x: np.ndarray, names: Sequence[str], config: ClusterConfig, kmeans: KMeans, *, plda: Backend | None = None,

@@ -17,17 +17,18 @@ class BackendConfig(Config):
     whiten: bool = False
     pca: PositiveFloat | None = None
     lda: Literal["kaldi", "classical", "none"] = "kaldi"
-    lda_dim: PositiveInt = Field(200, description="at most the number of speakers less one, and of dimensions: else as many as that")
+    lda_dim: PositiveInt = Field(200, description="dimensions after LDA; limited to the number of dimensions before it, and to the number "
+                                                  "of speakers less one")
     total_covariance_factor: float = Field(0.0, ge=0, le=1, description="Kaldi's LDA: share of the total covariance in what is whitened")
     length_norm: Literal["kaldi", "unit", "none"] = Field("kaldi", description="kaldi: to length sqrt(dimensions); unit: to 1")
     plda: Literal["two_covariance", "simplified", "none"] = "two_covariance"
     plda_iterations: PositiveInt = 10
-    plda_dim: PositiveInt = Field(100, description="simplified: dimensions of the speaker subspace")
-    plda_smoothing: NonNegativeFloat = Field(0.0, description="Kaldi's --smoothing: this times the between-class covariance goes to the "
-                                             "within-class one")
+    plda_dim: PositiveInt = Field(100, description="plda: simplified: dimensions of the speaker subspace")
+    plda_smoothing: NonNegativeFloat = Field(0.0, description="Kaldi's --smoothing: this share of the between-class covariance is added "
+                                                              "to the within-class one")
     min_utterances: PositiveInt = Field(1, description="speakers with fewer are left out")
-    max_utterances: PositiveInt | None = Field(None, description="of a speaker with more, that many are drawn; null: all")
-    seed: int = Field(0, ge=0, description="of that drawing")
+    max_utterances: PositiveInt | None = Field(None, description="at most so many utterances of a speaker, drawn at random; null: all")
+    seed: int = Field(0, ge=0, description="of the drawing of these utterances")
 
     @model_validator(mode="after")
     def _makes_sense(self):

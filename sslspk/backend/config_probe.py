@@ -22,14 +22,16 @@ class ProbeConfig(Config):
     length_norm: bool = Field(False, description="embeddings to length 1")
     standardise: bool = Field(True, description="each dimension to mean 0 and variance 1 over the training part; false: to mean 0")
     centre: bool = Field(True, description="false: the mean of the training part stays too")
-    pca: PositiveFloat | None = Field(None, description="so many dimensions (2, 3, ...), or those with this share of the variance (0.99); "
-                                      "null: all; plda: as many as leave ten training embeddings for each")
-    balanced: bool = Field(True, description="every class counts alike, in training and in the choice of C; false: as often as it occurs")
-    C: PositiveFloat | None = Field(None, description="logistic, SVMs, ridge: weight of the data against the penalty; null: that of `grid` "
-                                    "with the best UA (accuracy, RMSE) over held-out training speakers, the smallest of equals")
+    pca: PositiveFloat | None = Field(None, description="number of dimensions (2, 3, ...), or the share of the variance to keep (0.99); "
+                                                        "null: all; with plda, one for every ten training embeddings")
+    balanced: bool = Field(True, description="all classes have equal weight, in training and in the choice of C; false: the weight of a "
+                                             "class is its frequency")
+    C: PositiveFloat | None = Field(None, description="logistic, SVMs, ridge: weight of the data against the penalty; null: the value of "
+                                                      "`grid` with the best UA (accuracy, RMSE) on held-out training speakers; of equal "
+                                                      "ones the smallest")
     grid: tuple[PositiveFloat, ...] = Field((1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0), min_length=1)
-    folds: int = Field(5, ge=2, description="of the training speakers, to choose C and for the SVMs' posteriors")
-    iterations: PositiveInt = Field(2000, description="at most: logistic, linear_svm; mlp: passes over the training part")
+    folds: int = Field(5, ge=2, description="folds of the training speakers, to choose C and for the SVMs' posteriors")
+    iterations: PositiveInt = Field(2000, description="logistic, linear_svm: most iterations; mlp: most passes over the training part")
     hidden: tuple[Size, ...] = Field((128,), min_length=1, description="mlp: widths of its layers")
     mlp_l2: NonNegativeFloat = Field(1e-3, description="mlp: penalty on the squares of its weights")
     activation: Literal["relu", "none"] = Field("relu", description="mlp: behind each of its layers; none: they stay linear")
@@ -37,9 +39,10 @@ class ProbeConfig(Config):
     lr: PositiveFloat = Field(1e-3, description="mlp: learning rate")
     patience: PositiveInt | None = Field(None, description="mlp with --valid: passes without a lower loss there after which it stops; "
                                                            "null: all `iterations`")
-    neighbours: Size = Field(10, description="knn: how many")
+    neighbours: Size = Field(10, description="knn: number of neighbours")
     plda_iterations: PositiveInt = 10
-    plda_smoothing: NonNegativeFloat = Field(0.0, description="this times the between-class covariance goes to the within-class one")
+    plda_smoothing: NonNegativeFloat = Field(0.0, description="plda: this share of the between-class covariance is added to the "
+                                                              "within-class one")
     seed: int = Field(0, ge=0, lt=2**32)
 
     @model_validator(mode="after")

@@ -1,8 +1,8 @@
 """Linear transforms of centred embeddings, each a matrix (D', D) to be applied as x @ matrix.T, and length normalisation.
 
-All of them are learnt from x (N, D) with mean zero. A direction in which the data hardly vary would be blown up by dividing by its
-deviation: eigenvalues are floored at FLOOR times the largest of the total covariance. Of the total one, not of the one at hand: where a
-speaker's embeddings are copies of each other, the within-class covariance is nothing but rounding.
+All of them are learnt from x (N, D) with mean zero. Dividing by a very small deviation would amplify noise, so eigenvalues are raised to at
+least FLOOR times the largest one of the total covariance. The total covariance is used also for the within-class covariance, since the
+latter is pure rounding error if a speaker's embeddings are copies of each other.
 """
 import numpy as np
 from scipy import linalg

@@ -27,8 +27,9 @@ def options() -> argparse.ArgumentParser:
     for sub in (train, align, join):
         sub.add_argument("model", type=Path, metavar="MODEL", help="folder of the recogniser")
     for sub in (train, align):
-        sub.add_argument("--phones", metavar="FILE", help="in place of DATA/phones")
-        sub.add_argument("--lexicon", metavar="FILE", help="pronunciations, `WORD phone phone ...`, of the words of DATA/text")
+        sub.add_argument("--phones", metavar="FILE", help="file to read in place of DATA/phones")
+        sub.add_argument("--lexicon", metavar="FILE", help="file of pronunciations, lines `WORD phone phone ...`; then DATA/text is read "
+                                                           "in place of DATA/phones")
         sub.add_argument("data", metavar="DATA")
     return parser
 

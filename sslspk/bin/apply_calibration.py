@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ORIGIN = ("system", "weights", "trained_on", "training_data", "method", "encoder", "config_hash", "seed", "steps", "labels", "input",
           "commit", "backend", "backend_mean", "backend_model", "backend_labels", "enrol_map", "snorm", "cohort", "cohort_utt2spk",
           "cohort_labels", "cohort_size", "top_n")
-MAY_BE_SEEN = 0.05  # share of a list that the calibration may have been trained on
+MAY_BE_SEEN = 0.05  # largest share of the list's pairs that the calibration may have been trained on
 
 
 def main() -> None:
@@ -120,7 +120,7 @@ def _origin(args: argparse.Namespace) -> dict:
 
 
 def _joined(values: list):
-    """The value that all systems share, else all of them in one text."""
+    """The common value of all systems, else all values in one text."""
     return values[0] if all(value == values[0] for value in values) else " + ".join(map(str, values))
 
 

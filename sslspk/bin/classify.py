@@ -1,4 +1,4 @@
-"""What a trained classifier says of whole utterances: `python3 -m sslspk.bin.classify DATA MODEL OUT_DIR`.
+"""Classifies whole utterances by a trained classifier: `python3 -m sslspk.bin.classify DATA MODEL OUT_DIR`.
 
 Writes OUT_DIR/predictions.tsv, the posteriors of the model's classes, and OUT_DIR/provenance.json. One utterance at a time;
 with --seconds an utterance's posterior is the mean over pieces of about that length. Reads DATA/wav.scp, or DATA/feats.scp

@@ -1,9 +1,9 @@
 """Cluster embeddings into pseudo-speakers: `python3 -m sslspk.bin.cluster --conf conf/cluster.yaml EMB_DIR OUT`.
 
-Reads EMB_DIR/xvector.scp and writes OUT/utt2spk ("utt cluster-00012"), OUT/spk2utt, and OUT/info.json: configuration, number and
-sizes of the clusters, utterances left out, and which labels had part in it (those that the model of the embeddings or --model has
-seen). Left-out utterances, of clusters too small or above the cap, are not in utt2spk.
---truth is for analysis: OUT/report.json tells how clusters and speakers agree; the clusters do not depend on it.
+Reads EMB_DIR/xvector.scp and writes OUT/utt2spk ("utt cluster-00012"), OUT/spk2utt, and OUT/info.json: configuration, number and sizes of
+the clusters, number of utterances left out, and which labels were used (in training the model of the embeddings, or --model). Utterances of
+too small clusters, and those above the largest allowed size, are not in utt2spk. With --truth, OUT/report.json says how well clusters and
+speakers agree; the clusters do not depend on it.
 """
 import argparse
 import os
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. clusters=100 (repeatable)")
     parser.add_argument("--truth", metavar="UTT2SPK", help="true speakers, for OUT/report.json alone")
     parser.add_argument("--model", metavar="DIR", help="plda_ahc: PLDA by steps/train_backend.sh, instead of one trained on the clusters")
-    parser.add_argument("--max-gb", type=real, metavar="GB", help="10^9 bytes that the distances may take (default: what is free)")
+    parser.add_argument("--max-gb", type=real, metavar="GB", help="GB (10^9 bytes) that the distances may take (default: the free memory)")
     parser.add_argument("--gpu", type=whole, default=-1, help="GPU number for k-means, -1: CPU")
     parser.add_argument("emb", metavar="EMB_DIR")
     parser.add_argument("out", metavar="OUT")
@@ -75,7 +75,7 @@ def save(args: argparse.Namespace, config: "ClusterConfig", names: list[str], fo
     utt2spk = {name: f"cluster-{group:0{width}}" for name, group in zip(names, found.group.tolist(), strict=True) if group >= 0}
     origin = os.path.join(args.emb, "provenance.json")
     source = results.origin(origin) if os.path.exists(origin) else {}
-    # What the labels are is never guessed: without provenance it is not known that the embeddings saw none.
+    # Without provenance.json it is unknown which labels the embeddings' model has read; this is never guessed.
     labels = results.joined(source.get("labels", "unknown"), labels)
     info = {"method": config.method, "clusters": len(set(utt2spk.values())), "utterances": len(utt2spk),
             "left_out": found.small + found.capped, "left_out_small": found.small, "left_out_capped": found.capped,

@@ -6,8 +6,8 @@ from sslspk.errors import entry
 
 def main() -> None:
     """OUT DIR1 DIR2 ...: the union of the directories, with the tables that all of them have."""
-    parser = argparse.ArgumentParser(description="Joins Kaldi data directories into OUT, with the tables that all of "
-                                                 "them have; what does not go along is named. An utterance in two of them is an error.")
+    parser = argparse.ArgumentParser(description="Joins Kaldi data directories into OUT, with the tables that all of them have. Files "
+                                                 "that are not copied are named. An utterance in two of the directories is an error.")
     parser.add_argument("out", metavar="OUT")
     parser.add_argument("dirs", metavar="DIR", nargs="+")
     args = parser.parse_args()

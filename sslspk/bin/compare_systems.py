@@ -2,9 +2,9 @@
 
 A and B are directories that steps/score.sh wrote scores_NAME to, NAME being the list's file name without ".txt". Prints EER and minDCF of
 both and their differences with a 95 % interval: speakers are drawn with replacement, the same for both systems. An interval that does not
-hold 0 is a significant difference. OUT/comparison_NAME.json holds all figures; OUT/disagreements_NAME the trials that one system decides
-rightly and the other wrongly, each at the threshold of its EER, those on which they are furthest apart first. Where config.yaml lies beside
-or above A and B, the keys that differ are printed.
+hold 0 is a significant difference. OUT/comparison_NAME.json holds all figures; OUT/disagreements_NAME has the trials that one system
+decides correctly and the other wrongly, each at the threshold of its EER; the trials with the largest difference come first. If A and B, or
+the folders above them, have a config.yaml, the keys that differ are printed.
 """
 import argparse
 from pathlib import Path
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--utt2spk", metavar="FILE", help="who speaks in each utterance; default: what stands before an id's first hyphen")
+    parser.add_argument("--utt2spk", metavar="FILE", help="table of speakers; default: the speaker is the part of an id before the first "
+                                                          "hyphen")
     parser.add_argument("--bootstrap", type=whole, default=1000, metavar="N", help="replicates (default %(default)s)")
     parser.add_argument("--seed", type=count, default=0, help="of the bootstrap (default 0)")
     parser.add_argument("--trials-shown", type=count, default=1000, metavar="N", help="lines of disagreements_NAME (default %(default)s)")

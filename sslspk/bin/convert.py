@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--pairs", metavar="FILE", required=True, help="lines ID SOURCE TARGET")
     parser.add_argument("--identity", choices=("true", "false"), default="false",
-                        help="true: decode each source with its own z_s, for scale")
+                        help="true: decode each source with its own z_s, for comparison")
     parser.add_argument("--iterations", type=whole, default=60, metavar="N", help="of Griffin-Lim (default 60)")
     args = parser.parse_args()
 

@@ -10,12 +10,13 @@ def main() -> None:
         description="OUT has parts of each utterance of DATA, as a table of segments: no audio is copied, nor are features.",
         usage="cut_data_dir.sh (--first S | --pieces S | --ends S) DATA OUT")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--first", type=real, metavar="S", help="the first S seconds of each; shorter utterances are left out")
+    which.add_argument("--first", type=real, metavar="S", help="keep the first S seconds of each utterance; leave out shorter ones")
     which.add_argument("--pieces", type=real, metavar="S",
-                       help="utterances above S seconds in pieces of equal length, UTT-001, UTT-002 ...; the others as they are")
+                       help="cut utterances longer than S seconds into pieces of equal length, UTT-001, UTT-002 ...; keep the others as "
+                            "they are")
     which.add_argument("--ends", type=real, metavar="S",
-                       help="two crops of S seconds of each, from its beginning and its end, UTT-a and UTT-b, whose speaker in utt2spk is "
-                            "UTT; halves of what is shorter than 2 S")
+                       help="two crops of S seconds of each utterance UTT, from its beginning and its end: UTT-a and UTT-b, with UTT as "
+                            "speaker in utt2spk; if UTT is shorter than 2 S, its two halves")
     parser.add_argument("data", metavar="DATA")
     parser.add_argument("out", metavar="OUT")
     args = parser.parse_args()

@@ -13,8 +13,8 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 def options() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Writes OUT/NAME for each NAME=SHARE: so large a share of the utterances of DATA, drawn at random, no utterance in two "
-                    "parts. Speakers are in several of them; utils/make_folds.sh keeps them apart.",
+        description="Divides the utterances of DATA at random: for each NAME=SHARE, writes a data directory OUT/NAME with this share of "
+                    "them. No utterance is in two parts, but a speaker may be; to keep speakers apart, use utils/make_folds.sh.",
         usage='divide_data_dir.sh [--seed S] "train=0.7 valid=0.2 test=0.1" DATA OUT')
     parser.add_argument("--seed", type=count, default=777, help="of the drawing (default: %(default)s)")
     parser.add_argument("shares", metavar="SHARES")

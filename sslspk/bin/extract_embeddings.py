@@ -1,8 +1,8 @@
 """Embeddings of whole utterances: `python3 -m sslspk.bin.extract_embeddings DATA MODEL OUT.ark OUT.scp`.
 
-On a CPU one utterance at a time, so that a result is the same bits however the data were split; on a GPU those of equal length together.
-The model file carries the feature configuration. provenance.json beside OUT.scp says where the embeddings come from. Reads DATA/wav.scp,
-or DATA/feats.scp where there is no audio.
+On a CPU one utterance is encoded at a time, so the result does not depend on how the data were split. On a GPU utterances of equal length
+are encoded together. The features are configured by the model file. provenance.json beside OUT.scp says where the embeddings come from.
+Reads DATA/wav.scp, or DATA/feats.scp where there is no audio.
 """
 import argparse
 from pathlib import Path

@@ -3,7 +3,7 @@
 
 ARCH is wav2vec2_base, wav2vec2_large, wav2vec2_large_lv60k, wav2vec2_xlsr_300m, wav2vec2_xlsr_1b, wav2vec2_xlsr_2b, hubert_base,
 hubert_large, hubert_xlarge, wavlm_base or wavlm_large. CHECKPOINT is a state_dict in torchaudio's format, or the word random.
-One utterance of DATA/wav.scp (16 kHz) at a time, so that a result depends neither on batch mates nor on how the data were split.
+Utterances of DATA/wav.scp (16 kHz) are read one at a time, so that a result does not depend on the others.
 provenance.json beside OUT.scp says where the embeddings come from.
 """
 import argparse

@@ -1,8 +1,8 @@
 """Frames of whole utterances: `python3 -m sslspk.bin.extract_frames [options] DATA MODEL OUT.ark OUT.scp`.
 
-They are what the encoder pools (`frames`), or the output of --layer; matrices of frames by channels, as features. Reads DATA/wav.scp, or
-DATA/feats.scp where there is no audio. Beside OUT.scp lie OUT.scp.utt2num_frames, and in its folder frame_shift (seconds from one frame
-to the next), provenance.json and, where there is one frame for each frame of features, frame_window (seconds that it sees).
+The frames are the encoder's output before pooling, or the output of --layer: a matrix (frames, channels) for each utterance. Reads
+DATA/wav.scp, or DATA/feats.scp where there is no audio. Beside OUT.scp lie OUT.scp.utt2num_frames, and in its folder frame_shift (seconds
+from one frame to the next), provenance.json and, where there is one frame for each frame of features, frame_window (seconds that it sees).
 """
 from sslspk.bin.extract_embeddings import command_line, opened, origin
 from sslspk.errors import entry, real

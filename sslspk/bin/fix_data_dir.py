@@ -6,10 +6,9 @@ from sslspk.errors import entry
 
 def main() -> None:
     """DIR: sort, drop what cannot be used, and say of each table what was dropped and why."""
-    parser = argparse.ArgumentParser(description="Sorts the tables of a Kaldi data directory, drops repeated and "
-                                                 "incomplete lines and the utterances that not every table knows, and "
-                                                 "makes spk2utt again. All files change at once or none does; those that change are "
-                                                 "kept in DIR/.backup as they were.")
+    parser = argparse.ArgumentParser(description="Sorts the tables of a Kaldi data directory, removes repeated and incomplete lines, and "
+                                                 "utterances that are missing in a table, and writes spk2utt again. Files that change are "
+                                                 "kept in DIR/.backup. An interruption leaves either all old or all new files.")
     parser.add_argument("dir", metavar="DIR")
     args = parser.parse_args()
     from sslspk.io import repair

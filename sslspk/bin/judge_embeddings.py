@@ -1,11 +1,11 @@
 """How good embeddings are, without any label of speakers: `python3 -m sslspk.bin.judge_embeddings CROP2UTT EMB OUT.json`.
 
 EMB holds the embeddings of crops, CROP2UTT the utterance of each, which has two at least (utils/cut_data_dir.sh --ends). Every pair of
-crops is compared by the cosine. Two crops of one utterance should be closer than crops of two. Measured: EER of that decision, with an
-interval from a bootstrap over recordings; AUC, the share of such comparisons that come out right; the effective rank of the embeddings,
-which is 1 where all lie on a line (Roy and Vetterli 2007). What the figures cannot tell is the speaker from the channel: both stay the
-same within a recording. Two recordings of one speaker count as different. Where the crops are of utterances, several of which are from one
-recording, --recordings says from which: crops of two utterances of one recording are not compared.
+crops is compared by the cosine. Two crops of one utterance should be closer than crops of two. Measured: the EER of this decision, with an
+interval from a bootstrap over recordings; the AUC, the share of such comparisons that are right; the effective rank of the embeddings,
+which is 1 if all lie on a line (Roy and Vetterli 2007). The figures reward a model that recognises the channel as much as one that
+recognises the speaker, since both are constant within a recording. Two recordings of one speaker count as different. If several utterances
+are from one recording, name the recordings with --recordings: then crops of two utterances of one recording are not compared.
 """
 import argparse
 from pathlib import Path

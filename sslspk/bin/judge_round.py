@@ -1,10 +1,10 @@
-"""Whether a round made embeddings better, without any label: `python3 -m sslspk.bin.judge_round CROP2UTT BEFORE AFTER OUT.json`.
+"""Decides without labels whether a round made the embeddings better: `python3 -m sslspk.bin.judge_round CROP2UTT BEFORE AFTER OUT.json`.
 
 BEFORE and AFTER hold embeddings of the same crops of recordings that the round was not trained on, CROP2UTT the recording of each crop
-(utils/cut_data_dir.sh --ends). Compared, recording by recording, are the AUC (two crops of one recording are closer than crops of two)
-and the agreement of neighbours (two crops of a recording have the same other recordings nearest to them). The round is refused where
-either falls by more than chance (95 % interval of the difference over recordings), or both together fall, each in units of its standard
-error. OUT.json says why.
+(utils/cut_data_dir.sh --ends). Compared, recording by recording, are the AUC (two crops of one recording are closer than crops of two) and
+the agreement of neighbours (two crops of a recording have the same other recordings nearest to them). The round is refused if one of the
+two falls by more than chance (95 % interval of the difference over recordings), or if the sum of both differences, each divided by its
+standard error, is negative. OUT.json gives the reason.
 """
 import argparse
 from pathlib import Path

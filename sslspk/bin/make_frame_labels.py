@@ -1,4 +1,4 @@
-"""Give each frame of a feats.scp one of K labels: `train` learns what they are, `label` writes one job's part, `join` makes it one folder.
+"""Give each frame of a feats.scp one of K labels: `train` learns the labels, `label` labels one job's part, `join` joins the parts.
 
 --kind: mel or frames, k-means of the frames of the FEATS folder (log-mel by steps/make_feats.sh, or a model's by steps/extract_frames.sh);
 bestrq, the random vector next to a random projection of them.

@@ -1,6 +1,6 @@
 """Draw a trial list from a utt2spk: `python3 -m sslspk.bin.make_trials [options] UTT2SPK OUT`.
 
-For calibration on training material, whether its speakers are true or clusters (pseudo-labels). Half of the trials are targets;
+Used for calibration on training data, with true speakers or clusters (pseudo-labels). Half of the trials are targets;
 each kind is drawn at random from all its pairs, no pair twice, no utterance with itself. OUT has Kaldi's form,
 "enrol test target|nontarget". Where there are fewer pairs than asked for, all of them are taken, and a line says so.
 """

@@ -1,9 +1,9 @@
 """Error rates of a scored trial list: `python3 -m sslspk.bin.metrics TRIALS SCORES [--json FILE]`.
 
-Prints EER (interpolated on the ROC), minDCF and actDCF at target priors 0.01 and 0.05 (costs 1, normalised), Cllr and
-a 95 % interval from a bootstrap over speakers. Tied scores are one threshold. actDCF and Cllr take the scores for natural-log
-likelihood ratios: for cosine scores that were not calibrated they say nothing.
-The speaker of an id is what --utt2spk says, else what stands before its first hyphen (id10270-video-00001).
+Prints EER (interpolated on the ROC), minDCF and actDCF at target priors 0.01 and 0.05 (costs 1, normalised), Cllr and a 95 % interval from
+a bootstrap over speakers. Tied scores are one threshold. actDCF and Cllr are meaningful only if the scores are natural-log likelihood
+ratios, not for uncalibrated cosines. The speaker of an id is read from --utt2spk; without it, the part before the first hyphen is taken
+(id10270-video-00001).
 """
 import argparse
 import contextlib
@@ -34,7 +34,7 @@ def main() -> None:
 def add_measuring(parser: argparse.ArgumentParser) -> None:
     """The options that this program shares with sslspk.bin.score."""
     parser.add_argument("--utt2spk", metavar="FILE", help="who speaks in each utterance, for the bootstrap")
-    parser.add_argument("--spk2gender", metavar="FILE", help="adds the figures of the trials within one gender")
+    parser.add_argument("--spk2gender", metavar="FILE", help="also measure the trials within one gender")
     parser.add_argument("--bootstrap", type=count, metavar="N",
                         help="replicates of the bootstrap over speakers (default 200; 0: no interval)")
     parser.add_argument("--seed", type=count, default=0, help="of the bootstrap (default 0)")

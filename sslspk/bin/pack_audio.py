@@ -19,7 +19,7 @@ def options() -> argparse.ArgumentParser:
                         help="pcm: any crop is one read; flac: half the space, decoded at each read (default: pcm)")
     parser.add_argument("--rate", type=whole, default=16000, help="samples per second in the archive (default: 16000)")
     parser.add_argument("--vad", choices=("true", "false"), default="false",
-                        help="cut the frames out that DIR/vad.scp marks as unvoiced (default: false)")
+                        help="remove the frames that DIR/vad.scp marks as unvoiced (default: false)")
     parser.add_argument("--channel", type=channel.parse, default=channel.FIRST, metavar="N|mix", help=channel.HELP)
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
                         help="run the entries of wav.scp that are commands (default: false)")

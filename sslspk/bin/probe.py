@@ -14,9 +14,9 @@ from sslspk.errors import InputError, entry
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--labels", required=True, metavar="FILE", help="utterance -> class, or number")
-    parser.add_argument("--train", required=True, metavar="DATA_DIR", help="what the probe learns from")
-    parser.add_argument("--test", required=True, metavar="DATA_DIR", help="what it is asked about")
-    parser.add_argument("--valid", metavar="DATA_DIR", help="what an mlp is stopped by")
+    parser.add_argument("--train", required=True, metavar="DATA_DIR", help="data directory to train on")
+    parser.add_argument("--test", required=True, metavar="DATA_DIR", help="data directory to predict")
+    parser.add_argument("--valid", metavar="DATA_DIR", help="validation data that stop the training of an mlp")
     parser.add_argument("--target", choices=("classification", "regression"), default="classification", help="regression: by ridge")
     parser.add_argument("--classifier", metavar="NAME", help="see backend/config_probe.py (default logistic; for a regression ridge)")
     parser.add_argument("--conf", help="YAML of the probe")

@@ -1,4 +1,4 @@
-"""How well a linear softmax tells the labels of frames: `python3 -m sslspk.bin.probe_frames --labels L --train DATA --test DATA FEATS OUT`.
+"""Accuracy of a linear softmax on labels of frames: `python3 -m sslspk.bin.probe_frames --labels L --train DATA --test DATA FEATS OUT`.
 
 FEATS/feats.scp holds the frames of the utterances of both data directories (of --test, those of TEST_FEATS where that is given too):
 log-mel by steps/make_feats.sh or a model's frames by steps/extract_frames.sh. Writes OUT/result.json: the share of the frames of the test
@@ -27,12 +27,13 @@ def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--labels", required=True, metavar="DIR", help="labels of the frames (ali.scp, ali.json)")
     parser.add_argument("--test-labels", metavar="DIR", help="those of --test, where they are in another folder; of the same making")
-    parser.add_argument("--train", required=True, metavar="DATA", help="data directory whose utterances it learns from")
-    parser.add_argument("--test", required=True, metavar="DATA", help="data directory of other speakers, about which it is asked")
-    parser.add_argument("--frames", type=count, default=100_000, metavar="N", help="frames at most that it learns from, evenly spread over "
-                        "the utterances, held in memory as 64-bit numbers (default 100000)")
-    parser.add_argument("--test-frames", type=count, default=1_000_000, metavar="N", help="frames at most that it is asked about, evenly "
-                        "spread (default 1000000)")
+    parser.add_argument("--train", required=True, metavar="DATA", help="data directory to train on")
+    parser.add_argument("--test", required=True, metavar="DATA", help="data directory of other speakers to test on")
+    parser.add_argument("--frames", type=count, default=100_000, metavar="N", help="train on at most so many frames, evenly spread over "
+                                                                                   "the utterances; they are held in memory as 64-bit "
+                                                                                   "numbers (default 100000)")
+    parser.add_argument("--test-frames", type=count, default=1_000_000, metavar="N", help="test on at most so many frames, evenly spread "
+                                                                                          "(default 1000000)")
     parser.add_argument("--ignore", default="", metavar="WORDS", help="names or numbers of classes whose frames are left out, such as sil")
     parser.add_argument("--weight", type=real, default=1.0, metavar="W", help="weight of the data against the penalty (default 1)")
     parser.add_argument("--bootstrap", type=count, default=1000, metavar="N", help="replicates over speakers (default 1000)")

@@ -1,9 +1,9 @@
-"""Measure what classifiers said of utterances: `python3 -m sslspk.bin.score_classes --labels TABLE [options] PREDICTIONS... OUT`.
+"""Measure the predictions of classifiers: `python3 -m sslspk.bin.score_classes --labels TABLE [options] PREDICTIONS... OUT`.
 
-PREDICTIONS are files predictions.tsv, one per fold ("utt" and the class names, tab-separated, then posteriors that sum to 1; or "utt"
-and "value" for a regression, which is measured by RMSE). The labels name the same utterances, no more and no fewer. Writes
-OUT/result.json, and for classes OUT/confusion.tsv and OUT/confusion.png, and prints a table. What provenance.json beside the
-predictions says goes to the result: as it is where all folds agree, else as a list, fold by fold.
+PREDICTIONS are files predictions.tsv, one per fold ("utt" and the class names, tab-separated, then posteriors that sum to 1; or "utt" and
+"value" for a regression, which is measured by RMSE). The labels name the same utterances, no more and no fewer. Writes OUT/result.json, and
+for classes OUT/confusion.tsv and OUT/confusion.png, and prints a table. The keys of provenance.json beside the predictions are copied to
+the result; a key that differs between folds becomes a list.
 """
 import argparse
 import os
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from sslspk.bin.metrics import save_json
 from sslspk.errors import InputError, count, entry, shown
 
-MANY, PICTURED = 30, 240   # classes, above which a picture of their confusion has no numbers, and above which there is none
+MANY, PICTURED = 30, 240   # with more classes the picture of the confusion has no numbers; with still more there is no picture
 
 
 def main() -> None:
@@ -24,10 +24,11 @@ def main() -> None:
     parser.add_argument("--utt2spk", metavar="TABLE", help="who speaks, for the interval (default: the groups where they are pooled, else "
                         "what stands before the first hyphen of an id)")
     parser.add_argument("--cavg", choices=("true", "false"), default="false",
-                        help="true: measure the detection cost of languages too (NIST's Cavg, p_target 0.5), the posteriors being under "
-                        "equal priors")
-    parser.add_argument("--unseen", choices=("refuse", "wrong"), default="refuse", help="a label that no prediction can be, since training "
-                        "had none of its class: refuse it (default), or count it as wrong")
+                        help="true: also compute the detection cost of languages (NIST's Cavg, p_target 0.5); the posteriors must assume "
+                             "equal priors")
+    parser.add_argument("--unseen", choices=("refuse", "wrong"), default="refuse", help="a label that is no class of the predictions, "
+                                                                                        "since the training part lacked it: refuse it "
+                                                                                        "(default), or count it as wrong")
     parser.add_argument("--bootstrap", type=count, default=1000, metavar="N",
                         help="replicates of the bootstrap over speakers (default 1000; 0: no interval)")
     parser.add_argument("--seed", type=count, default=0, help="of the bootstrap (default 0)")

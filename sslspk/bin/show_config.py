@@ -1,9 +1,9 @@
 """Print a system's configuration, or one part of it: `python3 -m sslspk.bin.show_config --conf conf/dino_ecapa.yaml features`.
 
-A part that is a group is printed as YAML, a single value as itself; the whole file's defaults and overrides are resolved.
+A group is printed as YAML, a single value as it is. Defaults, `base:` and overrides are applied.
 --weights prints the encoders that a recipe evaluates, --chain the systems that `after` says must be trained first, oldest first:
 a line each, and a third one for a KEY, so that a recipe learns all three from one process.
---warning prints what to know before training, --judged whether train.valid can judge its epochs (true or false).
+--warning prints warnings about the configuration. --judged prints true or false: whether train.valid can judge its epochs.
 """
 import argparse
 from pathlib import Path
@@ -17,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("key", nargs="?", metavar="KEY", help="e.g. features, or method.name; nothing: the whole configuration")
     parser.add_argument("--conf", required=True, help="YAML of the system")
-    parser.add_argument("--on", metavar="CONF", help="lay the YAML of --conf on this one")
+    parser.add_argument("--on", metavar="CONF", help="use this YAML as the base of --conf")
     parser.add_argument("--encoder-of", metavar="MODEL", help="take features, CMN and encoder from this final.pt or 'ARCH CHECKPOINT', "
                                                               "whatever the YAML says of them")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override (repeatable)")

@@ -12,22 +12,22 @@ from typing import NoReturn
 
 from sslspk.errors import entry, leave, real, whole
 
-AGAIN = 3   # exit status
+AGAIN = 3   # exit status of a training that was stopped and can be started again
 
 
 def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA", help="data directory: packed wav.scp, or feats.scp")
-    parser.add_argument("exp", type=Path, metavar="EXP", help="where the run lives")
+    parser.add_argument("exp", type=Path, metavar="EXP", help="folder of the experiment, to be written")
     parser.add_argument("--conf", help="YAML of the system")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. train.lr=0.1 (repeatable)")
     parser.add_argument("--init-from", metavar="MODEL", help="final.pt whose encoder the training starts from")
     parser.add_argument("--finished", action="store_true",
                         help=f"train nothing: exit 0 where EXP/final.pt is this run's, {AGAIN} where it is missing or damaged")
-    parser.add_argument("--ngpu", type=whole, default=0, help="GPUs that this machine must have (default: what there is is used)")
+    parser.add_argument("--ngpu", type=whole, default=0, help="GPUs that this machine must have (default: use those that it has)")
     parser.add_argument("--ranks", type=whole, help="processes on this machine, one per GPU (default: as many as --ngpu, at least 1)")
     parser.add_argument("--nodes", type=whole, default=1, help="machines, each with that many processes (default %(default)s)")
-    parser.add_argument("--node", type=whole, default=1, help="which of them this is, from 1 on")
+    parser.add_argument("--node", type=whole, default=1, help="number of this machine, from 1 on")
     parser.add_argument("--wait", type=real, default=60.0, help="minutes that nodes wait for each other (default %(default)s)")
     return parser
 

@@ -8,10 +8,10 @@ MADE_BY = {"spk2utt": "utils/fix_data_dir.sh makes it from utt2spk", "utt2spk": 
 
 
 def main() -> None:
-    """DIR: exit 0 and one line when it is sound, else one sentence and exit 1."""
+    """DIR: a line and exit status 0 if it is valid, else one sentence and status 1."""
     parser = argparse.ArgumentParser(description="Checks a Kaldi data directory: tables sorted, without duplicates or "
-                                                 "missing values, over the same utterances. utt2spk and spk2utt may be missing, which is "
-                                                 "said. Options are Kaldi's.")
+                                                 "missing values, over the same utterances. utt2spk and spk2utt may be missing; a line "
+                                                 "says so. Options are Kaldi's.")
     parser.add_argument("--no-feats", action="store_true", help="feats.scp need not be there")
     parser.add_argument("--no-wav", action="store_true", help="wav.scp need not be there")
     parser.add_argument("--no-text", action="store_true", help="has no effect: text is never needed here")

@@ -1,4 +1,4 @@
-"""The console command `sslspk`: what a user does with trained models.
+"""The console command `sslspk`, for work with trained models.
 
 A subcommand is a module of this folder with a docstring (its --help; the first sentence is its line in `sslspk --help`), `options(parser)`,
 which adds its options, and `run(args)`, which does it and may return an exit status. It is named in COMMANDS. Nothing heavy is imported
@@ -29,7 +29,7 @@ def run(words: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line of all subcommands."""
-    whole = argparse.ArgumentParser(prog="sslspk", description="Speech embeddings: use trained models, lay out recipes that train them.")
+    whole = argparse.ArgumentParser(prog="sslspk", description="Speech embeddings: use trained models, and make recipes that train them.")
     whole.add_argument("--version", action="version", version=f"sslspk {sslspk.__version__}")
     actions = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():

@@ -2,8 +2,8 @@
 
     sslspk compare --model exp/dino_ecapa/final.pt a.wav b.wav
 
-Prints the cosine of their embeddings, from -1 to 1, higher where the voices are more alike. Where the model carries a calibration:
-also the natural-log likelihood ratio of "one speaker" against "two speakers", the probability that it is one, and the decision.
+Prints the cosine of their embeddings, from -1 to 1; higher means more similar. If the model has a calibration, also prints the natural-log
+likelihood ratio of "one speaker" against "two speakers", the probability of one speaker, and the decision.
 """
 import argparse
 

@@ -1,4 +1,4 @@
-"""Embed recordings: one vector for each, or with --window one for each stretch of it.
+"""Embed recordings: one vector for each, or with --window one for each window of it.
 
     sslspk embed --model exp/dino_ecapa/final.pt a.wav b.flac               csv on stdout
     sslspk embed --model exp/dino_ecapa/final.pt --out emb.npy recordings/  all audio below a folder
@@ -6,8 +6,7 @@
     find . -name '*.wav' | sslspk embed --model exp/dino_ecapa/final.pt --out emb.csv -
 
 INPUT is a recording, a folder (of audio, or a Kaldi data directory with wav.scp and perhaps segments), a wav.scp, or - for a list of paths
-on the standard input. A bad recording stops the command, and nothing is written or printed, unless --skip-bad says to name it and leave
-it out.
+on the standard input. A bad recording stops the command, and nothing is written or printed. With --skip-bad it is named and left out.
 """
 import argparse
 import itertools

@@ -1,4 +1,4 @@
-"""Say what a model is: system, labels used, data, features, and the figures that lie beside it.
+"""Describe a model: system, labels used, data, features, and the results that are stored beside it.
 
     sslspk info exp/dino_ecapa/final.pt
 """

@@ -1,11 +1,10 @@
-"""Lay a recipe out in a folder of your own.
+"""Make a copy of a recipe in a folder of your own.
 
     sslspk recipe work/voxceleb                      then: cd work/voxceleb && ./run.sh --mini true
     sslspk recipe --name own work/own                also makes work/voxceleb, whose configurations own uses
 
-DIR gets the scripts and configurations of the recipe, yours to edit, beside links to the toolkit, and whatever it makes goes there.
-A recipe that uses configurations or scripts of others finds them next to DIR: they are laid out there under their own names, too, unless
-they are there already.
+DIR gets copies of the recipe's scripts and configurations, which you can edit, and links to the toolkit. The recipe writes its results into
+DIR. If a recipe uses configurations or scripts of another recipe, that one is created next to DIR as well, unless it is there already.
 """
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Score a trial list: how alike the voices of each pair are, and with labels EER and minDCF.
+"""Score a trial list: how similar the voices of each pair are; with labels also EER and minDCF.
 
     sslspk score --model exp/dino_ecapa/final.pt --audio VoxCeleb1/test/wav veri_test2.txt
     sslspk score --model exp/dino_ecapa/final.pt --data data/test --out scores.txt trials

@@ -1,1 +1,1 @@
-"""What is known of corpora: where recordings lie, what they are called, who speaks. sslspk.io knows formats alone."""
+"""The layouts of corpora: where recordings are, how they are named, who speaks. Formats of files are in sslspk.io."""

@@ -1,4 +1,4 @@
-"""Audio of one's own: a folder of recordings, or a table (CSV) that names them. Nobody need know who speaks."""
+"""Recordings of a user: a folder, or a table (CSV) that names them. The speakers may be unknown."""
 import csv
 import io
 import itertools
@@ -18,14 +18,14 @@ from sslspk.io.survey import Source
 from sslspk.io.trials import Trials
 
 COLUMNS = ("path", "utterance", "speaker", "start", "end")
-PATHS = "utt2path"    # table of a data directory: each recording as its owner calls it
+PATHS = "utt2path"    # table of a data directory: the path of each recording as the user gave it
 RECORDINGS = "utt2recording"   # the recording of each utterance, where models are judged
 MAX_TABLE = 1 << 30   # bytes of a CSV
 NO_ID = re.compile(r"[^\w.+=-]")
 
 
 class Recording(NamedTuple):
-    """A recording, or a part of it: its id, the path as the folder or the table has it, and the speaker, "" where nobody says."""
+    """A recording, or a part of it: its id, its path as in the folder or the table, and the speaker, "" if unknown."""
 
     source: Source
     path: str
@@ -141,7 +141,7 @@ def recordings_of(data: str) -> dict[str, str]:
 
 
 def draw(recordings: Mapping[str, str], wanted: int, most: int, seed: int) -> tuple[list[str], set[str]]:
-    """Some utterances by which models are judged, and the others, sorted; no recording is in both.
+    """The utterances on which models are judged, and the others, both sorted; no recording is in both.
 
     recordings: that of each utterance. Whole recordings are drawn, two at least, until they have `wanted` utterances; one that has more
     is drawn only if it must be. Of more than `most` utterances each recording gives its first ones; the later ones are in neither.

@@ -10,7 +10,7 @@ class Crop(Config):
     """`count` views of `seconds` each, drawn from one recording.
 
     layout: where the views lie in the recording, and what is done to each.
-        independent  each is drawn and augmented for itself; where a recording has noisy copies, each may come from another one
+        independent  each is drawn and augmented independently; if a recording has noisy copies, each view may come from another copy
         disjoint     parts of one utterance that do not overlap, in random order, each augmented for itself (Huh et al. 2020).
                      An utterance shorter than count * seconds is too short for that: its views are spread evenly from its
                      start to its end, and overlap no more than they must
@@ -43,9 +43,9 @@ class GrowConfig(Config):
     """
 
     start_share: float = Field(0.25, gt=0, le=1, description="share of the recordings or speakers in the first epoch")
-    epochs: PositiveFloat = Field(description="the share has risen linearly to 1 after this many")
-    by: Literal["recording", "speaker"] = Field("recording", description="what is added in random order: recordings, or speakers "
-                                                "with all of theirs, which reads speaker labels")
+    epochs: PositiveFloat = Field(description="epochs after which the share has risen linearly to 1")
+    by: Literal["recording", "speaker"] = Field("recording", description="what is added in random order: single recordings, or speakers "
+                                                                         "with all their recordings (this reads speaker labels)")
 
 
 class DataConfig(Config):
@@ -62,19 +62,20 @@ class DataConfig(Config):
     short: Literal["repeat", "drop", "whole"] = "repeat"
     min_seconds: float = Field(0.0, ge=0, description="recordings shorter than this are left out")
     batch_size: Size = Field(128, description="recordings per optimizer step, over all ranks")
-    draws_per_epoch: Size = Field(1, description="how often a recording is drawn in an epoch")
+    draws_per_epoch: Size = Field(1, description="how often each recording is drawn in an epoch")
     reduce_overlap_prob: float = Field(0.0, ge=0, le=1, description="chance that the first crops are placed far apart; layout "
                                        "independent only")
-    labels: str = Field("utt2spk", pattern=r"^utt2\w+$", description="the table of the data directory that classes are read from")
+    labels: str = Field("utt2spk", pattern=r"^utt2\w+$", description="table of the data directory with the classes")
     balance: Literal["none", "class"] = Field("none", description="class: every class is drawn equally often, whatever its size")
     batches: Literal["mixed", "speaker", "length"] = Field("mixed", description="speaker: all recordings of a batch are of one speaker, "
-                                                           "drawn again where there are fewer than a batch; reads speaker labels; length: "
-                                                           "all are about equally long (with short: whole)")
-    same: str | None = Field(None, pattern=r"^utt2\w+$", description="a table such as utt2lang: the views of one draw come from several "
-                             "recordings with the same entry, which reads these labels; null: all from one recording")
-    frame_labels: str | None = Field(None, description="folder of labels of frames (steps/make_frame_labels.sh), for methods that are told "
-                                     "them")
-    grow: GrowConfig | None = Field(None, description="a curriculum: the training set grows; null: all of it from the start")
+                                                                                "some more than once if there are too few (reads speaker "
+                                                                                "labels); length: all are about equally long (with short: "
+                                                                                "whole)")
+    same: str | None = Field(None, pattern=r"^utt2\w+$", description="a table such as utt2lang: views that should agree come from several "
+                                                                     "recordings with the same entry (reads these labels); null: all from "
+                                                                     "one recording")
+    frame_labels: str | None = Field(None, description="folder of frame labels (steps/make_frame_labels.sh), for methods that read them")
+    grow: GrowConfig | None = Field(None, description="a curriculum: the training set grows; null: all recordings from the start")
     archives_at_once: Few | None = Field(None, description="for data larger than the memory: so many archives (or tar shards) are read and "
                                          "mixed at a time, in a random order each epoch; null: all recordings are mixed")
     workers: int | None = Field(None, ge=0, le=1000, description="loader processes per rank; 0 reads in the training process; null: by the "

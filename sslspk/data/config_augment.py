@@ -1,4 +1,4 @@
-"""What is done to the audio of a crop, how often and how strongly (torch-free).
+"""Augmentation of the audio of a crop: kinds, probabilities and strengths (torch-free).
 
 The defaults are Cho et al.'s 2022 DINO recipe. Other papers' values:
     clovaai (and the systems that start from it): either a room (25 %) or a noise
@@ -60,34 +60,35 @@ class SnrRanges(Config):
 class GrowShare(Config):
     """A share that rises linearly to 1 (Heo et al. 2022, arXiv 2203.14525)."""
 
-    start_share: Probability = Field(0.0, description="in the first step")
-    epochs: PositiveFloat = Field(description="it has risen to 1 after this many; fractions of an epoch count")
+    start_share: Probability = Field(0.0, description="share in the first step")
+    epochs: PositiveFloat = Field(description="epochs after which the share is 1; may be a fraction")
 
 
 class AugmentConfig(Config):
     """Augmentation of a crop. Kinds of noises and rooms that are missing below `dir` are left out of the draw."""
 
-    dir: str | None = Field(None, description="what steps/make_augment_lists.sh wrote; null: the audio stays as it is")
-    mode: Literal["both", "either"] = Field("both", description="both: room and noise are drawn independently; either: "
-                                            "a noise only where there is no room")
+    dir: str | None = Field(None, description="folder that steps/make_augment_lists.sh wrote; null: no noise and no reverberation")
+    mode: Literal["both", "either"] = Field("both", description="both: reverberation and noise are drawn independently; either: noise "
+                                                                "only if there is no reverberation")
     reverb_prob: Probability = 0.45
     rir_weights: RirWeights = RirWeights()
-    rir_seconds: Seconds = Field(0.5, description="longer impulse responses are cut here; a crop starts dry, what "
-                                      "came before it does not ring into it")
+    rir_seconds: Seconds = Field(0.5, description="longer impulse responses are cut to this length; reverberation of speech before the "
+                                                  "crop is not simulated")
     noise_prob: Probability = 0.7
     noise_weights: NoiseWeights = NoiseWeights()
     snr_db: SnrRanges = SnrRanges()
-    speech_prob: Probability = Field(0.0, description="chance of one other voice besides, from the recordings of speech, whether there is "
-                                     "noise or not; its SNR is snr_db.speech")
-    eq_prob: Probability = Field(0.0, description="chance of a random equaliser; where one recording is one channel, the "
-                                 "channel is a shortcut that this closes")
-    eq_db: NonNegativeFloat = Field(10.0, description="gains of its points are uniform in +- this")
-    eq_points: Few = Field(8, ge=2, description="points, evenly spaced on the mel scale")
-    gain_db: Range = Field((0.0, 0.0), description="change of level; without effect on log energies less their mean")
+    speech_prob: Probability = Field(0.0, description="probability that the voice of another speaker is added, independently of noise; "
+                                                      "its SNR is snr_db.speech")
+    eq_prob: Probability = Field(0.0, description="probability of a random equaliser; it keeps the network from recognising a recording "
+                                                  "by its channel")
+    eq_db: NonNegativeFloat = Field(10.0, description="equaliser: the gains of its points are uniform in +- this")
+    eq_points: Few = Field(8, ge=2, description="equaliser: number of its points, evenly spaced on the mel scale")
+    gain_db: Range = Field((0.0, 0.0), description="range of the change of level; without effect on features whose mean is subtracted")
     speed_perturb: tuple[Speed, ...] = Field((), description="speed factors, one drawn for all crops of a recording, such "
                                              "as [0.9, 1.0, 1.1]; empty: off. Wave input only")
     specaug: SpecAugmentConfig | None = Field(None, description="SpecAugment masks; null: none")
-    degrade: DegradeConfig | None = Field(None, description="bands and stretches removed, samples clipped; null: none. Wave input only")
+    degrade: DegradeConfig | None = Field(None, description="frequency bands removed, parts silenced, samples clipped; null: none. Wave "
+                                                            "input only")
     grow: GrowShare | None = Field(None, description="a curriculum: the share of a batch's recordings whose views get noise, room, "
                                    "equaliser, gain and degradation (each recording is drawn for itself); null: all. Wave input only")
 

@@ -27,7 +27,7 @@ class CropLabels:
 
     @property
     def fingerprint(self) -> str:
-        """What tells these labels from others, to be added to that of the data."""
+        """A fingerprint of the labels, to be added to that of the data."""
         return f", frame labels {self.about.kind} {self.about.digest}"
 
     def at(self, utt: str, length: int, start: int, size: int) -> np.ndarray:

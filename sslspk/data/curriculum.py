@@ -1,4 +1,4 @@
-"""Curricula (Heo et al. 2022, arXiv 2203.14525): shares that rise with the epochs, and the part of a training set that they open."""
+"""Curricula (Heo et al. 2022, arXiv 2203.14525): shares that rise with the epochs, and the part of the training set that is used."""
 import numpy as np
 
 from sslspk.data.config import GrowConfig

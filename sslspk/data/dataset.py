@@ -1,4 +1,5 @@
-"""Training batches. Everything random is keyed by (seed, step, position), so worker count, rank count and resume change nothing.
+"""Training batches. All random numbers are drawn from (seed, step, position), so the numbers of workers and ranks, and resuming, change
+nothing.
 
 A batch is a dictionary:
     crops   one dictionary per Crop of the method, each array starting (V, B, ...):
@@ -19,7 +20,7 @@ from sslspk.data.index import UtteranceIndex
 from sslspk.data.views import IDLE, Unreadable, disjoint, note, read, stack, untouched
 from sslspk.errors import InputError, named
 
-JITTER = 0.02  # share of their length by which recordings change places where batches are of one length: other neighbours each epoch
+JITTER = 0.02  # with batches of equal length: recordings are shuffled among those whose lengths differ by up to this share
 DRAWS = 8  # how many recordings are tried for one place in the batch before giving up
 
 
@@ -70,7 +71,7 @@ class BatchDataset(torch.utils.data.Dataset):
         return (len(self.units) * self.config.draws_per_epoch if self._pieces is None else len(self._pieces)) // batch
 
     def _too_few(self) -> str:
-        """What to say where there is not even one batch: of what, for which reason, and the option that mends it."""
+        """The message for a training set without a single batch: what is missing, why, and the option that helps."""
         name, batch = named(self.index.data.name, 40), self.config.batch_size
         if not self.dropped:
             return (f"{name} has {len(self.units)} recordings and data.batch_size is {batch}; lower it with --set data.batch_size=N, or "

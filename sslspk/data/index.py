@@ -182,8 +182,8 @@ class UtteranceIndex:
         return np.minimum.reduceat(self.length[self.members], self.unit_start[:-1])
 
     def fingerprint(self) -> str:
-        """What tells these data from others: how many utterances, and a digest of ids and lengths (and of labels
-        that are no speakers, and of the table `same`)."""
+        """A fingerprint of the data: the number of utterances, and a digest of ids and lengths (and of labels that are not speakers, and of
+        the table `same`)."""
         digest = hashlib.md5(self.keys.bytes)
         digest.update(np.ascontiguousarray(self.length))
         if self.label_source != "speaker":
@@ -199,7 +199,7 @@ class UtteranceIndex:
             try:
                 _, found, channels = audio.info(self.spec(int(i)))
             except InputError:
-                continue  # what cannot be read is skipped and counted when its turn comes
+                continue  # a recording that cannot be read is skipped and counted when it is drawn
             channel.say_once(self.spec(int(i)), channels, "steps/pack_audio.sh --channel chooses another")
             if found != rate:
                 raise InputError(f"{self.keys[int(i)]}: {self.spec(int(i))} has {found} Hz and the configuration says {rate:g}; "

@@ -1,8 +1,7 @@
-"""The arrays of an index kept beside its data directory, in one file that all ranks and workers map.
+"""Stores the arrays of an index beside the data directory, in one file that all ranks and workers map into memory.
 
-FILE: a line of JSON (the stamp, and of each array name, type, length), then the arrays, each from a multiple of 64 bytes on. The stamp says
-what the arrays were made of: the sizes and times of the tables, and what was asked for. A file with another stamp, or a damaged one, is as
-none, and is made again.
+FILE: a line of JSON (the stamp, and of each array name, type, length), then the arrays, each from a multiple of 64 bytes on. The stamp has
+the sizes and times of the tables, and the options of the index. A damaged file, or one with another stamp, is ignored and written again.
 """
 import contextlib
 import json
@@ -16,7 +15,7 @@ from sslspk.errors import InputError
 from sslspk.io import files
 
 NAME = ".index.{}"
-LEAST = 100_000   # utterances below which reading the tables takes no time
+LEAST = 100_000   # with fewer utterances the tables are read fast enough
 ALIGN, VERSION, BLOCK = 64, 1, 1 << 24
 
 

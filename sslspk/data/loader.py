@@ -95,7 +95,7 @@ class Batches:
                 return next(self.batches)
         except (InputError, MachineError) as err:   # in a worker: torch puts its traceback before the sentence
             raise type(err)(str(err).strip().rpartition("\n")[2].rpartition(f"{type(err).__name__}: ")[2]) from None
-        except (RuntimeError, OSError, EOFError) as err:   # a worker's end may first be felt where it handed something over
+        except (RuntimeError, OSError, EOFError) as err:   # the end of a worker may first show in a pipe that it used
             self._explain(err)
             raise
 
@@ -213,7 +213,7 @@ def _start_worker(ending, reading, worker: int) -> None:
     torch.utils.data.get_worker_info().dataset.note = note
 
     def give_up(err, batch) -> None:
-        """A batch that cannot be handed over would be waited for for ever."""
+        """Without this, the trainer would wait for ever for a batch that cannot be handed over."""
         lacks = _lacks(err)
         note(next((code for code, sentence in LACKS.items() if sentence == lacks), IDLE))
         print(f"a data worker cannot hand over a batch: {err}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The contract of an encoder: features or a waveform in, frame-level maps or one embedding per utterance out."""
+"""The interface of an encoder: it reads features or a waveform, and gives frames or one embedding per utterance."""
 import abc
 from collections.abc import Sequence
 
@@ -55,7 +55,7 @@ class Encoder(nn.Module, abc.ABC):
                 **{key: value for key, value in own.items() if depends(key) and key not in state}}
 
     def freeze(self, but: Sequence[nn.Module] = ()) -> None:
-        """Let no weight and no BatchNorm statistic move but those of the parts `but`, whatever train() is called with."""
+        """Freeze all weights and BatchNorm statistics except those of the parts `but`, whatever train() is called with."""
         self._trained = tuple(but)
         self.requires_grad_(False)
         for part in self._trained:
@@ -94,7 +94,7 @@ class Encoder(nn.Module, abc.ABC):
         if x.shape[1] == 0:
             raise InputError("an utterance without any frame or sample has no embedding; leave it out of the data directory.")
         missing = self.min_frames - x.shape[1]
-        if torch.onnx.is_in_onnx_export():   # x.shape holds tensors then: which way an `if` goes would be that of the example for ever
+        if torch.onnx.is_in_onnx_export():   # in tracing, x.shape holds tensors: an `if` would be fixed to the example
             missing = missing.clamp(min=0)
         elif missing <= 0:
             return x

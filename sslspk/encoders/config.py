@@ -94,15 +94,17 @@ class CpcEncoderConfig(Config):
 
     name: Literal["cpc"] = "cpc"
     rate: Size = Field(16000, description="Hz, as features.sample_frequency")
-    peak: bool = Field(True, description="divide each waveform by its largest absolute sample")
+    peak: bool = Field(True, description="divide each waveform by its largest absolute value")
     first: Literal["conv", "sinc"] = Field("conv", description="the first layer; sinc: band-pass filters of learnt edges (SincNet)")
     channels: Size = 512
     kernels: tuple[Few, ...] = Field((10, 8, 4, 4, 4), min_length=1)
     strides: tuple[Few, ...] = Field((5, 4, 2, 2, 2), min_length=1, description="their product is the samples of a step")
     norm: Literal["batch", "channel"] = Field("batch", description="channel: over the channels of each step, as LayerNorm")
-    context: Literal["gru", "lstm", "none"] = Field("gru", description="what sums up the steps so far; none: the steps are pooled")
+    context: Literal["gru", "lstm", "none"] = Field("gru", description="recurrent network over the steps so far; none: the steps "
+                                                                       "themselves are pooled")
     context_dim: Size = 256
-    bidirectional: bool = Field(False, description="also a context of the waveform played backwards; the embedding is both")
+    bidirectional: bool = Field(False, description="also compute a context of the reversed waveform; the embedding is both contexts "
+                                                   "together")
     pooling: Literal["last", "mean"] = Field("last", description="last: the context after the last step; mean: over all steps")
     window_seconds: Seconds = Field(1.28, description="longer recordings are embedded in windows of this length, and the mean is taken")
 
@@ -138,7 +140,7 @@ class PaseEncoderConfig(Config):
     skips: bool = Field(False, description="add every layer's output, averaged down to the last one's rate, to the embedding")
     context: Literal["none", "qrnn"] = Field("none", description="a quasi-recurrent layer over the last layer's steps")
     context_dim: Size = Field(256, description="of one direction")
-    bidirectional: bool = Field(True, description="the context sees both ways; false: only what came before")
+    bidirectional: bool = Field(True, description="the context sees earlier and later steps; false: only earlier ones")
     window_seconds: Seconds = Field(10.0, description="longer recordings are embedded in windows of this length, and the mean is taken")
 
     @property

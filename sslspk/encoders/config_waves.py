@@ -27,7 +27,7 @@ def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
 
 
 class LoraConfig(Config):
-    """LoRA (Hu et al. 2021): the Transformer stays as it is, and products of two narrow matrices are learnt on top of its projections."""
+    """LoRA (Hu et al. 2021): the Transformer is frozen, and a learnt product of two narrow matrices is added to each of its projections."""
 
     rank: Few = 64
     alpha: PositiveFloat = Field(128.0, description="the product counts alpha / rank times")
@@ -59,7 +59,7 @@ class Wav2Vec2EncoderConfig(Config):
     heads: Few = 12
     ff_dim: Size = 3072
     norm_first: bool = Field(False, description="LayerNorm before attention and feed-forward layers, not behind them")
-    layer_drop: Share = Field(0.05, description="chance that a layer is left out of a training step")
+    layer_drop: Share = Field(0.05, description="probability that a layer is skipped in a training step")
     input_dropout: Share = Field(0.1, description="of what the Transformer is given")
     dropout: Share = 0.1
     attention_dropout: Share = 0.1
@@ -70,7 +70,7 @@ class Wav2Vec2EncoderConfig(Config):
     pooling_heads: Size = Field(64, description="of mhfa")
     pooling_compress: Size = Field(128, description="of mhfa: dimensions of keys and values")
     embed_dim: Size = Field(256, description="of mhfa; otherwise the embedding has `dim`")
-    lora: LoraConfig | None = Field(None, description="learn low-rank changes of the attention alone; null: all weights")
+    lora: LoraConfig | None = Field(None, description="train only low-rank changes of the attention; null: train all weights")
     window_seconds: Seconds = Field(60.0, description="longer recordings are embedded in windows of this length, and the mean is taken")
 
     @property

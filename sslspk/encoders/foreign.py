@@ -1,7 +1,7 @@
 """Speaker embedding models of wespeaker and speechbrain, read into ours: their weights in local files, and their features.
 
-Names and shapes are those of their state_dicts; what their code computes beyond ours the encoders have as options (EcapaConfig.variant,
-LResNet34Config.unbiased). A bias before a softmax over time has no effect, and is left out.
+Names and shapes of weights are mapped from their state_dicts. Differences of their computation are options of our encoders
+(EcapaConfig.variant, LResNet34Config.unbiased). A bias before a softmax over time has no effect, and is left out.
 """
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Embeddings of long waveforms: an encoder that averages over time sees them in windows, so that an hour needs no more memory than one."""
+"""Embeddings of long waveforms: the mean over windows, so that an hour of audio needs no more memory than one window."""
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,7 @@
 """A trained model as an ONNX file: the waveform, or its features, in; the embedding out; any length.
 
-The metadata are those that sherpa-onnx reads of speaker embedding models, and what it takes to compute the same features elsewhere.
-Cutting silence is not part of the graph: where the model wants it, `silence` in the metadata says so.
+The metadata are those that sherpa-onnx reads for speaker embedding models, and all that is needed to compute the same features elsewhere.
+The graph does not remove silence; `silence` in the metadata says whether the model needs that.
 """
 import io
 import json

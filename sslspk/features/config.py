@@ -16,7 +16,7 @@ class FeatureOptions(Config):
     sample_frequency: float = Field(16000.0, gt=0, le=1e6)
     frame_length: float = Field(25.0, gt=0, le=1000)
     frame_shift: float = Field(10.0, gt=0, le=1000)
-    dither: Literal[0, 0.0] = Field(0.0, description="always 0: features must not differ from one extraction to the next")
+    dither: Literal[0, 0.0] = Field(0.0, description="must be 0: features must be the same in every extraction")
     preemphasis_coefficient: float = Field(0.97, ge=0, le=1)
     remove_dc_offset: bool = True
     window_type: Literal["povey", "hamming", "hanning", "rectangular", "blackman"] = "povey"
@@ -25,9 +25,9 @@ class FeatureOptions(Config):
     snip_edges: bool = True
     num_mel_bins: Size = 80
     low_freq: NonNegativeFloat = 20.0
-    high_freq: float = Field(0.0, description="0 or less: that much below half the sampling rate")
-    use_energy: bool = Field(False, description="fbank: log energy as an extra first column; mfcc: instead of C0")
-    raw_energy: bool = Field(True, description="energy before preemphasis and window")
+    high_freq: float = Field(0.0, description="upper edge of the mel bank in Hz; 0 or less: so far below half the sampling rate")
+    use_energy: bool = Field(False, description="fbank: add the log energy as first column; mfcc: replace C0 by it")
+    raw_energy: bool = Field(True, description="compute the energy before preemphasis and window")
     energy_floor: NonNegativeFloat = 0.0
     num_ceps: Size = 13
     cepstral_lifter: NonNegativeFloat = 22.0

@@ -1,4 +1,4 @@
-"""A label of each frame of each utterance: a folder with ali.scp, ali*.ark (Kaldi's vectors of int32, one an utterance) and ali.json.
+"""Labels of frames: a folder with ali.scp, ali*.ark (for each utterance a vector of int32 in Kaldi's form) and ali.json.
 
     known = Alignments("exp/labels", classes=50)
     known.of("utt1")                              # int32 (T,), frames as the labels' maker counted them

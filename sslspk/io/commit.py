@@ -1,4 +1,4 @@
-"""Several files of one folder, changed together: after a kill at any moment either all of them are new or none is.
+"""Changes several files of one folder together: after an interruption at any moment, either all of them are new or none is.
 
 The new files are written into FOLDER/.commit.tmp. Its renaming to .commit is the moment of decision: from then on `settle`, which
 every reader calls, moves them into place. A lock on the folder keeps writers and readers apart where the file system has locks.

@@ -1,4 +1,4 @@
-"""What an audio file is, told by its first bytes whatever its name, and whether it is whole, told by its own structure."""
+"""Finds the format of an audio file from its first bytes, and whether it is complete from its structure; its name does not matter."""
 import re
 from collections.abc import Callable
 from typing import NamedTuple

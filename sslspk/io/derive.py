@@ -1,4 +1,4 @@
-"""Data directories made of others: a part, equal parts, a union, and the same utterances with other speakers."""
+"""Data directories made from others: a subset, parts for jobs, a union, and a copy with other speakers."""
 import bisect
 import itertools
 import os
@@ -150,7 +150,7 @@ def _ids(tables: Tables, utts: Collection[str]) -> dict[str, Collection[str]]:
 
 
 def _others(folder: str, tables: Tables) -> list[str]:
-    """Names of what a directory holds beside its tables and what our steps write."""
+    """Names of files that are neither tables nor written by our steps."""
     found = extras.find(folder, _ids(tables, _utterances(folder, tables)))
     return [*found.lists, *found.whole, *found.unknown]
 

@@ -1,4 +1,4 @@
-"""Files of a data directory that are none of its tables: lists whose lines begin with its ids go along, all else is named."""
+"""Files of a data directory that are not tables. Lists whose lines begin with its ids are copied with it; other files are named."""
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping

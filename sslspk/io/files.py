@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and reads at an offset for which a process keeps its files open."""
+"""Atomic writing of files, and reading at an offset from files that stay open."""
 import contextlib
 import errno
 import fcntl
@@ -26,7 +26,7 @@ _tidied: set[tuple[str, str]] = set()   # folder and name of the files whose lit
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
-    """Yield a file that takes the name `path` when the block ends well and leaves nothing when it does not.
+    """Yield a temporary file that is renamed to `path` if the block succeeds, and removed if it fails.
 
     mode: "w" (UTF-8 text, newlines as written) or "wb". Missing parent directories are made.
     Raises: OSError; one about a full disk carries the name of the file.

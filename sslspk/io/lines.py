@@ -1,7 +1,7 @@
 """Tables as arrays: a million lines without a Python object for each.
 
-`read` takes regular tables alone, which is what our steps write: UTF-8, one blank between key and value, no other outer blank, sorted. For
-every other one it gives None, and the caller goes through `table`, which reads it all the same or says what is wrong with it.
+`read` accepts only regular tables, as our steps write them: UTF-8, sorted, one blank between key and value, no other outer blanks. For any
+other table it returns None; the caller then uses `table`, which reads it or raises an error.
 """
 import os
 from collections.abc import Iterator

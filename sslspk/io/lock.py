@@ -1,4 +1,4 @@
-"""Locks on folders, which utils/done.sh takes as well: those who wait for one learn who holds it."""
+"""Locks on folders, shared with utils/done.sh. A program that waits for a lock says who holds it."""
 import contextlib
 import fcntl
 import glob

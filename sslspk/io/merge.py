@@ -1,4 +1,4 @@
-"""What parallel jobs wrote, made one: all their entries in one sorted table, whole or not at all."""
+"""Joins the tables that parallel jobs wrote into one sorted table, atomically."""
 import os
 from collections.abc import Collection, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What a classifier or a regression says of utterances: predictions.tsv, tab-separated, "utt", then a column for each class.
+"""Predictions of a classifier or a regression: predictions.tsv, tab-separated, with the column "utt" and one for each class.
 
 The columns hold posteriors that sum to 1. A file whose only column is called "value" holds numbers (a regression).
 """

@@ -1,4 +1,4 @@
-"""Where embeddings, and so results, come from. A directory of embeddings says it in provenance.json.
+"""Where embeddings, and so results, come from: provenance.json in a directory of embeddings.
 
 Its keys go to every result: system, weights, trained_on, labels (which labels were used: self-supervised means that nothing
 saw a speaker label or a session name), commit and, where a model was trained, method, encoder, config_hash, seed, steps, and machine:

@@ -1,7 +1,7 @@
 """Samples that cannot be speech, whatever the file: nothing but one value, floats on another scale, everything clipped.
 
-What no speech can be heard in is broken: at preparation it is left out, and a step over a data directory stops. What is
-only bad speech is kept, counted and named.
+A recording without audible speech is broken: preparation leaves it out, and a step on a data directory stops. A recording of bad quality is
+kept, counted and named.
 """
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Large data directories as arrays: whether one is sound, and parts of it, a million lines in seconds.
+"""Large data directories as arrays: checks them and makes subsets of them, a million lines in seconds.
 
 Only a directory whose tables are all regular (see `lines`), keyed by utterance or by speaker, sorted by speaker too, and agree, is taken.
 For every other one `look` gives None; `datadir`, `derive` and `repair` then do the work line by line, or say what is wrong.

@@ -1,4 +1,4 @@
-"""Mends a data directory: what cannot be used is left out of all its tables at once, and named."""
+"""Repairs a data directory: entries that cannot be used are removed from all tables together, and named."""
 import os
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -131,7 +131,7 @@ def read_all(exps: Path, trials: str | None = None) -> list[dict]:
 
 
 def is_own_choice(row: dict) -> bool:
-    """Whether the embeddings are those of the encoder that the system's configuration says to evaluate, not the best of several.
+    """Whether the embeddings are from the encoder that the system's configuration evaluates by default.
 
     What has no configuration (the statistics baseline) or none of a method (i-vectors) has no such choice.
     """

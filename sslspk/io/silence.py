@@ -1,4 +1,4 @@
-"""Whether silence was cut out of audio: a model is to embed what it was trained on.
+"""Whether silence was removed from audio, which must be the same for training and extraction.
 
 steps/pack_audio.sh --vad true leaves a mark beside each archive, and so do the steps that make features or noisy copies of it. It is
 found by whatever data directory names the archive.

@@ -1,8 +1,8 @@
-"""Looks at every recording of a corpus once, in parallel: what is bad is found, what cannot be pointed at is converted.
+"""Checks every recording of a corpus once, in parallel, and converts those that cannot be used as they are.
 
-Mono wav and flac at 16 kHz, whatever they are called, are pointed at where they lie. Everything else (mp3, m4a, another rate, several
-channels, a part of a recording) is decoded into a copy, once: a copy that is there and no older than its source is kept, so that a
-killed run resumes. Samples that cannot be speech make a recording bad; what is only bad speech is noted.
+wav.scp points to mono wav and flac at 16 kHz where they are, whatever their names. Everything else (mp3, m4a, another rate, several
+channels, a part of a recording) is decoded once into a copy. A copy that is no older than its source is kept, so an interrupted run
+resumes. A recording whose samples cannot be speech is bad; one of bad quality is only noted.
 """
 import concurrent.futures
 import functools

@@ -1,4 +1,4 @@
-"""When the frames of a feats.scp are: what steps/make_feats.sh and steps/extract_frames.sh leave beside it."""
+"""The times of the frames of a feats.scp, from files that steps/make_feats.sh and steps/extract_frames.sh write beside it."""
 import os
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Where a training stands, on disk: one npz after every iteration, written whole or not at all; and arrays that are mapped, not read."""
+"""The state of a training on disk: an npz after every iteration, written atomically; and arrays that are mapped into memory."""
 import io
 import math
 import os

@@ -1,8 +1,8 @@
-"""Ends jobs in a batch system: those of a launcher that is told to stop or fails, and those that a killed one left behind.
+"""Cancels jobs in a batch system: those of a launcher that stops or fails, and those of a launcher that was killed earlier.
 
-A launcher's folder, q/sync/NAME.HOST.PID, holds who it is (LAUNCHER) and the ids of its jobs (JOBS). After kill -9 it stays, and the
-next launcher with this script finds there what it must end before a second set of jobs writes to the same files. A job looks for
-CLOSED after it wrote that it has begun, and a launcher that ends reads what has begun after it wrote CLOSED: none is missed.
+A launcher's folder q/sync/NAME.HOST.PID has its process (LAUNCHER) and the ids of its jobs (JOBS). After kill -9 the folder stays: the next
+launcher with the same script cancels these jobs first, so that no two sets of jobs write the same files. A job may begin while its launcher
+ends; the file CLOSED decides: a job that finds it does nothing, and the launcher cancels all jobs that have begun before it wrote it.
 """
 import contextlib
 import glob
@@ -42,7 +42,8 @@ def alive(scheduler: Scheduler, jobs: list[str]) -> list[str] | None:
 
 
 def jobs_to_cancel(folder: str, scheduler: Scheduler, jobs: list[str]) -> list[str]:
-    """Let none of a launcher's jobs begin any more: those given, and whichever else has begun and may be alive."""
+    """Keep further jobs of a launcher from beginning. Returns the jobs to cancel: those given, and others that have begun and may be
+    alive."""
     close(folder)
     begun = known(folder)
     left = alive(scheduler, begun)
@@ -52,7 +53,7 @@ def jobs_to_cancel(folder: str, scheduler: Scheduler, jobs: list[str]) -> list[s
 def close(folder: str, run: str = "") -> list[str]:
     """Let no job begin whose submission was not answered, of all or of one (".0", ".1" ...); returns the ids of those that have."""
     if os.path.isdir(folder):
-        with contextlib.suppress(OSError), open(os.path.join(folder, CLOSED + run), "w"):  # on a full disk none begins either
+        with contextlib.suppress(OSError), open(os.path.join(folder, CLOSED + run), "w"):  # if the disk is full, no job can begin either
             pass
     return _ids(glob.glob(f"{glob.escape(folder)}/*.begun{run or '.*'}"))
 
@@ -127,7 +128,7 @@ def _signature(folder: str) -> tuple[str, str]:
 
 
 def _is_dead(pid: str, birth: str) -> bool:
-    """Whether this process of this machine has ended; another one may have its number by now."""
+    """Whether this process of this machine has ended; a new process may have the same number."""
     if not pid.isdecimal():
         return False
     now = _birth(int(pid))

@@ -1,8 +1,8 @@
 """Runs the jobs of a request in a batch system: utils/queue.pl and utils/slurm.pl. Submission, waiting, cancelling, starting again.
 
-The status of a task is what its own script wrote to a file; the batch system is asked, seldom, about tasks without one.
-Nothing is read out of logs, nor taken from a submission that waits. One failing task does not stop the others.
-When this program is itself killed with -9, its jobs go on in the queue, until it is started again: then it ends them first.
+The status of a task is what its own script wrote to a file; the batch system is asked, seldom, about tasks without one. Neither logs nor
+the exit status of a waiting submission are used. One failing task does not stop the others. If this program is killed with -9, its jobs
+stay in the queue; when it is started again, it cancels them first.
 """
 import os
 import re
@@ -74,7 +74,7 @@ class Cluster:
         finally:
             if self.queue_is_empty is None:
                 self._cancel_all("ended by an error")
-            if self.queue_is_empty:  # else the next launcher finds there what to end
+            if self.queue_is_empty:  # else the next launcher finds in the folder the jobs to cancel
                 cleanup.remove(self.where.sync)
         return self.outcomes.failed
 

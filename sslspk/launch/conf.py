@@ -5,10 +5,10 @@
     option mem=0                     # this value adds nothing; an exact value beats *
     default gpu=0                    # as if --gpu 0 were given where it is not
 
-Hyphens and underscores in names are the same, `#` starts a comment. Options expand in the order of the command line,
-defaults after them (Kaldi's order changes from run to run). Words may be quoted, and $NAME is the environment's.
-What the launchers know by themselves, such as Kaldi's `option max_jobs_run=* -tc $0`, may stand there and changes nothing.
-A file is UTF-8, its comments are in any encoding, and none of its lines may be said twice.
+Hyphens and underscores in names are the same, `#` starts a comment. Options expand in the order of the command line, defaults after them
+(Kaldi's order changes from run to run). Words may be quoted, and $NAME is the environment's. Lines about options that the launchers handle
+themselves, such as Kaldi's `option max_jobs_run=* -tc $0`, are ignored. A file is UTF-8; its comments may have any encoding. A line must
+not be repeated.
 """
 import os
 import re

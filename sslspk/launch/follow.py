@@ -1,4 +1,4 @@
-"""Shows how a job gets on while it runs: figures from the lines of its log, every half minute; warnings and scores at once."""
+"""Shows the progress of a running job: figures from its log every half minute, warnings and scores at once."""
 import os
 import re
 import sys

@@ -3,7 +3,7 @@
 Each job is one line of bash in a session of its own. One that fails does not stop its siblings. SIGINT, SIGTERM or
 SIGHUP ends them all: SIGTERM first, so that a training can save, SIGKILL after GRACE seconds or at the second signal.
 With --together true one that fails ends its siblings in the same way, as they wait for it.
-When this program is itself killed with -9, a small forked watchdog kills its jobs, so that none goes on unseen.
+If this program is killed with -9, a small watchdog process, forked at the start, kills its jobs.
 """
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What becomes of the memory that a computation gives back. Standard library only."""
+"""How freed memory is reused. Standard library only."""
 import ctypes
 import os
 

@@ -1,4 +1,4 @@
-"""What becomes of tasks that have ended: they fail or are submitted again, each for itself or, with --together true, all as one."""
+"""Decides for tasks that have ended whether they failed or are submitted again: each alone or, with --together true, all together."""
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +24,8 @@ class Outcome:
 
     @property
     def rank(self) -> tuple[int, float]:
-        """The true reason comes first: what was lost or stopped from outside makes the others fail; then what failed first."""
+        """The cause comes first: a task that was lost or stopped from outside, since it makes the others fail; then the task that failed
+        first."""
         return 0 if self.final else 3 if self.cancelled_by_us else 1 if self.restart_reason or self.status >= 128 else 2, self.when
 
 

@@ -1,4 +1,4 @@
-"""Says why jobs wait in a batch system: once they have waited for long, and again when the reason is another one."""
+"""Says why jobs wait in a batch system: after they have waited for long, and again when the reason changes."""
 import re
 import time
 from collections.abc import Callable

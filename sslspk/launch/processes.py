@@ -1,4 +1,4 @@
-"""The processes of this machine, as /proc tells of them. Standard library only."""
+"""The processes of this machine, read from /proc. Standard library only."""
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,7 +14,7 @@ class Process(NamedTuple):
 
 
 def running() -> Iterator[Process]:
-    """Each of them. A zombie that nobody has buried yet does not count."""
+    """Every process but zombies."""
     for name in filter(str.isdecimal, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat", errors="replace") as file:

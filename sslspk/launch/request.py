@@ -1,7 +1,7 @@
 """The jobs of a step, Kaldi's `run.pl [options] [JOB=1:n] LOG COMMAND...`: what every way of running them shares.
 
 `parse` reads the command line into a `Request`; `shell_line` and `log_path` say what one job of it runs and where it
-writes; `report` tells which jobs failed. It starts before every job, so it imports nothing that is slow.
+writes; `report` tells which jobs failed. It runs before every job, so it imports nothing slow.
 
 Words are joined as Kaldi joins them: one without white space stays as it is, so that a quoted `|` or `>` acts in bash;
 one with white space gets quotes. As in Kaldi there is no `pipefail`, and the range's name is replaced wherever it

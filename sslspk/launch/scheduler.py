@@ -1,4 +1,4 @@
-"""What a batch system has to tell: the contract that slurm.py and gridengine.py fulfil."""
+"""The interface to a batch system, which slurm.py and gridengine.py implement."""
 import os
 import re
 import subprocess

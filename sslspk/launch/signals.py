@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP of a launcher that waits most of the time: they act while it waits, and never between two steps."""
+"""SIGINT, SIGTERM and SIGHUP of a launcher: they take effect only while it waits, never in the middle of other work."""
 import signal
 import time
 from collections.abc import Callable

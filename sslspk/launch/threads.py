@@ -1,4 +1,4 @@
-"""How the threads of a computation wait for each other. Standard library only."""
+"""How OpenMP's threads wait for each other. Standard library only."""
 import os
 
 SPINS = "10000"   # turns before a waiting thread sleeps, a fraction of a millisecond; tools/bench/openmp_wait.py compared several

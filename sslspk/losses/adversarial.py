@@ -1,4 +1,4 @@
-"""Gradient reversal: what helps the adversary's loss harms the encoder below it, and the other way round."""
+"""Gradient reversal: the encoder is trained to increase the loss that the adversary above it decreases."""
 import torch
 from torch import Tensor
 

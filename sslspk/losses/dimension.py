@@ -1,4 +1,4 @@
-"""Losses of the dimensions of a batch: each one is to vary, and no two together. The batch is that of all ranks.
+"""Losses that make each dimension of a batch vary, and any two dimensions uncorrelated. The batch is that of all ranks.
 
 VICReg (Bardes et al. 2022, arXiv 2105.04906), Barlow Twins (Zbontar et al. 2021, arXiv 2103.03230), RDINO (Chen et al. 2023),
 dimension regularisation (arXiv 2505.13826). Everything is computed in float32.

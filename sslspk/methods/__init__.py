@@ -1,4 +1,4 @@
-"""The methods. A new one is a file here, a config model in config.py, and a line in `build`."""
+"""The methods. docs/new_method.md says how to add one: a file here, its options, and a line in `build`."""
 
 
 def build(config, encoder_config, num_features: int, corpus):

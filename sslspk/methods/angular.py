@@ -1,7 +1,7 @@
 """Angular prototypical loss (AP) and augmentation adversarial training (AP+AAT): Huh et al. 2020, arXiv 2007.12085.
 
-AP: of all recordings' second segments, find the one of the same recording. AAT: a discriminator learns to tell whether two
-segments went through the same augmentation, and the encoder, through a reversed gradient, to leave it nothing to tell that from.
+AP: among the second segments of all recordings, find the one of the same recording. AAT: a discriminator learns whether two segments had
+the same augmentation. Through a reversed gradient, the encoder learns embeddings that do not show it.
 """
 from collections.abc import Callable
 

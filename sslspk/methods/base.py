@@ -1,4 +1,4 @@
-"""The contract of a method: it owns encoder, heads, teacher and queue, and everything that must survive a resume is state."""
+"""The interface of a method. It owns encoder, heads, teacher and queue; all that a resumed training needs is in its state_dict()."""
 import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sslspk.nn import comm
 
 
 class Batch(NamedTuple):
-    """What one forward pass sees: features of the views, and who they are.
+    """The input of a forward pass: features of the views, and which recordings they are of.
 
     views    one tensor (V, B, T, F) for each Crop of the method; waveforms (V, B, S) where the encoder reads them
     labels   (B,) int64 speakers, -1 where the method does not read labels or a recording has none
@@ -79,7 +79,7 @@ class Progress:
 
     @property
     def draw(self) -> int:
-        """What is drawn at random in a forward pass is seeded by this: a number of its own for each pass of each seed."""
+        """The seed for random numbers of a forward pass: different for each pass and each seed of the run."""
         return (self.passes + self.seed * 0x9E3779B97F4A7C15) % 2 ** 63
 
 
@@ -101,7 +101,7 @@ def of_another(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def weighted_sum(terms: dict[str, tuple[float, Tensor]]) -> dict[str, Tensor]:
-    """{loss_X: (weight, term)} -> the loss, and each term times its weight, to log; one of weight 0 is not told, as it is left out."""
+    """{loss_X: (weight, term)} -> the loss, and each term times its weight, to log. A term of weight 0 is not logged."""
     weighted = {name: weight * term for name, (weight, term) in terms.items()}
     return {"loss": sum(weighted.values()), **{name: term.detach() for name, term in weighted.items() if terms[name][0]}}
 
@@ -129,7 +129,7 @@ class Method(nn.Module, abc.ABC):
         return list(self.encoders().values())
 
     def undecayed(self) -> list[nn.Parameter]:
-        """Matrices that are not decayed either: prototypes that are brought to length 1 before use."""
+        """Matrices without weight decay, such as prototypes that are normalised before use."""
         return []
 
     def before_epoch(self, embed_all: Callable[[nn.Module], Plain], progress: Progress) -> dict[str, Tensor]:
@@ -137,7 +137,7 @@ class Method(nn.Module, abc.ABC):
         return {}
 
     def after_backward(self, progress: Progress) -> None:
-        """Called when the step's gradients are there, before they are clipped and used: freezing."""
+        """Called after backward, before the gradients are clipped and used; for freezing."""
 
     def after_step(self, progress: Progress) -> None:
         """Called after each optimizer step: moving averages, queues."""

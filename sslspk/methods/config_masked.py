@@ -39,7 +39,7 @@ class RandomLabels(Config):
 
 
 class MaskedPredictionConfig(OneCrop):
-    """Tell the label of hidden steps: HuBERT (Hsu et al. 2021), whose base model the defaults are, and BEST-RQ (Chiu et al. 2022).
+    """Predict the labels of masked steps: HuBERT (Hsu et al. 2021; the defaults are its base model) and BEST-RQ (Chiu et al. 2022).
 
     BEST-RQ: targets: {name: random_projection}, fill: noise, head: linear.
     """
@@ -47,17 +47,17 @@ class MaskedPredictionConfig(OneCrop):
     name: Literal["masked_prediction"] = "masked_prediction"
     crops: tuple[Crop, ...] = (Crop(count=1, seconds=15.6),)
     targets: Annotated[MfccLabels | LayerLabels | RandomLabels, Field(discriminator="name")] = MfccLabels()
-    mask_prob: Probability = Field(0.8, description="share of the steps that the masks would hide if none overlapped")
-    mask_span: Few = Field(10, description="steps that a mask hides")
-    fill: Literal["vector", "noise"] = Field("vector", description="what stands for a hidden step: a learnt vector, or noise of deviation "
-                                             "0.1 in the place of the convolutions' output of deviation 1")
+    mask_prob: Probability = Field(0.8, description="share of the steps that would be masked if masks did not overlap")
+    mask_span: Few = Field(10, description="length of a mask in steps")
+    fill: Literal["vector", "noise"] = Field("vector", description="what replaces a masked step: a learnt vector, or noise of deviation "
+                                                                   "0.1 (the convolutions' output has deviation 1)")
     head: Literal["cosine", "linear"] = Field("cosine", description="cosine: with a learnt vector of each label, over temperature; linear: "
                                               "a linear layer")
-    out_dim: Size = Field(256, description="cosine: where steps and labels are compared")
+    out_dim: Size = Field(256, description="cosine: dimension in which steps and labels are compared")
     temperature: PositiveFloat = Field(0.1, description="cosine")
-    unmasked_weight: NonNegativeFloat = Field(0.0, description="of the same loss at the steps that are not hidden")
+    unmasked_weight: NonNegativeFloat = Field(0.0, description="weight of the same loss at the steps that are not masked")
     feature_penalty: NonNegativeFloat = Field(10.0, description="weight of the mean square of the convolutions' output")
-    feature_gradient: PositiveFloat = Field(0.1, description="factor on the gradient that reaches the convolutions")
+    feature_gradient: PositiveFloat = Field(0.1, description="factor on the gradient of the convolutions")
 
     def require(self, encoder: Config, rows: int) -> None:
         require_encoder(self, encoder, ("wav2vec2",))

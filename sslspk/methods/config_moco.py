@@ -24,8 +24,8 @@ class ProjectionConfig(Config):
 class ReweightConfig(Config):
     """Re-weighted InfoNCE (Zhang & Yu 2022, Eq. 2-5). The omegas are our choice: the paper's are not known.
 
-    An anchor is thought to have a false negative in the queue when a key is more similar to it than `ratio` times its own key
-    is, and that one more than `floor`.
+    A false negative is suspected if a key of the queue is more similar to the anchor than `ratio` times the anchor's own key, and the
+    similarity to the own key is above `floor`.
     """
 
     ratio: PositiveFloat = 0.8
@@ -80,7 +80,7 @@ class MocoConfig(Config):
     """MoCo (He et al. 2020) for utterances (Xia et al. 2021; Zhang & Yu 2022), and with `reweight` and `proto` C3-MoCo.
 
     batch_norm_group: BatchNorm sees groups of this many recordings, whatever the number of ranks, and keys are shuffled among
-    the groups, so that a query cannot recognise its key by the company it keeps.
+    the groups, so that a query cannot recognise its key by the statistics of its group.
     labelled_share: MoCo + SupCon (Xia et al. 2021), with the labels of this share of the speakers.
     """
 

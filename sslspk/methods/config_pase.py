@@ -1,4 +1,4 @@
-"""Configuration of PASE and PASE+ (torch-free): the workers and what each of them is to find out."""
+"""Configuration of PASE and PASE+ (torch-free): the workers and their targets."""
 import math
 from typing import Annotated, ClassVar, Literal
 
@@ -11,7 +11,7 @@ from sslspk.methods.config_frames import require_encoder, require_rows, require_
 
 
 class WaveformWorkerConfig(Config):
-    """Play the clean waveform again: transposed convolutions, a hidden layer, mean absolute difference. The names are the authors'."""
+    """Reconstruct the clean waveform: transposed convolutions, a hidden layer, mean absolute difference. The names are the authors'."""
 
     name: Literal["cchunk"] = "cchunk"
     weight: NonNegativeFloat = 1.0
@@ -58,7 +58,7 @@ class PairWorkerConfig(Config):
 
 
 class OrderWorkerConfig(Config):
-    """Tell what comes after a step from what came before it (sequence predicting coding)."""
+    """Tell later from earlier steps (sequence predicting coding)."""
 
     name: Literal["spc"] = "spc"
     weight: NonNegativeFloat = 1.0

@@ -1,4 +1,4 @@
-"""Configuration of where a recording's positive comes from (torch-free)."""
+"""Configuration of positives from other recordings (torch-free)."""
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator

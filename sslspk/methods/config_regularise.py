@@ -1,4 +1,4 @@
-"""Configuration of what keeps the dimensions of embeddings apart, beside another loss (torch-free)."""
+"""Configuration of regularisers that keep the dimensions of embeddings uncorrelated (torch-free)."""
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat

@@ -8,7 +8,7 @@ from sslspk.data.config import Crop
 
 
 class GateConfig(Config):
-    """Which recordings to believe when labels are clusters: those with a loss below a gate.
+    """A gate for labels that are clusters: only recordings with a loss below the gate are learnt from.
 
     kind     fixed: the gate is `threshold` (loss-gated learning, Tao et al. 2022)
              dynamic: each epoch two Gaussians are fitted to the logarithms of the last epoch's losses, and the gate is where their
@@ -22,7 +22,7 @@ class GateConfig(Config):
 
     kind: Literal["dynamic", "fixed"] = "dynamic"
     threshold: PositiveFloat = Field(1.0, description="fixed: the largest loss that counts")
-    least_believed: float = Field(0.0, ge=0, le=1, description="share of the recordings that pass whatever the gate is (ours)")
+    least_believed: float = Field(0.0, ge=0, le=1, description="at least this share of the recordings passes the gate (ours)")
     start_epochs: NonNegativeFloat = Field(5.0, description="before this, all recordings count")
     correct_epochs: NonNegativeFloat | None = None
     correct_temperature: PositiveFloat = 0.1
@@ -55,7 +55,7 @@ class RelabelConfig(Config):
 
 
 class NearStartConfig(Config):
-    """A penalty on how far the encoder, but for its last layers, has gone from the weights that the training started from.
+    """A penalty on the distance of the encoder's weights, without its last layers, from their initial values.
 
     Known from Miara et al. 2024 (arXiv 2406.02285), whose code brings both terms to the same size.
     """
@@ -85,9 +85,10 @@ class SupervisedConfig(Config):
     sub_centres: Few = Field(1, description="centres per class; more leave room for wrong labels (Deng et al. 2020)")
     inter_margin: float = Field(0.0, ge=0, lt=1.5, description="radians by which the hardest other classes come nearer")
     inter_top_k: Size = Field(5, description="how many of them")
-    gate: GateConfig | None = Field(None, description="for pseudo-labels; null: every label counts")
-    relabel: RelabelConfig | None = Field(None, description="for pseudo-labels; null: labels stay what they are")
-    near_start: NearStartConfig | None = Field(None, description="for pre-trained encoders; null: weights go where they will")
+    gate: GateConfig | None = Field(None, description="gate for pseudo-labels; null: learn from all labels")
+    relabel: RelabelConfig | None = Field(None, description="renewal of pseudo-labels; null: labels do not change")
+    near_start: NearStartConfig | None = Field(None, description="penalty on the distance from the initial weights, for pre-trained "
+                                                                 "encoders; null: none")
     evaluate: Literal["encoder"] = "encoder"
 
     @property

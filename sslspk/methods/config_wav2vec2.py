@@ -13,24 +13,24 @@ class Wav2Vec2Config(OneCrop):
 
     name: Literal["wav2vec2"] = "wav2vec2"
     crops: tuple[Crop, ...] = (Crop(count=1, seconds=15.6),)
-    mask_prob: Probability = Field(0.65, description="share of the steps that the masks would hide if none overlapped")
-    mask_span: Few = Field(10, description="steps that a mask hides")
-    negatives: Literal["own", "other"] = Field("own", description="own: the other hidden steps of the recording; other: hidden steps "
-                                               "of another recording of the batch")
-    num_negatives: Size = Field(100, description="for each hidden step")
+    mask_prob: Probability = Field(0.65, description="share of the steps that would be masked if masks did not overlap")
+    mask_span: Few = Field(10, description="length of a mask in steps")
+    negatives: Literal["own", "other"] = Field("own", description="own: negatives are other masked steps of the same recording; other: "
+                                                                  "masked steps of another recording of the batch")
+    num_negatives: Size = Field(100, description="number of negatives for each masked step")
     temperature: PositiveFloat = Field(0.1, description="of the cosines")
-    out_dim: Size = Field(256, description="where predictions and targets are compared")
+    out_dim: Size = Field(256, description="dimension in which predictions and targets are compared")
     codes: Size = Field(320, description="V, of each group")
     groups: Few = Field(2, description="G, of the quantiser")
     code_dim: Size = Field(256, description="of a quantised step, all groups together")
-    quantiser_depth: Few = Field(1, description="linear layers that choose the codes")
+    quantiser_depth: Few = Field(1, description="number of linear layers that choose the codes")
     combine_groups: bool = Field(False, description="one code book for all groups")
     gumbel_start: PositiveFloat = Field(2.0, description="temperature of the choice of codes at step 0")
     gumbel_end: PositiveFloat = Field(0.5, description="the least temperature")
     gumbel_decay: float = Field(0.999995, gt=0, le=1, description="factor on it at each optimizer step")
-    diversity: NonNegativeFloat = Field(0.1, description="weight of the loss that wants all codes used")
+    diversity: NonNegativeFloat = Field(0.1, description="weight of the loss that makes the quantiser use all codes")
     feature_penalty: NonNegativeFloat = Field(10.0, description="weight of the mean square of the convolutions' output")
-    feature_gradient: PositiveFloat = Field(0.1, description="factor on the gradient that reaches the convolutions")
+    feature_gradient: PositiveFloat = Field(0.1, description="factor on the gradient of the convolutions")
     feature_dropout: float = Field(0.1, ge=0, lt=1, description="of what the quantiser reads")
 
     @model_validator(mode="after")

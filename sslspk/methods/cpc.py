@@ -1,7 +1,7 @@
 """Contrastive predictive coding (van den Oord, Li and Vinyals 2018, arXiv 1807.03748), as Lepage 2021 and CPC_audio train it.
 
-From what it has heard so far, the encoder's context predicts the next K steps of the encoder's own convolutions, and is to tell them
-from other ones. A speaker stays the same over a crop, so that the other recordings of a batch are told apart by voice.
+From the audio so far, the encoder's context predicts the next K steps of the convolutions' output. The loss is whether each prediction is
+closest to the true step among other steps. The other steps come from other recordings, so it helps to recognise the speaker.
 """
 import math
 from collections.abc import Callable

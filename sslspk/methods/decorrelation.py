@@ -1,6 +1,6 @@
-"""VICReg (Bardes et al. 2022) and Barlow Twins (Zbontar et al. 2021): views agree while the dimensions of a batch are kept apart.
+"""VICReg (Bardes et al. 2022) and Barlow Twins (Zbontar et al. 2021): views agree, while the dimensions of a batch stay uncorrelated.
 
-Neither negatives nor a teacher: what keeps the embeddings from falling together is that each dimension has to vary.
+They need neither negatives nor a teacher: collapse is prevented because each dimension has to vary.
 """
 from collections.abc import Callable
 

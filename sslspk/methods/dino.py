@@ -1,8 +1,8 @@
 """DINO for utterances (Caron et al. 2021; Cho et al. 2022; Zhang & Yu 2022): self-distillation without labels.
 
-A student sees every crop of a recording, a teacher only the long ones. The student learns to give each crop the distribution
-over K prototypes that the teacher gives the other crops; the teacher is a moving average of the student. Centring and a
-sharper teacher keep the two from agreeing on one answer for everything.
+A student sees every crop of a recording, a teacher only the long ones. For each crop, the student learns to give the distribution over K
+prototypes that the teacher gives for the other crops. The teacher is a moving average of the student. Centring, and a lower temperature of
+the teacher, prevent collapse to one distribution for all recordings.
 """
 import itertools
 from collections.abc import Callable
@@ -128,7 +128,8 @@ class Dino(Method):
     def _targets(self, batch: Batch, progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
         """The teacher's logits (V, B, K) of the long views, of other recordings where positives are substituted; figures to log.
 
-        Substitutes are kept as they come out of the bottleneck, and meet the prototypes of today: K logits of each would not fit.
+        The queue holds the output of the bottleneck, not the K logits, which would need too much memory. The current prototypes are applied
+        to it.
         """
         z = self.teacher["head"].bottleneck(self.embed(self.teacher, batch.views[:1])[0]).unflatten(0, (-1, batch.views[0].shape[1]))
         figures = {}
@@ -142,7 +143,8 @@ class Dino(Method):
         return {} if self.positives is None else self.positives.before_epoch(self.teacher["encoder"], embed_all, progress)
 
     def after_backward(self, progress: Progress) -> None:
-        """The last layer rests for the first epochs: no gradient at all, since weight decay would move it even with a zero one."""
+        """The last layer is frozen in the first epochs. Its gradient is removed, since with a zero gradient weight decay would still change
+        it."""
         if progress.epochs < self.config.freeze_last_layer_epochs:
             self.student["head"].prototypes.grad = None
 

@@ -1,4 +1,4 @@
-"""Labels of the frames of a waveform that nobody wrote: what masked prediction learns to tell.
+"""Labels of frames computed from the waveform: the targets of masked prediction.
 
     labels = build(config, encoder_config, read_model, recordings)
     labels.learn(embed_all)                     k-means on the training set, before the first step

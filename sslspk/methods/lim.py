@@ -1,7 +1,7 @@
 """LIM and GIM, local and global info max (Ravanelli & Bengio 2019, arXiv 1812.00271), as Lepage 2021 trains them.
 
-Of three parts, the first two come from one recording and the third from another one; a discriminator learns to tell which pair is
-which, and the encoder to make that easy: what two parts of a recording share is its speaker.
+Two parts are taken from one recording and a third from another. A discriminator learns which two are from one recording, and the encoder is
+trained with it. The easiest common property of two parts of a recording is the speaker.
 """
 import math
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Masked prediction: HuBERT (Hsu et al. 2021, arXiv 2106.07447) and BEST-RQ (Chiu et al. 2022, arXiv 2202.01855).
 
-Spans of the convolutions' output are hidden from the Transformer, which is to tell the label of each hidden step. The labels come from
-the waveform itself (frame_labels): clusters of cepstra or of a trained model's layer, or a random projection.
+Spans of the convolutions' output are masked, and the Transformer predicts the label of each masked step. The labels are computed from the
+waveform (frame_labels): clusters of cepstra or of a trained model's layer, or a random projection.
 """
 from collections.abc import Callable
 

@@ -1,8 +1,9 @@
 """MoCo (He et al. 2020) for utterances, and its class-collision corrected form C3-MoCo (Zhang & Yu 2022, Eq. 1-7).
 
-A query encoder learns to find, among a queue of earlier keys, the key that a slowly following encoder gave another view of the
-same recording. Recordings of the same speaker in the queue are false negatives: re-weighting takes suspected ones out, ProtoNCE
-pulls recordings towards the centres of clusters that were found over the whole training set (or in the queue itself, Peng et al. 2022).
+A query encoder is trained so that its embedding of a view is closer to the key of another view of the same recording than to a queue of
+earlier keys. The key encoder is a moving average of the query encoder. Keys of the same speaker in the queue are false negatives.
+Re-weighting lowers the weight of suspected ones. ProtoNCE pulls recordings towards the centres of their clusters in the training set (or in
+the queue itself, Peng et al. 2022).
 """
 import math
 from collections.abc import Callable
@@ -93,7 +94,8 @@ class Moco(Method):
 
     @torch.no_grad()
     def _keys(self, view: Tensor, batch: Batch, progress: Progress) -> Tensor:
-        """Keys (B, P) of this rank's recordings, computed in other company than their queries; all ranks' go to the queue later."""
+        """Keys (B, P) of this rank's recordings, computed in other BatchNorm groups than their queries; those of all ranks enter the queue
+        later."""
         everyone = comm.gather(view)
         order = torch.randperm(len(everyone), generator=torch.Generator().manual_seed(progress.draw))
         if view.is_cuda:  # a copy from memory that is not pinned would wait for the device
@@ -120,7 +122,7 @@ class Moco(Method):
             supcon = affinity_contrastive(logits, affinity, logits > -torch.inf)
             per_anchor = torch.where(labelled, cfg.supcon_weight * supcon, per_anchor)
         if cfg.reweight and progress.epochs >= cfg.reweight.start_epoch:
-            flagged = self._flags(positive, negative).any(1) & (known < 0)  # where labels tell, nothing is suspected
+            flagged = self._flags(positive, negative).any(1) & (known < 0)  # recordings with known labels need no suspicion
             out["loss"] = reweighted(per_anchor, flagged, cfg.reweight.true_weight, cfg.reweight.false_weight)
         else:
             out["loss"] = per_anchor.mean()

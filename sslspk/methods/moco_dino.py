@@ -12,7 +12,7 @@ from sslspk.nn import group_batch_norm
 
 
 class MocoDino(Method):
-    """The sum of two methods whose trained encoder is one. The teacher and the key encoder follow it each at its own pace.
+    """The sum of two methods with one trained encoder. The teacher and the key encoder are moving averages of it with different momentum.
 
     BatchNorm of all three acts on MoCo's groups of recordings.
     """

@@ -1,8 +1,8 @@
 """PASE and PASE+: one encoder, many workers (Pascual et al. 2019, arXiv 1904.03416; Ravanelli et al. 2020, arXiv 2001.09239).
 
-Each worker finds out from the encoder's frames something that is known of the waveform: its samples, spectra, cepstra, pitch, whether
-another crop is of the same recording. What serves all of them is hoped to serve any task. In PASE+ the encoder hears a distorted crop and
-the workers predict the clean one.
+From the encoder's frames, each worker predicts something known about the waveform: its samples, spectra, cepstra or pitch, or whether
+another crop is of the same recording. Frames that serve all workers should serve many tasks. In PASE+ the encoder reads a distorted crop,
+and the workers predict the clean one.
 """
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""PASE's workers: small networks that find out from an encoder's frames what is known of the waveform, each with a loss of its own.
+"""PASE's workers: small networks that predict properties of the waveform from the encoder's frames, each with its own loss.
 
 frames (B, T, D) of the crop, its clean waveform (B, S); losses are scalars, means over the batch, computed in float32.
 """

@@ -1,4 +1,4 @@
-"""Positives from other recordings: SSPS (Lepage & Dehak 2025), and the oracle that knows the speakers.
+"""Positives from other recordings: SSPS (Lepage & Dehak 2025), and an oracle that reads speaker labels.
 
 The positive of an ordinary method is a view of the same recording, and shares its channel with the anchor. Here it is replaced by
 the embedding of another recording, of the same speaker as far as clusters tell. The embeddings come from a queue of earlier steps, so
@@ -118,7 +118,8 @@ class SspsPositives(Positives):
     memory      (recordings, D) the L2-normalised embedding of each recording's last reference view; seen: whether there is one
     cluster     (recordings,) as of the start of the epoch, -1: none
     neighbours  (K, max(M, 1)) the clusters that take a cluster's place, -1: none
-    Lepage's code embeds references by a teacher in training mode; in evaluation mode, as here, they do not depend on their company.
+    Lepage's code embeds references by a teacher in training mode. Here it is in evaluation mode, so that a reference does not depend on the
+    batch.
     """
 
     def __init__(self, config: SspsConfig, dim: int, views: int, corpus: Corpus, embed_dim: int):

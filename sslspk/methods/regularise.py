@@ -1,4 +1,5 @@
-"""What keeps the dimensions of embeddings apart, beside the loss of DINO or SDPN: dimension regularisation, and RDINO's regulariser."""
+"""Regularisers that keep the dimensions of embeddings uncorrelated, added to DINO's or SDPN's loss: dimension regularisation, and
+RDINO's."""
 import torch
 from torch import Tensor, nn
 

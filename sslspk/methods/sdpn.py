@@ -1,8 +1,8 @@
 """SDPN, self-distillation prototypes (Chen et al. 2025, arXiv 2308.02774; regularised by dimension: arXiv 2505.13826).
 
 The teacher assigns one clean view of each recording to prototypes that are learnt; the student learns to give each of its noisy views the
-same assignment. Sinkhorn's iterations and me-max spread the recordings over the prototypes, KoLeo spreads the embeddings: without these,
-one prototype would do for all.
+same assignment. Sinkhorn's iterations and me-max spread the recordings over the prototypes, and KoLeo spreads the embeddings. Without them,
+all recordings would be assigned to one prototype.
 """
 import math
 from collections.abc import Callable

@@ -122,7 +122,7 @@ class Supervised(Method):
 
     @torch.no_grad()
     def _seen(self, clean: Tensor) -> tuple[Tensor, Tensor]:
-        """The class that the network, as it would be used, sees in clean views (B, T, F), and whether it is sure of it: (B,), (B,)."""
+        """The class that the network, in evaluation mode, predicts for clean views (B, T, F), and whether it is confident: (B,), (B,)."""
         self.encoder.eval()
         cosine = self.classifier(self.encoder(clean))
         self.encoder.train()

@@ -1,7 +1,7 @@
-"""vq-wav2vec (Baevski, Schneider & Auli 2020, arXiv 1910.05453), which learns discrete units by telling the steps to come from others.
+"""vq-wav2vec (Baevski, Schneider & Auli 2020, arXiv 1910.05453), which learns discrete codes by predicting future steps.
 
-The encoder's context of the code words so far predicts the next K code words whose samples it has not heard. Each prediction is to say
-yes to the step that it is of, and no to ten other steps of the recording.
+From the code words so far, the encoder's context predicts the next K code words whose samples it has not read. Each prediction is trained
+to score high for its own step and low for ten other steps of the recording.
 """
 import math
 from collections.abc import Callable

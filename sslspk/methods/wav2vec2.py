@@ -1,7 +1,7 @@
 """wav2vec 2.0's pre-training (Baevski et al. 2020, arXiv 2006.11477, section 3; fairseq's wav2vec2_base_librispeech).
 
-Spans of the convolutions' output are hidden from the Transformer, which is to tell, for each hidden step, its quantised output
-from that of other hidden steps of the recording.
+Spans of the convolutions' output are masked. For each masked step, the Transformer must find the step's quantised output among those of
+other masked steps of the recording.
 """
 from collections.abc import Callable
 

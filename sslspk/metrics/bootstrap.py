@@ -1,4 +1,4 @@
-"""How much the figures would move with other speakers: the bootstrap resampled over speakers, on scores sorted once.
+"""How much the figures would change with other speakers: a bootstrap over speakers, on scores that are sorted only once.
 
 A replicate draws as many speakers as there are, with replacement, and takes every drawn copy for a speaker of its own. Let m_s
 be how often speaker s was drawn. A target trial of speaker s then counts m_s times, once within each copy; a non-target
@@ -68,7 +68,7 @@ def error_interval(value: float, replicates: np.ndarray, speakers: int, confiden
     Student's t of speakers - 1 degrees of freedom times their deviation. On short hard lists such intervals hold the minDCF of a very long
     list in 93 to 100 % of the cases, percentiles in 62 to 93 (tools/bench/interval_coverage.py measures it).
     """
-    from scipy.special import stdtrit  # --help of what imports this module does not wait for it
+    from scipy.special import stdtrit  # imported here, so that --help does not wait for it
 
     positive = np.append(replicates[replicates > 0], value if value > 0 else [])
     if not len(positive):

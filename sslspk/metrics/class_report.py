@@ -27,7 +27,7 @@ class Fold(NamedTuple):
 
 
 def classes(folds: Sequence[Fold], names: Sequence[str], *, replicates: int = REPLICATES, seed: int = 0) -> dict:
-    """Everything measured: per fold, mean and deviation over folds, then all items in one pot, with intervals where speakers are known."""
+    """All figures: for each fold, mean and deviation over folds, and for all items together, with intervals if the speakers are known."""
     tables = [classification.confusion(fold.truth, fold.predicted, len(names)) for fold in folds]
     whole = np.sum(tables, axis=0)
     out = {"task": "classification", "classes": list(names), "items": int(whole.sum()), **_over_folds([_shares(table) for table in tables]),

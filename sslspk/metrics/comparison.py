@@ -1,4 +1,4 @@
-"""Whether one system is better than another on one list: both measured on the same resampled speakers, trial decisions side by side."""
+"""Compares two systems on one list: both are measured on the same resampled speakers, and their decisions are compared trial by trial."""
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,8 +11,8 @@ from sslspk.metrics.speakers import TrialSpeakers
 def compare(a: np.ndarray, b: np.ndarray, target: np.ndarray, speakers: TrialSpeakers, replicates: int = 1000, seed: int = 0) -> dict:
     """{measure: (of a, of b, a - b, lower and upper end of its 95 % interval)} of scores a and b (N,) of the same trials.
 
-    EER in percent, minDCF at P_TARGETS. Each replicate draws speakers once for both systems, so that what a hard speaker does to both
-    cancels; the interval is that of percentiles. Raises InputError as `verification.checked` does.
+    EER in percent, minDCF at P_TARGETS. Each replicate draws the same speakers for both systems, so the effect of a difficult speaker on
+    both cancels. Intervals are percentiles. Raises InputError as `verification.checked` does.
     """
     drawn = [bootstrap.speaker_bootstrap(scores, target, speakers.enrol, speakers.test, p_targets=P_TARGETS, replicates=replicates,
                                          seed=seed) for scores in (a, b)]   # one seed: the same speakers

@@ -1,4 +1,4 @@
-"""How good embeddings of crops are, figure by figure and recording by recording, where nobody knows who speaks."""
+"""Measures the quality of embeddings of crops without speaker labels."""
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Who speaks in a trial: what the bootstrap and the same-gender subset need to know besides the labels."""
+"""The speakers of trials, for the bootstrap and the same-gender subset."""
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import count

@@ -1,4 +1,4 @@
-"""What passes between ranks. Every function is the identity on a single rank, so no caller asks how many there are."""
+"""Communication between ranks. On a single rank every function is the identity, so callers need not know the number of ranks."""
 import torch
 from torch import Tensor
 from torch import distributed as dist
@@ -60,7 +60,7 @@ def gather_with_gradient(x: Tensor) -> Tensor:
 
 
 def rows_of_this_rank(n: int) -> slice:
-    """Where this rank's n rows lie in what `gather` gives."""
+    """The places of this rank's n rows in the result of `gather`."""
     return slice(rank() * n, (rank() + 1) * n)
 
 

@@ -1,4 +1,4 @@
-"""Which recordings may learn another label than their own, so that no class swallows the others."""
+"""Limits how many recordings may learn the label of another class, so that no class absorbs the others."""
 import torch
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""How many speakers are among these embeddings: the clustering whose silhouette stands out most from that of structureless points."""
+"""Estimates the number of speakers among embeddings: the number of clusters whose silhouette exceeds that of random points most."""
 import math
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The last labels of each recording, and which of them most agree on."""
+"""The last labels of each recording, and their majority."""
 import torch
 from torch import Tensor, nn
 

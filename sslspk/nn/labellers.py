@@ -1,4 +1,4 @@
-"""What gives each frame one of K labels without a transcript: the nearest of centroids (k-means), or of random vectors to a projection.
+"""Gives each frame one of K labels without a transcript: the nearest centroid (k-means), or the nearest random vector to a projection.
 
 Letters: N and T frames, F features, K labels.
 """

@@ -1,4 +1,4 @@
-"""A gate on losses: which recordings of a training set with doubtful labels are believed."""
+"""A gate on losses: selects the recordings of a training set whose doubtful labels are used."""
 import math
 from typing import NamedTuple
 

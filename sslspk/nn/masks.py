@@ -1,4 +1,4 @@
-"""Which steps of an utterance are hidden from a network that is to tell what was there: spans, as wav2vec 2.0 and HuBERT draw them."""
+"""Masks for masked prediction: spans of steps, drawn as in wav2vec 2.0 and HuBERT."""
 import torch
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""Figures that tell how a training goes, none of which a loss depends on. All are scalars that stay on their device.
+"""Figures about the progress of a training; no loss depends on them. All are scalars that stay on their device.
 
 Those that are no means over recordings are computed for the batch of all ranks together, so that any number of ranks logs the same; all
 ranks must call them. A figure that is undefined (a mean of nothing) is 0.

@@ -1,4 +1,4 @@
-"""Files that torch.save wrote, read without trust: none of their code is run, and they take no more memory than they have bytes."""
+"""Reads files of torch.save that may be malicious: none of their code is run, and they take no more memory than their size."""
 import os
 import pickle
 import pickletools

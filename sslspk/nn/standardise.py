@@ -1,4 +1,4 @@
-"""Mean 0 and variance 1 by the statistics of the first training batches, which then stay."""
+"""Standardisation to mean 0 and variance 1 with the statistics of the first training batches; later they do not change."""
 import torch
 from torch import Tensor, nn
 

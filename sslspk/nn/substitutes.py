@@ -1,4 +1,4 @@
-"""Which entry of a queue takes a positive's place: drawn within a group, for a whole batch at once."""
+"""Draws entries of a queue that replace positives, within a group, for a whole batch at once."""
 import torch
 from torch import Tensor
 

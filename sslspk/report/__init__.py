@@ -1,1 +1,1 @@
-"""A page about trained systems that opens in any browser: what was measured, drawn, and to be listened to."""
+"""A page about trained systems for any browser: results, plots, and recordings to listen to."""

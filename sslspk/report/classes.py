@@ -1,4 +1,4 @@
-"""The sections of a report about classifications and regressions: table, confusion, folds, speakers."""
+"""The sections of the report on classification and regression: table, confusion, folds, speakers."""
 from pathlib import Path
 
 from sslspk.io import results

@@ -1,4 +1,4 @@
-"""What a report shows of each system: its results, the curve of its training, its configuration, and how it was made."""
+"""Collects what a report shows of each system: results, training curves, configuration, and the command of the training."""
 import math
 from pathlib import Path
 from typing import NamedTuple

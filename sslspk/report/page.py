@@ -1,4 +1,4 @@
-"""The report as one page of HTML that asks for nothing else: no network, no other file."""
+"""The report as one page of HTML that needs no network and no other file."""
 import json
 from pathlib import Path
 

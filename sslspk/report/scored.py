@@ -1,4 +1,4 @@
-"""What a report shows of one trial list: DET curves, histograms of scores, errors by group, and the worst errors with their audio."""
+"""The data that a report shows for one trial list: DET curves, histograms of scores, errors by group, and the worst errors with audio."""
 import base64
 import io
 import itertools

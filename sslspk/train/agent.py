@@ -1,8 +1,8 @@
 """The processes of one training: torch's elastic agent starts and watches the ranks of this machine, and machines find each other.
 
-Node 1 writes its address to EXP/.meeting; the others wait for it there, so that a job array is all that a scheduler has to start,
-at whatever time it starts each of its tasks. SIGTERM and SIGUSR1 go to the ranks, which save and stop: the status is then REQUEUE. A rank
-that dies ends the others; what failed first is printed last, where a reader of the log looks.
+Node 1 writes its address to EXP/.meeting, and the others wait for that file. So a scheduler only has to start a job array, and its tasks
+may start at different times. SIGTERM and SIGUSR1 go to the ranks, which save and stop: the status is then REQUEUE. A rank that dies ends
+the others; what failed first is printed last, where a reader of the log looks.
 """
 import contextlib
 import fcntl

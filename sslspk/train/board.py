@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a training: figures in groups, the configuration as text and as hyperparameters, a few embeddings."""
+"""Writes for TensorBoard: figures in groups, the configuration as text and as hyperparameters, and some embeddings."""
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def tag(figure: str) -> str:
 
 
 class Board:
-    """EXP/tensorboard. start: the step that a run resumes at; what an earlier start wrote of later steps is not shown."""
+    """EXP/tensorboard. start: the step at which a run resumes; figures of later steps from an earlier start are not shown."""
 
     def __init__(self, exp: Path, start: int):
         self.writer, self.start = SummaryWriter(str(exp / "tensorboard"), purge_step=start), start

@@ -1,7 +1,7 @@
 """A training that ends when its CPU time is used up (train.cpu_minutes): how many steps fit.
 
-Schedules go by steps and want to know the last one. So the steps that fit are guessed on each logged step, by the pace of this start:
-schedules then follow the share of the time that is used, and end where they would with as many train.steps.
+Schedules need the number of the last step. So the number of steps that fit is estimated at each logged step from the speed of this start.
+Schedules then follow the share of the time that is used, and end at their final values.
 """
 import contextlib
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class Budget:
 
     @contextlib.contextmanager
     def paused(self):
-        """What is used meanwhile does not count: for work that changes no weight."""
+        """CPU time used inside does not count: for work that changes no weight."""
         began = self.clock()
         yield
         self.before -= self.clock() - began

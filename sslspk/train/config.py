@@ -18,52 +18,60 @@ class TrainConfig(Config):
 
     epochs: PositiveFloat = 70.0
     steps: PositiveInt | None = Field(None, description="train for this many optimizer steps instead of `epochs`")
-    cpu_minutes: PositiveFloat | None = Field(None, description="train until this process has used so much CPU time, all starts together, "
-                                                               "whatever `steps` and `epochs` say; schedules follow the share used")
+    cpu_minutes: PositiveFloat | None = Field(None, description="train until this process has used so many minutes of CPU time, over all "
+                                                                "starts, in place of `steps` and `epochs`; schedules follow the share of "
+                                                                "the time that is used")
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD")
     nesterov: bool = False
     betas: tuple[Share, Share] = (0.9, 0.999)
-    eps: PositiveFloat = Field(1e-8, description="Adam: what is added to the root of the second moment")
+    eps: PositiveFloat = Field(1e-8, description="Adam: number added to the root of the second moment")
     amsgrad: bool = False
     weight_decay: NonNegativeFloat = Field(1e-4, description="not applied to biases and other one-dimensional parameters")
     lr: PositiveFloat = 0.005
-    lr_batch: PositiveInt | None = Field(256, description="`lr` holds for this batch size and is scaled linearly; null: as it is")
+    lr_batch: PositiveInt | None = Field(256, description="`lr` is for this batch size, and is scaled linearly to data.batch_size; null: "
+                                                          "not scaled")
     schedule: Literal["cosine", "linear", "exponential", "constant"] = "cosine"
     warmup_epochs: NonNegativeFloat = 10.0
     warmup_steps: PositiveInt | None = Field(None, description="optimizer steps of warm-up, instead of warmup_epochs")
     hold_epochs: NonNegativeFloat = Field(0.0, description="exponential: epochs at the peak after the warm-up")
     halve_epochs: PositiveFloat = Field(10.0, description="exponential: epochs in which the rate halves")
     final_lr: NonNegativeFloat = 1e-6
-    clip_norm: NonNegativeFloat = Field(0.0, description="largest norm of the gradient; 0 leaves it alone")
-    clip: Literal["all", "each"] = Field("all", description="what clip_norm bounds: the gradient of all parameters together, or each one's")
-    accumulate: Size = Field(1, description="forward passes per optimizer step; each takes its share of the batch")
+    clip_norm: NonNegativeFloat = Field(0.0, description="largest norm of the gradient; 0: no limit")
+    clip: Literal["all", "each"] = Field("all", description="whether clip_norm limits the gradient of all parameters together, or that of "
+                                                            "each parameter")
+    accumulate: Size = Field(1, description="forward passes per optimizer step; each processes a part of the batch")
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = Field(False, description="torch.compile the encoders, a graph for each crop length; the first steps take minutes")
     log_every: PositiveInt = 10
     save_every: PositiveInt | None = Field(None, description="steps between checkpoints; null: once an epoch")
-    keep: PositiveInt = Field(3, description="how many checkpoints stay on disk")
+    keep: PositiveInt = Field(3, description="number of checkpoints kept on disk")
     average: PositiveInt = Field(1, description="final.pt is the mean of this many last checkpoints")
-    timeout_seconds: Size = Field(300, description="how long a rank waits for a silent one; a dead one ends the job at once")
+    timeout_seconds: Size = Field(300, description="time that a rank waits for another that does not answer; if a rank dies, the job ends "
+                                                   "at once")
     stop_on_collapse: bool = False
     analyse: bool = Field(False, description="read speaker labels for monitors alone (purity, quality of false-negative flags)")
-    trainable: Literal["all", "affine", "head"] = Field("all", description="affine: the encoder's last affine layers and the classifier; "
-                                                        "head: the classifier; with either, weights over layers (encoder.pooling: "
-                                                        "layers); the rest is frozen, BatchNorm too")
-    encoder_lr: PositiveFloat = Field(1.0, description="factor on the rate of the encoder below its last affine layers")
-    layer_decay: float = Field(1.0, gt=0, le=1, description="factor on the rate of an encoder's layer for each layer above it")
-    valid: str | None = Field(None, description="data directory to judge each epoch by: a classifier by its recall there, a method of "
-                                                "frames by its loss; final.pt is the best epoch's")
-    patience: PositiveInt | None = Field(None, description="stop after that many epochs in a row that are no better on `valid`; the "
-                                                   "warm-up's do not count")
-    eval_data: str | None = Field(None, description="data directory of held-out recordings to score the encoder on while it trains, which "
-                                                    "changes no weight; null: the folder of eval_list")
-    eval_list: str | None = Field(None, description="trial list of eval_data; null: the AUC of crops of its recordings")
-    eval_every: PositiveFloat = Field(5.0, description="epochs between two such scorings")
-    init_from: str | None = Field(None, description="final.pt whose encoder the training starts from, or 'ARCH CHECKPOINT': a frame-level "
-                                                      "model in torchaudio's format")
-    init_part: Literal["encoder", "everything"] = Field("encoder", description="everything: also what else of that run fits "
-                                                                               "(queue, key encoder, projection)")
+    trainable: Literal["all", "affine", "head"] = Field("all", description="affine: only the encoder's last affine layers and the "
+                                                                           "classifier; head: only the classifier; both also the weights "
+                                                                           "over layers (encoder.pooling: layers). The rest is frozen, "
+                                                                           "BatchNorm too")
+    encoder_lr: PositiveFloat = Field(1.0, description="factor on the learning rate of the encoder below its last affine layers")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="each layer of the encoder has the learning rate of the layer above it times "
+                                                            "this factor")
+    valid: str | None = Field(None, description="data directory to judge each epoch: a classifier by its recall, a frame-level method by "
+                                                "its loss; final.pt has the weights of the best epoch")
+    patience: PositiveInt | None = Field(None, description="stop after so many epochs without a better result on `valid`; epochs of the "
+                                                           "warm-up do not count")
+    eval_data: str | None = Field(None, description="data directory of held-out recordings, to score the encoder while it trains; changes "
+                                                    "no weight; null: the folder of eval_list")
+    eval_list: str | None = Field(None, description="trial list of eval_data, to compute EER and minDCF; null: the AUC of crops, without "
+                                                    "labels")
+    eval_every: PositiveFloat = Field(5.0, description="epochs between two scorings on eval_data")
+    init_from: str | None = Field(None, description="start from the encoder of this final.pt, or of 'ARCH CHECKPOINT', a frame-level "
+                                                    "model in torchaudio's format")
+    init_part: Literal["encoder", "everything"] = Field("encoder", description="encoder: start only from the encoder; everything: also "
+                                                                               "from all other parts of that run that fit (queue, key "
+                                                                               "encoder, projection)")
 
     @model_validator(mode="after")
     def _has_momentum(self):
@@ -75,10 +83,10 @@ class TrainConfig(Config):
 class SystemConfig(Config):
     """Everything that defines a run; exp/SYS/config.yaml holds exactly this and reproduces it."""
 
-    reproduces: str = Field("", description="what table row this stands for, and what is our own choice")
-    after: str | None = Field(None, pattern="^[^/]+$", description="the system that this one starts from; run.sh trains it first")
+    reproduces: str = Field("", description="the row of a paper's table that this reproduces, and which values are our own choice")
+    after: str | None = Field(None, pattern="^[^/]+$", description="system to start from; run.sh trains it first")
     seed: int = Field(0, ge=0)
-    vad: bool = Field(False, description="cut silence out of the audio when it is packed (training and test alike)")
+    vad: bool = Field(False, description="remove silence when the audio is packed, in training and test data")
     features: FeatureOptions = FeatureOptions()
     cmvn: CmvnOptions = CmvnOptions()
     augment: AugmentConfig = AugmentConfig()
@@ -109,7 +117,7 @@ class SystemConfig(Config):
 
     @property
     def idle_augmentation(self) -> str:
-        """What draws from augment.dir while that is null, so that nothing is drawn: "noise_prob 0.4, reverb_prob 0.5"; or nothing."""
+        """Options of augmentation without effect, since augment.dir is null: "noise_prob 0.4, reverb_prob 0.5"; or nothing."""
         if self.augment.dir or self.data.input == "feats":   # whose noisy copies are on disk
             return ""
         chances = {key: getattr(self.augment, key) for key in ("noise_prob", "reverb_prob", "speech_prob")}
@@ -221,7 +229,7 @@ class SystemConfig(Config):
         return self
 
 
-# what may differ between two starts of one run: it changes the speed or the bookkeeping, never the result
+# these may differ between two starts of one run: they change speed or bookkeeping, never the result
 FREE = {"reproduces": True, "after": True, "data": {"workers"},
         "train": {"log_every", "keep", "timeout_seconds", "stop_on_collapse", "analyse", "eval_data", "eval_list", "eval_every"}}
 

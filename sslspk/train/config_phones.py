@@ -12,13 +12,16 @@ class PhoneConfig(Config):
     hidden: Size = Field(96, description="units of the LSTM in each direction")
     dropout: Probability = 0.1
     epochs: Few = 15
-    flat: int = Field(3, ge=0, le=1000, description="of these, the first ones that learn from transcripts cut evenly over loud frames")
+    flat: int = Field(3, ge=0, le=1000, description="so many of the first epochs learn from phones that are spread evenly over loud frames")
     batch_size: Size = Field(16, description="utterances of similar length")
-    learning_rate: PositiveFloat = Field(0.002, le=1, description="Adam's highest, after an epoch of warm-up; then a cosine down to 0")
+    learning_rate: PositiveFloat = Field(0.002, le=1, description="highest learning rate of Adam, reached after an epoch of warm-up; then "
+                                                                  "a cosine down to 0")
     prior_scale: NonNegativeFloat = Field(0.8, le=1, description="power of a phone's frequency by which its likelihood is divided")
-    first_power: float = Field(0.1, gt=0, le=1, description="of likelihoods in the first epoch after those; it rises to 1")
-    band: NonNegativeFloat = Field(0.15, le=1, description="share of a transcript by which a phone may lie off its place in an even cut")
-    penalty: NonNegativeFloat = Field(5.0, le=1000, description="nats a frame of a phone beyond that, or of silence in a loud frame")
-    silence_cost: NonNegativeFloat = Field(2.0, le=1000, description="nats a frame of silence when a transcript is aligned")
-    gap: int = Field(3, ge=0, le=1000, description="frames of silence between two phones, at most, that go to them, half each")
+    first_power: float = Field(0.1, gt=0, le=1, description="power of the likelihoods in the first later epoch; it rises to 1")
+    band: NonNegativeFloat = Field(0.15, le=1, description="distance, as a share of the transcript, that a phone may be from its place in "
+                                                           "the even spread without penalty")
+    penalty: NonNegativeFloat = Field(5.0, le=1000, description="penalty in nats per frame for a phone beyond this distance, or for "
+                                                                "silence in a loud frame")
+    silence_cost: NonNegativeFloat = Field(2.0, le=1000, description="penalty in nats per frame of silence when a transcript is aligned")
+    gap: int = Field(3, ge=0, le=1000, description="a silence of at most so many frames between two phones is divided between them")
     seed: int = Field(0, ge=0, le=2**31)

@@ -1,4 +1,4 @@
-"""What a checkpoint and a model file must hold. Each function returns what is wrong with a content, None where nothing is."""
+"""Checks the content of checkpoints and model files. Each function returns what is wrong, or None."""
 import math
 
 from torch import optim

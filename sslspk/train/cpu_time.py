@@ -1,4 +1,4 @@
-"""What the log of a training says of it, for results: how long it computed, how fast, by which command (torch-free).
+"""CPU time, speed and command of a training, read from its log, for results (torch-free).
 
 final.pt holds neither, so that it is the same bits however often and wherever the training was started.
 """

@@ -1,4 +1,4 @@
-"""Scores the encoder on held-out recordings while it trains (train.eval_data, eval_list, eval_every), which changes no weight.
+"""Scores the encoder on held-out recordings during the training (train.eval_data, eval_list, eval_every). This changes no weight.
 
 With a list of trials: EER and minDCF of the cosine, of whole utterances, as steps/extract_embeddings.sh and steps/score.sh give them.
 Without one: how often two crops of a recording are closer than crops of two recordings (AUC), as steps/judge_embeddings.sh has it.
@@ -149,7 +149,7 @@ class Evaluation:
 
 @contextlib.contextmanager
 def undisturbed(module: nn.Module, device: torch.device, compiled: bool):
-    """In eval mode without gradients; afterwards the mode of each part and the random state are what they were.
+    """Runs in eval mode without gradients; afterwards it restores the mode of each part and the random state.
 
     compiled: by torch.compile, which is left out here: the many lengths would use up its limit of recompilations.
     """

@@ -1,4 +1,4 @@
-"""What ranks leave behind for the process that started them: why they failed, and that they stopped on request."""
+"""Files by which ranks tell the process that started them why they failed, or that they stopped on request."""
 import contextlib
 import json
 import os

@@ -1,4 +1,4 @@
-"""final.pt, made of the checkpoints of a training that has ended."""
+"""Writes final.pt from the checkpoints of a training that has ended."""
 import math
 from pathlib import Path
 

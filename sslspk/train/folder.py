@@ -1,4 +1,4 @@
-"""A model as a folder for others: config.yaml, and model.safetensors, which holds weights and nothing that could run.
+"""A model as a folder to publish: config.yaml, and model.safetensors, which holds weights and no code.
 
     encoders/NAME/KEY, classifier/KEY: tensors      all else that a final.pt holds is JSON in the file's metadata, under `sslspk`
 """

@@ -1,4 +1,4 @@
-"""Where a run's first weights come from, other than its seed: another run's encoder, or all of its method."""
+"""Initial weights from another run: its encoder, or its whole method."""
 from pathlib import Path
 
 from sslspk.errors import InputError

@@ -1,4 +1,4 @@
-"""Everything a run needs before its first step: data, model, optimizer, and the place where it stopped last time."""
+"""Prepares a run: data, model, optimizer, and the state of its newest checkpoint."""
 import errno
 import fcntl
 import functools
@@ -51,7 +51,7 @@ class Job:
     num_features: int
     classes: list  # names of the classes, in the order of the classifier's scores; none without labels
     validation: validation.ClassRecall | validation.PretextLoss | None
-    info: dict  # what final.pt says of how it came about: data, training set, labels, commit
+    info: dict  # facts for final.pt: data, training set, labels, commit
     budget: budget.Budget | None   # of CPU time, for which `total` then is a guess
     evaluation: Evaluation | None = None   # on held-out recordings, which changes nothing
     step: int = 0

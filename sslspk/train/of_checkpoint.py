@@ -1,4 +1,4 @@
-"""Models of a training's checkpoints: to judge which step was the best, or how a training does that has not ended."""
+"""Makes models from checkpoints of a training, finished or still running."""
 import functools
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Models of other toolkits as they are or as the start of a training: what `ARCH CHECKPOINT` names, in the form of a final.pt.
+"""Models of other toolkits, named by `ARCH CHECKPOINT`, in the form of a final.pt: to use, or to start a training from.
 
 Frame-level models in torchaudio's format (encoders/architectures.py), and speaker embedding models of wespeaker and speechbrain
 (encoders/foreign.py).

@@ -1,4 +1,4 @@
-"""Whether the run in a folder is the one that is asked for: its configuration, and the weights that it started from."""
+"""Checks that the run in a folder has the configuration and the initial weights that are asked for."""
 from pathlib import Path
 
 from sslspk.config import check, read_yaml, to_whole_yaml

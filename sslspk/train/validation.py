@@ -1,4 +1,4 @@
-"""Judging a training by data that it does not learn from, after each epoch."""
+"""Judges a training on other data after each epoch (train.valid)."""
 from pathlib import Path
 from typing import NamedTuple
 

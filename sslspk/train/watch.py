@@ -1,4 +1,4 @@
-"""The watch over a training that fails silently, with a loss that looks calm: a collapse, a term of the loss that does nothing."""
+"""Warns of trainings that fail although the loss looks normal: a collapse, or a term of the loss without effect."""
 import math
 
 CORRECTED = 0.8  # share of labels that the network replaces by its own view: above it, it teaches itself whatever it says
@@ -9,10 +9,10 @@ EDGE = 0.02  # of ln K: a mean teacher entropy this close to 0 or to ln K carrie
 
 
 class Watch:
-    """Looks at each log line's averages; returns the warnings that are new (each kind is said once).
+    """Checks the averages of each log line; returns new warnings (each kind only once).
 
-    prototypes: K of a method with a teacher's entropy (None: only the rank of the embeddings is watched). The first epoch is
-    not judged: there a teacher that has learnt nothing yet is to be expected. begun: epochs done before this start of the run.
+    prototypes: K of a method with a teacher's entropy (None: only the rank of the embeddings is watched). The first epoch is not judged,
+    since the teacher has not learnt anything yet. begun: epochs done before this start of the run.
     """
 
     def __init__(self, prototypes: int | None, begun: float = 0.0):
@@ -20,7 +20,7 @@ class Watch:
         self.before, self.zero_since = begun, {}   # epochs at the last line; of each term that is 0, since when
 
     def collapse(self, figures: dict[str, float], epochs: float) -> str | None:
-        """What tells that the embeddings have collapsed."""
+        """Signs of a collapse of the embeddings."""
         kind, text = self._judge(figures) if epochs >= 1 else (None, "")
         if kind is None or kind in self.said:
             return None
