@@ -45,3 +45,16 @@ def test_a_step_that_looks_at_values_is_taken():
               "targets": {"name": "random_projection", "codes": 20}}
     small, large = (COST["cost"](tiny(encoder=encoder, method=method, **{"data.batch_size": batch}), 100) for batch in (2, 8))
     assert large.flops == pytest.approx(4 * small.flops, rel=0.05) and large.weights == small.weights
+
+
+def test_lstms_are_counted():
+    """torch's counter leaves them out: DSVAE's LSTMs have most of its weights, and each weight takes a multiplication and an addition."""
+    lstm, gru = (torch.nn.Sequential(kind(40, 50, num_layers=2, bidirectional=True, batch_first=True))
+                 for kind in (torch.nn.LSTM, torch.nn.GRU))
+    x = torch.randn(3, 20, 40)
+    with FlopCounterMode(display=False) as counter, COST["lstms"](lstm) as found:
+        lstm(x)
+    assert counter.get_total_flops() == 0 and len(found) == 1
+    with FlopCounterMode(display=False) as counter, COST["lstms"](gru) as none:
+        gru(x)
+    assert 3 * found[0] == 4 * counter.get_total_flops() and none == []   # four gates, and three

@@ -109,8 +109,11 @@ def scoring(row: dict) -> str:
 
 
 def made_on(row: dict) -> str:
-    """How and where the model was trained; nothing where the result does not say it (older ones)."""
+    """How and where the model was trained, of several folds the first one; nothing if the result does not say it (older ones)."""
     said = row.get("machine")
+    if isinstance(said, list) and said:
+        first = made_on({"machine": said[0]})
+        return f"{len(said)} trainings, one for each fold; the first: {first}" if first else ""
     if not isinstance(said, dict):
         return ""
     parts = [f"{said[key]} {what}" for key, what in (("threads", "threads"), ("ranks", "ranks")) if key in said]
@@ -120,7 +123,7 @@ def made_on(row: dict) -> str:
         parts.append(f"{said['cpu_seconds'] / 60:.3g} CPU minutes of rank 0{budget}")
     fast = (("utterances_per_second", "utterances/s"), ("utilisation_percent", "% of the device's peak"), ("peak_memory_gb", "GB"))
     parts += [f"{said[key]:.3g} {what}" for key, what in fast if isinstance(said.get(key), (int, float))]
-    return ", ".join(parts) + (f": `{said['command']}`" if "command" in said else "")
+    return ": ".join(filter(None, (", ".join(parts), f"`{said['command']}`" if "command" in said else "")))
 
 
 def read_all(exps: Path, trials: str | None = None) -> list[dict]:

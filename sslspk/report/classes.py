@@ -12,7 +12,7 @@ COLUMNS = (("UA %", "ua_percent"), ("WA %", "wa_percent"), ("macro F1 %", "macro
 
 
 def sections(systems: list[System], folders: list[Path]) -> str:
-    """All that was classified; nothing where nothing was. folders: where paths of results may start."""
+    """The sections of all classifications and regressions. folders: where paths of results may start."""
     parts = []
     for task, title, key in (("classification", "Classification", "ua_percent"), ("regression", "Regression", "rmse")):
         rows = [row for system in systems for row in system.classified if row["task"] == task and key in row]
@@ -25,7 +25,7 @@ def sections(systems: list[System], folders: list[Path]) -> str:
 
 
 def _overview(task: str, rows: list[dict]) -> str:
-    """All results; a click on a head sorts, the box filters."""
+    """A table of all results, with sorting and a filter."""
     known = [column for column in COLUMNS if any(column[1] in row for row in rows)]
     heads = ("experiment", "model", *(column[0] for column in known), "items", "speakers", "labels used")
     body = []
@@ -43,7 +43,7 @@ def _model(row: dict) -> str:
 
 
 def _labels(row: dict) -> str:
-    """What the model and its classifier have read."""
+    """The labels that the model and its classifier were trained with."""
     kinds = row.get("labels", "none")
     return results.joined(*(str(kind) for kind in (kinds if isinstance(kinds, list) else [kinds])))
 
@@ -64,14 +64,25 @@ def _result(row: dict, folders: list[Path]) -> str:
         folds.append(("mean", "", *(_number(row["mean"].get(one)) for one in keys)))
         folds.append(("deviation", "", *(_number((row.get("std") or {}).get(one)) for one in keys)))
     parts.append(figure(f"Folds of {name}", table(heads, folds)))
+    if row.get("per_class"):
+        parts.append(figure(f"Classes of {name}", _classes(row["per_class"])))
     speakers, why = classified.by_speaker(row, folders)
     if speakers:
         shown = [(one.name, one.items, _number(one.value)) for one in speakers[:SPEAKERS]]
-        caption = f"Speakers of {name}, the hardest first" + (f" ({SPEAKERS} of {len(speakers)})" if len(speakers) > SPEAKERS else "")
-        parts.append(figure(caption, table(("speaker", "items", "RMSE" if key == "rmse" else "right, %"), shown)))
+        caption = f"Speakers of {name}, least accurate first" + (f" ({SPEAKERS} of {len(speakers)})" if len(speakers) > SPEAKERS else "")
+        parts.append(figure(caption, table(("speaker", "items", "RMSE" if key == "rmse" else "correct, %"), shown)))
     elif why:
         parts.append(f'<p class="note">{text(why)}</p>')
     return "".join(parts)
+
+
+def _classes(known: dict[str, dict]) -> str:
+    """Recall, precision and F1 of each class, and what a classifier without any knowledge would have."""
+    keys = ("recall_percent", "precision_percent", "f1_percent")
+    counts = [one.get("count", 0) for one in known.values()]
+    rows = [(name, one.get("count", ""), *(_number(one.get(key)) for key in keys)) for name, one in known.items()]
+    note = f"always the most frequent class: UA {100 / len(known):.2f} %, WA {100 * max(counts) / max(sum(counts), 1):.2f} %"
+    return table(("class", "items", "recall %", "precision %", "F1 %"), rows) + f'<div class="legend">{note}</div>'
 
 
 def _number(value: object) -> str:

@@ -13,7 +13,7 @@ STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1180px;padding:0 1em;color:#222}
 h1{font-size:1.6em}h2{margin-top:2em;border-bottom:1px solid #ccc}table{border-collapse:collapse;margin:.6em 0}
 th,td{padding:.25em .6em;border-bottom:1px solid #e3e3e3;text-align:left;vertical-align:top}td.n{text-align:right;white-space:nowrap}
-th[data-sort]{cursor:pointer}th[data-sort]:after{content:" \\2195";color:#aaa}.scroll{overflow-x:auto}
+th[data-sort]{cursor:pointer;white-space:nowrap}th[data-sort]:after{content:" \\2195";color:#aaa}.scroll{overflow-x:auto}
 tr.labels td:first-child:after{content:" *";color:#D55E00}.note{color:#666}
 svg text{font-size:11px;fill:#444}.grid{stroke:#e6e6e6}.mark{stroke:#222;stroke-dasharray:4 3}
 .curve{fill:none;stroke-width:1.7}.bins{fill-opacity:.25;stroke-width:1.2}.legend span{margin-right:1.2em;white-space:nowrap;font-size:13px}

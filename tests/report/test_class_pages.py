@@ -35,7 +35,8 @@ def recipe(tmp_path, monkeypatch):
             folder = tmp_path / f"exp/dino/{name}/fold_{fold}"
             folder.mkdir(parents=True)
             predictions.write(folder / "predictions.tsv", part, columns, values)
-            (folder / "provenance.json").write_text(json.dumps({"system": "dino", "labels": "emotion", "start": "x<y"}))
+            (folder / "provenance.json").write_text(json.dumps(
+                {"system": "dino", "labels": "emotion", "start": "x<y", "machine": {"command": f"train fold {fold}"}}))
             paths[name].append(f"exp/dino/{name}/fold_{fold}/predictions.tsv")
     for name, labelled in (("seed0", "data/utt2emotion"), ("ridge", "data/utt2mmse")):
         monkeypatch.setattr(sys, "argv", ["score_classes", "--labels", labelled, "--bootstrap", "50", *paths[name], f"exp/dino/{name}"])
@@ -59,6 +60,11 @@ def test_confusion_folds_and_speakers(recipe, capsys):
     folds = [f'<tr><td>{n}</td><td class="n">{fold["items"]}</td><td class="n">{fold["ua_percent"]:.2f}</td>' for n, fold in
              enumerate(result["folds"], 1)]
     assert all(fold in text for fold in folds) and "Regression" in text and "deviation" in text
+    classes = [f'<tr><td>{name.replace("&", "&amp;")}</td><td class="n">{one["count"]}</td><td class="n">{one["recall_percent"]:.2f}</td>'
+               for name, one in result["per_class"].items()]
+    assert len(classes) == 3 and all(line in text for line in classes)
+    assert "always the most frequent class: UA 33.33 %, WA 37.50 %" in text   # 6, 5 and 5 of 16 utterances
+    assert "2 trainings, one for each fold; the first: `train fold 1`" in text
 
 
 def test_speakers_come_hardest_first(recipe):

@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
-"""What systems cost at their full size, by arithmetic: nothing is trained, and nothing read but the configurations.
+"""What systems cost at their full size, by arithmetic: nothing is trained, and only the configurations are read.
 
-usage: cost.py [--recordings N] [--tflops T] [--eval N SECONDS] CONF...
+usage: cost.py [--recordings N] [--classes N] [--tflops T] [--eval N SECONDS] CONF...
 
-FLOPs: a training step under torch's FlopCounterMode on tensors without values (forward, backward, what the method does after it; a
-multiplication and an addition are two), times the steps. Where a step looks at values, one of two recordings is taken, and scaled. Hours:
-these FLOPs by --tflops. Memory: weights, gradients, optimizer, and what the forward pass keeps for the backward one. Disk: checkpoints
-and final.pt. Not in it: reading and augmentation, which run beside the training, and k-means of methods that cluster. Evaluation
-(train.eval_list): a forward pass over N recordings of so many seconds every train.eval_every epochs, one at a time, each of which takes
-10 ms however small it is.
+FLOPs: those of a training step, times the steps. A step is counted by torch's FlopCounterMode on tensors without values: forward, backward,
+and what the method does after it; a multiplication and an addition are two. LSTMs, which it does not count, are added by formula. If a step
+depends on values, a real step with two recordings is counted and scaled.
+Hours: these FLOPs divided by --tflops.
+Memory: weights, gradients, optimizer, and what the forward pass keeps for the backward pass. Disk: checkpoints and final.pt.
+Not included: reading and augmentation, which run beside the training, and k-means of methods that cluster.
+Evaluation (train.eval_list): a forward pass over N recordings of so many seconds every train.eval_every epochs, one recording at a time,
+each of which takes at least 10 ms.
 """
 import argparse
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,10 +23,9 @@ from sslspk.errors import entry
 if TYPE_CHECKING:
     from sslspk.train.config import SystemConfig
 
-CLASSES = 5994       # speakers of VoxCeleb2
-FEW = 2              # recordings of a step that is really taken
+FEW = 2              # recordings of a real step
 GB = 1e9
-LAUNCH = 0.010       # seconds of a recording that is embedded alone
+LAUNCH = 0.010       # least seconds to embed one recording
 
 
 class Cost(NamedTuple):
@@ -41,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("confs", nargs="+", metavar="CONF", help="configurations of systems")
     parser.add_argument("--recordings", type=int, default=1_092_009, help="of the training set (default: %(default)s, VoxCeleb2 dev)")
+    parser.add_argument("--classes", type=int, default=5994, help="of a supervised training (default: %(default)s, speakers of VoxCeleb2)")
     parser.add_argument("--tflops", type=float, default=25.0, help="10^12 FLOPs a second that the device sustains (default: %(default)s)")
     parser.add_argument("--eval", type=float, nargs=2, default=[4708, 8.3], metavar=("N", "SECONDS"),
                         help="recordings that an evaluation embeds, and how long they are (default: those of VoxCeleb1-O)")
@@ -52,7 +56,7 @@ def main() -> None:
     print("|" + "---|" * 9)
     for conf in args.confs:
         config = load(SystemConfig, conf, ["train.init_from=null"])
-        found, (count, seconds) = cost(config, args.recordings), args.eval
+        found, (count, seconds) = cost(config, args.recordings, args.classes), args.eval
         evaluation = count * max(LAUNCH, seconds * found.evaluation / args.tflops / 1e12) * max(1.0, found.epochs / config.train.eval_every)
         share = 100 * evaluation / (found.flops / args.tflops / 1e12)
         print(f"| {Path(conf).stem} | {found.steps} | {found.epochs:.3g} | {found.weights / 1e6:.1f} | {found.flops / 1e15:.3g} | "
@@ -60,19 +64,19 @@ def main() -> None:
               flush=True)
 
 
-def cost(config: "SystemConfig", recordings: int) -> Cost:
-    """Of a system that is trained on so many recordings."""
+def cost(config: "SystemConfig", recordings: int, classes: int = 5994) -> Cost:
+    """Of a system that is trained on so many recordings and, if it reads labels, classes."""
     from torch._subclasses import fake_tensor
     per_epoch = max(1, recordings * config.data.draws_per_epoch // config.data.batch_size)
     steps = config.train.steps or round(config.train.epochs * per_epoch)
     mode, batch = fake_tensor.FakeTensorMode(allow_non_fake_inputs=True), config.data.batch_size // config.train.accumulate
     try:
-        method = built(config, recordings, mode)
+        method = built(config, recordings, classes, mode)
         with mode:
             flops, kept = step(config, method, batch)
             one = whole(config, method)
     except (fake_tensor.DataDependentOutputException, fake_tensor.DynamicOutputShapeException):   # the step looks at values
-        method = built(config, recordings)
+        method = built(config, recordings, classes)
         flops, kept = (batch / FEW * count for count in step(config, method, FEW))
         one = whole(config, method)
     weights = list(method.parameters())
@@ -83,11 +87,11 @@ def cost(config: "SystemConfig", recordings: int) -> Cost:
                 state + 4 * trained + moments + kept, state + moments)
 
 
-def built(config: "SystemConfig", recordings: int, mode=None):
+def built(config: "SystemConfig", recordings: int, classes: int, mode=None):
     """The method in training mode. mode: a FakeTensorMode, whose tensors without values its parameters and buffers become."""
     from sslspk.methods import build
     from sslspk.methods.base import Corpus
-    method, known = build(config.method, config.encoder, config.num_features, Corpus(recordings, CLASSES)).train(), {}
+    method, known = build(config.method, config.encoder, config.num_features, Corpus(recordings, classes)).train(), {}
     for part in method.modules() if mode else ():
         for tensors in (part._parameters, part._buffers):
             for name, value in tensors.items():
@@ -110,7 +114,7 @@ def step(config: "SystemConfig", method, batch: int) -> tuple[int, int]:
         kept[storage._cdata] = storage.nbytes()
         return x
     owned = {weight.untyped_storage()._cdata for weight in method.parameters()}
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter, lstms(method) as forward:
         progress = Progress(0, 10 ** 6, 1000)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x), \
                 torch.autocast("cpu", torch.bfloat16, enabled=config.train.precision == "bf16"):
@@ -118,7 +122,22 @@ def step(config: "SystemConfig", method, batch: int) -> tuple[int, int]:
         loss.backward()
         method.after_backward(progress)
         method.after_step(progress)
-    return counter.get_total_flops(), sum(size for place, size in kept.items() if place not in owned)
+    return counter.get_total_flops() + 3 * sum(forward), sum(size for place, size in kept.items() if place not in owned)
+
+
+@contextlib.contextmanager
+def lstms(method) -> Iterator[list[int]]:
+    """The FLOPs of each forward pass of an LSTM inside the block; a backward pass has twice as many."""
+    from torch import nn
+    found = []
+
+    def count(module, inputs, _):
+        matrices = sum(weight.numel() for name, weight in module.named_parameters() if name.startswith("weight"))
+        found.append(2 * matrices * inputs[0].shape[:2].numel())
+    hooks = [module.register_forward_hook(count) for module in method.modules() if isinstance(module, nn.LSTM)]
+    yield found
+    for hook in hooks:
+        hook.remove()
 
 
 def shape(config: "SystemConfig", seconds: float) -> tuple[int, ...]:
@@ -132,9 +151,9 @@ def whole(config: "SystemConfig", method, seconds: float = 8.0) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
     x = torch.randn(1, *shape(config, seconds))
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), lstms(method) as forward:
         method.eval().encoders()[method.evaluate](x)
-    return counter.get_total_flops() / seconds
+    return (counter.get_total_flops() + sum(forward)) / seconds
 
 
 if __name__ == "__main__":
