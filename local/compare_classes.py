@@ -29,7 +29,7 @@ def main() -> int:
     args = parser.parse_args()
     one, other = (recall(folder, args.utt2spk, args.bootstrap) for folder in (args.a, args.b))
     if one.items != other.items:
-        raise InputError(f"{args.a} and {args.b} decide about other items ({len(one.items)} and {len(other.items)}); compare what was "
+        raise InputError(f"{args.a} and {args.b} are about different items ({len(one.items)} and {len(other.items)}); compare what was "
                          "tested on the same data in the same way.")
     import numpy as np
     one, other = one.recall, other.recall

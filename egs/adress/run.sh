@@ -13,12 +13,12 @@ init=true           # false: the architecture of --init-from with fresh weights
 ft=once             # once | step1: classifier and last affine layers | step2: step1, then everything | none: probes alone
 step1=affine        # head: step1 trains the classifier alone
 probes="logistic"   # probes on the embeddings of --init-from, e.g. "logistic linear_svm mlp knn plda"; empty: none
-layer=              # probe a layer in place of the embedding: by name, as pooling; of "ARCH CHECKPOINT" its number
-mmse=false          # true: also a linear regression of the MMSE score on the embeddings, cross-validated
-speech=chunks       # chunks: Normalised_audio-chunks | participant: turns cut out by the transcript | all: whole recordings
-cv=5                # folds of the cross-validation, participants never divided | loso: one participant in turn
-valid_share=0       # share of the training participants to choose the best epoch by; 0: the last epoch's weights
-pool=mean           # how a participant's segments decide: mean (of posteriors) | vote
+layer=              # probe this layer in place of the embedding: its name, such as pooling; for "ARCH CHECKPOINT" its number
+mmse=false          # true: also predict the MMSE score from the embeddings by linear regression, cross-validated
+speech=chunks       # chunks: Normalised_audio-chunks | participant: the participant's turns, by the transcript | all: whole recordings
+cv=5                # number of folds; a participant is in one fold | loso: each fold holds out one participant
+valid_share=0       # share of the training participants held out to choose the best epoch; 0: take the weights of the last epoch
+pool=mean           # how the segments of a participant are combined: mean (of posteriors) | vote
 seconds=            # crops in training and pieces in testing; full: whole segments (in training up to 20 s); empty: conf/ft's, whole
 seeds=0             # e.g. "0 1 2": everything is trained with each, the table gives their mean
 musan=              # folder of MUSAN: noise in training; needs --augment true to have an effect
@@ -86,7 +86,7 @@ fi
 options=(--ft "$ft" --step1 "$step1" --init-from "$init_from" --init "$init" --scratch "$scratch" --seconds "$seconds")
 for item in "${set[@]}"; do options+=(--set "$item"); done
 [ "$augment" = false ] || options+=(--set "augment.dir=$data/augment")
-on() {   # PART: how its participants are told
+on() {   # PART: prints the options for its labels and participants
   echo "--labels $root/adress_$1/utt2diagnosis --pool $pool --groups $root/adress_$1/utt2spk"
 }
 # shellcheck disable=SC2046  # on() gives several words

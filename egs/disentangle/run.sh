@@ -14,14 +14,14 @@ ngpu=0              # GPUs for training and extraction; 0: CPU
 nj=2                # parallel jobs for everything else
 cmd=                # where jobs run; empty: as cmd.sh says
 voxceleb1=          # folder with dev/ and test/ of speakers, vox1_meta.csv, veri_test2.txt
-musan=              # folder with noise/ speech/ music/; without it what is encoded is not noisy
+musan=              # folder with noise/ speech/ music/; without it no noise is added to the encoder's input
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
 phones=             # labels of phones for both parts: a folder with ali.scp and ali.json, such as VOXCELEB1/phones of the synthetic corpus,
                     # or a table `utt phone phone ...`, which is aligned (steps/align_phones.sh); empty: VOXCELEB1/phones where it is there
-frame_model=        # final.pt of any model with frames, whose clusters are the labels of cdsvae_frames
-ignore=             # phones that are left out when phonemes are told, such as sil
-classes=50          # of the labels that nobody wrote
-num_pairs=200       # conversions; 0: none
+frame_model=        # final.pt of any model with frames; clusters of its frames are the labels of cdsvae_frames
+ignore=             # phones to leave out of the phoneme classification, such as sil
+classes=50          # number of classes of the computed labels (mel, bestrq, frames)
+num_pairs=200       # number of conversions; 0: none
 judge=              # final.pt of the verification model that judges them; empty: one is trained (conf/judge.yaml)
 judge_set=()        # overrides of its training (repeatable)
 mini=false          # true: synthesise the corpora, small models
@@ -50,7 +50,7 @@ for system in $systems; do
   done
 done
 jobs=(--cmd "$train_cmd" --nj "$nj") dev=$data/voxceleb1_dev test=$data/voxceleb1_test labels=$exps/labels list=veri_test2
-both=$data/voxceleb1_all   # dev and test together: what labels are of
+both=$data/voxceleb1_all   # dev and test together; labels are computed for all of it
 wants() { [[ " $systems " = *" $1"* ]]; }   # NAME: whether a system begins with it
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then

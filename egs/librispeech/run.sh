@@ -16,11 +16,11 @@ librispeech=        # folder with SPEAKERS.TXT, train-*/ dev-*/ test-*/
 subsets=            # of it, e.g. "train-clean-100 dev-clean test-clean"; empty: all that are there
 musan=              # folder with noise/ speech/ music/; without it no noise is added
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
-patience=5          # pretext training ends after so many epochs without a lower loss on the dev set; empty: all epochs, the last weights
+patience=5          # stop pretext training after so many epochs without a lower loss on the dev set; empty: train all epochs
 heads="linear mlp"  # classifiers on the embeddings: conf/head/NAME.yaml
-baselines=          # systems that get a supervised baseline and the curve of fewer labels; empty: the first of --systems, none: no system
-shares=             # % of the labels in that curve, besides all of them; empty: "1 2 5 10 20 50", with --mini true "20 50"
-num_trials=10000    # of the verification, half of them targets as far as there are so many
+baselines=          # systems with a supervised baseline and the curve over fewer labels; empty: the first of --systems; none: no system
+shares=             # shares of the labels in that curve in %, besides 100; empty: "1 2 5 10 20 50", with --mini true "20 50"
+num_trials=10000    # number of verification trials, half of them targets if there are enough
 mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--libri-speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
 tag=                # suffix of the experiments' names, for variants

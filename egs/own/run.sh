@@ -9,18 +9,18 @@ set -euo pipefail
 audio=              # a folder of recordings of any format, in folders or not
 table=              # or a CSV with the column path, and perhaps utterance, speaker, start, end (local/prepare_own.py --help)
 data=               # or a data directory in Kaldi's format, with segments or not
-speakers=none       # of --audio; folder: the folders right below it are the speakers
+speakers=none       # folder: the folders directly in --audio are the speakers; none: speakers are unknown
 trials=             # a list "enrol test target|nontarget" or "1|0 enrol test" of ids, or of paths as in the folder or the table
-test=               # folder, CSV or data directory of the trials' recordings; empty: they are among the others, and held out
-systems=simclr_short   # to be trained: confs of ../voxceleb/conf (with --mini true of conf/mini there), or paths of YAMLs
-system=             # --systems of one, as other recipes call it
-models=()           # a finished model: final.pt of any recipe, its folder, an exported one, i-vectors'; or "NAME MODEL", to call it so (repeatable)
+test=               # folder, CSV or data directory with the recordings of --trials; empty: among the others, and held out of training
+systems=simclr_short   # systems to train: names of ../voxceleb/conf (with --mini true ../voxceleb/conf/mini), or paths of YAML files
+system=             # the same for a single system, as in other recipes
+models=()           # a trained model: final.pt of any recipe, its folder, an exported one, i-vectors; or "NAME MODEL" (repeatable)
 seeds=0             # e.g. "0 1 2": each system is trained with each
 init_from=          # every training starts from this model and takes its encoder and features: final.pt, or "ARCH CHECKPOINT"
-checkpoints=false   # true: the checkpoints that the trainings kept are judged, too, each as SYSTEM_stepN (--set train.keep=N)
-heldout=0.1         # share of the recordings that models are judged by, 500 at most; with --systems "" all are
-crop_seconds=3      # length of the crops in that
-eval_every=5        # epochs after which a training is scored on the held-out recordings, without labels; 0: never
+checkpoints=false   # true: also judge the checkpoints that the trainings kept, as SYSTEM_stepN (--set train.keep=N)
+heldout=0.1         # share of the recordings held out to judge models, at most 500; with --systems "" all recordings are used
+crop_seconds=3      # length of the crops by which models are judged
+eval_every=5        # score a training on the held-out recordings, without labels, after so many epochs; 0: never
 max_seconds=20      # longer recordings are cut into pieces for training
 channel=first       # of recordings with several: a number from 0 on, or mix
 stage=0             # first stage to run

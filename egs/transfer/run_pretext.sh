@@ -6,10 +6,10 @@
 # Models in folders NAME, NAME_seed1, NAME_seed2 share a row, with their mean. The same command resumes after an interruption.
 set -euo pipefail
 init_from=()        # the models to compare: final.pt of any recipe (repeatable)
-beside=()           # folders of scores without a final.pt, a row with their speaker EER each, e.g. ../voxceleb/exp/ivector_mfcc (repeatable)
+beside=()           # folders with scores but no final.pt, as rows with a speaker EER, e.g. ../voxceleb/exp/ivector_mfcc (repeatable)
 tasks=-             # of voxlingua107 (languages; with --voxceleb1 among its options speakers, too), iemocap and ravdess; -: all
-tuned=-             # of iemocap and ravdess: every model is fine-tuned for these, too; -: those of --tasks; empty: none
-untrained=false     # true: each model's network with its initial weights is asked the same, in a row of its own
+tuned=-             # which of iemocap and ravdess the models are also fine-tuned for; -: those of --tasks; empty: none
+untrained=false     # true: also evaluate each model's network with its initial weights, in a separate row
 seeds=0             # of the fine-tunings
 voxlingua107=       # more for ../voxlingua107/run.sh, e.g. (with that first =) --voxlingua107="--voxlingua107 DIR --voxceleb1 DIR"
 iemocap=            # more for ../iemocap/run.sh

@@ -18,27 +18,27 @@ voxceleb2=          # folder with dev/ vox2_meta.csv; makes VoxCeleb2 dev the tr
 musan=              # folder with noise/ speech/ music/; without it no noise is added
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
 train=              # voxceleb1 | voxceleb2; empty: VoxCeleb2 when given, else VoxCeleb1
-input=wave           # train on audio (wave, noise is added on the fly) or on feature archives (feats, noisy copies are made first)
+input=wave          # wave: train on audio, noise is added while training; feats: train on features on disk, noisy copies are made first
 lists="veri_test2"  # trial lists, without extension, e.g. "veri_test2 list_test_all2 list_test_hard2"
-test=               # a data directory of your own: no stage is run, the trained system is scored on it (only read), with its back-ends
+test=               # score the trained system on this data directory of yours, with its back-ends; runs no stage, only reads the directory
 trials=             # the list for --test; empty: one is drawn from the directory's utt2spk
 mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
-speakers=           # train on that many speakers only, drawn at random; a larger draw holds the smaller ones
-hours=              # train on that many hours only
+speakers=           # train on so many speakers, drawn at random; a larger draw contains the smaller ones
+hours=              # train on so many hours, drawn at random
 init_from=          # start from this model and take its encoder and features: final.pt of any recipe, or "ARCH CHECKPOINT"
-asnorm=false        # true: stage 6 scores with AS-norm alone, which reads no label: its cohort is the means of clusters
-backends=false      # true: stage 6 scores with AS-norm, LDA, PLDA and a fusion of them, on pseudo-labels and, marked, on true ones
-rounds=0            # stage 7: rounds of clustering and training on the clusters; each is judged without labels, and the best model kept
-bootstrap=          # ivector: the first round's clusters are those of i-vectors; empty: of the system's own embeddings
+asnorm=false        # true: stage 6 scores only with AS-norm, without labels: its cohort is the means of clusters
+backends=false      # true: stage 6 scores with AS-norm, LDA, PLDA and a fusion, trained on pseudo-labels and, marked, on true labels
+rounds=0            # stage 7: rounds of clustering and training on the clusters; each is judged without labels, the best model is kept
+bootstrap=          # ivector: take the first round's clusters from i-vectors; empty: from the system's own embeddings
 round_options=      # more for local/train_rounds.sh, e.g. --round-options="--conf conf/rounds/lgl.yaml --gates 1,3,3,5,6"
-cluster_conf=       # how embeddings are clustered; empty: conf/cluster.yaml, or what fits --mini and *_short systems
+cluster_conf=       # configuration of the clustering; empty: conf/cluster.yaml, or the one for --mini or *_short systems
 tag=                # suffix of the experiment's name, for variants of a system
 work=               # folder for data and experiments; empty: here
 set=()              # overrides of the configuration, e.g. --set train.epochs=20 (repeatable)
 help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
 . "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/models.sh
-die() { echo "$0: error: $*" >&2; exit 1; }; [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
+die() { echo "$0: error: $*" >&2; exit 1; }; [ $# -eq 0 ]   || die "'$1' is no option; see $0 --help"
 [ -z "$speakers" ] || [ -z "$hours" ] || die "--speakers and --hours are two ways to choose a part; give one"
 [[ $input = wave || $backends$asnorm$rounds = falsefalse0 ]] || die "--backends, --asnorm and --rounds embed the training audio; use --input wave"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; model_require "$init_from"; [[ ${bootstrap:-ivector} = ivector ]] || die "--bootstrap takes ivector"

@@ -6,8 +6,8 @@
 # Stages: 0 prepare, 1 audio, noises, 2 pretext training, 3 embeddings, 4 language probes, 5 speaker trials, 6 RESULTS.md
 set -euo pipefail
 systems=cpc_lng_1   # each a conf/NAME.yaml (with --mini true conf/mini/NAME.yaml), or the path of a YAML of another recipe
-models=()           # final.pt of any recipe, or its folder, by whose name it is called; or "NAME MODEL", to call it so (repeatable)
-untrained=false     # true: the networks of --models are embedded with their initial weights, too
+models=()           # trained models: final.pt of any recipe, or its folder; named after the folder, or by you as "NAME MODEL" (repeatable)
+untrained=false     # true: also use the networks of --models with their initial weights
 seeds=0             # e.g. "0 1 2": each system is trained with each
 init_from=          # every training starts from this model and takes its encoder and features: final.pt, or "ARCH CHECKPOINT"
 stage=0             # first stage to run
@@ -16,15 +16,15 @@ ngpu=0              # GPUs for training and extraction; 0: CPU
 nj=2                # parallel jobs for everything else
 cmd=                # where jobs run; empty: as cmd.sh says
 voxlingua107=       # folder with a folder for each language, and dev/
-utts_per_language=1000   # recordings of each language that are used; 0: all
-languages=          # these alone, e.g. "en fr"; empty: all
-without=            # languages that are left out, e.g. "de"
+utts_per_language=1000   # number of recordings of each language; 0: all
+languages=          # use only these languages, e.g. "en fr"; empty: all
+without=            # leave these languages out, e.g. "de"
 tests=dev           # parts to test on: dev, the official one; test, a tenth of the other recordings; or "dev test"
 voxceleb1=          # folder of VoxCeleb1, for speaker verification on its test list
 librispeech=        # folder of LibriSpeech, for speaker verification between its test speakers
 musan=              # folder with noise/ speech/ music/; without it no noise is added
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
-patience=5          # training on frames ends after so many epochs without a lower loss on the valid part; empty: all epochs
+patience=5          # stop frame-level training after so many epochs without a lower loss on the valid part; empty: never
 probes=logistic     # classifiers on the embeddings: some of "logistic linear_svm rbf_svm mlp knn plda"
 probe_options=      # more for steps/probe.sh, e.g. --probe-options="--set C=0.01"
 mini=false          # true: synthesise the corpora, small models

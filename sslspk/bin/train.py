@@ -99,7 +99,7 @@ def _already_done(exp: Path, info: dict, config, data: Path) -> int:
                          "directory (run.sh: --tag), or remove it.")
     from sslspk.train.log import lost_lines
     if lost_lines(exp / "progress.jsonl", None if config.train.valid else info["step"]):
-        print(f"warning: {exp}/progress.jsonl has lost lines, which only a new training would write; the model is sound.")
+        print(f"warning: {exp}/progress.jsonl has lost lines, which only a new training would write; the model is complete.")
     print(f"{exp}/final.pt is finished; nothing to do.")
     return 0
 

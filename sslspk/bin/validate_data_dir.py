@@ -24,7 +24,7 @@ def main() -> None:
     need = [name for name, skip in (("wav.scp", args.no_wav), ("feats.scp", args.no_feats)) if not skip]
     names, utts, speakers, cut = _looked_at(args, need)
     said = f"{speakers} speakers" if speakers is not None else "no speakers known"
-    print(f"validate_data_dir.sh: {args.dir} is sound: {utts} utterances{cut}, {said}")
+    print(f"validate_data_dir.sh: {args.dir} is valid: {utts} utterances{cut}, {said}")
     for name, use in MADE_BY.items():
         if name not in names and name not in args.ignore and (name == "utt2spk" or "utt2spk" in names):
             print(f"validate_data_dir.sh: there is no {args.dir}/{name}; {use}")

@@ -60,6 +60,6 @@ def _frame_labels(config: SystemConfig, index: UtteranceIndex) -> CropLabels | N
     if not config.reads_frame_labels:
         return None
     if config.data.frame_labels is None:
-        raise InputError(f"method {config.method.name} is told the labels of frames; set data.frame_labels to a folder of "
+        raise InputError(f"method {config.method.name} needs labels of frames; set data.frame_labels to a folder of "
                          "steps/make_frame_labels.sh.")
     return CropLabels(config.data.frame_labels, index, config.features, config.method.label_kinds)

@@ -127,7 +127,8 @@ class SystemConfig(Config):
     def warning(self) -> str:
         """What a user should know before a training with this configuration; or nothing."""
         idle = self.idle_augmentation
-        return idle and f"warning: augment.dir is null, so {idle} do nothing; give --musan and --rirs to run.sh, or set augment.dir."
+        return idle and (f"warning: augment.dir is null, so these have no effect: {idle}; give --musan and --rirs to run.sh, or set "
+                         "augment.dir.")
 
     @model_validator(mode="after")
     def _of_time(self):

@@ -70,7 +70,7 @@ def test_labels_of_another_set_do_not_go_on_with_the_run(trained, data, tmp_path
 
 
 @pytest.mark.parametrize(("changes", "said"), [
-    ({}, r"method cdsvae is told the labels of frames; set data.frame_labels"),
+    ({}, r"method cdsvae needs labels of frames; set data.frame_labels"),
     ({"data.frame_labels": "nowhere"}, r"nowhere/ali.json"),
     ({"augment.speed_perturb": [0.9, 1.0]}, "at their own speed; remove augment.speed_perturb"),
     ({"method": {"name": "dsvae", "crops": METHOD["crops"]}, "data.frame_labels": "any"}, "are for method cdsvae, not dsvae")])

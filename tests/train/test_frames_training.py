@@ -146,7 +146,7 @@ def test_chances_of_noise_without_noises_are_told(data, tmp_path):
     config, said = tiny(**SYSTEMS["cpc"], **{"augment.reverb_prob": 0.5, "augment.noise_prob": 0.25, "augment.speech_prob": 0.1,
                                              "train.steps": 2}), []
     prepare(config, data, tmp_path / "exp", CPU, said.append)
-    told = "warning: augment.dir is null, so noise_prob 0.25, reverb_prob 0.5, speech_prob 0.1 do nothing; give --musan and --rirs"
+    told = "warning: augment.dir is null, so these have no effect: noise_prob 0.25, reverb_prob 0.5, speech_prob 0.1; give --musan"
     assert said[1].startswith(told) and len(said[1]) <= 160
     text = (tmp_path / "exp/config.yaml").read_text()
     assert f"\n# {said[1]}\n" in text and check(SystemConfig, read_yaml(tmp_path / "exp/config.yaml"), "it") == config
