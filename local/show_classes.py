@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.errors import InputError, entry
+from sslspk.io import results
 from sslspk.io.files import atomic_write
-from sslspk.io.results import joined, of_classes
 from sslspk.metrics.class_report import interval_over_seeds, mean_over_seeds
 
 HEAD = ("experiment", "from", "trained", "items", "seeds", "UA % (95 % interval)", "over seeds", "over folds", "WA %", "macro F1 %",
@@ -51,7 +51,7 @@ def read(exps: Path) -> dict[str, list[dict]]:
     for path in sorted(exps.glob("*/*/result.json")):
         part = path.parent.name
         name = path.parent.parent.name + ("" if part.startswith("seed") else f" {part}")
-        found.setdefault(name, []).append(of_classes(path, need=["task"]))
+        found.setdefault(name, []).append(results.of_classes(path, need=["task"]))
     return found
 
 
@@ -69,39 +69,22 @@ def decided(row: dict) -> str:
     return "utterance" if row["pool"] == "none" else {"mean": "mean posterior", "vote": "majority vote"}[row["pool"]]
 
 
-def begun(rows: list[dict]) -> str:
-    """The model that a fine-tuning started from, or a probe reads: its system's name, none for a start from scratch."""
-    return origin(rows, "system" if "probe" in rows[0] else "start")
-
-
-def origin(rows: list[dict], key: str) -> str:
-    """What the results say of `key`, each thing once."""
-    values = [one for row in rows for one in (row.get(key) if isinstance(row.get(key), list) else [row.get(key, "unknown")])]
-    return ", ".join(dict.fromkeys(map(str, values)))
-
-
-def labels_used(rows: list[dict]) -> str:
-    """The labels that the encoder saw, and those that a probe on it learnt from."""
-    probe = [path.rpartition("/")[2].removeprefix("utt2") for path in origin(rows, "probe_labels_from").split(", ") if path != "unknown"]
-    return joined(*origin(rows, "labels").split(", "), *probe)
-
-
 def classes_line(name: str, rows: list[dict]) -> list:
     shares = [f"{mean_over_seeds(rows, f'{key}_percent'):.2f}" for key in ("wa", "macro_f1", "micro_f1")]
-    trained = "probe" if "probe" in rows[0] else origin(rows, "trainable")
-    return [name, begun(rows), trained, *figures(rows, "ua_percent"), *shares, *facts(rows)]
+    trained = "probe" if "probe" in rows[0] else results.values(rows, "trainable")
+    return [name, results.model_of(rows), trained, *figures(rows, "ua_percent"), *shares, *facts(rows)]
 
 
 def numbers_line(name: str, rows: list[dict]) -> list:
-    return [name, begun(rows), *figures(rows, "rmse"), *facts(rows)]
+    return [name, results.model_of(rows), *figures(rows, "rmse"), *facts(rows)]
 
 
 def figures(rows: list[dict], key: str) -> list:
-    return [origin(rows, "items"), len(rows), interval_over_seeds(rows, key), spread(rows, key), over_folds(rows, key)]
+    return [results.values(rows, "items"), len(rows), interval_over_seeds(rows, key), spread(rows, key), over_folds(rows, key)]
 
 
 def facts(rows: list[dict]) -> list:
-    return [decided(rows[0]), labels_used(rows), origin(rows, "commit")]
+    return [decided(rows[0]), results.labels_of(rows), results.values(rows, "commit")]
 
 
 if __name__ == "__main__":

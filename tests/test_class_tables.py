@@ -104,7 +104,7 @@ def test_participants_are_compared_where_they_decide(tmp_path, capsys):
     call("compare_classes", tmp_path / "A", tmp_path / "B")
     assert f"{tmp_path}/A 100.00, {tmp_path}/B 87.50: difference +12.50" in capsys.readouterr().out
     experiment(tmp_path / "C", truth, set(), **{**common, "pool": "none", "groups": None})
-    with pytest.raises(InputError, match=r"other items \(8 and 24\)"):
+    with pytest.raises(InputError, match=r"different items \(8 and 24\)"):
         call("compare_classes", tmp_path / "A", tmp_path / "C")
 
 

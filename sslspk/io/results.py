@@ -97,6 +97,23 @@ def joined(*kinds: str) -> str:
     return " + ".join(seen) or "none"
 
 
+def values(rows: list[dict], key: str) -> str:
+    """The values of `key` in some results, each once; "unknown" if a result lacks it. A result over folds may hold a list."""
+    found = [one for row in rows for one in (row[key] if isinstance(row.get(key), list) else [row.get(key, "unknown")])]
+    return ", ".join(dict.fromkeys(map(str, found)))
+
+
+def model_of(rows: list[dict]) -> str:
+    """The model that a fine-tuning started from, or that a probe reads: the name of its system; "none" for a start from scratch."""
+    return values(rows, "system" if "probe" in rows[0] else "start")
+
+
+def labels_of(rows: list[dict]) -> str:
+    """The labels that the encoder was trained with, and those that a probe on it was trained with."""
+    probe = [path.rpartition("/")[2].removeprefix("utt2") for path in values(rows, "probe_labels_from").split(", ") if path != "unknown"]
+    return joined(*values(rows, "labels").split(", "), *probe)
+
+
 def scoring(row: dict) -> str:
     """How the scores were made of the embeddings: cosine, cosine centred as-norm, plda, fusion of cosine + plda."""
     text = row.get("backend", "cosine")

@@ -32,24 +32,14 @@ def _overview(task: str, rows: list[dict]) -> str:
     for row in rows:
         cells = [(row["experiment"], None), (_model(row), None)]
         cells += [(interval(row, key, 2), row.get(key)) for _, key in known]
-        cells += [(row.get("items", ""), row.get("items")), (row.get("speakers", ""), row.get("speakers")), (_labels(row), None)]
+        cells += [(row.get(key, ""), row.get(key)) for key in ("items", "speakers")] + [(results.labels_of([row]), None)]
         body.append(("", cells))
     return sorted_table(task, heads, body)
 
 
 def _model(row: dict) -> str:
-    named = _one(row.get("start")) or _one(row.get("system")) or "?"
+    named = results.model_of([row])
     return named if named != "none" else "from scratch"
-
-
-def _labels(row: dict) -> str:
-    """The labels that the model and its classifier were trained with."""
-    kinds = row.get("labels", "none")
-    return results.joined(*(str(kind) for kind in (kinds if isinstance(kinds, list) else [kinds])))
-
-
-def _one(value: object) -> str:
-    return ", ".join(dict.fromkeys(str(part) for part in value)) if isinstance(value, list) else str(value or "")
 
 
 def _result(row: dict, folders: list[Path]) -> str:

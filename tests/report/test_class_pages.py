@@ -67,6 +67,15 @@ def test_confusion_folds_and_speakers(recipe, capsys):
     assert "2 trainings, one for each fold; the first: `train fold 1`" in text
 
 
+def test_a_probe_names_its_model_and_its_labels(recipe):
+    """A probe on an encoder that was trained without labels has read those of its task."""
+    path = recipe / "exp/dino/seed0/result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"labels": "none", "start": "none", "probe": "logistic",
+                                                               "probe_labels_from": "data/utt2emotion"}))
+    row = re.search(r'<table id="classification">.*?<tbody>(.*?)</tbody>', page(), re.DOTALL)[1]
+    assert "<td>dino</td>" in row and row.endswith("<td>emotion</td></tr>") and "from scratch" not in row
+
+
 def test_speakers_come_hardest_first(recipe):
     row = json.loads((recipe / "exp/dino/seed0/result.json").read_text())
     speakers, why = classified.by_speaker(row, [recipe])
