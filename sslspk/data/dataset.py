@@ -1,5 +1,4 @@
-"""Training batches. All random numbers are drawn from (seed, step, position), so the numbers of workers and ranks, and resuming, change
-nothing.
+"""Training batches. Random numbers depend only on (seed, step, position), not on the number of workers or ranks, nor on resuming.
 
 A batch is a dictionary:
     crops   one dictionary per Crop of the method, each array starting (V, B, ...):
