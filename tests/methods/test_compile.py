@@ -13,9 +13,9 @@ from sslspk.train.compiled import compile_encoders
 FAST = ("dino", "dsvae", "wav2vec2")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def fresh():
-    """Graphs are kept from method to method, which saves most of the time: a method takes those of the same encoder and shapes."""
+    """No graphs of an earlier test, which would count towards the limit."""
     torch._dynamo.reset()
     with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
         yield
@@ -51,7 +51,6 @@ def test_compiled_losses_are_those_without(fresh, name):
 
 def test_student_and_teacher_have_a_graph_for_each_crop_length(fresh):
     """Two of the student, one of the teacher."""
-    torch._dynamo.reset()
     before = counters["stats"]["unique_graphs"]
     *_, after, _ = compared("dino", "aot_eager")
     assert after - before == 3 and not counters["graph_break"]
