@@ -86,10 +86,11 @@ def read(path: str | os.PathLike) -> Lines | None:
     if at[-1] >= len(blanks) or (blanks[1:] - blanks[:-1] == 1).any():
         return None
     blank = blanks[at]
-    if (blank == begin).any() or (blank >= end - 1).any() or (data[end - 1] == ord(" ")).any() or int((blank - begin).max()) > LONGEST:
+    longest = int((blank - begin).max())
+    if (blank == begin).any() or (blank >= end - 1).any() or (data[end - 1] == ord(" ")).any() or longest > LONGEST:
         return None
     rows = range(0, len(begin), BLOCK // LONGEST)
-    key = np.concatenate([fixed(data, begin[i:i + rows.step], blank[i:i + rows.step], int((blank - begin).max())) for i in rows])
+    key = np.concatenate([fixed(data, begin[i:i + rows.step], blank[i:i + rows.step], longest) for i in rows])
     return Lines(data, begin, blank, end, key, os.path.getsize(path) == size) if (key[:-1] < key[1:]).all() else None
 
 
