@@ -49,7 +49,9 @@ _signals_supervise() {  # ARGUMENT...: those of the script
   again=0
   wait "$_signals_child" 2> /dev/null || again=$?
   [ "$again" -eq 127 ] || status=$again
-  if [ -n "$signal" ] && [ "$status" -ne 0 ] && [ "$status" -ne 99 ]; then status=$((128 + $(kill -l "$signal"))); fi
+  if [ -n "$signal" ] && [ "$status" -ne 0 ] && [ "$status" -ne 99 ]; then
+    case $signal in HUP) status=129 ;; INT) status=130 ;; *) status=143 ;; esac   # not by a subshell, which a second signal would kill
+  fi
   exit "$status"
 }
 

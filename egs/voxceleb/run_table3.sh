@@ -6,7 +6,7 @@
 # Finished parts are kept when a system fails or the script is stopped: the same command resumes.
 set -euo pipefail
 encoder=           # systems are called NAME_ENCODER; empty: those of the paper, with --mini true NAME_tdnn
-systems=           # only these of the table's systems; empty: all
+systems=           # only these of the table's systems, by whole names; empty: all
 mini=false         # true: on the synthetic corpus
 PASS=()            # all other options are those of run.sh
 help_message="usage: $0 [--encoder NAME] [--systems 'S ...'] [--mini true] [options of run.sh]"
