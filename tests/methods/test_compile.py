@@ -36,6 +36,9 @@ def compared(name, backend):
     return *losses, *graphs[2:]
 
 
+UNCOMPILED = {"vq-wav2vec seed"}   # it calls the encoder's parts, not the encoder, so that train.compile changes nothing there
+
+
 @pytest.mark.parametrize("name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in METHODS])
 def test_compiled_losses_are_those_without(fresh, name):
     ran = []
@@ -46,7 +49,7 @@ def test_compiled_losses_are_those_without(fresh, name):
 
     plain, compiled, after_two, after_four = compared(name, backend)
     assert compiled == pytest.approx(plain, rel=1e-5)
-    assert ran and after_two == after_four
+    assert bool(ran) == (name not in UNCOMPILED) and after_two == after_four
 
 
 def test_student_and_teacher_have_a_graph_for_each_crop_length(fresh):
