@@ -19,6 +19,7 @@ from sslspk.encoders.base import Encoder
 from sslspk.encoders.config import CpcEncoderConfig
 from sslspk.encoders.windows import mean_embedding
 from sslspk.losses.precision import wide
+from sslspk.nn.blocks import Stack
 from sslspk.nn.sinc import SincConv
 
 CONTEXTS = {"gru": nn.GRU, "lstm": nn.LSTM}
@@ -63,7 +64,7 @@ class CpcEncoder(Encoder):
         self.rate, self.step_samples = config.rate, config.step_samples
         self.peak, self.pooling, self.window = config.peak, config.pooling, round(config.window_seconds * config.rate)
         norm = ChannelNorm if config.norm == "channel" else nn.BatchNorm1d
-        self.layers, width = nn.Sequential(), config.channels
+        self.layers, width = Stack(), config.channels
         for i, (kernel, stride) in enumerate(zip(config.kernels, config.strides, strict=True)):
             sinc = i == 0 and config.first == "sinc"
             conv = SincConv(width, kernel, stride, config.rate) if sinc else nn.Conv1d(width if i else 1, width, kernel, stride)

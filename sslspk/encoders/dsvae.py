@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.config_dsvae import DsvaeEncoderConfig
 from sslspk.losses.precision import wide
+from sslspk.nn.blocks import Stack
 from sslspk.nn.standardise import Standardise
 from sslspk.nn.whiten import Whiten
 
@@ -102,13 +103,13 @@ class Decoder(nn.Module):
         width, kernel = config.decoder_channels, config.kernel
         latents = config.embed_dim + config.content_dim
         prenet = [(WholeNorm(), conv(width if i else latents, width, kernel), nn.ReLU()) for i in range(PRENET)]
-        self.prenet = nn.Sequential(*(layer for block in prenet for layer in block))
+        self.prenet = Stack(*(layer for block in prenet for layer in block))
         self.first = Float32(nn.LSTM(width, width, batch_first=True))
         self.second = Float32(nn.LSTM(width, config.decoder_hidden, num_layers=2, batch_first=True))
         self.last = nn.Linear(config.decoder_hidden, features)
         self.skip = nn.Linear(latents, features) if config.skip else None
         postnet = [(conv(width if i else features, width, kernel), nn.Tanh(), WholeNorm()) for i in range(config.postnet)]
-        self.postnet = nn.Sequential(*(layer for block in postnet for layer in block), conv(width, features, kernel)) if postnet else None
+        self.postnet = Stack(*(layer for block in postnet for layer in block), conv(width, features, kernel)) if postnet else None
         if postnet:   # frames begin about as the LSTM gives them: of the first, nearly constant ones the norms amplify noise
             nn.init.normal_(self.postnet[-1].weight, std=SMALL)
             nn.init.zeros_(self.postnet[-1].bias)
@@ -133,7 +134,7 @@ class DsvaeEncoder(Encoder):
         self.standardise = Standardise(num_features, config.statistics_batches, config.ridge)
         blocks = [(conv(config.channels if i else num_features, config.channels, config.kernel), WholeNorm(), nn.ReLU())
                   for i in range(SHARED)]
-        self.shared = nn.Sequential(*(layer for block in blocks for layer in block))
+        self.shared = Stack(*(layer for block in blocks for layer in block))
         self.speaker = SpeakerBranch(config.channels, config.hidden_dim, config.embed_dim, config.whiten)
         self.content = ContentBranch(config.channels, config.hidden_dim, config.content_dim)
         self.decoder = Decoder(config, num_features)

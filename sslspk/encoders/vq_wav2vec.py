@@ -15,6 +15,7 @@ from sslspk.encoders.config_vq_wav2vec import ConvolutionsConfig, GumbelConfig, 
 from sslspk.encoders.cpc import ChannelNorm
 from sslspk.encoders.wav2vec2 import Wav2Vec2
 from sslspk.encoders.windows import mean_embedding
+from sslspk.nn.blocks import Stack
 from sslspk.nn.quantise import GumbelQuantiser, KmeansQuantiser, Nearest, Quantised
 
 STILL = math.exp(-1)   # the uniform number of which Gumbel noise of 0 is made
@@ -84,7 +85,7 @@ class VqWav2vecEncoder(Encoder):
         self.min_frames, self.offset = config.field_samples, config.offset
         self.pooling, self.log_compression = config.pooling, config.log_compression
         self.window = round(config.window_seconds * config.rate)
-        self.layers, width = nn.Sequential(), config.channels
+        self.layers, width = Stack(), config.channels
         for i, (kernel, stride) in enumerate(zip(config.kernels, config.strides, strict=True)):
             norm = ChannelNorm(width) if config.norm == "channel" else nn.GroupNorm(1, width)
             conv = nn.Conv1d(width if i else 1, width, kernel, stride, bias=False)

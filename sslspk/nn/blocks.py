@@ -9,6 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+class Stack(nn.Sequential):
+    """nn.Sequential that `compile` makes one graph of: torch.compile passes over the forward functions of torch's own modules."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return x
+
+
 class ConvReluNorm(nn.Module):
     """Convolution over time, ReLU, BatchNorm. `same` pads with zeros so that T stays; else T shrinks by (kernel-1)*dilation.
 
