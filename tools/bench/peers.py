@@ -12,7 +12,7 @@ median over the rounds counts, behind one round to warm up.
     embeddings                one recording of 10 s at a time, without gradients
     asnorm                    means and deviations of the 300 best of 6000 scores of 2000 embeddings
     head 10000, head 65536    sslsv's DINO head and loss on embeddings, forward and backward, beside ours
-Behind the ratio: what a step of ours computes (10^9 operations of its convolutions and matrix products, by torch's counter), how fast, in
+Behind the ratio: what a step of ours computes (10^9 operations of its convolutions and matrix products, by torch's formulas), how fast, in
 percent of the speed at which this core multiplies large matrices, and the ratio at that speed if all else cost nothing.
 --small: for a test of this program: little networks, crops of 0.3 s, few prototypes and keys.
 """
@@ -77,15 +77,15 @@ def measured(theirs: Callable[[], object], ours: Callable[[], object], rounds: i
 def limit(call: Callable[[], object], theirs: float, ours: float, args: argparse.Namespace) -> str:
     """The last three columns, of a call of ours; empty where numpy computes."""
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
-    with FlopCounterMode(display=False) as counter:
+
+    from sslspk.train.speed import Flops
+    with Flops() as counted:
         call()
-    operations = counter.get_total_flops()
-    if not operations:
+    if not counted.total:
         return ""
     a, b = torch.randn(1536, 1536), torch.randn(1536, 100 if args.small else 6400)
-    least = statistics.median(measured(lambda: a @ b, lambda: a @ b, args.rounds)) * operations / (2 * b.numel() * len(a))
-    return f"{operations / 1e9:9.1f}{100 * least / ours:9.0f}{theirs / least:8.2f}"
+    least = statistics.median(measured(lambda: a @ b, lambda: a @ b, args.rounds)) * counted.total / (2 * b.numel() * len(a))
+    return f"{counted.total / 1e9:9.1f}{100 * least / ours:9.0f}{theirs / least:8.2f}"
 
 
 @contextlib.contextmanager
