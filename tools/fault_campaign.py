@@ -31,6 +31,7 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from faults.bench import Bench, code_md5
 from faults.cluster import missing
 from faults.plan import ALL, KINDS, Fault, plan, possible
