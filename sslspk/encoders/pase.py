@@ -18,13 +18,13 @@ Take 32 channels or more with train.precision bf16 on a CPU, as for encoders/cpc
 """
 import math
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.config import PaseEncoderConfig
 from sslspk.encoders.windows import mean_embedding
+from sslspk.losses.precision import wide
 from sslspk.nn.qrnn import Qrnn
 from sslspk.nn.sinc import SincConv
 
@@ -100,7 +100,7 @@ class PaseEncoder(Encoder):
         out = self.last(maps if self.context is None else self.context(maps))          # (B, D, T)
         for skip, pooled in zip(self.skips, seen, strict=True):
             out = out + skip(pooled[:, :, :maps.shape[2]])
-        return self.norm(out.to(torch.promote_types(out.dtype, torch.float32)))
+        return self.norm(wide(out))
 
     def _embed(self, maps: Tensor) -> Tensor:
         return maps.mean(2)

@@ -41,7 +41,7 @@ class Target(nn.Module):
             if self.size > self.length:
                 raise InputError(f"{config.name}: a window of {self.size} samples is longer than the Fourier transform of {self.length}; "
                                  "raise bins or lower window.")
-            self.register_buffer("window", torch.hann_window(self.size, periodic=False), persistent=False)
+            self.register_buffer("window", torch.hann_window(self.size, periodic=False, dtype=torch.float32), persistent=False)
             if not lps:
                 self.register_buffer("bands", gammatone(config.num_bins, self.length, rate), persistent=False)
 

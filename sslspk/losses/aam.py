@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslspk.losses.precision import dots, unit_rows
+from sslspk.losses.precision import dots, unit_rows, wide
 
 EDGE = 1 - 1e-7  # cosines are kept off +-1, where the sine has no slope
 
@@ -15,7 +15,7 @@ def class_cosines(embedding: Tensor, weight: Tensor, centres: int = 1) -> Tensor
 
     weight (C * centres, D), a class's sub-centres in consecutive rows (Deng et al. 2020, sub-centre ArcFace, Eq. 3).
     """
-    cosine = dots(F.normalize(embedding.float()), unit_rows(weight))
+    cosine = dots(F.normalize(wide(embedding)), unit_rows(weight))
     return cosine.unflatten(1, (-1, centres)).amax(2) if centres > 1 else cosine
 
 
@@ -26,7 +26,7 @@ def aam_logits(cosine: Tensor, labels: Tensor, scale: float, margin: float, inte
     the logit keeps falling as theta grows; where theta - m' would pass 0, a line of slope 1 goes on from there.
     inter_margin, top_k: m' and k of the inter-top-k margin (Zhao et al. 2022, the SpeakIn system for VoxSRC 2021); 0: none.
     """
-    cosine = cosine.float().clamp(-EDGE, EDGE)
+    cosine = wide(cosine).clamp(-EDGE, EDGE)
     sine = torch.sqrt(1 - cosine ** 2)
     true = F.one_hot(labels, cosine.shape[1]).bool()
     moved = cosine * math.cos(margin) - sine * math.sin(margin)
@@ -42,7 +42,7 @@ def aam_logits(cosine: Tensor, labels: Tensor, scale: float, margin: float, inte
 
 def am_logits(cosine: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:
     """s (cos theta - m) for the true class, s cos(theta) for the others (Wang et al. 2018, AM-softmax, Eq. 6): (B, C)."""
-    return scale * (cosine.float() - margin * F.one_hot(labels, cosine.shape[1]))
+    return scale * (wide(cosine) - margin * F.one_hot(labels, cosine.shape[1]))
 
 
 def aam_losses(cosine: Tensor, labels: Tensor, scale: float, margin: float, inter_margin: float = 0.0, top_k: int = 5) -> Tensor:

@@ -2,6 +2,8 @@
 import torch
 from torch import Tensor
 
+from sslspk.losses.precision import wide
+
 
 def dino_loss(student: Tensor, teacher: Tensor, centre: Tensor, student_temp: float, teacher_temp: float) -> dict[str, Tensor]:
     """Mean over the pairs (teacher view i, student view j), j != i, of the cross-entropy H(q_i, p_j).
@@ -17,8 +19,8 @@ def dino_loss(student: Tensor, teacher: Tensor, centre: Tensor, student_temp: fl
     kl is the mean divergence KL(q_i || p_j) over the same pairs.
     """
     views, teachers = student.shape[0], teacher.shape[0]
-    log_p = torch.log_softmax(student.float() / student_temp, dim=-1)
-    log_q = torch.log_softmax((teacher.float() - centre.float()) / teacher_temp, dim=-1)
+    log_p = torch.log_softmax(wide(student) / student_temp, dim=-1)
+    log_q = torch.log_softmax((wide(teacher) - wide(centre)) / teacher_temp, dim=-1)
     q = log_q.exp()
     total = log_p.sum(0)
     pairs = teachers * (views - 1)

@@ -3,6 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from sslspk.encoders.base import Encoder
+from sslspk.losses.precision import wide
 from sslspk.nn import comm
 
 
@@ -23,7 +24,7 @@ class Anchor(nn.Module):
     def distance(self, encoder: Encoder) -> Tensor:
         """sum_i (w_i - w_i at the start)^2, a scalar in float32, over the weights that are trained."""
         pairs = [(weight, kept) for weight, kept in zip(below(encoder), self.buffers(), strict=True) if weight.requires_grad]
-        return sum(((weight.float() - kept.float()).square().sum() for weight, kept in pairs), torch.zeros((), device=self.weight0.device))
+        return sum(((wide(weight) - wide(kept)).square().sum() for weight, kept in pairs), torch.zeros((), device=self.weight0.device))
 
 
 def below(encoder: Encoder) -> list[nn.Parameter]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.losses.adversarial import reverse_gradient
-from sslspk.losses.precision import dots
+from sslspk.losses.precision import dots, wide
 from sslspk.methods.base import Batch, Corpus, Method, Progress
 from sslspk.methods.config import AngularConfig
 from sslspk.nn import comm, monitors
@@ -38,7 +38,7 @@ class Angular(Method):
 
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         views = batch.views[0]
-        embeddings = self.encoder(views.flatten(0, 1)).float().unflatten(0, (len(views), -1))
+        embeddings = wide(self.encoder(views.flatten(0, 1))).unflatten(0, (len(views), -1))
         anchor, other = F.normalize(embeddings[0], dim=-1), F.normalize(embeddings[-1], dim=-1)
         everyone = comm.gather_with_gradient(other)
         own = torch.arange(len(anchor), device=anchor.device) + comm.rows_of_this_rank(len(anchor)).start
@@ -59,7 +59,7 @@ class Angular(Method):
         anchor, same, different = reverse_gradient(embeddings, self.config.adversarial)
         pairs = torch.cat([torch.cat([anchor, same], 1), torch.cat([anchor, different], 1)])
         truth = (torch.arange(len(pairs), device=pairs.device) < len(anchor)).long()
-        logits = self.discriminator(pairs).float()
+        logits = wide(self.discriminator(pairs))
         out["discriminator_accuracy"] = (logits.argmax(1) == truth).float().mean()
         loss = F.cross_entropy(logits, truth)
         out["loss_discriminator"] = loss.detach()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import mlp, projected
+from sslspk.losses.precision import wide
 from sslspk.losses.siamese import negative_cosine
 from sslspk.methods.base import Batch, Corpus, Method, Progress
 from sslspk.methods.config_pairs import ByolConfig
@@ -39,7 +40,7 @@ class Byol(Method):
             z1, z2 = self.teacher(views).chunk(2)
         out = {"loss": 4 + 2 * negative_cosine(p1, z2) + 2 * negative_cosine(p2, z1)}
         if progress.log:
-            out.update(monitors.of_pairs(*z.detach().float().chunk(2)))
+            out.update(monitors.of_pairs(*wide(z.detach()).chunk(2)))
         return out
 
     def after_step(self, progress: Progress) -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.losses.dino import dino_loss, updated_centre
-from sslspk.losses.precision import unit_rows
+from sslspk.losses.precision import unit_rows, wide
 from sslspk.methods import positives
 from sslspk.methods.base import Batch, Corpus, Method, Plain, Progress
 from sslspk.methods.config import DinoConfig
@@ -64,7 +64,7 @@ class DinoHead(nn.Module):
         """(N, D) -> (N, bottleneck_dim) of length 1, float32."""
         x = self.mlp(x)
         with torch.autocast(x.device.type, enabled=False):
-            return F.normalize(x.float(), dim=-1)
+            return F.normalize(wide(x), dim=-1)
 
     def logits(self, z: Tensor) -> Tensor:
         """(N, bottleneck_dim) of length 1 -> (N, K) cosines. They are divided by 0.04 later: bfloat16 would be too coarse."""
@@ -118,7 +118,7 @@ class Dino(Method):
             targets, figures = self._targets(batch, progress)
         out = dino_loss(logits, targets, self.centre, cfg.student_temp, self.teacher_temp(progress))
         out = regularised(out, self.regulariser, embeddings[0].unflatten(0, (-1, size)), progress)
-        self.centre_sum += targets.float().mean((0, 1))
+        self.centre_sum += wide(targets).mean((0, 1))
         self.centre_count += 1
         out.update(figures)
         if progress.log:

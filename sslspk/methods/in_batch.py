@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import by_name, projected
 from sslspk.losses.contrastive import affinity_contrastive
-from sslspk.losses.precision import dots
+from sslspk.losses.precision import dots, wide
 from sslspk.methods import positives
 from sslspk.methods.base import Batch, Corpus, LabelledSpeakers, Method, Plain, Progress
 from sslspk.methods.config import GclConfig, SimclrConfig, SupconConfig
@@ -45,7 +45,7 @@ class InBatch(Method):
 
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         views = batch.views[0]
-        z = F.normalize(self.network(views.flatten(0, 1)).float())
+        z = F.normalize(wide(self.network(views.flatten(0, 1))))
         recording, speaker = batch.units.repeat(len(views)), self.known(batch.labels).repeat(len(views))
         affinity = self._affinity(recording, speaker, comm.gather(recording), comm.gather(speaker))
         valid = torch.ones_like(affinity, dtype=torch.bool)

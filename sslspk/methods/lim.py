@@ -13,6 +13,7 @@ from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import mlp
 from sslspk.errors import InputError
 from sslspk.losses import mutual_information
+from sslspk.losses.precision import wide
 from sslspk.methods.base import Batch, Corpus, Method, Progress, of_another
 from sslspk.methods.config_frames import LimConfig
 from sslspk.nn import comm
@@ -40,8 +41,8 @@ class Lim(Method):
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         frames = self.encoder.frames(batch.views[0][0])
         first, second, other = self._parts(frames, progress)
-        positive = self.discriminator(torch.cat([first, second], 1))[:, 0].float()
-        negative = self.discriminator(torch.cat([first, other], 1))[:, 0].float()
+        positive = wide(self.discriminator(torch.cat([first, second], 1))[:, 0])
+        negative = wide(self.discriminator(torch.cat([first, other], 1))[:, 0])
         out = {"loss": self._loss(positive, negative), "accuracy": (positive > negative).float().mean()}
         if self.config.objective == "mine":
             out["bound"] = -out["loss"].detach()

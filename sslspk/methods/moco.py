@@ -16,7 +16,7 @@ from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import projected
 from sslspk.errors import InputError
 from sslspk.losses.contrastive import affinity_contrastive, false_negatives, info_nce, reweighted
-from sslspk.losses.precision import dots
+from sslspk.losses.precision import dots, wide
 from sslspk.methods import positives
 from sslspk.methods.base import Batch, Corpus, LabelledSpeakers, Method, Plain, Progress
 from sslspk.methods.config_moco import MocoConfig, QueueProtoConfig, ReweightConfig
@@ -69,7 +69,7 @@ class Moco(Method):
         if self.positives is not None:   # before the keys move this rank's BatchNorm statistics
             self.positives.observe(self.key.encoder, batch, progress)
         keys = torch.cat([self._keys(views[v], batch, progress) for v in order])
-        q = F.normalize(queries.float())
+        q = F.normalize(wide(queries))
         units, known = batch.units.repeat(len(order)), self.known(batch.labels).repeat(len(order))
         attract, friends, figures = self._positives(keys, batch, progress)
         # a queue longer than an epoch holds older keys of the recording itself: they are no negatives
@@ -101,7 +101,7 @@ class Moco(Method):
         if view.is_cuda:  # a copy from memory that is not pinned would wait for the device
             order = order.pin_memory().to(view.device, non_blocking=True)
         mine = comm.rows_of_this_rank(len(view))
-        shuffled = comm.gather(F.normalize(self.key(everyone[order[mine]]).float()))
+        shuffled = comm.gather(F.normalize(wide(self.key(everyone[order[mine]]))))
         keys = torch.empty_like(shuffled)
         keys[order] = shuffled
         watched = torch.full_like(batch.units, -1) if batch.watched is None else batch.watched
@@ -165,7 +165,7 @@ class Moco(Method):
         if cfg is None or progress.epochs < cfg.start_epoch or (round(progress.epochs) - math.ceil(cfg.start_epoch)) % cfg.every_epochs:
             return {}
         plain = embed_all(self.key)
-        points, figures = F.normalize(plain.embeddings.float()), {}
+        points, figures = F.normalize(wide(plain.embeddings)), {}
         for i, bank in enumerate(self.banks):
             assignment = bank.fit(points, plain.units, iterations=cfg.iterations, init=cfg.init, epsilon=cfg.epsilon,
                                   temperature=self.config.temperature, seed=progress.draw + i)

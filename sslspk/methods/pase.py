@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sslspk.encoders.base import Encoder
 from sslspk.errors import InputError
+from sslspk.losses.precision import wide
 from sslspk.methods.base import Batch, Corpus, Method, Progress, of_another
 from sslspk.methods.config_pase import PaseConfig
 from sslspk.methods.pase_workers import OrderWorker, PairWorker, RegressionWorker, WaveformWorker
@@ -44,7 +45,7 @@ class Pase(Method):
 
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         views = batch.views[0]
-        heard, clean = views[0], views[-1].float()
+        heard, clean = views[0], wide(views[-1])
         crops = [heard, *(view[0] for view in batch.views[1:])]
         frames, *further = self.encoder.frames(torch.cat(crops)).split(len(heard))
         if min(frames.shape[1], clean.shape[1] // self.encoder.step_samples) < 1:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslspk.errors import InputError
-from sslspk.losses.precision import dots
+from sslspk.losses.precision import dots, wide
 from sslspk.methods.base import Batch, Corpus, Plain, Progress
 from sslspk.methods.config_positives import OracleConfig, SspsConfig
 from sslspk.metrics.clustering import nmi
@@ -165,7 +165,7 @@ class SspsPositives(Positives):
             return
         training = encoder.training
         encoder.eval()
-        reference = F.normalize(encoder(batch.views[-1][0]).float())
+        reference = F.normalize(wide(encoder(batch.views[-1][0])))
         encoder.train(training)
         watched = torch.full_like(batch.units, -1) if batch.watched is None else batch.watched
         self._observed.append((comm.gather(reference), *comm.gather(torch.stack([batch.units, watched], 1)).unbind(1)))
@@ -188,7 +188,7 @@ class SspsPositives(Positives):
         if not bool(self.seen.any()):
             plain = embed_all(encoder)
             watched = torch.full_like(plain.units, -1) if plain.watched is None else plain.watched
-            self._remember(*map(comm.gather_rows, (F.normalize(plain.embeddings.float()), plain.units, watched)))
+            self._remember(*map(comm.gather_rows, (F.normalize(wide(plain.embeddings)), plain.units, watched)))
         held = self.seen.nonzero()[:, 0]
         mine = held[comm.rank()::comm.world_size()]
         found = kmeans(self.memory[mine], min(self.config.clusters, len(held)), index=mine, iterations=self.config.iterations,

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.losses.koleo import koleo
-from sslspk.losses.precision import dots, unit_rows
+from sslspk.losses.precision import dots, unit_rows, wide
 from sslspk.losses.sdpn import assignment_loss, information, me_max
 from sslspk.losses.sinkhorn import sinkhorn
 from sslspk.methods import positives
@@ -79,7 +79,7 @@ class Sdpn(Method):
     @staticmethod
     def _bottleneck(network: nn.ModuleDict, embeddings: Tensor) -> Tensor:
         """(N, D) -> (N, bottleneck_dim) of length 1, the head's output."""
-        return F.normalize(network["head"](embeddings).float(), dim=1)
+        return F.normalize(wide(network["head"](embeddings)), dim=1)
 
     def _cosines(self, z: Tensor) -> Tensor:
         """(N, bottleneck_dim) of length 1 -> (N, K), with the prototypes."""

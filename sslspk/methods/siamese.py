@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import Projected, mlp
+from sslspk.losses.precision import wide
 from sslspk.losses.siamese import negative_cosine, positive_similarity
 from sslspk.methods.base import Batch, Corpus, Method, Progress
 from sslspk.methods.config import SiameseConfig
@@ -43,7 +44,7 @@ class Siamese(Method):
                "loss_siamese": siamese.detach(), "loss_ssreg": regulariser.detach()}
         if progress.log:
             with torch.no_grad():
-                first, second = F.normalize(e1.float()), F.normalize(e2.float())
+                first, second = F.normalize(wide(e1)), F.normalize(wide(e2))
                 out.update(alignment=monitors.alignment(first, second), uniformity=monitors.uniformity(first),
                            effective_rank=monitors.effective_rank(e1))
         return out

@@ -76,7 +76,7 @@ def silhouette(x: Tensor, assignment: Tensor, k: int) -> float:
     cluster; 0 for a point alone in its cluster.
     """
     count = comm.sum_over_ranks(torch.bincount(assignment, minlength=k))
-    sums = comm.sum_over_ranks(x.new_zeros(k, x.shape[1], dtype=torch.float64).index_add_(0, assignment, x.double())).float()
+    sums = comm.sum_over_ranks(x.new_zeros(k, x.shape[1], dtype=torch.float64).index_add_(0, assignment, x.double())).to(x.dtype)
     total = x.new_zeros((), dtype=torch.float64)
     for rows in torch.arange(len(x), device=x.device).split(rows_per_block(k, len(x) + 1, x.device.type)):
         own, near = assignment[rows, None], x[rows] @ sums.T
@@ -97,4 +97,4 @@ def _whitened(points: Tensor, total: int) -> tuple[Tensor, Tensor]:
     variance, axes = torch.linalg.eigh(comm.sum_over_ranks(x.T @ x) / total)
     variance = variance.clamp(min=0)
     scale = (variance + SHRINKAGE * variance.max()).rsqrt()
-    return F.normalize(x @ axes * scale, dim=1).float(), (variance.sqrt() * scale).float()
+    return F.normalize(x @ axes * scale, dim=1).to(points.dtype), (variance.sqrt() * scale).to(points.dtype)

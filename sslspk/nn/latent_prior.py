@@ -3,6 +3,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sslspk.losses.precision import wide
+
 
 class LatentPrior(nn.Module):
     """p(z_t | z_<t[, y_t]): one LSTM layer and a linear layer each for mean and log-variance of D independent Gaussians.
@@ -20,7 +22,7 @@ class LatentPrior(nn.Module):
 
     def forward(self, noise: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         with torch.autocast(noise.device.type, enabled=False):
-            noise = noise.to(torch.promote_types(noise.dtype, torch.float32))
+            noise = wide(noise)
             told = F.one_hot(labels, self.classes).to(noise.dtype) if self.classes else noise[..., :0]
             z, state, means, logs = torch.zeros_like(noise[:, 0]), None, [], []
             for t in range(noise.shape[1]):

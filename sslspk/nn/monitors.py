@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sslspk.losses.precision import wide
 from sslspk.nn import comm
 
 
 @torch.no_grad()
 def effective_rank(x: Tensor) -> Tensor:
     """exp of the entropy of the normalised singular values of the centred embeddings (N, D) (Roy & Vetterli 2007)."""
-    x = comm.gather(x.float()).nan_to_num(0.0, 0.0, 0.0)  # a loss that is not finite is the loop's to report
+    x = comm.gather(wide(x)).nan_to_num(0.0, 0.0, 0.0)  # a loss that is not finite is the loop's to report
     values = torch.linalg.svdvals(x - x.mean(0))
     share = values / values.sum().clamp_min(1e-12)
     return torch.exp(-(share * torch.log(share.clamp_min(1e-12))).sum())
@@ -22,13 +23,13 @@ def effective_rank(x: Tensor) -> Tensor:
 @torch.no_grad()
 def alignment(a: Tensor, b: Tensor) -> Tensor:
     """Mean squared distance of the positive pairs (a_i, b_i) of unit vectors (B, D): 0 to 4, 2 at random (Wang & Isola 2020)."""
-    return (a.float() - b.float()).square().sum(1).mean()
+    return (wide(a) - wide(b)).square().sum(1).mean()
 
 
 @torch.no_grad()
 def uniformity(x: Tensor) -> Tensor:
     """Log of the mean of exp(-2 d^2) over the pairs i != j of unit vectors (N, D): 0 where all are one (Wang & Isola 2020)."""
-    x = comm.gather(x.float())
+    x = comm.gather(wide(x))
     if x.shape[0] < 2:
         return x.new_zeros(())
     return torch.exp(-2 * torch.pdist(x).square()).mean().log()

@@ -6,18 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sslspk.losses.precision import wide
+
 LOWER_FLOOR = 1e-12   # of variances, speechbrain's
 EPSILON = 1e-7  # added to variances; a standard deviation is never below 3.2e-4
 
 
-def _exact(x: Tensor) -> Tensor:
-    """x in float32, or in float64 if it is."""
-    return x if x.dtype == torch.float64 else x.float()
-
-
 def mean_and_var(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and (biased) variance over the last dimension: (B, C, T) -> (B, C), (B, C)."""
-    x = _exact(x)
+    x = wide(x)
     mean = x.mean(-1)
     # d var / d mean = 0, so that the mean needs no gradient inside the variance
     return mean, (x - mean.detach().unsqueeze(-1)).square().mean(-1)
@@ -55,7 +52,7 @@ class SelfAttentive(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         scores = (torch.tanh(self.hidden(x)) * self.context).sum(1, keepdim=True)
-        return (torch.softmax(_exact(scores), -1) * _exact(x)).sum(-1)
+        return (torch.softmax(wide(scores), -1) * wide(x)).sum(-1)
 
 
 class AttentiveStatistics(nn.Module):
@@ -84,8 +81,8 @@ class AttentiveStatistics(nn.Module):
             hidden = hidden + self.context(torch.cat(self._context(x), dim=1)).unsqueeze(-1)
         if self.norm is not None:
             hidden = self.norm(F.relu_(hidden))
-        weights = torch.softmax(_exact(self.scores(torch.tanh(hidden))), dim=-1)
-        x = _exact(x)
+        weights = torch.softmax(wide(self.scores(torch.tanh(hidden))), dim=-1)
+        x = wide(x)
         mean = (weights * x).sum(-1)
         # as the weights sum to one, d var / d mean = 0 here too
         var = (weights * (x - mean.detach().unsqueeze(-1)).square()).sum(-1)
@@ -126,8 +123,8 @@ class FactorisedAttention(nn.Module):
 
     def forward(self, outputs: list[Tensor]) -> Tensor:
         scores = self.scores(self.keys(_layer_mean(outputs, self.key_weights)))
-        weights = torch.softmax(_exact(scores), dim=1)
-        return self.embedding((weights.transpose(1, 2) @ _exact(self.frames(outputs))).flatten(1))
+        weights = torch.softmax(wide(scores), dim=1)
+        return self.embedding((weights.transpose(1, 2) @ wide(self.frames(outputs))).flatten(1))
 
 
 def _layer_mean(outputs: list[Tensor], weights: Tensor) -> Tensor:
@@ -148,7 +145,7 @@ class BandMeans(nn.Module):
         self.out_dim = channels * bands
 
     def forward(self, x: Tensor) -> Tensor:
-        spectrum = _exact(x).mean(-1).view(-1, self.channels, self.bins)
+        spectrum = wide(x).mean(-1).view(-1, self.channels, self.bins)
         parts = [(i * self.bins // self.bands, -(-(i + 1) * self.bins // self.bands)) for i in range(self.bands)]
         return torch.stack([spectrum[:, :, first:end].mean(-1) for first, end in parts], -1).flatten(1)
 

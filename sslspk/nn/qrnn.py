@@ -4,6 +4,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from sslspk.losses.precision import wide
+
 EXPORTED_PASSES = 16   # 65536 steps are eleven minutes, more than an encoder sees at a time
 
 
@@ -25,7 +27,7 @@ class Qrnn(nn.Module):
 
     def _direction(self, x: Tensor, gates: nn.Conv1d, backwards: bool) -> Tensor:
         found = gates(F.pad(x.flip(2) if backwards else x, (self.window - 1, 0)))
-        candidate, forget, output = found.to(torch.promote_types(found.dtype, torch.float32)).chunk(3, 1)
+        candidate, forget, output = wide(found).chunk(3, 1)
         forget = forget.sigmoid()
         seen = output.sigmoid() * accumulate(forget, (1 - forget) * candidate.tanh())
         return seen.flip(2) if backwards else seen

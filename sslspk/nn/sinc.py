@@ -25,7 +25,7 @@ class SincConv(nn.Module):
         self.kernel_size, self.stride, self.margin = (kernel + 1 - kernel % 2,), (stride,), MARGIN / rate
         top = rate / 2 - 2 * MARGIN
         mel = torch.linspace(float(to_mel(LOWEST)), float(to_mel(top)), channels + 1, dtype=torch.float64)
-        edges = (700 * (torch.exp(mel / 1127) - 1) / rate).float()
+        edges = (700 * (torch.exp(mel / 1127) - 1) / rate).to(torch.get_default_dtype())
         self.low, self.band = nn.Parameter(edges[:-1].clone()), nn.Parameter(edges.diff())
 
     def edges(self) -> tuple[Tensor, Tensor]:

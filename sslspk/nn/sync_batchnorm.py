@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.autograd.function import once_differentiable
 
+from sslspk.losses.precision import wide
 from sslspk.nn import comm
 
 
@@ -106,14 +107,14 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, ...]:
         dims = [d for d in range(x.ndim) if d != 1]
-        wide = _exact(x)
-        mean, var, count = _moments_of_all_ranks(wide, dims)
+        exact = wide(x)
+        mean, var, count = _moments_of_all_ranks(exact, dims)
         scale = torch.rsqrt(var + eps)
         ctx.save_for_backward(x, weight, mean, scale, count)
         ctx.dims = dims
         gain = scale if weight is None else scale * weight
         offset = -mean * gain if bias is None else bias - mean * gain
-        y = torch.addcmul(_channel(offset, x), wide, _channel(gain, x)).to(x.dtype)
+        y = torch.addcmul(_channel(offset, x), exact, _channel(gain, x)).to(x.dtype)
         ctx.mark_non_differentiable(mean, var, count)
         return y, mean, var, count
 
@@ -121,24 +122,19 @@ class _Normalise(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_y: Tensor, *_) -> tuple[Tensor | None, ...]:
         x, weight, mean, scale, count = ctx.saved_tensors
-        grad, wide = _exact(grad_y), _exact(x)
-        product = (wide - _channel(mean, x)).mul_(grad)
+        grad, exact = wide(grad_y), wide(x)
+        product = (exact - _channel(mean, x)).mul_(grad)
         grad_bias, grad_weight = grad.sum(ctx.dims), product.sum(ctx.dims) * scale
         sums = torch.stack([grad_bias, grad_weight])
         dist.all_reduce(sums)  # every rank's loss depends on every rank's input through mean and var
-        mean_grad, mean_product = (sums / count).to(wide.dtype)
+        mean_grad, mean_product = (sums / count).to(exact.dtype)
         # grad_x = gain * (grad - mean_grad - normalised x * mean_product), as offset + x * slope + grad * gain
         gain = scale if weight is None else scale * weight
         slope = -gain * scale * mean_product
         offset = -gain * mean_grad - slope * mean
-        grad_x = torch.addcmul(_channel(offset, x), wide, _channel(slope, x), out=product)
+        grad_x = torch.addcmul(_channel(offset, x), exact, _channel(slope, x), out=product)
         grad_x = grad_x.addcmul_(grad, _channel(gain, x)).to(x.dtype)
         return grad_x, None if weight is None else grad_weight, None if weight is None else grad_bias, None
-
-
-def _exact(x: Tensor) -> Tensor:
-    """x in float32, or in float64 if it is."""
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def _channel(values: Tensor, x: Tensor) -> Tensor:

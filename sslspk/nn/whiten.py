@@ -2,6 +2,7 @@
 import torch
 from torch import Tensor, nn
 
+from sslspk.losses.precision import wide
 from sslspk.nn import comm
 
 SHARE = 0.05   # of a batch in the statistics, once there were 1 / SHARE of them; before, all batches count the same
@@ -26,7 +27,7 @@ class Whiten(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
+            x = wide(x)
             if self.training:
                 self._add(x.detach().flatten(0, -2))
             return (x - self.mean) @ self.matrix

@@ -12,6 +12,7 @@ import torch
 from sslspk.data.loader import make_loader, processes
 from sslspk.data.plain import PlainCrops
 from sslspk.errors import InputError
+from sslspk.losses.precision import wide
 from sslspk.methods.base import Batch, Plain, Progress
 from sslspk.nn import comm
 from sslspk.train import checkpoint, evaluation, garbage
@@ -179,7 +180,7 @@ def embed_all(job: Job, progress: Progress, encoder: torch.nn.Module) -> Plain:
             _count_bad(job, batch["failed"], alone)
             crop = {k: v.to(job.device, non_blocking=True) for k, v in batch["crops"][0].items()}
             with torch.autocast(job.device.type, torch.bfloat16, enabled=job.config.train.precision == "bf16"):
-                parts.append(encoder(job.front_end(crop)[0]).float())
+                parts.append(wide(encoder(job.front_end(crop)[0])))
             units.append(batch["unit"].to(job.device))
     encoder.train()
     units = torch.cat(units)

@@ -1,9 +1,14 @@
-"""Two gloo ranks equal one rank with the same total batch: loss and weights to 1e-5 after 20 steps (float32, no dropout)."""
+"""Two gloo ranks equal one rank with the same total batch after 20 steps without dropout.
+
+In float64: what differs then is a fault. In float32 the two round apart, by how much depends on the processor, and some methods let it
+grow (Barlow Twins to 5e-6 of the weights), or turn on it whom they substitute.
+"""
 import json
 import os
 import subprocess
 import sys
 
+import double
 import pytest
 import recipe_copy
 import torch
@@ -15,24 +20,24 @@ from sslspk.io import table
 from sslspk.train import checkpoint
 from sslspk.train.config import SystemConfig
 
-VQ = {"name": "vq_wav2vec", "channels": 32, "kernels": [10, 8, 4, 1], "strides": [5, 8, 4, 1], "quantiser": {"name": "gumbel", "codes": 8},
-      "aggregator": {"name": "convolutions", "dim": 24, "kernels": [2, 3]}}
+VQ = {"name": "vq_wav2vec", "channels": 8, "kernels": [10, 8, 4, 1], "strides": [5, 8, 4, 1], "quantiser": {"name": "gumbel", "codes": 8},
+      "aggregator": {"name": "convolutions", "dim": 16, "kernels": [2, 3]}}
 ENCODERS = {
-    "tdnn": {"name": "tdnn", "channels": 32, "pooled_channels": 48, "embed_dim": 32, "segment_layers": 1},
-    "ecapa": {"name": "ecapa", "channels": 32, "mfa_channels": 48, "scale": 4, "se_channels": 16, "attention_channels": 16,
+    "tdnn": {"name": "tdnn", "channels": 16, "pooled_channels": 24, "embed_dim": 32, "segment_layers": 1},
+    "ecapa": {"name": "ecapa", "channels": 16, "mfa_channels": 24, "scale": 4, "se_channels": 16, "attention_channels": 16,
               "embed_dim": 32},
-    "cpc": {"name": "cpc", "channels": 32, "context_dim": 16, "bidirectional": True},
+    "cpc": {"name": "cpc", "channels": 8, "context_dim": 8, "bidirectional": True},
     "vq": VQ,
     "vq kmeans": {**VQ, "quantiser": {"name": "kmeans", "codes": 8}},
     "vq transformer": {**VQ, "aggregator": {"name": "transformer", "layers": 2, "dim": 16, "heads": 2, "ff_dim": 32, "dropout": 0,
                                             "position_kernel": 8, "position_groups": 2}},
-    "pase": {"name": "pase", "channels": [32, 32, 32], "kernels": [41, 20, 17], "strides": [5, 4, 8], "embed_dim": 32, "skips": True,
+    "pase": {"name": "pase", "channels": [8, 8, 16], "kernels": [41, 20, 17], "strides": [5, 4, 8], "embed_dim": 32, "skips": True,
              "context": "qrnn", "context_dim": 16},
-    "latents": {"name": "dsvae", "channels": 32, "hidden_dim": 16, "embed_dim": 12, "content_dim": 10, "decoder_channels": 16,
+    "latents": {"name": "dsvae", "channels": 16, "hidden_dim": 16, "embed_dim": 12, "content_dim": 10, "decoder_channels": 16,
                 "decoder_hidden": 16, "statistics_batches": 3, "ridge": 0.1, "whiten": True, "skip": True},
-    "sinc": {"name": "cpc", "channels": 32, "first": "sinc", "norm": "channel", "context": "none", "pooling": "mean"},
-    "wav2vec2": {"name": "wav2vec2", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "position_kernel": 8,
-                 "position_groups": 2, "layers": 2, "dim": 32, "heads": 2, "ff_dim": 48, "layer_drop": 0, "input_dropout": 0,
+    "sinc": {"name": "cpc", "channels": 8, "first": "sinc", "norm": "channel", "context": "none", "pooling": "mean"},
+    "wav2vec2": {"name": "wav2vec2", "channels": 8, "kernels": [10, 8, 4], "strides": [5, 8, 4], "position_kernel": 8,
+                 "position_groups": 2, "layers": 2, "dim": 16, "heads": 2, "ff_dim": 24, "layer_drop": 0, "input_dropout": 0,
                  "dropout": 0, "attention_dropout": 0},
 }
 ENCODERS["layer drop"] = {**ENCODERS["wav2vec2"], "layer_drop": 0.5}
@@ -50,6 +55,8 @@ RANK = """
 import gc
 import sys
 from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import double
 from torch.nn.parallel import DistributedDataParallel
 from sslspk.config import load
 from sslspk.train import distributed
@@ -57,13 +64,14 @@ from sslspk.train.config import SystemConfig
 from sslspk.train.job import prepare
 from sslspk.train.loop import train
 device = distributed.init(60)
-for conf in sys.argv[3:]:
-    job = prepare(load(SystemConfig, conf), Path(sys.argv[1]), Path(conf).with_suffix("") / sys.argv[2], device, print)
-    if sys.argv[2] == "plain":
-        job.model = None
-        gc.collect()   # the former one lets go of the parameters
-        job.model = DistributedDataParallel(job.method, broadcast_buffers=False)
-    assert train(job) == 0
+with double.precision():
+    for conf in sys.argv[4:]:
+        job = prepare(load(SystemConfig, conf), Path(sys.argv[2]), Path(conf).with_suffix("") / sys.argv[3], device, print)
+        if sys.argv[3] == "plain":
+            job.model = None
+            gc.collect()   # the former one lets go of the parameters
+            job.model = DistributedDataParallel(job.method, broadcast_buffers=False)
+        assert train(job) == 0
 distributed.leave(0)
 """
 
@@ -72,7 +80,8 @@ def train_on_two_ranks(folder, data, confs, name="two"):
     """CONF without its suffix, /NAME, for each of them; in one start of the ranks. plain: without our settings of DDP."""
     (folder / "rank.py").write_text(RANK)
     program = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(folder / "rank.py")]
-    done = subprocess.run([*program, str(data), name, *map(str, confs)], capture_output=True, text=True, cwd=recipe_copy.ROOT,
+    words = [recipe_copy.ROOT / "tests", data, name, *confs]
+    done = subprocess.run([*program, *map(str, words)], capture_output=True, text=True, cwd=recipe_copy.ROOT,
                           env={**os.environ, "OMP_NUM_THREADS": "1", "SSLSPK_DEVICE": "cpu"}, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -107,9 +116,7 @@ METHODS = {
     "siamese": {"name": "siamese", **PAIR, "hidden_dim": 32, "out_dim": 16, "predictor_dim": 16, "regulariser": 1.0},
     "c3moco": {**MOCO, "symmetric": True, "reweight": {"false_weight": 0.5}, "proto": {"clusters": [3]}},
     "moco supcon": {**MOCO, "labelled_share": 0.5, "queue_proto": {"max_clusters": 8, "refresh_steps": 2, "sample": 16}},
-    # Tones embed alike, so that cosines lie close: at keep 0.5 the last one kept and the next are 1.2e-7 apart in the first step that
-    # substitutes, one rounding of float32, and two ranks may keep another one than one rank does. At 0.75 they are 1.3e-6 apart or equal.
-    "simclr ssps": {"name": "simclr", **PAIR, "positives": {**SSPS, "keep": 0.75}},
+    "simclr ssps": {"name": "simclr", **PAIR, "positives": SSPS},
     "dino ssps": {**DINO, "positives": {**SSPS, "neighbours": 0, "start_epoch": 10}},
     "sdpn ssps": {**SDPN, "positives": {**SSPS, "start_epoch": 10}},
     "c3moco ssps": {**MOCO, "symmetric": True, "reweight": {"false_weight": 0.5}, "positives": {**SSPS, "mask_negatives": True}},
@@ -153,7 +160,6 @@ def conf_file(folder, data, encoder, method):
     utts = list(table.read(data / "wav.scp"))
     trials.write_text("".join(f"{a} {b} {'target' if a[:3] == b[:3] else 'nontarget'}\n" for a in utts for b in utts if a < b))
     scored = {"train.eval_list": str(trials), "train.eval_data": str(data), "train.eval_every": 5} if method == "dino" else {}
-    # Wide enough and slow enough that rounding does not grow: the first loss agrees to 2e-7 at any size.
     conf.write_text(json.dumps(merged(**{
         "train.steps": 20, "train.log_every": 5, "train.save_every": 20, "train.optimizer": "sgd", "train.lr": 0.003,
         "train.clip_norm": 1.0, "train.analyse": True, "data.batch_size": 12, "encoder": ENCODERS[encoder],
@@ -163,21 +169,22 @@ def conf_file(folder, data, encoder, method):
 
 
 def differences(one, two):
-    """Of what was logged and of the weights, in words; none where they agree to 1e-5."""
+    """Of what was logged, in float32, and of the weights, in float64, in words; none where they agree to some roundings."""
     (one_loss, one), (two_loss, two) = outcome(one), outcome(two)
-    if two_loss != pytest.approx(one_loss, rel=1e-5, abs=1e-6):   # a bound may be near 0
+    if two_loss != pytest.approx(one_loss, rel=1e-6, abs=1e-7):   # a bound may be near 0
         yield f"losses {one_loss} and {two_loss}"
     for name in one:
         a, b = (torch.cat([v.flatten() for v in found[name].values() if v.is_floating_point()]) for found in (one, two))
-        if (a - b).norm() > 1e-5 * a.norm():
+        if (a - b).norm() > 1e-12 * a.norm():
             yield f"{name} by {float((a - b).norm() / a.norm()):.1e}"
 
 
 @pytest.mark.slow
 def test_two_ranks_equal_one(data, tmp_path):
     confs = [conf_file(tmp_path, data, *system) for system in SYSTEMS]
-    for conf in confs:
-        train_here(load(SystemConfig, conf), data, conf.with_suffix("") / "one")
+    with double.precision():
+        for conf in confs:
+            train_here(load(SystemConfig, conf), data, conf.with_suffix("") / "one")
     train_on_two_ranks(tmp_path, data, confs)
     found = {conf.stem: [*differences(conf.with_suffix("") / "one", conf.with_suffix("") / "two")] for conf in confs}
     assert len(found) == len(SYSTEMS) and not any(found.values()), found

@@ -34,11 +34,11 @@ if [ "$device" = cuda ] && [ "$gpus" = 0 ]; then
 fi
 
 size=(--batch 32) slack=1; batch=32; points=1000000; clusters=50000; iterations=5
-workers="1 4 8"; steps=50; recordings=400; ranked="--batch 128"
+workers="1 4 8"; steps=50; recordings=400; ranked="--batch 128"; some=""; bf16="--only dino moco simclr moco+dino"
 if [ "$device" = cpu ]; then slack=3; fi   # times the shares: there it is no matter of minutes
 if [ "$small" = true ]; then
-  size=(--small --batch 2 --steps 1 --only dino cpc dsvae); batch=16; points=3000; clusters=20; iterations=2
-  workers=1; steps=2; recordings=3; ranked="--batch 8 --steps 4"
+  size=(--small --batch 2 --steps 1 --only dino); batch=4; points=3000; clusters=20; iterations=2
+  workers=1; steps=2; recordings=3; ranked="--batch 8 --steps 4"; some="--only dino"; bf16="--only dino"
 fi
 failed="" unfinished=""
 
@@ -59,14 +59,14 @@ part() {  # NAME SECONDS SHARE PROGRAM OPTION...: run it; after its share it beg
 
 # shellcheck disable=SC2086
 {
-  part on_device 50 35 on_device --batch $batch
-  part on_device_bf16 35 25 on_device --batch $batch --precision bf16 --only dino moco simclr moco+dino
+  part on_device 50 35 on_device --batch $batch $some
+  part on_device_bf16 35 25 on_device --batch $batch --precision bf16 $bf16
   if [ "$device" = cpu ] || [ "$gpus" -gt 1 ]; then part two_ranks 50 0 two_ranks $ranked; else echo "== two_ranks: not run on one GPU"; fi
   part kmeans 75 0 kmeans --points $points --clusters $clusters --iterations $iterations --init kmeans++ --ours
   part loader 30 20 loader --steps $steps --workers $workers
   part extraction 35 0 embed --number $recordings
   part steps 140 110 steps "${size[@]}"
-  part on_device_compiled 60 30 on_device --batch $batch --compile
+  part on_device_compiled 60 30 on_device --batch $batch --compile $some
 }
 [ -z "$unfinished" ] || echo "$0: stopped before the end:$unfinished"
 [ -z "$failed" ] || { echo "$0: failed:$failed" >&2; exit 1; }
