@@ -1,14 +1,21 @@
 """train.compile in every method, on the CPU: the losses are those without it, and each shape is compiled once.
 
-What inductor then makes of the graphs is compared by tools/bench/gpu.sh (test_benchmarks.py).
+By a backend that does not call a compiler; inductor is tried on an encoder of two layers.
 """
+import copy
+import shutil
+from types import SimpleNamespace
+
 import pytest
 import torch
 from test_method_contract import METHODS, make, steps
+from torch import nn
 from torch._dynamo.backends.debugging import aot_eager
 from torch._dynamo.utils import counters
 
 from sslspk.data.config import DataConfig
+from sslspk.nn.blocks import Stack
+from sslspk.nn.pooling import Statistics
 from sslspk.train.compiled import compile_encoders
 
 # Of each kind of method one, and the quantiser's mode in which other convolutions run: variants differ in the loss, which is not compiled.
@@ -59,3 +66,20 @@ def test_student_and_teacher_have_a_graph_for_each_crop_length(fresh):
     before = counters["stats"]["unique_graphs"]
     *_, after, _ = compared("dino", "aot_eager")
     assert after - before == 3 and not counters["graph_break"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor compiles with g++, which is not here")
+def test_inductor_gives_the_same_embeddings_and_gradients(fresh):
+    torch.manual_seed(0)
+    plain = nn.Sequential(Stack(nn.Conv1d(6, 8, 3), nn.ReLU(), nn.BatchNorm1d(8)), Statistics(8))
+    compiled, x = copy.deepcopy(plain), torch.randn(4, 6, 30)
+    compile_encoders(SimpleNamespace(backbones=lambda: [compiled]), DataConfig())
+    for length in (30, 20):
+        found = []
+        for net in (plain, compiled):
+            net.zero_grad()
+            y = net(x[..., :length])
+            y.square().sum().backward()
+            found.append(torch.cat([y.flatten(), *(p.grad.flatten() for p in net.parameters())]))
+        assert torch.allclose(*found, rtol=1e-4, atol=1e-5)
