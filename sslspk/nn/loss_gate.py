@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sslspk.losses.precision import wide
 from sslspk.nn import comm
 
 SMALLEST = 1e-6  # a loss of 0 has no logarithm
@@ -26,7 +25,7 @@ class LossGate(nn.Module):
     @torch.no_grad()
     def record(self, losses: Tensor, units: Tensor) -> None:
         """Remember the losses (B,) of recordings (B,), those of all ranks."""
-        self.losses[comm.gather(units)] = comm.gather(wide(losses))
+        self.losses[comm.gather(units)] = comm.gather(losses.to(self.losses.dtype))
 
     @torch.no_grad()
     def fix(self, threshold: float) -> None:
@@ -63,7 +62,7 @@ class LossWeights(nn.Module):
     @torch.no_grad()
     def record(self, losses: Tensor, units: Tensor) -> None:
         """Remember the losses (B,) of recordings (B,), those of all ranks."""
-        self.losses[comm.gather(units)] = comm.gather(wide(losses))
+        self.losses[comm.gather(units)] = comm.gather(losses.to(self.losses.dtype))
 
     @torch.no_grad()
     def fit(self) -> None:
