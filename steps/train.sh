@@ -29,7 +29,6 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [[ $nodes =~ ^[1-9][0-9]{0,3}$ ]] || die "--nodes takes a whole number from 1 to 9999, not '${nodes:0:40}'."
 options=(--conf "$conf")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
-warned=(python3 -m sslspk.bin.show_config --warning "${options[@]}")
 [ -z "$init_from" ] || options+=(--init-from "$init_from")
 weights=$(model_file "$init_from")
 key="train ${options[*]@Q} $(done_conf "$conf")"
@@ -65,7 +64,6 @@ fi
 mkdir -p "$exp/log"
 for old in "${logs[@]}"; do [ ! -f "$old" ] || mv "$old" "${old%.log}.$(date +%Y%m%d-%H%M%S).log"; done
 echo "$0: training into $exp (log: ${log/"$JOB"/*})"
-if warning=$("${warned[@]}" 2>&1) && [ -n "$warning" ]; then echo "$warning"; fi   # of a wrong configuration the training tells
 rm -f "$exp/.stopped"
 status=0
 trap : USR2   # a training that is stopped ends below

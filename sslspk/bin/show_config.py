@@ -3,7 +3,7 @@
 A group is printed as YAML, a single value as it is. Defaults, `base:` and overrides are applied.
 --weights prints the encoders that a recipe evaluates, --chain the systems that `after` says must be trained first, oldest first:
 a line each, and a third one for a KEY, so that a recipe learns all three from one process.
---warning prints warnings about the configuration. --judged prints true or false: whether train.valid can judge its epochs.
+--judged prints true or false: whether train.valid can judge its epochs.
 """
 import argparse
 from pathlib import Path
@@ -24,7 +24,6 @@ def main() -> int:
     parser.add_argument("--weights", action="store_true", help="print the names of the encoders to evaluate")
     parser.add_argument("--chain", action="store_true", help="print the systems to be trained before this one")
     parser.add_argument("--judged", action="store_true", help="print whether train.valid can judge its epochs")
-    parser.add_argument("--warning", action="store_true", help="print what a training with it would warn of, if anything")
     args = parser.parse_args()
 
     from sslspk.config import load
@@ -37,9 +36,7 @@ def main() -> int:
         print(*chain(Path(args.conf), config.after))
     if args.judged:
         print(str(config.judged).lower())
-    if args.warning and config.warning:
-        print(config.warning)
-    if args.key or not (args.weights or args.chain or args.judged or args.warning):
+    if args.key or not (args.weights or args.chain or args.judged):
         _show(config, args)
     return 0
 

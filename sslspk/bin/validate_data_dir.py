@@ -4,8 +4,6 @@ from collections.abc import Collection
 
 from sslspk.errors import entry
 
-MADE_BY = {"spk2utt": "utils/fix_data_dir.sh makes it from utt2spk", "utt2spk": "labels, folds and subsets by speaker need it"}
-
 
 def main() -> None:
     """DIR: a line and exit status 0 if it is valid, else one sentence and status 1."""
@@ -25,9 +23,8 @@ def main() -> None:
     names, utts, speakers, cut = _looked_at(args, need)
     said = f"{speakers} speakers" if speakers is not None else "no speakers known"
     print(f"validate_data_dir.sh: {args.dir} is valid: {utts} utterances{cut}, {said}")
-    for name, use in MADE_BY.items():
-        if name not in names and name not in args.ignore and (name == "utt2spk" or "utt2spk" in names):
-            print(f"validate_data_dir.sh: there is no {args.dir}/{name}; {use}")
+    if "utt2spk" in names and "spk2utt" not in names and "spk2utt" not in args.ignore:
+        print(f"validate_data_dir.sh: there is no {args.dir}/spk2utt; utils/fix_data_dir.sh makes it from utt2spk")
 
 
 def _looked_at(args: argparse.Namespace, need: list[str]) -> tuple[Collection[str], int, int | None, str]:
