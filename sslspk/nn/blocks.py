@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 class Stack(nn.Sequential):
-    """nn.Sequential that `compile` makes one graph of: torch.compile passes over the forward functions of torch's own modules."""
+    """nn.Sequential that `compile` turns into one graph: torch.compile skips the forward functions of torch's own modules."""
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self:
@@ -19,9 +19,9 @@ class Stack(nn.Sequential):
 
 
 class ConvReluNorm(nn.Module):
-    """Convolution over time, ReLU, BatchNorm. `same` pads with zeros so that T stays; else T shrinks by (kernel-1)*dilation.
+    """Convolution over time, ReLU, BatchNorm. `same` pads with zeros to keep T; otherwise T shrinks by (kernel-1)*dilation.
 
-    reflect: pad with the frames reflected in place of zeros; T must be larger than what is padded.
+    reflect: pad with reflected frames instead of zeros; T must be larger than the padding.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, dilation: int = 1, *, same: bool, affine: bool = True,
@@ -39,8 +39,8 @@ class ConvReluNorm(nn.Module):
 class SqueezeExcite(nn.Module):
     """Scales each channel by a gate computed from all channels' means (Hu et al. 2018): (B, C, ...) -> the same shape.
 
-    The hidden bias starts at zero: after BatchNorm the means are near zero, so that a random bias would decide alone which
-    hidden units are dead, and with two of them (16 channels, reduction 8) all are in one layer of four.
+    The hidden bias starts at zero. After BatchNorm the means are near zero, so a random bias alone would decide which hidden
+    units are dead; with two units (16 channels, reduction 8), both would be dead in one layer of four.
     """
 
     def __init__(self, channels: int, bottleneck: int):
@@ -56,7 +56,7 @@ class SqueezeExcite(nn.Module):
 
 
 class Res2Conv(nn.Module):
-    """Res2Net's multi-scale convolution (Gao et al. 2019, eq. 1): channels in `scale` groups, each sees the one before it.
+    """Res2Net's multi-scale convolution (Gao et al. 2019, eq. 1): `scale` groups of channels; each sees the output of the one before.
 
     y_1 = x_1, y_2 = K_2(x_2), y_i = K_i(x_i + y_(i-1)); K is ConvReluNorm. (B, C, T) -> (B, C, T).
     """
@@ -94,8 +94,8 @@ class SERes2Block(nn.Module):
 class Shortcut(nn.Module):
     """1x1 convolution with stride, and BatchNorm: (B, C, F, T) -> (B, C', F/stride, T/stride).
 
-    The stride is taken by slicing: oneDNN's weight gradient of a strided 1x1 convolution writes outside its memory when the
-    layout is channels-last and C < 16 (seen with torch 2.11 on AVX-512).
+    Slicing does the stride: for a strided 1x1 convolution in channels-last layout with C < 16, oneDNN's weight gradient writes
+    outside its memory (seen with torch 2.11 on AVX-512).
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int):
@@ -135,7 +135,7 @@ class BasicBlock(nn.Module):
 
 
 def as_image(x: Tensor, channels_last: bool) -> Tensor:
-    """Features (B, T, F) as a picture of one channel (B, 1, F, T) in the memory layout that the convolutions will keep."""
+    """Features (B, T, F) as an image of one channel (B, 1, F, T), in the memory layout that the convolutions keep."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return x.transpose(1, 2).unsqueeze(1).contiguous(memory_format=layout)
 

@@ -1,4 +1,4 @@
-"""One layer of a Transformer that looks back only, told how far: the predictors of CPC_audio (Rivière et al. 2020, arXiv 2002.02848)."""
+"""A causal Transformer layer with relative positions: the predictors of CPC_audio (Rivière et al. 2020, arXiv 2002.02848)."""
 import math
 
 import torch
@@ -9,9 +9,9 @@ from torch.nn import functional as F
 class CausalTransformerLayer(nn.Module):
     """(B, T, C) -> (B, T, C), T at most `size`: a step sees itself and the steps before it.
 
-    Attention of `heads` heads without biases, a LayerNorm on its sum with the input, two linear layers with ReLU between them, another
-    LayerNorm on that sum. To the score of a query and a key that lies d steps back comes the product of the query and a learnt vector of
-    d, the same for all heads. Parameters: 4 C^2 + size C / heads + 2 C hidden + hidden + C + 4 C.
+    Multi-head attention without biases, then two linear layers with a ReLU between them; each is added to its input, and a LayerNorm
+    follows the sum. A key d steps back adds to its score the product of the query and a learnt vector for d, which all heads share.
+    Parameters: 4 C^2 + size C / heads + 2 C hidden + hidden + C + 4 C.
     """
 
     def __init__(self, channels: int, size: int, heads: int = 8, hidden: int = 2048, dropout: float = 0.1):
@@ -33,7 +33,7 @@ class CausalTransformerLayer(nn.Module):
         queries, keys, values = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.projections(x).chunk(3, -1))
         steps = x.shape[1]
         places = torch.arange(steps, device=x.device)
-        back = places[:, None] - places                                      # (T, T): how far key j lies behind query i
+        back = places[:, None] - places                                      # (T, T): steps from key j to query i
         far = (queries @ self.distance[:steps].T.to(queries.dtype)).gather(-1, back.clamp_min(0).expand(*queries.shape[:3], -1))
         scores = (queries @ keys.transpose(-1, -2) + far) / math.sqrt(queries.shape[-1])
         weights = scores.masked_fill(back < 0, -math.inf).softmax(-1)   # in float32 also under autocast
@@ -42,7 +42,7 @@ class CausalTransformerLayer(nn.Module):
 
 
 class TransformerPredictors(nn.Module):
-    """(B, T, C) -> (B, T, steps * C): a layer of its own for each step ahead, with `hidden` hidden units."""
+    """(B, T, C) -> (B, T, steps * C): a separate layer, with `hidden` hidden units, for each step ahead."""
 
     def __init__(self, steps: int, channels: int, size: int, hidden: int = 2048):
         super().__init__()

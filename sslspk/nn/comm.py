@@ -22,7 +22,7 @@ def mean_over_ranks(x: Tensor) -> Tensor:
 
 
 def max_over_ranks(x: Tensor) -> Tensor:
-    """Element by element the largest of the ranks' values."""
+    """The elementwise maximum over ranks."""
     if world_size() == 1:
         return x
     x = x.clone()
@@ -31,7 +31,7 @@ def max_over_ranks(x: Tensor) -> Tensor:
 
 
 def union_over_ranks(items: set) -> set:
-    """All that any rank has in its set (waits for all of them)."""
+    """The union of all ranks' sets (waits for all ranks)."""
     if world_size() == 1:
         return items
     parts: list[set] = [set()] * world_size()
@@ -45,7 +45,7 @@ def barrier() -> None:
 
 
 def gather(x: Tensor) -> Tensor:
-    """Every rank's x (n, ...) in rank order, (W n, ...), without gradient; ranks hold equally many rows."""
+    """Every rank's x (n, ...) in rank order, (W n, ...), without gradient; all ranks hold the same number of rows."""
     if world_size() == 1:
         return x.detach()
     x = x.detach().contiguous()
@@ -55,7 +55,7 @@ def gather(x: Tensor) -> Tensor:
 
 
 def gather_with_gradient(x: Tensor) -> Tensor:
-    """`gather` through which gradients flow back to the rank that x came from: each rank's loss may depend on all rows."""
+    """`gather` with gradients, which flow back to the rank that x came from: each rank's loss may depend on all rows."""
     return x if world_size() == 1 else _Gather.apply(x)
 
 
@@ -65,8 +65,8 @@ def rows_of_this_rank(n: int) -> slice:
 
 
 class _Gather(torch.autograd.Function):
-    """Backward: the sum over ranks of the gradients with respect to this rank's rows. DDP then divides by the ranks, so that the
-    mean of the ranks' losses is what is differentiated."""
+    """Backward: the sum over ranks of the gradients with respect to this rank's rows. DDP then divides by the number of ranks, which
+    gives the gradient of the mean of the ranks' losses."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ def sum_over_ranks(x: Tensor) -> Tensor:
 
 
 def from_first_rank(x: Tensor) -> Tensor:
-    """What the first rank has in place of x; shapes agree."""
+    """The first rank's x, on every rank; shapes must agree."""
     if world_size() == 1:
         return x
     x = x.clone()
@@ -99,7 +99,7 @@ def from_first_rank(x: Tensor) -> Tensor:
 
 
 def gather_rows(x: Tensor) -> Tensor:
-    """As `gather`, for ranks that may hold different numbers of rows, none too."""
+    """`gather` for ranks that may hold different numbers of rows, or none."""
     if world_size() == 1:
         return x.detach()
     counts = gather(torch.tensor([len(x)], device=x.device)).tolist()

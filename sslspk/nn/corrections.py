@@ -6,9 +6,9 @@ from sslspk.nn import comm
 
 
 class Corrections(nn.Module):
-    """A class takes recordings of others until it has `growth` times as many of them as its own; the state is equal on all ranks.
+    """A class takes in recordings of other classes, up to `growth` times the number of its own; the state is equal on all ranks.
 
-    own, given (recordings,) int64: the label of each recording, and the one that it last learnt instead; -1: not seen, none.
+    own, given (recordings,) int64: each recording's label, and the other class's label that it learnt last; -1: not seen, none.
     """
 
     def __init__(self, recordings: int, classes: int, growth: float):
@@ -24,7 +24,7 @@ class Corrections(nn.Module):
 
     @torch.no_grad()
     def admit(self, units: Tensor, classes: Tensor, wanted: Tensor) -> Tensor:
-        """Which of the recordings (B,) that are `wanted` (B,) in other classes (B,) find room there: (B,); those of all ranks in turn."""
+        """Bool (B,): which of the `wanted` recordings find room in their new `classes` (B,); earlier rows, in rank order, go first."""
         mine = comm.rows_of_this_rank(len(units))
         units, classes, wanted = comm.gather(units), comm.gather(classes), comm.gather(wanted)
         self.given[units] = -1

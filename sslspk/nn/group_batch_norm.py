@@ -1,11 +1,11 @@
 """BatchNorm over groups of a fixed number of recordings, however large the batch and however many the ranks.
 
-A contrastive method whose queries and keys share a batch can cheat: the statistics of BatchNorm tell which key was computed in
-the company of which query (He et al. 2020, "shuffling BN"). With small groups, and keys dealt to other groups than their queries,
-they do not; and as a group never crosses ranks, two ranks compute what one rank computes.
+A contrastive method whose queries and keys share a batch can cheat: BatchNorm's statistics reveal which key was computed together
+with which query (He et al. 2020, "shuffling BN"). Small groups prevent this when each key is in another group than its query.
+A group never crosses ranks, so two ranks compute what one rank computes.
 
     group_batch_norm.convert(module, 32)      once, before training
-    group_batch_norm.average(module)          after each step: running statistics are the mean over all ranks' groups
+    group_batch_norm.average(module)          after each step: makes the running statistics the mean over all ranks' groups
 """
 import torch
 from torch import Tensor, nn
@@ -50,7 +50,7 @@ GROUPED = {nn.BatchNorm1d: GroupBatchNorm1d, nn.BatchNorm2d: GroupBatchNorm2d}
 
 
 def convert(module: nn.Module, group: int) -> nn.Module:
-    """Replace every BatchNorm1d and BatchNorm2d of `module` by one that normalises groups of `group` recordings; returns it."""
+    """Replace every BatchNorm1d and BatchNorm2d of `module` by one that normalises groups of `group` recordings; returns the module."""
     module = replace_norms(module, GROUPED)
     for layer in module.modules():
         if isinstance(layer, _GroupBatchNorm):
@@ -60,7 +60,7 @@ def convert(module: nn.Module, group: int) -> nn.Module:
 
 @torch.no_grad()
 def average(module: nn.Module) -> None:
-    """Make the running statistics of all ranks their mean: moving averages are linear, so that equals having seen all groups."""
+    """Set every rank's running statistics to their mean. Moving averages are linear: this equals one rank that has seen all groups."""
     if comm.world_size() == 1:
         return
     buffers = [b for layer in module.modules() if isinstance(layer, _GroupBatchNorm) for b in (layer.running_mean, layer.running_var)]

@@ -1,13 +1,13 @@
-"""K-means (Lloyd's algorithm, k-means++ start) where the points are: on their device and shared out over the ranks.
+"""K-means (Lloyd's algorithm, k-means++ start) on points that stay on their device and are divided among the ranks.
 
 Two things make the result independent of how the points are cut into blocks and ranks, and of the order in which a GPU adds:
-- Sums over points are exact. What is added is first rounded to a grid that is fine (at 10^6 points 2^-33 of the largest value) and
-  coarse enough for every sum to be a float64 without rounding. So `index_add_` needs no deterministic, slower form.
-- Random numbers come from one generator on the CPU and choose points by their number `index`, not by the place where they lie.
-What is left is the float32 rounding of a distance, which matters only to points that lie between two centroids.
+- Sums over points are exact. Each term is first rounded to a grid that is fine (at 10^6 points 2^-33 of the largest value), yet
+  coarse enough for float64 to hold every sum without rounding. So `index_add_` does not need its slower, deterministic form.
+- Random numbers come from one generator on the CPU and choose points by their number `index`, not by their position.
+What remains is the float32 rounding of a distance, which matters only to points halfway between two centroids.
 
-Distances are computed as ||z - mu||^2 = ||z||^2 - 2 z.mu + ||mu||^2 only to find the nearest centroid, after the mean of all points
-was subtracted (else a common offset would eat the digits); the distance to it is then taken from the difference itself.
+The formula ||z - mu||^2 = ||z||^2 - 2 z.mu + ||mu||^2 only finds the nearest centroid, after the mean of all points is subtracted
+(a common offset would cost digits); the distance to that centroid is then computed from the difference z - mu.
 """
 import math
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ from sslspk.errors import InputError
 from sslspk.nn import comm
 from sslspk.nn.seeding import draws_of, grid_step, oversampled, plus_plus, rows_per_block
 
-SEEDING_POINTS, SEEDING_LEAST = 50, 2**14  # k-means++ looks at so many points for each centroid, and at least at so many in all
-OVERSAMPLED_FROM = 1000  # centroids, from which on k-means++ chooses among candidates that k-means|| finds
+SEEDING_POINTS, SEEDING_LEAST = 50, 2**14  # k-means++ looks at this many points per centroid, and at least at this many in all
+OVERSAMPLED_FROM = 1000  # from this many centroids on, k-means++ chooses among candidates that k-means|| finds
 LIMIT = 2.0**50  # coordinates beyond it have squares that float32 cannot sum
 
 
@@ -35,7 +35,7 @@ class Clusters(NamedTuple):
     distance_sum: Tensor  # (K,) float64: sum of the members' Euclidean distances || z - mu ||
     count: Tensor  # (K,) int64: members
     objective: float  # sum over all points of || z - mu ||^2
-    iterations: int  # how often the centroids were moved
+    iterations: int  # number of updates of the centroids
 
 
 @torch.no_grad()
@@ -44,14 +44,13 @@ def kmeans(points: Tensor, k: int, *, index: Tensor | None = None, iterations: i
            tolerance: float = 1e-4) -> Clusters:
     """The best of `restarts` clusterings of points (N, D), which are this rank's share: N may differ between ranks and be 0.
 
-    index (N,) int64: the points' numbers, all different over all ranks; by them random draws and ties go, so that it does not
-    matter which rank holds which point. Without it they are counted through the ranks in order.
-    spherical: points count by their direction only, and centroids are kept at length 1.
-    block: at most so many points at a time; fewer where `rows_per_block` says so. tolerance: iterations end when the objective
-    falls by a smaller share than that.
-    A cluster found empty moves to the point farthest from its own centroid, several of them to as many points, as far as there
-    are points that lie apart from their centroids: with fewer distinct points than clusters some stay empty (count 0), and keep
-    their place.
+    index (N,) int64: the points' numbers, unique over all ranks. Random draws and ties are decided by these numbers, so it does
+    not matter which rank holds which point. Default: points are numbered through the ranks in order.
+    spherical: only the points' directions count, and centroids are kept at length 1.
+    block: the most points at a time; `rows_per_block` may give fewer. tolerance: iterations end when the objective falls by a
+    smaller share than this.
+    An empty cluster moves to the point farthest from its centroid, several empty clusters to as many such points. With fewer
+    distinct points than clusters, some clusters stay empty (count 0) and keep their place.
     Raises InputError, on all ranks alike, for k below 1 or above the number of points and for values that are not finite.
     """
     if points.ndim != 2 or min(k, iterations, restarts, block) < 1 or init not in ("kmeans++", "random"):
@@ -68,7 +67,7 @@ def kmeans(points: Tensor, k: int, *, index: Tensor | None = None, iterations: i
 
 @dataclass(frozen=True)
 class _Shard:
-    """This rank's points (N, D), and what all ranks know of all points. Points are seen from `shift`, about their mean."""
+    """This rank's points (N, D), and what all ranks know of all points. `take` gives points relative to `shift`, near their mean."""
 
     points: Tensor
     index: Tensor  # (N,) the points' numbers
@@ -94,7 +93,7 @@ class _Shard:
         return replace(unmoved, shift=shift, step=grid_step(2 * largest, len(numbers)))
 
     def take(self, rows: Tensor | slice) -> Tensor:
-        """The points of these rows, float32, seen from `shift`."""
+        """The points of these rows, float32, relative to `shift`."""
         x = self.points[rows].float()
         return (F.normalize(x, dim=1) if self.spherical else x) - self.shift
 
@@ -104,7 +103,7 @@ class _Shard:
             yield rows, self.take(rows)
 
     def fetch(self, numbers: Tensor) -> Tensor:
-        """The points (n, D) of these numbers (n,), whichever rank holds them, seen from `shift`."""
+        """The points (n, D) with these numbers (n,), from whichever rank holds them, relative to `shift`."""
         found = self.shift.new_zeros(len(numbers), len(self.shift))
         if len(self.index):
             held = self.index[self.order]
@@ -115,14 +114,14 @@ class _Shard:
         return comm.sum_over_ranks(found)  # all but one rank add zeros
 
     def place(self, x: Tensor) -> Tensor:
-        """Points as `take` gives them, back in their own place, float64."""
+        """The inverse of `take`: points with `shift` added again, float64."""
         return x.double() + self.shift.double()
 
 
 def _survey(shard: _Shard) -> tuple[Tensor, float]:
-    """The mean (D,) of all ranks' points, float32, and their largest coordinate. Raises InputError for points that have no place."""
+    """The mean (D,) of all ranks' points, float32, and their largest coordinate. Raises InputError for points that are not usable."""
     total = shard.shift.double()
-    extremes = total.new_zeros(2)  # points without a place, and the largest coordinate of the others
+    extremes = total.new_zeros(2)  # number of unusable points, and the largest coordinate of the others
     for rows, x in shard.blocks():
         bad = ~(shard.points[rows].abs() < LIMIT).all(1)  # NaN compares false
         if shard.spherical:
@@ -140,9 +139,9 @@ def _survey(shard: _Shard) -> tuple[Tensor, float]:
 def _start(shard: _Shard, k: int, init: str, generator: torch.Generator) -> Tensor:
     """First centroids (K, D) float64: k of the points.
 
-    k-means++ chooses among a random SEEDING_POINTS k of the points (all, where there are no more), which every rank gets: its
-    k passes then cost k^2, not N k, and need no messages. From OVERSAMPLED_FROM centroids on it chooses among few of those (see
-    `seeding.oversampled`). The rule is the same on every device, as the result must be.
+    k-means++ chooses from a random sample of SEEDING_POINTS * k points (all, if there are fewer) that every rank gets: its k passes
+    then cost k^2, not N k, and need no communication. From OVERSAMPLED_FROM centroids on, it chooses among a few of the sample (see
+    `seeding.oversampled`). The rule is the same on every device, because the result must be.
     """
     total = len(shard.numbers)
     size = k if init == "random" else min(total, max(SEEDING_LEAST, SEEDING_POINTS * k))
@@ -155,7 +154,7 @@ def _start(shard: _Shard, k: int, init: str, generator: torch.Generator) -> Tens
 
 
 def _lloyd(shard: _Shard, centroids: Tensor, iterations: int, tolerance: float) -> Clusters:
-    """From these centroids (K, D) float64 until the objective settles or `iterations` are over; assignments fit the last centroids."""
+    """Iterate from these centroids (K, D) float64 until the objective settles, `iterations` times at most; assignments fit the result."""
     objective, comparable = math.inf, False
     for done in range(iterations + 1):
         assignment, squared, sums = _assign(shard, centroids)
@@ -164,13 +163,13 @@ def _lloyd(shard: _Shard, centroids: Tensor, iterations: int, tolerance: float) 
         if done == iterations or (comparable and objective - now <= tolerance * objective):
             break
         centroids, filled = _update(shard, centroids, sums, count, squared)
-        objective, comparable = now, not filled  # a cluster that was put on a far point has yet to settle among its members
+        objective, comparable = now, not filled  # a cluster that was moved to a far point must settle first
     distance_sum = _sum_of(shard, squared.sqrt(), assignment, len(centroids))
     return Clusters(centroids.float(), assignment, distance_sum, count, now, done)
 
 
 def _assign(shard: _Shard, centroids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Nearest centroids (N,), squared distances to them (N,) float32, and all ranks' sums of members (K, D) float64 from `shift`."""
+    """Nearest centroids (N,), squared distances to them (N,) float32, and all ranks' sums of members less `shift` (K, D) float64."""
     seen = (centroids - shard.shift).float()
     bias = -0.5 * seen.square().sum(1)
     scores = seen.new_empty(min(shard.rows, len(shard.points)), len(seen))
@@ -186,7 +185,7 @@ def _assign(shard: _Shard, centroids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _sum_of(shard: _Shard, values: Tensor, groups: Tensor, k: int) -> Tensor:
-    """Sums (k,) float64 of all ranks' values (N,) >= 0 by groups (N,): exact but for the grid's rounding."""
+    """Sums (k,) float64 of all ranks' values (N,) >= 0 per group (N,): exact apart from rounding the values to the grid."""
     largest = float(comm.max_over_ranks(values.max() if len(values) else values.new_zeros(())))
     step = grid_step(largest, len(shard.numbers))
     sums = values.new_zeros(k, dtype=torch.float64).index_add_(0, groups, (values / step).round_().double())
@@ -194,12 +193,12 @@ def _sum_of(shard: _Shard, values: Tensor, groups: Tensor, k: int) -> Tensor:
 
 
 def _update(shard: _Shard, centroids: Tensor, sums: Tensor, count: Tensor, squared: Tensor) -> tuple[Tensor, bool]:
-    """Centroids at their members' means, and empty ones at the farthest points; the second value says whether there were such."""
+    """Centroids moved to their members' means, empty ones to the farthest points; and whether any empty one moved."""
     means = shard.place(sums / count.clamp(min=1)[:, None])
     has_mean = count > 0
     if shard.spherical:
         length = means.norm(dim=1)
-        has_mean &= length > 1e-6  # members that cancel have no mean direction: the centroid stays
+        has_mean &= length > 1e-6  # members that cancel out have no mean direction: the centroid stays
         means = means / length.clamp(min=1e-6)[:, None]
     centroids = torch.where(has_mean[:, None], means, centroids)
     empty = (count == 0).nonzero()[:, 0]
@@ -211,8 +210,8 @@ def _update(shard: _Shard, centroids: Tensor, sums: Tensor, count: Tensor, squar
 
 
 def _farthest(shard: _Shard, squared: Tensor, n: int) -> Tensor:
-    """The n points (n, D) float64 of all ranks that are farthest from their centroids, the farthest first; less those that are at
-    them up to rounding (which keeps copies of one point from wandering between clusters)."""
+    """The n points (n, D) float64 of all ranks that are farthest from their centroids, the farthest first. Points that equal their
+    centroid up to rounding are left out; otherwise copies of one point would wander between clusters."""
     rows = shard.order[squared[shard.order].sort(descending=True, stable=True).indices[:n]]
     numbers, values = comm.gather_rows(shard.index[rows]), comm.gather_rows(squared[rows])
     order = numbers.argsort()

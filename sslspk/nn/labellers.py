@@ -1,4 +1,4 @@
-"""Gives each frame one of K labels without a transcript: the nearest centroid (k-means), or the nearest random vector to a projection.
+"""Gives each frame one of K labels without a transcript: its nearest k-means centroid, or the random vector nearest to its projection.
 
 Letters: N and T frames, F features, K labels.
 """
@@ -10,30 +10,30 @@ from torch.nn import functional as F
 from sslspk.errors import InputError
 from sslspk.nn.kmeans import kmeans
 
-DISTANCES = 1 << 24   # at most, that are held at a time
+DISTANCES = 1 << 24   # held at a time, at most
 NORMALISE = ("none", "mean", "mean_deviation")
 
 
 def nearest(x: Tensor, codes: Tensor) -> Tensor:
-    """Vectors (..., F) -> int64 (...): which of codes (K, F) has the least distance."""
+    """Vectors (..., F) -> int64 (...): the nearest of codes (K, F)."""
     rows, half = x.flatten(0, -2), codes.square().sum(1) / 2
     parts = rows.split(max(1, DISTANCES // len(codes)))
     return torch.cat([torch.addmm(-half, part, codes.T).argmax(1) for part in parts]).view(x.shape[:-1])
 
 
 def random_vectors(codes: int, dim: int, features: int) -> tuple[Tensor, Tensor]:
-    """A projection (dim, features) of Xavier's distribution and unit vectors (codes, dim): BEST-RQ's (Chiu et al. 2022, arXiv 2202.01855,
+    """BEST-RQ's Xavier-initialised projection (dim, features) and random unit vectors (codes, dim) (Chiu et al. 2022, arXiv 2202.01855,
     section 3.1)."""
     return nn.init.xavier_uniform_(torch.empty(dim, features)), F.normalize(torch.randn(codes, dim))
 
 
 def projected(x: Tensor, projection: Tensor, codes: Tensor) -> Tensor:
-    """Frames (..., F) -> int64 (...): the unit vector (K, D) next to the projection (D, F) of each, brought to length 1."""
+    """Frames (..., F) -> int64 (...): each is projected (D, F) and scaled to length 1; its label is the nearest of codes (K, D)."""
     return nearest(F.normalize(x @ projection.T, dim=-1), codes)
 
 
 def normalised(frames: Tensor, how: str) -> Tensor:
-    """Frames (..., T, F) of an utterance less their mean, or divided by their deviation too, bin by bin."""
+    """Frames (..., T, F) of an utterance minus their mean, and for "mean_deviation" divided by their deviation, bin by bin."""
     if how == "none":
         return frames
     frames = frames - frames.mean(-2, keepdim=True)
@@ -49,7 +49,7 @@ class Labeller:
 
     @classmethod
     def clusters(cls, points: np.ndarray, classes: int, normalise: str, iterations: int, seed: int) -> "Labeller":
-        """K-means of points (N, F), frames that are normalised already. Raises InputError with fewer of them than classes."""
+        """K-means of points (N, F), which are normalised frames. Raises InputError for fewer points than classes."""
         found = kmeans(torch.from_numpy(points), classes, iterations=iterations, seed=seed)
         return cls(normalise, centroids=found.centroids.numpy())
 
@@ -71,5 +71,5 @@ class Labeller:
         return found.numpy().astype(np.int32)
 
     def normalise_frames(self, frames: np.ndarray) -> Tensor:
-        """What is compared with centroids, or projected."""
+        """The normalised frames, which are compared with centroids or projected."""
         return normalised(torch.from_numpy(np.ascontiguousarray(frames, np.float32)), self.normalise)

@@ -1,4 +1,4 @@
-"""A prior of latent sequences: an LSTM that hears its own sample (Lian, Zhang & Yu 2022, arXiv 2203.16705; C-DSVAE, arXiv 2205.05227)."""
+"""A prior of latent sequences: an LSTM fed its own samples (Lian, Zhang & Yu 2022, arXiv 2203.16705; C-DSVAE, arXiv 2205.05227)."""
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,8 +10,8 @@ class LatentPrior(nn.Module):
     """p(z_t | z_<t[, y_t]): one LSTM layer and a linear layer each for mean and log-variance of D independent Gaussians.
 
     forward(noise (B, T, D), labels (B, T) int64 or None) -> mean and log-variance, (B, T, D) each, float32. z_0 is 0; step t sees the
-    sample z_(t-1) = mean + deviation * noise of the step before, and where there are `classes` of labels the one of its own frame
-    (one-hot). What is being encoded has no part in it.
+    sample z_(t-1) = mean + deviation * noise of the step before and, if `classes` is not 0, the label of its own frame (one-hot).
+    The prior does not see the input that is encoded.
     """
 
     def __init__(self, dim: int, hidden: int, classes: int = 0):

@@ -1,4 +1,4 @@
-"""A gate on losses: selects the recordings of a training set whose doubtful labels are used."""
+"""Selects or weights the recordings of a training set by their losses, because their pseudo-labels may be wrong."""
 import math
 from typing import NamedTuple
 
@@ -12,9 +12,9 @@ SMALLEST = 1e-6  # a loss of 0 has no logarithm
 
 
 class LossGate(nn.Module):
-    """Keeps each recording's last loss, and the gate that follows from them; both are state, equal on all ranks.
+    """Keeps each recording's last loss, and the threshold set from these losses; both are state, equal on all ranks.
 
-    threshold () float32: the largest loss that counts, infinite while all do.
+    threshold () float32: the largest loss that counts; infinite while all count.
     """
 
     def __init__(self, recordings: int):
@@ -29,12 +29,12 @@ class LossGate(nn.Module):
 
     @torch.no_grad()
     def fix(self, threshold: float) -> None:
-        """Loss-gated learning (Tao et al. 2022): a threshold that is given."""
+        """Loss-gated learning (Tao et al. 2022): a given threshold."""
         self.threshold.fill_(threshold)
 
     @torch.no_grad()
     def believe(self, share: float) -> None:
-        """Raise the threshold until at least that share of the remembered losses passes."""
+        """Raise the threshold until at least this share of the remembered losses passes."""
         seen = self.losses[self.losses.isfinite()]
         if share and len(seen):
             lowest = seen.sort().values[min(len(seen) - 1, int(share * len(seen)))]   # the first that need not pass
@@ -42,16 +42,16 @@ class LossGate(nn.Module):
 
     @torch.no_grad()
     def fit(self) -> None:
-        """Dynamic loss-gate (Han et al. 2022): the threshold that the remembered losses give; the first rank's for all."""
+        """Dynamic loss-gate (Han et al. 2022): fit the threshold to the remembered losses, on the first rank for all."""
         seen = self.losses[self.losses.isfinite()].double().cpu().numpy()
         gate = math.exp(crossing(np.log(np.maximum(seen, SMALLEST)))) if len(seen) > 2 else math.inf
         self.threshold.copy_(comm.from_first_rank(torch.tensor(gate, dtype=torch.float32, device=self.threshold.device)))
 
 
 class LossWeights(nn.Module):
-    """Keeps each recording's last loss, and how likely it is that its label is right; both are state, equal on all ranks.
+    """Keeps each recording's last loss, and the probability that its label is right; both are state, equal on all ranks.
 
-    weight (recordings,) float32: 1 until losses were fitted.
+    weight (recordings,) float32: this probability; 1 before the first `fit`.
     """
 
     def __init__(self, recordings: int):
@@ -66,7 +66,7 @@ class LossWeights(nn.Module):
 
     @torch.no_grad()
     def fit(self) -> None:
-        """The chance that a recording is of the lower of two Gaussians of the logarithms of the losses; the first rank's for all."""
+        """Set the weights: each recording's probability under the lower of two Gaussians of log losses; from the first rank for all."""
         losses = self.losses.double().cpu().numpy()
         seen = np.isfinite(losses)
         weight = np.ones(len(losses))
@@ -76,7 +76,7 @@ class LossWeights(nn.Module):
 
 
 class Pair(NamedTuple):
-    """Two Gaussians, that of the lower mean first: means, deviations and weights (2,)."""
+    """Two Gaussians, the one with the lower mean first: means, deviations and weights (2,)."""
 
     mean: np.ndarray
     deviation: np.ndarray
@@ -84,9 +84,9 @@ class Pair(NamedTuple):
 
 
 def two_gaussians(x: np.ndarray) -> Pair | None:
-    """The mixture fitted to values (N,); None where they are all alike.
+    """The mixture fitted to values (N,); None if they are all alike.
 
-    The fit starts from the deciles, so that it depends on nothing but the values.
+    The fit starts from the first and last decile, so it depends on the values alone.
     """
     from sklearn.mixture import GaussianMixture
     low, high = np.quantile(x, [0.1, 0.9])
@@ -98,9 +98,9 @@ def two_gaussians(x: np.ndarray) -> Pair | None:
 
 
 def lower(x: np.ndarray) -> np.ndarray:
-    """How likely it is that each of the values (N,) is of the lower of two Gaussians fitted to them, (N,); 1 where they are all alike.
+    """The probability (N,) that each of the values (N,) belongs to the lower of two Gaussians fitted to them; 1 if they are all alike.
 
-    Below the lower mean it is what it is there: a wide upper Gaussian does not make small values unlikely.
+    Values below the lower mean get its probability: a wide upper Gaussian must not make small values unlikely.
     """
     pair = two_gaussians(x)
     if pair is None:
@@ -111,13 +111,13 @@ def lower(x: np.ndarray) -> np.ndarray:
 
 
 def crossing(x: np.ndarray) -> float:
-    """Where the two weighted densities of a Gaussian mixture fitted to values (N,) cross between its means; inf where they do not."""
+    """Where the weighted densities of two Gaussians fitted to values (N,) cross between their means; inf if they do not."""
     pair = two_gaussians(x)
     if pair is None:
         return math.inf
     (m, n), (s, t), (v, w) = pair
-    # log v N(x; m, s) - log w N(x; n, t) is a quadratic in x. Its extremum is never between the means, and it falls from m to n: there is
-    # one crossing at most, where the lower component ceases to dominate.
+    # log v N(x; m, s) - log w N(x; n, t) is a quadratic in x that falls from m to n. It crosses zero there at most once, where the lower
+    # component ceases to dominate.
     roots = np.roots([0.5 / t ** 2 - 0.5 / s ** 2, m / s ** 2 - n / t ** 2,
                       0.5 * (n / t) ** 2 - 0.5 * (m / s) ** 2 + math.log(v / s) - math.log(w / t)])
     between = [r.real for r in roots if abs(r.imag) < 1e-12 and m < r.real < n]

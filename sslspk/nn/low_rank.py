@@ -1,6 +1,6 @@
-"""LoRA (Hu et al. 2021, arXiv 2106.09685, eq. 3): a frozen matrix W works as W + (alpha / r) U D, of which U and D are learnt.
+"""LoRA (Hu et al. 2021, arXiv 2106.09685, eq. 3): a frozen matrix W is used as W + (alpha / r) U D; only U and D are learnt.
 
-As a parametrization of torch: reading the weight gives the sum; the state_dict holds the three apart.
+It is a torch parametrization: reading the weight gives the sum, and the state_dict holds W, U and D separately.
 """
 import math
 import re
@@ -14,7 +14,7 @@ ORIGINAL = re.compile(r"(.*)\.parametrizations\.(\w+)\.original")
 
 
 class LowRank(nn.Module):
-    """W (N * R, C), N blocks of R rows -> W plus (alpha / rank) U_i D_i in block `parts[i]`, U_i (R, rank) zero at first, D_i (rank, C)."""
+    """W (N * R, C), N blocks of R rows -> W plus (alpha / rank) U_i D_i in block `parts[i]`; U_i (R, rank) starts at 0, D_i (rank, C)."""
 
     def __init__(self, weight: Tensor, rank: int, alpha: float, blocks: int = 1, parts: Sequence[int] = (0,)):
         super().__init__()
@@ -31,7 +31,7 @@ class LowRank(nn.Module):
 
 
 def _blocks(deltas: Tensor, parts: Sequence[int], blocks: int) -> Tensor:
-    """(P, R, C) -> (blocks * R, C): each in its block, zeros elsewhere."""
+    """Deltas (P, R, C) -> (blocks * R, C): each delta in its block, zeros elsewhere."""
     places = {part: delta for part, delta in zip(parts, deltas.unbind(), strict=True)}
     return torch.cat([places.get(block, torch.zeros_like(deltas[0])) for block in range(blocks)])
 
@@ -44,8 +44,8 @@ def add(module: nn.Module, name: str, rank: int, alpha: float, blocks: int = 1, 
 
 
 def renamed(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state of a model with LoRA or without it, for one whose state is `own`: merged where `own` has no LoRA, with `own`'s new factors
-    where the state has none."""
+    """A model's `state`, with or without LoRA, converted to the keys of `own`, another model's state: factors are merged into the weight
+    where `own` has no LoRA, and taken from `own` where `state` has none."""
     found = dict(state)
     for key in own:
         match = ORIGINAL.fullmatch(key)
@@ -61,7 +61,7 @@ def renamed(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str,
 
 
 def _merged(state: dict[str, Tensor], key: str) -> Tensor:
-    """The sum of a frozen weight `key` and of its factors, all of which leave the state."""
+    """The frozen weight `key` plus the product of its factors; removes all of them from the state."""
     weight, prefix = state.pop(key), key.removesuffix("original") + "0."
     up, down, scale, parts = (state.pop(prefix + name) for name in ("up", "down", "scale", "parts"))
     return weight + _blocks(scale * (up @ down), parts.tolist(), weight.shape[0] // up.shape[1])

@@ -5,18 +5,18 @@ from torch import Tensor
 from sslspk.errors import InputError
 from sslspk.nn import comm
 
-LEAST = 2   # spans of a row, at least
+LEAST = 2   # spans per row
 
 
 def span_masks(rows: int, steps: int, prob: float, span: int, generator: torch.Generator) -> Tensor:
-    """int64 (rows, K) on the CPU, sorted: the hidden steps of each row, equally many in all of them.
+    """int64 (rows, K) on the CPU, sorted: the hidden steps of each row, the same number in all rows.
 
-    num = int(prob * steps / span + u) spans a row, u uniform in [0, 1) and the same for all rows, at least LEAST; their first steps are
-    drawn without replacement, and spans may overlap. K is the least number of hidden steps of a row; of the other rows' steps some
-    are shown again, at random (Baevski et al. 2020, arXiv 2006.11477, section 3.1, and fairseq).
+    Each row has num = int(prob * steps / span + u) spans, at least LEAST; u is uniform in [0, 1) and the same for all rows. Their first
+    steps are drawn without replacement, and spans may overlap. K is the smallest number of hidden steps in any row; rows with more
+    show some again, at random (Baevski et al. 2020, arXiv 2006.11477, section 3.1, and fairseq).
 
-    generator: on the CPU; give every rank one of the same seed and the rows of all ranks, so that the ranks agree on K.
-    Raises InputError where no LEAST spans fit in.
+    generator: on the CPU. Give every rank the same seed and the rows of all ranks, so that the ranks agree on K.
+    Raises InputError where LEAST spans do not fit in.
     """
     places = steps - span + 1   # where a span may begin
     if places < LEAST:
@@ -32,16 +32,16 @@ def span_masks(rows: int, steps: int, prob: float, span: int, generator: torch.G
 
 
 def as_mask(places: Tensor, steps: int) -> Tensor:
-    """Steps (rows, K) -> bool (rows, steps), true at those."""
+    """Step numbers (rows, K) -> bool (rows, steps), true at these steps."""
     return torch.zeros(len(places), steps, dtype=torch.bool, device=places.device).scatter_(1, places, True)
 
 
 def hidden_steps(rows: int, steps: int, prob: float, span: int, number: int) -> Tensor:
-    """`span_masks` of this rank's rows, drawn for the batch of all ranks and for a forward pass: int64 (rows, K) on the CPU."""
+    """`span_masks` for this rank's rows in forward pass `number`, drawn for the batch of all ranks: int64 (rows, K) on the CPU."""
     generator = torch.Generator().manual_seed(number)   # the same draw on every rank
     return span_masks(rows * comm.world_size(), steps, prob, span, generator)[comm.rows_of_this_rank(rows)]
 
 
 def at(x: Tensor, places: Tensor) -> Tensor:
-    """(R, T, C) at the steps (R, K) -> (R, K, C)."""
+    """x (R, T, C) at the steps `places` (R, K) -> (R, K, C)."""
     return x.gather(1, places[..., None].expand(-1, -1, x.shape[2]))

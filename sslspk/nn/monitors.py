@@ -1,7 +1,7 @@
 """Figures about the progress of a training; no loss depends on them. All are scalars that stay on their device.
 
-Those that are no means over recordings are computed for the batch of all ranks together, so that any number of ranks logs the same; all
-ranks must call them. A figure that is undefined (a mean of nothing) is 0.
+Figures other than means over recordings are computed for the batch of all ranks together, so that any number of ranks logs the same; all
+ranks must call them. An undefined figure (a mean of nothing) is 0.
 """
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from sslspk.nn import comm
 @torch.no_grad()
 def effective_rank(x: Tensor) -> Tensor:
     """exp of the entropy of the normalised singular values of the centred embeddings (N, D) (Roy & Vetterli 2007)."""
-    x = comm.gather(wide(x)).nan_to_num(0.0, 0.0, 0.0)  # a loss that is not finite is the loop's to report
+    x = comm.gather(wide(x)).nan_to_num(0.0, 0.0, 0.0)  # the training loop reports a loss that is not finite
     values = torch.linalg.svdvals(x - x.mean(0))
     share = values / values.sum().clamp_min(1e-12)
     return torch.exp(-(share * torch.log(share.clamp_min(1e-12))).sum())
@@ -28,7 +28,7 @@ def alignment(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def uniformity(x: Tensor) -> Tensor:
-    """Log of the mean of exp(-2 d^2) over the pairs i != j of unit vectors (N, D): 0 where all are one (Wang & Isola 2020)."""
+    """Log of the mean of exp(-2 d^2) over the pairs i != j of unit vectors (N, D): 0 if all are equal (Wang & Isola 2020)."""
     x = comm.gather(wide(x))
     if x.shape[0] < 2:
         return x.new_zeros(())
@@ -36,14 +36,14 @@ def uniformity(x: Tensor) -> Tensor:
 
 
 def of_pairs(a: Tensor, b: Tensor) -> dict[str, Tensor]:
-    """Alignment, uniformity and effective rank of what a loss compares, two views (B, D) each, brought to length 1."""
+    """Alignment, uniformity and effective rank of the two views (B, D) that a loss compares; the first two scale them to length 1."""
     first, second = F.normalize(a, dim=1), F.normalize(b, dim=1)
     return {"alignment": alignment(first, second), "uniformity": uniformity(first), "effective_rank": effective_rank(a)}
 
 
 @torch.no_grad()
 def flag_quality(flag: Tensor, same: Tensor) -> dict[str, Tensor]:
-    """Precision and recall of the suspicion `flag` (B, K) bool that key k is of anchor b's speaker, of which `same` (B, K) knows."""
+    """Precision and recall of `flag` (B, K) bool, the guess that key k is of anchor b's speaker; `same` (B, K) bool is the truth."""
     hits, flagged, those = comm.sum_over_ranks(torch.stack([(flag & same).sum(), flag.sum(), same.sum()]))
     return {"precision": hits / flagged.clamp_min(1), "recall": hits / those.clamp_min(1)}
 
@@ -52,8 +52,8 @@ def flag_quality(flag: Tensor, same: Tensor) -> dict[str, Tensor]:
 def purity(assignment: Tensor, labels: Tensor) -> Tensor:
     """Share of the points (N,) whose label is the most frequent one of their cluster; negative labels and clusters are left out.
 
-    Points are sorted by cluster and label, so that equal pairs form runs; the longest run of each cluster counts. Every shape
-    is known beforehand, so that a device need not wait.
+    Points are sorted by cluster and label, so equal pairs form runs; the longest run of each cluster counts. All shapes are
+    known in advance, so the host need not wait for the device.
     """
     known = (labels >= 0) & (assignment >= 0)
     names = labels.max().clamp_min(0) + 1
@@ -74,7 +74,7 @@ def _place_in_run(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def perplexity(labels: Tensor, classes: int) -> Tensor:
-    """exp of the entropy of the labels int64 (...) of all ranks, which hold equally many: 1 to classes."""
+    """exp of the entropy of all ranks' labels int64 (...), the same number on each rank: 1 to `classes`."""
     ones = torch.ones(labels.numel(), device=labels.device)
     share = comm.mean_over_ranks(torch.zeros(classes, device=labels.device).scatter_add_(0, labels.flatten(), ones) / labels.numel())
     return torch.special.entr(share).sum().exp()

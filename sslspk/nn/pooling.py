@@ -1,6 +1,6 @@
 """From frames to one vector: (B, C, T) -> (B, out_dim). Batches are rectangular: every frame counts.
 
-Sums are in float32 also under autocast. Standard deviations are sqrt(variance + EPSILON): finite gradient where input is constant.
+Sums are in float32 even under autocast. Standard deviations are sqrt(variance + EPSILON): their gradient is finite on constant input.
 """
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from sslspk.losses.precision import wide
 
-LOWER_FLOOR = 1e-12   # of variances, speechbrain's
+LOWER_FLOOR = 1e-12   # speechbrain's floor of variances
 EPSILON = 1e-7  # added to variances; a standard deviation is never below 3.2e-4
 
 
@@ -16,7 +16,7 @@ def mean_and_var(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and (biased) variance over the last dimension: (B, C, T) -> (B, C), (B, C)."""
     x = wide(x)
     mean = x.mean(-1)
-    # d var / d mean = 0, so that the mean needs no gradient inside the variance
+    # d var / d mean = 0, so the mean needs no gradient inside the variance
     return mean, (x - mean.detach().unsqueeze(-1)).square().mean(-1)
 
 
@@ -62,8 +62,8 @@ class AttentiveStatistics(nn.Module):
     With `global_context` W reads [x_t; mean_T x; std_T x]. V has no bias: the same number added to all frames of a channel
     drops out of the softmax. Parameters: C R (1, or 3 with context) + R + R C, with R the bottleneck.
 
-    variant: "wespeaker" has the context's deviations unbiased and a floor for those that come out; "speechbrain" a ReLU and a BatchNorm
-    before the tanh, and a lower floor.
+    variant: "wespeaker" has unbiased deviations in the context and a floor for the output variance; "speechbrain" has a ReLU and a
+    BatchNorm before the tanh, and a lower floor.
     """
 
     def __init__(self, channels: int, bottleneck: int = 128, global_context: bool = True, variant: str = "own"):
@@ -71,7 +71,7 @@ class AttentiveStatistics(nn.Module):
         self.out_dim, self.variant = 2 * channels, variant
         self.norm = nn.BatchNorm1d(bottleneck) if variant == "speechbrain" else None
         self.hidden = nn.Conv1d(channels, bottleneck, 1)
-        # W's two blocks for mean and std: computed once per utterance instead of repeated for every frame
+        # W's two blocks for mean and std: applied once per utterance, not once per frame
         self.context = nn.Linear(2 * channels, bottleneck, bias=False) if global_context else None
         self.scores = nn.Conv1d(bottleneck, channels, 1, bias=False)
 
@@ -84,7 +84,7 @@ class AttentiveStatistics(nn.Module):
         weights = torch.softmax(wide(self.scores(torch.tanh(hidden))), dim=-1)
         x = wide(x)
         mean = (weights * x).sum(-1)
-        # as the weights sum to one, d var / d mean = 0 here too
+        # the weights sum to one, so d var / d mean = 0 here too
         var = (weights * (x - mean.detach().unsqueeze(-1)).square()).sum(-1)
         return torch.cat([mean, self._deviation(var)], dim=1)
 
@@ -103,22 +103,22 @@ class AttentiveStatistics(nn.Module):
 class FactorisedAttention(nn.Module):
     """Multi-head factorised attentive pooling (MHFA: Peng et al. 2022, arXiv 2210.01273, eq. 2-6) of a Transformer's layers.
 
-    L outputs Z_l (B, T, C) -> (B, out_dim). Keys and values are two means over the layers, each with learnt weights (softmax), and each
-    brought to `compress` dimensions: k_t = W_k sum_l a_l z_lt, v_t = W_v sum_l b_l z_lt. Head h weighs the steps by softmax_t(u_h . k_t);
-    its output is sum_t of weight times v_t. All heads' outputs go through one affine layer.
+    L outputs Z_l (B, T, C) -> (B, out_dim). Keys and values are two means over the layers, each with its own learnt weights (softmax),
+    projected to `compress` dimensions: k_t = W_k sum_l a_l z_lt, v_t = W_v sum_l b_l z_lt. Head h weights the steps by
+    softmax_t(u_h . k_t) and sums the v_t with these weights. All heads' outputs go through one affine layer.
     """
 
     def __init__(self, layers: int, channels: int, heads: int, compress: int, out_dim: int):
         super().__init__()
         self.out_dim = out_dim
         self.key_weights, self.value_weights = nn.Parameter(torch.zeros(layers)), nn.Parameter(torch.zeros(layers))
-        # A bias of keys or scores would add the same to all steps, which the softmax takes away again.
+        # A bias of keys or scores would add the same to all steps; the softmax ignores it.
         self.keys, self.values = nn.Linear(channels, compress, bias=False), nn.Linear(channels, compress)
         self.scores = nn.Linear(compress, heads, bias=False)
         self.embedding = nn.Linear(heads * compress, out_dim)
 
     def frames(self, outputs: list[Tensor]) -> Tensor:
-        """L outputs (B, T, C) -> (B, T, compress): the values, which are pooled."""
+        """L outputs (B, T, C) -> (B, T, compress): the values, before pooling."""
         return self.values(_layer_mean(outputs, self.value_weights))
 
     def forward(self, outputs: list[Tensor]) -> Tensor:
@@ -135,8 +135,8 @@ def _layer_mean(outputs: list[Tensor], weights: Tensor) -> Tensor:
 class BandMeans(nn.Module):
     """Mean over time and over each of `bands` parts of the frequency axis: (B, C * F, T) -> (B, C * bands).
 
-    Rows are ordered channel by channel, as a map (B, C, F, T) flattened. Parts are those of adaptive average pooling:
-    part i covers rows floor(i F / bands) to ceil((i + 1) F / bands), which overlap where F is no multiple of `bands`.
+    Rows are ordered channel by channel, as in a flattened map (B, C, F, T). Parts are those of adaptive average pooling:
+    part i covers bins floor(i F / bands) to ceil((i + 1) F / bands); parts overlap if F is not a multiple of `bands`.
     """
 
     def __init__(self, channels: int, bins: int, bands: int):
@@ -151,7 +151,7 @@ class BandMeans(nn.Module):
 
 
 def build_pooling(name: str, channels: int, bottleneck: int, unbiased: bool = False) -> nn.Module:
-    """The pooling layer that a configuration names; `bottleneck` is that of the attentive one, `unbiased` of statistics."""
+    """The pooling layer that a configuration names; `bottleneck` applies to the attentive ones, `unbiased` to statistics."""
     if name == "statistics":
         return Statistics(channels, unbiased)
     if name == "self_attentive":

@@ -1,4 +1,4 @@
-"""A quasi-recurrent layer (Bradbury et al. 2016, arXiv 1611.01576): gates by a convolution over time, and a recurrence without weights."""
+"""A quasi-recurrent layer (Bradbury et al. 2016, arXiv 1611.01576): gates from a convolution, and a recurrence without weights."""
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -6,11 +6,11 @@ from torch.nn import functional as F
 
 from sslspk.losses.precision import wide
 
-EXPORTED_PASSES = 16   # 65536 steps are eleven minutes, more than an encoder sees at a time
+EXPORTED_PASSES = 16   # enough for 65536 steps: eleven minutes, more than an encoder sees at a time
 
 
 class Qrnn(nn.Module):
-    """(B, C, T) -> (B, H, T), or (B, 2 H, T) in both directions: first what came before each step, then what comes after it.
+    """(B, C, T) -> (B, H, T), or (B, 2 H, T) in both directions: first the forward units, then the backward ones.
 
     z = tanh(W_z x), f = sigmoid(W_f x), o = sigmoid(W_o x), x the last `window` steps (Eq. 1; before the first one, zeros)
     c_t = f_t c_(t-1) + (1 - f_t) z_t,   h_t = o_t c_t                                  (fo-pooling, Eq. 4)
@@ -39,7 +39,7 @@ def accumulate(keep: Tensor, new: Tensor) -> Tensor:
 
 
 def _scan(keep: Tensor, new: Tensor) -> Tensor:
-    """The recurrence in log2 T passes: after the n-th, each step holds the sum over the 2^n steps up to it."""
+    """The recurrence in log2 T passes: after pass n, each step holds the sum over the last 2^n steps."""
     keep, new, reach = keep.clone(), new.clone(), 1
     while reach < new.shape[-1]:
         new[..., reach:] += keep[..., reach:] * new[..., :-reach]
@@ -49,7 +49,7 @@ def _scan(keep: Tensor, new: Tensor) -> Tensor:
 
 
 def _scan_any_length(keep: Tensor, new: Tensor) -> Tensor:
-    """`_scan` for up to 2^EXPORTED_PASSES steps, where their number is known only when the graph runs."""
+    """`_scan` for up to 2^EXPORTED_PASSES steps; their number is known only when the graph runs."""
     for i in range(EXPORTED_PASSES):
         reach = 1 << i
         new = new + keep * F.pad(new, (reach, 0))[..., :-reach]
@@ -58,7 +58,7 @@ def _scan_any_length(keep: Tensor, new: Tensor) -> Tensor:
 
 
 class _Accumulate(torch.autograd.Function):
-    """Backward is the same recurrence from the end on; only `keep` and the result are kept for it, not the passes."""
+    """Backward is the same recurrence in reverse time; it needs only `keep` and the result, not the passes."""
 
     @staticmethod
     def forward(ctx, keep: Tensor, new: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A product quantiser with learnt code books: each vector becomes one code of each group, and gradients flow through the choice.
+"""Product quantisers with learnt code books: each vector becomes one code per group, and gradients flow through the choice.
 
 vq-wav2vec (Baevski, Schneider and Auli 2020, arXiv 1910.05453, section 3.1) and wav2vec 2.0 (arXiv 2006.11477, section 2).
 Letters: N vectors, G groups, V codes of a group, D values of a quantised vector.
@@ -14,9 +14,9 @@ from sslspk.nn import comm
 
 
 class Quantised(NamedTuple):
-    """values (..., D); codes int64 (..., G); perplexity: of the un-noised softmax; code_perplexity: of the likeliest codes, no gradient.
+    """values (..., D); codes int64 (..., G); perplexity of the softmax without noise; code_perplexity of the likeliest codes, no gradient.
 
-    A perplexity is that of the mean over the batch of all ranks, summed over the groups: G to G V.
+    Each perplexity is computed from the mean over the batch of all ranks and summed over the groups: G to G V.
     """
 
     values: Tensor
@@ -28,7 +28,7 @@ class Quantised(NamedTuple):
 class GumbelQuantiser(nn.Module):
     """(..., dim) -> Quantised: in training a Gumbel draw with straight-through gradients, in eval mode the likeliest code.
 
-    depth: linear layers that give the scores; between them `factor` * dim units and a GELU. combine_groups: one code book for all groups.
+    depth: linear layers that compute the scores; hidden ones have `factor` * dim units and a GELU. combine_groups: all share a code book.
     Parameters, depth 1: (dim + 1) G V + V D (without combine_groups; with it V D / G for the code book).
     """
 
@@ -44,7 +44,7 @@ class GumbelQuantiser(nn.Module):
             nn.init.zeros_(self.weight_proj[0].bias)
 
     def forward(self, x: Tensor, temperature: float, noise: Tensor | None = None) -> Quantised:
-        """noise: uniform numbers in [0, 1) of shape (..., G, V) that the Gumbel noise is made of (training only)."""
+        """noise: uniform numbers in [0, 1) of shape (..., G, V), from which the Gumbel noise is made (training only)."""
         with torch.autocast(x.device.type, enabled=False):
             scores = self.weight_proj(x.to(self.vars.dtype)).reshape(*x.shape[:-1], self.groups, self.codes)
             chosen = self._choice(scores, temperature, noise)
@@ -53,20 +53,20 @@ class GumbelQuantiser(nn.Module):
         return Quantised(values, chosen.argmax(-1), perplexity(scores.softmax(-1)), perplexity(likeliest))
 
     def _choice(self, scores: Tensor, temperature: float, noise: Tensor | None) -> Tensor:
-        """(..., G, V): one-hot, and in training with the gradient of the softmax at `temperature`."""
+        """(..., G, V): one-hot; in training it has the gradient of the softmax at `temperature`."""
         if not self.training:
             return F.one_hot(scores.argmax(-1), self.codes).to(scores.dtype)
         noise = torch.rand_like(scores) if noise is None else noise.to(scores.dtype)
-        waiting = (-noise.log()).clamp_min(torch.finfo(scores.dtype).tiny)   # exponential; a number next to 1 may be rounded to it
+        waiting = (-noise.log()).clamp_min(torch.finfo(scores.dtype).tiny)   # exponential; 0 if the number was rounded to 1
         soft = ((scores - waiting.log()) / temperature).softmax(-1)
         hard = F.one_hot(soft.argmax(-1), self.codes).to(scores.dtype)
         return hard + (soft - soft.detach())
 
 
 class Nearest(NamedTuple):
-    """values (B, T, C): code words, with the gradient of what they stand for; codes int64 (B, T, G); code_perplexity as Quantised's.
+    """values (B, T, C): code words, with the gradient of the steps they replace; codes int64 (B, T, G); code_perplexity as in Quantised.
 
-    loss_codes draws the code words to the projected steps, loss_commitment these to their code words: mean squares.
+    loss_codes pulls the code words to the projected steps, loss_commitment the steps to their code words; both are mean squares.
     """
 
     values: Tensor
@@ -77,10 +77,10 @@ class Nearest(NamedTuple):
 
 
 class KmeansQuantiser(nn.Module):
-    """(B, T, C) -> Nearest: the code word next to each step (arXiv 1910.05453, section 3.2).
+    """(B, T, C) -> Nearest: the code word nearest to each step (arXiv 1910.05453, section 3.2).
 
-    Steps are first projected within each group and normalised over time, so that they can meet code words, which begin near zero.
-    combine_groups: one code book for all groups. Parameters: C^2 / G + 2 C + V C (with combine_groups V C / G for the code book).
+    Steps are first projected within each group and normalised over time, which brings them near the code words, initialised near zero.
+    combine_groups: all groups share a code book. Parameters: C^2 / G + 2 C + V C (with combine_groups V C / G for the code book).
     """
 
     def __init__(self, dim: int, codes: int, groups: int, combine_groups: bool = False):
@@ -104,6 +104,6 @@ class KmeansQuantiser(nn.Module):
 
 
 def perplexity(shares: Tensor) -> Tensor:
-    """Of the mean of distributions (..., G, V) over the batch of all ranks, summed over the groups."""
-    mean = comm.gather_with_gradient(shares.flatten(0, -3).mean(0, keepdim=True)).mean(0)   # (G, V); ranks hold equally many rows
+    """Perplexity of the mean of distributions (..., G, V) over the batch of all ranks, summed over the groups."""
+    mean = comm.gather_with_gradient(shares.flatten(0, -3).mean(0, keepdim=True)).mean(0)   # (G, V); all ranks hold the same number of rows
     return torch.exp(-(mean * (mean + 1e-7).log()).sum(-1)).sum()

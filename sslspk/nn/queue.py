@@ -1,13 +1,13 @@
-"""MoCo's queue of keys (He et al. 2020): a ring buffer of any size, for any batch and any number of ranks, and part of the state."""
+"""MoCo's queue of keys (He et al. 2020): a ring buffer, part of the state; its size need not fit the batch or the number of ranks."""
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 class KeyQueue(nn.Module):
-    """keys (K, P) unit vectors, random ones at first; of each: the recording, the step it came in at, and who speaks (-1: unknown).
+    """keys (K, P), unit vectors, random at first; for each key its recording, the step that added it, and its speaker (-1: unknown).
 
-    known    speakers that the method may learn from        watched   speakers for monitors alone
+    known    speakers that the method may learn from        watched   speakers for monitors only
     """
 
     def __init__(self, size: int, dim: int):
@@ -19,7 +19,7 @@ class KeyQueue(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: Tensor, unit: Tensor, known: Tensor, watched: Tensor, step: int) -> None:
-        """Put n keys (n, P) in the place of the n oldest, in order; of more than K only the last K stay. No host synchronisation."""
+        """Replace the n oldest keys by n new ones (n, P), in order; if n > K, only the last K stay. No host synchronisation."""
         size = len(self.keys)
         skipped = max(len(keys) - size, 0)
         place = (self.position + torch.arange(skipped, len(keys), device=keys.device)) % size
@@ -29,5 +29,5 @@ class KeyQueue(nn.Module):
         self.position.copy_((self.position + len(keys)) % size)
 
     def age(self, step: int) -> Tensor:
-        """Mean age of the keys in steps; those from before its first step (random, or another run's) count as old as the run."""
+        """Mean age of the keys in steps; keys from before step 0 (random, or of another run) are as old as the run."""
         return (step - self.step.clamp_min(0)).float().mean()

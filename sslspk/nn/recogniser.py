@@ -3,14 +3,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-STRIDE = 3   # frames that the LSTM sees as one, and of which each gets a softmax of its own
+STRIDE = 3   # frames per step of the LSTM; each frame gets its own softmax
 
 
 class Recogniser(nn.Module):
-    """forward(frames (B, T, F), lengths (B,)) -> log-probabilities (B, T, K); what lies beyond a length has no influence.
+    """forward(frames (B, T, F), lengths (B,)) -> log-probabilities (B, T, K); frames beyond a length have no influence.
 
-    channels: of the convolutions; depth: how many follow the first one, each over KERNEL steps and with a short cut; hidden: units of the
-    LSTM in each direction. Parameters: 5 F C + 5 C^2 depth + 8 H (C + H) + 4 H K, and biases.
+    channels: of the convolutions; depth: number of convolutions after the first, each over 5 steps, with a residual connection; hidden:
+    units of the LSTM in each direction. Parameters: 5 F C + 5 C^2 depth + 8 H (C + H) + 4 H K, and biases.
     """
 
     def __init__(self, features: int, labels: int, channels: int, depth: int, hidden: int, dropout: float):
@@ -37,7 +37,7 @@ class Recogniser(nn.Module):
 
 
 def turned(x: Tensor, steps: Tensor) -> Tensor:
-    """(B, T, C) with the first `steps` (B,) of each sequence in reverse order. On a CPU packed sequences take three times as long."""
+    """(B, T, C) with the first `steps` (B,) steps of each sequence reversed. On a CPU, packed sequences take three times as long."""
     place = torch.arange(x.shape[1], device=x.device)[None]
     place = torch.where(place < steps[:, None], steps[:, None] - 1 - place, place)
     return x.gather(1, place[..., None].expand_as(x))

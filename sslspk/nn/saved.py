@@ -1,4 +1,4 @@
-"""Reads files of torch.save that may be malicious: none of their code is run, and they take no more memory than their size."""
+"""Reads files of torch.save that may be malicious: runs none of their code, and needs no more memory than their size."""
 import os
 import pickle
 import pickletools
@@ -14,31 +14,31 @@ from torch import Tensor
 from sslspk import reading
 
 PICKLE_BYTES = 64 << 20
-# All that a dictionary of tensors, numbers, text, lists and sets is made of.
+# All that the pickle of a dictionary of tensors, numbers, text, lists and sets may name.
 NAMES = re.compile(r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)|(__builtin__|builtins) set"
                    r"|torch [A-Za-z0-9]+Storage")
-# What torch.load and zipfile meet in arbitrary bytes.
+# What torch.load and zipfile raise on arbitrary bytes.
 UNREADABLE = (RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError,
               struct.error, zlib.error, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 class Unreadable(Exception):
-    """A file that is damaged, or not one of torch.save's. The message says why, for a sentence that names the file and the remedy."""
+    """A file that is damaged, or that torch.save did not write. The message says why; the caller adds the file and the remedy."""
 
 
 class HoldsObjects(Unreadable):
-    """A file with Python objects besides tensors and plain values; loading those could run code."""
+    """A file with Python objects other than tensors and plain values; loading them could run code."""
 
 
 def read(path: str | os.PathLike, remedy: str, device: str | torch.device = "cpu", legacy: bool = False) -> object:
-    """What the file holds. legacy: the form of torch before 1.6, which has no checksums, will do too.
+    """What the file holds. legacy: also accept the format of torch before 1.6, which has no checksums.
 
-    Raises Unreadable, OSError when it cannot be got at now, and InputError when it is missing or no regular file.
+    Raises Unreadable, OSError when the file cannot be read now, and InputError when it is missing or not a regular file.
     """
     with open(reading.descriptor(path, remedy), "rb") as file:
         whole = False
         try:
-            whole = zipfile.is_zipfile(file)   # may raise, whatever its name says
+            whole = zipfile.is_zipfile(file)   # may raise, despite its name
             if whole:
                 _check_zip(file)
             elif not legacy:
@@ -49,19 +49,19 @@ def read(path: str | os.PathLike, remedy: str, device: str | torch.device = "cpu
 
 
 def _why(err: Exception, whole: bool) -> Exception:
-    """What to raise for what was met. whole: the file is a sound archive, so that what it holds can be told from damage."""
+    """The exception to raise for `err`. whole: the archive is undamaged, so that foreign objects are no sign of damage."""
     if isinstance(err, OSError) and err.errno is not None:
         return err
     if isinstance(err, RuntimeError) and "allocate memory" in str(err):
         return MemoryError()
-    if isinstance(err, pickle.UnpicklingError) or "weights_only" in str(err):   # whose text advises to run the code
+    if isinstance(err, pickle.UnpicklingError) or "weights_only" in str(err):   # torch's text advises to run the code
         return HoldsObjects("objects that are no tensors") if whole else Unreadable("UnpicklingError: not a file that torch.save wrote")
     text = str(err).partition("\n")[0].rstrip(". ")
     return Unreadable(f"{type(err).__name__}: {text[:60]}")
 
 
 def _check_zip(file) -> None:
-    """Checksums, sizes, and what the pickle names, before torch sees any of it."""
+    """Check checksums, sizes, and the names in the pickle before torch reads the file."""
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size for member in members):
@@ -80,7 +80,7 @@ def _check_zip(file) -> None:
 
 
 def is_state(content: object) -> bool:
-    """Whether this is a state_dict: names and tensors, none of them larger than what is stored of it."""
+    """Whether this is a state_dict: names and tensors, no tensor larger than its storage."""
     return isinstance(content, Mapping) and all(isinstance(key, str) and isinstance(value, Tensor) and value.layout == torch.strided
                                                 and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
                                                 for key, value in content.items())
@@ -92,7 +92,7 @@ def not_finite(state: Mapping[str, Tensor]) -> str | None:
 
 
 def misfit(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
-    """What keeps a state_dict from being loaded where `own` is: the first name, shape or kind of number that differs."""
+    """Why a state_dict cannot replace `own`: the first name, shape or number type that differs; None if it can."""
     missing, extra = [key for key in own if key not in state], [key for key in state if key not in own]
     if missing:
         return f"{missing[0]} is missing" + (f", and {len(missing) - 1} more" if len(missing) > 1 else "")

@@ -1,6 +1,6 @@
-"""Schedules: pure functions of the step (a number of steps or of epochs, whole or fraction), without torch and without state.
+"""Schedules: pure functions of the step (in steps or epochs, whole or fractional), without torch and without state.
 
-They are defined for every step >= 0; past their end they keep the last value, so that a run may be prolonged.
+They are defined for every step >= 0; past their end they keep the last value, so that a run can be extended.
 """
 import math
 
@@ -35,7 +35,7 @@ def exponential_with_hold(step: float, peak: float, final: float, warmup: int, h
 
 
 def linear_with_warmup(step: float, peak: float, final: float, warmup: int, total: int) -> float:
-    """Linear warm-up to `peak`, then along a line down to `final` at step `total` (BERT, wav2vec 2.0).
+    """Linear warm-up to `peak`, then linear decay to `final` at step `total` (BERT, wav2vec 2.0).
 
     step < warmup: peak * (step + 1) / warmup
     after it:      peak + (final - peak) * (step - warmup) / (total - warmup)
@@ -61,7 +61,7 @@ def cosine_ramp(step: float, start: float, end: float, total: float) -> float:
 
 
 def linear_ramp(step: float, start: float, end: float, length: float) -> float:
-    """From `start` at step 0 to `end` at step `length` along a line, `end` after it; with length 0 it is `end` at once.
+    """Linear from `start` at step 0 to `end` at step `length`, then `end`; with length 0, `end` at once.
 
     start + (end - start) * step / length. DINO's teacher temperature: linear_ramp(epoch, 0.04, 0.07, 30).
     """

@@ -1,22 +1,22 @@
-"""Points to start k-means from: k-means++, and for many centroids candidates found by k-means|| first."""
+"""Chooses the first centroids of k-means: by k-means++, and for many centroids among candidates that k-means|| finds."""
 import math
 
 import torch
 from torch import Tensor
 
-FLOATS = {"cpu": 2**20, "cuda": 2**26}  # of a block of distances: 4 MiB stay in a CPU's cache, 256 MiB fill a GPU
-ROUNDS, SHARE = 5, 0.5   # k-means|| draws so many times, and each time this share of k candidates
+FLOATS = {"cpu": 2**20, "cuda": 2**26}  # in a block of distances: 4 MiB stay in a CPU's cache, 256 MiB keep a GPU busy
+ROUNDS, SHARE = 5, 0.5   # k-means|| draws ROUNDS times, each time SHARE * k candidates
 
 
 def rows_per_block(columns: int, block: int, device: str) -> int:
-    """How many points' distances to `columns` centroids are held at a time: at most `block`, and as fit into a fixed memory."""
+    """How many points' distances to `columns` centroids are held at a time: at most `block`, and as many as fit into FLOATS."""
     return max(1, min(block, FLOATS.get(device, 2**20) // columns))
 
 
 def grid_step(largest: float, terms: int) -> float:
-    """The power of two on whose multiples any sum of up to `terms` numbers of at most `largest` (0 .. 2^120) is exact in float64.
+    """A power of two: float64 sums of up to `terms` multiples of it, each at most `largest` (0 .. 2^120), are exact.
 
-    A sum is then a whole number of steps, at most 2^52; the rest of a bit is for what rounding to the grid adds to each number.
+    A sum is then a whole number of steps, at most 2^52; the spare bit covers what rounding to the grid adds to each number.
     """
     return math.ldexp(1.0, max(math.frexp(max(largest, 2.0**-60) * terms)[1] - 52, -120))
 
@@ -27,19 +27,19 @@ def draws_of(k: int, generator: torch.Generator, device: torch.device) -> Tensor
 
 
 def plus_plus(sample: Tensor, draws: Tensor, weights: Tensor | None = None) -> Tensor:
-    """k-means++ (Arthur & Vassilvitskii 2007) in its greedy form: rows (K,) of sample (M, D) to start from; draws (K, L) in [0, 1).
-    weights (M,): how many points each one stands for; None: each for itself.
+    """Greedy k-means++ (Arthur & Vassilvitskii 2007): rows (K,) of sample (M, D) to start from; draws (K, L) in [0, 1).
+    weights (M,): how many points each one stands for; None: one each.
 
-    Each further centre is the best of L, drawn with probabilities in proportion to the squared distance from the nearest centre
-    so far; best is what leaves the smallest sum of squared distances. Where no point is left apart, draws are uniform.
-    Nothing waits for the device: one pass is a product of (L, D) and (D, M).
+    Each further centre is the best of L candidates, drawn with probability proportional to the squared distance from the nearest
+    centre so far; the best leaves the smallest sum of squared distances. If every point equals a centre, draws are uniform.
+    In the loop the host does not wait for the device; one pass is a product of (L, D) and (D, M).
     """
     size = len(sample)
-    norms = torch.linalg.vector_norm(sample, dim=1).square()  # without a second (M, D)
+    norms = torch.linalg.vector_norm(sample, dim=1).square()  # does not need a second (M, D) array
     step = grid_step(4 * float(norms.max()) * (1.0 if weights is None else float(weights.max())), size)
 
     def squared(rows: Tensor) -> Tensor:
-        """(L, M); what may be rounding only counts as 0, so that a chosen point is not chosen again."""
+        """Squared distances (L, M); a distance that may be mere rounding is 0, so that a chosen point is not chosen again."""
         both = norms + norms[rows, None]
         distance = torch.addmm(both, sample[rows], sample.T, alpha=-2)
         return distance.masked_fill_(distance < 2e-6 * both, 0)
@@ -60,9 +60,9 @@ def plus_plus(sample: Tensor, draws: Tensor, weights: Tensor | None = None) -> T
 def oversampled(sample: Tensor, k: int, generator: torch.Generator) -> Tensor:
     """k-means|| (Bahmani et al. 2012, algorithm 2): rows (K,) of sample (M, D) to start from.
 
-    In each of ROUNDS, SHARE k candidates are drawn together with probabilities in proportion to the squared distance from the nearest
-    candidate so far; k-means++ then chooses K of them, each counting as many times as it has points nearest to it. Of M = 50 K points this
-    computes 2.5 distances a point and centroid in place of k-means++'s 2 + log K, in products of matrices and not of vectors.
+    Each of ROUNDS rounds draws SHARE * k candidates at once, with probability proportional to the squared distance from the nearest
+    candidate so far; k-means++ then chooses K of them, each weighted by the number of points nearest to it. For M = 50 K points this
+    computes 2.5 distances per point and centroid instead of k-means++'s 2 + log K, in products of matrices instead of vectors.
     """
     size, device = len(sample), sample.device
     norms = torch.linalg.vector_norm(sample, dim=1).square()
@@ -84,9 +84,9 @@ def oversampled(sample: Tensor, k: int, generator: torch.Generator) -> Tensor:
 
 
 def _nearer(sample: Tensor, norms: Tensor, rows: Tensor, first: int, nearest: Tensor, owner: Tensor) -> None:
-    """Lower `nearest` (M,), and set `owner` (M,), where one of the candidates `rows`, numbered from `first`, is nearer than those before.
+    """Lower `nearest` (M,) and set `owner` (M,) where one of the candidates `rows`, numbered from `first`, is nearer than earlier ones.
 
-    What may be rounding only counts as 0, as in `plus_plus`.
+    A distance that may be mere rounding is 0, as in `plus_plus`.
     """
     if not len(rows):
         return

@@ -12,12 +12,12 @@ MARGIN = 50.0    # Hz, the least lower edge and the least bandwidth
 
 
 class SincConv(nn.Module):
-    """(B, 1, S) -> (B, channels, S'), without padding; S' = 1 + (S - kernel) // stride. Two parameters a filter, no bias.
+    """(B, 1, S) -> (B, channels, S'), without padding; S' = 1 + (S - kernel) // stride. Two parameters per filter, no bias.
 
     h[n] = (2 f2 sinc(2 f2 n) - 2 f1 sinc(2 f1 n)) w[n] / (2 (f2 - f1)), n from -(kernel - 1) / 2 on, w a Hamming window (Eq. 4 to 8),
-    f1 = MARGIN + |low|, f2 = f1 + MARGIN + |band|, at most half the rate. Frequencies are fractions of the rate, as in the
-    Keras version of the authors' code: in Hz the steps of Adam would leave the filters where they are. An even kernel is made odd by
-    one sample more. The initial edges are evenly spaced on the mel scale, from LOWEST to half the rate less 2 MARGIN.
+    f1 = MARGIN + |low|, f2 = f1 + MARGIN + |band|, at most half the rate. Frequencies are fractions of the rate, as in the Keras
+    version of the authors' code: in Hz, Adam's steps would be too small to move the filters. An even kernel grows by one sample.
+    The initial edges are evenly spaced on the mel scale, from LOWEST to half the rate minus 2 MARGIN.
     """
 
     def __init__(self, channels: int, kernel: int, stride: int, rate: float):
@@ -42,7 +42,7 @@ class SincConv(nn.Module):
         return (2 * high * torch.sinc(2 * high * n) - 2 * low * torch.sinc(2 * low * n)) * window / (2 * (high - low))
 
     def as_conv(self) -> nn.Conv1d:
-        """The same as a convolution whose weights are no longer learnt as edges."""
+        """The same filters as a plain convolution, whose weights are learnt directly."""
         conv = nn.Conv1d(1, len(self.low), self.kernel_size, self.stride, bias=False, device=self.low.device, dtype=self.low.dtype)
         conv.weight.data = self.filters()[:, None].detach()
         return conv

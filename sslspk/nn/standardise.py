@@ -1,19 +1,19 @@
-"""Standardisation to mean 0 and variance 1 with the statistics of the first training batches; later they do not change."""
+"""Standardisation to mean 0 and variance 1 with the statistics of the first training batches, which then stay fixed."""
 import torch
 from torch import Tensor, nn
 
 from sslspk.nn import comm
 
-NARROW = 1e-4   # least deviation: what hardly varies is not blown up
+NARROW = 1e-4   # smallest deviation: a dimension that hardly varies is not blown up
 
 
 class Standardise(nn.Module):
-    """forward(x (..., F)) -> (x - mean) / deviation, each of the F dimensions for itself, over all that the first `batches` batches of
-    training held, of all ranks together.
+    """forward(x (..., F)) -> (x - mean) / deviation, for each of the F dimensions, with the statistics of the first `batches` training
+    batches of all ranks together.
 
-    ridge: a number takes out the correlations R of the standardised dimensions, too, by (R + ridge I)^(-1/2). It is symmetric, so that each
-    dimension stays nearest to what it was; a direction of less variance than `ridge` is not blown up to 1.
-    The statistics are part of the state. In evaluation, and after those batches, they do not move; before the first one x stays as it is.
+    ridge: if a number, also remove the correlations R of the standardised dimensions by (R + ridge I)^(-1/2). This matrix is symmetric,
+    so each dimension stays as near as possible to what it was; a direction of less variance than `ridge` is not blown up to 1.
+    The statistics are part of the state. They change only in training, in those batches; before the first, x is returned unchanged.
     """
 
     def __init__(self, dim: int, batches: int, ridge: float | None = None):
@@ -34,7 +34,7 @@ class Standardise(nn.Module):
         return x if self.ridge is None else _product(x, self.matrix)
 
     def undo(self, x: Tensor) -> Tensor:
-        """What `forward` would make x of."""
+        """The inverse of `forward`."""
         mean, deviation = self._statistics(x.dtype)
         x = x if self.ridge is None else _product(x, self.inverse)
         return x * deviation + mean
@@ -48,7 +48,7 @@ class Standardise(nn.Module):
         return mean.to(dtype), deviation.to(dtype)
 
     def _add(self, x: Tensor) -> None:
-        """Count a batch, unless there were enough. Every rank computes with the sums of all."""
+        """Add a batch to the statistics unless there were enough. Every rank adds the sums of all ranks."""
         if self._settled:
             return
         rows = x.flatten(0, -2).double()
@@ -59,10 +59,10 @@ class Standardise(nn.Module):
         if self.ridge is not None:
             self.products += torch.where(wanted, comm.sum_over_ranks(rows.T @ rows), 0)
             self._decorrelate(self.ridge)
-        self._settled = int(self.seen) >= self.batches   # so the host waits for the device in the first batches alone
+        self._settled = int(self.seen) >= self.batches   # so the host waits for the device in the first batches only
 
     def _decorrelate(self, ridge: float) -> None:
-        """Compute both matrices of the statistics so far."""
+        """Compute both matrices from the statistics so far."""
         mean, deviation = self._statistics(torch.float64)
         value, vector = torch.linalg.eigh((self.products / self.count - mean[:, None] * mean) / (deviation[:, None] * deviation))
         root = (value.clamp(min=0) + ridge).sqrt()
@@ -71,6 +71,6 @@ class Standardise(nn.Module):
 
 
 def _product(x: Tensor, matrix: Tensor) -> Tensor:
-    """x @ matrix in the number format of x, whatever autocast says."""
+    """x @ matrix in the dtype of x, even under autocast."""
     with torch.autocast(x.device.type, enabled=False):
         return x @ matrix.to(x.dtype)

@@ -2,8 +2,8 @@
 
     model = sync_batchnorm.convert(model, device)
 
-In training with several ranks the mean and variance are those of all ranks' batches together, and gradients flow through them,
-so that two ranks equal one rank with the whole batch. On one rank, and in evaluation, the layers are torch's own code.
+In training with several ranks, the mean and variance are those of all ranks' batches together, and gradients flow through them:
+two ranks equal one rank with the whole batch. On one rank, and in evaluation, the layers run torch's own code.
 Ranks may hold batches of different sizes. Names of parameters and buffers do not change.
 """
 import torch
@@ -32,7 +32,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
 
 class DeviceSyncBatchNorm(nn.SyncBatchNorm):
-    """torch's, kept out of what torch.compile traces, as ours is: ranks speak to each other in the midst of it."""
+    """torch's own layer, which torch.compile must not trace (nor ours): ranks communicate inside it."""
 
     @torch.compiler.disable
     def forward(self, x: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def convert(module: nn.Module, device: torch.device) -> nn.Module:
 
 
 def replace_norms(module: nn.Module, kinds: dict[type, type]) -> nn.Module:
-    """`convert` for any table of layer types and what takes their place."""
+    """`convert` for any table of layer types and their replacements."""
     done: dict[nn.Module, nn.Module] = {}
     for parent in list(module.modules()):
         for name, child in parent.named_children():
@@ -85,7 +85,7 @@ def _train_forward(layer: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
 def _moments_of_all_ranks(x: Tensor, dims: list[int]) -> tuple[Tensor, Tensor, Tensor]:
     """Mean (C,), biased variance (C,) and number of values per channel () over all ranks; one exchange.
 
-    Each rank sends its mean and its sum of squared deviations from it, which are put together without cancellation
+    Each rank sends its mean and its sum of squared deviations M_r from that mean. They combine without cancellation
     (Chan, Golub and LeVeque 1979): M = sum_r M_r + n_r (mean_r - mean)^2.
     """
     mean = x.mean(dims, keepdim=True)
@@ -138,5 +138,5 @@ class _Normalise(torch.autograd.Function):
 
 
 def _channel(values: Tensor, x: Tensor) -> Tensor:
-    """(C,) shaped so that it broadcasts along dimension 1 of x."""
+    """Values (C,), shaped to broadcast along dimension 1 of x."""
     return values.view(1, -1, *[1] * (x.ndim - 2))

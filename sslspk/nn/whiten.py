@@ -1,20 +1,20 @@
-"""Mean 0 and covariance I by running statistics of training batches."""
+"""Whitening to mean 0 and covariance I with running statistics of training batches."""
 import torch
 from torch import Tensor, nn
 
 from sslspk.losses.precision import wide
 from sslspk.nn import comm
 
-SHARE = 0.05   # of a batch in the statistics, once there were 1 / SHARE of them; before, all batches count the same
-NARROW = 1e-5  # variance that is added besides: what hardly varies at all is not blown up
+SHARE = 0.05   # weight of a batch in the statistics; the first 1 / SHARE batches all count the same
+NARROW = 1e-5  # variance that is always added: a dimension that hardly varies is not blown up
 
 
 class Whiten(nn.Module):
-    """forward(x (..., D)) -> (x - mean) @ matrix in float32, whose D dimensions are uncorrelated and of variance 1 over training batches.
+    """forward(x (..., D)) -> (x - mean) @ matrix in float32; its D dimensions are uncorrelated, with variance 1 over training batches.
 
     ridge: share of the mean variance that is added to every dimension's, so that a direction of less variance is not blown up to 1.
-    matrix is the inverse of the Cholesky factor of the covariance. The statistics are of all ranks together, part of the state, and no
-    gradient passes through them. In evaluation they do not move; before the first training batch x stays as it is.
+    matrix is the inverse of the Cholesky factor of the covariance, transposed. The statistics are those of all ranks together, part of
+    the state, without gradient. Evaluation does not change them; before the first training batch x is returned unchanged.
     """
 
     def __init__(self, dim: int, ridge: float):
@@ -33,7 +33,7 @@ class Whiten(nn.Module):
             return (x - self.mean) @ self.matrix
 
     def _add(self, rows: Tensor) -> None:
-        """Count a batch (N, D)."""
+        """Add a batch (N, D) to the statistics."""
         self.seen += 1
         share = torch.clamp(1 / self.seen, min=SHARE)
         self.mean.lerp_(comm.mean_over_ranks(rows.mean(0)), share)
@@ -41,5 +41,5 @@ class Whiten(nn.Module):
         self.covariance.lerp_(comm.mean_over_ranks(apart.T @ apart / len(rows)), share)
         one = torch.eye(len(self.mean), device=rows.device)
         ridge = self.ridge * self.covariance.diagonal().mean() + NARROW
-        factor = torch.linalg.cholesky_ex(self.covariance + ridge * one)[0]   # which does not wait for the device
+        factor = torch.linalg.cholesky_ex(self.covariance + ridge * one)[0]   # unlike cholesky, does not wait for the device
         self.matrix.copy_(torch.linalg.solve_triangular(factor, one, upper=False).T)
