@@ -1,4 +1,4 @@
-"""The i-vector baseline: a Gaussian mixture of all speech (UBM), and one factor analysis of its means. No labels, no torch.
+"""The i-vector baseline: a Gaussian mixture of all speech (UBM), and a factor analysis of its means. It uses no labels and no torch.
 
 Dehak et al., "Front-end factor analysis for speaker verification", IEEE TASLP 19(4), 2011 (the model); Kenny et al., "Eigenvoice
 modeling with sparse training data", IEEE TSAP 13(3), 2005 (its EM); Kenny, "A small footprint i-vector extractor", Odyssey 2012

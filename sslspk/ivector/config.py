@@ -3,7 +3,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from sslspk.config import Config, Few, Size
 
-# what the UBM does not depend on
+# keys on which the UBM does not depend
 EXTRACTOR_KEYS = {"ivector_dim", "iterations", "max_utterances"}
 
 

@@ -1,4 +1,4 @@
-"""Training the total variability by EM, one iteration after the other, resumable; and the trained model on disk."""
+"""Trains the total variability by EM, resumable after every iteration, and loads the trained model."""
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ def train(folder: Path, statistics: Statistics, ubm: Gmm, config: IvectorConfig,
           trained_on: str = "") -> Iterator[tuple[str, float]]:
     """Train; yields (what was done, log likelihood per frame before that update) and writes folder/final.npz.
 
-    Taken up again after any iteration it ends with the same model. key: what must not change in between. trained_on: the corpus.
+    Resumed after any iteration, it ends with the same model. key: what must not change in between. trained_on: the corpus.
     """
     if statistics.second_.shape != ubm.covariances.shape:
         raise InputError(f"{folder}: statistics of shape {statistics.second_.shape} do not go with the UBM's {ubm.covariances.shape}; run "
@@ -50,7 +50,7 @@ def train(folder: Path, statistics: Statistics, ubm: Gmm, config: IvectorConfig,
 
 
 def step(model: TotalVariability, statistics: Statistics, floor: np.ndarray, pool: ThreadPoolExecutor) -> tuple[TotalVariability, float]:
-    """One EM iteration; the new model, and the log likelihood per frame under the old one."""
+    """One EM iteration: returns the new model, and the log likelihood per frame under the old one."""
     sums = tv.Sums(model)
     for start in range(0, len(statistics), BATCH):
         sums.add(model, *statistics.rows(start, start + BATCH), pool)

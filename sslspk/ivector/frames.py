@@ -1,4 +1,4 @@
-"""The frames that an i-vector is made of: cepstra with deltas, less their sliding mean, voiced ones only (numpy)."""
+"""The frames of an i-vector: cepstra with deltas, minus their sliding mean, voiced frames only (numpy)."""
 import os
 from collections.abc import Iterable, Iterator
 
@@ -10,14 +10,14 @@ from sslspk.io import ark, table
 from sslspk.ivector.config import IvectorConfig
 
 Specs = dict[str, tuple[str, str]]
-BLOCK = 20_000  # frames that are worked on at once
-UTTERANCES = 256  # and no more utterances than that
+BLOCK = 20_000  # frames processed at once
+UTTERANCES = 256  # utterances processed at once, at most
 
 
 def deltas(x: np.ndarray, window: int, order: int) -> np.ndarray:
-    """(T, F) -> (T, F * (order + 1)) as Kaldi's add-deltas: each order is a filter over the frames, the edges repeated.
+    """(T, F) -> (T, F * (order + 1)) as Kaldi's add-deltas: each order is a filter over the frames, with edge frames repeated.
 
-    The slope of the least-squares line through 2 window + 1 frames, sum_j j x[t + j] / sum_j j^2; its own slope and so on.
+    A delta is the slope of the least-squares line through 2 window + 1 frames, sum_j j x[t + j] / sum_j j^2; the next order is its slope.
     """
     ramp = np.arange(-window, window + 1) / (2 * np.square(np.arange(1.0, window + 1)).sum())
     x, weights, parts = np.asarray(x, np.float64), np.ones(1), []
@@ -28,9 +28,9 @@ def deltas(x: np.ndarray, window: int, order: int) -> np.ndarray:
 
 
 def subtract_sliding_mean(x: np.ndarray, window: int) -> np.ndarray:
-    """(T, F) -> (T, F): less the mean of the `window` frames around each; at the ends the window is moved inside.
+    """(T, F) -> (T, F): subtract the mean of the `window` frames around each frame; at the ends the window is shifted inside.
 
-    Kaldi's apply-cmvn-sliding --center=true; the batched one on the device is sslspk.features.cmvn.sliding.
+    As Kaldi's apply-cmvn-sliding --center=true; sslspk.features.cmvn.sliding does this for batches on the device.
     """
     total = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, axis=0, dtype=np.float64)])
     length = min(window, len(x))
@@ -39,7 +39,7 @@ def subtract_sliding_mean(x: np.ndarray, window: int) -> np.ndarray:
 
 
 def read_specs(data: str | os.PathLike) -> Specs:
-    """utterance -> where its features and its VAD lie. Raises InputError where DATA lacks either."""
+    """utterance -> entries of its features and its VAD. Raises InputError where DATA lacks either."""
     feats, vad = (table.read(os.path.join(data, name)) for name in ("feats.scp", "vad.scp"))
     odd = min(feats.keys() ^ vad.keys(), default=None)
     if odd is not None:
@@ -50,7 +50,7 @@ def read_specs(data: str | os.PathLike) -> Specs:
 def voiced(utt: str, specs: tuple[str, str], config: IvectorConfig) -> np.ndarray:
     """Voiced frames (T, D) of an utterance, float64.
 
-    Raises InputError naming it: no voiced frame, values that are not finite, or features and VAD that do not fit together.
+    Raises InputError naming the utterance: no voiced frame, values that are not finite, or features and VAD that do not match.
     """
     feats, vad = ark.load(specs[0]), ark.load(specs[1])
     if feats.ndim != 2 or vad.ndim != 1 or len(feats) != len(vad):
@@ -65,9 +65,9 @@ def voiced(utt: str, specs: tuple[str, str], config: IvectorConfig) -> np.ndarra
 
 
 def blocks(specs: Specs, config: IvectorConfig, dim: int, source: str) -> Iterator[list[tuple[str, np.ndarray]]]:
-    """All utterances in runs of about BLOCK frames, and of UTTERANCES at most.
+    """All utterances in blocks of about BLOCK frames and at most UTTERANCES utterances.
 
-    Raises InputError at one whose frames have not `dim` dimensions; source: the model that they are for.
+    Raises InputError for an utterance whose frames do not have `dim` dimensions; source: the model, for the message.
     """
     held: list[tuple[str, np.ndarray]] = []
     for utt, spec in _progress(specs.items()):
@@ -84,9 +84,9 @@ def blocks(specs: Specs, config: IvectorConfig, dim: int, source: str) -> Iterat
 
 
 def draw(specs: Specs, config: IvectorConfig) -> np.ndarray:
-    """Frames for the UBM (N, D) float32, at most config.ubm_frames: drawn by the seed from utterances drawn by the seed.
+    """Frames for the UBM (N, D) float32, at most config.ubm_frames; the seed decides which utterances and which of their frames.
 
-    Raises InputError when there are fewer than Gaussians, or utterances have different dimensions.
+    Raises InputError when there are fewer frames than Gaussians, or utterances have different dimensions.
     """
     names, rng = sorted(specs), np.random.default_rng(config.seed)
     order = [names[i] for i in rng.permutation(len(names))]

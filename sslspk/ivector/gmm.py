@@ -1,4 +1,4 @@
-"""Gaussian mixtures in matrix form: likelihoods, shares of the frames, statistics, and the EM update of either covariance."""
+"""Gaussian mixtures in matrix form: likelihoods, posteriors, statistics, and the EM update, with diagonal or full covariances."""
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,18 +22,18 @@ class Gmm:
         return self.covariances.ndim == 3
 
     def diagonal(self) -> "Gmm":
-        """The same mixture with the diagonals of its covariances."""
+        """The same mixture with only the diagonals of its covariances."""
         return Gmm(self.weights, self.means, np.einsum("cdd->cd", self.covariances)) if self.full else self
 
     @cached_property
     def whiteners(self) -> np.ndarray:
-        """(C, D, D) of a full mixture: W with W W' = the inverse covariance, so that ((x - mean) W)^2 is the distance."""
+        """(C, D, D) of a full mixture: W with W W' = the inverse covariance, so that |(x - mean) W|^2 is the distance."""
         eye = np.eye(self.means.shape[1])
         return np.stack([linalg.solve_triangular(factor, eye, lower=True).T for factor in np.linalg.cholesky(self.covariances)])
 
     @cached_property
     def constants(self) -> np.ndarray:
-        """(C,) log weight and log normaliser of each Gaussian."""
+        """(C,): log weight plus log normaliser of each Gaussian."""
         if self.full:
             half_log_det = -np.log(np.einsum("cdd->cd", self.whiteners)).sum(1)
         else:
@@ -42,14 +42,14 @@ class Gmm:
 
 
 def log_likes(gmm: Gmm, x: np.ndarray) -> np.ndarray:
-    """(T, D) -> (T, C): log of weight times density under each Gaussian of a diagonal mixture, two matrix products."""
+    """(T, D) -> (T, C): log of weight times density for each Gaussian of a diagonal mixture, by two matrix products."""
     precisions = 1 / gmm.covariances
     constants = gmm.constants - 0.5 * (np.square(gmm.means) * precisions).sum(1)
     return constants + x @ (gmm.means * precisions).T - 0.5 * np.square(x) @ precisions.T
 
 
 def choose(gmm: Gmm, x: np.ndarray, count: int) -> np.ndarray:
-    """(T, D) -> (T, count): the likeliest Gaussians of each frame under a diagonal mixture, in the order of their numbers."""
+    """(T, D) -> (T, count): the likeliest Gaussians of each frame under a diagonal mixture, in ascending order."""
     total = len(gmm.weights)
     if count >= total:
         return np.tile(np.arange(total, dtype=np.int32), (len(x), 1))
@@ -58,13 +58,13 @@ def choose(gmm: Gmm, x: np.ndarray, count: int) -> np.ndarray:
 
 
 def by_gaussian(chosen: np.ndarray, total: int) -> list[np.ndarray]:
-    """For each of `total` Gaussians the places in chosen.ravel() that name it."""
+    """For each of `total` Gaussians, the indices of chosen.ravel() where it is chosen."""
     order = np.argsort(chosen, axis=None, kind="stable")
     return np.split(order, np.searchsorted(chosen.ravel()[order], np.arange(1, total)))
 
 
 def chosen_log_likes(gmm: Gmm, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """As log_likes for a full mixture, but (T, n) of the Gaussians chosen (T, n): frames are gathered by Gaussian."""
+    """log_likes of a full mixture, (T, n) for the Gaussians `chosen` (T, n) only; frames are grouped by Gaussian."""
     out = np.empty(chosen.size)
     for c, places in enumerate(by_gaussian(chosen, len(gmm.weights))):
         y = (x[places // chosen.shape[1]] - gmm.means[c]) @ gmm.whiteners[c]
@@ -75,7 +75,7 @@ def chosen_log_likes(gmm: Gmm, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 def shares(values: np.ndarray, min_posterior: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Log likelihoods (T, n) -> posteriors (T, n) and the log likelihood of each frame (T,).
 
-    Posteriors below min_posterior become 0 and the rest is scaled to sum to one; the largest always stays.
+    Posteriors below min_posterior become 0, except the largest; the rest is scaled to sum to one.
     """
     total = logsumexp(values, axis=1)
     posterior = np.exp(values - total[:, None])
@@ -86,7 +86,7 @@ def shares(values: np.ndarray, min_posterior: float = 0.0) -> tuple[np.ndarray, 
 
 
 def spread(posterior: np.ndarray, chosen: np.ndarray, total: int) -> sparse.csr_matrix:
-    """Posteriors (T, n) of the Gaussians chosen (T, n) as a sparse (T, total)."""
+    """Posteriors (T, n) of the Gaussians `chosen` (T, n) as a sparse matrix (T, total)."""
     rows = np.arange(len(chosen) + 1) * chosen.shape[1]
     matrix = sparse.csr_matrix((posterior.ravel(), chosen.ravel(), rows), shape=(len(chosen), total))
     matrix.eliminate_zeros()
@@ -94,7 +94,7 @@ def spread(posterior: np.ndarray, chosen: np.ndarray, total: int) -> sparse.csr_
 
 
 def scatter(posterior: sparse.csr_matrix, x: np.ndarray) -> np.ndarray:
-    """(C, D, D): sum over the frames of posterior times x x'."""
+    """(C, D, D): the sum over frames of posterior times x x'."""
     columns, (total, dim) = posterior.tocsc(), (posterior.shape[1], x.shape[1])
     out = np.zeros((total, dim, dim))
     for c in range(total):
@@ -107,8 +107,8 @@ def scatter(posterior: sparse.csr_matrix, x: np.ndarray) -> np.ndarray:
 def update(gmm: Gmm, counts: np.ndarray, first: np.ndarray, second: np.ndarray, floor: np.ndarray) -> Gmm:
     """The M-step. counts (C,); first (C, D) sums of x; second sums of x^2 (C, D), or of x x' (C, D, D); floor (D,) variances.
 
-    A Gaussian with no more frames than dimensions keeps its mean and covariance (its weight follows the count), since its
-    covariance could not be told. Floors are the maximum under the constraint, so the likelihood does not fall for them.
+    A Gaussian with no more frames than dimensions keeps its mean and covariance, which cannot be estimated; its weight is updated.
+    A floored covariance is the maximum under this constraint, so flooring does not lower the likelihood.
     """
     known = counts > gmm.means.shape[1]
     safe = np.where(known, counts, 1.0)[:, None]
@@ -126,7 +126,7 @@ def update(gmm: Gmm, counts: np.ndarray, first: np.ndarray, second: np.ndarray, 
 
 
 def floored(covariances: np.ndarray, floor: np.ndarray) -> np.ndarray:
-    """(N, D, D): no direction with less variance than under diag(floor), floor (D,)."""
+    """Covariances (N, D, D) raised so that no direction has less variance than under diag(floor), floor (D,)."""
     scale = np.sqrt(floor)
     values, vectors = np.linalg.eigh(covariances / (scale[:, None] * scale))
     fixed = np.matmul(vectors * np.maximum(values, 1.0)[:, None, :], vectors.transpose(0, 2, 1)) * (scale[:, None] * scale)

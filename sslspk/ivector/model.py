@@ -12,9 +12,9 @@ from sslspk.ivector.parallel import over_pieces
 
 @dataclass(frozen=True)
 class TotalVariability:
-    """matrix (C, D, R): T; covariances (C, D, D) of what T leaves over; shift (C, D): m less the means of the UBM.
+    """matrix (C, D, R): T; covariances (C, D, D) of what T does not explain; shift (C, D): m minus the means of the UBM.
 
-    Statistics are centred on the means of the UBM, and counted with its posteriors.
+    Statistics are centred on the means of the UBM and weighted by its posteriors.
     """
 
     matrix: np.ndarray
@@ -28,12 +28,12 @@ class TotalVariability:
 
     @cached_property
     def projection(self) -> np.ndarray:
-        """(C * D, R): inverse covariance times T, what first moments are multiplied with."""
+        """(C * D, R): inverse covariance times T, the factor of first moments."""
         return np.linalg.solve(self.covariances, self.matrix).reshape(-1, self.dim)
 
     @cached_property
     def packed(self) -> np.ndarray:
-        """(C, R (R + 1) / 2): the lower triangles of T' inverse covariance T, so that all precisions are one product."""
+        """(C, R (R + 1) / 2): the lower triangles of T' inverse covariance T; one product then gives all precisions."""
         rows, columns = np.tril_indices(self.dim)
         out = np.empty((len(self.matrix), len(rows)))
         for c, projection in enumerate(self.projection.reshape(self.matrix.shape)):
@@ -42,7 +42,7 @@ class TotalVariability:
 
     @cached_property
     def places(self) -> np.ndarray:
-        """(R, R): where in a packed triangle each element of a symmetric matrix stands."""
+        """(R, R): the index of each element of a symmetric matrix in a packed triangle."""
         places = np.zeros((self.dim, self.dim), int)
         rows, columns = np.tril_indices(self.dim)
         places[rows, columns] = places[columns, rows] = np.arange(len(rows))
@@ -54,7 +54,7 @@ class TotalVariability:
 
 
 def initial(covariances: np.ndarray, dim: int, seed: int) -> TotalVariability:
-    """T at random, in each Gaussian a share of its covariance (C, D, D); m the means of the UBM."""
+    """A random T, scaled to each Gaussian's covariance (C, D, D); m is the means of the UBM."""
     total, features = covariances.shape[:2]
     draw = np.random.default_rng(seed).standard_normal((total, features, dim)) / np.sqrt(dim)
     return TotalVariability(np.linalg.cholesky(covariances) @ draw, covariances, np.zeros((total, features)))
@@ -66,7 +66,7 @@ def centre(model: TotalVariability, counts: np.ndarray, first: np.ndarray) -> np
 
 
 def ivectors(model: TotalVariability, counts: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Posterior means of w (B, R) of utterances with counts (B, C) and first moments (B, C, D).
+    """Posterior means of w (B, R) for utterances with counts (B, C) and first moments (B, C, D).
 
     (I + sum_c N_c T_c' S_c^-1 T_c)^-1 sum_c T_c' S_c^-1 F_c, Dehak et al. 2011 eq. 6.
     """
@@ -75,7 +75,7 @@ def ivectors(model: TotalVariability, counts: np.ndarray, first: np.ndarray) -> 
 
 
 def posterior(model: TotalVariability, triangles: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Means (B, R), covariances (B, R, R) and log likelihood ratios (B,) to w = 0, the prior integrated out.
+    """Means (B, R) and covariances (B, R, R) of w, and log likelihood ratios (B,) of w integrated out against w = 0.
 
     triangles: packed precisions (B, R (R + 1) / 2) without the prior's identity; linear (B, R).
     """
@@ -86,9 +86,10 @@ def posterior(model: TotalVariability, triangles: np.ndarray, linear: np.ndarray
 
 
 class Sums:
-    """What the E-step adds up over utterances, F being first moments around m: weighted (C, R (R + 1) / 2) = sum N E[w w'],
-    shares (C, R) = sum N E[w], cross (C * D, R) = sum F E[w]', first (C, D) = sum F; for the prior mean (R,) = sum E[w] and
-    square (R (R + 1) / 2,) = sum E[w w']; ratio: the log likelihood against that with w = 0."""
+    """The E-step's sums over utterances, with N the counts and F the first moments around m.
+
+    weighted (C, R (R + 1) / 2) = sum N E[w w'], shares (C, R) = sum N E[w], cross (C * D, R) = sum F E[w]', first (C, D) = sum F.
+    For the prior: mean (R,) = sum E[w], square (R (R + 1) / 2,) = sum E[w w']. ratio: the log likelihood ratio to w = 0."""
 
     def __init__(self, model: TotalVariability):
         total, features, dim = model.matrix.shape
@@ -98,7 +99,7 @@ class Sums:
         self.mean, self.square, self.ratio, self.utterances = np.zeros(dim), np.zeros(triangle), 0.0, 0
 
     def add(self, model: TotalVariability, counts: np.ndarray, first: np.ndarray, pool: ThreadPoolExecutor) -> None:
-        """Add a batch of utterances: counts (B, C), first moments (B, C, D). Every piece of work writes its own part of one array."""
+        """Add a batch of utterances: counts (B, C), first moments (B, C, D). Each thread writes to its own part of an array."""
         moments = centre(model, counts, first)
         linear, triangles = moments @ model.projection, np.empty((len(counts), model.packed.shape[1]))
         means, second = np.empty_like(linear), np.empty_like(triangles)
@@ -130,24 +131,24 @@ class Sums:
 
 
 def log_likelihood(model: TotalVariability, sums: Sums, counts: np.ndarray, scatter: np.ndarray) -> float:
-    """Per frame, of all frames under `model`, their posteriors under the UBM given: counts (C,), scatter (C, D, D) around m."""
+    """Log likelihood per frame of all frames under `model`, given the UBM's posteriors: counts (C,), scatter (C, D, D) around m."""
     log_det = np.linalg.slogdet(model.covariances)[1] + scatter.shape[1] * np.log(2 * np.pi)
     trace = np.einsum("cdd->c", np.linalg.solve(model.covariances, scatter))
     return float((sums.ratio - 0.5 * (counts @ log_det + trace.sum())) / counts.sum())
 
 
 def centred_scatter(model: TotalVariability, counts: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Second moments (C, D, D) around m from those around the means of the UBM; counts (C,), first (C, D) around m."""
+    """Second moments (C, D, D) around m from `second`, those around the means of the UBM; counts (C,), first (C, D) around m."""
     outer = first[:, :, None] * model.shift[:, None, :]
     return second - outer - outer.transpose(0, 2, 1) - counts[:, None, None] * model.shift[:, :, None] * model.shift[:, None, :]
 
 
 def update(model: TotalVariability, sums: Sums, counts: np.ndarray, scatter: np.ndarray, floor: np.ndarray,
            pool: ThreadPoolExecutor) -> TotalVariability:
-    """The M-step (Kenny 2005, proposition 3), with m as the column of T for a factor that is always 1, then minimum divergence:
-    w has mean 0 and unit covariance over the utterances.
+    """The M-step (Kenny 2005, proposition 3), with m as a column of T whose factor is always 1; then minimum divergence gives w mean 0
+    and unit covariance over the utterances.
 
-    counts (C,), scatter (C, D, D) around m, floor (D,) variances. A Gaussian with no more frames than dimensions keeps its part.
+    counts (C,), scatter (C, D, D) around m, floor (D,) variances. A Gaussian with no more frames than dimensions is not updated.
     """
     total, features, dim = model.matrix.shape
     cross = np.concatenate([sums.cross.reshape(total, features, dim), sums.first[:, :, None]], axis=2)

@@ -1,6 +1,6 @@
-"""Work on several cores: threads, since what is heavy here is in BLAS and LAPACK, which let go of the interpreter.
+"""Work on several cores, by threads: the heavy work is in BLAS and LAPACK, which release the interpreter's lock.
 
-The pieces are the same whatever the number of threads, and what comes of them is added in their order: so is the result.
+The pieces do not depend on the number of threads, and their results are added in order; so the result does not depend on it either.
 """
 import itertools
 from collections.abc import Callable, Iterator
@@ -12,11 +12,11 @@ PIECES = 32
 
 
 def pieces(count: int) -> list[slice]:
-    """`count` rows cut into at most PIECES runs of nearly equal length."""
+    """`count` rows cut into at most PIECES slices of nearly equal length."""
     bounds = [i * count // PIECES for i in range(PIECES + 1)]
     return [slice(first, last) for first, last in itertools.pairwise(bounds) if last > first]
 
 
 def over_pieces(pool: ThreadPoolExecutor, work: Callable[[slice], T], count: int) -> Iterator[T]:
-    """What `work` makes of each piece of `count` rows, in their order."""
+    """The results of `work` on each piece of `count` rows, in order."""
     return pool.map(work, pieces(count))

@@ -1,4 +1,4 @@
-"""The state of a training on disk: an npz after every iteration, written atomically; and arrays that are mapped into memory."""
+"""The state of a training on disk, an npz written atomically after every iteration; and arrays mapped into memory."""
 import io
 import math
 import os
@@ -21,7 +21,7 @@ DAMAGED = (OSError, ValueError, EOFError, KeyError, TypeError, NotImplementedErr
 
 
 def save(path: Path, **arrays: np.ndarray) -> None:
-    """Write an npz. Raises InputError where an array holds NaN or infinity: such a state must not replace a good one."""
+    """Write an npz. Raises InputError if an array holds NaN or infinity: such a state must not replace a good one."""
     odd = next((name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()), None)
     if odd:
         raise InputError(f"{named(path)}: the {odd} became NaN or infinite, so nothing was written; look at the features, and lower the "
@@ -31,10 +31,11 @@ def save(path: Path, **arrays: np.ndarray) -> None:
 
 
 def load(path: Path, **shapes: str) -> Arrays:
-    """The arrays of an npz. shapes: of each that it must hold, "C D" for a matrix, the same letter for the same size; "text" for a text.
+    """The arrays of an npz. shapes: name -> shape of each array that it must hold.
 
-    An optional one ends in "?", and "C D|C D D" allows both. Raises InputError naming the file when it is missing or damaged, or when
-    an array is missing, has another shape, or is not finite.
+    "C D" is a matrix, where the same letter means the same size in all arrays; "text" is a string, "C D|C D D" allows both shapes, and a
+    "?" at the end makes the array optional. Raises InputError naming the file when it is missing or damaged, or when an array is
+    missing, has another shape, or is not finite.
     """
     remedy = "remove it and run the step that makes it again"
     with open(reading.descriptor(path, "run the step that makes it"), "rb") as file:
@@ -54,7 +55,7 @@ def load(path: Path, **shapes: str) -> Arrays:
 
 
 def _check_members(file) -> None:
-    """What the headers of an npz promise is what it holds. Raises ValueError, and whatever zipfile does."""
+    """Check that an npz holds what its headers promise. Raises ValueError, and what zipfile raises."""
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
             if member.compress_type != zipfile.ZIP_STORED or not member.filename.endswith(".npy"):
@@ -64,7 +65,7 @@ def _check_members(file) -> None:
 
 
 def _check_header(head: bytes, size: int) -> None:
-    """Raises ValueError where an npy file of `size` bytes, which begins with `head`, is not of that many numbers or letters."""
+    """Raises ValueError if an npy file of `size` bytes, which begins with `head`, does not hold as much data as its header says."""
     file = io.BytesIO(head)
     version = np.lib.format.read_magic(file)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -93,7 +94,7 @@ def _fault(name: str, array: np.ndarray | None, form: str, sizes: dict[str, int]
 
 
 def check_mixture(path: Path, weights: np.ndarray, covariances: np.ndarray) -> None:
-    """Raises InputError where weights (C,), variances (C, D) or covariances (C, D, D) of a file are not positive (definite)."""
+    """Raises InputError if a file's weights (C,), variances (C, D) or covariances (C, D, D) are not positive (definite)."""
     if not (weights > 0).all():
         raise InputError(f"{named(path)} is no whole model (a weight is not above 0); remove it and run the step that makes it again.")
     try:
@@ -106,7 +107,7 @@ def check_mixture(path: Path, weights: np.ndarray, covariances: np.ndarray) -> N
 
 
 def info(path: Path, arrays: Arrays, name: str) -> dict:
-    """The JSON object that a text of a file holds. Raises InputError naming the file."""
+    """The JSON object in the string `name` of a file. Raises InputError naming the file."""
     found = reading.json_value(str(arrays[name]), f"{named(path)}: its {name}", "remove it and run the step that makes it again")
     if not isinstance(found, dict):
         raise InputError(f"{named(path)} is no whole model ({name} is no JSON object); remove it and run the step that makes it again.")
@@ -114,7 +115,7 @@ def info(path: Path, arrays: Arrays, name: str) -> dict:
 
 
 def mapped(path: str | os.PathLike, shape: tuple[int | None, ...]) -> np.ndarray:
-    """An npy file, mapped into memory. shape: what it must have, None for any size. Raises InputError naming it where it is not whole."""
+    """An npy file, mapped into memory. shape: required sizes, None for any size. Raises InputError naming a file that is not whole."""
     remedy = "run the step that makes it again"
     with open(reading.descriptor(path, remedy), "rb") as file:
         try:
@@ -128,7 +129,7 @@ def mapped(path: str | os.PathLike, shape: tuple[int | None, ...]) -> np.ndarray
 
 
 def resume(folder: Path, key: str, **shapes: str) -> Arrays | None:
-    """The arrays of the last whole iteration; None where nothing was begun. Raises InputError when it was with another `key`."""
+    """The arrays after the last whole iteration; None if there was none. Raises InputError if it ran with another `key`."""
     path = folder / STATE
     if not os.path.lexists(path):
         return None
@@ -139,7 +140,7 @@ def resume(folder: Path, key: str, **shapes: str) -> Arrays | None:
 
 
 def finish(folder: Path, **arrays: np.ndarray) -> None:
-    """Write the model; the state is then no longer needed."""
+    """Write the model and remove the state."""
     save(folder / FINAL, **arrays)
     if os.path.exists(folder / STATE):
         os.unlink(folder / STATE)

@@ -1,4 +1,4 @@
-"""Statistics of utterances under the UBM: how many of their frames each Gaussian has, and how far from its mean they lie."""
+"""Statistics of utterances under the UBM: each Gaussian's count of frames, and the moments of these frames around its mean."""
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from sslspk.ivector.gmm import Gmm
 
 
 def align(ubm: Gmm, x: np.ndarray, config: IvectorConfig):
-    """Frames (T, D) -> posteriors as a sparse (T, C): of the top Gaussians, without the small ones."""
+    """Frames (T, D) -> sparse posteriors (T, C) of the top Gaussians; small ones are dropped."""
     chosen = gmm.choose(ubm.diagonal(), x, config.top_gaussians)
     posterior, _ = gmm.shares(gmm.chosen_log_likes(ubm, x, chosen), config.min_posterior)
     return gmm.spread(posterior, chosen, len(ubm.weights))
@@ -21,7 +21,7 @@ def align(ubm: Gmm, x: np.ndarray, config: IvectorConfig):
 def of_block(ubm: Gmm, utterances: list[tuple[str, np.ndarray]], config: IvectorConfig, second: np.ndarray | None = None):
     """Statistics of some utterances: counts (U, C) and centred first moments (U, C, D), sums of posterior times (x - mean).
 
-    second (C, D, D): where given, the sums of posterior times (x - mean)(x - mean)' of all of them are added to it.
+    second (C, D, D): if given, the sum of posterior times (x - mean)(x - mean)' over all utterances is added to it.
     """
     x = np.concatenate([frames for _, frames in utterances])
     posterior, start = align(ubm, x, config), 0
@@ -40,9 +40,9 @@ def of_block(ubm: Gmm, utterances: list[tuple[str, np.ndarray]], config: Ivector
 
 
 def write(specs: Specs, ubm: Gmm, config: IvectorConfig, prefix: str, source: str) -> int:
-    """Write the statistics of all utterances; returns how many. PREFIX.npz (totals) appears last.
+    """Write the statistics of all utterances; returns their number. PREFIX.npz (totals) appears last.
 
-    PREFIX.counts.npy (U, C) and PREFIX.first.npy (U, C, D) are float32, since they are large: 4 C (D + 1) bytes an utterance.
+    PREFIX.counts.npy (U, C) and PREFIX.first.npy (U, C, D) are float32 because they are large: 4 C (D + 1) bytes per utterance.
     """
     total, dim = ubm.means.shape
     counts_sum, second, written = np.zeros(total), np.zeros((total, dim, dim)), 0
@@ -60,7 +60,7 @@ def write(specs: Specs, ubm: Gmm, config: IvectorConfig, prefix: str, source: st
 
 
 class Statistics:
-    """What the jobs wrote, as one: `len()` utterances, read from disk as they are needed; InputError for what is not whole or finite.
+    """The statistics of all jobs: `len()` utterances, read from disk when needed; InputError for files not whole or not finite.
 
     counts_ (C,) and second_ (C, D, D): totals over all utterances.
     """
@@ -82,7 +82,7 @@ class Statistics:
         return int(self._bounds[-1])
 
     def rows(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Counts (B, C) and first moments (B, C, D) of the utterances from `first` to `last`, float64."""
+        """Counts (B, C) and first moments (B, C, D) of utterances `first` to `last` - 1, float64."""
         found = [(counts[max(first - begin, 0):max(last - begin, 0)], moments[max(first - begin, 0):max(last - begin, 0)])
                  for begin, (counts, moments) in zip(self._bounds[:-1], self._parts, strict=True)]
         counts, moments = (np.concatenate([np.asarray(part[i], np.float64) for part in found]) for i in (0, 1))

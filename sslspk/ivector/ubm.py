@@ -1,4 +1,4 @@
-"""Training the UBM: k-means, EM with diagonal covariances, EM with full ones. One iteration after the other, resumable."""
+"""Trains the UBM: k-means, EM with diagonal covariances, then EM with full ones; resumable after every iteration."""
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +20,7 @@ SHAPES = {"weights": "C", "means": "C D", "covariances": "C D|C D D"}
 def train(folder: Path, frames: np.ndarray, config: IvectorConfig, key: str, nj: int) -> Iterator[tuple[str, float]]:
     """Train on frames (N, D); yields (what was done, log likelihood per frame before that update) and writes folder/final.npz.
 
-    Taken up again after any iteration it ends with the same model. key: what must not change in between.
+    Resumed after any iteration, it ends with the same model. key: what must not change in between.
     """
     floor = config.variance_floor * np.square(_deviation(frames))
     begun = state.resume(folder, key, **SHAPES, chosen="N n?")
@@ -39,7 +39,7 @@ def train(folder: Path, frames: np.ndarray, config: IvectorConfig, key: str, nj:
             done += 1
             _save(folder, key, model, done)
             yield f"diagonal {done}/{config.diagonal_iterations}", level
-        if chosen is None:   # once: where the choice stays, the likelihood cannot fall
+        if chosen is None:   # once only: with a fixed choice the likelihood cannot fall
             diagonal = model
             chosen = np.concatenate(list(over_pieces(
                 pool, lambda rows: gmm.choose(diagonal, frames[rows].astype(np.float64), config.top_gaussians), len(frames))))
@@ -53,7 +53,7 @@ def train(folder: Path, frames: np.ndarray, config: IvectorConfig, key: str, nj:
 
 
 def _deviation(frames: np.ndarray) -> np.ndarray:
-    """(N, D) -> (D,). Raises InputError where a dimension holds what is not finite, or one value alone."""
+    """(N, D) -> (D,). Raises InputError if a dimension holds values that are not finite, or only one value."""
     with np.errstate(invalid="ignore"):
         deviation = frames.std(0, dtype=np.float64)
     for bad, what in ((~np.isfinite(deviation), "is NaN or infinite somewhere; make the features again"),
@@ -68,7 +68,7 @@ def _names_gaussians(chosen: np.ndarray | None, frames: int, total: int) -> bool
 
 
 def initial(frames: np.ndarray, config: IvectorConfig, floor: np.ndarray) -> Gmm:
-    """A diagonal mixture from k-means of a draw of the frames (N, D), each dimension scaled by its deviation."""
+    """A diagonal mixture from k-means on a random sample of the frames (N, D), each dimension scaled by its deviation."""
     from sklearn.cluster import KMeans
     rng, total = np.random.default_rng(config.seed), config.num_gaussians
     count = min(len(frames), KMEANS_FRAMES * total)
@@ -80,7 +80,7 @@ def initial(frames: np.ndarray, config: IvectorConfig, floor: np.ndarray) -> Gmm
 
 
 def diagonal_step(model: Gmm, frames: np.ndarray, floor: np.ndarray, pool: ThreadPoolExecutor) -> tuple[Gmm, float]:
-    """One EM step over all Gaussians; the new model, and the log likelihood per frame under the old one."""
+    """One EM step over all Gaussians: returns the new model, and the log likelihood per frame under the old one."""
     def work(rows: slice) -> list[np.ndarray]:
         sums: list[np.ndarray] = []
         for start in range(rows.start, rows.stop, gmm.BLOCK):
@@ -92,7 +92,7 @@ def diagonal_step(model: Gmm, frames: np.ndarray, floor: np.ndarray, pool: Threa
 
 
 def full_step(model: Gmm, frames: np.ndarray, chosen: np.ndarray, floor: np.ndarray, pool: ThreadPoolExecutor) -> tuple[Gmm, float]:
-    """One EM step over the Gaussians chosen (N, n) for each frame, with full covariances."""
+    """One EM step with full covariances, over the Gaussians `chosen` (N, n) for each frame."""
     total = len(model.weights)
     if not model.full:
         model = Gmm(model.weights, model.means, model.covariances[:, :, None] * np.eye(len(floor)))
@@ -126,7 +126,7 @@ def _save(folder: Path, key: str, model: Gmm, done: int, **more: np.ndarray) -> 
 
 
 def load(folder: Path) -> tuple[Gmm, IvectorConfig]:
-    """The mixture that steps/train_ubm.sh wrote, and what it was trained with. Raises InputError naming the file."""
+    """The mixture that steps/train_ubm.sh wrote, and its configuration. Raises InputError naming the file."""
     path = folder / state.FINAL
     arrays = state.load(path, **SHAPES, config=state.TEXT)
     state.check_mixture(path, arrays["weights"], arrays["covariances"])
