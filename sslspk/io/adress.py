@@ -1,4 +1,4 @@
-"""ADReSS 2020's conventions: who has dementia, whose recording is where, and when the participant speaks (CHAT transcripts)."""
+"""ADReSS 2020's conventions: who has dementia, where each recording is, and when the participant speaks (CHAT transcripts)."""
 import collections
 import os
 import re
@@ -23,7 +23,7 @@ CHUNKS, FULL, CHAT = "Normalised_audio-chunks", "Full_wave_enhanced_audio", "tra
 
 
 class Person(NamedTuple):
-    """A participant as the metadata have it: diagnosis "cc" or "cd", gender "m" or "f", age in years and MMSE as numbers or "NA"."""
+    """A participant in the metadata: diagnosis "cc" or "cd", gender "m" or "f", age in years and MMSE as numbers or "NA"."""
 
     diagnosis: str
     age: str
@@ -33,7 +33,7 @@ class Person(NamedTuple):
 
 
 class Turns(NamedTuple):
-    """When the participant speaks: (start, end) in ms of each turn, and how many turns have no times."""
+    """When the participant speaks: (start, end) of each turn in ms, and how many turns have no times."""
 
     spans: list[tuple[int, int]]
     untimed: int
@@ -42,7 +42,7 @@ class Turns(NamedTuple):
 def read_people(corpus: str, part: str) -> dict[str, Person]:
     """The participants of a part ("train" or "test") by id.
 
-    Raises InputError: a missing file, a line that cannot be understood, a person twice, a test person without label.
+    Raises InputError: a missing file, a line that cannot be parsed, a duplicate person, a test person without label.
     """
     found: dict[str, Person] = {}
     if part == "train":
@@ -79,8 +79,8 @@ def scan(corpus: str, part: str, people: Mapping[str, Person], speech: str, min_
     """The utterances of a part, sorted, and how many turns were left out for which reason.
 
     speech: "chunks" (the chunks that the organisers cut), "participant" (turns of at least `min_ms` by the transcripts' times), or
-    "all" (one utterance per full recording). Raises InputError: a missing folder, a person without recording, a recording whose
-    person the metadata do not know, a missing or bad transcript.
+    "all" (one utterance per full recording). Raises InputError: a missing folder, a person without recording, a recording of a
+    person not in the metadata, a missing or bad transcript.
     """
     left_out: collections.Counter[str] = collections.Counter()
     found = []
@@ -108,10 +108,10 @@ def scan(corpus: str, part: str, people: Mapping[str, Person], speech: str, min_
 
 
 def read_chat(path: str) -> Turns:
-    """When PAR speaks, by the time marks of the main tiers *PAR: and their continuation lines, as (start, end) in ms.
+    """When PAR speaks, as (start, end) in ms, from the time marks of the main tiers *PAR: and their continuation lines.
 
-    A turn with several marks is several; other speakers' tiers, dependent tiers (%mor and so on) and headers are passed over.
-    Raises InputError: no such file, a line that is no CHAT, a mark that ends before it begins, no mark at all.
+    A turn with several marks counts as several turns. Other speakers' tiers, dependent tiers (%mor and so on) and headers are skipped.
+    Raises InputError: no such file, a line that is not CHAT, a mark that ends before it begins, no mark at all.
     """
     if not os.path.isfile(path):
         raise InputError(f"{path} is not there; unpack the transcriptions of {SITE}, or choose another --speech.")
@@ -139,7 +139,7 @@ def read_chat(path: str) -> Turns:
 
 
 def tables(people: Mapping[str, Person], good: Collection[Source]) -> dict[str, dict[str, str]]:
-    """utt2diagnosis, spk2age, spk2gender and spk2mmse of the recordings that are good."""
+    """utt2diagnosis, spk2age, spk2gender and spk2mmse of the good recordings."""
     mine = {source.spk: people[source.spk] for source in good}
     return {"utt2diagnosis": {source.utt: people[source.spk].diagnosis for source in good},
             "spk2age": {name: person.age for name, person in mine.items()},
@@ -148,7 +148,7 @@ def tables(people: Mapping[str, Person], good: Collection[Source]) -> dict[str, 
 
 
 def _rows(path: str, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str], str]]:
-    """(id, {column: value}, "file:line") of each person in a file "ID ; age ; ...", padded as it likes."""
+    """(id, {column: value}, "file:line") of each person in a file "ID ; age ; ...", with any padding."""
     if not os.path.isfile(path):
         raise InputError(f"ADReSS's metadata were looked for as {path}, which is not there; get the file from {SITE}.")
     lines = files.read_bytes(path).decode("utf-8-sig", "replace").split("\n")
@@ -188,7 +188,7 @@ def _folder(corpus: str, part: str, group: str, kind: str) -> str:
 
 
 def _recordings(corpus: str, part: str, group: str, kind: str) -> dict[str, list[str]]:
-    """The files of each person in a folder, which must be there and hold some."""
+    """The recordings of each person in a folder. Raises InputError if the folder is missing or holds none."""
     root = _folder(corpus, part, group, kind)
     found: dict[str, list[str]] = {}
     for path in prepare.find_audio(root):
@@ -211,7 +211,7 @@ def _refuse_strangers(by_person: Mapping[str, Sequence[str]], known: Collection[
 
 
 def _chunks(name: str, paths: Sequence[str]) -> list[tuple[str, str]]:
-    """(utterance, path) of each chunk; chunks of the same times differ in the rest of their names."""
+    """(utterance, path) of each chunk; chunks with the same times differ in the rest of their names."""
     parts = [CHUNK.fullmatch(os.path.splitext(os.path.basename(path))[0]) for path in paths]
     ids = [_utterance(name, int(match[2]), int(match[3])) for match in parts]
     count = collections.Counter(ids)

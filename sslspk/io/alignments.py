@@ -6,8 +6,8 @@
     known.at("utt1", 195, 0.016, 0.064)           # ... for 195 frames of 64 ms every 16 ms
     known.at("utt1", 100, 0.016, 0.064, 1.6)      # ... for a crop of 100 frames that begins at 1.6 s
 
-Only ids and places are held; labels are read when asked for. The middle of frame t is at t * frame_shift + window / 2, in seconds. An
-archive that ali.scp names without a folder lies beside it, so that the folder can be moved.
+Only ids and offsets are in memory; labels are read when asked for. The middle of frame t is at t * frame_shift + window / 2, in seconds.
+An archive that ali.scp names without a folder lies next to ali.scp, so that the folder can be moved.
 """
 import contextlib
 import hashlib
@@ -23,18 +23,18 @@ from sslspk.config import Config, Seconds, Size, check
 from sslspk.errors import InputError, named
 from sslspk.io import ark, files, table
 
-SLACK = 2   # frames by which labels may be longer or shorter than what they are of
-ENTRY = np.dtype([("bytes", "u1"), ("value", "<i4")])   # of a vector of int32: each number stands behind a byte that says 4
+SLACK = 2   # frames by which labels may be longer or shorter than the features
+ENTRY = np.dtype([("bytes", "u1"), ("value", "<i4")])   # of a vector of int32: a byte that says 4, then the number
 Kind = Literal["truth", "align", "mel", "bestrq", "frames"]
 
 
 class LabelSet(Config):
-    """What ali.json says of the labels 0 to classes - 1.
+    """What ali.json says about the labels 0 to classes - 1.
 
-    kind: truth, from who made the speech; align, phones aligned by a recogniser; mel and frames, k-means of log-mel and of a model's
-    frames; bestrq, a random projection of log-mel. frame_shift, window: seconds. made_by: the program, and of which model. digest: of all
-    that decides what a label means; sets with one digest can be mixed. labels: which had part in it, as provenance.json has it.
-    names: of the classes, in their order; none where they have none.
+    kind: truth, known from synthesis; align, phones aligned by a recogniser; mel and frames, k-means of log-mel and of a model's
+    frames; bestrq, a random projection of log-mel. frame_shift, window: seconds. made_by: the program, and the model if any. digest: of
+    everything that decides what a label means; sets with the same digest can be mixed. labels: the labels used, as in provenance.json.
+    names: of the classes, in order; empty if they have none.
     """
 
     kind: Kind
@@ -48,7 +48,7 @@ class LabelSet(Config):
 
 
 def digest_of(*parts: object) -> str:
-    """12 hex digits of arrays, bytes or what `str` makes of a value."""
+    """A digest of 12 hex digits of arrays, bytes, or other values as `str` gives them."""
     found = hashlib.md5()
     for part in parts:
         part = np.ascontiguousarray(part).tobytes() if isinstance(part, np.ndarray) else part
@@ -58,12 +58,12 @@ def digest_of(*parts: object) -> str:
 
 
 class Writer:
-    """Write the labels of a folder; archive and table appear when both are whole, `about` (where given) after them as ali.json.
+    """Write the labels of a folder; archive and table appear when both are whole, then `about` (if given) as ali.json.
 
     >>> with Writer("exp/labels", about) as out:
     ...     out.write("utt1", labels)          # ids in C byte order
 
-    part: of a job's own archive, ali.PART.ark and ali.PART.scp, which are merged into ali.scp.
+    part: a job writes its own ali.PART.ark and ali.PART.scp, which `join` merges into ali.scp.
     """
 
     def __init__(self, folder: str | os.PathLike, about: LabelSet, part: str = ""):
@@ -83,7 +83,7 @@ class Writer:
             write_about(self._folder, self._about)
 
     def write(self, utt: str, labels: np.ndarray) -> None:
-        """Append labels (T,). Raises InputError naming the utterance when one is not in 0 .. classes - 1."""
+        """Append labels (T,). Raises InputError naming the utterance if a label is not in 0 .. classes - 1."""
         table.check_key(utt, self._folder)
         labels = np.asarray(labels)
         _require_range(labels, self._about.classes, utt, self._folder)
@@ -95,15 +95,15 @@ class Writer:
 
 
 def spread(length: int, count: int) -> np.ndarray:
-    """int64 (min(length, count),): places in a sequence, evenly spread over it."""
+    """int64 (min(length, count),): indices spread evenly over a sequence."""
     count = min(length, count)
     return (np.arange(count) * 2 + 1) * length // (2 * max(count, 1))
 
 
 def join(folder: str | os.PathLike, parts: int, about: LabelSet) -> int:
-    """Make ali.scp of the jobs' ali.1.scp to ali.PARTS.scp, and ali.json after it; returns how many utterances there are.
+    """Merge the jobs' ali.1.scp to ali.PARTS.scp into ali.scp, then write ali.json; returns the number of utterances.
 
-    Raises InputError for a part that is missing, an utterance in two, and none at all.
+    Raises InputError for a missing part, an utterance in two parts, and no utterance at all.
     """
     found: dict[str, str] = {}
     for part in range(1, parts + 1):
@@ -129,7 +129,7 @@ def write_about(folder: str | os.PathLike, about: LabelSet) -> None:
 
 
 def read_about(folder: str | os.PathLike) -> LabelSet:
-    """What ali.json says. Raises InputError where it is missing, or no description of labels."""
+    """The content of ali.json. Raises InputError if it is missing, or does not describe labels."""
     path = os.path.join(folder, "ali.json")
     about = check(LabelSet, reading.json_object(path, "make the labels again"), named(path))
     if about.names and len(about.names) != about.classes:
@@ -140,7 +140,7 @@ def read_about(folder: str | os.PathLike) -> LabelSet:
 class Alignments:
     """The labels of a folder, read by utterance. about: its LabelSet.
 
-    kind, classes, digest: what the labels must be, where given. Raises InputError for a folder that holds other labels.
+    kind, classes, digest: what the labels must have, if given. Raises InputError for a folder with other labels.
     """
 
     def __init__(self, folder: str | os.PathLike, *, kind: str | None = None, classes: int | None = None, digest: str | None = None):
@@ -163,9 +163,9 @@ class Alignments:
                              "the labels of this data directory, or leave such utterances out.")
 
     def of(self, utt: str, frames: int | None = None) -> np.ndarray:
-        """Labels int32 (T,); with `frames` so many, cut or its last label repeated by SLACK at most.
+        """Labels int32 (T,). `frames`: exactly this many; up to SLACK labels are cut, or the last one is repeated.
 
-        Raises InputError: no labels, labels of another length than the frames, one outside of the classes, a damaged archive.
+        Raises InputError: no labels, a length that does not match the frames, a label outside the classes, a damaged archive.
         """
         self.require([utt])
         labels = _read(self.folder, self._specs[utt])
@@ -179,9 +179,9 @@ class Alignments:
         return labels[np.minimum(np.arange(frames), len(labels) - 1)]
 
     def at(self, utt: str, frames: int, shift: float, window: float, start: float | None = None) -> np.ndarray:
-        """Labels int32 (frames,) of frames of `window` seconds every `shift`: those of the frames with the nearest middles.
+        """Labels int32 (frames,) for frames of `window` seconds every `shift`, taken from the labelled frames with the nearest middles.
 
-        start: seconds at which a crop of the utterance begins; None: the frames are the whole utterance, whose length must be the labels'.
+        start: where a crop of the utterance begins, in seconds; None: the frames are the whole utterance, and its length must match.
         Raises InputError as `of` does.
         """
         labels, about = self.of(utt), self.about
@@ -189,7 +189,7 @@ class Alignments:
         place = np.rint((middle - about.window / 2) / about.frame_shift + 1e-6).astype(np.int64)
         reach = (frames - 1) * shift + window + (start or 0.0)                       # seconds
         wanted = 1 + round((reach - about.window) / about.frame_shift)
-        spare = SLACK + int(np.ceil(max(shift, window - about.window, 0) / about.frame_shift))   # frames that one of the others covers
+        spare = SLACK + int(np.ceil(max(shift, window - about.window, 0) / about.frame_shift))   # and the labels in a frame
         if wanted - len(labels) > spare or (start is None and len(labels) - wanted > spare):
             raise self._other_length(utt, len(labels), wanted)
         return labels[place.clip(0, len(labels) - 1)]
@@ -207,7 +207,7 @@ def _require_range(labels: np.ndarray, classes: int, utt: str, folder: str) -> N
 
 
 def _read(folder: str, spec: str) -> np.ndarray:
-    """The vector of int32 at "x.ark:20". Raises InputError where there is none, or not all of it."""
+    """The vector of int32 at "x.ark:20". Raises InputError if there is none, or it is cut."""
     path, offset = files.split_spec(spec)
     if files.is_pipe(spec) or offset is None:
         raise InputError(f"{named(folder)}/ali.scp: {named(spec, 90)} is no place in an archive; make the labels again.")

@@ -1,6 +1,6 @@
 """Kaldi archives of matrices and vectors (ark and scp), read with one seek, written whole or not at all.
 
-An scp entry may name a part of a matrix or vector: "x.ark:20[0:9]" is its rows 0 to 9, "x.ark:20[:,0:3]" its columns 0 to 3.
+An scp entry may name a part of a matrix or vector: "x.ark:20[0:9]" means rows 0 to 9, "x.ark:20[:,0:3]" columns 0 to 3.
 """
 import contextlib
 import io
@@ -17,8 +17,8 @@ from sslspk.io import files, table
 
 HEAD_BYTES = 32
 MOST_BYTES = 1 << 30   # of one entry: nine hours of 80 features
-AUTOMATIC = 1  # Kaldi's --compress=true: speech-feature format, or two bytes for 8 rows and fewer
-ROW_SLACK = 3  # rows by which a range may go beyond the matrix, as in Kaldi: times of segments are rounded
+AUTOMATIC = 1  # Kaldi's --compress=true: speech-feature format, or two bytes per value for 8 rows or fewer
+ROW_SLACK = 3  # rows by which a range may exceed the matrix, as in Kaldi: times of segments are rounded
 BOUNDS = re.compile("([0-9]{1,10}):([0-9]{1,10})")
 TEXT_BLOCK = 1 << 20
 TEXT_BYTES = 32 << 20  # of a matrix in Kaldi's text form, which nobody writes in bulk
@@ -27,7 +27,7 @@ DTYPES = {b"FM": "<f4", b"FV": "<f4", b"DM": "<f8", b"DV": "<f8"}
 
 
 class _Head(NamedTuple):
-    """What the header of an entry says; `start` is where the numbers begin, `length` their bytes."""
+    """The header of an entry; the numbers begin at byte `start` and take `length` bytes."""
 
     kind: bytes
     rows: int
@@ -42,7 +42,7 @@ class Writer:
     >>> with Writer("feats.1.ark", "feats.1.scp", compress=True) as ark:
     ...     ark.write("utt1", feats)
 
-    compress: matrices in one byte per value as Kaldi's --compress=true does; vectors and empty matrices are not.
+    compress: matrices in one byte per value, as Kaldi's --compress=true does; vectors and empty matrices stay as they are.
     """
 
     def __init__(self, ark_path: str, scp_path: str, compress: bool = False):
@@ -51,7 +51,7 @@ class Writer:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Writer":
-        # Left in reverse order: the scp appears after the archive that it points into.
+        # The stack unwinds in reverse: the scp appears after the archive that it points into.
         self._scp = self._stack.enter_context(files.atomic_write(self._scp_path))
         self._ark = self._stack.enter_context(files.atomic_write(self._ark_path, "wb"))
         return self
@@ -60,9 +60,9 @@ class Writer:
         self._stack.__exit__(*problem)
 
     def write(self, key: str, array: np.ndarray) -> None:
-        """Append an array. Keys must come in C byte order for the scp to be sorted.
+        """Append an array. Keys must come in C byte order, so that the scp is sorted.
 
-        Raises InputError naming the key when the array holds NaN or infinity.
+        Raises InputError naming the key if the array holds NaN or infinity.
         """
         table.check_key(key, self._ark_path)
         array = np.ascontiguousarray(array, dtype=np.float32)
@@ -84,9 +84,9 @@ def read_scp(path: str | os.PathLike) -> dict[str, str]:
 
 
 def load(spec: str) -> np.ndarray:
-    """The matrix (T, F) or vector (D,) at "file.ark:offset", float32 (float64 when it was stored so), or the range of it that is named.
+    """The matrix (T, F) or vector (D,) at "file.ark:offset", or the range of it in brackets; float32, or float64 if stored so.
 
-    Raises InputError naming the entry: missing file, not a matrix, truncated archive, a range that is not in it.
+    Raises InputError naming the entry: missing file, not a matrix, truncated archive, a range outside it.
     """
     entry, span = files.split_range(spec)
     path, offset = _place(entry)
@@ -107,9 +107,9 @@ def load(spec: str) -> np.ndarray:
 
 
 def load_rows(spec: str, start: int, count: int) -> np.ndarray:
-    """Rows `start` to `start + count` of a matrix, or of the range of it that is named: (count, F).
+    """Rows `start` to `start + count` of a matrix, or of the range of it in brackets: (count, F).
 
-    Uncompressed, only their bytes are read. Raises InputError as `load` does, and when there are not so many rows.
+    Of an uncompressed matrix only these rows are read. Raises InputError as `load` does, and if there are too few rows.
     """
     entry, span = files.split_range(spec)
     path, offset = _place(entry)
@@ -127,7 +127,7 @@ def load_rows(spec: str, start: int, count: int) -> np.ndarray:
 
 
 def shape(spec: str) -> tuple[int, ...]:
-    """(T, F) of a matrix or (D,) of a vector, from its header, or of the range of it that is named."""
+    """(T, F) of a matrix or (D,) of a vector, from its header, or of the range of it in brackets."""
     entry, span = files.split_range(spec)
     path, offset = _place(entry)
     head = _head(files.shared(path), offset, entry)
@@ -136,7 +136,7 @@ def shape(spec: str) -> tuple[int, ...]:
 
 
 def _slices(span: str, whole: tuple[int, ...], spec: str) -> tuple[slice, ...]:
-    """One slice for each axis of a matrix or vector of shape `whole`; span: "first:last", both included, or ":", parted by a comma."""
+    """A slice for each axis of a matrix or vector of shape `whole`. span: per axis "first:last", both included, or ":", with a comma."""
     if not span:
         return tuple(slice(0, size) for size in whole)
     found, parts = [], span.split(",")
@@ -153,7 +153,7 @@ def _slices(span: str, whole: tuple[int, ...], spec: str) -> tuple[slice, ...]:
 
 
 def end(spec: str) -> int:
-    """The byte of the archive at which a matrix or vector ends (the whole of it, whatever range is named), as its header says."""
+    """The byte of the archive at which a whole matrix or vector ends, as its header says; a range in brackets does not matter."""
     entry, _ = files.split_range(spec)
     path, offset = _place(entry)
     head = _head(files.shared(path), offset, entry)
@@ -168,7 +168,7 @@ def _place(spec: str) -> tuple[str, int]:
 
 
 def _head(archive: files.SharedFile, offset: int, spec: str) -> _Head:
-    """What the header at an offset says. Raises InputError where it is none, or promises more than the archive holds."""
+    """The header at an offset. Raises InputError if it is no header, or promises more than the archive holds."""
     data = archive.pread(HEAD_BYTES, offset)
     kind = data[2:].split(b" ", 1)[0]
     start = 3 + len(kind)
@@ -191,7 +191,7 @@ def _head(archive: files.SharedFile, offset: int, spec: str) -> _Head:
 
 
 def _whole(data: bytes, at: int) -> int:
-    """A number of rows or columns, behind the byte that says how long it is; -1 where that is not 4."""
+    """The number of rows or columns after a byte that gives its length; -1 if this byte is not 4."""
     return struct.unpack_from("<i", data, at + 1)[0] if data[at] == 4 else -1
 
 
@@ -202,13 +202,13 @@ def _no_matrix(spec: str) -> InputError:
 
 def _numbers(archive: files.SharedFile, head: _Head, start: int, length: int, spec: str) -> np.ndarray:
     data = archive.pread(length, head.start + start)
-    if len(data) < length:   # it was cut since its header was looked at
+    if len(data) < length:   # it was cut after its header was read
         raise _no_matrix(spec)
-    return np.frombuffer(data, DTYPES[head.kind]).copy()  # torch wants to own what it is given
+    return np.frombuffer(data, DTYPES[head.kind]).copy()  # torch needs memory that it may write
 
 
 def _load_text(archive: files.SharedFile, offset: int, spec: str) -> np.ndarray:
-    """Kaldi's text form. Nothing is read beyond the first block that holds anything but numbers, blanks and the brackets."""
+    """Kaldi's text form. Reading stops after the first block that holds anything but numbers, blanks and brackets."""
     blocks, closed = [], b""
     while not closed and len(blocks) * TEXT_BLOCK < TEXT_BYTES:
         inside, closed, _ = archive.pread(TEXT_BLOCK, offset + len(blocks) * TEXT_BLOCK).partition(b"]")
@@ -219,9 +219,9 @@ def _load_text(archive: files.SharedFile, offset: int, spec: str) -> np.ndarray:
 
 
 def parse_text(data: bytes, fault: InputError) -> tuple[np.ndarray, bytes]:
-    """The array in brackets that `data` begins with, float64, and what stands behind it: a vector (N,) on one line, else a matrix (R, C).
+    """The array in brackets at the start of `data`, float64, and the bytes after it: a vector (N,) on one line, else a matrix (R, C).
 
-    Raises `fault` where there is none.
+    Raises `fault` if there is none.
     """
     inside, closed, rest = data.lstrip().removeprefix(b"[").partition(b"]")
     if not closed or not data.lstrip().startswith(b"[") or len(inside) > TEXT_BYTES \

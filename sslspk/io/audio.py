@@ -1,8 +1,8 @@
 """Audio in and out, always 16-bit integers of one channel (Kaldi's scale): files, packed archives, segments.
 
-A packed archive is Kaldi's: "utt " and a wav file, again and again, an scp entry pointing at a wav's first byte.
-For flac it is "utt AUDIO", the length, and a flac file, as kaldiio writes it. An scp entry may also point at the first byte of a member
-of a tar, which may be of any format.
+A packed archive is Kaldi's: "utt " and a wav file for each utterance; an scp entry points at the first byte of a wav.
+For flac it is "utt AUDIO", the length, and a flac file, as kaldiio writes it. An scp entry may also point at the first byte of a
+file of any format inside a tar.
 """
 import contextlib
 import io
@@ -21,9 +21,9 @@ from sslspk.io.decode import Recording
 
 FRAMES_PER_SECOND = 100
 VAD_SLACK = 10
-READ_AT_ONCE = 1 << 24   # samples that are read from an archive before its size is looked at
-SMALL_BYTES = 1 << 20    # of packed audio, from which a part is decoded faster when all of it is read
-HEAD_BYTES = 1 << 16     # of a packed wav, within which its samples begin
+READ_AT_ONCE = 1 << 24   # samples; a longer read first checks the archive's size
+SMALL_BYTES = 1 << 20    # packed audio up to this size is read whole, also to decode a part: that is faster
+HEAD_BYTES = 1 << 16     # a packed wav's samples begin within these
 
 
 def read(spec: str, allow_pipes: bool = False, channel: int | str = channels.FIRST) -> tuple[np.ndarray, int]:
@@ -32,10 +32,10 @@ def read(spec: str, allow_pipes: bool = False, channel: int | str = channels.FIR
 
 
 def load(spec: str, allow_pipes: bool = False, channel: int | str = channels.FIRST) -> Recording:
-    """Read a whole recording and say how many channels it had, and how loud it was.
+    """Read a whole recording, with its number of channels and its peak.
 
     spec: a file, "packed.ark:offset", or, if allowed, a shell command ending in "|". Its format is found from the bytes alone.
-    channel: from 0 on; "mix" for the mean of all; "first" is 0, and says so once where there are several.
+    channel: from 0 on; "mix" for the mean of all; "first" is 0, with one notice per process if there are several.
     Raises InputError naming the file: missing, 0 bytes, truncated, undecodable, without samples, or a pipe.
     """
     recording = decode.whole(_content(spec, allow_pipes), 0 if channel == channels.FIRST else channel)
@@ -47,7 +47,7 @@ def load(spec: str, allow_pipes: bool = False, channel: int | str = channels.FIR
 
 
 def info(spec: str) -> tuple[int, int, int]:
-    """(number of samples, rate, channels): from the header where this is exact, else what decodes.
+    """(number of samples, rate, channels): from the header if it is exact, else by decoding.
 
     Raises InputError as `read` does, except for what only decoding shows.
     """
@@ -62,7 +62,7 @@ def info(spec: str) -> tuple[int, int, int]:
 
 
 def seekable(path: str) -> tuple[int, int, int]:
-    """(samples, rate, channels) of a file of plain samples or FLAC, of which any part is one seek; zeros for any other.
+    """(samples, rate, channels) of a file of plain samples or FLAC, where one seek reaches any part; zeros for other files.
 
     Raises InputError as `read` does, except for what only decoding shows.
     """
@@ -72,8 +72,8 @@ def seekable(path: str) -> tuple[int, int, int]:
 def read_segment(spec: str, start: int, count: int) -> np.ndarray:
     """`count` samples of the first channel from `start` on: int16 (count,), at the recording's own rate.
 
-    From a packed pcm archive this is one positioned read; the caller must stay within utt2num_samples, since the
-    utterance's own header is not read again. Raises InputError naming the file when there is less than asked for.
+    From a packed pcm archive this is one positioned read. The caller must stay within utt2num_samples, because the
+    utterance's header is not read again. Raises InputError naming the file if it holds fewer samples.
     """
     path, offset = files.split_spec(spec)
     if offset is not None:
@@ -92,16 +92,16 @@ def read_segment(spec: str, start: int, count: int) -> np.ndarray:
 
 
 def _packed_pcm(archive: files.SharedFile, place: int, count: int, spec: str) -> np.ndarray:
-    if count > READ_AT_ONCE and place + 2 * count > archive.size():   # a mistaken table must not ask for all memory
+    if count > READ_AT_ONCE and place + 2 * count > archive.size():   # a wrong table must not use up all memory
         raise truncated(spec, f"less than {count} samples")
     data = archive.pread(2 * count, place)
     if len(data) != 2 * count:
         raise truncated(spec, f"{len(data) // 2} of {count} samples")
-    return np.frombuffer(data, "<i2").copy()  # torch wants to own what it is given
+    return np.frombuffer(data, "<i2").copy()  # torch needs memory that it may write
 
 
 def _content(spec: str, allow_pipes: bool = False, at_once: float = math.inf) -> Content:
-    """The bytes of an entry of wav.scp. at_once: packed audio of up to so many is read now, of more as it is needed."""
+    """The bytes of an entry of wav.scp. at_once: packed audio of up to this many bytes is read now, larger audio as needed."""
     if files.is_pipe(spec):
         return Content(_run_pipe(spec, allow_pipes), spec)
     path, offset = files.split_spec(spec)
@@ -116,7 +116,7 @@ def _content(spec: str, allow_pipes: bool = False, at_once: float = math.inf) ->
 
 
 def packed_end(spec: str) -> int:
-    """The byte of the archive at which packed audio ends, as its header says. Raises InputError when there is no audio."""
+    """The byte of the archive at which packed audio ends, as its header says. Raises InputError if there is no audio."""
     path, offset = files.split_spec(spec)
     start, length = _packed_place(files.shared(path), offset, spec)
     return start + length
@@ -133,14 +133,14 @@ def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
 
 
 def keep_voiced(samples: np.ndarray, voiced: np.ndarray, rate: int) -> np.ndarray:
-    """The samples (S,) of the frames marked in `voiced` (T,), 10 ms each; what follows the last goes with it. See `voiced_samples`."""
+    """The samples (S,) of the frames marked in `voiced` (T,), 10 ms each; samples after the last frame belong to it."""
     return samples[voiced_samples(len(samples), voiced, rate)]
 
 
 def voiced_samples(count: int, voiced: np.ndarray, rate: int) -> np.ndarray:
     """bool (S,): which of S = `count` samples lie in the marked frames.
 
-    Raises InputError when the marks are not of this audio: their length differs by more than ten frames.
+    Raises InputError if the marks belong to other audio: their length differs by more than ten frames.
     """
     edges = np.arange(len(voiced) + 1) * rate // FRAMES_PER_SECOND
     if abs(count - int(edges[-1])) * FRAMES_PER_SECOND > VAD_SLACK * rate:
@@ -164,7 +164,7 @@ class PackWriter:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "PackWriter":
-        # Left in reverse order: the scp appears after the archive that it points into.
+        # The stack unwinds in reverse: the scp appears after the archive that it points into.
         self._scp = self._stack.enter_context(files.atomic_write(self._scp_path))
         self._ark = self._stack.enter_context(files.atomic_write(self._ark_path, "wb"))
         return self
@@ -173,7 +173,7 @@ class PackWriter:
         self._stack.__exit__(*problem)
 
     def write(self, utt: str, samples: np.ndarray, rate: int) -> None:
-        """Append int16 samples (S,). Keys must come in C byte order for the scp to be sorted."""
+        """Append int16 samples (S,). Keys must come in C byte order, so that the scp is sorted."""
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError(f"{utt}: int16 samples (S,) expected, not {samples.dtype} {samples.shape}")
         table.check_key(utt, self._ark_path)
@@ -202,7 +202,7 @@ def _run_pipe(spec: str, allow_pipes: bool) -> bytes:
 
 
 def _set_kind(archive: files.SharedFile, offset: int) -> str:
-    """How an archive holds its audio, looked up once: all entries of ours are alike, the members of a tar need not be."""
+    """How an archive holds its audio, looked up once: all entries of our archives are alike; a tar's members may differ."""
     if _tar_size(archive, offset) is not None:
         archive.kind = "tar"
     else:
@@ -211,12 +211,12 @@ def _set_kind(archive: files.SharedFile, offset: int) -> str:
 
 
 def _tar_size(archive: files.SharedFile, offset: int) -> int | None:
-    """Bytes of the member of a tar that begins at an offset; None where none does."""
+    """Bytes of the member of a tar that begins at an offset; None if none begins there."""
     return None if offset < tar.BLOCK or offset % tar.BLOCK else tar.size_before(archive.pread(tar.BLOCK, offset - tar.BLOCK))
 
 
 def _holds_pcm(archive: files.SharedFile, offset: int, samples: int) -> bool:
-    """Whether the member of a tar at an offset is a plain wav of so many samples at least."""
+    """Whether the member of a tar at an offset is a plain wav of at least `samples` samples."""
     head = archive.pread(tar.BLOCK + riff.HEADER_BYTES, offset - tar.BLOCK)
     size, wav, length = tar.size_before(head[:tar.BLOCK]), head[tar.BLOCK:], 2 * samples
     return riff.is_canonical(wav) and length <= int.from_bytes(wav[40:], "little") and riff.HEADER_BYTES + length <= (size or 0)

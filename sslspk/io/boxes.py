@@ -1,4 +1,4 @@
-"""Containers made of nested boxes: mp4 (m4a, mov, 3gp), Matroska (webm, mka) and ASF (wma). Each function refuses a cut one."""
+"""Containers made of nested boxes: mp4 (m4a, mov, 3gp), Matroska (webm, mka) and ASF (wma). Each function refuses a cut file."""
 import struct
 
 from sslspk.io.content import Content, damaged, truncated
@@ -12,7 +12,7 @@ UNKNOWN = -1
 
 
 def mp4(content: Content) -> None:
-    """Refuse an mp4 one of whose boxes is cut, or which lacks the box that describes the rest (it may lie at the end)."""
+    """Refuse an mp4 with a cut box, or without the box that describes the rest (which may be at the end)."""
     place, found = 0, set()
     for _ in range(MAX_BOXES):
         if place >= content.size:
@@ -26,7 +26,7 @@ def mp4(content: Content) -> None:
         if length == 0:
             length = content.size - place
         if length < 8:
-            break   # padding behind the last box
+            break   # padding after the last box
         found.add(name)
         place += length
         if place > content.size:
@@ -36,7 +36,7 @@ def mp4(content: Content) -> None:
 
 
 def matroska(content: Content) -> None:
-    """Refuse a Matroska or webm one of whose elements is cut; one that was written live says no lengths but those of its blocks."""
+    """Refuse a Matroska or webm with a cut element; a file that was written live gives only the lengths of its blocks."""
     place = 0
     for _ in range(MAX_BOXES):
         if place >= content.size:
@@ -53,7 +53,7 @@ def matroska(content: Content) -> None:
 
 
 def _number(content: Content, place: int, keep: bool = False) -> tuple[int, int]:
-    """An EBML number and the byte behind it; `keep` its length mark, as names do. All ones is UNKNOWN."""
+    """An EBML number and the position after it. keep: leave its length mark in, as in names. All ones means UNKNOWN."""
     data = content.at(place, 8)
     width = 9 - data[0].bit_length() if data else 9
     if width > 8 and data:
@@ -68,7 +68,7 @@ def _number(content: Content, place: int, keep: bool = False) -> tuple[int, int]
 
 
 def asf(content: Content) -> None:
-    """Refuse an ASF that is shorter than its objects say; one that was written live says nothing."""
+    """Refuse an ASF that is shorter than its objects say; a file that was written live gives no lengths."""
     properties = content.at(0, 1 << 16)
     at = properties.find(ASF_PROPERTIES)
     if at >= 0 and at + 92 <= len(properties) and struct.unpack_from("<I", properties, at + 88)[0] & ASF_LIVE:

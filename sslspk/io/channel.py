@@ -1,4 +1,4 @@
-"""Which channel of a recording of several is meant, as --channel says it."""
+"""The option --channel: which channel of a recording with several is used."""
 import sys
 
 FIRST, MIX = "first", "mix"
@@ -7,7 +7,7 @@ _said: set[str] = set()
 
 
 def parse(text: str) -> str | int:
-    """The value of --channel: FIRST, MIX, or a number from 0 on. Raises ValueError, which argparse tells."""
+    """The value of --channel: FIRST, MIX, or a number from 0 on. Raises ValueError, which argparse reports."""
     if text in (FIRST, MIX):
         return text
     if not (text.isascii() and text.isdigit() and len(text) < 4):
@@ -15,11 +15,11 @@ def parse(text: str) -> str | int:
     return int(text)
 
 
-parse.__name__ = "channel"   # what argparse calls it: "invalid channel value"
+parse.__name__ = "channel"   # for argparse's message: "invalid channel value"
 
 
 def say_once(where: str, channels: int, remedy: str = "--channel chooses another") -> None:
-    """Tell, once in a process, that of several channels the first is taken since nobody chose."""
+    """Say, once per process, that the first of several channels is used because none was chosen."""
     if channels > 1 and not _said:
         _said.add(where)
         print(f"{where} has {channels} channels, and the first is taken of all such recordings; {remedy}", file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
-"""The audio of an utterance: a recording of wav.scp, or with a `segments` table the part of one from a start to an end in seconds.
+"""The audio of an utterance: a recording of wav.scp or, with a `segments` table, a part of one, given by start and end in seconds.
 
-Samples int(start * rate) to int(end * rate) are taken, as Kaldi's extract-segments does; an end of -1 is that of the recording.
+Samples int(start * rate) to int(end * rate) are taken, as in Kaldi's extract-segments; an end of -1 is the end of the recording.
 """
 import os
 import re
@@ -13,14 +13,14 @@ from sslspk.errors import InputError, named
 from sslspk.io import audio, files, quality, segments, table
 from sslspk.io import channel as channels
 
-OVERSHOOT = 0.5          # seconds by which a segment may go beyond its recording and is cut, as Kaldi's --max-overshoot
-ORIGIN = ".of"           # beside the pieces of a data directory: its name
-CACHED_SAMPLES = 1 << 26   # of decoded recordings that are kept, since the segments of one usually follow each other
+OVERSHOOT = 0.5          # seconds by which a segment may exceed its recording; the excess is cut (Kaldi's --max-overshoot)
+ORIGIN = ".of"           # a file next to the pieces of a data directory that holds its name
+CACHED_SAMPLES = 1 << 26   # of decoded recordings in memory; the segments of one usually follow each other
 _cache: dict[tuple, audio.Recording] = {}
 
 
 class Clip(NamedTuple):
-    """Where the audio of an utterance lies. spec: an entry of wav.scp. where: FILE:LINE of a segment, or FILE, for the messages."""
+    """Where the audio of an utterance is. spec: an entry of wav.scp. where: FILE:LINE of a segment, or FILE, for messages."""
 
     spec: str
     start: float = 0.0
@@ -30,7 +30,7 @@ class Clip(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Whether the utterance is a recording of its own, from end to end."""
+        """Whether the utterance is a whole recording."""
         return not self.where
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ def read(folder: str | os.PathLike) -> dict[str, Clip]:
 
 
 def _whole(path: str) -> str:
-    """The table that a piece of utils/split_data.sh was taken from, which is the one to correct; "" for what is no piece."""
+    """The table from which utils/split_data.sh cut this piece, which is the one to correct; "" if this is no piece."""
     found = re.fullmatch(r"((.+)/split\d+(?:utt)?)/\d+/+([^/]+)", path)
     if not found:
         return ""
@@ -68,7 +68,7 @@ def _whole(path: str) -> str:
 
 
 def bounds(clip: Clip, samples: int, rate: float) -> tuple[int, int]:
-    """First sample of a clip and the one after its last, of a recording of `samples`.
+    """First sample of a clip and the one after its last, in a recording of `samples` samples.
 
     Raises InputError naming the line: a clip that begins after the recording ends, or ends half a second or more after it.
     """
@@ -83,7 +83,7 @@ def bounds(clip: Clip, samples: int, rate: float) -> tuple[int, int]:
 
 
 def places(wanted: Iterable[Clip]) -> tuple[np.ndarray, np.ndarray]:
-    """First sample in their recordings and length (N,) int64 of clips, for audio.read_segment. Each recording's header is read once.
+    """First samples (in their recordings) and lengths of clips, (N,) int64 each, for audio.read_segment; reads each header once.
 
     Raises InputError as audio.info and `bounds` do, and for a channel that only `load` reads.
     """
@@ -103,7 +103,7 @@ def places(wanted: Iterable[Clip]) -> tuple[np.ndarray, np.ndarray]:
 def load(clip: Clip, allow_pipes: bool = False, channel: int | str = channels.FIRST) -> audio.Recording:
     """The samples of a clip, int16 (S,), and the rate, number of channels and peak of its recording.
 
-    channel: as of audio.load; the channel that `segments` names goes before it. Raises InputError as audio.load and `bounds` do.
+    channel: as in audio.load; a channel in `segments` overrides it. Raises InputError as audio.load and `bounds` do.
     """
     if clip.whole:
         return audio.load(clip.spec, allow_pipes, channel)
@@ -116,7 +116,7 @@ def load(clip: Clip, allow_pipes: bool = False, channel: int | str = channels.FI
 
 
 def utterance(utt: str, clip: Clip, rate: float, allow_pipes: bool = False, channel: int | str = channels.FIRST) -> np.ndarray:
-    """The samples of an utterance of a data directory, int16 (S,), which must have `rate` samples per second.
+    """The samples of an utterance of a data directory, int16 (S,), at `rate` samples per second.
 
     Raises InputError naming the utterance: what `load` refuses, another rate, and samples that cannot be speech.
     """
@@ -134,7 +134,7 @@ def utterance(utt: str, clip: Clip, rate: float, allow_pipes: bool = False, chan
 
 
 def _recording(spec: str, allow_pipes: bool, channel: int | str) -> audio.Recording:
-    """A whole recording, decoded once for clips that follow each other."""
+    """A whole recording, decoded once for consecutive clips."""
     key = (spec, channel)
     if key not in _cache:
         recording = audio.load(spec, allow_pipes, channel)

@@ -1,4 +1,4 @@
-"""Big lists of a few columns, split in bulk: trial lists and score files of VoxCeleb hold 580,000 lines."""
+"""Large lists of a few columns, split in bulk: trial lists and score files of VoxCeleb have 580,000 lines."""
 import os
 
 import numpy as np
@@ -7,19 +7,19 @@ from sslspk.errors import InputError, shown
 from sslspk.io import table
 
 NEWLINE = 10
-LINE_BYTES = 64 << 10   # of two ids and a number, many times over
+LINE_BYTES = 64 << 10   # far more than two ids and a number need
 COLUMN_BYTES = 128 << 20   # four times as much when it is text
 IN_FIELD = np.ones(256, bool)
 IN_FIELD[list(b" \t\n")] = False
 
 
 def read(path: str | os.PathLike, form: str, widths: tuple[int, ...] = (3,), ended: bool = False) -> tuple[np.ndarray, ...]:
-    """The columns as bytes arrays (N,). `form` describes a good line for the message about a bad one.
+    """The columns as bytes arrays (N,). `form` describes a good line, for the message about a bad one.
 
-    widths: how many columns there may be; the first line says how many of them there are.
-    ended: the last line must end, since a number that was cut short is a number too.
-    A byte order mark, blanks at line ends, CRLF and blank lines at the end of the file are let pass.
-    Raises InputError naming file and line for a line that has another number of fields or a control character, or an empty file.
+    widths: allowed numbers of columns; the first line decides which one holds for the file.
+    ended: the last line must end with a newline, because a number that was cut short is still a number.
+    A byte order mark, blanks at line ends, CRLF and blank lines at the end of the file are accepted.
+    Raises InputError naming file and line: another number of fields, a control character, an empty file.
     """
     path = os.fspath(path)
     given = table.content(path, "make the file again", LINE_BYTES)
@@ -40,7 +40,7 @@ def read(path: str | os.PathLike, form: str, widths: tuple[int, ...] = (3,), end
 
 
 def _bounded(path: str, fields: list[bytes], width: int) -> None:
-    """Raises InputError naming the longest field where a column of such would not fit into memory."""
+    """Raises InputError naming the longest field if a column of that width would not fit into memory."""
     longest = max(fields, key=len)
     if len(longest) > 256 and len(longest) * len(fields) // width > COLUMN_BYTES:
         line = fields.index(longest) // width + 1
@@ -52,7 +52,7 @@ def to_text(column: np.ndarray, path: str | os.PathLike) -> np.ndarray:
     """A bytes column (N,) as str (N,). Raises InputError naming the first line that is not UTF-8."""
     try:
         return column.astype(np.str_)
-    except UnicodeDecodeError:  # numpy's fast way is for ASCII only
+    except UnicodeDecodeError:  # numpy's fast path is for ASCII only
         pass
     texts = []
     for number, field in enumerate(column.tolist(), 1):
@@ -64,9 +64,9 @@ def to_text(column: np.ndarray, path: str | os.PathLike) -> np.ndarray:
 
 
 def pair_codes(first: np.ndarray, second: np.ndarray, ordered: bool = True) -> np.ndarray:
-    """(N,) uint64, the same for the same pair of ids (and, where not `ordered`, for the pair turned round): hardly ever for two others.
+    """Hashes (N,) uint64 of pairs of ids; with `ordered` false, a pair and its reverse have the same hash. Collisions are very rare.
 
-    The letters of an id are the digits of a number in an odd base, modulo 2^64.
+    The bytes of an id are the digits of a number in an odd base, modulo 2^64.
     """
     one, other = _codes(first, 0x9E3779B97F4A7C15), _codes(second, 0xC2B2AE3D27D4EB4F if ordered else 0x9E3779B97F4A7C15)
     if ordered:
@@ -76,7 +76,7 @@ def pair_codes(first: np.ndarray, second: np.ndarray, ordered: bool = True) -> n
 
 def _codes(ids: np.ndarray, base: int) -> np.ndarray:
     letters = np.ascontiguousarray(ids).view(np.uint32).reshape(len(ids), -1)
-    # Ids are padded with zeros, which add nothing: the width of the array does not matter.
+    # Ids are padded with zeros, which add nothing, so the width of the array does not matter.
     total, weights = np.zeros(len(ids), np.uint64), np.cumprod(np.full(letters.shape[1], base, np.uint64))
     for column, weight in zip(letters.T, weights, strict=True):
         total += column * weight

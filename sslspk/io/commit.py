@@ -1,7 +1,7 @@
 """Changes several files of one folder together: after an interruption at any moment, either all of them are new or none is.
 
-The new files are written into FOLDER/.commit.tmp. Its renaming to .commit is the moment of decision: from then on `settle`, which
-every reader calls, moves them into place. A lock on the folder keeps writers and readers apart where the file system has locks.
+The new files are written into FOLDER/.commit.tmp. Renaming it to .commit commits them: from then on `settle`, which every reader
+calls, moves them into place. Where the file system has locks, a lock on the folder keeps writers and readers apart.
 """
 import contextlib
 import errno
@@ -18,9 +18,9 @@ LOCKLESS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
 def write(folder: str, contents: Mapping[str, bytes], remove: Collection[str] = ()) -> list[str]:
-    """Give the files of `folder` these contents, and remove some; returns the names of those that have changed.
+    """Write these contents to the files of `folder`, and remove some; returns the names of the files that changed.
 
-    A file that holds its bytes already is left alone: by its time steps see whether their inputs have changed.
+    A file that already has this content is left alone: steps compare its time to see whether their inputs have changed.
     """
     os.makedirs(folder, exist_ok=True)
     with _locked(folder):
@@ -44,7 +44,7 @@ def write(folder: str, contents: Mapping[str, bytes], remove: Collection[str] = 
 
 
 def settle(folder: str) -> None:
-    """Complete what a killed `write` had decided. Raises InputError where that is there and the folder cannot be written."""
+    """Complete the commit of a killed `write`. Raises InputError if there is one and the folder cannot be written."""
     if not os.path.isdir(os.path.join(folder, DECIDED)):
         return
     try:
@@ -58,13 +58,13 @@ def settle(folder: str) -> None:
 
 
 def _finish(folder: str) -> None:
-    """Each of these steps may be repeated after a kill."""
+    """Move the new files into place; every step can be repeated after a kill."""
     decided = os.path.join(folder, DECIDED)
     if not os.path.isdir(decided):
         return
     with contextlib.suppress(FileNotFoundError), open(os.path.join(decided, REMOVED), "rb") as file:
         for name in map(os.fsdecode, file.read().split(b"\n")):
-            if name and "/" not in name:   # a damaged list removes nothing elsewhere
+            if name and "/" not in name:   # a damaged list must not remove files elsewhere
                 with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                     os.unlink(os.path.join(folder, name))
     for name in os.listdir(decided):

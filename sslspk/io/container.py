@@ -8,9 +8,9 @@ from sslspk.io.content import Content, damaged
 
 
 class Kind(NamedTuple):
-    """A container. name: for messages. check: refuses a cut one. demuxer: what av calls it, "" when only libsndfile reads it.
+    """A container. name: for messages. check: refuses a cut file. demuxer: its name in av, "" if only libsndfile reads it.
 
-    plain: libsndfile reads it, and any part of it by one seek where its samples are not compressed.
+    plain: libsndfile reads it, and reaches any part by one seek if its samples are not compressed.
     """
 
     name: str
@@ -46,7 +46,7 @@ PATTERNS = tuple((re.compile(pattern, re.DOTALL), kind) for pattern, kind in KIN
 
 
 def find(content: Content) -> Kind:
-    """What the bytes are. Raises InputError when they are no container that is known here."""
+    """The container of these bytes. Raises InputError if it is none of KINDS."""
     start = frames.tags_before(content)
     head = content.at(start, 64)
     for pattern, kind in PATTERNS:

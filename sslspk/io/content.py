@@ -1,4 +1,4 @@
-"""The bytes of a recording, in a file or in memory, and the sentences about what is wrong with them."""
+"""The bytes of a recording, in a file or in memory, and the errors about damaged ones."""
 import errno
 import io
 import os
@@ -8,10 +8,10 @@ from sslspk.io import files
 
 
 class Content:
-    """A recording's bytes for positioned reads, without its name: what it is and whether it is whole is found from them alone.
+    """A recording's bytes for positioned reads; its format, and whether it is whole, are found from the bytes, not from its name.
 
-    source: path of a regular file, or the bytes themselves. where: what messages call it. span: (first byte, number of bytes) of the
-    part of an archive that is meant. Raises InputError for a file that is missing, empty, or no regular file.
+    source: path of a regular file, or the bytes themselves. where: its name in messages. span: (first byte, number of bytes) of a part
+    of an archive. Raises InputError for a file that is missing, empty, or not a regular file.
     """
 
     def __init__(self, source: str | bytes, where: str, span: tuple[int, int] | None = None):
@@ -34,17 +34,17 @@ class Content:
         return self.file.pread(count, self.start + offset) if count > 0 else b""
 
     def opened(self) -> "io.BytesIO | Stream | str":
-        """The bytes for libsndfile: in memory, a part of a file, or a file by a name that says nothing, since libsndfile takes a name for
-        a hint at what a file holds."""
+        """The bytes for libsndfile: in memory, part of a file, or a file under a neutral name, because libsndfile guesses the format from
+        the name."""
         if self.file is None:
             return io.BytesIO(self.data)
         return Stream(self) if self.start else f"/dev/fd/{self.file.fd}"
 
 
 class Stream:
-    """A file object over the first `end` bytes of a content (None: all), at its beginning, for av and libsndfile.
+    """A file object over the first `end` bytes of a content (None: all), for av and libsndfile.
 
-    A place that a damaged header invents is answered by a negative number, as the system would, since av prints what is raised.
+    Seeking to a bad position, from a damaged header, returns a negative number as the system does: av would print an exception.
     """
 
     def __init__(self, content: Content, end: int | None = None):
@@ -57,7 +57,7 @@ class Stream:
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """The new place, or a negative number."""
+        """The new position, or a negative number."""
         place = offset + (0, self._place, self._end)[whence]
         if place < 0:
             return -errno.EINVAL
@@ -65,7 +65,7 @@ class Stream:
         return self._place
 
     def tell(self) -> int:
-        """The place."""
+        """The position."""
         return self._place
 
 
@@ -75,7 +75,7 @@ def truncated(where: str, found: str) -> InputError:
 
 
 class Damaged(InputError):
-    """What one decoder cannot read; perhaps another one can."""
+    """One decoder cannot read this recording; another one perhaps can."""
 
 
 def damaged(where: str, found: str) -> Damaged:

@@ -1,6 +1,6 @@
-"""Data directories whose utterances are parts of another one's, by `segments`: no audio is copied.
+"""Makes data directories whose utterances are parts of another directory's, by `segments`: no audio is copied.
 
-Tables of lengths and features do not go along, since they speak of the whole utterances.
+Tables of lengths and features are not copied, because they describe the whole utterances.
 """
 import math
 from collections.abc import Callable, Iterator
@@ -11,11 +11,11 @@ from sslspk.io import audio, clips, datadir, derive, segments, table
 from sslspk.io.datadir import SPK2UTT, UTT2SPK, UTTERANCE, WAV, Tables
 from sslspk.io.derive import Made
 
-SHORTEST = 0.5   # seconds of a crop from an end
+SHORTEST = 0.5   # seconds; shorter crops from an end are left out
 
 
 class _Utterance(NamedTuple):
-    """An utterance and where it lies: seconds into its recording, and how long it is; exactly, as samples and rate."""
+    """An utterance, its start in its recording in seconds, and its exact length, as samples and rate."""
 
     name: str
     recording: str
@@ -29,14 +29,14 @@ class _Utterance(NamedTuple):
         return self.samples / self.rate
 
     def segment(self, start: float, end: float) -> str:
-        """The line of `segments` of its part from start to end, in seconds of the utterance."""
+        """The value in `segments` of its part from `start` to `end`, in seconds from the utterance's start."""
         return f"{self.recording} {self.start + start:.10g} {self.start + end:.10g}" + ("" if self.channel is None else f" {self.channel}")
 
 
 def first(folder: str, out: str, seconds: float) -> Made:
     """Write the first `seconds` of each utterance, under its own id; shorter ones are left out.
 
-    Raises InputError as `clips.read` and `clips.places` do, or when nothing is left.
+    Raises InputError as `clips.read` and `clips.places` do, or if nothing is left.
     """
     tables = datadir.read(folder)
     whole = list(_utterances(folder, tables))
@@ -49,12 +49,12 @@ def first(folder: str, out: str, seconds: float) -> Made:
 
 
 def _too_short(count: int, seconds: float) -> list[str]:
-    """What to say of `count` utterances that are left out."""
+    """The note about `count` utterances that are left out."""
     return [f"{count} utterance{'s are' if count > 1 else ' is'} shorter than {seconds:g} s and left out"] if count else []
 
 
 def pieces(folder: str, out: str, seconds: float) -> Made:
-    """Write utterances above `seconds` as pieces of equal length (UTT-001 ...), the others as they are.
+    """Write utterances longer than `seconds` as pieces of equal length (UTT-001 ...), the others unchanged.
 
     Raises InputError as `clips.read` and `clips.places` do.
     """
@@ -67,10 +67,10 @@ def pieces(folder: str, out: str, seconds: float) -> Made:
 
 
 def ends(folder: str, out: str, seconds: float) -> Made:
-    """Write two crops of each utterance, UTT-a and UTT-b, of which UTT is the "speaker": `seconds` from its beginning and from its end.
+    """Write two crops of each utterance, UTT-a and UTT-b, with UTT as their "speaker": `seconds` from its beginning and from its end.
 
-    Of an utterance shorter than twice that each crop is a half; one whose half is below 0.5 s is left out. Raises InputError as
-    `clips.read` and `clips.places` do, or when nothing is left.
+    An utterance shorter than twice `seconds` is halved; it is left out if a half is below 0.5 s. Raises InputError as `clips.read` and
+    `clips.places` do, or if nothing is left.
     """
     def cut(one: _Utterance) -> dict[str, str]:
         length = min(seconds, one.seconds / 2)
@@ -90,15 +90,15 @@ def _utterances(folder: str, tables: Tables) -> Iterator[_Utterance]:
 
 
 def _kept(tables: Tables) -> dict[str, dict[str, object]]:
-    """What goes along: no features, no lengths."""
+    """The tables that are copied: none of features or lengths."""
     return {name: dict(content) for name, content in tables.items()
             if name == WAV or (not name.endswith(".scp") and not name.startswith(("utt2num_", "utt2dur")))}
 
 
 def _renamed(folder: str, out: str, cut: Callable[[_Utterance], dict[str, str]], speakers: str | None) -> Made:
-    """Write the parts that `cut` gives of each utterance, id -> line of `segments`.
+    """Write the parts of each utterance that `cut` returns, as id -> value in `segments`.
 
-    speakers: the parts' speakers in utt2spk are their utterances, and this is what such labels are called; None: they keep their speakers.
+    speakers: None keeps the speakers; otherwise each part's speaker in utt2spk is its utterance, and this is the label source.
     """
     tables, lines, origin, gone = datadir.read(folder), {}, {}, 0
     for one in _utterances(folder, tables):

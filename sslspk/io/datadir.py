@@ -1,8 +1,8 @@
 """Kaldi data directories: tables about the same utterances that must agree.
 
 A table is keyed by utterance, by recording or by speaker. Without `segments` every recording of wav.scp is one utterance; with it
-(lines "utterance recording start end [channel]") wav.scp and reco2* are keyed by recording. See `segments` for the audio of an utterance,
-`derive` for what makes one directory of others, `repair` for what mends one.
+(lines "utterance recording start end [channel]") wav.scp and reco2* are keyed by recording. See `clips` for the audio of an utterance,
+`derive` for making directories from others, and `repair` for repairing one.
 """
 import os
 import re
@@ -16,8 +16,8 @@ WAV, FEATS, UTT2SPK, SPK2UTT = "wav.scp", "feats.scp", "utt2spk", "spk2utt"
 SCP_TABLES = (WAV, FEATS, "vad.scp", "cmvn.scp")
 KEYED = {FEATS: UTTERANCE, "vad.scp": UTTERANCE, "text": UTTERANCE, segments.NAME: UTTERANCE, "cmvn.scp": SPEAKER}
 PREFIXES = {"utt2": UTTERANCE, "reco2": RECORDING, "spk2": SPEAKER}
-TABLES = (*KEYED, WAV, UTT2SPK, SPK2UTT, "utt2dur", "utt2num_frames", "utt2num_samples")   # what every tool knows
-EMPTY = ("text",)            # tables in which a key may stand without a value: a transcript without words
+TABLES = (*KEYED, WAV, UTT2SPK, SPK2UTT, "utt2dur", "utt2num_frames", "utt2num_samples")   # known to every tool
+EMPTY = ("text",)            # tables in which a key may have no value: a transcript without words
 FIX = "run utils/fix_data_dir.sh"
 MAKE_SPEAKERS = "write its lines \"utterance speaker\", or make them of clusters (steps/cluster.sh, utils/relabel_data_dir.sh)"
 LABEL_SOURCE = "label_source"
@@ -28,7 +28,7 @@ Tables = Mapping[str, Mapping[str, object]]
 
 
 def keyed_by(name: str, segmented: bool = False) -> str | None:
-    """What a file of a data directory is keyed by; None for what is no table. segmented: there are `segments`."""
+    """What a file of a data directory is keyed by; None if it is no table. segmented: the directory has `segments`."""
     if name == WAV:
         return RECORDING if segmented else UTTERANCE
     kind = KEYED.get(name) or next((kind for prefix, kind in PREFIXES.items() if name.startswith(prefix)), None)
@@ -36,19 +36,19 @@ def keyed_by(name: str, segmented: bool = False) -> str | None:
 
 
 def table_names(folder: str) -> list[str]:
-    """Names of the tables of a data directory, sorted. Raises InputError when there is no such directory."""
+    """Names of the tables of a data directory, sorted. Raises InputError if there is no such directory."""
     commit.settle(folder)
     try:
         names = os.listdir(folder)
     except OSError as err:
         raise InputError(f"{folder} is not a data directory ({err.strerror}); check the name, "
                          "or run the stage that makes it.") from err
-    # A folder with the name of a table is refused when it is read; one whose name only begins so is none of ours.
+    # A folder with exactly a table's name is refused when it is read; one whose name only begins like a table's is ignored.
     return sorted(name for name in names if keyed_by(name) and (name in TABLES or not os.path.isdir(os.path.join(folder, name))))
 
 
 def read_table(folder: str | os.PathLike, name: str) -> dict[str, str]:
-    """One table of a data directory. Raises InputError naming file and line of a bad entry, and the tool that makes what is missing."""
+    """One table of a data directory. Raises InputError naming file and line of a bad entry, or the tool that makes a missing table."""
     path = os.path.join(folder, name)
     if name in (UTT2SPK, SPK2UTT) and not os.path.lexists(path):
         raise missing(folder, name)
@@ -61,25 +61,25 @@ def read(folder: str) -> dict[str, dict[str, str]]:
 
 
 def missing(folder: str | os.PathLike, name: str) -> InputError:
-    """The error for a table that is not there: what makes it."""
+    """The error for a missing table, naming what makes it."""
     remedy = {SPK2UTT: FIX, UTT2SPK: MAKE_SPEAKERS}.get(name, "run the step that makes it")
     return InputError(f"{os.path.join(folder, name)} is missing; {remedy}.")
 
 
 def leading(tables: Collection[str]) -> str | None:
-    """The table whose keys are the utterances of a directory: the first that is there of utt2spk, segments, wav.scp and so on."""
+    """The table whose keys are the utterances of a directory: the first that exists of utt2spk, segments, wav.scp and so on."""
     first = (UTT2SPK, segments.NAME, WAV, FEATS)
     found = [*(name for name in first if name in tables), *sorted(name for name in tables if keyed_by(name) == UTTERANCE)]
     return found[0] if found else None
 
 
 def utterances(folder: str) -> list[str]:
-    """The utterances of a data directory, sorted. Raises InputError when no table names any."""
+    """The utterances of a data directory, sorted. Raises InputError if no table names any."""
     name = leading(table_names(folder))
     if name is None:
         raise InputError(f"{folder} holds no table of utterances (wav.scp, feats.scp); run the stage that prepares it.")
     if is_large(folder):
-        from sslspk.io import quick  # which brings numpy
+        from sslspk.io import quick  # imports numpy
         found = quick.utterances(folder, name)
         if found is not None:
             return found
@@ -87,12 +87,12 @@ def utterances(folder: str) -> list[str]:
 
 
 def is_large(folder: str) -> bool:
-    """Whether a directory has a table of LARGE bytes, so that it is worth while to read it as arrays first (see `quick`)."""
+    """Whether a directory has a table of LARGE bytes, so that reading it as arrays first pays (see `quick`)."""
     return any(os.path.getsize(path) >= LARGE for name in table_names(folder) if os.path.isfile(path := os.path.join(folder, name)))
 
 
 def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
-    """spk2utt ("utt1 utt2 ...", sorted) from utt2spk, and with `table.words` back."""
+    """spk2utt ("utt1 utt2 ...", sorted) from utt2spk; `table.words` splits its values again."""
     spk2utt: dict[str, list[str]] = {}
     for utt in sorted(utt2spk):
         spk2utt.setdefault(utt2spk[utt], []).append(utt)
@@ -110,8 +110,8 @@ def write(folder: str, *, wav: Mapping[str, str], utt2spk: Mapping[str, str] | N
     """Write a data directory, all of it or nothing: wav.scp, utt2spk, spk2utt, and each table under its name (utt2dur=..., segments=...).
 
     labels: what utt2spk's speakers are, for `label_source`.
-    `feats` and `vad` become feats.scp and vad.scp. Tables of an earlier time that are not given are removed,
-    since they may speak of other utterances. Raises InputError when the tables disagree, before anything is written.
+    `feats` and `vad` become feats.scp and vad.scp. Old tables that are not given are removed, because they may be
+    about other utterances. Raises InputError if the tables disagree, before anything is written.
     """
     named = {f"{name}.scp" if name in ("feats", "vad") else name: content for name, content in tables.items()}
     named = {WAV: wav, **({} if utt2spk is None else {UTT2SPK: utt2spk, SPK2UTT: invert(utt2spk)}), **named}
@@ -123,7 +123,7 @@ def write(folder: str, *, wav: Mapping[str, str], utt2spk: Mapping[str, str] | N
 
 
 def write_tables(folder: str, tables: Tables, labels: str, remove: Collection[str] = (), lists: Mapping[str, bytes] | None = None) -> None:
-    """Write tables, what their labels are, and further files, and remove others: all of that or nothing."""
+    """Write tables, label_source and further files, and remove others: all of this or nothing."""
     contents = {name: table.encode(os.path.join(folder, name), content, name in EMPTY) for name, content in tables.items()}
     if labels == "speaker":
         remove = [*remove, LABEL_SOURCE]
@@ -136,10 +136,10 @@ def validate(folder: str, need: Iterable[str] = (WAV,), allow_pipes: bool = Fals
              ignore: Iterable[str] = ()) -> dict[str, dict[str, str]]:
     """Check a data directory and return its tables by file name.
 
-    need: files that must be there. check_files: look for every file an scp names. ignore: tables that are not looked at, since they are
-    about to be made again.
+    need: files that must exist. check_files: check that every file in an scp exists. ignore: tables that are not checked, because they
+    will be made again.
     Raises InputError at the first bad entry: missing or empty table, blank, duplicate or unsorted line, tables that disagree about the
-    utterances, spk2utt that is not utt2spk's inverse, a segment without a beginning, a pipe in an scp, a length that is no number.
+    utterances, spk2utt that is not utt2spk's inverse, a bad segment, a pipe in an scp, a length that is not a number.
     """
     names = [name for name in table_names(folder) if name not in set(ignore)]
     for name in need:
@@ -157,7 +157,7 @@ def validate(folder: str, need: Iterable[str] = (WAV,), allow_pipes: bool = Fals
 
 
 def check_keys(folder: str, tables: Tables) -> None:
-    """Refuse tables of one directory that speak of different utterances, recordings or speakers."""
+    """Refuse tables of one directory that are about different utterances, recordings or speakers."""
     first, segmented = leading(tables), segments.NAME in tables
     if segmented:
         segments.check(f"{folder}/{segments.NAME}", {utt: str(value) for utt, value in tables[segments.NAME].items()})
@@ -179,9 +179,9 @@ def check_keys(folder: str, tables: Tables) -> None:
 
 
 def label_source(folder: str | os.PathLike) -> str:
-    """What the speakers of a directory's utt2spk are: "speaker" (true labels), or what `derive.relabel` was told."""
+    """What the speakers of a directory's utt2spk are: "speaker" (true labels), or the `source` given to `derive.relabel`."""
     path = os.path.join(folder, LABEL_SOURCE)
-    if not os.path.lexists(path):   # a link that leads nowhere is an error, as for all tables
+    if not os.path.lexists(path):   # a broken link is an error, as for all tables
         return "speaker"
     return " ".join(table.words(" ".join(table.read_lines(path))))
 
@@ -221,7 +221,7 @@ def _check_specs(name: str, content: Mapping[str, str], allow_pipes: bool, check
 def _is_file(path: str) -> bool:
     try:
         return os.path.isfile(path)
-    except ValueError:   # no name that a file can have
+    except ValueError:   # not a possible file name
         return False
 
 

@@ -1,7 +1,7 @@
-"""Decoders: a recording's bytes to 16-bit samples of one channel. What is cut or cannot be decoded is refused by name.
+"""Decoders: a recording's bytes to 16-bit samples of one channel. A cut or undecodable recording is refused by name.
 
-Plain samples and FLAC are read by libsndfile, where any part is one seek; all else is decoded from its beginning by av, as
-ffmpeg decodes it. What the one cannot read is tried with the other. The length is what decodes.
+libsndfile reads plain samples and FLAC, and reaches any part by one seek; av decodes everything else from the beginning, as ffmpeg
+does. If one of them cannot read a recording, the other one tries. The length is the number of decoded samples.
 """
 import io
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from sslspk.io.content import Content, Damaged, Stream, damaged, truncated
 if TYPE_CHECKING:
     import av
 
-BLOCK = 1 << 20              # values that are decoded at once
-JOINED = 1 << 16             # samples of small blocks that are looked at together
+BLOCK = 1 << 20              # values decoded at once
+JOINED = 1 << 16             # samples; smaller blocks are joined up to this size
 MAX_SAMPLES = 1 << 29        # of a whole recording: 9 hours at 16 kHz, 1 GB
 MIN_RATE = 1000
 MAX_CHANNELS = 64
@@ -27,13 +27,13 @@ PADDING_SLACK = 4 * 1024     # samples by which an mp4 may be shorter than it sa
 AV_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}  # sample formats of av
 AV_CHANNELS = 8
 SEEKABLE = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"}
-DISPUTED = {"G721_32", "G723_24", "G723_40"}   # libsndfile, sox and ffmpeg make different waves of the same bytes
+DISPUTED = {"G721_32", "G723_24", "G723_40"}   # libsndfile, sox and ffmpeg decode the same bytes differently
 FLOATS = {"FLOAT": "float32", "DOUBLE": "float64"}
 
 
 class Recording(NamedTuple):
-    """A whole recording: int16 samples (S,) of one channel, rate in Hz, how many channels there were, and the largest absolute
-    value that it held, full scale being 1: floats may go beyond, and are clipped."""
+    """A whole recording: int16 samples (S,) of one channel, rate in Hz, number of channels, and the peak, its largest absolute value
+    (full scale is 1; floats may exceed it, and are clipped)."""
 
     samples: np.ndarray
     rate: int
@@ -42,11 +42,11 @@ class Recording(NamedTuple):
 
 
 class _Unreadable(Exception):
-    """One of the decoders does not know this; perhaps the other one does."""
+    """One decoder cannot read this; perhaps the other one can."""
 
 
 def whole(content: Content, channel: int | str = 0) -> Recording:
-    """Decode all of it. channel: from 0 on, or "mix" for the mean of all.
+    """Decode the whole recording. channel: from 0 on, or "mix" for the mean of all.
 
     Raises InputError naming the file: unknown, cut, undecodable, longer than MAX_SAMPLES, NaN, or without that channel.
     """
@@ -69,7 +69,7 @@ def whole(content: Content, channel: int | str = 0) -> Recording:
 
 
 def info(content: Content) -> tuple[int, int, int] | None:
-    """(samples, rate, channels) of what is read by seeking; None for what must be decoded to know."""
+    """(samples, rate, channels) of a recording that can be read by seeking; None if it must be decoded to know."""
     kind = _check(content)
     if kind.plain:
         try:
@@ -81,7 +81,7 @@ def info(content: Content) -> tuple[int, int, int] | None:
 
 
 def part(content: Content, start: int, count: int, channel: int | str = 0) -> np.ndarray | None:
-    """Samples `start` to `start + count`, int16 (count,); None for what must be decoded from its beginning."""
+    """Samples `start` to `start + count`, int16 (count,); None if the recording must be decoded from its beginning."""
     kind = _check(content)
     if not kind.plain:
         return None
@@ -107,8 +107,8 @@ def _sound_whole(content: Content, kind: container.Kind, channel: int | str, any
 
 
 def _sound(content: Content, kind: container.Kind, any_form: bool = False) -> soundfile.SoundFile:
-    """The open file of libsndfile. Raises _Unreadable when it is FLAC of unknown length, or its samples are compressed, so that
-    av must read it (any_form: av could not)."""
+    """The recording opened with libsndfile. Raises _Unreadable for FLAC of unknown length or compressed samples, which av must read
+    (any_form: av could not, so libsndfile tries)."""
     source = content.opened()
     if kind is container.WAV:
         header = riff.wav(content)
@@ -130,7 +130,7 @@ def _sound(content: Content, kind: container.Kind, any_form: bool = False) -> so
 
 
 def _sound_blocks(file: soundfile.SoundFile, content: Content, channel: int | str, count: int = -1) -> Iterator[np.ndarray]:
-    """One channel in blocks, int16 or floats; a block that is shorter than the header promises is refused."""
+    """One channel in blocks, int16 or floats. Refuses a block shorter than the header promises."""
     form = FLOATS.get(file.subtype, "int16")
     promised = file.frames if count < 0 else count
     step, done = max(1, BLOCK // file.channels), 0
@@ -149,12 +149,12 @@ def _sound_blocks(file: soundfile.SoundFile, content: Content, channel: int | st
 
 
 def _av(content: Content, kind: container.Kind, channel: int | str) -> Recording:
-    """Decode all with av, the container named by its content: ffmpeg's own guess would follow playlists and names."""
-    import av  # here alone, so that other formats work where av is not installed
+    """Decode all with av; the content decides the container, because ffmpeg's own guess would follow playlists and names."""
+    import av  # imported here, so that other formats work without av
     about: dict[str, int] = {}
-    end = frames.tags_behind(content) if kind in (container.FLAC, container.ADTS) else None   # the others' demuxers know tags
+    end = frames.tags_behind(content) if kind in (container.FLAC, container.ADTS) else None   # other demuxers skip tags
     try:
-        # Tags that are no UTF-8 are no reason to refuse the audio.
+        # Tags that are not UTF-8 do not make the audio bad.
         with av.open(Stream(content, end), format=kind.demuxer, metadata_errors="replace") as opened:
             stream = next(iter(opened.streams.audio), None)
             if stream is None or stream.codec_context is None:
@@ -163,7 +163,7 @@ def _av(content: Content, kind: container.Kind, channel: int | str) -> Recording
             promised = int(stream.duration * stream.time_base * about["rate"]) if stream.duration and about else 0
     except (av.FFmpegError, UnicodeError) as err:
         raise damaged(content.where, getattr(err, "strerror", None) or str(err)) from err
-    # The duration of an mp4 counts the encoder's padding, which decoding drops: a few frames short is whole.
+    # The duration of an mp4 includes the encoder's padding, which decoding drops, so a few missing frames are no cut.
     if kind.name == "mp4" and len(found.samples) + PADDING_SLACK < promised:
         raise truncated(content.where, f"{len(found.samples)} of {promised} samples")
     return found._replace(rate=about.get("rate", 0), channels=about.get("channels", 1))
@@ -171,14 +171,14 @@ def _av(content: Content, kind: container.Kind, channel: int | str) -> Recording
 
 def _av_blocks(opened: "av.container.InputContainer", stream: "av.AudioStream", content: Content, channel: int | str,
                about: dict[str, int]) -> Iterator[np.ndarray]:
-    """One channel of each frame; rate and number of channels go to `about`. The frame knows them better than the header:
-    AAC may say half its rate there."""
+    """One channel of each frame; stores rate and number of channels in `about`. They come from the frame, because the header
+    of AAC may give half the rate."""
     surplus = _OpusDelay(stream, opened.format.name)
     for packet in opened.demux(stream):
         if packet.is_corrupt:
             raise truncated(content.where, "its last packet is cut")
         if packet.size == 1 and opened.format.name == "wav":
-            continue   # the byte that makes a chunk's length even
+            continue   # the padding byte of a chunk of odd length
         for frame in packet.decode():
             fresh = {"rate": frame.sample_rate, "channels": len(frame.layout.channels)}
             if about and about != fresh:
@@ -190,8 +190,8 @@ def _av_blocks(opened: "av.container.InputContainer", stream: "av.AudioStream", 
 
 
 class _OpusDelay:
-    """The samples of an Opus stream's delay that some versions of av leave in a Matroska: they count them at the rate of the recording that
-    was encoded, where decoding is at 48 kHz."""
+    """The samples of an Opus stream's delay in a Matroska. Some versions of av drop too few: they count the delay at the original rate,
+    although decoding is at 48 kHz."""
 
     def __init__(self, stream: "av.AudioStream", form: str):
         head = stream.codec_context.extradata or b""
@@ -199,11 +199,11 @@ class _OpusDelay:
         self.sent = 0
 
     def count(self, packet: "av.Packet") -> None:
-        """A packet that gave no samples: all of them were of the delay."""
+        """Count a packet that gave no samples: all of them belonged to the delay."""
         self.sent += frames.opus_samples(bytes(packet)[:2]) if self.left else 0
 
     def of(self, packet: "av.Packet", frame: "av.AudioFrame") -> int:
-        """How many samples at the beginning of this frame, the first that came out, are to be dropped."""
+        """How many samples to drop at the beginning of this frame, if it is the first that came out."""
         if not self.left:
             return 0
         dropped = self.sent + frames.opus_samples(bytes(packet)[:2]) - frame.samples
@@ -212,7 +212,7 @@ class _OpusDelay:
 
 
 def _frame(frame: "av.AudioFrame", channels: int, where: str) -> np.ndarray:
-    """(n, channels) of a decoded frame. Only planes that are there are touched: to_ndarray of av reads beyond those of 8 channels."""
+    """Samples (n, channels) of a decoded frame, from existing planes only: av's to_ndarray reads beyond the planes of 8 channels."""
     kind = frame.format.packed.name
     if kind not in AV_TYPES or channels > AV_CHANNELS:
         raise damaged(where, f"{channels} channels of {kind} samples, which no recording of speech holds")
@@ -226,7 +226,7 @@ def _frame(frame: "av.AudioFrame", channels: int, where: str) -> np.ndarray:
 
 
 def choose(samples: np.ndarray, channel: int | str, where: str) -> np.ndarray:
-    """(n,) of samples (n, channels): one channel, or the mean of all. Raises InputError when there is no such channel."""
+    """Samples (n, channels) -> (n,): one channel, or the mean of all. Raises InputError if there is no such channel."""
     channels = samples.shape[1]
     if channel == MIX:
         mean = samples.mean(1, dtype=np.float64)
@@ -239,7 +239,7 @@ def choose(samples: np.ndarray, channel: int | str, where: str) -> np.ndarray:
 
 def _collect(blocks: Iterator[np.ndarray], rate: int, channels: int, content: Content) -> Recording:
     """All blocks as one recording."""
-    if 0 < rate < MIN_RATE:   # 0: the frames say it
+    if 0 < rate < MIN_RATE:   # 0: the frames give it
         raise InputError(f"{content.where} says it has {rate} samples a second, too few for speech; correct its header, or leave it out.")
     kept, total, peak = [np.zeros(0, np.int16)], 0, 0.0
     for block in _joined(blocks):
@@ -258,7 +258,7 @@ def _collect(blocks: Iterator[np.ndarray], rate: int, channels: int, content: Co
 
 
 def _joined(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same samples in fewer blocks: what is done to each costs more than its thousand samples."""
+    """The same samples in fewer blocks: per-block work costs more than a block of a thousand samples."""
     waiting, size = [], 0
     for block in blocks:
         waiting.append(block)
@@ -271,7 +271,7 @@ def _joined(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def to_int16(samples: np.ndarray, where: str) -> np.ndarray:
-    """Floats with full scale 1 to int16, rounded and clipped. Raises InputError for NaN or infinity."""
+    """Floats (full scale is 1) to int16, rounded and clipped. Raises InputError for NaN or infinity."""
     if not np.isfinite(samples).all():
         raise InputError(f"{where} holds NaN or infinite samples; make the file again, or leave it out.")
     return np.minimum(np.rint(np.clip(samples, -1, 1) * samples.dtype.type(32768)), 32767).astype(np.int16)

@@ -15,16 +15,16 @@ NO_KEY = "not copied (no tables of the ids of {})"
 
 
 class Made(NamedTuple):
-    """How many utterances a new directory has, and sentences about files that did not go along."""
+    """How many utterances a new directory has, and notes about files that were not copied."""
 
     count: int
     notes: list[str]
 
 
 def subset(folder: str, out: str, utts: Iterable[str] | None = None, speakers: Iterable[str] | None = None) -> Made:
-    """Write the part of a directory that has these utterances, or all those of these speakers.
+    """Write the part of a directory with these utterances, or with all utterances of these speakers.
 
-    Raises InputError naming an id that the directory does not know, or when nothing is left.
+    Raises InputError naming an id that the directory does not have, or if nothing is left.
     """
     if utts is not None and datadir.is_large(folder):
         utts = list(utts)
@@ -46,13 +46,13 @@ def subset(folder: str, out: str, utts: Iterable[str] | None = None, speakers: I
 
 
 def split(folder: str, n: int, per_utt: bool = False, work: str | None = None) -> list[str]:
-    """Cut a directory into `n` runs of utterances of nearly equal number: folder/split{n}/{1..n}; returns their names.
+    """Split a directory into `n` parts of nearly equal size, in order: folder/split{n}/{1..n}; returns their names.
 
-    work: a folder that gets split{n} in place of the directory, which is then only read.
+    work: a folder for split{n}; the directory itself is then only read.
 
-    The parts hold tables alone. Speakers stay whole where that leaves no part empty or a quarter longer than the average.
-    per_utt: never mind the speakers; the parts are folder/split{n}utt/{1..n}, as Kaldi names them.
-    Raises InputError when there are fewer utterances than parts, or the directory cannot be written and there is no `work`.
+    The parts hold only tables. Speakers stay whole unless that leaves a part empty or a quarter larger than the average.
+    per_utt: ignore speakers; the parts are folder/split{n}utt/{1..n}, as Kaldi names them.
+    Raises InputError if there are fewer utterances than parts, or the directory cannot be written and there is no `work`.
     """
     large = quick.look(folder, keep=True) if datadir.is_large(folder) else None
     tables = {} if large else datadir.read(folder)
@@ -81,10 +81,10 @@ def split(folder: str, n: int, per_utt: bool = False, work: str | None = None) -
 
 
 def relabel(folder: str, out: str, utt2spk: Mapping[str, str], source: str) -> Made:
-    """Write the utterances of a directory that `utt2spk` names, with its speakers in place of their own.
+    """Write the utterances of a directory that `utt2spk` names, with their speakers replaced by those of `utt2spk`.
 
-    source: what these labels are, as every result of training on them will say; it becomes out/label_source. Tables about the
-    speakers that the directory had are left out. Raises InputError naming an utterance that the directory does not have.
+    source: what these labels are, written to out/label_source and repeated in every result of training on them. Tables about the
+    old speakers are left out. Raises InputError naming an utterance that the directory does not have.
     """
     tables = datadir.read(folder)
     unknown = min(utt2spk.keys() - set(_utterances(folder, tables)), default=None)
@@ -100,8 +100,8 @@ def relabel(folder: str, out: str, utt2spk: Mapping[str, str], source: str) -> M
 def combine(out: str, *folders: str) -> Made:
     """Write the union of directories, with the tables that all of them have.
 
-    Where some have `segments` and others not, the recordings of the others become segments from end to end. Where some of them have
-    clusters in place of speakers, the union says so of its labels ("speaker + pseudo").
+    If only some have `segments`, the recordings of the others become segments from start to end. If some have clusters in place of
+    speakers, the union's label source says so ("speaker + pseudo").
     Raises InputError naming an utterance that two of them have, or a speaker or a recording about which they disagree.
     """
     parts = [datadir.validate(folder, need=(), allow_pipes=True) for folder in folders]
@@ -117,7 +117,7 @@ def combine(out: str, *folders: str) -> Made:
         for name, content in merged.items():
             _add(content, part[name], f"{folder}/{name}", datadir.keyed_by(name, segments.NAME in merged) == UTTERANCE)
     utts = sorted(merged[datadir.leading(merged)])
-    from sslspk.io import results  # which brings pydantic
+    from sslspk.io import results  # imports pydantic
     write_tables(out, select(out, merged, utts), results.joined(*map(datadir.label_source, folders)))
     notes = [f"{name} is left out, since {extras.some([folder for folder, part in zip(folders, parts, strict=True) if name not in part])} "
              "lacks it" for name in sorted(set().union(*parts) - common - {SPK2UTT})]
@@ -126,7 +126,7 @@ def combine(out: str, *folders: str) -> Made:
 
 
 def _add(union: dict[str, str], more: Mapping[str, str], name: str, unique: bool) -> None:
-    """Entries of one more directory. unique: no key may be there twice; else it must be there with the same value."""
+    """Add the entries of one more directory. unique: no key may repeat; otherwise a repeated key must have the same value."""
     for key in sorted(union.keys() & more.keys()):
         if unique:
             raise InputError(f"{name}: {table.named(key)} is in another directory too; give the copies a prefix, or leave one "
@@ -144,7 +144,7 @@ def _utterances(folder: str, tables: Tables) -> Collection[str]:
 
 
 def _ids(tables: Tables, utts: Collection[str]) -> dict[str, Collection[str]]:
-    """What there is of each kind, for these utterances."""
+    """The ids of each kind (utterance, recording, speaker) for these utterances."""
     speakers = {tables[UTT2SPK][utt] for utt in utts} if UTT2SPK in tables else set()
     return {UTTERANCE: utts, RECORDING: datadir.recordings(tables, utts), SPEAKER: speakers}
 
@@ -162,18 +162,18 @@ def select(folder: str, tables: Tables, keep: Collection[str]) -> dict[str, dict
         found = {name: {key: content[key] for key in ids[datadir.keyed_by(name, segmented)]}
                  for name, content in tables.items() if name != SPK2UTT}
     except KeyError:
-        datadir.check_keys(folder, tables)   # which says what is wrong
+        datadir.check_keys(folder, tables)   # raises an error that says what is wrong
         raise
     return found if UTT2SPK not in found else {**found, SPK2UTT: datadir.invert(found[UTT2SPK])}
 
 
 def write(folder: str, out: str, whole: Tables, tables: Tables, keep: Collection[str], source: str) -> list[str]:
-    """Write the lines of `tables` about the utterances `keep` (sorted) of a directory that has the tables `whole`, and the lists that go
-    along; returns notes about what does not."""
+    """Write the lines of `tables` about the utterances `keep` (sorted) of a directory with the tables `whole`, and its other lists;
+    returns notes about files that are not copied."""
     ids, kept = _ids(whole, _utterances(folder, whole)), _ids(tables, keep)
     further = extras.find(folder, ids)
     if whole.get(UTT2SPK) != tables.get(UTT2SPK):
-        del kept[SPEAKER]   # what is known of the old speakers says nothing about the new
+        del kept[SPEAKER]   # files about the old speakers do not fit the new ones
     lists = extras.part(further, ids, kept)
     write_tables(out, select(folder, tables, keep), source, lists)
     return [*extras.left_out(further.unknown, NO_KEY.format(folder)),
@@ -186,7 +186,7 @@ def write_tables(out: str, tables: Tables, source: str, lists: Mapping[str, byte
 
 
 def _large_subset(folder: str, out: str, utts: list[str]) -> int | None:
-    """`subset` of a large directory: how many utterances, or None where there is anything out of the ordinary."""
+    """`subset` of a large directory: the number of utterances, or None if anything is irregular."""
     found = None if extras.any_there(folder) else quick.look(folder, keep=True)
     rows = None if found is None else quick.rows_of(found, utts)
     if rows is None:
@@ -196,7 +196,7 @@ def _large_subset(folder: str, out: str, utts: list[str]) -> int | None:
 
 
 def _changes(speakers: list[str]) -> list[int]:
-    """Where another speaker begins, and the end."""
+    """The indices at which the speaker changes, and the end."""
     return [0, *(i for i, (a, b) in enumerate(itertools.pairwise(speakers), 1) if a != b), len(speakers)]
 
 

@@ -6,14 +6,14 @@ import numpy as np
 from sslspk.errors import InputError
 from sslspk.io import ark
 
-LEAST, MOST = 1e-30, 1e30   # of the largest value of an embedding; squares of what lies far beyond are 0 or infinite
+LEAST, MOST = 1e-30, 1e30   # for the largest value of an embedding; squares far outside this range are 0 or infinite
 
 
 def load(folder: str, wanted: set[str] | None = None) -> tuple[list[str], np.ndarray]:
-    """Ids and embeddings (N, D) float64 of a directory, those of `wanted` where given (what it lacks is left out).
+    """Ids and embeddings (N, D) float64 of a directory; `wanted` selects some (ids that it lacks are left out).
 
-    Raises InputError naming one of another length, or one whose values are too large or too small to compute with; NaN, infinity
-    and zeros are for who asks.
+    Raises InputError naming an embedding of another length, or with values too large or too small to compute with. The caller checks
+    for NaN, infinity and zeros.
     """
     path = os.path.join(folder, "xvector.scp")
     specs = {name: spec for name, spec in ark.read_scp(path).items() if wanted is None or name in wanted}

@@ -18,10 +18,10 @@ from sslspk.errors import InputError, named, shown, unreadable
 MAX_OPEN = 64
 RANGE = re.compile(r"(.+)\[([-0-9:,]*)\]")
 IN_SCP = "check the path in the scp file"
-OFFSET_DIGITS = 18   # any more would not fit into 63 bits, and belong to a file's name
+OFFSET_DIGITS = 18   # more would not fit into 63 bits, and are part of the file's name
 OLD = 86400.0   # seconds
 _open_files: dict[str, "SharedFile"] = {}
-_tidied: set[tuple[str, str]] = set()   # folder and name of the files whose litter was looked for
+_tidied: set[tuple[str, str]] = set()   # (folder, name) of files whose leftovers were removed
 
 
 @contextlib.contextmanager
@@ -29,7 +29,7 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
     """Yield a temporary file that is renamed to `path` if the block succeeds, and removed if it fails.
 
     mode: "w" (UTF-8 text, newlines as written) or "wb". Missing parent directories are made.
-    Raises: OSError; one about a full disk carries the name of the file.
+    Raises OSError; one about a full disk names the file.
     """
     path = os.fspath(path)
     folder, name = os.path.split(path)
@@ -55,7 +55,7 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
 
 
 def _open_temporary(folder: str, name: str, mode: str) -> tuple[str, IO]:
-    """A new file for atomic_write, locked while it is open, by which others know that its writer lives."""
+    """A new file for atomic_write, locked while it is open: the lock shows other processes that its writer is alive."""
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     while True:
         temporary = os.path.join(folder, f".{name}.{_host_digits()}{uuid.uuid4().hex[:8]}.tmp")
@@ -64,19 +64,19 @@ def _open_temporary(folder: str, name: str, mode: str) -> tuple[str, IO]:
             fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
             return temporary, file
-        file.close()   # taken for litter before it was locked
+        file.close()   # another process removed it before it was locked
 
 
 def _remove_litter(folder: str, name: str) -> None:
-    """Remove what atomic_write of this file left where its process was killed; looked for once in a process.
+    """Remove temporary files that a killed atomic_write of this file left behind; done once per process and file.
 
-    Locks may not reach other machines: what these left has to be old besides.
+    Locks may not reach other machines, so leftovers of those must also be old.
     """
     if (folder, name) in _tidied:
         return
     _tidied.add((folder, name))
     for path in glob.glob(os.path.join(glob.escape(folder), f".{glob.escape(name)}.????????????.tmp")):
-        with contextlib.suppress(OSError), open(path, "r+b") as left:   # its writer lives, or it is not ours to remove
+        with contextlib.suppress(OSError), open(path, "r+b") as left:   # its writer is alive, or we may not remove it
             fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path[-16:-12] == _host_digits() or time.time() - os.fstat(left.fileno()).st_mtime > OLD:
                 os.unlink(path)
@@ -87,7 +87,7 @@ def _host_digits() -> str:
 
 
 def sync_folder(folder: str) -> None:
-    """Make a rename durable; some network file systems cannot sync a directory, and there the rename itself must do."""
+    """Make a rename durable; some network file systems cannot sync a directory, which is not an error."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -99,7 +99,7 @@ def sync_folder(folder: str) -> None:
 
 
 def md5(path: str | os.PathLike) -> str:
-    """MD5 of a file's bytes, as 32 hexadecimal digits. Raises InputError when the file cannot be read."""
+    """MD5 of a file's bytes, as 32 hexadecimal digits. Raises InputError if the file cannot be read."""
     digest = hashlib.md5(usedforsecurity=False)
     for block in reading.blocks(path):
         digest.update(block)
@@ -107,13 +107,13 @@ def md5(path: str | os.PathLike) -> str:
 
 
 def version(path: str | os.PathLike) -> str:
-    """Size and modification time of a file, by which the stamps of utils/done.sh know it, too. Raises InputError when it is missing."""
+    """Size and modification time of a file, as in the stamps of utils/done.sh. Raises InputError if it is missing."""
     found = _stat(path, reading.REMEDY)
     return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
-    """The whole file. Raises InputError naming it when it is missing, cannot be read, or is no regular file."""
+    """The whole file. Raises InputError naming a file that is missing, cannot be read, or is not a regular file."""
     return reading.read(path)
 
 
@@ -123,8 +123,8 @@ def read_object(path: str | os.PathLike) -> dict:
 
 
 class SharedFile:
-    """A file kept open for positioned reads. It closes when nobody holds it, so that dropping it from the table of
-    open files cannot close it under another thread; `kind` is for the reader's own use."""
+    """A file kept open for positioned reads; `kind` is for the reader's own use. It closes when nothing refers to it any more,
+    so removing it from the table of open files does not close it for another thread."""
 
     __slots__ = ("fd", "kind", "path")
 
@@ -146,14 +146,14 @@ class SharedFile:
             raise InputError(f"{named(self.path)} has no byte {shown(offset, 30)}; {IN_SCP}.") from None
 
     def size(self) -> int:
-        """Bytes of the file as it is now."""
+        """Present size of the file in bytes."""
         return os.fstat(self.fd).st_size
 
 
 def shared(path: str) -> SharedFile:
-    """The file, opened at the first call. Forked workers may use what they inherit: no file position is shared.
+    """The file, opened at the first call. Forked workers may use an inherited one, because no file position is shared.
 
-    Raises InputError naming the file when it cannot be opened.
+    Raises InputError naming the file if it cannot be opened.
     """
     key = os.path.abspath(path)
     file = _open_files.get(key)
@@ -166,7 +166,7 @@ def shared(path: str) -> SharedFile:
 
 
 def size(path: str) -> int:
-    """Size of a file in bytes. Raises InputError naming it when it is missing or no regular file."""
+    """Size of a file in bytes. Raises InputError naming a file that is missing or not a regular file."""
     return _stat(path, IN_SCP).st_size
 
 
@@ -183,7 +183,7 @@ def _stat(path: str | os.PathLike, remedy: str) -> os.stat_result:
 
 
 def share(items: Sequence, job: int, jobs: int) -> Sequence:
-    """The run of items that job `job` of `jobs`, counted from 1, has to do."""
+    """The consecutive items for job `job` of `jobs`, counted from 1."""
     return items[len(items) * (job - 1) // jobs:len(items) * job // jobs]
 
 
@@ -201,7 +201,7 @@ def split_spec(spec: str) -> tuple[str, int | None]:
 
 
 def split_range(spec: str) -> tuple[str, str]:
-    """("x.ark:20", "0:9") of the entry "x.ark:20[0:9]"; the second is "" where it names no range."""
+    """Split the entry "x.ark:20[0:9]" into ("x.ark:20", "0:9"); the second is "" without a range."""
     found = RANGE.fullmatch(spec) if spec.endswith("]") else None
     if found is None:
         return spec, ""

@@ -1,7 +1,7 @@
-"""Containers made of frames or pages that say their own length: mp3, AAC in ADTS, AMR, ogg, FLAC of unknown length.
+"""Containers made of frames or pages that give their own length: mp3, AAC in ADTS, AMR, ogg, FLAC of unknown length.
 
-Each function refuses a file whose last frame is cut, or which lacks what its header promises. A file without a header that is
-cut between two frames looks like a whole one.
+Each function refuses a file whose last frame is cut, or that lacks what its header promises. A file without a header that
+is cut exactly between two frames is not noticed.
 """
 import struct
 from collections.abc import Callable
@@ -18,7 +18,7 @@ MP3_KBITS = {   # by (MPEG-1, layer)
     (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 MP3_KBITS[False, 3] = MP3_KBITS[False, 2]
-MP3_SLACK = 1        # frames that a header may count besides: some programs count the header's own frame
+MP3_SLACK = 1        # extra frames in a header's count: some programs count the header's own frame
 AMR_NB = (13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1)
 AMR_WB = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1)
 OGG_LAST = 4
@@ -28,7 +28,7 @@ TAGS = (b"TAG", b"APET", b"LYRI", b"ID3", b"\0\0\0\0")
 
 
 def tags_before(content: Content) -> int:
-    """The first byte behind all ID3v2 tags. Raises InputError when the file ends within one."""
+    """The first byte after all ID3v2 tags. Raises InputError if the file ends within one."""
     place = 0
     while (head := content.at(place, 10))[:3] == b"ID3" and len(head) == 10:
         size = 0
@@ -47,7 +47,7 @@ def tags_behind(content: Content) -> int:
 
 
 def mp3_frame(head: bytes) -> int:
-    """Length in bytes of the MPEG audio frame that begins with these four; 0 when they begin none, or one of free format."""
+    """Length in bytes of the MPEG audio frame that begins with these four bytes; 0 if none does, or one of free format."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return 0
     version, layer, kbits, rate = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3), head[2] >> 4, head[2] >> 2 & 3
@@ -62,7 +62,7 @@ def mp3_frame(head: bytes) -> int:
 
 
 def adts_frame(head: bytes) -> int:
-    """Length in bytes of the ADTS frame that begins with these seven; 0 when they begin none."""
+    """Length in bytes of the ADTS frame that begins with these seven bytes; 0 if none does."""
     if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0 or head[2] >> 2 & 15 > 12:
         return 0
     length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
@@ -70,7 +70,7 @@ def adts_frame(head: bytes) -> int:
 
 
 def begin(content: Content, place: int, frame: Callable[[bytes], int]) -> int | None:
-    """Where the first of two frames on end lies, at most 64 KiB behind `place`; None when there is none."""
+    """Offset of the first of two adjacent frames, at most 64 KiB after `place`; None if there are none."""
     data = content.at(place, WINDOW)
     for at in range(len(data)):
         if data[at] == 0xFF and (length := frame(data[at:at + 7])):
@@ -81,10 +81,10 @@ def begin(content: Content, place: int, frame: Callable[[bytes], int]) -> int | 
 
 
 def mp3(content: Content) -> None:
-    """Refuse an mp3 whose last frame is cut, or which holds fewer frames than its Xing, Info or VBRI header says."""
+    """Refuse an mp3 whose last frame is cut, or that holds fewer frames than its Xing, Info or VBRI header says."""
     first = begin(content, tags_before(content), mp3_frame)
     if first is None:
-        return   # free format, perhaps: a decoder may know
+        return   # perhaps free format, which a decoder may read
     count, promised = _walk(content, first, mp3_frame), _promised(content, first)
     if promised is not None and count - 1 + MP3_SLACK < promised:
         raise truncated(content.where, f"{count - 1} of {promised} frames")
@@ -105,7 +105,7 @@ def amr(content: Content) -> None:
 
 
 def _walk(content: Content, place: int, frame: Callable[[bytes], int]) -> int:
-    """How many frames follow each other from `place` on, over what lies between them. Raises InputError when the last is cut."""
+    """The number of frames from `place` on; bytes between frames are skipped. Raises InputError if the last frame is cut."""
     count = 0
     while place < content.size:
         head = content.at(place, 7)
@@ -125,7 +125,7 @@ def _walk(content: Content, place: int, frame: Callable[[bytes], int]) -> int:
 
 
 def _promised(content: Content, first: int) -> int | None:
-    """How many frames the header in the first frame of an mp3 says there are; None without a header."""
+    """The number of frames according to the header in the first frame of an mp3; None without a header."""
     data = content.at(first, 64)
     long, mono = data[1] >> 3 & 3 == 3, data[3] >> 6 == 3
     side = (17 if mono else 32) if long else (9 if mono else 17)
@@ -136,7 +136,7 @@ def _promised(content: Content, first: int) -> int | None:
 
 
 def opus_samples(packet: bytes) -> int:
-    """Samples at 48 kHz that an Opus packet decodes to, by its first bytes; 0 for what is none."""
+    """Samples at 48 kHz that an Opus packet decodes to, from its first bytes; 0 if it is no packet."""
     if not packet:
         return 0
     config, code = packet[0] >> 3, packet[0] & 3
@@ -148,14 +148,14 @@ def opus_samples(packet: bytes) -> int:
 
 
 def ogg(content: Content) -> None:
-    """Refuse an ogg one of whose pages is cut, or whose last page is not marked as the last of its stream."""
+    """Refuse an ogg with a cut page, or whose last page is not marked as the last of its stream."""
     place, flags = 0, 0
     while place < content.size:
         head = content.at(place, 27 + 255)
         if head[:4] != b"OggS":
             if place + 4 > content.size:
                 raise truncated(content.where, "a cut last page")
-            break   # a tag or padding behind the last page
+            break   # a tag or padding after the last page
         lengths = head[27:27 + head[26]] if len(head) >= 27 else b""
         if len(head) < 27 or len(lengths) < head[26] or place + 27 + len(lengths) + sum(lengths) > content.size:
             raise truncated(content.where, "a cut last page")
@@ -165,7 +165,7 @@ def ogg(content: Content) -> None:
 
 
 def flac_length(content: Content) -> int:
-    """How many samples a FLAC says it holds, 0 when it does not know. Raises InputError when it ends within its header."""
+    """The number of samples in a FLAC's header, 0 if unknown. Raises InputError if the file ends within its header."""
     start = tags_before(content)
     head = content.at(start, 26)
     if len(head) < 26:
@@ -174,7 +174,7 @@ def flac_length(content: Content) -> int:
 
 
 def flac(content: Content) -> None:
-    """Refuse a FLAC of unknown length whose last frame is cut; where the length is known, it is counted when it is decoded."""
+    """Refuse a FLAC of unknown length whose last frame is cut; a known length is checked when it is decoded."""
     if not flac_length(content):
         flac_end(content)
 
@@ -191,7 +191,7 @@ def flac_end(content: Content) -> None:
 
 
 def _crc16(data: bytes) -> int:
-    """FLAC's check sum of a frame, 0 over a frame with its own."""
+    """FLAC's check sum of a frame; it is 0 over a frame together with its check sum."""
     crc = 0
     for byte in data:
         crc = (crc << 8 & 0xFFFF) ^ CRC16[crc >> 8 ^ byte]

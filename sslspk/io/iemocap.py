@@ -20,7 +20,7 @@ TURN = re.compile(r"(?P<dialog>(?P<session>Ses\d\d)[FM]_(?P<kind>impro|script)\w
 
 
 class Turn(NamedTuple):
-    """A labelled turn: names, "improvised" or "scripted", "m" or "f", the emotion in words, and where its line stands."""
+    """A labelled turn: names, "improvised" or "scripted", "m" or "f", the emotion in words, and file and line of the label."""
 
     turn: str
     speaker: str
@@ -33,12 +33,12 @@ class Turn(NamedTuple):
 
     @property
     def utt(self) -> str:
-        """The id of the turn, which begins with its speaker's as Kaldi wants it."""
+        """The id of the turn, which begins with the speaker's id, as Kaldi requires."""
         return f"{self.speaker}-{self.turn}"
 
 
 def parse_classes(text: str, merge_excited: bool) -> tuple[str, ...]:
-    """The emotions of --classes "angry happy ...". Raises InputError: an unknown one, fewer than two, excited merged and wanted."""
+    """The emotions of --classes "angry happy ...". Raises InputError: an unknown one, fewer than two, "excited" although it is merged."""
     names = tuple(dict.fromkeys(text.split()))
     for name in names:
         if name not in EMOTIONS.values():
@@ -52,10 +52,10 @@ def parse_classes(text: str, merge_excited: bool) -> tuple[str, ...]:
 
 
 def read_labels(corpus: str) -> list[Turn]:
-    """Every labelled turn of the five sessions, sorted by utterance, whether its recording is there or not.
+    """Every labelled turn of the five sessions, sorted by utterance, with or without recording.
 
-    Raises InputError: no folder Session1 to Session5, no EmoEvaluation or sentences/wav or nothing in them, a label line that cannot
-    be parsed, a label that is no code of IEMOCAP, a turn that is not of its dialog or session, a turn with two labels.
+    Raises InputError: a missing folder Session1 to Session5, a missing or empty EmoEvaluation or sentences/wav, a label line that cannot
+    be parsed, a label that is not a code of IEMOCAP, a turn that is not of its dialog or session, a turn with two labels.
     """
     turns: dict[str, Turn] = {}
     for number in SESSIONS:
@@ -69,18 +69,18 @@ def read_labels(corpus: str) -> list[Turn]:
 
 
 def wav_folder(corpus: str, number: int) -> str:
-    """The folder of a session's recordings, one for each turn."""
+    """The folder of a session's recordings, one recording per turn."""
     return os.path.join(os.path.abspath(corpus), f"Session{number}", "sentences", "wav")
 
 
 def unlabelled(corpus: str, turns: Iterable[Turn]) -> list[str]:
-    """The recordings of turns that no label line speaks of, sorted."""
+    """The recordings of turns without a label line, sorted."""
     known = {turn.wav for turn in turns}
     return [path for number in SESSIONS for path in prepare.find_audio(wav_folder(corpus, number)) if path not in known]
 
 
 def choose(turns: Iterable[Turn], classes: Sequence[str], kind: str, merge_excited: bool) -> tuple[list[Turn], dict[str, int]]:
-    """The turns of a kind ("improvised", "scripted" or "all") and of these classes, and how many have which other emotion.
+    """The turns of a kind ("improvised", "scripted" or "all") and of these classes, and the number of turns of each other emotion.
 
     Raises InputError: a class without a turn, a turn without its recording.
     """
@@ -112,7 +112,7 @@ def sources(turns: Iterable[Turn]) -> list[Source]:
 
 
 def tables(turns: Mapping[str, Turn], good: Collection[Source]) -> dict[str, dict[str, str]]:
-    """utt2emotion, utt2session, utt2kind and spk2gender of the recordings that are good; turns: by utterance."""
+    """utt2emotion, utt2session, utt2kind and spk2gender of the good recordings; turns: by utterance."""
     mine = {source.utt: turns[source.utt] for source in good}
     return {"utt2emotion": {utt: turn.emotion for utt, turn in mine.items()},
             "utt2session": {utt: turn.session for utt, turn in mine.items()},
@@ -121,7 +121,7 @@ def tables(turns: Mapping[str, Turn], good: Collection[Source]) -> dict[str, dic
 
 
 def _evaluations(corpus: str, number: int) -> list[str]:
-    """The files of label lines of a session; hidden files and the folders of single annotators are none."""
+    """The files of label lines of a session, without hidden files and the folders of single annotators."""
     session = os.path.join(corpus, f"Session{number}")
     folder = os.path.join(session, "dialog", "EmoEvaluation")
     for needed in (session, folder, wav_folder(corpus, number)):
@@ -137,7 +137,7 @@ def _evaluations(corpus: str, number: int) -> list[str]:
 
 
 def _read_evaluation(path: str, wav: str, session: str) -> list[Turn]:
-    """The turns of an evaluation file, which has a line in brackets for each and further lines about single annotators."""
+    """The turns of an evaluation file: one line in brackets per turn; the other lines are about single annotators."""
     dialog, found = os.path.splitext(os.path.basename(path))[0], []
     for number, line in enumerate(files.read_bytes(path).decode("utf-8-sig", "replace").split("\n"), 1):
         if not line.lstrip().startswith("["):

@@ -1,4 +1,4 @@
-"""Kaldi's model files: one matrix, one vector, or a <Plda>, binary or text, so that back-ends travel between Kaldi and here."""
+"""Reads and writes Kaldi's model files (a matrix, a vector, or a <Plda>; binary or text), to exchange back-ends with Kaldi."""
 import io
 import math
 import os
@@ -12,11 +12,11 @@ from sslspk.errors import InputError, named
 from sslspk.io import ark, files
 
 MOST = 1 << 30       # bytes of a <Plda>: 11,000 dimensions
-TOKEN_BYTES = 1024   # within which a token stands
+TOKEN_BYTES = 1024   # a token lies within these
 
 
 class PldaFile(NamedTuple):
-    """What a <Plda> holds: mean (D,), transform (D, D) to where the within-class covariance is 1, psi (D,) the between-class variances."""
+    """A <Plda>: mean (D,), transform (D, D) that makes the within-class covariance I, psi (D,) the between-class variances after it."""
 
     mean: np.ndarray
     transform: np.ndarray
@@ -24,8 +24,8 @@ class PldaFile(NamedTuple):
 
 
 def read(path: str | os.PathLike) -> np.ndarray:
-    """The matrix (R, C) or vector (N,) that a file holds, float64. Raises InputError when it is missing, not whole, or not finite."""
-    files.version(path)   # tells a missing file with the remedy of a model
+    """The matrix (R, C) or vector (N,) in a file, float64. Raises InputError if it is missing, not whole, or not finite."""
+    files.version(path)   # its error for a missing file names the remedy for a model
     return _finite(path, np.asarray(ark.load(f"{os.fspath(path)}:0"), np.float64))
 
 
@@ -38,7 +38,7 @@ def write(path: str | os.PathLike, x: np.ndarray, binary: bool = True) -> None:
 
 
 def read_plda(path: str | os.PathLike) -> PldaFile:
-    """A <Plda>, float64. Raises InputError when the file is missing, cut short, another kind of file, or not finite."""
+    """A <Plda>, float64. Raises InputError if the file is missing, cut short, of another kind, or not finite."""
     data = reading.read(path, MOST)
     reader = _Binary(data, path) if data[:2] == b"\0B" else _Text(data, path)
     reader.token("<Plda>")
@@ -80,7 +80,7 @@ def _put(file: io.BufferedIOBase, x: np.ndarray, binary: bool) -> None:
 
 
 class _Reader:
-    """Takes tokens and arrays off the front of a file."""
+    """Reads tokens and arrays from a file, one after the other."""
 
     def __init__(self, data: bytes, path: str | os.PathLike):
         self.data, self.path = data, os.fspath(path)

@@ -1,7 +1,7 @@
 """Tables as arrays: a million lines without a Python object for each.
 
-`read` accepts only regular tables, as our steps write them: UTF-8, sorted, one blank between key and value, no other outer blanks. For any
-other table it returns None; the caller then uses `table`, which reads it or raises an error.
+`read` accepts only regular tables, as our steps write them: UTF-8, sorted, one blank between key and value, no blanks at the ends. For
+other tables it returns None; the caller then uses `table`, which reads them or raises an error.
 """
 import os
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ import numpy as np
 
 from sslspk.io import table
 
-BLOCK = 1 << 22            # bytes, or cells of a matrix, that are looked at together
+BLOCK = 1 << 22            # bytes, or cells of a matrix, processed together
 LONGEST = 512              # bytes of a key
-PAD = 4096                 # zeros behind the bytes of a table
+PAD = 4096                 # zeros after the bytes of a table
 DIGITS = 15                # of a number
 ZERO, NINE = ord("0"), ord("9")
 
 
 @dataclass(frozen=True)
 class Lines:
-    """N lines of a table in its bytes: data (S + PAD,) uint8; begin, blank, end (N,) int64: where a line begins, its first blank and its
+    """N lines of a table as bytes: data (S + PAD,) uint8; begin, blank, end (N,) int64, the offsets of each line's start, first blank and
     LF; key (N,) fixed-width bytes."""
 
     data: np.ndarray
@@ -34,7 +34,7 @@ class Lines:
         return len(self.begin)
 
     def blocks(self, width: int) -> Iterator[slice]:
-        """The lines in runs whose matrices of this width hold BLOCK cells."""
+        """Slices of lines, such that a matrix of this width has at most BLOCK cells."""
         step = max(1, BLOCK // max(width, 1))
         for start in range(0, len(self), step):
             yield slice(start, min(start + step, len(self)))
@@ -44,7 +44,7 @@ class Lines:
         return joined(self.data, self.begin, self.blank), np.cumsum(self.blank - self.begin)
 
     def numbers(self) -> np.ndarray | None:
-        """(N,) int64 of values that are whole numbers of up to 15 digits; None where one is not."""
+        """The values as int64 (N,) if all are whole numbers of up to 15 digits; None if one is not."""
         if (self.end - self.blank - 1).max() > DIGITS:
             return None
         parts = [whole(self.data, self.blank[rows] + 1, self.end[rows]) for rows in self.blocks(DIGITS)]
@@ -52,7 +52,7 @@ class Lines:
         return None if (found < 0).any() else found
 
     def runs(self, stop: np.ndarray | None = None) -> tuple[list[str], np.ndarray]:
-        """The values (up to `stop` (N,)) without those that repeat the line before, and the line (R,) at which each begins."""
+        """The values (up to `stop` (N,)), consecutive equal ones only once, and the line (R,) at which each begins."""
         start, stop = self.blank + 1, self.end if stop is None else stop
         width, new = int((stop - start).max()), np.ones(len(self), bool)
         for rows in self.blocks(width) if width <= PAD else ():
@@ -63,7 +63,7 @@ class Lines:
         return [self.data[a:b].tobytes().decode() for a, b in zip(start[at].tolist(), stop[at].tolist(), strict=True)], at
 
     def take(self, rows: np.ndarray) -> bytes:
-        """The lines (n,) of these numbers, as a table has them."""
+        """The lines with these numbers (n,), as bytes of a table."""
         return joined(self.data, self.begin[rows], self.end[rows] + 1).tobytes()
 
     def cut(self, first: int, last: int) -> bytes:
@@ -72,10 +72,10 @@ class Lines:
 
 
 def read(path: str | os.PathLike) -> Lines | None:
-    """The lines of a regular table, None of another one. Raises InputError as `table.content` does."""
+    """The lines of a regular table; None for other tables. Raises InputError as `table.content` does."""
     content = table.content(path)
     if not content.endswith(b"\n") or b"\t" in content or not content.isascii():
-        return None   # `table` checks the order and the letters of other text
+        return None   # `table` checks order and characters of other text
     size = len(content)
     data = np.zeros(size + PAD, np.uint8)
     data[:size] = np.frombuffer(content, np.uint8)
@@ -95,24 +95,24 @@ def read(path: str | os.PathLike) -> Lines | None:
 
 
 def places(data: np.ndarray, byte: int) -> np.ndarray:
-    """Where a byte stands, int64."""
+    """The offsets of a byte value, int64."""
     return np.concatenate([np.flatnonzero(data[i:i + BLOCK] == byte) + i for i in range(0, len(data), BLOCK)])
 
 
 def matrix(data: np.ndarray, start: np.ndarray, stop: np.ndarray, width: int) -> np.ndarray:
-    """The bytes from start to stop (n,), which lie at most `width` (of PAD) apart, as rows (n, width), zeros behind them."""
+    """The bytes from start to stop (n,), at most `width` of them (and PAD), as rows (n, width) padded with zeros."""
     cells = np.lib.stride_tricks.sliding_window_view(data, width)[start]
     cells *= np.arange(width) < (stop - start)[:, None]
     return cells
 
 
 def fixed(data: np.ndarray, start: np.ndarray, stop: np.ndarray, width: int) -> np.ndarray:
-    """The same as strings (n,) of bytes."""
+    """The rows of `matrix` as byte strings (n,)."""
     return matrix(data, start, stop, width).view(f"S{width}")[:, 0]
 
 
 def joined(data: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """The bytes from start to stop (n,), one stretch after the other, uint8."""
+    """The bytes from start to stop (n,), concatenated, uint8."""
     parts, width = [np.zeros(0, np.uint8)], int((stop - start).max(initial=1))
     if width > PAD:
         return np.concatenate([parts[0], *(data[a:b] for a, b in zip(start.tolist(), stop.tolist(), strict=True))])
@@ -125,7 +125,7 @@ def joined(data: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
 
 
 def whole(data: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """The numbers (n,) int64 whose digits stand from start to stop, at most DIGITS of them; -1 where there are none, or others."""
+    """The numbers (n,) int64 written from start to stop, at most DIGITS digits; -1 if a number is empty, or has other characters."""
     size = stop - start
     cells = matrix(data, start, np.minimum(stop, start + DIGITS), DIGITS)
     inside = np.arange(DIGITS) < size[:, None]

@@ -14,7 +14,7 @@ SHOWN = 48   # characters of a command
 
 @contextlib.contextmanager
 def alone(folder: str | os.PathLike) -> Iterator[None]:
-    """Hold a folder against other programs that would write it, as done_lock of utils/done.sh does; wait while one does."""
+    """Lock a folder against other programs that write to it, as done_lock of utils/done.sh does; wait for the lock."""
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, ".busy")
     with open(path, "a+") as file:
@@ -28,7 +28,7 @@ def alone(folder: str | os.PathLike) -> Iterator[None]:
 
 
 def sign(file: IO) -> None:
-    """Write into a lock file (opened with a+) who holds it, for those on other machines who meet it."""
+    """Write into a lock file (opened with a+) who holds it, for programs on other machines that find it locked."""
     file.truncate(0)
     file.write(f"process {os.getpid()} ({_command(os.getpid())}) on {os.uname().nodename} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
     file.flush()
@@ -37,7 +37,7 @@ def sign(file: IO) -> None:
 def holder(path: str) -> str:
     """Who holds the lock on a file: "process 12 (COMMAND) on HOST", the oldest of several that share it.
 
-    What the file says counts only of another machine: on this one its writer may have ended and left the lock to its jobs, or to others.
+    The file's text counts only if it names another machine: here, the process that wrote it may have ended while its jobs hold the lock.
     """
     here = os.uname().nodename
     with open(path, encoding="utf-8", errors="replace") as file:
@@ -61,7 +61,7 @@ def _holders(path: str) -> list[int]:
                 if any(line.startswith("lock:") for line in lines):
                     found[int(pid)] = int(stat.read().rpartition(")")[2].split()[19])
         except OSError:
-            continue   # it ended while we were looking, or is another user's
+            continue   # it has just ended, or belongs to another user
     return sorted(found, key=lambda pid: (found[pid], pid))
 
 

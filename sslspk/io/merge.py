@@ -9,8 +9,8 @@ from sslspk.io import ark, audio, files, table
 def join(tables: Mapping[str, Sequence[str]], ids: Collection[str] | None = None, logs: str = "") -> int:
     """Write each table (a key of `tables`) from the jobs' parts of it; returns how many entries each has.
 
-    All are read and checked before the first is written, and they are written in the order given, so that the table which
-    says that all is there can come last. ids: what every table must hold; None: what the first holds. See `gather`.
+    All are read and checked before the first is written. They are written in the order given, so that the table whose
+    presence means "complete" can come last. ids: what every table must hold; None: what the first holds. See `gather`.
     """
     found: dict[str, dict[str, str]] = {}
     for out, parts in tables.items():
@@ -22,10 +22,10 @@ def join(tables: Mapping[str, Sequence[str]], ids: Collection[str] | None = None
 
 
 def gather(parts: Sequence[str], out: str, ids: Collection[str] | None = None, logs: str = "") -> dict[str, str]:
-    """The entries of all parts (a job may have had none), for the table `out`; where that is an scp, its archives are whole.
+    """The entries of all parts (a job may have had none), for the table `out`; for an scp, checks that its archives are whole.
 
-    Raises InputError naming what is wrong: a part that is not there, an id in two parts, an id of `ids` that is missing or
-    one that is not among them, nothing at all, an archive that ends too early. logs: where the jobs' logs are, for the message.
+    Raises InputError naming what is wrong: a missing part, an id in two parts, ids that are not exactly `ids`, no entry at
+    all, an archive that ends too early. logs: where the jobs' logs are, for the message.
     """
     entries: dict[str, str] = {}
     for part in parts:
@@ -47,9 +47,9 @@ def gather(parts: Sequence[str], out: str, ids: Collection[str] | None = None, l
 
 
 def check_whole(scp: Mapping[str, str]) -> None:
-    """Refuse a table one of whose archives ends before its last entry does (a cut copy, a full disk).
+    """Refuse a table with an archive that ends before its last entry does (a cut copy, a full disk).
 
-    Entries that are files of their own are let pass. Raises InputError naming the entry.
+    Entries that are whole files are not checked. Raises InputError naming the entry.
     """
     last: dict[str, int] = {}
     for spec in scp.values():

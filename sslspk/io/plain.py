@@ -1,18 +1,18 @@
-"""Containers of plain samples behind one short header: AU, NIST SPHERE, VOC, AVR, HTK, and those that know no length."""
+"""Containers of plain samples after one short header: AU, NIST SPHERE, VOC, AVR, HTK, and those without a length."""
 import re
 import struct
 
 from sslspk.errors import InputError, shown
 from sslspk.io.content import Content, damaged, truncated
 
-AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}   # of a sample, by encoding
+AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}   # per sample, by encoding
 SPHERE_FIELD = re.compile(rb"^(\w+) -([irs])\d* (.*?)\s*$", re.MULTILINE)
 SPHERE_HEADER = 1 << 16
 VOC_BLOCKS = 9
 
 
 def au(content: Content) -> None:
-    """Refuse an AU that is shorter than its header says; from a pipe it does not say, and then no sample may be cut."""
+    """Refuse an AU that is shorter than its header says; without a length (from a pipe), refuse a cut sample."""
     head = content.at(0, 24)
     if len(head) < 24:
         raise truncated(content.where, "its header ends early")
@@ -48,12 +48,12 @@ def sphere(content: Content) -> None:
 
 
 def voc(content: Content) -> None:
-    """Refuse a VOC one of whose blocks is cut."""
+    """Refuse a VOC with a cut block."""
     place = int.from_bytes(content.at(20, 2), "little")
     while place < content.size:
         head = content.at(place, 4)
         if head[0] == 0 or head[0] > VOC_BLOCKS:
-            return   # the end, or a block whose length sox counted wrongly
+            return   # the end, or a block whose length sox wrote wrongly
         if len(head) < 4:
             raise truncated(content.where, "its last block is cut")
         place += 4 + int.from_bytes(head[1:], "little")
@@ -73,11 +73,11 @@ def avr(content: Content) -> None:
 
 
 def htk(content: Content) -> None:
-    """Refuse an HTK waveform that has not as many samples as its header says."""
+    """Refuse an HTK waveform with another number of samples than its header says."""
     needed = 2 * int.from_bytes(content.at(0, 4), "big")
     if 12 + needed > content.size:
         raise truncated(content.where, f"{max(content.size - 12, 0)} of {needed} bytes of samples")
 
 
 def endless(content: Content) -> None:
-    """Nothing to refuse: the header says no length, and any number of samples is as good as another."""
+    """Refuse nothing: the header has no length, so any number of samples may be right."""

@@ -15,12 +15,12 @@ from sslspk.errors import InputError, shown
 from sslspk.io import files, table
 
 VALUE = "value"
-LINE_BYTES = 4 << 20   # of an utterance and its posteriors of some 100,000 classes
-TOLERANCE = 1e-3  # of the sum of posteriors that were rounded on their way to text
+LINE_BYTES = 4 << 20   # for an utterance and its posteriors of some 100,000 classes
+TOLERANCE = 1e-3  # for the sum of posteriors, which are rounded in text
 
 
 class Predictions(NamedTuple):
-    """utts (N,), names of the columns (C,), numbers (N, C) float64."""
+    """utts (N,), names of the columns (C,), values (N, C) float64."""
 
     utts: list[str]
     columns: list[str]
@@ -35,7 +35,7 @@ class Predictions(NamedTuple):
 def write(path: str | os.PathLike, utts: Sequence[str], columns: Sequence[str], values: np.ndarray) -> None:
     """Write values (N, C) of utterances, sorted by name, whole or not at all; columns: the classes, or ["value"].
 
-    Raises InputError for an id or a class that could not be read back, ValueError for shapes that disagree.
+    Raises InputError for an id or a class that could not be read back, ValueError for shapes that do not match.
     """
     values = np.asarray(values, np.float64)
     if values.shape != (len(utts), len(columns)):
@@ -98,7 +98,7 @@ def _check_values(path: str, found: Predictions) -> None:
 
 
 def numbers(labels: Mapping[str, str], source: str) -> dict[str, float]:
-    """The values of a table as numbers. Raises InputError naming an entry that is none; source: what the message calls the table."""
+    """The values of a table as numbers. Raises InputError naming an entry that is no number; source: the table's name in messages."""
     out = {}
     for utt, text in labels.items():
         try:

@@ -1,4 +1,4 @@
-"""From a corpus on disk to data directories: what local/prepare_*.py share, from the command line to the report."""
+"""From a corpus on disk to data directories: the code that all local/prepare_*.py share, from the command line to the report."""
 import argparse
 import collections
 import os
@@ -23,7 +23,7 @@ def positive(text: str) -> int:
 
 
 def command_line(description: str, corpus: str, site: str) -> argparse.ArgumentParser:
-    """The options that all programs of local/prepare_*.py share; `site`: where the corpus comes from, in words."""
+    """The options that all local/prepare_*.py share; `site`: where the corpus comes from, in words."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", metavar=f"{corpus.upper()}_DIR", help="folder of the corpus")
     parser.add_argument("data", metavar="DATA_DIR", help="folder that gets the data directories")
@@ -42,7 +42,7 @@ def command_line(description: str, corpus: str, site: str) -> argparse.ArgumentP
 
 
 def parse_parts(text: str, known: Sequence[str]) -> list[str]:
-    """The parts of --parts a,b. Raises InputError for one that is unknown."""
+    """The parts in --parts a,b. Raises InputError for an unknown one."""
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in known:
@@ -51,9 +51,9 @@ def parse_parts(text: str, known: Sequence[str]) -> list[str]:
 
 
 def find_audio(root: str) -> list[str]:
-    """All recordings under a folder, sorted, one format of each; hidden files and folders are passed over.
+    """All recordings under a folder, sorted, each in one format; hidden files and folders are skipped.
 
-    Raises OSError for a folder that is there and cannot be read: it must not pass for an empty one.
+    Raises OSError for a folder that exists but cannot be read: it must not count as empty.
     """
     best: dict[str, str] = {}
     for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
@@ -72,7 +72,7 @@ def _refuse(err: OSError) -> None:
 
 
 def options(args: argparse.Namespace) -> Options:
-    """What the shared options say. Raises InputError when the corpus is no folder."""
+    """The shared options. Raises InputError if the corpus is not a folder."""
     if not os.path.isdir(args.corpus):
         raise InputError(f"{args.corpus_name} was looked for in {args.corpus}, which is not a folder; give its place, "
                          f"or get it from {args.site}.")
@@ -80,7 +80,7 @@ def options(args: argparse.Namespace) -> Options:
 
 
 def settings(args: argparse.Namespace) -> Options:
-    """What the shared options say, whatever the corpus is."""
+    """The shared options, without a check of the corpus."""
     copies = args.out_wav or os.path.join(args.data, f"{args.corpus_name}_wav")
     return Options(os.path.abspath(copies), args.format, args.check == "full", args.nj, args.channel)
 
@@ -89,9 +89,9 @@ def run(data: str, parts: Mapping[str, Sequence[Source]], opts: Options,
         tables: Callable[[Sequence[Source]], Tables], groups: str = "speakers") -> dict[str, list[Pair]]:
     """Check and convert all recordings and write a data directory data/NAME for each part; returns what was written.
 
-    tables: gives the further tables of a directory (utt2session=..., spk2gender=...) for the recordings that are good.
+    tables: returns the other tables of a directory (utt2session=..., spk2gender=...) for the good recordings.
     groups: what the values of utt2spk are, for the report.
-    Raises InputError when over 5 % of all recordings are bad, after listing them in data/NAME/bad_files.txt.
+    Raises InputError if over 5 % of all recordings are bad, after listing them in data/NAME/bad_files.txt.
     """
     sources = [source for part in parts.values() for source in part]
     _refuse_double(sources)
@@ -115,8 +115,8 @@ def run(data: str, parts: Mapping[str, Sequence[Source]], opts: Options,
 
 
 def write(folder: str, pairs: Iterable[Pair], tables: Tables) -> None:
-    """Write a data directory and validate it; without utt2spk where nobody says who speaks. One that already says the same is left as it
-    is, with all that later steps added to it."""
+    """Write a data directory and validate it; without utt2spk if the speakers are unknown. A directory that already has this content is
+    left alone, with everything that later steps added to it."""
     pairs = list(pairs)
     content = {
         **({"utt2spk": {source.utt: source.spk for source, _ in pairs}} if any(source.spk for source, _ in pairs) else {}),
@@ -126,14 +126,14 @@ def write(folder: str, pairs: Iterable[Pair], tables: Tables) -> None:
     }
     wav = {source.utt: outcome.path for source, outcome in pairs}
     said = {"wav.scp": wav, **({"spk2utt": datadir.invert(content["utt2spk"])} if "utt2spk" in content else {}), **content}
-    del said["utt2dur"]   # steps/make_feats.sh writes it too, with other digits; utt2num_samples says the same exactly
+    del said["utt2dur"]   # steps/make_feats.sh writes it too, with other digits; utt2num_samples is exact
     if not _says(folder, said):
         datadir.write(folder, wav=wav, **content)
     datadir.validate(folder, need=("wav.scp", *content))
 
 
 def _says(folder: str, content: Tables) -> bool:
-    """Whether a directory holds exactly these tables, whatever else it holds."""
+    """Whether a directory holds these tables with exactly this content; other files do not matter."""
     try:
         return all(table.read(os.path.join(folder, name)) == entries for name, entries in content.items())
     except InputError:
@@ -149,7 +149,7 @@ def _refuse_double(sources: Iterable[Source]) -> None:
 
 
 def list_bad(path: str, pairs: Iterable[Pair]) -> None:
-    """Write "path<TAB>reason" for each bad recording, "path<TAB>kept: reason" for a doubtful one; no file when there is none."""
+    """Write "path<TAB>reason" for each bad recording, "path<TAB>kept: reason" for a doubtful one; no file if there are none."""
     lines = [f"{source.path}\t{outcome.reason or f'kept: {outcome.note}'}\n" for source, outcome in pairs if outcome.reason or outcome.note]
     if lines:
         with files.atomic_write(path) as file:
@@ -159,7 +159,7 @@ def list_bad(path: str, pairs: Iterable[Pair]) -> None:
 
 
 def _report(folder: str, pairs: Sequence[Pair], opts: Options, groups: str) -> None:
-    """Say what a data directory holds, and what was done to the recordings."""
+    """Print what a data directory holds, and what was done to the recordings."""
     good = [(source, outcome) for source, outcome in pairs if not outcome.reason]
     hours = sum(outcome.samples for _, outcome in good) / RATE / 3600
     speakers = {source.spk for source, _ in good if source.spk}

@@ -1,4 +1,4 @@
-"""Samples that cannot be speech, whatever the file: nothing but one value, floats on another scale, everything clipped.
+"""Finds samples that cannot be speech: only one value, floats on a wrong scale, everything clipped.
 
 A recording without audible speech is broken: preparation leaves it out, and a step on a data directory stops. A recording of bad quality is
 kept, counted and named.
@@ -6,17 +6,17 @@ kept, counted and named.
 import numpy as np
 
 FULL_SCALE = 32767
-FLAT = 2                # steps of 16 bits between the lowest and the highest sample: no more than dither has, 84 dB below full scale
-WRONG_SCALE = 16.0      # times full scale, 24 dB: no mixing desk leaves so much in floats, and the scale of 16 bits is 32768
-CLIPPED = 0.05          # share of samples at the two extremes: it is under 0.0001 in sound speech, and above 0.01 one hears it
-SQUARE = 0.5            # from here on the wave is a square
-LOUD = 8192             # a quiet recording visits its few extreme values often without being clipped
+FLAT = 2                # 16-bit steps between the lowest and the highest sample: the range of dither, 84 dB below full scale
+WRONG_SCALE = 16.0      # times full scale, 24 dB: more than any mixing desk leaves in floats; the scale of 16 bits is 32768
+CLIPPED = 0.05          # share of samples at the two extremes: below 0.0001 in good speech; above 0.01 it is audible
+SQUARE = 0.5            # from this share on, the wave is a square
+LOUD = 8192             # a quiet recording often reaches its few extreme values without being clipped
 
 
 def broken(samples: np.ndarray, peak: float, channels: int = 1) -> str:
-    """Why int16 samples (S,) cannot be speech, "" when they may be.
+    """Why int16 samples (S,) cannot be speech, "" if they may be.
 
-    peak: largest absolute value before clipping, full scale being 1. channels: how many the recording has, of which another may be sound.
+    peak: largest absolute value before clipping; full scale is 1. channels: of the recording; another one may be good.
     """
     reason = _broken(samples, peak)
     return f"{reason}; of its {channels} channels --channel chooses another" if reason and channels > 1 else reason
@@ -37,11 +37,11 @@ def _broken(samples: np.ndarray, peak: float) -> str:
 
 
 def suspect(samples: np.ndarray) -> str:
-    """What is wrong with samples that may still be speech, "" when nothing is."""
+    """What is wrong with samples that may still be speech, "" if nothing is."""
     share = _at_extremes(samples, int(samples.min()), int(samples.max()))
     return f"{share:.1%} of its samples are clipped" if share > CLIPPED else ""
 
 
 def _at_extremes(samples: np.ndarray, low: int, high: int) -> float:
-    """The share of samples at the lowest and the highest value, wherever a loud recording was clipped; 0 for a quiet one."""
+    """The share of samples at the lowest and the highest value, whatever the level of clipping; 0 for a quiet recording."""
     return sum(np.count_nonzero(samples == value) for value in {low, high} if abs(value) >= LOUD) / len(samples)

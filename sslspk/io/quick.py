@@ -1,7 +1,7 @@
-"""Large data directories as arrays: checks them and makes subsets of them, a million lines in seconds.
+"""Checks large data directories and makes subsets of them as arrays: a million lines in seconds.
 
-Only a directory whose tables are all regular (see `lines`), keyed by utterance or by speaker, sorted by speaker too, and agree, is taken.
-For every other one `look` gives None; `datadir`, `derive` and `repair` then do the work line by line, or say what is wrong.
+It takes only directories whose tables are regular (see `lines`), keyed by utterance or by speaker, sorted by speaker too, and in
+agreement. For others `look` returns None; `datadir`, `derive` and `repair` then work line by line, or say what is wrong.
 """
 import itertools
 import os
@@ -14,13 +14,13 @@ from sslspk.errors import InputError
 from sslspk.io import commit, datadir, lines, segments
 from sslspk.io.datadir import SPEAKER, SPK2UTT, UTT2SPK, UTTERANCE
 
-MOST_DIGITS = 12   # of a length in seconds, and its dot
+MOST_DIGITS = 12   # of a length in seconds, with its dot
 
 
 class Sound(NamedTuple):
-    """names: of the tables. tables: those that were kept, as lines. utterances, speakers: how many; speakers is None without utt2spk.
+    """names: of all tables. tables: the lines of those kept. utterances, speakers: their numbers; speakers is None without utt2spk.
 
-    starts (speakers + 1,): where the utterances of each speaker begin. raw: whether all files are as they would be written.
+    starts (speakers + 1,): where the utterances of each speaker begin. raw: whether writing the files would not change them.
     """
 
     names: list[str]
@@ -32,7 +32,7 @@ class Sound(NamedTuple):
 
 
 def look(folder: str, ignore: Iterable[str] = (), keep: bool = False) -> Sound | None:
-    """What is in a sound directory of regular tables; keep: with its lines."""
+    """The content of a sound directory of regular tables, None for others; keep: with the tables' lines."""
     names = [name for name in datadir.table_names(folder) if name not in set(ignore)]
     kinds = {name: datadir.keyed_by(name) for name in names}
     if segments.NAME in names or "text" in names or not set(kinds.values()) <= {UTTERANCE, SPEAKER}:
@@ -41,7 +41,7 @@ def look(folder: str, ignore: Iterable[str] = (), keep: bool = False) -> Sound |
         return None
     first, tables, starts, raw, spoken = None, {}, np.zeros(0, np.int64), True, None
     for name in sorted(names, key=lambda name: (kinds[name] == SPEAKER, name)):
-        found = None   # what the table before held is let go
+        found = None   # frees the previous table
         try:
             found = lines.read(os.path.join(folder, name))
         except InputError:
@@ -64,7 +64,7 @@ def look(folder: str, ignore: Iterable[str] = (), keep: bool = False) -> Sound |
 
 
 def _values_are_sound(name: str, found: lines.Lines) -> bool:
-    """Whether `datadir.validate` has nothing to say of the values."""
+    """Whether `datadir.validate` would accept the values."""
     if name in datadir.SCP_TABLES:
         return not any(len(lines.places(found.data, ord(byte))) for byte in "|[")
     if name in ("utt2num_frames", "utt2num_samples"):
@@ -83,7 +83,7 @@ def _values_are_sound(name: str, found: lines.Lines) -> bool:
 
 
 def _is_inverse(spk2utt: lines.Lines, utts: np.ndarray, starts: np.ndarray) -> bool:
-    """Whether the values are the utterances, `starts` of them a speaker, in their order."""
+    """Whether the values list the utterances in order, split by speaker at `starts`."""
     words = np.append(lines.places(spk2utt.data, ord(" ")), spk2utt.end[-1])
     at = np.searchsorted(words, spk2utt.blank)
     if not np.array_equal(np.append(at, len(words) - 1), starts):
@@ -97,13 +97,13 @@ def _is_inverse(spk2utt: lines.Lines, utts: np.ndarray, starts: np.ndarray) -> b
 
 
 def utterances(folder: str, name: str) -> list[str] | None:
-    """The keys of a regular table; None of another one."""
+    """The keys of a regular table; None for other tables."""
     found = lines.read(os.path.join(folder, name))
     return None if found is None else [key.decode() for key in found.key.tolist()]
 
 
 def rows_of(found: Sound, utts: Iterable[str]) -> np.ndarray | None:
-    """(n,) int64, ascending: the lines of these utterances; None where there are none, or one is not known."""
+    """The lines of these utterances, int64 (n,), ascending; None if there are none, or one is unknown."""
     keys = next(content.key for name, content in found.tables.items() if datadir.keyed_by(name) == UTTERANCE)
     wanted = sorted({utt.encode("utf-8", "surrogateescape") for utt in utts})
     if not wanted or max(map(len, wanted)) > keys.dtype.itemsize or any(utt.endswith(b"\0") for utt in wanted):
@@ -114,7 +114,7 @@ def rows_of(found: Sound, utts: Iterable[str]) -> np.ndarray | None:
 
 
 def write(out: str, found: Sound, rows: np.ndarray, source: str) -> None:
-    """Write a directory of the utterances on the lines `rows` (n,), ascending; source: what the labels are, as `datadir.write_tables`."""
+    """Write a directory of the utterances on lines `rows` (n,), ascending; source: what the labels are, for `datadir.write_tables`."""
     contents = {name: content.take(rows) for name, content in found.tables.items() if datadir.keyed_by(name) == UTTERANCE}
     if found.speakers is not None:
         counts = np.bincount(np.searchsorted(found.starts, rows, side="right") - 1, minlength=found.speakers)

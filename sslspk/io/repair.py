@@ -1,4 +1,4 @@
-"""Repairs a data directory: entries that cannot be used are removed from all tables together, and named."""
+"""Repairs a data directory: removes unusable entries from all tables together, and names them."""
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,20 +12,20 @@ Reasons = dict[tuple[str, str, str], list[str]]   # (table, what was done, why) 
 
 
 class Fixed(NamedTuple):
-    """How many utterances are left, and what was done: one sentence for each table and reason."""
+    """How many utterances remain, and what was done: one sentence per table and reason."""
 
     count: int
     notes: list[str]
 
 
 def fix(folder: str) -> Fixed:
-    """Sort all tables, drop repeated, blank and incomplete lines, and keep the utterances that every table knows.
+    """Sort all tables, drop repeated, blank and incomplete lines, and keep the utterances that are in every table.
 
-    spk2utt is made again, and utt2spk from it where that is missing. Where anything changes, the files as they were are kept in
-    folder/.backup, and all of them change at once. Raises InputError when one key has two values, or nothing is left.
+    spk2utt is made again; a missing utt2spk is made from spk2utt. All files change at once, and folder/.backup keeps the old
+    versions. Raises InputError if one key has two values, or nothing is left.
     """
     if datadir.is_large(folder):
-        from sslspk.io import quick  # which brings numpy
+        from sslspk.io import quick  # imports numpy
         sound = quick.look(folder)
         if sound is not None and sound.raw and not extras.any_there(folder):
             return Fixed(sound.utterances, [])
@@ -76,7 +76,7 @@ def _from_spk2utt(folder: str, reasons: Reasons) -> dict[str, str]:
 
 
 def _drop_bad_segments(folder: str, tables: dict[str, dict[str, str]], reasons: Reasons) -> None:
-    """Take segments out that are not of the form, and those of recordings that are not known."""
+    """Remove segments that cannot be parsed, or that are of unknown recordings."""
     if segments.NAME not in tables:
         return
     parsed = {utt: segments.parse(value) for utt, value in tables[segments.NAME].items()}
@@ -94,7 +94,7 @@ def _drop_bad_segments(folder: str, tables: dict[str, dict[str, str]], reasons: 
 
 
 def _keep(tables: Mapping[str, Mapping[str, str]]) -> set[str]:
-    """The utterances that every table knows, those of utterances and those of speakers."""
+    """The utterances that are in every table keyed by utterance, and whose speaker is in every table keyed by speaker."""
     segmented = segments.NAME in tables
     keep = set.intersection(*(set(content) for name, content in tables.items() if datadir.keyed_by(name, segmented) == UTTERANCE))
     for name, content in tables.items():
@@ -106,7 +106,7 @@ def _keep(tables: Mapping[str, Mapping[str, str]]) -> set[str]:
 
 
 def _known(tables: Mapping[str, Mapping[str, str]]) -> dict[str, set[str]]:
-    """All ids that the tables speak of, by kind."""
+    """All ids in the tables, by kind."""
     segmented, found = segments.NAME in tables, {UTTERANCE: set(), RECORDING: set(), SPEAKER: set(tables.get(UTT2SPK, {}).values())}
     for name, content in tables.items():
         found[datadir.keyed_by(name, segmented)].update(content)
@@ -114,7 +114,7 @@ def _known(tables: Mapping[str, Mapping[str, str]]) -> dict[str, set[str]]:
 
 
 def _reduced(tables: dict[str, dict[str, str]], keep: set[str], reasons: Reasons) -> dict[str, dict[str, str]]:
-    """The tables with the utterances `keep` alone, and spk2utt; what each loses goes to `reasons`."""
+    """The tables with only the utterances `keep`, and spk2utt; adds what each table loses to `reasons`."""
     segmented = segments.NAME in tables
     speakers = {tables[UTT2SPK][utt] for utt in keep} if UTT2SPK in tables else set()
     wanted = {UTTERANCE: keep, RECORDING: datadir.recordings(tables, keep), SPEAKER: speakers}
@@ -130,7 +130,7 @@ def _reduced(tables: dict[str, dict[str, str]], keep: set[str], reasons: Reasons
 
 
 def _why(key: str, kind: str, tables: Mapping[str, Mapping[str, str]], segmented: bool) -> str:
-    """Which table an id is dropped for."""
+    """The table because of which an id is dropped."""
     if kind != UTTERANCE:
         return f"no utterance of this {kind} is left"
     lacking = next((name for name in sorted(tables) if datadir.keyed_by(name, segmented) == UTTERANCE and key not in tables[name]), None)
@@ -141,7 +141,7 @@ def _why(key: str, kind: str, tables: Mapping[str, Mapping[str, str]], segmented
 
 
 def _write(folder: str, contents: Mapping[str, bytes], remove: list[str]) -> None:
-    """Change the files at once; those that change are copied to the backup before."""
+    """Change all files at once; first copy those that change to the backup."""
     for name in [*contents, *remove]:
         path = os.path.join(folder, name)
         if os.path.isfile(path) and (name in remove or files.read_bytes(path) != contents[name]):

@@ -1,7 +1,7 @@
-"""Result files of scored trial lists (steps/score.sh writes them), and the papers' figures that are shown next to them.
+"""Result files of scored trial lists (from steps/score.sh), and the papers' figures that are shown next to them.
 
-A row is a result_*.json with `list`, the trial list's name, and `scores`, the score file's path. A figure is one that a paper prints:
-table and source, row and column there, and, where a configuration stands for it, system, tag, train and list.
+A row is a result_*.json with `list`, the trial list's name, and `scores`, the score file's path. A figure is a published number:
+its table and source, its row and column there and, if a configuration reproduces it, system, tag, train and list.
 """
 import json
 import os
@@ -23,8 +23,8 @@ KEYS = ("system", "weights", "trained_on", "labels", "commit")
 
 
 class PaperTable(Config):
-    """One table of a paper: the heads of its first columns; exact_train: its rows differ in the training set; systems: by method;
-    decimals: of its rates, where not one."""
+    """One table of a paper: the headings of its first columns; exact_train: its rows differ in the training set; systems: by method;
+    decimals: of its rates, if not one."""
 
     source: str
     title: str
@@ -35,7 +35,7 @@ class PaperTable(Config):
 
 
 class Paper(Config):
-    """A file of published figures. common: what figures that do not say so have; lists: how many trials the public lists have."""
+    """A file of published figures. common: defaults of all figures; lists: numbers of trials in the public lists."""
 
     tables: dict[int, PaperTable] | None = None
     common: dict[str, str] | None = None
@@ -44,7 +44,7 @@ class Paper(Config):
 
 
 def origin(path: str | os.PathLike) -> dict:
-    """What a provenance.json, an info.json or a result says. Raises InputError where what should be text or a number is something else."""
+    """The content of a provenance.json, an info.json or a result. Raises InputError if a text or number is something else."""
     row = files.read_object(path)
     for key, value in row.items():
         if (key in TEXTS or key.endswith("labels")) and not (isinstance(value, str) and len(value.splitlines()) < 2):
@@ -55,7 +55,7 @@ def origin(path: str | os.PathLike) -> dict:
 
 
 def of_classes(path: str | os.PathLike, need: Sequence[str] = ()) -> dict:
-    """A result.json of steps/score_classes.sh. Raises InputError where a part of `need` is missing, or one is not what it should be."""
+    """A result.json of steps/score_classes.sh. Raises InputError if a key of `need` is missing, or a value has the wrong type."""
     row = files.read_object(path)
     kinds = {"task": str, "pool": str, "folds": list, "labels_from": list, "classes": list,
              "ua_percent": (int, float), "rmse": (int, float)}
@@ -78,7 +78,7 @@ def _is_number(value: object) -> bool:
 
 
 def read(path: Path) -> dict:
-    """One result file as a row. Raises InputError when it does not say where its scores come from, or has no figures."""
+    """One result file as a row. Raises InputError if it does not say where its scores come from, or has no figures."""
     row = origin(path)
     row["list"] = path.stem.removeprefix("result_").removeprefix("trials_")
     row["scores"] = path.with_name(path.stem.replace("result_", "scores_", 1))
@@ -92,7 +92,7 @@ def read(path: Path) -> dict:
 
 
 def joined(*kinds: str) -> str:
-    """What a result says of labels: none, or each kind that a part of the system has read, once."""
+    """The labels used, for a result: "none", or each kind that some part of the system has read, once."""
     seen = dict.fromkeys(part for kind in kinds for part in kind.split(" + ") if part != "none")
     return " + ".join(seen) or "none"
 
@@ -104,18 +104,18 @@ def values(rows: list[dict], key: str) -> str:
 
 
 def model_of(rows: list[dict]) -> str:
-    """The model that a fine-tuning started from, or that a probe reads: the name of its system; "none" for a start from scratch."""
+    """The system whose model a fine-tuning started from or a probe reads; "none" for training from scratch."""
     return values(rows, "system" if "probe" in rows[0] else "start")
 
 
 def labels_of(rows: list[dict]) -> str:
-    """The labels that the encoder was trained with, and those that a probe on it was trained with."""
+    """The labels used to train the encoder, and those used to train a probe on it."""
     probe = [path.rpartition("/")[2].removeprefix("utt2") for path in values(rows, "probe_labels_from").split(", ") if path != "unknown"]
     return joined(*values(rows, "labels").split(", "), *probe)
 
 
 def scoring(row: dict) -> str:
-    """How the scores were made of the embeddings: cosine, cosine centred as-norm, plda, fusion of cosine + plda."""
+    """How the embeddings were scored: cosine, cosine centred as-norm, plda, fusion of cosine + plda."""
     text = row.get("backend", "cosine")
     itself = "on this very list" if row.get("calibration_same_list") else ""
     if row.get("fused", 1) > 1:
@@ -126,7 +126,7 @@ def scoring(row: dict) -> str:
 
 
 def made_on(row: dict) -> str:
-    """How and where the model was trained, of several folds the first one; nothing if the result does not say it (older ones)."""
+    """How and where the model (of several folds, the first) was trained; "" if the result does not say so (older ones)."""
     said = row.get("machine")
     if isinstance(said, list) and said:
         first = made_on({"machine": said[0]})
@@ -144,16 +144,16 @@ def made_on(row: dict) -> str:
 
 
 def read_all(exps: Path, trials: str | None = None) -> list[dict]:
-    """The rows of EXPS/*/scores_*/result_*.json, by list, the best of each list first; trials: the name of the only list that counts."""
+    """The rows of EXPS/*/scores_*/result_*.json, by list, the best of each list first; trials: only the list with this name."""
     paths = [path for path in exps.glob("*/scores_*/result_*.json") if trials is None or path.name == f"result_trials_{trials}.json"]
-    rows = [read(path) for path in sorted(paths)]   # sorted: equal rates stand in one order everywhere
+    rows = [read(path) for path in sorted(paths)]   # sorted: equal rates have the same order everywhere
     return sorted(rows, key=lambda row: (row["list"], row["eer_percent"], row["system"], row["weights"]))
 
 
 def is_own_choice(row: dict) -> bool:
     """Whether the embeddings are from the encoder that the system's configuration evaluates by default.
 
-    What has no configuration (the statistics baseline) or none of a method (i-vectors) has no such choice.
+    Also true for systems without such a choice: no configuration (the statistics baseline), or no method in it (i-vectors).
     """
     path = row["scores"].parent.parent / "config.yaml"
     method = read_yaml(path).get("method") if path.exists() else None
@@ -163,14 +163,14 @@ def is_own_choice(row: dict) -> bool:
 
 
 def plain(row: dict) -> bool:
-    """Whether the scores are cosines of the embeddings that the trained system's own choice of encoder gave, with nothing done to them."""
+    """Whether the scores are plain cosines of embeddings from the encoder that the trained system evaluates by default."""
     return row["weights"] != "untrained" and scoring(row) == "cosine" and is_own_choice(row)
 
 
 def published(path: Path) -> tuple[dict[int, dict], list[dict]]:
     """The tables (number -> title, keys, source, ...) and the figures of a file such as conf/paper.yaml; each figure with its source.
 
-    Raises InputError for what is no such file, and for a figure that does not say what it is.
+    Raises InputError for any other file, and for a figure that lacks a key.
     """
     paper = check(Paper, read_yaml(path), str(path))
     tables = {number: table.model_dump(exclude_unset=True) for number, table in (paper.tables or {}).items()}
@@ -184,7 +184,7 @@ def published(path: Path) -> tuple[dict[int, dict], list[dict]]:
 
 
 def stands_for(row: dict, figure: dict) -> bool:
-    """Whether a row is that system on that list, scored that way (by cosine unless the figure says `scoring`), trained on whatever set.
+    """Whether a row has the figure's system, list, scoring (default: cosine) and labels; its training set does not matter.
 
     `tag` is the suffix that a table's script gives the system.
     """
@@ -194,13 +194,13 @@ def stands_for(row: dict, figure: dict) -> bool:
 
 
 def interval(row: dict) -> str:
-    """EER in %, with the ends of its interval where there is one."""
+    """EER in %, with its interval if there is one."""
     span = f" ({row['eer_percent_low']:.2f}-{row['eer_percent_high']:.2f})" if "eer_percent_low" in row else ""
     return f"{row['eer_percent']:.2f}{span}"
 
 
 def speed(path: Path) -> dict[str, float]:
-    """Of each figure of SPEED in a training's progress.jsonl the median over its lines, those of all starts; of the memory the most."""
+    """The median of each figure of SPEED over a training's progress.jsonl, across all its starts; for memory, the maximum."""
     lines, found = progress(path), {}
     for key in SPEED:
         values = [line[key] for line in lines if isinstance(line.get(key), (int, float))]
@@ -210,7 +210,7 @@ def speed(path: Path) -> dict[str, float]:
 
 
 def progress(path: Path) -> list[dict]:
-    """The lines of a training's progress.jsonl, each with its step; damaged ones are left out, as by a training that resumes."""
+    """The lines of a training's progress.jsonl, each with its step; damaged lines are left out, as when a training resumes."""
     found = []
     for line in reading.text(path).splitlines() if path.is_file() else ():
         try:

@@ -9,17 +9,17 @@ HEADER_BYTES = 44
 MAX_CHUNKS = 10_000
 PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 PLAIN = (PCM, FLOAT, ALAW, MULAW)
-# Programs that write into a pipe cannot know the length: ffmpeg leaves 0xFFFFFFFF there, sox about 0x7FFFFFFF, Kaldi 0.
+# Programs that write into a pipe do not know the length: ffmpeg writes 0xFFFFFFFF, sox about 0x7FFFFFFF, Kaldi 0.
 UNKNOWN_LENGTH = 0x7FFFF000
 UNKNOWN_AIFF = 0x7F000000   # sox'
-W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")   # of the GUIDs of its chunks, behind four letters
+W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")   # end of the GUIDs of its chunks, after four letters
 WAV = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff")
 
 
 class Header(NamedTuple):
-    """What a wav header says; `start` is where samples begin, `data_bytes` how many bytes of them there are.
+    """A wav header; the samples begin at byte `start` and take `data_bytes` bytes.
 
-    stream: the header was written before the length was known, and `data_bytes` is what follows it.
+    stream: the header was written before the length was known, so `data_bytes` is all that follows it.
     """
 
     encoding: int
@@ -32,7 +32,7 @@ class Header(NamedTuple):
 
 
 class Form(NamedTuple):
-    """How a chunk begins: byte order and layout of its head, what its length counts besides the content, and its alignment."""
+    """How a chunk begins: byte order and layout of its head, how many bytes besides the content its length includes, and its alignment."""
 
     head: struct.Struct
     own: int
@@ -42,7 +42,7 @@ class Form(NamedTuple):
 FORMS = {b"RIFF": Form(struct.Struct("<4sI"), 0, 2), b"RIFX": Form(struct.Struct(">4sI"), 0, 2), b"FORM": Form(struct.Struct(">4sI"), 0, 2),
          b"riff": Form(struct.Struct("<4s12xQ"), 24, 8), b"caff": Form(struct.Struct(">4sQ"), 0, 1)}
 FORMS |= dict.fromkeys((b"RF64", b"BW64"), FORMS[b"RIFF"])
-FIRST = {b"riff": 40, b"caff": 8}   # where the first chunk begins, if not behind 12 bytes
+FIRST = {b"riff": 40, b"caff": 8}   # where the first chunk begins, if not after 12 bytes
 
 
 def build(num_samples: int, rate: int) -> bytes:
@@ -59,14 +59,14 @@ def is_canonical(head: bytes) -> bool:
 
 
 def end(head: bytes) -> int | None:
-    """The byte behind the samples of the wav that begins with `head`, as its header says; None when that does not show."""
+    """The byte after the samples of the wav that begins with `head`, according to its header; None if `head` does not show it."""
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return None
     return next((start + length for name, start, length in chunks(Content(head, "")) if name == b"data"), None)
 
 
 def chunks(content: Content) -> Iterator[tuple[bytes, int, int]]:
-    """(name, first byte of its content, length as it says) of each chunk, as far as the bytes go."""
+    """(name, first byte of the content, stated length) of each chunk, up to the end of the bytes."""
     magic = content.at(0, 4)
     form, place = FORMS[magic], FIRST.get(magic, 12)
     for _ in range(MAX_CHUNKS):
@@ -82,7 +82,7 @@ def chunks(content: Content) -> Iterator[tuple[bytes, int, int]]:
 
 
 def wav(content: Content) -> Header:
-    """The header of a wav in any form. Raises InputError when it is cut, or promises more samples than are there."""
+    """The header of a wav in any form. Raises InputError if it is cut, or promises more samples than the file holds."""
     magic, form, long = content.at(0, 4), None, None
     order = ">" if magic == b"RIFX" else "<"
     for name, start, length in chunks(content):
@@ -100,7 +100,7 @@ def wav(content: Content) -> Header:
 
 
 def _ended(content: Content, header: Header, magic: bytes, order: str) -> Header:
-    """The header with as many bytes as are there, where it could not know."""
+    """The header; if its length was unknown when written, with the actual number of bytes."""
     there = max(content.size - header.start, 0)
     if magic == b"riff":
         unknown = (header.data_bytes == 0 and struct.unpack("<Q", content.at(16, 8))[0] != content.size) or header.data_bytes >= 1 << 62
@@ -117,7 +117,7 @@ def _ended(content: Content, header: Header, magic: bytes, order: str) -> Header
 
 
 def _format(data: bytes, order: str) -> tuple[int, int, int, int] | None:
-    """(encoding, channels, rate, bits) of a format chunk; None when it is too short."""
+    """(encoding, channels, rate, bits) of a format chunk; None if it is too short."""
     if len(data) < 16:
         return None
     encoding, channels, rate, _, _, bits = struct.unpack_from(order + "HHIIHH", data)
@@ -127,7 +127,7 @@ def _format(data: bytes, order: str) -> tuple[int, int, int, int] | None:
 
 
 def streamed(content: Content, header: Header) -> bytes:
-    """A wav of unknown length with the length put in: a canonical RIFF of the same samples, for decoders that believe headers."""
+    """A canonical RIFF of the samples of a wav of unknown length, with the length filled in, for decoders that trust headers."""
     data = content.at(header.start, header.data_bytes)
     width = max(header.bits // 8, 1)
     data = data[:len(data) - len(data) % (width * header.channels or 1)]
@@ -141,7 +141,7 @@ def streamed(content: Content, header: Header) -> bytes:
 
 
 def aiff(content: Content) -> None:
-    """Refuse an AIFF or 8SVX whose samples end early. From a pipe its length is 0 or near 2^31 and says nothing."""
+    """Refuse an AIFF or 8SVX whose samples end early. A length of 0 or near 2^31, from a pipe, means unknown."""
     for name, start, length in chunks(content):
         if name in (b"SSND", b"BODY"):
             if length < UNKNOWN_AIFF and start + length > content.size:
@@ -151,7 +151,7 @@ def aiff(content: Content) -> None:
 
 
 def caf(content: Content) -> None:
-    """Refuse a CAF whose samples, or the table of its packets behind them, end early. A length of -1 means to the end of the file."""
+    """Refuse a CAF whose samples, or the packet table after them, end early. A length of -1 means to the end of the file."""
     found = False
     for name, start, length in chunks(content):
         if length >= 1 << 63:

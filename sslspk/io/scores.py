@@ -25,7 +25,7 @@ def read(path: str | os.PathLike) -> Scores:
     enrol, test, text = columns.read(path, FORM, ended=True)
     try:
         score = text.astype(np.float64)
-        if np.char.find(text, b"_").max() >= 0:   # a digit group of Python's
+        if np.char.find(text, b"_").max() >= 0:   # Python's separator of digit groups
             raise ValueError
     except ValueError:
         score = np.array([_number(field) for field in text.tolist()])
@@ -38,7 +38,7 @@ def read(path: str | os.PathLike) -> Scores:
 
 
 def write(path: str | os.PathLike, enrol: Sequence[str], test: Sequence[str], score: Sequence[float]) -> None:
-    """Write a score file, whole or not at all, in the order given. Nine digits bring a float32 back exactly.
+    """Write a score file, whole or not at all, in the order given. Nine digits restore a float32 exactly.
 
     Raises InputError naming the first pair whose score is NaN or infinite; ValueError on unequal lengths.
     """
@@ -54,7 +54,7 @@ def write(path: str | os.PathLike, enrol: Sequence[str], test: Sequence[str], sc
 
 
 def align(trials: Trials, scores: Scores, path: str | os.PathLike = "scores", listed: str | os.PathLike = "the trials") -> np.ndarray:
-    """Scores in the order of the trials: (N,) float64. path, listed: the files that scores and trials are from, for the messages.
+    """Scores in the order of the trials: (N,) float64. path, listed: the files of scores and trials, for messages.
 
     Raises InputError naming both files and the pair: a trial without a score, a score without a trial, a pair with two scores.
     """
@@ -66,10 +66,10 @@ def align(trials: Trials, scores: Scores, path: str | os.PathLike = "scores", li
 
 
 def _reordered(trials: Trials, scores: Scores, wanted: np.ndarray, given: np.ndarray) -> np.ndarray | None:
-    """Scores (N,) in the order of the trials where both hold the same pairs, each as often and with one score; else None.
+    """Scores (N,) in the order of the trials, if both hold the same pairs equally often, each pair with one score; else None.
 
-    wanted, given: the digests (N,) of both lists. Sorted by them, equal pairs stand side by side; that they are equal is then
-    looked at, so that two pairs with one digest do no harm.
+    wanted, given: the hashes (N,) of both lists' pairs. Both are sorted by hash, and the ids are then compared, so that a
+    hash collision does no harm.
     """
     to, source = np.argsort(wanted, kind="stable"), np.argsort(given, kind="stable")
     score, twice = scores.score[source], np.diff(given[source]) == 0
@@ -82,7 +82,7 @@ def _reordered(trials: Trials, scores: Scores, wanted: np.ndarray, given: np.nda
 
 
 def _matched(trials: Trials, scores: Scores, path: str, listed: str) -> np.ndarray:
-    """As `align`, for lists that are not merely in different orders; slower, and names what does not fit."""
+    """`align` for lists that differ in more than their order; slower, and names what does not match."""
     wanted, given = _pair_codes(trials, scores)
     order = np.argsort(given, kind="stable")
     given_sorted, score_sorted = given[order], scores.score[order]

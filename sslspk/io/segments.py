@@ -1,4 +1,4 @@
-"""Kaldi's `segments`: which part of which recording an utterance is, one "utterance recording start end [channel]" a line."""
+"""Kaldi's `segments`: which part of which recording an utterance is; lines "utterance recording start end [channel]"."""
 import math
 import os
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ FORM = "recording start end [channel]"
 
 
 class Segment(NamedTuple):
-    """A line of `segments`: seconds of a recording. end: None for the end of the recording. channel: from 0 on, None where it says none."""
+    """A line of `segments`, in seconds of a recording. end: None for the recording's end. channel: from 0 on, None if not given."""
 
     recording: str
     start: float
@@ -21,7 +21,7 @@ class Segment(NamedTuple):
 
 
 def parse(value: str) -> Segment | None:
-    """What stands behind the utterance on a line of `segments`; None where it is not of FORM."""
+    """The Segment in the value of a line of `segments`; None if it does not match FORM."""
     fields = table.words(value)
     if len(fields) not in (3, 4) or "_" in "".join(fields[1:]):
         return None
@@ -35,7 +35,7 @@ def parse(value: str) -> Segment | None:
 
 
 def check(path: str | os.PathLike, entries: Mapping[str, str]) -> dict[str, Segment]:
-    """utterance -> Segment, of a table in its file's order. Raises InputError naming file and line of the first that is not of FORM."""
+    """utterance -> Segment, in the file's order. Raises InputError naming file and line of the first that does not match FORM."""
     found = {}
     for line, (utt, value) in enumerate(entries.items(), 1):
         segment = parse(value)

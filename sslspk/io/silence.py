@@ -1,7 +1,7 @@
-"""Whether silence was removed from audio, which must be the same for training and extraction.
+"""Records whether silence was removed from audio, which must be the same in training and extraction.
 
-steps/pack_audio.sh --vad true leaves a mark beside each archive, and so do the steps that make features or noisy copies of it. It is
-found by whatever data directory names the archive.
+steps/pack_audio.sh --vad true leaves a mark next to each archive, and so do the steps that make features or noisy copies of it. Every
+data directory that names the archive finds the mark.
 """
 import contextlib
 import os
@@ -15,7 +15,7 @@ MARK = ".silence_cut"   # after the name of an archive
 
 
 def mark(archive: str | os.PathLike, cut: bool) -> None:
-    """Say of an archive that has just been written whether silence was cut out of all that is in it."""
+    """Mark a newly written archive as cut (silence removed from all its audio), or remove its mark."""
     path = f"{os.fspath(archive)}{MARK}"
     if cut:
         with open(path, "w"):
@@ -26,7 +26,7 @@ def mark(archive: str | os.PathLike, cut: bool) -> None:
 
 
 def count_cut(specs: Iterable[str | Clip]) -> tuple[int, int]:
-    """(entries of wav.scp or feats.scp whose silence was cut, all entries)."""
+    """The number of entries of wav.scp or feats.scp whose silence was cut, and the number of all entries."""
     archives: Counter[str] = Counter()
     for source in specs:
         found = re.match(r"(.*\.ark)(:\d+(\[.*\])?)?$", source if isinstance(source, str) else source.spec)
@@ -40,7 +40,7 @@ def all_cut(specs: Iterable[str | Clip]) -> bool:
 
 
 def warning(what: str, vad: bool, specs: Iterable[str | Clip], data: object) -> str:
-    """What to tell where audio is not as `vad` of a configuration says; "" where it is. what: the model, or the training."""
+    """The warning if audio does not match `vad` of a configuration, "" if it does. what: the model, or the training."""
     cut, number = count_cut(specs)
     if vad and cut < number:
         return f"warning: {what} expects audio without silence (vad: true), but {number - cut} of {number} in {data} still have it; " \

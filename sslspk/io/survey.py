@@ -1,8 +1,8 @@
 """Checks every recording of a corpus once, in parallel, and converts those that cannot be used as they are.
 
-wav.scp points to mono wav and flac at 16 kHz where they are, whatever their names. Everything else (mp3, m4a, another rate, several
-channels, a part of a recording) is decoded once into a copy. A copy that is no older than its source is kept, so an interrupted run
-resumes. A recording whose samples cannot be speech is bad; one of bad quality is only noted.
+wav.scp points directly to mono wav and flac files at 16 kHz, whatever their names. Everything else (mp3, m4a, another rate, several
+channels, a part of a recording) is decoded once into a copy. A copy that is not older than its source is kept, so an interrupted run
+resumes. A recording whose samples cannot be speech is bad; poor quality is only noted.
 """
 import concurrent.futures
 import functools
@@ -24,19 +24,19 @@ from sslspk.io import audio, files, quality
 from sslspk.io.channel import FIRST
 
 RATE = 16000
-# In order of preference, where one recording is there in several. The format of a file is found from its content.
+# In order of preference, if a recording exists in several. A file's actual format is found from its content.
 FORMATS = (".wav", ".wave", ".flac", ".m4a", ".mp4", ".aac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".sphere", ".nist", ".aiff", ".aif",
            ".aifc", ".au", ".snd", ".webm", ".wma", ".amr", ".w64", ".rf64", ".caf", ".mka", ".mov", ".3gp", ".mp2", ".spx", ".voc")
 CHUNK = 16
-SOON = 1.0   # seconds; a corpus that is done by then needs no further processes
-SPAN_SLACK = 0.2  # seconds by which a part may reach beyond the end of its recording
+SOON = 1.0   # seconds before further processes start; a small corpus is done by then
+SPAN_SLACK = 0.2  # seconds by which a part may exceed its recording
 ORIGIN = re.compile(r"from (\d+) Hz, (\d+) channels?(?:, taken: (\w+))?")
 
 
 class Source(NamedTuple):
-    """A recording as the corpus has it; `stem` is where a copy would go, without root and extension.
+    """A recording of the corpus; `stem` is the path of its copy, without root and extension.
 
-    span: the part of it that is meant, (start, end) in ms; another part needs another stem.
+    span: the part of the recording that is used, (start, end) in ms; different parts need different stems.
     """
 
     utt: str
@@ -47,7 +47,7 @@ class Source(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a recording: the file to point at, its length, how the original was; or why it is bad."""
+    """The outcome for a recording: the file for wav.scp, its length, what the original was; or why it is bad."""
 
     path: str = ""
     samples: int = 0
@@ -55,11 +55,11 @@ class Outcome(NamedTuple):
     channels: int = 1
     how: str = "in place"  # or "converted", "kept"
     reason: str = ""
-    note: str = ""         # of a good one: what is wrong with its speech
+    note: str = ""         # poor quality of a good recording
 
 
 class Options(NamedTuple):
-    """How to go about it: root and format of the copies, whether to decode all, how many processes, which channel of several."""
+    """Options of `survey`: root and format of the copies, whether to decode everything, number of processes, and the channel."""
 
     copies: str
     form: str
@@ -68,12 +68,12 @@ class Options(NamedTuple):
     channel: str | int = FIRST
 
     def copy(self, source: Source) -> str:
-        """Where the copy of a recording goes."""
+        """The path of a recording's copy."""
         return os.path.join(self.copies, f"{source.stem}.{self.form}")
 
 
 def survey(sources: Sequence[Source], opts: Options) -> list[Outcome]:
-    """`examine` for each recording, with a progress bar on a terminal: here for SOON seconds, then over `opts.nj` processes."""
+    """`examine` each recording, with a progress bar on a terminal: in this process for SOON seconds, then in `opts.nj` processes."""
     from tqdm import tqdm
     with tqdm(total=len(sources), unit="file", disable=None) as bar:
         found, end = [], time.monotonic() + SOON
@@ -84,7 +84,7 @@ def survey(sources: Sequence[Source], opts: Options) -> list[Outcome]:
 
 
 def _in_processes(sources: Sequence[Source], opts: Options, bar) -> list[Outcome]:
-    """`examine` for each, over `opts.nj` processes."""
+    """`examine` each recording, in `opts.nj` processes."""
     found = []
     # Spawned, not forked: a forked worker would keep its siblings' pipes open and outlive a parent that is killed.
     context = multiprocessing.get_context("spawn")
@@ -102,7 +102,7 @@ def _in_processes(sources: Sequence[Source], opts: Options, bar) -> list[Outcome
 
 
 def examine(source: Source, opts: Options) -> Outcome:
-    """Check one recording, and convert it when it cannot be pointed at. A bad one comes back with its reason."""
+    """Check one recording, and convert it if wav.scp cannot point at it. For a bad one, the outcome gives the reason."""
     try:
         if source.span is None and audio.seekable(source.path)[1:] == (RATE, 1):
             return check(source.path, opts.full)
@@ -112,9 +112,9 @@ def examine(source: Source, opts: Options) -> Outcome:
 
 
 def check(path: str, full: bool) -> Outcome:
-    """A recording that can be pointed at. full: decode it and look at its samples, else decode its last one only.
+    """Check a recording that needs no conversion. full: decode it and check its samples; otherwise decode only the last sample.
 
-    Raises InputError for one that cannot be decoded, has no end, or cannot be speech.
+    Raises InputError for a recording that cannot be decoded, has no samples, or cannot be speech.
     """
     if not full:
         samples = audio.info(path)[0]
@@ -127,7 +127,7 @@ def check(path: str, full: bool) -> Outcome:
 
 
 def judge(path: str, samples: np.ndarray, peak: float, channels: int = 1) -> str:
-    """What is wrong with samples that may still be speech. Raises InputError when they cannot be."""
+    """What is wrong with samples that may still be speech. Raises InputError if they cannot be."""
     reason = quality.broken(samples, peak, channels)
     if reason:
         raise InputError(f"{path} holds no speech ({reason}); leave it out, or make it again.")
@@ -135,7 +135,7 @@ def judge(path: str, samples: np.ndarray, peak: float, channels: int = 1) -> str
 
 
 def _kept(source: Source, opts: Options) -> Outcome | None:
-    """The copy that an earlier run made, when it is whole and no older than its source."""
+    """The copy from an earlier run, if it is whole and not older than its source."""
     import soundfile
     copy = opts.copy(source)
     try:
@@ -155,9 +155,9 @@ def _kept(source: Source, opts: Options) -> Outcome | None:
 
 
 def _convert(source: Source, opts: Options) -> Outcome:
-    """Write the first channel at 16 kHz; the file's comment says what the recording was, for the next run's report."""
+    """Write one channel at 16 kHz; the file's comment describes the original, for the next run's report."""
     import soundfile
-    recording = audio.load(source.path, channel=0 if opts.channel == FIRST else opts.channel)  # the report says the rest
+    recording = audio.load(source.path, channel=0 if opts.channel == FIRST else opts.channel)  # the report tells about other channels
     part = _part(recording, source)
     note = judge(source.path, part, recording.peak, recording.channels)
     samples = audio.resample(part, recording.rate, RATE)
@@ -173,7 +173,7 @@ def _convert(source: Source, opts: Options) -> Outcome:
 
 
 def _part(recording: audio.Recording, source: Source) -> np.ndarray:
-    """The samples (S,) that are meant, at the recording's own rate."""
+    """The samples (S,) of the source's span, at the recording's own rate."""
     if source.span is None:
         return recording.samples
     first, last = (round(ms * recording.rate / 1000) for ms in source.span)
@@ -185,7 +185,7 @@ def _part(recording: audio.Recording, source: Source) -> np.ndarray:
 
 
 def _end_with_parent() -> None:
-    """In a worker: leave when the program is killed, instead of waiting for work for ever."""
+    """In a worker: exit when the program is killed, instead of waiting for work for ever."""
     parent = multiprocessing.parent_process()
 
     def wait() -> None:

@@ -1,7 +1,7 @@
 """Kaldi's tables: one "key value" line per entry, keys unique and sorted in C byte order.
 
-Space and tab part the words of a line and nothing else does: a no-break space (U+00A0), U+3000 or U+2028 is a letter of an id. A byte
-order mark and the CR of a line that ends in CRLF are taken off; any other control character is refused, since tools disagree about it.
+Only space and tab separate the words of a line: a no-break space (U+00A0), U+3000 or U+2028 is part of an id. A byte order mark and
+the CR of a line that ends in CRLF are removed; other control characters are refused, because tools disagree about them.
 """
 import itertools
 import operator
@@ -17,14 +17,14 @@ from sslspk.io import files
 BLANKS = " \t"
 CONTROLS = bytes([*range(9), *range(11, 32), 127])   # all but tab and newline
 LONGEST_SHOWN = 60
-BLOCK = 1 << 22   # bytes that are looked at together
+BLOCK = 1 << 22   # bytes processed together
 FIRST_BLANK = re.compile(f"[{BLANKS}]")
 NO_KEY = re.compile("[\\x00-\\x20\\x7f]")
 NO_VALUE = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f]")
 
 
 class Loose(NamedTuple):
-    """What could be saved of a table, and what could not: reason -> the keys (or "line 7") that it concerns, in the file's order."""
+    """What could be read of a table, and what could not: reason -> the keys (or "line 7") concerned, in the file's order."""
 
     entries: dict[str, str]
     dropped: dict[str, list[str]]
@@ -34,9 +34,9 @@ class Loose(NamedTuple):
 def read(path: str | os.PathLike, empty: bool = False) -> dict[str, str]:
     """Read a table such as wav.scp, utt2spk or spk2utt; a value is the rest of the line without outer blanks.
 
-    empty: a key may stand without a value (an empty transcript of `text`), which is then "".
+    empty: a key may have no value (an empty transcript in `text`), which is then "".
     Raises InputError naming file and line: missing or empty file, blank line, missing value, duplicate key, unsorted, a control
-    character, a last line without an end (a file that was cut short, whose last value is not to be trusted).
+    character, a last line without a newline (the file was cut short, so its last value may be wrong).
     """
     path = os.fspath(path)
     keys, values = _columns(_lines(path, whole=True))
@@ -49,9 +49,9 @@ def read(path: str | os.PathLike, empty: bool = False) -> dict[str, str]:
 
 
 def read_loose(path: str | os.PathLike, empty: bool = False) -> Loose:
-    """Read what can be saved of a table in any order: lines without key or value and repeated lines are left out.
+    """Read what is usable in a table in any order: lines without key or value and repeated lines are left out.
 
-    Raises InputError when a key has two different values, since neither can be trusted.
+    Raises InputError if a key has two different values, because neither can be trusted.
     """
     path = os.fspath(path)
     lines = _lines(path)
@@ -71,8 +71,8 @@ def read_loose(path: str | os.PathLike, empty: bool = False) -> Loose:
 def write(path: str | os.PathLike, mapping: Mapping[str, object], empty: bool = False) -> None:
     """Write a table whole or not at all, sorted in C byte order. Values are turned into text by `str`.
 
-    A file that holds just that already is left alone: by its time steps see whether their inputs have changed.
-    Raises InputError for a key with a blank in it, an empty key, or a value that is empty (but for `empty`) or spans lines.
+    A file that already has this content is left alone: steps compare its time to see whether their inputs have changed.
+    Raises InputError for an empty key, a key with a blank in it, or a value that spans lines or is empty (without `empty`).
     """
     text = encode(path, mapping, empty)
     if os.path.isfile(path) and files.read_bytes(path) == text:
@@ -82,7 +82,7 @@ def write(path: str | os.PathLike, mapping: Mapping[str, object], empty: bool = 
 
 
 def encode(path: str | os.PathLike, mapping: Mapping[str, object], empty: bool = False) -> bytes:
-    """The bytes that `write` writes; path: for the messages."""
+    """The bytes that `write` writes; path: for messages."""
     lines = []
     for key in sorted(mapping):
         value = str(mapping[key]).strip(BLANKS)
@@ -104,22 +104,22 @@ def check_key(key: str, path: str | os.PathLike) -> None:
 
 
 def named(key: str) -> str:
-    """An id as a message has it: as it is, unless it is long or cannot be seen."""
+    """An id for a message: unchanged, unless it is long or has invisible characters."""
     return errors.named(key, LONGEST_SHOWN)
 
 
 def words(text: str) -> list[str]:
-    """The words of a line or of a value, which only spaces and tabs part."""
+    """The words of a line or of a value, separated by spaces and tabs only."""
     return [word for word in text.replace("\t", " ").split(" ") if word]
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
-    """The lines of a text file, without their ends. Raises InputError as `content` does, and naming the first that is no UTF-8."""
+    """The lines of a text file, without line ends. Raises InputError as `content` does, and naming the first line that is not UTF-8."""
     return _lines(os.fspath(path))
 
 
 def content(path: str | os.PathLike, remedy: str = "run the stage that makes it again", longest: int | None = None) -> bytes:
-    """The bytes of a table or list: no byte order mark, lines that end in LF alone. longest: bytes of a line, None: any number.
+    """The bytes of a table or list, without byte order mark, lines ending in LF. longest: most bytes of a line, None: any number.
 
     Raises InputError naming file and line: missing, empty, zero bytes, another control character, a longer line.
     """
@@ -153,7 +153,7 @@ def _lines(path: str, whole: bool = False) -> list[str]:
 
 
 def _columns(lines: list[str]) -> tuple[list[str], list[str]]:
-    """First words and what follows them, both "" where there is none; no object a line but these."""
+    """The first word of each line and the rest, each "" if there is none; it makes no other object per line."""
     if any("\t" in line for line in lines):
         found = map(FIRST_BLANK.search, lines)
         ends = [len(line) if match is None else match.start() for line, match in zip(lines, found, strict=True)]

@@ -1,7 +1,7 @@
-"""Tar archives read in place: where the bytes of each member lie. Nothing is unpacked.
+"""Tar archives read in place: finds the bytes of each member, and unpacks nothing.
 
 A member is a header of 512 bytes, its content, and zeros up to the next multiple of 512 (POSIX.1 ustar and pax, GNU tar). An entry
-"shard.tar:1536" of wav.scp, written as for a packed archive, is the first byte of a member; the header before it says how many there are.
+"shard.tar:1536" of wav.scp, as for a packed archive, is the offset of a member's content; the header before it gives its length.
 """
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,9 +10,9 @@ from sslspk.errors import InputError, named, shown
 from sslspk.io import files
 
 BLOCK = 512
-TAIL = 1 << 20            # bytes behind the end that are looked at
+TAIL = 1 << 20            # bytes after the end that are checked
 MOST_BYTES = 1 << 20      # of a long name, or of a pax header
-MOST_SIZE = 1 << 50       # of a member: sizes of more bits are those of damaged headers
+MOST_SIZE = 1 << 50       # of a member: a larger size means a damaged header
 FILE, LONG_NAME, SKIPPED = (b"0", b"\0", b"7"), b"L", (b"5", b"K", b"g")
 PAX = (b"x", b"X")
 COMPRESSED = ((b"\x1f\x8b", "gzip", "gunzip"), (b"BZh", "bzip2", "bunzip2"), (b"\xfd7zXZ\0", "xz", "unxz"),
@@ -20,7 +20,7 @@ COMPRESSED = ((b"\x1f\x8b", "gzip", "gunzip"), (b"BZh", "bzip2", "bunzip2"), (b"
 
 
 class Member(NamedTuple):
-    """A regular file in a tar: its name, its first byte, and how many there are."""
+    """A regular file in a tar: its name, the offset of its first byte, and its size in bytes."""
 
     name: str
     offset: int
@@ -34,15 +34,15 @@ class _Head(NamedTuple):
 
 
 def size_before(block: bytes) -> int | None:
-    """Bytes of the regular file whose header is `block` (512 bytes); None where it is no such header."""
+    """Size in bytes of the regular file whose header is `block` (512 bytes); None if it is no such header."""
     head = _head(block)
     return head.size if head is not None and head.kind in FILE else None
 
 
 def members(path: str) -> Iterator[Member]:
-    """The regular files of a tar in their order; folders are passed over.
+    """The regular files of a tar, in order; folders are skipped.
 
-    Raises InputError: compressed, cut short, no tar, a damaged header, a link or another kind of member, bytes behind its end.
+    Raises InputError: compressed, cut short, not a tar, a damaged header, a link or another kind of member, bytes after its end.
     """
     archive = files.shared(path)
     size, place, name, length = archive.size(), 0, None, None
@@ -74,14 +74,14 @@ def members(path: str) -> Iterator[Member]:
 
 
 def content(path: str, member: Member, most: int) -> bytes:
-    """The bytes of a small member. Raises InputError for one of more than `most`."""
+    """The bytes of a small member. Raises InputError if it has more than `most` bytes."""
     if member.size > most:
         raise InputError(f"{named(path)}: {shown(member.name, 60)} has {member.size} bytes, too many for a label; leave it out of the tar.")
     return files.shared(path).pread(member.size, member.offset)
 
 
 def _head(block: bytes) -> _Head | None:
-    """What a header says; None where its checksum is another, so that it is none."""
+    """A parsed header; None if the checksum is wrong, so that it is no header."""
     said = _octal(block[148:156])
     if len(block) < BLOCK or said is None or said != sum(block) - sum(block[148:156]) + 8 * 32:
         return None
@@ -99,7 +99,7 @@ def _octal(field: bytes) -> int | None:
 
 
 def _extra(archive: files.SharedFile, path: str, start: int, count: int) -> bytes:
-    """The content of a member that says something of the next one."""
+    """The content of a member that describes the next one."""
     if count > MOST_BYTES:
         raise InputError(f"{named(path)} has a name or pax header of {count} bytes at byte {start}; make this tar again.")
     return archive.pread(count, start)
@@ -129,7 +129,7 @@ def _text(name: bytes) -> str:
 
 
 def _no_header(path: str, block: bytes, place: int) -> InputError:
-    """What is wrong where a header should begin."""
+    """The error for a place where a header should begin."""
     for magic, form, program in COMPRESSED if place == 0 else ():
         if block.startswith(magic):
             return InputError(f"{named(path)} is compressed ({form}), and so cannot be read in place; unpack it ({program}) and name the "

@@ -1,4 +1,4 @@
-"""The times of the frames of a feats.scp, from files that steps/make_feats.sh and steps/extract_frames.sh write beside it."""
+"""The times of the frames in a feats.scp, from files that steps/make_feats.sh and steps/extract_frames.sh write next to it."""
 import os
 from typing import NamedTuple
 
@@ -17,9 +17,9 @@ class Timing(NamedTuple):
 
 
 def of(folder: str | os.PathLike) -> Timing:
-    """The timing of FOLDER/feats.scp. A frame of a model stands in the middle of its shift, or of the window that frame_window says.
+    """The timing of FOLDER/feats.scp. A frame of a model is in the middle of its shift, or of the window given by frame_window.
 
-    Raises InputError where neither step has left it there.
+    Raises InputError if neither step has written it.
     """
     shift = _seconds(folder, SHIFT)
     if shift is not None:
@@ -33,12 +33,12 @@ def of(folder: str | os.PathLike) -> Timing:
     shift, window = (found.get(name) for name in ("frame_shift", "frame_length")) if isinstance(found, dict) else (None, None)
     if not all(isinstance(ms, int | float) and 0 < ms <= 1000 for ms in (shift, window)):
         raise InputError(f"{named(path)} says no frame_shift and frame_length; run steps/make_feats.sh again.")
-    snip = found.get("snip_edges", True)   # else the first frame lies in the middle of the first shift
+    snip = found.get("snip_edges", True)   # otherwise the first frame is in the middle of the first shift
     return Timing(shift / 1000, (window if snip else shift) / 1000, False)
 
 
 def _seconds(folder: str | os.PathLike, name: str) -> float | None:
-    """The number in FOLDER/NAME; None where there is no such file. Raises InputError for anything else in it."""
+    """The number in FOLDER/NAME; None if there is no such file. Raises InputError if it holds anything else."""
     path = os.path.join(folder, name)
     if not os.path.exists(path):
         return None

@@ -16,7 +16,7 @@ BARE_FORM = "enrol test"
 
 
 class Trials(NamedTuple):
-    """N trials: ids of enrolment and test (N,) str, and target (N,) bool; None of a list without labels."""
+    """N trials: ids of enrolment and test (N,) str, and target (N,) bool, which is None in a list without labels."""
 
     enrol: np.ndarray
     test: np.ndarray
@@ -26,8 +26,8 @@ class Trials(NamedTuple):
 def read(path: str | os.PathLike, labels: bool = True) -> Trials:
     """Read a list in Kaldi's form ("enrol test target|nontarget") or VoxCeleb's ("1 enrol test").
 
-    labels: False lets a list pass that has none ("enrol test"). The first line decides the form of the whole list.
-    Raises InputError naming file and line of the first bad line, or both lines of a pair that has both labels (in either order).
+    labels: False also accepts a list without labels ("enrol test"). The first line decides the form of the whole list.
+    Raises InputError naming file and line of the first bad line, or both lines of a pair with both labels (in either order).
     """
     forms = (FORM, VOXCELEB_FORM) if labels else (FORM, VOXCELEB_FORM, BARE_FORM)
     found = columns.read(path, '" or "'.join(forms), (3, 2))
@@ -54,7 +54,7 @@ def read(path: str | os.PathLike, labels: bool = True) -> Trials:
 
 
 def remarks(trials: Trials) -> list[str]:
-    """Notes about a list that is read as it is: pairs that are there more than once (in either order), and trials of an id with itself."""
+    """Notes about oddities in a list that is read anyway: repeated pairs (in either order), and trials of an id with itself."""
     total, repeated, alone = len(trials.enrol), len(_repeats(trials)[0]), np.flatnonzero(trials.enrol == trials.test)
     notes = [f"{repeated} of {total} trials repeat a pair that the list holds already"] if repeated else []
     return notes + ([f"{len(alone)} of {total} trials compare an id with itself, {trials.enrol[alone[0]]} is one"] if len(alone) else [])
@@ -70,12 +70,12 @@ def _refuse_both_labels(trials: Trials, path: str | os.PathLike) -> None:
 
 
 def _repeats(trials: Trials) -> tuple[np.ndarray, np.ndarray]:
-    """Lines (R,) that hold the pair of an earlier line, and the nearest such lines (R,)."""
+    """Lines (R,) that repeat the pair of an earlier line, and for each the nearest earlier line (R,)."""
     codes = columns.pair_codes(trials.enrol, trials.test, ordered=False)
     order = np.argsort(codes, kind="stable")
     twice = np.flatnonzero(np.diff(codes[order]) == 0)
     later, earlier = order[twice + 1], order[twice]
-    e, t = trials.enrol, trials.test   # two pairs with one code are looked at
+    e, t = trials.enrol, trials.test   # rules out hash collisions
     same = ((e[later] == e[earlier]) & (t[later] == t[earlier])) | ((e[later] == t[earlier]) & (t[later] == e[earlier]))
     return later[same], earlier[same]
 
@@ -83,7 +83,7 @@ def _repeats(trials: Trials) -> tuple[np.ndarray, np.ndarray]:
 def write(path: str | os.PathLike, enrol: Sequence[str], test: Sequence[str], target: Sequence[bool]) -> None:
     """Write a list in Kaldi's form, whole or not at all, in the order given. Raises ValueError on unequal lengths.
 
-    A file that holds just that already is left alone: by its time steps see whether their inputs have changed.
+    A file that already has this content is left alone: steps compare its time to see whether their inputs have changed.
     """
     text = "".join(f"{e} {t} {'target' if same else 'nontarget'}\n"
                    for e, t, same in zip(_plain(enrol), _plain(test), _plain(target), strict=True)).encode()
@@ -94,9 +94,9 @@ def write(path: str | os.PathLike, enrol: Sequence[str], test: Sequence[str], ta
 
 
 def lookup(names: np.ndarray, keys: Sequence[str], where: str) -> np.ndarray:
-    """Row of each name (N,) in the list of unique `keys`, as int64 (N,).
+    """The index int64 (N,) of each name (N,) in the list of unique `keys`.
 
-    where: what the keys are (a file or directory), for the message.
+    where: the file or directory of the keys, for the message.
     Raises InputError naming the first name that is not among the keys.
     """
     row = dict(zip(keys, range(len(keys)), strict=True))
@@ -110,19 +110,19 @@ def lookup(names: np.ndarray, keys: Sequence[str], where: str) -> np.ndarray:
 
 
 def digest(trials: Trials) -> str:
-    """MD5 of what is in a list, the same for every form and order of its lines."""
+    """MD5 of the trials of a list; form and order of its lines do not matter."""
     lines = sorted(f"{e} {t} {int(same)}" for e, t, same in zip(*map(_plain, trials), strict=True))
     return hashlib.md5("\n".join(lines).encode(), usedforsecurity=False).hexdigest()
 
 
 def unordered(trials: Trials) -> Trials:
-    """The same trials, the smaller id of each pair first."""
+    """The same trials, with the smaller id of each pair first."""
     turned = trials.enrol > trials.test
     return Trials(np.where(turned, trials.test, trials.enrol), np.where(turned, trials.enrol, trials.test), trials.target)
 
 
 def share_in(trials: Trials, others: Trials) -> float:
-    """Share of the trials whose two ids are a pair of `others`, too, in either order."""
+    """Share of the trials whose pair is also in `others`, in either order."""
     known = set(zip(*map(_plain, unordered(others)[:2]), strict=True))
     return sum(pair in known for pair in zip(*map(_plain, unordered(trials)[:2]), strict=True)) / len(trials.enrol)
 
@@ -131,10 +131,10 @@ def draw(utt2spk: Mapping[str, str], count: int, seed: int = 0, utt2session: Map
          across: Mapping[str, str] | None = None, within: Mapping[str, str] | None = None) -> Trials:
     """Draw `count` trials, half of them targets, at random from all pairs of two different utterances, no pair twice.
 
-    Each kind has every pair equally likely and each order of the two equally likely; where it has fewer pairs than asked
-    for, all of them are taken. utt2session: target pairs of one recording session are left out. across, within: a class of
-    each utterance (its emotion); pairs of one class, or of two classes, are left out. Sorted by enrolment and test.
-    Raises InputError where there is no target pair or no non-target pair at all, or an utterance has no session or class.
+    Within targets and non-targets, every pair and both of its orders are equally likely; if there are too few pairs, all
+    are taken. utt2session: leave out target pairs of one session. across: a class of each utterance (its emotion); leave
+    out pairs within a class. within: the same, but leave out pairs across classes. Sorted by enrolment and test.
+    Raises InputError if there is no target pair or no non-target pair at all, or an utterance has no session or class.
     """
     for name, given in (("session", utt2session), ("class", across), ("class", within)):
         missing = [utt for utt in utt2spk if given is not None and utt not in given]
@@ -146,7 +146,7 @@ def draw(utt2spk: Mapping[str, str], count: int, seed: int = 0, utt2session: Map
     class_end, speaker_end, session_end = (_ends([key[utt][:depth] for utt in utts]) for depth in (1, 2, 3))
     apart = None if across is None else np.unique([across[utt] for utt in utts], return_inverse=True)[1]
     rng = np.random.default_rng(seed)
-    # In this order the partners of an utterance that come after it are a run: the rest of its speaker, or all others.
+    # In this order the later partners of an utterance are contiguous: the rest of its speaker, or all other speakers.
     targets = _draw_pairs(rng, session_end, speaker_end, count // 2, apart)
     nontargets = _draw_pairs(rng, speaker_end, class_end, count - count // 2, apart)
     kind = " of two classes" if across else " of one class" if within else ""
@@ -162,13 +162,13 @@ def draw(utt2spk: Mapping[str, str], count: int, seed: int = 0, utt2session: Map
 
 
 def _ends(groups: Sequence) -> np.ndarray:
-    """For each place of a list whose equal entries stand together, the place after the last of its equals: (N,) int64."""
+    """For each index of a list whose equal entries are adjacent, the index after the last equal entry: (N,) int64."""
     runs = [len(list(run)) for _, run in itertools.groupby(groups)]
     return np.repeat(np.cumsum(runs), runs)
 
 
 def _draw_pairs(rng: np.random.Generator, first: np.ndarray, end: np.ndarray, count: int, apart: np.ndarray | None) -> np.ndarray:
-    """Up to `count` different pairs (P, 2) of a place i with one of first[i] <= j < end[i], all equally likely.
+    """Up to `count` different pairs (P, 2) of indices i and j, first[i] <= j < end[i], all equally likely.
 
     apart (N,): pairs with apart[i] == apart[j] are left out.
     """
@@ -186,5 +186,5 @@ def _draw_pairs(rng: np.random.Generator, first: np.ndarray, end: np.ndarray, co
 
 
 def _plain(values: Sequence) -> Sequence:
-    """numpy's own scalars format ten times slower than Python's."""
+    """The values as Python scalars: formatting numpy's takes ten times as long."""
     return values.tolist() if isinstance(values, np.ndarray) else values

@@ -1,4 +1,4 @@
-"""VoxCeleb's conventions: where recordings lie, what they are called, the metadata, the official trial lists."""
+"""VoxCeleb's conventions: where recordings are, their names, the metadata, and the official trial lists."""
 import collections
 import os
 import re
@@ -16,7 +16,7 @@ SITE = "the VoxCeleb page of the Visual Geometry Group, University of Oxford"
 SPEAKER = re.compile(r"id\d{5}")
 KINDS = ("wav", "flac", "aac")
 PARTS = ("dev", "test")
-# Lists O are about the test speakers only; E, H and VoxSRC-21's are about all of VoxCeleb1.
+# Lists O have test speakers only; E, H and VoxSRC-21's use all of VoxCeleb1.
 LISTS_TEST = ("veri_test", "veri_test2")
 LISTS_ALL = ("list_test_all", "list_test_all2", "list_test_hard", "list_test_hard2", "voxsrc2021_val")
 
@@ -29,7 +29,7 @@ class Speaker(NamedTuple):
 
 
 class TrialList(NamedTuple):
-    """An official list with its utterances already under the ids of the data directories."""
+    """An official list, with its utterances renamed to the ids of the data directories."""
 
     path: str
     name: str
@@ -37,7 +37,7 @@ class TrialList(NamedTuple):
 
 
 def utterance(speaker: str, video: str, stem: str) -> str:
-    """The id of a recording, which begins with its speaker's as Kaldi wants it."""
+    """The id of a recording, which begins with the speaker's id, as Kaldi requires."""
     return f"{speaker}-{video}-{stem}"
 
 
@@ -50,8 +50,8 @@ def utterance_of(name: str) -> str:
 def read_metadata(path: str, corpus: str) -> dict[str, Speaker]:
     """Speaker rows by id, from a table with tabs or commas, with or without byte order mark and trailing blanks.
 
-    Raises InputError: missing file; no column Gender or Set; a row that is short, is there twice with another
-    content, or says something else than m / f and dev / test.
+    Raises InputError: missing file; no column Gender or Set; a short row, two different rows for one speaker, or
+    values other than m / f and dev / test.
     """
     if not os.path.isfile(path):
         raise InputError(f"{corpus}'s metadata were looked for as {path}, which is not there; "
@@ -84,7 +84,7 @@ def read_metadata(path: str, corpus: str) -> dict[str, Speaker]:
 
 
 def spk2gender(sources: Iterable[Source], speakers: Mapping[str, Speaker], path: str) -> dict[str, str]:
-    """Gender of each speaker who has a recording. Raises InputError naming one who is not in the metadata."""
+    """Gender of each speaker who has a recording. Raises InputError naming a speaker who is not in the metadata."""
     wanted = sorted({source.spk for source in sources})
     for speaker in wanted:
         _row(speakers, speaker, path)
@@ -92,11 +92,11 @@ def spk2gender(sources: Iterable[Source], speakers: Mapping[str, Speaker], path:
 
 
 def scan(corpus: str, part: str, speakers: Mapping[str, Speaker], meta: str, nj: int) -> list[Source]:
-    """The recordings of a part ("dev" or "test"), sorted by id; empty when there is none.
+    """The recordings of a part ("dev" or "test"), sorted by id; empty if there are none.
 
     corpus: folder with part/wav/idNNNNN/<video>/NNNNN.wav (or flac, or aac with .m4a; also without this folder), or
-    with wav/idNNNNN/... where both archives were unpacked and the column Set of the metadata tells who is where.
-    A recording that is there in several formats counts once, as wav rather than flac rather than m4a.
+    with wav/idNNNNN/... if both archives were unpacked there and the column Set of the metadata gives each speaker's part.
+    A recording in several formats counts once: wav before flac before m4a.
     """
     folders = []
     for root in (*(os.path.join(corpus, part, kind) for kind in KINDS), os.path.join(corpus, part)):
@@ -114,7 +114,7 @@ def scan(corpus: str, part: str, speakers: Mapping[str, Speaker], meta: str, nj:
 
 
 def missing_part(corpus: str, part: str, number: int, meta: str) -> InputError:
-    """The error for a part of VoxCeleb `number` of which nothing was found."""
+    """The error if nothing was found of a part of VoxCeleb `number`."""
     kind = KINDS[0] if number == 1 else KINDS[2]
     return InputError(
         f"VoxCeleb{number}'s {part} part was looked for in {corpus}/{part}/{kind}/id*/*/ and {corpus}/{kind}/ (speakers by "
@@ -127,7 +127,7 @@ def sessions(sources: Iterable[Source]) -> dict[str, str]:
 
 
 def find_lists(folder: str) -> list[str]:
-    """The official lists that stand in a folder (or its data_workshop_2021/). Raises InputError when there is none."""
+    """The official lists in a folder (or its data_workshop_2021/). Raises InputError if there are none."""
     paths = []
     for name in (*LISTS_TEST, *LISTS_ALL):
         places = (os.path.join(folder, f"{name}.txt"), os.path.join(folder, "data_workshop_2021", f"{name}.txt"))
@@ -140,10 +140,10 @@ def find_lists(folder: str) -> list[str]:
 
 
 def read_list(path: str, known: Collection[str], where: str) -> TrialList:
-    """Read a list of lines "1 idA/video/NNNNN.wav idB/video/NNNNN.wav", or of Kaldi's form.
+    """Read a list of lines "1 idA/video/NNNNN.wav idB/video/NNNNN.wav", or in Kaldi's form.
 
-    known: the utterances of the corpus, bad ones as well; where: what they are, for the message.
-    Raises InputError naming the line of a bad trial or of an utterance that is not known.
+    known: the utterances of the corpus, including bad ones; where: their source, for the message.
+    Raises InputError naming the line of a bad trial or of an unknown utterance.
     """
     given = trials.read(path)
     ids = {name: utterance_of(name) for name in {*given.enrol.tolist(), *given.test.tolist()}}
@@ -160,9 +160,9 @@ def read_list(path: str, known: Collection[str], where: str) -> TrialList:
 
 
 def write_list(trial_list: TrialList, good: Collection[str], folder: str) -> None:
-    """Write folder/trials_NAME, without the trials of utterances that were left out as bad, and say how many those are.
+    """Write folder/trials_NAME without the trials of bad utterances, and print how many trials that drops.
 
-    A file that already says the same is left as it is. Raises InputError when nothing is left.
+    A file that already has this content is left alone. Raises InputError if nothing is left.
     """
     enrol, test, target = trial_list.content
     keep = np.array([e in good and t in good for e, t in zip(enrol.tolist(), test.tolist(), strict=True)])
@@ -194,14 +194,14 @@ def _row(speakers: Mapping[str, Speaker], speaker: str, path: str) -> Speaker:
 
 
 def _speakers(root: str) -> list[str]:
-    """Names of the speaker folders in a folder that need not be there."""
+    """Names of the speaker folders in a folder, which need not exist."""
     if not os.path.isdir(root):
         return []
     return sorted(entry.name for entry in os.scandir(root) if SPEAKER.fullmatch(entry.name) and entry.is_dir())
 
 
 def _recordings(folder: str) -> list[tuple[str, str, str, str, str]]:
-    """(speaker, video, stem, extension, path) of the recordings in folder/<video>/; hidden files are none."""
+    """(speaker, video, stem, extension, path) of the recordings in folder/<video>/, without hidden files."""
     found = []
     for video in os.scandir(os.path.abspath(folder)):
         if video.name.startswith(".") or not video.is_dir():
