@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A table of audio files of every kind: what is read of each, against what ffmpeg decodes, sample for sample.
+"""Reads audio files of every kind and compares them with what ffmpeg decodes, sample by sample; writes a table.
 
 usage: audio_table.py [--speech WAV] [--only WORD] [OUT.md]
-Each file is made with ffmpeg, sox or libsndfile, and read under its own name and under wrong ones; then cut at a half, at
-nine tenths and within its first 24 bytes, and read again: each cut must be refused. A difference or a cut that passes is
-shown in the table and ends the program with status 1. Needs ffmpeg and sox.
+Each file is made with ffmpeg, sox or libsndfile, and read under its own name and under wrong names. Then it is cut at a half,
+at nine tenths and within its first 24 bytes, and read again: every cut must be refused. The table shows differences and
+accepted cuts; either gives exit status 1. Needs ffmpeg and sox.
 """
 import argparse
 import shutil
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-import sslspk  # noqa: F401  it names the package that is missing
+import sslspk  # noqa: F401  names a missing package
 
 sys.path.insert(0, str(ROOT / "tools" / "bench"))
 import av
@@ -32,7 +32,7 @@ WRONG = {"x": "", "x.wav": ".wav", "x.flac": ".flac", "x.m4a": ".m4a"}
 
 
 class Row(NamedTuple):
-    """A line of the table, and whether all is as it must be."""
+    """A line of the table, and whether everything is right."""
 
     cells: tuple[str, ...]
     good: bool
@@ -41,7 +41,7 @@ class Row(NamedTuple):
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speech", type=Path, metavar="WAV", help="16 kHz, mono, 16 bit (default: 2.66 s of modulated noise)")
-    parser.add_argument("--only", default="", metavar="WORD", help="cases whose name holds WORD")
+    parser.add_argument("--only", default="", metavar="WORD", help="only cases whose name contains WORD")
     parser.add_argument("out", nargs="?", type=Path, metavar="OUT.md", help="the table, as Markdown (default: printed)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -61,14 +61,14 @@ def main() -> int:
 
 
 def versions() -> str:
-    """What the table depends on."""
+    """The versions on which the table depends."""
     first = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
     codec = ".".join(map(str, av.library_versions["libavcodec"]))
     return f"ffmpeg {first}; libsndfile {soundfile.__libsndfile_version__}; av {av.__version__} (libavcodec {codec})."
 
 
 def synthesise(path: Path) -> Path:
-    """42560 samples of noise whose loudness and colour change four times a second, and a tone."""
+    """Write 42560 samples of noise, whose loudness and colour change four times a second, and a tone."""
     rng, t = np.random.default_rng(0), np.arange(42560) / 16000
     wave = rng.standard_normal(len(t)) * (0.6 + 0.4 * np.sin(8 * np.pi * t)) * 600
     wave += 6000 * np.sin(2 * np.pi * (200 + 20 * np.sin(6 * t)) * t)
@@ -77,7 +77,7 @@ def synthesise(path: Path) -> Path:
 
 
 def look(case: Case, speech: Path, folder: Path) -> Row:
-    """One case: made, read, misnamed and cut."""
+    """Make the file of a case, and read it as it is, misnamed, and cut."""
     path = folder / f"case{case.ext}"
     try:
         case.make(speech, path)
@@ -101,7 +101,7 @@ def look(case: Case, speech: Path, folder: Path) -> Row:
 
 
 def ffmpeg(path: Path) -> np.ndarray | None:
-    """The first channel that ffmpeg decodes, int16 (S,); None when it cannot."""
+    """The first channel as ffmpeg decodes it, int16 (S,); None if it cannot."""
     done = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-map", "0:a:0", "-f", "s16le", "-"], capture_output=True, check=False)
     probe = subprocess.run(["ffprobe", "-v", "error", "-select_streams", "a:0", "-show_entries", "stream=channels", "-of", "csv=p=0", path],
                            capture_output=True, text=True, check=False)
@@ -111,13 +111,13 @@ def ffmpeg(path: Path) -> np.ndarray | None:
 
 
 def sox(path: Path) -> np.ndarray:
-    """The samples that sox decodes, where ffmpeg takes the bytes in the wrong order."""
+    """The samples as sox decodes them, for files where ffmpeg takes the bytes in the wrong order."""
     done = subprocess.run(["sox", path, "-t", "raw", "-e", "signed", "-b", "16", "-L", "-"], capture_output=True, check=True)
     return np.frombuffer(done.stdout, "<i2")
 
 
 def ours(path: Path) -> tuple[np.ndarray | None, str]:
-    """The samples, or why there are none."""
+    """The samples that sslspk reads, or why there are none."""
     try:
         return audio.read(str(path))[0], ""
     except InputError as err:
@@ -125,13 +125,13 @@ def ours(path: Path) -> tuple[np.ndarray | None, str]:
 
 
 def difference(found: np.ndarray, expected: np.ndarray) -> int:
-    """The largest difference, over as many samples as both have."""
+    """The largest difference, over the samples that both have."""
     both = min(len(found), len(expected))
     return int(np.abs(found[:both].astype(int) - expected[:both]).max(initial=0))
 
 
 def same(path: Path, other: Path, found: np.ndarray | None) -> bool:
-    """Whether the same bytes under another name give the same."""
+    """Whether the same bytes give the same samples under another name."""
     shutil.copyfile(path, other)
     again, _ = ours(other)
     other.unlink()
@@ -139,7 +139,7 @@ def same(path: Path, other: Path, found: np.ndarray | None) -> bool:
 
 
 def slices(path: Path, found: np.ndarray | None) -> str:
-    """Whether parts of the recording are what the whole has there."""
+    """Whether parts of the recording equal those of the whole."""
     if found is None:
         return "-"
     for start, count in ((0, 400), (len(found) // 3, 1000), (len(found) - 300, 300)):
@@ -149,7 +149,7 @@ def slices(path: Path, found: np.ndarray | None) -> str:
 
 
 def cut(path: Path, share: float, other: Path, found: np.ndarray | None) -> str:
-    """What is made of the first part of the file."""
+    """The outcome of reading only the first part of the file."""
     data = path.read_bytes()
     other.write_bytes(data[:int(share * len(data)) if share < 1 else int(share)])
     samples, said = ours(other)

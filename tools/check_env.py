@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints what a run would find here: versions, GPUs, free disk, corpora. Exits 1 when setup.py is not satisfied."""
+"""Prints what a run finds on this machine: versions, GPUs, free disk, corpora. Exits 1 if setup.py's requirements are not met."""
 import argparse
 import os
 import shutil
@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT))
 from sslspk import versions
 from sslspk.errors import entry
 
-# Corpus: folder as it is usually called, and what must be inside (one of these) for it to be that corpus.
+# Corpus: the usual name of its folder, and what identifies it (one of these must be inside).
 CORPORA = {
     "voxceleb1": ("VoxCeleb1", ("dev/wav", "test/wav", "vox1_meta.csv")),
     "voxceleb2": ("VoxCeleb2", ("dev/aac", "dev/wav", "vox2_meta.csv")),
@@ -23,7 +23,7 @@ PLACES = (Path("egs/voxceleb/corpora"), Path("/data"), Path("/corpora"), Path("/
 
 
 def find_corpus(name: str, given: str | None) -> tuple[Path | None, str]:
-    """(folder, where from) or (None, remedy). Option before variable before SSLSPK_CORPORA before usual places."""
+    """(folder, how it was found) or (None, remedy). Order: option, variable, SSLSPK_CORPORA, usual places."""
     folder, inside = CORPORA[name]
     explicit = [(given, f"--{name}"), (os.environ.get(name.upper()), name.upper())]
     shared = os.environ.get("SSLSPK_CORPORA")
@@ -40,7 +40,7 @@ def find_corpus(name: str, given: str | None) -> tuple[Path | None, str]:
 
 
 def gpus() -> list[str]:
-    """One line for each GPU that the driver knows."""
+    """One line per GPU that the driver knows."""
     try:
         query = ["nvidia-smi", "--query-gpu=index,name,memory.total,memory.free", "--format=csv,noheader"]
         listing = subprocess.run(query, capture_output=True, text=True, check=False)
@@ -50,7 +50,7 @@ def gpus() -> list[str]:
 
 
 def free_space() -> list[str]:
-    """One line for each file system that a run writes to."""
+    """One line per file system that a run writes to."""
     lines = []
     for name, path in (("repository", ROOT), ("temporary files", Path(os.environ.get("TMPDIR", "/tmp")))):
         usage = shutil.disk_usage(path)
@@ -59,14 +59,14 @@ def free_space() -> list[str]:
 
 
 def main() -> int:
-    """Print the report; 1 when a requirement is unmet or torch and torchaudio do not load together."""
+    """Print the report; returns 1 if a requirement is not met or torch and torchaudio do not load together."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, (folder, _) in CORPORA.items():
         parser.add_argument(f"--{name}", metavar="DIR", help=f"where {folder} is (or the variable {name.upper()})")
     args = parser.parse_args()
     own = ROOT / ".venv"
     if "VIRTUAL_ENV" not in os.environ and (own / "bin/python3").exists() and Path(sys.prefix) != own:
-        # What counts is the Python that the recipes will use; path.sh chooses it by the same rule.
+        # The report must be about the Python that the recipes use; path.sh chooses it by the same rule.
         os.execv(own / "bin/python3", [str(own / "bin/python3"), __file__, *sys.argv[1:]])
     setup_py = str(ROOT / "setup.py")
     wanted = versions.requirements(setup_py)

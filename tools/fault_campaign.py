@@ -1,25 +1,25 @@
 #!/usr/bin/env python3
-"""Disturb every stage of the recipes, on a corpus of seconds, in all the ways that happen, and see that nothing is ever lost.
+"""Disturbs every stage of the recipes, on a corpus of seconds, with every common kind of fault, and checks that nothing is lost.
 
-Each fault starts from the state before a stage and comes at a random moment, at one chosen operation on a file, or lies there in a
-damaged file. Then the same command is run again, as a user would, and once more. The verdicts:
+Each fault starts from the state before a stage. It comes at a random moment or at one chosen file operation, or it is a file damaged
+beforehand. Then the same command is run again, as a user would, and once more. The verdicts:
 
-  survived  Every file that the recipe makes is what an undisturbed run makes, hidden files and every value in a checkpoint included (left
-            out: times, process ids, durations, the content of log/, tensorboard/, splitN/). The third run writes nothing that an
-            undisturbed one does not write again. No process and nothing in /dev/shm is left. Where the fault is one that a user must
-            act on (a full disk, a damaged input, an error at a file), the command ended in a sentence, without a traceback.
-  lost      One of these is not so.
-  hung      For 75 seconds a command used no CPU time and wrote no byte, or it took 15 times its CPU seconds and a minute.
+  survived  Every file of the recipe equals that of an undisturbed run, including hidden files and every value in a checkpoint (but not
+            times, process ids, durations, or the content of log/, tensorboard/, splitN/). The third run writes only files that an
+            undisturbed repeat also writes. No process and nothing in /dev/shm is left. If the user must act on the fault (a full
+            disk, a damaged input, a file error), the command ended with an error message, without a traceback.
+  lost      One of these does not hold.
+  hung      For 75 seconds a command used no CPU time and wrote no byte, or it took 15 times its usual CPU seconds plus a minute.
             Wall time does not count, so the load of the machine does not matter.
   missed    Four times the fault came too late, or nothing noticed it; it does not count.
 
-Damage that keeps size and time (one bit flipped, zeros inside a file): outputs are found by the md5 in .done, where also archives up to
-8 MiB are hashed, checkpoints and final.pt by their checksums. An input may be read as it is, since any bits are samples or ids, but
-without a traceback; once it is put back, a stage with a .done notices, except for recordings. Not promised: archives above 8 MiB,
-recordings, and the audio that a training reads, which it knows by ids and lengths. Lines that the progress.jsonl of a finished training
-loses are told, and do not come back.
+Damage that keeps size and time (one bit flipped, zeros inside a file): the md5 in .done finds damaged outputs, including archives up to
+8 MiB; checksums find damaged checkpoints and final.pt. A damaged input may be read without notice, as any bits can be samples or ids,
+but without a traceback; after it is restored, a stage with a .done notices the change, except in recordings. No promise is made for
+archives above 8 MiB, recordings, and the audio of a training, which checks only ids and lengths. If the progress.jsonl of a finished
+training loses lines, this is reported, but the lines do not come back.
 
-Writes OUT/campaign.json and OUT/summary.txt; started again, it goes on where it was. Exit status 1 when anything was lost or hung.
+Writes OUT/campaign.json and OUT/summary.txt; started again, it resumes. Exit status 1 if anything was lost or hung.
 """
 import argparse
 import dataclasses
@@ -38,25 +38,25 @@ from faults.plan import ALL, KINDS, Fault, plan, possible
 from faults.stages import STAGES
 from faults.verdict import judge
 
-INSIDE = "FAULT_CAMPAIGN_INSIDE"   # its value: which of the shares this process is
+INSIDE = "FAULT_CAMPAIGN_INSIDE"   # its value: the number of this process's share
 VERDICTS = ("survived", "lost", "hung", "missed")
-CODE = "code.md5"   # in OUT: of the code that is judged
+CODE = "code.md5"   # in OUT: md5 of the tested code
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder of the campaign")
-    add("--faults", type=int, default=225, help="how many (225)")
+    add("--faults", type=int, default=225, help="number of faults (225)")
     add("--seed", type=int, default=0, help="another seed: other moments, other files (0)")
     add("--only", default="", metavar="KIND", help="kinds whose name contains this, e.g. 'input' or 'kill job'")
-    add("--stages", nargs="+", default=ALL, choices=ALL, metavar="STAGE", help=f"disturb these alone: {' '.join(ALL)}")
-    add("--pairs", nargs="+", metavar="KIND:STAGE", help="these faults, in place of a plan of all, e.g. 'kill all:train'")
-    add("--numbers", type=int, nargs="+", help="these faults of the plan alone")
+    add("--stages", nargs="+", default=ALL, choices=ALL, metavar="STAGE", help=f"disturb only these: {' '.join(ALL)}")
+    add("--pairs", nargs="+", metavar="KIND:STAGE", help="only these faults instead of the full plan, e.g. 'kill all:train'")
+    add("--numbers", type=int, nargs="+", help="only these faults of the plan")
     add("--shard", default="1/1", metavar="K/N", help="the K-th of N parts of the plan, for N machines with an OUT each (1/1)")
-    add("--jobs", type=int, default=1, help="so many at once; needs mounts of its own, as root has them (1)")
-    add("--again", action="store_true", help="try those once more that were lost, hung or missed")
-    add("--prepare", action="store_true", help="make the undisturbed run alone")
+    add("--jobs", type=int, default=1, help="faults at once; needs private mounts, as root (1)")
+    add("--again", action="store_true", help="retry faults that were lost, hung or missed")
+    add("--prepare", action="store_true", help="only make the undisturbed run")
     args = parser.parse_args()
     if args.faults < 1 or args.jobs < 1:
         parser.error("--faults and --jobs are whole numbers from 1 on")
@@ -74,7 +74,7 @@ def options() -> argparse.Namespace:
 
 
 def own_mounts() -> list[str]:
-    """The words before a command that let it mount small disks that nobody else sees; none where that is not allowed."""
+    """The words before a command that let it mount small private disks; none if that is not allowed."""
     for words in (["unshare", "-m"], ["unshare", "-rm"]):
         if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
             return words
@@ -82,7 +82,7 @@ def own_mounts() -> list[str]:
 
 
 def share(args: argparse.Namespace, part: int) -> None:
-    """Judge the faults of one of `args.jobs` shares; the verdicts so far stand in OUT/verdicts.N.json."""
+    """Judge the faults of one of `args.jobs` shares; OUT/verdicts.N.json has the verdicts so far."""
     bench = Bench(args.out, bool(own_mounts()), part)
     names = [pair[1] for pair in args.pairs] or [name for name in args.stages if not missing(name)]
     bench.learn(list(dict.fromkeys(names)))
@@ -113,12 +113,12 @@ def report(args: argparse.Namespace, fault: Fault, row: dict) -> None:
 
 
 def verdicts(args: argparse.Namespace) -> list[dict]:
-    """Those of all shares so far."""
+    """The verdicts of all shares so far."""
     return [row for path in sorted(args.out.glob("verdicts.*.json")) for row in json.loads(path.read_text()).values()]
 
 
 def table(rows: list[dict]) -> str:
-    """Kinds x stages: survived / lost / hung; those that were missed are in none of them."""
+    """A table of kinds x stages: survived / lost / hung; missed faults do not count."""
     stages = [stage.name for stage in STAGES if any(row["stage"] == stage.name for row in rows)]
     lines = [" " * 17 + "".join(f"{name:>9s}" for name in (*stages, "all"))]
 
@@ -134,7 +134,7 @@ def table(rows: list[dict]) -> str:
 
 def main() -> int:
     args = options()
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))   # so that what was begun is ended and put right
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))   # so that cleanup runs
     if INSIDE in os.environ:
         share(args, int(os.environ[INSIDE]))
         return 0
@@ -162,7 +162,7 @@ def main() -> int:
 
 
 def run_all(shares: list[tuple[list[str], int]]) -> list[int]:
-    """Run these commands as shares of the campaign, all at once; returns their exit statuses. None outlives this program's own end."""
+    """Run these commands as shares of the campaign, all at once; returns their exit statuses. They end with this program."""
     running = [subprocess.Popen(words, env={**os.environ, INSIDE: str(part)}) for words, part in shares]
     try:
         return [one.wait() for one in running]

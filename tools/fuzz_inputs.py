@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Give the toolkit mutated and crafted inputs and see that each is read right or refused in one sentence.
+"""Gives the toolkit mutated and crafted inputs, and checks that each is read correctly or refused in one sentence.
 
 usage: fuzz_inputs.py --inputs 300 --seed 1 [--families conf,audio] [--root CHECKOUT] [--only FAMILY[:NUMBER] --keep DIR]
 
-Every input's right outcome is known: it is accepted with a certain result, or refused by one sentence that names file or key. WRONG is
-a traceback, a command that runs, a file written outside the scratch folder, 20 CPU seconds or 2 GB, and exit 0 with another result. A
-family runs in one process of its own under an audit hook. An input is decided by seed, family and number alone. Exit 1 when any is WRONG.
+The right outcome of every input is known: it is accepted with a certain result, or refused by one sentence that names file or key. WRONG
+is a traceback, a command that is executed, a file written outside the scratch folder, 20 CPU seconds or 2 GB, and exit 0 with another
+result. Each family runs in its own process under an audit hook. Seed, family and number decide an input. Exit 1 if any is WRONG.
 """
 import argparse
 import collections
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
-import sslspk  # noqa: F401  it names the package that is missing
+import sslspk  # noqa: F401  names a missing package
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from fuzz.child import FAMILIES
@@ -28,7 +28,7 @@ from fuzz.verdict import KINDS, OK, REFUSED, WRONG
 from tqdm import tqdm
 
 TOOLS = Path(__file__).resolve().parent
-CPU_SECONDS, WALL_SECONDS = 40, 300   # beyond the child's own limits: what hangs outside Python
+CPU_SECONDS, WALL_SECONDS = 40, 300   # above the child's own limits, for hangs outside Python
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -36,13 +36,13 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--inputs", type=int, default=300, help="inputs of each family (default %(default)s)")
-    add("--seed", type=int, default=0, help="another seed, other mutations (default 0)")
-    add("--families", default=",".join(FAMILIES), help="these alone, with commas between (default: all)")
-    add("--only", metavar="FAMILY[:NUMBER]", help="this family, or this input of it")
-    add("--keep", type=Path, metavar="DIR", help="make the inputs there, leave them, and print what the program printed")
-    add("--root", type=Path, default=TOOLS.parent, help="the checkout that is tried (default: this one)")
-    add("--show", type=int, default=5, metavar="N", help="wrong inputs of each kind and family that are printed (default %(default)s)")
-    add("--json", type=Path, metavar="FILE", help="write all verdicts there")
+    add("--seed", type=int, default=0, help="decides the mutations (default 0)")
+    add("--families", default=",".join(FAMILIES), help="only these, separated by commas (default: all)")
+    add("--only", metavar="FAMILY[:NUMBER]", help="only this family, or this input of it")
+    add("--keep", type=Path, metavar="DIR", help="make and keep the inputs in DIR, and print what the program printed")
+    add("--root", type=Path, default=TOOLS.parent, help="the checkout to test (default: this one)")
+    add("--show", type=int, default=5, metavar="N", help="wrong inputs to print of each kind and family (default %(default)s)")
+    add("--json", type=Path, metavar="FILE", help="write all verdicts to FILE")
     args = parser.parse_args()
     args.families, args.number = args.families.split(","), None
     if args.only:
@@ -55,7 +55,7 @@ def options() -> argparse.Namespace:
 
 
 def family(args: argparse.Namespace, name: str, scratch: Path, bar: tqdm) -> list[dict]:
-    """The verdicts on all inputs of a family; a process that dies or hangs is followed by another one for the rest."""
+    """The verdicts on all inputs of a family; if a process dies or hangs, another one does the rest."""
     todo = [args.number] if args.number is not None else list(range(args.inputs))
     rows: list[dict] = []
     while todo:
@@ -72,12 +72,12 @@ def family(args: argparse.Namespace, name: str, scratch: Path, bar: tqdm) -> lis
 
 
 def child(args: argparse.Namespace, name: str, scratch: Path, todo: list[int], bar: tqdm) -> tuple[list[dict], str]:
-    """Run a process until it has done `todo`, dies or hangs: its verdicts, and what happened to the input after them."""
+    """Run a process until it has done `todo`, dies or hangs; returns its verdicts, and what happened to the next input."""
     reading, writing = os.pipe()
     words = [args.root.resolve(), name, args.seed, scratch.resolve(), "keep" if args.keep else "-", ",".join(map(str, todo)), writing]
     path = f"{args.root.resolve()}:{TOOLS}"
     environment = {**os.environ, "PYTHONPATH": path, "LC_ALL": "C", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-    noise = None if args.keep else open(scratch.parent / f"{name}.noise", "ab")  # noqa: SIM115  # what C libraries print
+    noise = None if args.keep else open(scratch.parent / f"{name}.noise", "ab")  # noqa: SIM115  # output of C libraries
     process = subprocess.Popen([sys.executable, "-m", "fuzz.child", *map(str, words)], pass_fds=[writing], env=environment, cwd=TOOLS,
                                stdin=subprocess.DEVNULL, stderr=noise, start_new_session=True)
     os.close(writing)
@@ -109,7 +109,7 @@ def child(args: argparse.Namespace, name: str, scratch: Path, todo: list[int], b
 
 
 def cpu(pid: int) -> float:
-    """Seconds that a process has computed."""
+    """CPU seconds of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 

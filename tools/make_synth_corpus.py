@@ -2,11 +2,11 @@
 """Synthesise small speech corpora in the layouts of VoxCeleb1, VoxCeleb2, MUSAN, RIRS_NOISES, IEMOCAP, ADReSS, LibriSpeech
 and VoxLingua107.
 
-Speakers differ in vocal tract, formant habits, glottal source, pitch and rate; utterances in what is said and how;
-the sessions ("videos") of a speaker in channel, room and noise, so that averages over time tell recordings apart rather
-than people. Emotion lies in pitch, loudness and rate, what stands for dementia in pauses and rate, a language in its sounds and
-how they follow each other. The files depend on the options alone, not on --nj. A corpus that is there already, made by the same
-program with the same options, is left alone.
+Speakers differ in vocal tract, formant habits, glottal source, pitch and rate, utterances in their words and manner. The
+sessions ("videos") of a speaker differ in channel, room and noise, so that averages over time distinguish recordings rather than
+people. Pitch, loudness and rate express emotion, pauses and rate stand for dementia, and a language is its set of sounds and
+their order. The files depend only on the options other than --nj. A corpus that the same program made with the same options is
+left alone.
 """
 import argparse
 import hashlib
@@ -33,9 +33,9 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add("out", type=Path, help="folder that gets VoxCeleb1, musan, RIRS_NOISES and more")
-    add("--only", type=str.split, metavar="WORDS", help=f"write these alone, whatever is switched on: {' '.join(CORPORA)}")
+    add("--only", type=str.split, metavar="WORDS", help=f"write only these, whatever else is switched on: {' '.join(CORPORA)}")
     add("--speakers", type=int, default=90, help="VoxCeleb1's dev speakers")
-    add("--test-speakers", type=int, default=24, help="VoxCeleb1's test speakers, others than the dev speakers")
+    add("--test-speakers", type=int, default=24, help="VoxCeleb1's test speakers, who are not dev speakers")
     add("--sessions", type=int, default=3, help="sessions of a speaker")
     add("--utts", type=int, default=4, help="utterances in a session")
     add("--seconds", type=float, nargs=2, default=(2.5, 5.0), metavar=("LO", "HI"), help="length of an utterance")
@@ -52,7 +52,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--ad-turns", type=int, default=8, help="turns of a participant")
     add("--librispeech", choices=("true", "false"), default="false", help="write LibriSpeech as well")
     add("--libri-speakers", type=int, default=40, help="LibriSpeech's speakers of train-clean-100 (and a quarter as many for dev and test)")
-    add("--chapters", type=int, default=3, help="chapters that each of them reads")
+    add("--chapters", type=int, default=3, help="chapters per LibriSpeech speaker")
     add("--voxlingua107", choices=("true", "false"), default="false", help="write VoxLingua107 as well")
     add("--languages", type=int, default=5, help="VoxLingua107's languages")
     add("--videos", type=int, default=16, help="videos of a language, of --utts utterances each (and a quarter as many for dev)")
@@ -85,7 +85,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def stamp(args: argparse.Namespace, names: tuple[str, ...]) -> str:
-    """What decides the bytes of a corpus: those of the options that it reads, called `names`, and the program."""
+    """Everything that decides the bytes of a corpus: the options `names`, which it reads, and the program."""
     here = Path(__file__).resolve().parent
     digest = hashlib.md5()
     for path in (Path(__file__).resolve(), *sorted((here / "synth").glob("*.py"))):
@@ -95,7 +95,7 @@ def stamp(args: argparse.Namespace, names: tuple[str, ...]) -> str:
 
 
 def voxceleb1(folder: Path, args: argparse.Namespace) -> Jobs:
-    """Write lists and metadata; the jobs write the speech, and its exact phones as labels of frames."""
+    """Write lists and metadata; the jobs write the speech, and its exact phones as frame labels."""
     from synth import layout, truth
 
     counts = {"dev": args.speakers, "test": args.test_speakers}
@@ -106,7 +106,7 @@ def voxceleb1(folder: Path, args: argparse.Namespace) -> Jobs:
 
 
 def voxceleb2(folder: Path, args: argparse.Namespace) -> Jobs:
-    """Write the metadata; the jobs write the speech, of other speakers than VoxCeleb1's."""
+    """Write the metadata; the jobs write the speech, of speakers not in VoxCeleb1."""
     from synth import layout
 
     counts = {"dev": args.voxceleb2_speakers, "test": max(1, args.voxceleb2_speakers // 4)}
@@ -130,7 +130,7 @@ def rirs_noises(folder: Path, args: argparse.Namespace) -> Jobs:
 
 
 def iemocap(folder: Path, args: argparse.Namespace) -> Jobs:
-    """The jobs write the dialogs and what raters said of them."""
+    """The jobs write the dialogs and the raters' verdicts."""
     from synth import emotion
 
     return emotion.iemocap(folder, args.emotion_utts, tuple(args.seconds), args.seed)
@@ -161,7 +161,7 @@ def voxlingua107(folder: Path, args: argparse.Namespace) -> Jobs:
 
 @dataclass(frozen=True)
 class Corpus:
-    """The name of its folder, what makes its jobs, and the options that this reads; --seed besides."""
+    """The name of a corpus's folder, the function that makes its jobs, and the options that it reads besides --seed."""
 
     folder: str
     make: Callable[[Path, argparse.Namespace], Jobs]
@@ -181,14 +181,14 @@ CORPORA = {
 
 
 def wanted(args: argparse.Namespace) -> list[Corpus]:
-    """The corpora to write: those of --only, else all but those that are switched off."""
+    """The corpora to write: those of --only, or all that are not switched off."""
     switches = {"voxceleb2": args.voxceleb2, "iemocap": args.iemocap, "adress": args.adress, "librispeech": args.librispeech,
                 "voxlingua107": args.voxlingua107}
     return [c for name, c in CORPORA.items() if (name in args.only if args.only else switches.get(name, "true") == "true")]
 
 
 def run(job: Callable[[], float]) -> float:
-    """One job, in whichever process."""
+    """Run one job, in any process."""
     import soundfile
 
     try:
@@ -216,7 +216,7 @@ def main() -> int:
 
 
 def make(args: argparse.Namespace) -> int:
-    """Make what is missing, each corpus under another name until it is whole."""
+    """Make the missing corpora, each under a temporary name until it is whole."""
     jobs, ready = [], []
     for corpus in wanted(args):
         final, part = args.out / corpus.folder, args.out / f".{corpus.folder}.part"
