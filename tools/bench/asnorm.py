@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""AS-norm with the statistics once per utterance, in blocks, beside a straightforward version, in one run.
+"""Compares AS-norm, with statistics once per utterance and in blocks, with a straightforward version, in one run.
 
 usage: asnorm.py [--utterances N ...] [--trials T] [--cohort C] [--dim D] [--top-n N] [--sample S] [--threads P]
 
-The straightforward version scores both sides of every trial against the cohort and sorts; it is timed on a sample of the trials and
-scaled to all of them. Both normalise cosine scores, each in a process of its own; "difference" is the largest between their scores
-of the sample. Memory is the process' peak and by how much the scoring raised it over libraries and embeddings; the table of all
-cohort scores at once would take what the last column says. By default the utterances are those of VoxCeleb1-O and -E.
+The straightforward version scores both sides of every trial against the cohort and sorts; it is timed on a sample of the trials, and
+the time is scaled to all trials. Both normalise cosine scores, each in its own process; "difference" is the largest between their
+scores on the sample. Memory is the peak of the process, and how much scoring added to libraries and embeddings; the last column is the
+size of the full table of cohort scores. The default numbers of utterances are those of VoxCeleb1-O and -E.
 """
 import argparse
 import json
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--cohort", type=int, default=6_000)
     parser.add_argument("--dim", type=int, default=192)
     parser.add_argument("--top-n", type=int, default=300)
-    parser.add_argument("--sample", type=int, default=1_000, help="trials that the straightforward version does")
+    parser.add_argument("--sample", type=int, default=1_000, help="trials for the straightforward version")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--child", choices=CHILDREN, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def child(name: str, utterances: int, args: argparse.Namespace) -> dict:
-    """What the process that normalises with `name` says."""
+    """The figures printed by the process that normalises with `name`."""
     words = [sys.executable, os.path.abspath(__file__), "--child", name, "--utterances", str(utterances)]
     for option in ("trials", "cohort", "dim", "top_n", "sample", "threads"):
         words += [f"--{option.replace('_', '-')}", str(getattr(args, option))]
@@ -63,14 +63,14 @@ def child(name: str, utterances: int, args: argparse.Namespace) -> dict:
 
 
 def make(args: argparse.Namespace):
-    """Embeddings (N, D), cohort (C, D) and the two rows of each trial (T,)."""
+    """Embeddings (N, D), cohort (C, D), and the rows (T,) of each trial's two sides."""
     rng = np.random.default_rng(0)
     x, cohort = (rng.standard_normal((n, args.dim)) for n in (args.utterances[0], args.cohort))
     return x, cohort, rng.integers(len(x), size=args.trials), rng.integers(len(x), size=args.trials)
 
 
 def measure(run, scale: float = 1.0) -> dict:
-    """Seconds by the clock and of CPU (times scale), memory in 10^6 bytes, and what run() returns."""
+    """Wall and CPU seconds (times scale), memory in 10^6 bytes, and the result of run()."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start, cpu = time.perf_counter(), time.process_time()
     sample = run()

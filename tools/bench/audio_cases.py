@@ -1,4 +1,4 @@
-"""The files of tools/audio_table.py: how each is made from a wav of speech."""
+"""The files of tools/audio_table.py, and how each is made from a wav of speech."""
 import struct
 import subprocess
 from collections.abc import Callable
@@ -10,8 +10,8 @@ import soundfile
 
 
 class Case(NamedTuple):
-    """make(speech, path) writes the file; tolerance: by how much a sample may differ from ffmpeg's; swapped: which ffmpeg reads as
-    if its bytes were in the other order, so that sox is asked."""
+    """make(speech, path) writes the file; tolerance: by how much a sample may differ from ffmpeg's; swapped: ffmpeg reads its bytes in
+    the wrong order, so sox decodes the reference."""
 
     name: str
     ext: str
@@ -21,7 +21,7 @@ class Case(NamedTuple):
 
 
 def ff(*words: str, before: tuple[str, ...] = (), pipe: bool = False) -> Callable[[Path, Path], object]:
-    """Written by ffmpeg; pipe: into a pipe, where it cannot come back to fill lengths in."""
+    """Written by ffmpeg; pipe: into a pipe, where it cannot go back to fill in lengths."""
     def make(speech: Path, path: Path) -> None:
         command = ["ffmpeg", "-v", "error", "-y", *before, "-i", str(speech), "-strict", "-2", *words]
         if pipe:
@@ -50,7 +50,7 @@ def snd(form: str, subtype: str, endian: str = "FILE") -> Callable[[Path, Path],
 
 
 def pyav(form: str, codec: str, rate: int) -> Callable[[Path, Path], object]:
-    """Written by av, which has encoders that ffmpeg of Debian lacks."""
+    """Written by av, which has encoders that Debian's ffmpeg lacks."""
     def make(speech: Path, path: Path) -> None:
         with av.open(str(speech)) as source, av.open(str(path), "w", format=form) as target:
             stream = target.add_stream(codec, rate=rate, layout="mono")
@@ -73,7 +73,7 @@ def edited(first: Callable[[Path, Path], object], edit: Callable[[bytes], bytes]
 
 
 def patched(*places: tuple[int, bytes]) -> Callable[[bytes], bytes]:
-    """Bytes put in at offsets."""
+    """An edit that overwrites bytes at offsets."""
     def edit(data: bytes) -> bytes:
         for place, new in places:
             data = data[:place] + new + data[place + len(new):]
@@ -82,24 +82,24 @@ def patched(*places: tuple[int, bytes]) -> Callable[[bytes], bytes]:
 
 
 def chunks_before(data: bytes) -> bytes:
-    """70 KB of bext and LIST before the samples of a wav."""
+    """Put 70 KB of bext and LIST before the samples of a wav."""
     more = struct.pack("<4sI", b"bext", 70000) + bytes(70000) + struct.pack("<4sI", b"LIST", 5) + b"INFO\0\0"
     return data[:4] + struct.pack("<I", len(data) - 8 + len(more)) + data[8:36] + more + data[36:]
 
 
 def chunks_behind(data: bytes) -> bytes:
-    """A LIST behind the samples."""
+    """Put a LIST after the samples."""
     more = struct.pack("<4sI", b"LIST", 4) + b"INFO"
     return data[:4] + struct.pack("<I", len(data) - 8 + len(more)) + data[8:] + more
 
 
 def id3v2(data: bytes) -> bytes:
-    """A tag of 3000 bytes before."""
+    """Put a tag of 3000 bytes at the beginning."""
     return b"ID3\3\0\0\0\0" + bytes([3000 >> 7, 3000 & 127]) + bytes(3000) + data
 
 
 def id3v1(data: bytes) -> bytes:
-    """A tag of 128 bytes behind."""
+    """Put a tag of 128 bytes at the end."""
     return data + b"TAG" + b"x" * 125
 
 
@@ -110,7 +110,7 @@ CASES = (
     Case("wav 16 bit", ".wav", PCM),
     *(Case(f"wav {codec}", ".wav", ff("-c:a", codec)) for codec in (
         "pcm_u8", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_mulaw", "pcm_alaw", "adpcm_ms", "g722")),
-    Case("wav adpcm_ima_wav", ".wav", ff("-c:a", "adpcm_ima_wav"), 128),   # ffmpeg 7 and later round its steps otherwise than 5.1
+    Case("wav adpcm_ima_wav", ".wav", ff("-c:a", "adpcm_ima_wav"), 128),   # ffmpeg 7 and later round its steps differently from 5.1
     Case("wav GSM 6.10", ".wav", sox("-e", "gsm-full-rate", "-r", "8000")),
     Case("wav mp3 inside", ".wav", ff("-c:a", "libmp3lame")),
     Case("wav stereo EXTENSIBLE", ".wav", ff(*STEREO, "-c:a", "pcm_s24le")),
@@ -197,6 +197,6 @@ CASES = (
     Case("PVF", ".pvf", snd("PVF", "PCM_16")),
     Case("IRCAM", ".sf", snd("IRCAM", "PCM_16")),
 )
-# Their headers say no length: a cut shows only within a frame, a block or a sample.
+# Their headers have no length: a cut is noticed only inside a frame, a block or a sample.
 NO_LENGTH = {case.name for case in CASES if case.name in ("PAF", "PVF", "IRCAM", "mp2", "AAC in ADTS", "AMR", "mp3 with ID3v1 and v2")
              or any(word in case.name for word in ("pipe", "stream", "no Xing"))}

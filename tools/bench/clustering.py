@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Agglomerative clustering for pseudo-labels beside scikit-learn's AgglomerativeClustering, on the same data, in one run.
+"""Compares agglomerative clustering for pseudo-labels with scikit-learn's AgglomerativeClustering, on the same data, in one run.
 
 usage: clustering.py [--points N] [--dim D] [--clusters K] [--centroids C] [--neighbours N] [--threads P] [--ours]
        [--only WAY ...]
 
-Points are directions around planted centres, 20 on the mean to a centre. Each way runs in a process of its own; CPU seconds are those
-of the clustering alone. "stated MB" is what is said before the beginning (two float64 for each pair of points: the distances, and the copy
-that scipy works on), "of it MB" by how much the clustering raised the process' peak over libraries and data. "k-means + Ward" brings
-the points to C centroids first; what is stated is of the tree, not of k-means. "neighbours": a point may only merge with its N nearest.
-"as scikit-learn" is the adjusted Rand index with scikit-learn's clusters of the same linkage; "NMI" is with the planted centres.
+Points are directions around planted centres, 20 per centre on average. Each way runs in its own process; CPU seconds are those of the
+clustering alone. "stated MB" is the estimate before it starts (two float64 per pair of points: the distances, and the copy that scipy
+works on), "of it MB" how much the clustering added to the memory of libraries and data at the peak. "k-means + Ward" first reduces the
+points to C centroids; its estimate is for the tree, not for k-means. "neighbours": a point may only merge with its N nearest. "as
+scikit-learn" is the adjusted Rand index with scikit-learn's clusters of the same linkage; "NMI" is with the planted centres.
 """
 import argparse
 import json
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--neighbours", type=int, default=30)
     parser.add_argument("--only", nargs="+", choices=WAYS, metavar="WAY", help=f"of {'; '.join(WAYS)}")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--ours", action="store_true", help="without scikit-learn, in half the time")
+    parser.add_argument("--ours", action="store_true", help="skip scikit-learn, which halves the time")
     parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--out", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def child(name: str, args: argparse.Namespace, folder: str) -> tuple[dict, np.ndarray]:
-    """What the process that clusters in the way `name` says, and its clusters (N,)."""
+    """The figures of the process that clusters in the way `name`, and its clusters (N,)."""
     out = os.path.join(folder, "clusters.npy")
     words = [sys.executable, os.path.abspath(__file__), "--child", name, "--out", out]
     for option in ("points", "dim", "clusters", "centroids", "neighbours", "threads"):
@@ -75,7 +75,7 @@ def child(name: str, args: argparse.Namespace, folder: str) -> tuple[dict, np.nd
 
 
 def make(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
-    """Directions (N, D) float64 and the centres (N,) they are around; neighbours of two centres meet."""
+    """Directions (N, D) float64 and the centre (N,) of each; the clusters of neighbouring centres overlap."""
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((max(args.points // 20, 1), args.dim))
     truth = rng.integers(len(centres), size=args.points)

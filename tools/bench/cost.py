@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""What systems cost at their full size, by arithmetic: nothing is trained, and only the configurations are read.
+"""Computes what systems cost at their full size: it trains nothing and reads only the configurations.
 
 usage: cost.py [--recordings N] [--classes N] [--tflops T] [--eval N SECONDS] CONF...
 
-FLOPs: those of a training step, times the steps. A step is counted by torch's FlopCounterMode on tensors without values: forward, backward,
-and what the method does after it; a multiplication and an addition are two. LSTMs, which it does not count, are added by formula. If a step
+FLOPs: of a training step, times the number of steps. torch's FlopCounterMode counts a step on tensors without values: forward, backward,
+and what the method does after them; a multiplication and an addition are two. A formula adds LSTMs, which it does not count. If a step
 depends on values, a real step with two recordings is counted and scaled.
 Hours: these FLOPs divided by --tflops.
 Memory: weights, gradients, optimizer, and what the forward pass keeps for the backward pass. Disk: checkpoints and final.pt.
-Not included: reading and augmentation, which run beside the training, and k-means of methods that cluster.
-Evaluation (train.eval_list): a forward pass over N recordings of so many seconds every train.eval_every epochs, one recording at a time,
-each of which takes at least 10 ms.
+Not included: reading and augmentation, which run in parallel with training, and the k-means of methods that cluster.
+Evaluation (train.eval_list): a forward pass over N recordings of SECONDS each every train.eval_every epochs, one recording at a time;
+each takes at least 10 ms.
 """
 import argparse
 import contextlib
@@ -29,7 +29,7 @@ LAUNCH = 0.010       # least seconds to embed one recording
 
 
 class Cost(NamedTuple):
-    """flops: of the whole training; evaluation: of a second of audio; memory, checkpoint: bytes."""
+    """flops: of the whole training; evaluation: FLOPs per second of audio; memory, checkpoint: bytes."""
 
     steps: int
     epochs: float
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def cost(config: "SystemConfig", recordings: int, classes: int = 5994) -> Cost:
-    """Of a system that is trained on so many recordings and, if it reads labels, classes."""
+    """The cost of a system trained on so many recordings and, if it reads labels, so many classes."""
     from torch._subclasses import fake_tensor
     per_epoch = max(1, recordings * config.data.draws_per_epoch // config.data.batch_size)
     steps = config.train.steps or round(config.train.epochs * per_epoch)
@@ -75,7 +75,7 @@ def cost(config: "SystemConfig", recordings: int, classes: int = 5994) -> Cost:
         with mode:
             flops, kept = step(config, method, batch)
             one = whole(config, method)
-    except (fake_tensor.DataDependentOutputException, fake_tensor.DynamicOutputShapeException):   # the step looks at values
+    except (fake_tensor.DataDependentOutputException, fake_tensor.DynamicOutputShapeException):   # the step depends on values
         method = built(config, recordings, classes)
         flops, kept = (batch / FEW * count for count in step(config, method, FEW))
         one = whole(config, method)
@@ -88,7 +88,7 @@ def cost(config: "SystemConfig", recordings: int, classes: int = 5994) -> Cost:
 
 
 def built(config: "SystemConfig", recordings: int, classes: int, mode=None):
-    """The method in training mode. mode: a FakeTensorMode, whose tensors without values its parameters and buffers become."""
+    """The method in training mode. mode: a FakeTensorMode that makes its parameters and buffers tensors without values."""
     from sslspk.methods import build
     from sslspk.methods.base import Corpus
     method, known = build(config.method, config.encoder, config.num_features, Corpus(recordings, classes)).train(), {}
@@ -127,7 +127,7 @@ def step(config: "SystemConfig", method, batch: int) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def lstms(method) -> Iterator[list[int]]:
-    """The FLOPs of each forward pass of an LSTM inside the block; a backward pass has twice as many."""
+    """Collect the FLOPs of each forward pass of an LSTM in the with block; a backward pass has twice as many."""
     from torch import nn
     found = []
 
@@ -141,13 +141,13 @@ def lstms(method) -> Iterator[list[int]]:
 
 
 def shape(config: "SystemConfig", seconds: float) -> tuple[int, ...]:
-    """(T, F) of what the encoder reads, or (S,) of a waveform."""
+    """The shape of the encoder's input: (T, F), or (S,) for a waveform."""
     rate = config.features.sample_frequency
     return (round(seconds * rate),) if config.waveform else (round(seconds * 1000 / config.features.frame_shift), config.num_features)
 
 
 def whole(config: "SystemConfig", method, seconds: float = 8.0) -> float:
-    """FLOPs that embedding a second of audio takes."""
+    """FLOPs to embed one second of audio."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
     x = torch.randn(1, *shape(config, seconds))

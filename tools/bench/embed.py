@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What encoding recordings of equal length together saves: CPU seconds of sslspk.load(MODEL).embed(list) against one recording at a time.
+"""Measures what encoding recordings of equal length together saves: CPU seconds of embed(list) against one recording at a time.
 
 usage: embed.py [--number N] [--seconds LEAST MOST] [--window S] [--device D] [MODEL FOLDER]
 
-Recordings of random lengths are cut out of all audio below FOLDER; without these two they are noise, and the model is an ECAPA-TDNN (1024
-channels) of random weights. On a GPU seconds are those of the clock. CPU seconds, features included, of an ECAPA-TDNN (512 channels, random
-weights) on real speech, one thread, while another program used the machine:
+Recordings of random lengths are cut from the audio below FOLDER; without MODEL and FOLDER they are noise, and the model is an ECAPA-TDNN
+(1024 channels) with random weights. On a GPU, seconds are wall time. CPU seconds, including features, of an ECAPA-TDNN (512 channels,
+random weights) on real speech, one thread, while another program used the machine:
 
                                                         one at a time   together   largest difference
     100 of 2 to 10 s (--number 100)                              7.74       7.59              1.5e-07
@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--number", type=count, default=200, help="of recordings (default 200)")
     parser.add_argument("--seconds", type=real, nargs=2, default=(2.0, 10.0), metavar=("LEAST", "MOST"), help="of each (default 2 10)")
-    parser.add_argument("--window", type=real, help="embed windows of that many seconds, half of it from one to the next")
+    parser.add_argument("--window", type=real, help="embed windows of this many seconds, with a hop of half a window")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("model", metavar="MODEL", nargs="?")
     parser.add_argument("folder", metavar="FOLDER", nargs="?")
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def cut(folder: str, seconds: np.ndarray, rate: int) -> list[np.ndarray]:
-    """Pieces (S,) int16 of the audio below the folder at that rate, one for each length."""
+    """Pieces (S,) int16 of the audio below the folder at `rate`, one of each length in `seconds`."""
     from sslspk.api import recordings
     from sslspk.cli import inputs
     lengths, whole, wanted = np.rint(seconds * rate).astype(int), [], 0

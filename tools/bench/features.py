@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Hours of audio per CPU second on one thread: this project's filterbank beside torchaudio's, on the same audio in one run.
+"""Hours of audio per CPU second on one thread: this project's filterbank and torchaudio's, on the same audio in one run.
 
-Reading the files is left out. The rounds of the two alternate and the best of each counts; "batch" is 64 crops of 2 s at once,
-which torchaudio takes one by one. Also printed: how far the features of the two lie apart.
+Reading the files is not timed. The rounds of the two alternate and the best of each counts; "batch" is 64 crops of 2 s at once,
+which torchaudio takes one by one. Also prints how much the features of the two differ.
 usage: features.py [--rounds N] [--minutes M] [FOLDER OF WAVS]
 """
 import argparse
@@ -18,9 +18,9 @@ RATE, CROPS, CROP_SECONDS = 16000, 64, 2
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="16 kHz recordings, searched for *.wav; default: made here")
-    parser.add_argument("--minutes", type=float, default=5, help="of audio in a round, at most (default: 5)")
-    parser.add_argument("--rounds", type=int, default=5, help="of each program (default: 5)")
+    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="searched for *.wav at 16 kHz; default: synthetic noise")
+    parser.add_argument("--minutes", type=float, default=5, help="most audio in a round (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each program (default: 5)")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def alternate(works: list, rounds: int) -> list[float]:
-    """CPU seconds of the best round of each."""
+    """CPU seconds of the best round of each program."""
     best = [float("inf")] * len(works)
     for _ in range(rounds):
         for i, work in enumerate(works):
@@ -64,7 +64,7 @@ def alternate(works: list, rounds: int) -> list[float]:
 
 
 def read(folder: Path, minutes: float) -> list:
-    """int16 recordings (S,) of a folder, up to so many minutes."""
+    """int16 recordings (S,) of a folder, up to `minutes` in all."""
     from sslspk.io import audio
     waves, room = [], minutes * 60 * RATE
     for path in sorted(folder.rglob("*.wav")):
@@ -80,7 +80,7 @@ def read(folder: Path, minutes: float) -> list:
 
 
 def synthetic(minutes: float) -> list:
-    """Coloured noise that comes and goes, int16, in recordings of 4 to 14 s (VoxCeleb's mean is 8)."""
+    """Coloured noise of varying level, int16, in recordings of 4 to 14 s (VoxCeleb's mean is 8)."""
     import numpy as np
     rng, waves, room = np.random.default_rng(0), [], minutes * 60 * RATE
     while room > 0:

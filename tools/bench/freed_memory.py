@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What it saves to keep freed memory (sslspk/launch/memory.py), and what it costs: one training on the CPU with and without, in turn.
+"""Measures the gain and the cost of keeping freed memory (sslspk/launch/memory.py): a training on the CPU with and without it, in turn.
 
 usage: freed_memory.py [--conf YAML] [--steps N] [--rounds N] PACKED_DATA
 
-Prints user and system CPU seconds, start included, and the peak of memory. 12 steps of conf/simclr_short.yaml (64 recordings a step), one
-thread, while other programs used the machine; the losses are the same:
+Prints user and system CPU seconds, including the start, and peak memory. 12 steps of conf/simclr_short.yaml (64 recordings per step),
+one thread, while other programs used the machine; the losses are the same:
 
     kept    16.5 + 1.0 s   1.46 GB        17.2 + 1.1 s   1.47 GB
     given   17.1 + 3.8 s   1.17 GB        16.9 + 3.6 s   1.16 GB
@@ -28,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
     plain = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
     for _ in range(args.rounds):
-        # any MALLOC_X says that the user decides: this one asks for what glibc does by itself
+        # any MALLOC_X variable leaves the decision to the user; this one has glibc's default value
         for name, more in (("kept", {}), ("given", {"MALLOC_TOP_PAD_": str(128 << 10)})):
             with tempfile.TemporaryDirectory() as exp:
                 run = subprocess.Popen([sys.executable, "-m", "sslspk.bin.train", "--conf", args.conf, "--set", f"train.steps={args.steps}",

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""How CPU time grows: tables with the recordings; a DINO step with crop length, prototypes and the encoder's channels. One plot.
+"""Plots how CPU time grows: of tables with recordings, of a DINO step with crop length, prototypes and the encoder's channels.
 
 usage: growth.py [--recordings N ...] [--seconds S ...] [--prototypes K ...] [--channels C ...] [--batch N] [--out growth.png]
 
 A step is forward, backward, update and moving average of a small TDNN on two crops in memory (tools/bench/methods.py), without reading and
-features; where it is not what grows, a crop has 2 s, K is 10,000 and the encoder 64 channels. Least of three steps behind one to warm up,
-CPU seconds of one thread. Tables: `utils/validate_data_dir.sh`, and the index of a training (tools/bench/scale.py). The exponent is the
-slope between the last two points on logarithmic axes: 1 is proportional.
+features. Unless varied, a crop has 2 s, K is 10,000 and the encoder has 64 channels. After one step to warm up, the fastest of three
+counts, in CPU seconds of one thread. Tables: `utils/validate_data_dir.sh`, and the index of a training (tools/bench/scale.py). The exponent
+is the slope between the last two points on logarithmic axes: 1 is proportional.
 """
 import argparse
 import math
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--out", default="growth.png")
     args = parser.parse_args()
-    args.device, args.precision = "cpu", "float32"   # of methods.Run
+    args.device, args.precision = "cpu", "float32"   # needed by methods.Run
     panels = {"recordings": tables(args.recordings),
               "crop, seconds": {"step": [(x, step(args, seconds=x)) for x in args.seconds]},
               "prototypes K": {"step": [(x, step(args, out_dim=x)) for x in args.prototypes]},
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def tables(recordings: list[int]) -> dict[str, list[tuple[int, float]]]:
-    """CPU seconds of reading tables of so many lines."""
+    """CPU seconds to read tables of each number of lines."""
     found: dict[str, list[tuple[int, float]]] = {"validate": [], "index": []}
     for lines in recordings:
         with tempfile.TemporaryDirectory() as place:
@@ -72,7 +72,7 @@ def step(args: argparse.Namespace, seconds: float = 2.0, out_dim: int = 10_000, 
 
 
 def exponent(points: list[tuple[float, float]]) -> float:
-    """Of the last two points (x, y): y grows as x to this power; NaN of fewer."""
+    """The exponent from the last two points (x, y): y grows as x to this power; NaN for fewer points."""
     if len(points) < 2:
         return math.nan
     (a, b), (c, d) = points[-2:]

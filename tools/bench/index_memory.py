@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Memory that the index of a training takes on one machine: ranks, each with its loader workers, map one file.
+"""Measures the memory of a training's index on one machine, where all ranks and their loader workers map one file.
 
 usage: index_memory.py [--lines N] [--ranks R] [--workers W]
 
-Every process has the order of an epoch and looks up --looks utterances. Printed is the proportional set size (Pss) of all processes
-together, in MB: a page that several share counts once. "before" is that of the same processes, with torch and the package loaded, without
-data.
+Every process makes the order of an epoch and looks up --looks utterances. Prints the proportional set size (Pss) of all processes
+together, in MB: a page that several share counts once. "before" is that of the same processes with torch and the package loaded, but
+no data.
 """
 import argparse
 import os
@@ -28,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         make(folder, args.lines)
-        if not os.fork():   # made by a process of its own, as by the first run
+        if not os.fork():   # a separate process makes it, as the first run does
             UtteranceIndex(folder, "wave")
             os._exit(0)
         os.wait()
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def family(args: argparse.Namespace, data: str | None) -> float:
-    """MB of all ranks and workers while all of them are there."""
+    """MB of all ranks and workers while all of them run."""
     told, go = os.pipe(), os.pipe()
     for _ in range(args.ranks):
         if not os.fork():
@@ -49,7 +49,7 @@ def family(args: argparse.Namespace, data: str | None) -> float:
                     break
             look_up(args, batches)
             os.write(told[1], os.getpid().to_bytes(8, "little"))
-            os.read(go[0], 1)   # stay until all have been measured
+            os.read(go[0], 1)   # wait until all have been measured
             os._exit(0)
     pids = [int.from_bytes(os.read(told[0], 8), "little") for _ in range(args.ranks * (args.workers + 1))]
     total = sum(pss(pid) for pid in pids)
@@ -60,14 +60,14 @@ def family(args: argparse.Namespace, data: str | None) -> float:
 
 
 def look_up(args: argparse.Namespace, batches: BatchDataset | None) -> None:
-    """The order of an epoch, which every worker makes, and what it asks the index for its recordings."""
+    """Make the order of an epoch, as every worker does, and look up its recordings in the index."""
     if batches is not None:
         for i in batches.order(0)[:args.looks].tolist():
             _ = batches.index.spec(i), batches.index.length[i], batches.index.unit(i)
 
 
 def pss(pid: int) -> int:
-    """kB."""
+    """Pss of a process in kB."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""How often 95 % intervals of EER and minDCF hold the figures of a very long list, on simulated short lists; seeds are fixed.
+"""Measures how often 95 % intervals of EER and minDCF on simulated short lists contain the true value, that of a very long list.
 
-A speaker is a random direction with a spread of its own, a trial the cosine of two of its embeddings.
+A speaker is a random direction with its own spread; a trial's score is the cosine of two embeddings. Seeds are fixed.
 usage: interval_coverage.py [--lists N]
 """
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 from sslspk.metrics import bootstrap, verification
 
 P_TARGETS = (0.01, 0.05)
-# speakers, utterances of each, dimensions, noise, target trials, non-target trials
+# speakers, utterances per speaker, dimensions, noise, target trials, non-target trials
 LISTS = {"30 speakers, hard": (30, 10, 12, 1.1, 600, 900), "30 speakers, easy": (30, 10, 30, 0.8, 600, 900),
          "80 speakers, hard": (80, 10, 12, 1.1, 1500, 2500), "30 speakers, long": (30, 20, 20, 0.9, 4500, 9000),
          "12 speakers": (12, 10, 12, 1.0, 300, 600)}
@@ -44,7 +44,7 @@ def measures(scores, target):
 
 
 def coverage(name: str, lists: int, truth: tuple[int, int, int] = TRUTH, replicates: int = 200) -> dict[str, np.ndarray]:
-    """The shares of `lists` lists whose intervals hold the truth, of EER and of minDCF at each prior (3,), by kind of interval."""
+    """By kind of interval, the shares (3,) of `lists` lists whose interval contains the truth: of EER, and of minDCF at each prior."""
     speakers, each, dim, noise, targets, nontargets = LISTS[name]
     right = measures(*trial_list(np.random.default_rng(12345), truth[0], each, dim, noise, *truth[1:])[:2])
     held = {"percentiles": np.zeros(3), "bias-corrected": np.zeros(3)}

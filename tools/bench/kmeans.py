@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""K-means beside scikit-learn's (Lloyd): same data, starts, iterations and threads, in one run; each in a process of its own.
+"""Compares k-means with scikit-learn's (Lloyd): same data, starts, iterations and threads, in one run, each in its own process.
 
 usage: kmeans.py [--points N] [--dim D] [--clusters K] [--iterations I] [--init random|kmeans++ ...] [--device cuda] [--ours]
 
 Points are a noisy mixture of twice as many centres as there are clusters. Seconds are those of the clustering alone. Memory is the
-process' peak, and by how much the clustering raised it over libraries and data; on a GPU what was allocated there. Target: a
+peak of the process, and how much the clustering added to libraries and data; on a GPU, the memory allocated there. Target: a
 million points of 192 dimensions and 5000 clusters in a few minutes on a GPU (--device cuda --points 1000000 --clusters 5000
 --iterations 20 --ours), and in bounded memory everywhere.
 """
@@ -30,8 +30,8 @@ def main() -> int:
     parser.add_argument("--iterations", type=int, default=5)
     parser.add_argument("--init", nargs="+", choices=("random", "kmeans++"), default=["random", "kmeans++"])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--device", default="cpu", help="ours runs there, scikit-learn always on the CPU")
-    parser.add_argument("--ours", action="store_true", help="without scikit-learn, which would take hours for a million points")
+    parser.add_argument("--device", default="cpu", help="device of our k-means; scikit-learn always uses the CPU")
+    parser.add_argument("--ours", action="store_true", help="skip scikit-learn, which would take hours for a million points")
     parser.add_argument("--child", choices=CHILDREN, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def child(name: str, init: str, args: argparse.Namespace) -> dict:
-    """What the process that clusters with `name` says."""
+    """The figures printed by the process that clusters with `name`."""
     words = [sys.executable, os.path.abspath(__file__), "--child", name, "--init", init]
     for option in ("points", "dim", "clusters", "iterations", "threads", "device"):
         words += [f"--{option}", str(getattr(args, option))]
@@ -62,7 +62,7 @@ def child(name: str, init: str, args: argparse.Namespace) -> dict:
 
 
 def make_points(args: argparse.Namespace):
-    """(N, D) float32; made in pieces, so that making them takes no more memory than they do."""
+    """Points (N, D) float32, made in pieces, so that making them takes no extra memory."""
     import numpy as np
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((2 * args.clusters, args.dim), dtype=np.float32)
@@ -75,7 +75,7 @@ def make_points(args: argparse.Namespace):
 
 
 def measure(points, cluster) -> dict:
-    """Seconds, objective and memory of cluster(points), 10^6 bytes."""
+    """Seconds, objective, and memory in 10^6 bytes of cluster(points)."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     objective = cluster(points)

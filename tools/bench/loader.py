@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The loader: crops per second in the process that asks (one core), with and without noises and rooms, and through loader processes.
+"""Measures the loader: crops per second in one process, with and without noises and rooms, and through loader processes.
 
 usage: loader.py [--conf YAML] [--set k=v] [--steps N] [--workers N ...] [--device D] [--seconds S] [PACKED_DATA]
 
-Without PACKED_DATA the recordings are made of noise. --workers: batches come through so many processes and are copied to the device. After
-S seconds no further measurement begins.
+Without PACKED_DATA the recordings are noise. --workers: batches come from N processes and are copied to the device. No measurement starts
+after S seconds.
 """
 import argparse
 import tempfile
@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--steps", type=whole, default=50)
     parser.add_argument("--workers", type=count, nargs="*", default=[])
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--seconds", type=real, help="the time, from the start of this program")
+    parser.add_argument("--seconds", type=real, help="time limit, from the start of this program")
     args = parser.parse_args()
 
     from sslspk.config import load
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def alone(name: str, dataset, views: int, args: argparse.Namespace) -> None:
-    """In this process, on one core."""
+    """Measure in this process, on one core."""
     dataset[0]
     begin = time.process_time()
     for step in range(args.steps):
@@ -61,7 +61,7 @@ def alone(name: str, dataset, views: int, args: argparse.Namespace) -> None:
 
 
 def through(workers: int, dataset, views: int, args: argparse.Namespace) -> None:
-    """Through loader processes, copied to the device; what was read ahead at the start is left out."""
+    """Measure through loader processes, copying to the device; batches read ahead at the start do not count."""
     import torch
 
     from sslspk.data.loader import AHEAD, make_loader

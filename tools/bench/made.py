@@ -1,4 +1,4 @@
-"""What a benchmark takes where nothing is at hand: recordings of noise, a model of random weights, a system of every method. Its time."""
+"""Made-up inputs for benchmarks: recordings of noise, a model with random weights, a system of every method; and their time limit."""
 import time
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 
 RATE = 16000
 BEGUN = time.monotonic()
-# By method the configuration at its own size and that of the synthetic corpus. C-DSVAE, which needs labels of frames, has DSVAE's encoder.
+# By method: the full-size configuration and that of the synthetic corpus. C-DSVAE needs frame labels; its encoder is DSVAE's.
 SYSTEMS = {
     "dino": ("voxceleb/conf/dino_ecapa.yaml", "voxceleb/conf/mini/dino_tdnn.yaml"),
     "moco": ("voxceleb/conf/moco_ecapa.yaml", "voxceleb/conf/mini/moco_tdnn.yaml"),
@@ -40,23 +40,23 @@ def systems(small: bool) -> dict:
 
 
 def backend(device: str) -> str:
-    """Of torch.compile: inductor, but on a CPU, where it would run a compiler for minutes, one that goes the same way without it."""
+    """The back end of torch.compile: inductor; on a CPU, where its compiler would run for minutes, one that traces but does not compile."""
     return "aot_eager" if device == "cpu" else "inductor"
 
 
 def over(seconds: float | None) -> bool:
-    """Whether so many seconds have gone by since the benchmark began; None: never."""
+    """Whether this many seconds have passed since the benchmark began; None: no limit."""
     return seconds is not None and time.monotonic() - BEGUN > seconds
 
 
 def noise(count: int, seconds: float, seed: int = 0) -> list[np.ndarray]:
-    """`count` recordings of that length, int16 (S,)."""
+    """`count` recordings of noise, each `seconds` long, int16 (S,)."""
     rng = np.random.default_rng(seed)
     return [rng.normal(0, 2000, round(seconds * RATE)).astype(np.int16) for _ in range(count)]
 
 
 def data(folder: Path, count: int, seconds: float) -> Path:
-    """A packed data directory of noise, two recordings of each speaker."""
+    """A packed data directory of noise, with two recordings per speaker."""
     from sslspk.io import audio, datadir, table
     folder.mkdir()
     names = [f"s{i // 2:04d}-u{i:05d}" for i in range(count)]
@@ -69,7 +69,7 @@ def data(folder: Path, count: int, seconds: float) -> Path:
 
 
 def model(path: Path, config) -> Path:
-    """A final.pt of random weights, of the encoder of a configuration."""
+    """A final.pt with random weights for the encoder of a configuration."""
     import torch
 
     from sslspk.encoders import build

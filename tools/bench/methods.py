@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Seconds per optimizer step of several systems side by side, in one run: encoder and method alone, on random features in memory.
+"""Seconds per optimizer step of several systems, compared in one run: only encoder and method, on random features in memory.
 
 usage: methods.py [--conf YAML ...] [--set k=v ...] [--batch N] [--rounds N] [--device cuda] [--precision bf16]
 
-Without --conf: DINO, MoCo, symmetric MoCo, SimCLR, and MoCo and DINO at once, over one small TDNN with the same two crops. Rounds of
-all systems alternate, so that they see the same machine; the best round counts. A step is forward, backward, the optimizer and what
-the method does after it, on steps that are not logged. Beside it stands the bare encoder's time, forward and backward of the views
-that the method embeds with a gradient, and what a step takes over it: momentum encoders, heads, queue, loss and optimizer.
+Without --conf: DINO, MoCo, symmetric MoCo, SimCLR, and MoCo and DINO together, with the same small TDNN and two crops. Rounds of all
+systems alternate, so that all have the same conditions; the best round counts. A step is forward, backward, the optimizer and what the
+method does after it, without logging. Next to it are the time of the bare encoder (forward and backward of the views that the
+method embeds with a gradient), and what the step takes in addition: momentum encoders, heads, queue, loss and optimizer.
 """
 import argparse
 import time
@@ -24,16 +24,16 @@ METHODS = {
     "moco+dino": {"name": "moco+dino", "moco": MOCO, "dino": DINO},
 }
 ENCODER = {"name": "tdnn", "channels": 64, "pooled_channels": 192, "embed_dim": 128, "segment_layers": 1}
-RECORDINGS, SPEAKERS = 20_000, 1000  # of the training set that the methods are told of
+RECORDINGS, SPEAKERS = 20_000, 1000  # size of the training set that the methods are given
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--conf", action="append", default=[], metavar="YAML", help="a system (repeatable); default: five small ones")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override in every --conf (repeatable)")
-    parser.add_argument("--batch", type=int, default=32, help="recordings of a step")
+    parser.add_argument("--batch", type=int, default=32, help="recordings per step")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=2, help="steps of a round")
+    parser.add_argument("--steps", type=int, default=2, help="steps per round")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("float32", "bf16"), default="float32")
     args = parser.parse_args()
@@ -74,7 +74,7 @@ def inputs(config, batch: int, device: str = "cpu") -> list:
 
 
 class Run:
-    """One system, and a batch that it sees again and again."""
+    """One system, and a batch that it uses in every step."""
 
     def __init__(self, name: str, config, args: argparse.Namespace):
         import torch
@@ -107,7 +107,7 @@ class Run:
         self.steps += 1
 
     def bare(self) -> None:
-        """The encoder that is trained, with its own BatchNorm, and a gradient from everywhere."""
+        """Forward and backward of the trained encoder alone, with its own BatchNorm and a gradient from every output."""
         import torch
         encoder = next(one for one in self.method.backbones() if next(one.parameters()).requires_grad)
         with torch.autocast(self.args.device.partition(":")[0], torch.bfloat16, enabled=self.args.precision == "bf16"):
@@ -117,7 +117,7 @@ class Run:
 
 
 def seconds(work, args: argparse.Namespace) -> float:
-    """Seconds of one call of work, over a round of them."""
+    """Seconds per call of `work`, averaged over a round."""
     import torch
     begin = time.perf_counter()
     for _ in range(args.steps):

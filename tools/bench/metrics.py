@@ -1,6 +1,6 @@
-"""How fast the metrics are: `python3 tools/bench/metrics.py`. Prints time and peak memory beside what is asked for.
+"""Measures the speed of the metrics: `python3 tools/bench/metrics.py`. Prints time and peak memory next to their targets.
 
-Every figure comes from a process of its own. "in memory" is the DET curve, EER, minDCF and actDCF at two priors and Cllr of 10^7
+Every figure comes from its own process. "in memory" is the DET curve, EER, minDCF and actDCF at two priors and Cllr of 10^7
 scores; "from disk" is the whole command `python3 -m sslspk.bin.metrics` on a list of VoxCeleb1-E's size.
 """
 import argparse
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def in_memory() -> tuple[float, float]:
-    """Seconds by the clock and of CPU for all figures of 10^7 scores."""
+    """Wall and CPU seconds for all figures of 10^7 scores."""
     sys.path.insert(0, ROOT)
     from sslspk.metrics import report
     rng = np.random.default_rng(0)
@@ -52,7 +52,7 @@ def in_memory() -> tuple[float, float]:
 
 
 def child(words: list[str]) -> tuple[str, float, float, float]:
-    """Standard output, seconds by the clock and of CPU, and peak resident memory (10^6 bytes) of a Python process."""
+    """Standard output, wall and CPU seconds, and peak resident memory (10^6 bytes) of a Python process."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     output = process.stdout.read()
@@ -64,7 +64,7 @@ def child(words: list[str]) -> tuple[str, float, float, float]:
 
 
 def write_list(folder: str) -> None:
-    """A trial list without repeated pairs, its scores in the same order, and once more in another."""
+    """Write a trial list without repeated pairs, its scores in the same order, and in another order."""
     rng = np.random.default_rng(0)
     ids = [f"id{10001 + s}-{s:05d}video{n // 6:02d}-{n % 6:05d}" for s in range(SPEAKERS) for n in range(UTTERANCES)]
     target = rng.random(TRIALS) < 0.5

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Are a step's loss and gradients on a device those of the CPU? Small systems, the same weights and batch on both.
+"""Checks that a step's loss and gradients on a device equal those on the CPU, for small systems with the same weights and batch.
 
 usage: on_device.py [--device cuda] [--batch N] [--compile] [--precision bf16] [--only METHOD ...] [--seconds S]
 
-One of each method (made.py names them), but for those that draw random numbers on the device, which are others there. After S seconds no
-further one begins, and the last lines say which were not reached.
+There is one system per method (see made.py), except for methods that draw random numbers on the device, where they differ. After S
+seconds no further system starts, and the last lines say which are missing.
 
-Printed for each system: the loss here and there, their difference (relative, of a loss above 1), and the largest difference of a gradient
-over the largest one. Products are float32, without TF32. Exit status 1 where the loss is off by more than 1e-4 or a gradient by more than
-1e-2 (bf16: 0.03 and 0.5). --compile: the encoders as torch.compile makes them, which costs minutes; on a CPU by aot_eager, which goes the
-same way.
+Printed for each system: the loss on both, their difference (relative for a loss above 1), and the largest difference of a gradient
+divided by the largest gradient. Products are float32, without TF32. Exit status 1 if a loss differs by more than 1e-4 or a gradient by
+more than 1e-2 (bf16: 0.03 and 0.5). --compile: with torch.compile, which takes minutes; on a CPU with its back end aot_eager, which
+traces but does not compile.
 """
 import argparse
 import copy
@@ -20,7 +20,7 @@ from methods import inputs
 from sslspk.errors import entry, real, whole
 
 LIMITS = {"float32": (1e-4, 1e-2), "bf16": (0.03, 0.5)}
-DRAW = ("wav2vec2", "masked_prediction", "cpc", "vq_wav2vec", "dsvae")   # on the device
+DRAW = ("wav2vec2", "masked_prediction", "cpc", "vq_wav2vec", "dsvae")   # draw random numbers on the device
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--precision", choices=[*LIMITS], default="float32")
     parser.add_argument("--only", nargs="+", choices=[*made.SYSTEMS], default=[*made.SYSTEMS], metavar="METHOD")
-    parser.add_argument("--seconds", type=real, help="the time, from the start of this program")
+    parser.add_argument("--seconds", type=real, help="time limit, from the start of this program")
     args = parser.parse_args()
     import torch
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False

@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Whether ONNX files give what the toolkit gives: every encoder, on recordings of many lengths, in onnxruntime.
+"""Checks that ONNX files in onnxruntime give the toolkit's embeddings: every encoder, on recordings of many lengths.
 
 usage: onnx_equal.py [--number N] [--seconds LEAST MOST] [--only NAME]... FOLDER
 
-Recordings are cut out of all audio below FOLDER, from LEAST to MOST seconds long in equal ratios. Encoders have the layers of their
-papers (Transformers two) and an eighth of the widths. Weights are random; BatchNorm has the statistics of some of the recordings.
-Features are in the file.
-Prints a row for each: the largest difference of a value, the largest difference as a share of the recording's largest value, and the
-largest value. Fails where a difference is above 1e-4; of values above 1 the share must not be.
+Recordings are cut from the audio below FOLDER, from LEAST to MOST seconds long in equal ratios. Encoders have the layers of their
+papers (Transformers only two) and an eighth of the widths. Weights are random; BatchNorm has the statistics of some of the recordings.
+The ONNX file computes the features.
+Prints a row per encoder: the largest difference of a value, the largest difference as a share of the recording's largest value, and
+the largest value. Fails if a difference is above 1e-4; for values above 1, the share counts instead.
 """
 import argparse
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from embed import cut  # of this folder
+from embed import cut  # tools/bench/embed.py
 
 from sslspk.errors import InputError, count, entry, real
 
@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--number", type=count, default=50, help="of recordings (default 50)")
     parser.add_argument("--seconds", type=real, nargs=2, default=(0.5, 30.0), metavar=("LEAST", "MOST"), help="of each (default 0.5 30)")
-    parser.add_argument("--only", action="append", choices=ENCODERS, metavar="NAME", help="of the encoders (repeatable; default all)")
+    parser.add_argument("--only", action="append", choices=ENCODERS, metavar="NAME", help="only this encoder (repeatable; default all)")
     parser.add_argument("folder", metavar="FOLDER")
     args = parser.parse_args()
     pieces = cut(args.folder, np.geomspace(*args.seconds, args.number), 16000)
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def row(name: str, pieces: list[np.ndarray]) -> float:
-    """Print the row of an encoder; returns the largest difference, of values above 1 as a share."""
+    """Print the row of an encoder; returns the largest difference, as a share for values above 1."""
     from sslspk.export import graph
     model = random_model(ENCODERS[name], pieces)
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +84,7 @@ def row(name: str, pieces: list[np.ndarray]) -> float:
 
 
 def random_model(encoder: dict, pieces: list[np.ndarray]):
-    """A model of random weights, whose batch statistics are those of eight pieces."""
+    """A model with random weights and the batch statistics of eight pieces."""
     import torch
 
     from sslspk.api.model import Model

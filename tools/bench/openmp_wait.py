@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""How OpenMP's threads should wait for each other: a training on this machine's CPU under several settings, side by side.
+"""Finds how OpenMP's threads should wait for each other: times a training on this machine's CPU under several settings.
 
 usage: openmp_wait.py [--conf YAML] [--set k=v] [--steps N] PACKED_DATA
 
-Each setting trains in a process of its own, once on an idle machine and once while another process keeps one core busy. A thread
-that waits by spinning takes the core that the other thread needs; one that sleeps at once wakes late after each small kernel.
-Four steps of conf/mini/dino_tdnn.yaml on two cores, other programs at work now and then: wall seconds / CPU seconds
+Each setting trains in its own process, once on an idle machine and once while another process keeps one core busy. A thread that
+waits by spinning takes the core that the other thread needs; one that sleeps at once wakes late after each small kernel.
+Four steps of conf/mini/dino_tdnn.yaml on two cores, sometimes with other programs running: wall seconds / CPU seconds
 
                                         idle              busy
     as libgomp does              30.2 / 16.6       24.1 / 12.3
@@ -34,9 +34,9 @@ def main() -> int:
     parser.add_argument("data", type=Path, metavar="PACKED_DATA", help="what steps/pack_audio.sh wrote")
     parser.add_argument("--conf", default="conf/mini/dino_tdnn.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--steps", type=int, default=8, help="measured steps (default %(default)s), after two others")
+    parser.add_argument("--steps", type=int, default=8, help="measured steps (default %(default)s), after two to warm up")
     parser.add_argument("--situations", nargs="+", choices=("idle", "busy"), default=("idle", "busy"))
-    parser.add_argument("--settings", nargs="+", default=SETTINGS, help="variables of the environment; default: those that were compared")
+    parser.add_argument("--settings", nargs="+", default=SETTINGS, help="environment variables; default: those above")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def run(setting: str, busy: bool) -> tuple[float, float]:
-    """(wall, CPU) seconds of the measured steps under a setting, beside a process that keeps the last core busy."""
+    """(wall, CPU) seconds of the measured steps under a setting; busy: while another process uses the last core."""
     variables = {key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")}
     variables["GOMP_SPINCOUNT" if not setting else setting.partition("=")[0]] = setting.partition("=")[2] or "300000"
     other = None

@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Our steps beside those of wespeaker and sslsv, in one process and in turns: CPU seconds, and how many times faster ours are.
+"""Compares our steps with those of wespeaker and sslsv, in turns in one process: CPU seconds, and how many times faster ours are.
 
 usage: peers.py [--wespeaker DIR] [--sslsv DIR] [--only NAME ...] [--rounds N] [--batch N] [--threads N] [--small]
 
-DIR is a checkout (git clone https://github.com/wenet-e2e/wespeaker, https://github.com/theolepage/sslsv), of which nothing is copied or
-changed. Where it is not given, or not there, its lines say so. Both sides see the same random features of 80 bins, ECAPA-TDNN with 512
-channels, global context and 192 dimensions, a head without BatchNorm, SGD. In each round either side makes one step, in turns first; the
-median over the rounds counts, behind one round to warm up.
-    dino 10000, dino 65536    forward, backward, update, moving average; crops 2 x 4 s and 4 x 2 s, so many prototypes
+DIR is a checkout (git clone https://github.com/wenet-e2e/wespeaker, https://github.com/theolepage/sslsv); it is not copied or changed.
+If it is missing, its lines say so. Both sides have the same random features of 80 bins, ECAPA-TDNN with 512 channels, global
+context and 192 dimensions, a head without BatchNorm, and SGD. In each round both sides make one step, and take turns to go first; the
+median over the rounds counts, after one round to warm up.
+    dino 10000, dino 65536    forward, backward, update, moving average; crops 2 x 4 s and 4 x 2 s; 10000 or 65536 prototypes
     simclr, moco              2 x 4 s; a queue of 65536 keys
     embeddings                one recording of 10 s at a time, without gradients
     asnorm                    means and deviations of the 300 best of 6000 scores of 2000 embeddings
-    head 10000, head 65536    sslsv's DINO head and loss on embeddings, forward and backward, beside ours
-Behind the ratio: what a step of ours computes (10^9 operations of its convolutions and matrix products, by torch's formulas), how fast, in
-percent of the speed at which this core multiplies large matrices, and the ratio at that speed if all else cost nothing.
---small: for a test of this program: little networks, crops of 0.3 s, few prototypes and keys.
+    head 10000, head 65536    sslsv's DINO head and loss on embeddings, forward and backward, and ours
+The columns after the ratio: the 10^9 operations of a step of ours (convolutions and matrix products, by torch's formulas), its speed in
+percent of that of large matrix products on this core, and the ratio if our step ran at that full speed.
+--small: for testing this program: small networks, crops of 0.3 s, few prototypes and keys.
 """
 import argparse
 import contextlib
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def measured(theirs: Callable[[], object], ours: Callable[[], object], rounds: int) -> tuple[float, float]:
-    """Median CPU seconds of either call, taken in turns."""
+    """Median CPU seconds of each call; the two take turns."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for turn in range(rounds + 1):
         for side in (0, 1) if turn % 2 else (1, 0):
@@ -75,7 +75,7 @@ def measured(theirs: Callable[[], object], ours: Callable[[], object], rounds: i
 
 
 def limit(call: Callable[[], object], theirs: float, ours: float, args: argparse.Namespace) -> str:
-    """The last three columns, of a call of ours; empty where numpy computes."""
+    """The last three columns, for a call of ours; empty if it uses numpy."""
     import torch
 
     from sslspk.train.speed import Flops
@@ -90,7 +90,7 @@ def limit(call: Callable[[], object], theirs: float, ours: float, args: argparse
 
 @contextlib.contextmanager
 def _one_rank():
-    """A group of one rank, which wespeaker's losses ask for."""
+    """A process group of one rank, which wespeaker's losses need."""
     import torch
     with tempfile.TemporaryDirectory() as place:
         torch.distributed.init_process_group("gloo", init_method=f"file://{place}/group", rank=0, world_size=1)
@@ -101,7 +101,7 @@ def _one_rank():
 
 
 def _package(name: str, folder: Path) -> None:
-    """Make the modules of a checkout importable without what its __init__.py imports."""
+    """Make the modules of a checkout importable without running its __init__.py."""
     if name not in sys.modules:
         made = types.ModuleType(name)
         made.__path__ = [os.fspath(folder.resolve() / name)]
@@ -109,7 +109,7 @@ def _package(name: str, folder: Path) -> None:
 
 
 def _imported(name: str) -> types.ModuleType:
-    """A module of a checkout. What it imports and is not installed here (fire, wandb, pandas) is an empty module; nothing here uses it."""
+    """A module of a checkout. Its imports that are not installed (fire, wandb, pandas) become empty modules; nothing here uses them."""
     for _ in range(10):
         try:
             return importlib.import_module(name)
@@ -197,7 +197,7 @@ def contrastive(name: str, args: argparse.Namespace) -> tuple[Callable, Callable
 
 
 def _last_output(encoder) -> None:
-    """wespeaker's encoders may give a tuple, of which its training takes the last one."""
+    """Make wespeaker's encoder return only the last output of a tuple, as its training does."""
     encoder.register_forward_hook(lambda module, given, out: out[-1] if isinstance(out, tuple) else out)
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""PLDA training and scoring beside straightforward loops over speakers and trials: same data, one run, CPU seconds.
+"""Compares PLDA training and scoring with straightforward loops over speakers and trials: same data, one run, CPU seconds.
 
 usage: plda.py [--speakers N] [--utts N] [--dim D] [--trials N] [--sample N]
 
-The loops follow the same equations (Kaldi's), one speaker and one trial at a time; scoring loops run on --sample trials and are scaled.
+The loops use the same equations (Kaldi's), one speaker or one trial at a time; scoring loops run on --sample trials, and are scaled.
 Targets: training of 1000 x 20 x 256 in 0.5 s, 500,000 scores in 0.1 s, on one thread.
 """
 import argparse
@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--trials", type=int, default=500_000)
-    parser.add_argument("--sample", type=int, default=5000, help="trials that the loop scores")
+    parser.add_argument("--sample", type=int, default=5000, help="trials for the scoring loop")
     args = parser.parse_args()
     import numpy as np
 
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def timed(work):
-    """What it gives, and the CPU seconds that it took."""
+    """The result of work(), and its CPU seconds."""
     begin = time.process_time()
     found = work()
     return found, time.process_time() - begin

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""What a data directory of many recordings costs: CPU seconds and peak memory of each program that reads it, with synthetic ids.
+"""Measures what a data directory of many recordings costs: CPU seconds and peak memory of each program that reads it.
 
 usage: scale.py [--lines N ...] [--only NAME ...] [--jobs N] [--out DIR]
 
-No audio is needed: the tables name packed archives that are not there. Ids are of VoxCeleb's form, 150 recordings a speaker.
+No audio is needed: the tables name packed archives that do not exist. Ids look like VoxCeleb's, with 150 recordings per speaker.
     validate  utils/validate_data_dir.sh      split   utils/split_data.sh into --jobs pieces       subset  every tenth utterance
-    fix       utils/fix_data_dir.sh, where nothing is wrong
-    index     the index of a training, made; again: the same, by another process      labels: with the speakers as classes
-Each is a process of its own; what starting Python and importing costs is in its figures. The directory is made in --out (default: a new
-folder in $TMPDIR, removed at the end).
+    fix       utils/fix_data_dir.sh, with nothing to fix
+    index     making the index of a training; again: opening it in another process      labels: with the speakers as classes
+Each runs in its own process; its figures include starting Python and importing. The directory is made in --out (default: a new folder
+in $TMPDIR, removed at the end).
 """
 import argparse
 import contextlib
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def programs(data: str, out: str, lines: int, jobs: int) -> dict[str, list[str]]:
-    """The command of each figure, in the order in which they run."""
+    """The command of each figure, in running order."""
     run = [sys.executable, "-m"]
     index = [sys.executable, "-c", INDEX, data]
     return {"validate": [*run, "sslspk.bin.validate_data_dir", "--no-feats", data],
@@ -63,10 +63,10 @@ def programs(data: str, out: str, lines: int, jobs: int) -> dict[str, list[str]]
 
 
 def make(data: str, lines: int) -> None:
-    """A data directory of so many recordings with wav.scp, utt2spk, spk2utt, utt2num_samples and utt2dur."""
+    """Write a data directory of `lines` recordings with wav.scp, utt2spk, spk2utt, utt2num_samples and utt2dur."""
     os.makedirs(data, exist_ok=True)
     names = ("wav.scp", "utt2spk", "spk2utt", "utt2num_samples", "utt2dur")
-    with contextlib.ExitStack() as stack:   # line by line: the peak of a child would begin with what this program holds
+    with contextlib.ExitStack() as stack:   # line by line: a child's peak includes the memory of this program
         write(data, lines, {name: stack.enter_context(open(os.path.join(data, name), "w")) for name in names})
 
 
@@ -87,7 +87,7 @@ def write(data: str, lines: int, tables: dict) -> None:
 
 
 def measure(words: list[str]) -> tuple[float, float]:
-    """(CPU seconds, peak memory in 10^6 bytes) of a command, of which a failure ends this program."""
+    """(CPU seconds, peak memory in 10^6 bytes) of a command; its failure ends this program."""
     child = subprocess.Popen(words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
                              stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(child.pid, 0)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How long `--help` takes for every program and every step: wall seconds, the best of three, and whether it is under 0.5."""
+"""Times `--help` of every program and every step: wall seconds, the best of three, and whether it is under 0.5."""
 import argparse
 import os
 import subprocess

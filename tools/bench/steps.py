@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Seconds per optimizer step of every method on a device: float32, bf16, and bf16 with torch.compile, in a given time.
+"""Seconds per optimizer step of every method on a device: float32, bf16, and bf16 with torch.compile, within a time limit.
 
 usage: steps.py [--device cuda] [--batch N] [--steps N] [--small] [--seconds S]
 
-One system of each method at its own size (made.py names them; --small: those of the synthetic corpus), one after the other, on random
-input in memory. First all of them in float32 and in bf16, then compiled, which takes long before the first step. "utilisation" is
-the share of the device's peak, where that is known; FLOPs as sslspk/train/speed.py counts them. After S seconds no further one begins,
-and the last line says which were not reached. Exit status 1 where one fails, unless it lacks memory.
+One system per method at its full size (see made.py; --small: those of the synthetic corpus), one after the other, on random input in
+memory. All run in float32 and in bf16 first, then compiled, because compiling takes long before the first step. "utilisation" is the
+share of the device's peak, if that is known; sslspk/train/speed.py counts the FLOPs. After S seconds no further system starts, and
+the last line says which are missing. Exit status 1 if one fails for a reason other than memory.
 """
 import argparse
 import gc
@@ -23,11 +23,11 @@ FAILED = "  FAILED"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--batch", type=whole, default=32, help="recordings of a step")
-    parser.add_argument("--steps", type=whole, default=5, help="that are timed, after two others")
+    parser.add_argument("--batch", type=whole, default=32, help="recordings per step")
+    parser.add_argument("--steps", type=whole, default=5, help="timed steps, after two to warm up")
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--only", nargs="+", choices=[*made.SYSTEMS], default=[*made.SYSTEMS], metavar="METHOD")
-    parser.add_argument("--seconds", type=real, help="the time, from the start of this program")
+    parser.add_argument("--seconds", type=real, help="time limit, from the start of this program")
     args = parser.parse_args()
     configs = made.systems(args.small)
     print(f"{args.batch} recordings a step on {args.device}, {'small systems' if args.small else 'systems at their own size'}")

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A training step through the whole pipeline against the same int16 crops held in memory, in one run.
+"""Compares training steps through the whole pipeline with steps on the same int16 crops in memory, in one run.
 
 usage: train_step.py [--conf YAML] [--set k=v] [--steps N] PACKED_DATA
 
-Both sides augment, compute features and train; the one reads its batches from disk through the loader's workers, the other
-takes batches that were read before. Rounds of the two alternate, so that both see the same machine. The figure is the
-pipeline's speed as a share of the other's: what reading costs. Target: at least 90 %.
+Both augment, compute features and train; the first reads its batches from disk through the loader's workers, the second
+uses batches read before. Rounds of the two alternate, so that both have the same conditions. The figure is the pipeline's
+speed as a share of the other, which shows what reading costs. Target: at least 90 %.
 """
 import argparse
 import tempfile
@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("data", type=Path, metavar="PACKED_DATA", help="what steps/pack_audio.sh wrote")
     parser.add_argument("--conf", default="conf/mini/dino_tdnn.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--steps", type=int, default=20, help="steps of a round")
+    parser.add_argument("--steps", type=int, default=20, help="steps per round")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
 
@@ -38,7 +38,7 @@ def main() -> int:
         run(job, loader, 3)
         pipeline, memory = [], []
         for _ in range(args.rounds):
-            run(job, loader, 4 * config.data.workers + 1)  # what was read ahead meanwhile
+            run(job, loader, 4 * config.data.workers + 1)  # batches that were read ahead meanwhile
             pipeline.append(run(job, loader, args.steps))
             memory.append(run(job, (held[i % 4] for i in range(args.steps)), args.steps))
     size = config.data.batch_size
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def run(job, batches, steps: int) -> float:
-    """Seconds a step over `steps` steps of the loop's own functions."""
+    """Seconds per step, over `steps` steps by the training loop's own functions."""
     import torch
 
     from sslspk.methods.base import Progress

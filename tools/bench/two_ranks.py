@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Does a training on two ranks, of two GPUs (nccl) or of the CPU (gloo), equal that on one, and how fast is it?
+"""Checks that a training on two ranks, on two GPUs (nccl) or the CPU (gloo), equals one on a single rank, and measures its speed.
 
 usage: two_ranks.py [--device cuda] [--batch N] [--steps N] [--precision bf16]
 
-DINO over a TDNN on noise, the same recordings, start and total batch. Printed: the loss of the last steps, the relative difference of the
-weights, and utterances a second. Exit status 1 where the loss is off by more than 1 %. On a GPU convolutions run in TF32.
+DINO with a TDNN on noise, with the same recordings, initial weights and total batch. Prints the loss of the last steps, the relative
+difference of the weights, and utterances per second. Exit status 1 if the loss differs by more than 1 %. GPUs convolve in TF32.
 """
 import argparse
 import json
@@ -29,7 +29,7 @@ CONF = {"features": {"num_mel_bins": 40}, "cmvn": {"cmn": "utterance"}, "data": 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--batch", type=whole, default=128, help="recordings of a step, both ranks together")
+    parser.add_argument("--batch", type=whole, default=128, help="recordings per step, both ranks together")
     parser.add_argument("--steps", type=whole, default=20)
     parser.add_argument("--precision", choices=("float32", "bf16"), default="float32")
     args = parser.parse_args()
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def trained(folder: Path, data: Path, ranks: int, args: argparse.Namespace):
-    """(loss of the last lines, the student's weights in one row, utterances a second)."""
+    """(loss of the last lines, the student's weights as one vector, utterances per second)."""
     import torch
 
     from sslspk.io import results
