@@ -1,1 +1,1 @@
-"""Faults put into a small run of the recipe on purpose, to see that nothing is ever lost (tools/fault_campaign.py)."""
+"""Injects faults into a small run of the recipe, to check that nothing is lost (tools/fault_campaign.py)."""

@@ -1,9 +1,9 @@
-"""The place where a campaign works: a copy of the code and of the recipes, and their state before and after each stage.
+"""The working folders of a campaign: a copy of the code and of the recipes, and their state before and after each stage.
 
-    OUT/code/   the code as it was when the campaign began      OUT/state/STAGE/{before,after}/   what the recipe held then
-    OUT/work/   where things are broken                         OUT/reference/STAGE.json          what the undisturbed stage did
+    OUT/code/   the code when the campaign began                OUT/state/STAGE/{before,after}/   the recipe's files then
+    OUT/work/   where the faults happen                         OUT/reference/STAGE.json          what the undisturbed stage did
 
-OUT/work is a disk in memory that each share of the campaign has for itself under the same name, so that one undisturbed run serves all.
+OUT/work is a disk in memory. Each share of the campaign has its own under the same name, so one undisturbed run serves all shares.
 """
 import hashlib
 import json
@@ -22,15 +22,15 @@ from faults.stages import MADE, SHRUNK, WRITTEN, Stage, chain
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("sslspk", "steps", "utils", "local", "tools")
 RECIPES = ("voxceleb", "iemocap")
-DISK = "size=200m"   # of OUT/work, and of the /dev/shm that the campaign sees
+DISK = "size=200m"   # of OUT/work and of the campaign's /dev/shm
 
 
 class Bench:
-    """One campaign's folders. `reference[stage]` is what an undisturbed run did: its CPU seconds, the digests of its files, which of them
-    are written again when it is run once more, and what it does to files by the names of the operations."""
+    """One campaign's folders. `reference[stage]` describes the undisturbed run: its CPU seconds, the digests of its files, which of them
+    a second run writes again, and its operations on files."""
 
     def __init__(self, out: Path, own_disk: bool, part: int = 0):
-        """own_disk: this program has mounts of its own, and may give the work a disk to be filled. part: which share of the campaign."""
+        """own_disk: this program has private mounts, so that OUT/work can be a small disk to fill up. part: number of the share."""
         self.out, self.part = out.resolve(), part
         self.mounted = own_disk and mount_memory(self.out / "work") and mount_memory(Path("/dev/shm"))
         if not (self.out / "code").is_dir():
@@ -41,11 +41,11 @@ class Bench:
         self.reference: dict[str, dict] = {}
 
     def folder(self, stage: Stage) -> Path:
-        """The recipe's, where its commands run."""
+        """The recipe's folder, where its commands run."""
         return self.out / "work/egs" / stage.recipe
 
     def learn(self, stages: list[str]) -> None:
-        """Run what these stages need undisturbed, unless that is known already; read what was found."""
+        """Run these stages, and those before them, undisturbed, unless this was done already; load the references."""
         for stage in dict.fromkeys(stage for name in stages for stage in chain(name)):
             path = self.out / f"reference/{stage.name}.json"
             if not path.exists():
@@ -57,7 +57,7 @@ class Bench:
             self.reference[stage.name] = json.loads(path.read_text())
 
     def _undisturbed(self, stage: Stage) -> dict:
-        """Run the stage twice: the second time, what is finished must be left alone."""
+        """Run the stage twice: the second run must leave finished files alone."""
         self.clear(stage)
         if stage.after:
             self._bring(self.out / "state" / stage.after / "after", stage)
@@ -104,7 +104,7 @@ class Bench:
         return {"seconds": round(time.monotonic() - begun, 1), "cpu": round(usage.ru_utime + usage.ru_stime, 1)}
 
     def _keep(self, when: str, stage: Stage) -> None:
-        """Save the present state as that before or after the stage."""
+        """Save the present state as the one before or after the stage."""
         folder = self.out / "state" / stage.name / when
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -130,26 +130,26 @@ class Bench:
         self._bring(self.saved(stage, after), stage)
 
     def differences(self, stage: Stage) -> list[str]:
-        """Paths at which the present state is not that after the undisturbed stage."""
+        """Paths at which the present state differs from that after the undisturbed stage."""
         return compare.unlike(self.reference[stage.name]["digests"], compare.digests(self.folder(stage)))
 
 
 def environment() -> dict[str, str]:
-    """That of a user whose python3 is this one."""
+    """The environment of a user whose python3 is this one."""
     changed = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    changed.pop("PYTHONPATH", None)   # path.sh has to find the copied package
+    changed.pop("PYTHONPATH", None)   # path.sh must find the copied package
     return changed
 
 
 def mount_memory(folder: Path) -> bool:
-    """Give `folder` a small disk of its own in memory, which can be filled up; whether this user may."""
+    """Mount a small disk in memory at `folder`, which can be filled up; returns whether this user may."""
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", DISK, "none", str(folder)], capture_output=True, check=False)
     return done.returncode == 0
 
 
 def code_md5() -> str:
-    """That of the code which a campaign copies."""
+    """The md5 of the code that a campaign copies."""
     digest = hashlib.md5()
     for name in CODE:
         for path in sorted((ROOT / name).rglob("*")):
@@ -159,12 +159,12 @@ def code_md5() -> str:
 
 
 def copy_code(to: Path) -> None:
-    """The code, so that what is edited meanwhile does not change the campaign; the recipes with configurations of seconds."""
+    """Copy the code, so that later edits do not change the campaign, and the recipes, with configurations that run in seconds."""
     shutil.rmtree(to, ignore_errors=True)
     skip = shutil.ignore_patterns("__pycache__", "exp*", "data*")
     for name in CODE:
         shutil.copytree(ROOT / name, to / name, symlinks=True, ignore=skip if name != "sslspk" else shutil.ignore_patterns("__pycache__"))
-    shutil.copy2(ROOT / "setup.py", to)   # says which packages a recipe needs
+    shutil.copy2(ROOT / "setup.py", to)   # lists the packages that a recipe needs
     for name in RECIPES:
         shutil.copytree(ROOT / "egs" / name, to / "egs" / name, symlinks=True, ignore=skip)
     for name, changes in SHRUNK.items():

@@ -1,4 +1,4 @@
-"""A private Slurm for the stage that runs by slurm.pl: brought up when it is first needed, taken down when the campaign ends."""
+"""A private Slurm for the stage that uses slurm.pl: started when first needed, stopped when the campaign ends."""
 import atexit
 import getpass
 import os
@@ -12,7 +12,7 @@ TOOLS = Path(__file__).resolve().parents[1] / "cluster"
 
 
 def missing(name: str) -> str:
-    """The reason for which a stage cannot be tried on this machine; empty: it can."""
+    """Why a stage cannot run on this machine; empty if it can."""
     needs = BY_NAME[name].needs
     if not needs or shutil.which(needs, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
         return ""
@@ -20,7 +20,7 @@ def missing(name: str) -> str:
 
 
 class Cluster:
-    """One share's own; `variables` are what a command of a stage needs to find it."""
+    """The Slurm of one share; `variables` are the environment with which a stage's command finds it."""
 
     def __init__(self, folder: Path):
         self.folder, self.up = folder, False
@@ -35,7 +35,7 @@ class Cluster:
         return {"SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def clean(self) -> None:
-        """Take away the jobs that a fault has left in the queue."""
+        """Cancel the jobs that a fault has left in the queue."""
         if self.up:
             subprocess.run(["scancel", f"--user={getpass.getuser()}"],
                            env={**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")}, check=False, capture_output=True)

@@ -1,7 +1,7 @@
-"""What the files of a recipe hold, so that two runs can be compared: every file, hidden ones and checkpoints to the last counter.
+"""Digests of a recipe's files, to compare two runs: every file, including hidden ones, and every value in checkpoints.
 
-Left out are times, process ids and durations, and nothing else: log/ and tensorboard/ whole; splitN/, which holds the shares of jobs; of
-progress.jsonl the figures of speed; of .done, .busy and .lock the content (times of files, and who held a lock), not that they exist.
+Only times, process ids and durations are left out: log/ and tensorboard/ entirely; splitN/, the data of single jobs; the figures of speed
+in progress.jsonl; the content of .done, .busy and .lock (times of files, and who held a lock), but not their existence.
 """
 import hashlib
 import json
@@ -32,18 +32,18 @@ def digests(recipe: Path) -> dict[str, str]:
 
 
 def versions(recipe: Path) -> dict[str, list[int]]:
-    """By path, what tells whether a file was written again; of locks nothing is asked."""
+    """By path, numbers that change when a file is written again; locks are left out."""
     found = {name: path.stat() for name, path in files(recipe) if path.name not in (".busy", ".lock")}
     return {name: [stat.st_ino, stat.st_mtime_ns, stat.st_size] for name, stat in found.items()}
 
 
 def unlike(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
-    """The paths that are in one of them alone, or differ."""
+    """The paths that are in only one of them, or differ."""
     return sorted(path for path in wanted.keys() | found.keys() if wanted.get(path) != found.get(path))
 
 
 def content(path: Path) -> str:
-    """md5 of what a file holds; a checkpoint's and final.pt's is that of every tensor and every other value in it."""
+    """md5 of a file's content; for checkpoints and final.pt, of every tensor and every other value."""
     if path.name in PRESENT:
         return "present"
     try:
@@ -74,7 +74,7 @@ def _load(path: Path) -> object:
 
 
 def _pieces(value: object, at: str = "") -> Iterator[bytes]:
-    """Every leaf of a checkpoint with its place: tensors by type, shape and bytes, all else by its text."""
+    """Every leaf of a checkpoint with its path: tensors as type, shape and bytes, other values as text."""
     if isinstance(value, dict):
         yield f"{at} {len(value)} keys {list(value)}".encode()
         for key, item in value.items():

@@ -1,4 +1,4 @@
-"""The faults themselves: what is done to the files of the recipe, and to the processes of a command that runs."""
+"""The faults themselves: damage to the recipe's files, and signals and limits for the processes of a running command."""
 import contextlib
 import hashlib
 import os
@@ -21,11 +21,11 @@ SHM = Path("/dev/shm")
 
 
 class Missed(Exception):
-    """The command ended before the fault came, or as if it had not come."""
+    """The command ended before the fault came, or did not notice it."""
 
 
 def spoil(path: Path, how: str, rng: random.Random) -> None:
-    """Cut a file, or put zeros at its begin; "flip" (one bit) and "hole" (zeros inside) keep its size and its time."""
+    """Cut a file, or put zeros at its beginning; "flip" (one bit) and "hole" (zeros inside) keep its size and time."""
     stat = path.stat()
     if how == "cut":
         os.truncate(path, stat.st_size * 6 // 10)
@@ -41,7 +41,7 @@ def spoil(path: Path, how: str, rng: random.Random) -> None:
 
 
 def damage(bench: Bench, fault: Fault) -> Path:
-    """Spoil or remove one file that the pattern matches; returns it, relative to the recipe."""
+    """Spoil or remove one file that the fault's pattern matches; returns its path, relative to the recipe."""
     folder = bench.folder(BY_NAME[fault.stage])
     found = sorted(folder.glob(fault.path))
     if not found:
@@ -57,7 +57,7 @@ def damage(bench: Bench, fault: Fault) -> Path:
 
 
 def mend(bench: Bench, fault: Fault, path: Path) -> None:
-    """Put the undisturbed file back, its time included."""
+    """Restore the undisturbed file, including its time."""
     stage = BY_NAME[fault.stage]
     target = bench.folder(stage) / path
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def mend(bench: Bench, fault: Fault, path: Path) -> None:
 
 
 def before(bench: Bench, fault: Fault) -> None:
-    """The faults that lie there when the command starts, but for damaged files."""
+    """Inject the faults that exist before the command starts, except damaged inputs and outputs."""
     rng, stage = random.Random(fault.seed), BY_NAME[fault.stage]
     folder = bench.folder(stage)
     if fault.kind == "lost checkpoints":
@@ -75,11 +75,11 @@ def before(bench: Bench, fault: Fault) -> None:
         (folder / stage.exp / "final.pt").unlink()
         if fault.kind == "flip log":
             spoil(folder / stage.exp / "progress.jsonl", rng.choice(("flip", "hole", "cut")), rng)
-            for path in paths[len(paths) // 2:]:   # there is something left to do
+            for path in paths[len(paths) // 2:]:   # leave some work to do
                 path.unlink()
             return
         spoil(paths[-1], fault.kind.split()[0], rng)
-        for place, path in enumerate(paths if fault.kind == "cut checkpoint" else ()):   # and the clock says otherwise
+        for place, path in enumerate(paths if fault.kind == "cut checkpoint" else ()):   # and file times have the wrong order
             os.utime(path, (2e9 - place, 2e9 - place))
     elif fault.kind == "leftovers":
         end = bench.saved(stage, after=True)
@@ -87,10 +87,10 @@ def before(bench: Bench, fault: Fault) -> None:
             path = folder / made
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.name != ".done":
-                copied = path.name == "utt2spk" and (end / made).with_name("ark").exists()   # by a shell, which names it otherwise
+                copied = path.name == "utt2spk" and (end / made).with_name("ark").exists()   # a shell copies it, and names it differently
                 left = path if path.suffix == ".ark" else path.with_name(".utt2spk.tmp" if copied else temporary(path.name))
                 left.write_bytes(rng.randbytes(300))
-            if (end / made).with_name(".busy").exists():   # a step makes this before anything else
+            if (end / made).with_name(".busy").exists():   # a step makes this first
                 path.with_name(".busy").touch()
     elif fault.kind == "clock":
         for made in MADE:
@@ -100,18 +100,18 @@ def before(bench: Bench, fault: Fault) -> None:
 
 
 def temporary(name: str) -> str:
-    """What sslspk.io.files.atomic_write of a process that was killed on this machine leaves of a file."""
+    """Name of the file that sslspk.io.files.atomic_write leaves behind if its process is killed on this machine."""
     return f".{name}.{hashlib.md5(os.uname().nodename.encode()).hexdigest()[:4]}01234567.tmp"
 
 
 def manner(fault: Fault) -> str:
-    """What happens at the chosen operation on a file: die, pause (then all are killed), or the number of an error."""
+    """What happens at the chosen file operation: die, pause (then all processes are killed), or the number of an error."""
     rng = random.Random(fault.seed + 1)
     return str(rng.choice(operations.ERRORS)) if fault.kind.startswith("fail") else rng.choice(("die", "pause"))
 
 
 def aimed(bench: Bench, fault: Fault) -> dict[str, str]:
-    """The variables by which a fault at an operation on a file finds it; none for other faults."""
+    """The environment variables that place a fault at a file operation; none for other faults."""
     if " at " not in fault.kind:
         return {}
     at = operations.choose(bench.reference[fault.stage]["operations"], fault.kind.split(" at ")[1], random.Random(fault.seed))
@@ -129,7 +129,7 @@ def fired(bench: Bench) -> bool:
 
 
 def during(bench: Bench, fault: Fault, command: Command) -> list[Command]:
-    """Wait for the moment, then disturb the command; returns further commands that were started. Raises Missed."""
+    """Wait for the fault's moment, then disturb the command; returns further commands that it started. Raises Missed."""
     if " at " in fault.kind:
         return at_operation(bench, fault, command)
     if processes.wait(lambda: command.popen.poll() is not None, fault.moment * bench.reference[fault.stage]["seconds"]):
@@ -155,7 +155,7 @@ def during(bench: Bench, fault: Fault, command: Command) -> list[Command]:
 
 
 def at_operation(bench: Bench, fault: Fault, command: Command) -> list[Command]:
-    """Wait until the chosen operation comes; where it pauses, kill every process. Raises Missed."""
+    """Wait for the chosen file operation; if it pauses, kill every process. Raises Missed."""
     watch = processes.Watch(bench, (command.mark,), command.log, bench.reference[fault.stage]["cpu"])
     if said := watch.until(lambda: command.popen.poll() is not None or fired(bench)):
         command.log.write_text(f"before the fault came: {said}\n")
@@ -166,7 +166,7 @@ def at_operation(bench: Bench, fault: Fault, command: Command) -> list[Command]:
 
 
 def one_of(fault: Fault, command: Command, role: str) -> processes.Process:
-    """One of the processes with this role, as soon as there is one. Raises Missed when the command ends before."""
+    """One of the processes with this role, as soon as there is one. Raises Missed if the command ends first."""
     found: list = []
     processes.wait(lambda: found.extend(processes.of_role(role, command.mark)) or found or command.popen.poll() is not None, 60)
     if not found:
@@ -175,7 +175,7 @@ def one_of(fault: Fault, command: Command, role: str) -> processes.Process:
 
 
 def few_files(one: processes.Process, seed: int) -> None:
-    """From here on the process may open three more files at most."""
+    """From now on the process may open at most three more files."""
     try:
         there = max(int(path.name) for path in Path(f"/proc/{one.pid}/fd").iterdir())
         _, most = resource.prlimit(one.pid, resource.RLIMIT_NOFILE)
@@ -185,7 +185,7 @@ def few_files(one: processes.Process, seed: int) -> None:
 
 
 def limits(bench: Bench, fault: Fault) -> dict:
-    """How the command of a fault is started: where no disk of our own can be filled, a limit on the size of a file stands for it."""
+    """Arguments to start a fault's command; without a private disk to fill, a limit on file size stands in for a full disk."""
     if fault.kind == "full shm":
         fill(bench, fault.room, SHM)
     if fault.kind != "full disk" or bench.mounted:
@@ -195,7 +195,7 @@ def limits(bench: Bench, fault: Fault) -> dict:
 
 
 def fill(bench: Bench, room: int, disk: Path | None = None) -> None:
-    """Leave `room` KiB on the bench's disk, or on another one that is the campaign's own."""
+    """Leave `room` KiB free on the bench's disk, or on another private one."""
     if bench.mounted:
         disk = disk or bench.out / "work"
         free = shutil.disk_usage(disk).free - room * 1024
@@ -204,7 +204,7 @@ def fill(bench: Bench, room: int, disk: Path | None = None) -> None:
 
 
 def read_only(bench: Bench, fault: Fault, on: bool) -> None:
-    """Make what the stage writes to unwritable, or writable again."""
+    """Make the folder that the stage writes to read-only, or writable again."""
     stage = BY_NAME[fault.stage]
     folder = bench.folder(stage) / stage.writes_to
     folder.mkdir(exist_ok=True)
@@ -222,7 +222,7 @@ def read_only(bench: Bench, fault: Fault, on: bool) -> None:
 
 
 def clean(bench: Bench, fault: Fault) -> None:
-    """Take the fault away as a user would who has read the message."""
+    """Remove the fault, as a user would after reading the message."""
     (bench.out / "work" / BALLAST).unlink(missing_ok=True)
     if fault.kind == "full shm":
         (SHM / BALLAST).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Faults that are aimed: at the n-th time that one chosen program opens, renames, removes, locks or syncs a file of the recipe.
+"""Faults at one file operation: the n-th time that a chosen program opens, renames, removes, locks or syncs a file of the recipe.
 
-An undisturbed run writes down every such operation (probe/sitecustomize.py in Python, probe/shim.sh for mv, rm, cp, touch and flock); a
-fault is one line of that list. What bash itself opens is not seen, nor what libraries open without Python.
+An undisturbed run records every such operation (probe/sitecustomize.py in Python, probe/shim.sh for mv, rm, cp, touch and flock); a
+fault is one line of this record. Files that bash itself or libraries outside Python open are not seen.
 """
 import errno
 import os
@@ -18,7 +18,7 @@ ERRORS = (errno.EIO, errno.ENOSPC, errno.EACCES, errno.EMFILE)
 
 
 def watched(out: Path, folder: Path, settings: dict[str, str], counters: Path) -> dict[str, str]:
-    """The environment in which the operations of a command on what `folder` holds are counted, from 0 on."""
+    """The environment that counts a command's operations on files below `folder`, from 0 on."""
     shims = out / "shims"
     shims.mkdir(exist_ok=True)
     for name in SHIMS:
@@ -34,7 +34,7 @@ def watched(out: Path, folder: Path, settings: dict[str, str], counters: Path) -
 
 
 def read(trace: Path) -> list[list[str]]:
-    """[operation, which in that program, program, path] of what an undisturbed run did; the path as a kind: without numbers."""
+    """[operation, its number in the program, program, path] of an undisturbed run; numbers in paths become N, to group them."""
     if not trace.exists():
         return []
     lines = [line.split("\t") for line in trace.read_text(errors="replace").splitlines()]
@@ -42,7 +42,7 @@ def read(trace: Path) -> list[list[str]]:
 
 
 def choose(found: list[list[str]], operation: str, rng: random.Random) -> str:
-    """One of these operations, each kind of program and file as likely as any other; the words of the variable AT."""
+    """One of these operations, as the variable AT; each kind of program and file is equally likely."""
     kinds: dict[tuple[str, str], list[str]] = {}
     for name, number, program, path in found:
         if name == operation:

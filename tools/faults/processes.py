@@ -1,4 +1,4 @@
-"""The processes of a command, wherever they have gone: each carries a mark in its environment."""
+"""Finds all processes of a command, even detached ones, by a mark in their environment."""
 import os
 import signal
 import subprocess
@@ -12,14 +12,14 @@ from faults.stages import Stage
 
 MARK = "SSLSPK_FAULT_MARK"   # variables of this name reach the jobs of batch systems as well
 QUIET = 75      # seconds without CPU time and without new bytes after which a command hangs
-LITTLE = 0.04   # share of one core that counts as none: a launcher that looks now and then whether its job has ended
-MOST = (60, 15)   # CPU seconds that a command may take: so many, and so many times what it took undisturbed
+LITTLE = 0.04   # share of one core that counts as none: a launcher polls whether its job has ended
+MOST = (60, 15)   # CPU seconds that a command may take: this many, plus this many times those of the undisturbed one
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Process:
-    """cpu: seconds that it and its children which have ended took."""
+    """cpu: seconds used by the process and its ended children."""
 
     pid: int
     parent: int
@@ -30,7 +30,7 @@ class Process:
 
 @dataclass
 class Command:
-    """A running command; what it says goes to `log`."""
+    """A running command; its output goes to `log`."""
 
     mark: str
     popen: subprocess.Popen
@@ -39,7 +39,7 @@ class Command:
 
 def start(bench: Bench, stage: Stage, mark: str, limit: Callable[[], None] = lambda: None,
           variables: dict[str, str] | None = None) -> Command:
-    """Run the stage as from a terminal: Ctrl-C and a hang-up are heard even where the campaign itself runs in the background."""
+    """Run the stage as from a terminal: it receives Ctrl-C and a hang-up even if the campaign runs in the background."""
     def listen() -> None:
         limit()
         for number in (signal.SIGINT, signal.SIGHUP):
@@ -65,7 +65,7 @@ def family(*marks: str) -> list[Process]:
             variables = (folder / "environ").read_bytes().split(b"\0")
             words = tuple((folder / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0"))
         except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue   # it ended while we were looking, or is another user's
+            continue   # it has just ended, or belongs to another user
         if stat[0] not in "ZX" and wanted & set(variables):
             found.append(Process(int(folder.name), int(stat[1]), words, any(v.startswith(b"LOCAL_RANK=") for v in variables),
                                  sum(map(int, stat[11:15])) / TICKS))
@@ -73,7 +73,7 @@ def family(*marks: str) -> list[Process]:
 
 
 def of_role(role: str, mark: str) -> list[Process]:
-    """Those of the marked processes that are the step's shell, run.pl (or the launcher in its place), its jobs, ranks or data workers."""
+    """The marked processes with a role: the step's shell, its launcher (run.pl or another), its jobs, ranks or data workers."""
     alive = family(mark)
     words = {one.pid: one.words for one in alive}
 
@@ -100,14 +100,14 @@ def send(number: int, processes: list[Process]) -> None:
 
 
 def kill_all(mark: str) -> None:
-    """kill -9 until none is left: those that are being started meanwhile, too."""
+    """kill -9 until no marked process is left, including those started meanwhile."""
     while alive := family(mark):
         send(signal.SIGKILL, alive)
         time.sleep(0.02)
 
 
 def wait(condition, seconds: float) -> bool:
-    """Whether the condition comes true in time."""
+    """Whether the condition becomes true within `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -118,8 +118,8 @@ def wait(condition, seconds: float) -> bool:
 
 @dataclass
 class Watch:
-    """Whether the commands with these marks get on, whatever else this machine has to do: by the CPU time of all their processes, and by
-    the bytes that they write to the bench's disk and to `log`."""
+    """Decides whether the commands with these marks make progress, regardless of the machine's load: by the CPU time of all their
+    processes, and by the bytes that they write to the bench's disk and to `log`."""
 
     bench: Bench
     marks: tuple[str, ...]
@@ -130,7 +130,7 @@ class Watch:
     written: tuple[int, int] = (0, 0)
 
     def verdict(self) -> str:
-        """Why they do not get on; empty: they do."""
+        """Why they make no progress; empty if they do."""
         now, cpu = time.monotonic(), sum(one.cpu for one in family(*self.marks))
         self.most = max(self.most, cpu)
         disk = os.statvfs(self.bench.out / "work").f_bfree if self.bench.mounted else 0
@@ -147,7 +147,7 @@ class Watch:
         return ""
 
     def until(self, condition: Callable[[], bool]) -> str:
-        """Wait as long as they get on; why they do not, or nothing when the condition came true."""
+        """Wait until the condition is true, which returns "", or they make no progress, which returns the reason."""
         while not wait(condition, min(1, QUIET / 4)):
             if said := self.verdict():
                 return said

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 SYSTEM = "simclr_tdnn"
 SYNTH = ("--speakers 6 --test-speakers 4 --sessions 2 --utts 2 --seconds 1.2 2.0 --trials 60 --musan-files 2 --rooms 1 --rirs 1 "
          "--voxceleb2-speakers 4")
-TIMEOUT = 20   # seconds after which a training notices that one of its processes hangs
+TIMEOUT = 20   # seconds until a training notices that one of its processes hangs
 MADE = ("data_mini", "exp_mini")   # what a recipe makes, below its folder
 NARROW = {"channels: 96": "channels: 8", "pooled_channels: 288": "pooled_channels: 24", "embed_dim: 192": "embed_dim: 12"}
-SHRUNK = {   # what the copied configurations, below egs, say in place of what they say here
+SHRUNK = {   # replacements in the copied configurations, below egs: original text -> new text
     "voxceleb/conf/mini/mini": {"batch_size: 64": "batch_size: 8", "workers: 0": "workers: 2", "steps: 80": "steps: 6",
                                 "save_every: 50": "save_every: 1", "log_every: 10": f"log_every: 1\n  timeout_seconds: {TIMEOUT}",
                                 **NARROW},
@@ -21,7 +21,7 @@ SHRUNK = {   # what the copied configurations, below egs, say in place of what t
     "iemocap/conf/mini/scratch": {**NARROW},
     "iemocap/conf/ft/once": {"epochs: 20": "epochs: 1", "batch_size: 32": "batch_size: 8", "save_every: null": "save_every: 1"},
 }
-WRITTEN = {   # whole configurations in place of those that are here
+WRITTEN = {   # configurations that are replaced entirely
     "voxceleb/conf/mini/rounds/pseudo": "base: ../../rounds/pseudo.yaml\n"
                                         "method: {name: supervised, crops: [{count: 1, seconds: 1.0}], sub_centres: 1}\n"
                                         "data: {batch_size: 8, workers: 1}\ntrain: {steps: 3, schedule: cosine, save_every: 1}\n",
@@ -32,23 +32,23 @@ WRITTEN = {   # whole configurations in place of those that are here
 
 @dataclass(frozen=True)
 class Stage:
-    """words: the command; reads, writes: patterns of files relative to the recipe, one of which a fault damages. after: the stage whose
-    end it begins with. cost: CPU seconds, about; cheap stages are disturbed more often. listed: those of `reads` that something names, so
-    that it can be noticed when they are gone (none: all). unfinished: what is taken away from the stage's own end to begin with, in
-    place of the end of another stage: the rest of it need not be made again for each fault. exp: where it trains."""
+    """words: the command; reads, writes: patterns of files relative to the recipe; a fault damages one of these files. after: the stage
+    whose final state it starts from. cost: about how many CPU seconds; cheap stages are disturbed more often. listed: those of `reads`
+    whose loss can be noticed, because another file names them (none: all). unfinished: start from the stage's own final state without
+    these files, so that faults need not repeat the rest of its work. exp: where it trains."""
 
     name: str
     words: tuple[str, ...]
     reads: tuple[str, ...]
     writes: tuple[str, ...]
-    writes_to: str   # the folder that a full or read-only disk is about
+    writes_to: str   # the folder that becomes full or read-only
     after: str = ""
     cost: float = 5
     listed: tuple[str, ...] = ()
     recipe: str = "voxceleb"
     unfinished: tuple[str, ...] = ()
     exp: str = ""
-    needs: str = ""   # a program without which it cannot be tried
+    needs: str = ""   # a program without which it cannot run
 
 
 def run_sh(number: int, nj: int = 1) -> tuple[str, ...]:
@@ -124,10 +124,10 @@ STAGES = (
            *below(f"{FOLDS}/fold_1/test", ("predictions.tsv", ".done")), "exp_mini/RESULTS.md"), "exp_mini", "corpus", 22, recipe="iemocap",
           unfinished=(f"{FOLDS}/fold_5", f"{FOLDS}/result.json", "exp_mini/RESULTS.md"), exp=f"{FOLDS}/fold_5"),
 )
-CORPUS = Stage("corpus", (*IEMOCAP, "--stop-stage", "0"), (), (), "data_mini", recipe="iemocap")   # is not disturbed: it is as in `prepare`
+CORPUS = Stage("corpus", (*IEMOCAP, "--stop-stage", "0"), (), (), "data_mini", recipe="iemocap")   # not disturbed: equals that in `prepare`
 BY_NAME = {stage.name: stage for stage in (*STAGES, CORPUS)}
 
 
 def chain(name: str) -> list[Stage]:
-    """The stage and those before it, the first one first."""
+    """The stage and all stages before it, in running order."""
     return [*(chain(BY_NAME[name].after) if BY_NAME[name].after else ()), BY_NAME[name]]

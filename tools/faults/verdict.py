@@ -1,4 +1,4 @@
-"""One fault from beginning to end, and what is to be said of it: survived, lost or hung."""
+"""Runs one fault from beginning to end, and gives the verdict: survived, lost or hung."""
 import dataclasses
 import os
 import re
@@ -10,21 +10,21 @@ from faults.plan import Fault, starts_after
 from faults.processes import Command, Watch
 from faults.stages import BY_NAME
 
-TOLD = ("full disk", "full shm", "few files", "read-only", "kill worker", "stop worker", "fail at")   # must end in a sentence too, or well
+TOLD = ("full disk", "full shm", "few files", "read-only", "kill worker", "stop worker", "fail at")   # must fail with a message or succeed
 SENTENCE = re.compile(r"error:|No space left|Read-only file system|File too large|cannot do this")
-PLACES = ("", "-twin", "-again", "-third")   # what the marks of one fault's commands end with
+PLACES = ("", "-twin", "-again", "-third")   # endings of the marks of one fault's commands
 
 
 class Verdict(Exception):
-    """lost or hung, and why."""
+    """The verdict lost or hung, and the reason."""
 
 
 def judge(bench: Bench, fault: Fault) -> dict:
-    """Put one fault in, run the command again, compare; returns {"verdict": survived | lost | hung | missed, "why"}."""
+    """Inject one fault, run the command again, compare; returns {"verdict": survived | lost | hung | missed, "why"}."""
     for attempt in range(4):
         sooner = dataclasses.replace(fault, moment=fault.moment / 2 ** attempt, room=fault.room // 4 ** attempt)
         row: dict = {"verdict": "survived", "why": ""}
-        mark = f"{bench.part}.{fault.number}-{attempt}.{os.getpid()}"   # of this campaign, not of one that was killed
+        mark = f"{bench.part}.{fault.number}-{attempt}.{os.getpid()}"   # differs from marks of a killed campaign
         try:
             row["why"] = disturb(bench, sooner, mark)
         except inject.Missed:
@@ -41,7 +41,7 @@ def judge(bench: Bench, fault: Fault) -> dict:
 
 
 def disturb(bench: Bench, fault: Fault, mark: str) -> str:
-    """The fault, then the same command as often as a user would need it; returns a remark. Raises Verdict, Missed."""
+    """Inject the fault, then run the same command as often as a user would; returns a remark. Raises Verdict, Missed."""
     stage = BY_NAME[fault.stage]
     bench.restore(stage, after=starts_after(fault))
     shm = {path.name for path in inject.SHM.iterdir()}
@@ -52,8 +52,8 @@ def disturb(bench: Bench, fault: Fault, mark: str) -> str:
     others = [] if lies_there or fault.kind == "full shm" else inject.during(bench, fault, command)
     statuses = [finish(bench, fault, one) for one in (command, *others)]
     inject.clean(bench, fault)
-    came = inject.fired(bench) if " at " in fault.kind else fault.kind in ("full shm", "few files")   # which may well be enough
-    if not lies_there and not others and statuses[0] == 0 and not came:   # nothing that the command noticed, or nothing that it told
+    came = inject.fired(bench) if " at " in fault.kind else fault.kind in ("full shm", "few files")   # which need not disturb the command
+    if not lies_there and not others and statuses[0] == 0 and not came:   # the command noticed or reported nothing
         alone(bench, fault, command)
         require_same(bench, fault)
         raise inject.Missed
@@ -80,10 +80,10 @@ def disturb(bench: Bench, fault: Fault, mark: str) -> str:
 
 
 def after_input(bench: Bench, fault: Fault, mark: str, damaged: Path, status: int, log: Path) -> str:
-    """A damaged input must be told by its name, or make no difference; put back, the same command ends as undisturbed.
+    """A damaged input must be reported by name, or make no difference; once it is restored, the same command ends as undisturbed.
 
-    One bit, or zeros, that keep size and time need not be noticed (see the program's help), but never end in a traceback. Put back, they
-    must be taken for another file than they were, except for the samples of recordings."""
+    Damage that keeps size and time (one bit, zeros) need not be noticed (see the program's help), but must not end in a traceback.
+    After it is restored, the file must count as changed, except for the samples of recordings."""
     stage, unseen = BY_NAME[fault.stage], silent(fault)
     said = log.read_text(errors="replace")
     told = names(said, damaged)
@@ -105,13 +105,13 @@ def after_input(bench: Bench, fault: Fault, mark: str, damaged: Path, status: in
 
 
 def promised(fault: Fault, damaged: Path) -> bool:
-    """Whether a file that was put back with its old size and time must be noticed. Not promised: recordings, whose samples could be any;
-    what a training reads, since it looks at ids and lengths alone; the corpora, of which preparation keeps no digest."""
+    """Whether a restored file with its old size and time must be noticed. Not promised: recordings, whose samples can be any numbers;
+    the inputs of a training, which checks only ids and lengths; the corpora, of which preparation keeps no digest."""
     return not (damaged.suffix in (".wav", ".ark") or BY_NAME[fault.stage].exp or fault.stage == "prepare")
 
 
 def finish(bench: Bench, fault: Fault, command: Command) -> int:
-    """Its exit status, for which it has as long as it gets on."""
+    """The command's exit status. It may take any time while it makes progress; otherwise raises Verdict."""
     watch = Watch(bench, (command.mark,), command.log, bench.reference[fault.stage]["cpu"])
     if said := watch.until(lambda: command.popen.poll() is not None):
         raise Verdict("hung", f"{command.log.name}: {said}: {last_line(command.log)}")
@@ -126,7 +126,7 @@ def again(bench: Bench, fault: Fault, mark: str) -> None:
 
 
 def a_third_time(bench: Bench, fault: Fault, mark: str, damaged: Path | None) -> None:
-    """Once more when all is whole: nothing may be written that the undisturbed run does not write again, either."""
+    """Run the command once more, with everything whole: it may write only files that a repeated undisturbed run also writes."""
     stage = BY_NAME[fault.stage]
     before = compare.versions(bench.folder(stage))
     command = processes.start(bench, stage, f"{mark}-third")
@@ -141,7 +141,7 @@ def a_third_time(bench: Bench, fault: Fault, mark: str, damaged: Path | None) ->
 
 
 def alone(bench: Bench, fault: Fault, command: Command) -> None:
-    """No process may be left behind."""
+    """Raises Verdict if the command leaves a process behind."""
     marks = tuple(command.mark + place for place in PLACES)
     watch = Watch(bench, marks, command.log, bench.reference[fault.stage]["cpu"])
     if watch.until(lambda: not processes.family(*marks)):
@@ -150,12 +150,12 @@ def alone(bench: Bench, fault: Fault, command: Command) -> None:
 
 
 def silent(fault: Fault) -> bool:
-    """Whether it keeps the size and the time of the file."""
+    """Whether the fault keeps the size and the time of the file."""
     return fault.kind.startswith(("flip", "hole"))
 
 
 def is_log(fault: Fault, damaged: Path) -> bool:
-    """Whether it is an output that only a new training would write again: that must be told."""
+    """Whether the damaged file is an output that only a new training would write again, so that the damage must be reported."""
     return fault.kind.endswith("output") and damaged.name == "progress.jsonl"
 
 
@@ -163,9 +163,9 @@ def require_same(bench: Bench, fault: Fault, damaged: Path | None = None) -> Non
     different = bench.differences(BY_NAME[fault.stage])
     if damaged and is_log(fault, damaged):
         different = [path for path in different if path != str(damaged)]
-    if fault.kind == "lost checkpoints":   # nobody needs them any more
+    if fault.kind == "lost checkpoints":   # no longer needed
         different = [path for path in different if "/ckpt/" not in path]
-    if fault.kind == "flip log":   # what it said before
+    if fault.kind == "flip log":   # lost lines do not come back
         different = [path for path in different if not path.endswith("/progress.jsonl")]
     if different:
         raise Verdict("lost", f"different from the undisturbed run: {', '.join(different[:4])}{' ...' if len(different) > 4 else ''}")
@@ -178,9 +178,9 @@ def require_sentence(log: Path, failed: bool = True) -> None:
 
 
 def names(said: str, path: Path) -> bool:
-    """Whether a line of error or warning names the file."""
+    """Whether an error or warning in `said` names the file."""
     lines = [line for line in said.splitlines() if re.search(r"error|warning|left out|broken", line, re.IGNORECASE)]
-    return any(f"{path.parent.name}/{path.name}" in line or f"*/{path.name}" in line   # the name alone many files have
+    return any(f"{path.parent.name}/{path.name}" in line or f"*/{path.name}" in line   # many files have the same name
                or (f"{path.parent} has" in line and path.name in line) for line in lines)
 
 
