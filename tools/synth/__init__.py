@@ -1,1 +1,1 @@
-"""Source-filter synthesis of a small speech corpus: what tools/make_synth_corpus.py is made of."""
+"""Source-filter synthesis of a small speech corpus, for tools/make_synth_corpus.py."""

@@ -1,5 +1,5 @@
-"""ADReSS' layout, filled with made-up descriptions of a picture: who stands for dementia pauses longer and more often, and
-speaks slower and flatter, so far as people of one age and gender differ anyway."""
+"""ADReSS' layout, filled with made-up descriptions of a picture. Speakers of the dementia class pause longer and more often, and
+speak slower and flatter; people of the same age and gender also differ, so the classes overlap."""
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -13,10 +13,10 @@ from synth.layout import RATE, generator
 from synth.speaker import Speaker
 
 FIRST = {"cc": 1, "cd": 79, "test": 160}  # numbers of the participants, as in the original
-LONGEST = 10.0  # s, of a chunk
+LONGEST = 10.0  # s, the longest chunk
 CHUNK_RMS = 0.05  # of full scale; the chunks are normalised
 GROUPS = {"cc": "Control", "cd": "ProbableAD"}
-AGES, BAND = (50, 80), 5  # years; a control and a patient are of one band, and of one gender
+AGES, BAND = (50, 80), 5  # years; matched control and patient have the same age band and gender
 PAUSE = {"cc": 0.35, "cd": 1.0}  # s, between the phrases of a typical speaker
 PHRASE = {"cc": 2.0, "cd": 1.3}  # s
 
@@ -31,19 +31,19 @@ class Person:
     age: int
     gender: str  # "male" or "female"
     mmse: int | None
-    shown: bool  # whether the folders and the transcript tell the group
+    shown: bool  # whether folders and transcript show the group
     turns: int
     seconds: tuple[float, float]
     seed: int
 
     @property
     def score(self) -> str:
-        """The MMSE as the tables write it."""
+        """The MMSE as written in the tables."""
         return "NA" if self.mmse is None else str(self.mmse)
 
 
 def plan(folder: Path, per_class: int, turns: int, seconds: tuple[float, float], seed: int) -> dict[str, list[Person]]:
-    """The participants of "cc", "cd" (training) and "test"; both classes match in age band and gender, pair by pair."""
+    """The participants of "cc", "cd" (training) and "test"; pairs of both classes match in age band and gender."""
     out: dict[str, list[Person]] = {"cc": [], "cd": [], "test": []}
     tests = max(1, per_class // 2)
     order = generator(seed, "ADReSS", "order").permutation(2 * tests)
@@ -64,7 +64,7 @@ def plan(folder: Path, per_class: int, turns: int, seconds: tuple[float, float],
 
 
 def aged(person: Person, rng: np.random.Generator) -> tuple[Speaker, float, float]:
-    """The voice of `person`, the typical pause and the typical phrase of its speech in s; both classes overlap."""
+    """The voice of `person`, and its typical pause and phrase in s; the classes overlap."""
     old = speaker.draw(person.gender[0], rng)
     slow, flat = (0.28, 0.5) if person.group == "cd" else (0.08, 0.0)
     old = replace(
@@ -89,7 +89,7 @@ def _speak(person: Speaker, seconds: float, pause: float, phrase: float, rng: np
 
 
 def talk(person: Person) -> tuple[np.ndarray, list[chat.Spoken]]:
-    """The conversation: (S,) float32 within one, and who said what in it when."""
+    """The conversation: (S,) float32 in -1 .. 1, and its turns: who said what, and when."""
     rng = generator(person.seed, "ADReSS", person.name)
     own, pause, phrase = aged(person, rng)
     asker = speaker.draw("mf"[rng.integers(2)], rng)
@@ -107,13 +107,13 @@ def talk(person: Person) -> tuple[np.ndarray, list[chat.Spoken]]:
             add("INV", 0.7 * wave / wave.std(), prompt, ())
         wave, pauses = _speak(own, float(rng.uniform(*person.seconds)), pause, phrase, rng)
         add("PAR", wave, *chat.describe(pauses, rng))
-    place = channel.draw(rng)  # what enhancement leaves of it
+    place = channel.draw(rng)  # weaker than in other corpora: the original was enhanced
     place = replace(place, gains_db=0.3 * place.gains_db, room=None, snr_db=28 + place.snr_db / 8, tilt=place.tilt / 2)
     return channel.record(np.concatenate(pieces), place, rng), turns
 
 
 def write_person(person: Person) -> float:
-    """Write the recording of one participant, its chunks and its transcript; returns the seconds of audio, chunks and all."""
+    """Write the recording of one participant, its chunks and its transcript; returns the seconds of audio, chunks included."""
     sub = person.group if person.shown else ""
     wave, turns = talk(person)
     soundfile.write(person.folder / "Full_wave_enhanced_audio" / sub / f"{person.name}.wav", wave, RATE, subtype="PCM_16")
@@ -137,8 +137,8 @@ def write_person(person: Person) -> float:
 
 
 def adress(folder: Path, per_class: int, turns: int, seconds: tuple[float, float], seed: int) -> list[partial]:
-    """Lay out `per_class` participants of each class, half as many for the test, of `turns` turns of `seconds` (shortest,
-    longest); returns the jobs that write their files."""
+    """Lay out `per_class` participants per class, and half as many for the test, with `turns` turns of `seconds` (shortest,
+    longest) each; returns the jobs that write their files."""
     people = plan(folder, per_class, turns, seconds, seed)
     for kind in ("Full_wave_enhanced_audio", "Normalised_audio-chunks", "transcription"):
         for sub in ("train/{}/cc", "train/{}/cd", "test/{}"):

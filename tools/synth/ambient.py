@@ -9,7 +9,7 @@ import soundfile
 from synth import channel, sounds, speaker, voice
 from synth.layout import RATE, generator
 
-SIZES = {  # reverberation time in s, distance of the source in m, as in the simulated rooms of Ko et al. 2017, roughly
+SIZES = {  # ranges of reverberation time in s and distance of the source in m, roughly as in the simulated rooms of Ko et al. 2017
     "smallroom": ((0.15, 0.5), (0.5, 3.0)),
     "mediumroom": ((0.2, 0.8), (1.0, 6.0)),
     "largeroom": ((0.4, 1.0), (2.0, 12.0)),
@@ -64,7 +64,7 @@ def musan(folder: Path, count: int, seed: int) -> list[partial]:
 
 
 def rirs(folder: Path, rooms: int, per_room: int, seed: int) -> list[partial]:
-    """Lay out `rooms` rooms of each size, `per_room` responses each, and a few "real" ones; returns the writing jobs."""
+    """Lay out `rooms` rooms of each size with `per_room` responses each, and a few "real" ones; returns the jobs that write them."""
     jobs: list[partial] = []
     for size in SIZES:
         place, lines = folder / "simulated_rirs" / size, []
@@ -84,7 +84,7 @@ def _rir_line(name: str, room: str, path: str) -> str:
 
 
 def write_room(folder: Path, names: list[str], size: str, seed: int) -> float:
-    """The responses of one simulated room, one channel each; returns the seconds."""
+    """Write the responses of one simulated room, one channel each; returns the seconds."""
     (quick, slow), (near, far) = SIZES[size]
     room = generator(seed, size, folder.name)
     rt60, absorption = room.uniform(quick, slow), room.uniform(0.1, 0.5)
@@ -112,7 +112,7 @@ def _real(folder: Path, count: int, seed: int) -> partial:
 
 
 def write_real(folder: Path, names: list[str], noise: list[str], seed: int) -> float:
-    """Responses and isotropic noises of "real" rooms, of eight channels as the originals'; returns the seconds."""
+    """Write responses and isotropic noises of "real" rooms, with eight channels like the originals; returns the seconds."""
     total = 0.0
     for name, back in zip(names, noise, strict=True):
         rng = generator(seed, name)

@@ -6,8 +6,8 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import fftconvolve
 
 RATE = 16000
-POINTS = np.log(np.geomspace(60, 8000, 7))  # where an equaliser is set, log Hz
-FLOOR_DB = 50.0  # how far the recorder's own noise is below the sound
+POINTS = np.log(np.geomspace(60, 8000, 7))  # control points of the equaliser, log Hz
+FLOOR_DB = 50.0  # the recorder's own noise is this much below the sound
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Channel:
     high: float
     room: np.ndarray | None  # impulse response (L,)
     snr_db: float
-    tilt: float  # power of the noise falls by 6 * tilt dB an octave
+    tilt: float  # power of the noise falls by 6 * tilt dB per octave
     level: float  # peak, of full scale
 
 
 def draw(rng: np.random.Generator) -> Channel:
-    """New recording conditions."""
+    """Draw new recording conditions."""
     room = rir(rng.uniform(0.15, 0.5), rng.uniform(1.0, 4.0), 0.25, rng) if rng.random() < 0.3 else None
     return Channel(
         gains_db=rng.normal(0, 5.0, len(POINTS)),
@@ -38,9 +38,9 @@ def draw(rng: np.random.Generator) -> Channel:
 
 
 def record(voice: np.ndarray, channel: Channel, rng: np.random.Generator) -> np.ndarray:
-    """Speech (S,) as it arrives on disk through `channel`: (S,) float32 within one.
+    """Speech (S,) recorded through `channel`: (S,) float32 in -1 .. 1.
 
-    The noise of the place passes the equaliser too; it is new each time, its colour is the session's.
+    Background noise passes the equaliser too; it is new each time, but has the session's colour.
     """
     snr_db = channel.snr_db + rng.normal(0, 2.0)
     if channel.room is not None:
@@ -57,14 +57,14 @@ def record(voice: np.ndarray, channel: Channel, rng: np.random.Generator) -> np.
 
 
 def _swell(samples: int, rng: np.random.Generator) -> np.ndarray:
-    """How background noise comes and goes: (S,) float32, a new level every half second, 4 dB about one."""
+    """The gain of background noise over time: (S,) float32, a new level every half second, 4 dB around 1."""
     levels = rng.normal(0, 4.0, samples // (RATE // 2) + 2)
     decibel = np.interp(np.arange(samples) / (RATE // 2), np.arange(len(levels)), levels)
     return (10 ** (decibel / 20)).astype(np.float32)
 
 
 def coloured(samples: int, tilt: float, rng: np.random.Generator) -> np.ndarray:
-    """Stationary noise (S,) float32 whose amplitude falls with frequency to the power of -tilt."""
+    """Stationary noise (S,) float32 with an amplitude proportional to frequency to the power of -tilt."""
     size = next_fast_len(samples, real=True)
     hertz = np.maximum(np.fft.rfftfreq(size, 1 / RATE), 60.0)
     shape = (hertz ** -tilt).astype(np.float32)
@@ -72,10 +72,10 @@ def coloured(samples: int, tilt: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def rir(rt60: float, distance: float, absorption: float, rng: np.random.Generator) -> np.ndarray:
-    """A made-up room impulse response (L,) float32, L = rt60 seconds and at most one.
+    """A made-up room impulse response (L,) float32; L is rt60 seconds, at most one.
 
-    The direct sound comes after distance / 340 m/s; a dozen early reflections follow, then noise that has decayed by
-    60 dB at `rt60` seconds, sooner at high frequencies. The further the source, the stronger what is reflected.
+    The direct sound comes after distance / 340 m/s; a dozen early reflections follow, then noise that decays by 60 dB
+    in `rt60` seconds, faster at high frequencies. The more distant the source, the stronger the reflections.
     """
     length = int(min(rt60, 1.0) * RATE)
     direct = int(distance / 340 * RATE)

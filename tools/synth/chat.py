@@ -1,9 +1,9 @@
-"""Transcripts in CHAT (MacWhinney 2000), as ADReSS has them: what a description of a picture might say, with %mor and %gra."""
+"""Transcripts in CHAT (MacWhinney 2000), as in ADReSS: made-up descriptions of a picture, with %mor and %gra."""
 from dataclasses import dataclass
 
 import numpy as np
 
-WIDTH = 76  # a longer line goes on in the next, after a tab
+WIDTH = 76  # a longer line continues on the next, after a tab
 MARK = "\x15"  # around the times of a turn
 WORDS = {  # part of speech -> words, as CLAN's lexicon writes them: word, stem
     "det:art": (("the", "the"), ("a", "a")),
@@ -23,7 +23,7 @@ FILLERS = ("&-uh", "&-um", "&-er")
 
 @dataclass(frozen=True)
 class Spoken:
-    """One turn: who, what the main tier says, the tiers below it, and from when to when in ms."""
+    """One turn: the speaker, the text of the main tier, the tiers below it, and start and end in ms."""
 
     code: str  # PAR or INV
     text: str
@@ -33,7 +33,7 @@ class Spoken:
 
 
 def describe(pauses: list[float], rng: np.random.Generator) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """What is said in a turn of len(pauses) + 1 clauses, `pauses` (s) between them; and its %mor and %gra tiers."""
+    """The text of a turn of len(pauses) + 1 clauses with `pauses` (s) between them, and its %mor and %gra tiers."""
     said, mor, gra = [], [], []
     for i in range(len(pauses) + 1):
         first = len(mor)
@@ -52,7 +52,7 @@ def describe(pauses: list[float], rng: np.random.Generator) -> tuple[str, tuple[
 
 
 def fold(tier: str, text: str, mark: str = "", alone: bool = False) -> str:
-    """The lines of a tier, no longer than WIDTH where words allow; the `mark` ends the last one, or stands `alone` in its own."""
+    """The lines of a tier, no longer than WIDTH if words allow; the `mark` ends the last line, or is `alone` on its own line."""
     lines, now = [], f"{tier}:\t"
     words = [*text.split(" "), *([] if alone or not mark else [mark])]
     for word in words:
@@ -65,13 +65,13 @@ def fold(tier: str, text: str, mark: str = "", alone: bool = False) -> str:
 
 
 def transcript(person: str, identity: str, turns: list[Spoken]) -> str:
-    """A .cha file; `identity` is what follows the participant's code in its @ID line: age;|sex|group||Participant|mmse||."""
+    """A .cha file; `identity` is the text after the participant's code in the @ID line: age;|sex|group||Participant|mmse||."""
     head = ["@UTF8", "@Begin", "@Languages:\teng", "@Participants:\tPAR Participant, INV Investigator",
             f"@ID:\teng|Pitt|PAR|{identity}", "@ID:\teng|Pitt|INV|||||Investigator|||", f"@Media:\t{person}, audio"]
     body, first = [], True
     for turn in turns:
         mark = f"{MARK}{turn.start}_{turn.end}{MARK}"
-        # At least one mark of every file stands on a continuation line, as it does now and then in the originals.
+        # In every file at least one mark is on a continuation line, as sometimes in the originals.
         body.append(fold(f"*{turn.code}", turn.text, mark, alone=first and turn.code == "PAR"))
         first = first and turn.code != "PAR"
         body += [fold(tier, text) for tier, text in turn.tiers]

@@ -1,4 +1,4 @@
-"""IEMOCAP's layout, filled with made-up acted emotion: ten actors whose pitch, its range, loudness and rate tell how they feel."""
+"""IEMOCAP's layout, filled with made-up acted emotion: ten actors show it by pitch, pitch range, loudness and rate."""
 from collections import Counter
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -12,22 +12,22 @@ from synth.layout import RATE, generator
 from synth.speaker import Speaker
 
 SESSIONS = 5
-PER_DIALOG = 4  # an actor's turns in a dialog, about
+PER_DIALOG = 4  # about how many turns an actor has in a dialog
 LEVEL = 0.03  # rms of a neutral utterance, of full scale
-LABELS = ("ang", "hap", "neu", "sad", "exc", "fru", "neu", "ang", "sad", "xxx", "hap", "neu")  # over and over
-RARE = {("F", 1): "sur", ("M", 1): "oth"}  # in place of the last label of these actors
+LABELS = ("ang", "hap", "neu", "sad", "exc", "fru", "neu", "ang", "sad", "xxx", "hap", "neu")  # repeated
+RARE = {("F", 1): "sur", ("M", 1): "oth"}  # these actors' last label
 DIALOGS = (("F", "impro"), ("M", "script"), ("M", "impro"), ("F", "script"))
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a feeling changes a voice; all 0 is the speaker's own way. Factors are natural logarithms."""
+    """How an emotion changes a voice; with all 0 it does not change. Factors are natural logarithms."""
 
     pitch: float = 0.0  # semitones
     spread: float = 0.0  # log factor on the pitch range
     loud: float = 0.0  # dB
     rate: float = 0.0  # log factor
-    effort: float = 0.0  # octaves by which the corner of the glottal spectrum moves
+    effort: float = 0.0  # shift of the glottal spectrum's corner in octaves
     breath: float = 0.0  # log factor on the aspiration
     smile: float = 0.0  # log factor on the formants: the lips shorten the tract
 
@@ -45,7 +45,7 @@ STYLES = {
     "fru": Style(pitch=1.5, spread=0.2, loud=4.0, effort=0.6),
     "sur": Style(pitch=8.0, spread=1.1, loud=3.0, effort=0.1, smile=0.03),
     "oth": Style(),
-    "xxx": Style(pitch=1.5, spread=0.1, loud=0.5, effort=0.1),  # the raters do not agree: a bit of everything
+    "xxx": Style(pitch=1.5, spread=0.1, loud=0.5, effort=0.1),  # the raters disagree: a bit of everything
 }
 UTTERANCE = Style(pitch=1.2, spread=0.25, loud=1.5, rate=0.08, effort=0.25, breath=0.3, smile=0.015)  # standard deviations
 MANNER = Style(pitch=0.5, spread=0.2, loud=1.0, rate=0.05, effort=0.2, breath=0.2, smile=0.01)  # of the actors
@@ -63,7 +63,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Dialog:
-    """What the two actors of a session say in one scene; `folder` is the corpus'."""
+    """The turns of a session's two actors in one scene; `folder` is the corpus's."""
 
     folder: Path
     session: int
@@ -73,14 +73,14 @@ class Dialog:
 
 
 def labels(session: int, gender: str, utts: int, seed: int) -> list[str]:
-    """The feelings of one actor's `utts` utterances, in the order in which they are said."""
+    """The emotions of one actor's `utts` utterances, in order."""
     out = [LABELS[i % len(LABELS)] for i in range(utts)]
     out[-1] = RARE.get((gender, session), out[-1])
     return [out[i] for i in generator(seed, "IEMOCAP", session, gender, "labels").permutation(utts)]
 
 
 def plan(folder: Path, utts: int, seconds: tuple[float, float], seed: int) -> list[Dialog]:
-    """The dialogs of the five sessions: improvised and scripted ones, in all of which both actors speak in turns."""
+    """The dialogs of the five sessions, improvised and scripted; in each, both actors take turns."""
     out = []
     for session in range(1, SESSIONS + 1):
         count = max(2, utts // PER_DIALOG)
@@ -107,7 +107,7 @@ def _turns(name: str, said: dict[str, list[str]], seconds: tuple[float, float], 
 
 @dataclass(frozen=True)
 class Actor:
-    """A voice, and by how much it feels everything differently, (7,) as Style.numbers()."""
+    """A voice, and its personal deviation (7,) from every emotion's style, as in Style.numbers()."""
 
     voice: Speaker
     manner: np.ndarray
@@ -120,7 +120,7 @@ def cast(session: int, gender: str, seed: int) -> Actor:
 
 
 def perform(actor: Actor, label: str, rng: np.random.Generator) -> tuple[Speaker, float]:
-    """The voice of `actor` who feels `label`, more or less, and how many dB louder it is than usual."""
+    """The voice of `actor` with emotion `label`, of random strength, and how many dB louder it is than usual."""
     felt = STYLES[label].numbers() * rng.uniform(0.7, 1.3)
     change = Style(*(felt + actor.manner + UTTERANCE.numbers() * rng.normal(0, 1, len(felt))))
     person = actor.voice
@@ -136,7 +136,7 @@ def perform(actor: Actor, label: str, rng: np.random.Generator) -> tuple[Speaker
 
 
 def write_dialog(dialog: Dialog) -> float:
-    """Write a dialog's turns and what its raters said of them; returns the seconds of speech."""
+    """Write a dialog's turns and their ratings; returns the seconds of speech."""
     place = dialog.folder / f"Session{dialog.session}"
     wavs = place / "sentences" / "wav" / dialog.name
     wavs.mkdir(parents=True)
@@ -146,7 +146,7 @@ def write_dialog(dialog: Dialog) -> float:
     for turn in dialog.turns:
         rng = generator(dialog.seed, turn.name)
         person, loud = perform(actors[turn.name[-4]], turn.label, rng)
-        # Loud speech stands further above the noise of the stage, which stays as it is.
+        # The noise of the stage does not change, so loud speech has a higher SNR.
         wave = channel.record(voice.utterance(person, turn.seconds, rng), replace(stage, snr_db=stage.snr_db + loud), rng)
         wave *= min(LEVEL * 10 ** (loud / 20) / wave.std(), 0.98 / np.abs(wave).max())
         soundfile.write(wavs / f"{turn.name}.wav", wave, RATE, subtype="PCM_16")
@@ -160,7 +160,7 @@ def iemocap(folder: Path, utts: int, seconds: tuple[float, float], seed: int) ->
     counts = Counter(turn.label for dialog in dialogs for turn in dialog.turns)
     (folder / "README").write_text(
         f"In the layout of IEMOCAP (Busso et al. 2008): synthesised speech. Labels: {dict(sorted(counts.items()))}\n")
-    for dialog in dialogs:  # made here, so that no two jobs make the same folder
+    for dialog in dialogs:  # before the jobs, so that no two make the same folder
         for sub in ratings.FOLDERS:
             (folder / f"Session{dialog.session}" / "dialog" / "EmoEvaluation" / sub).mkdir(parents=True, exist_ok=True)
     return [partial(write_dialog, dialog) for dialog in dialogs]

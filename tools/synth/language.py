@@ -1,5 +1,5 @@
-"""VoxLingua107's layout, filled with made-up languages, which differ in what sounds they have, how these follow each other, and how
-long they last. Every video has a speaker and a channel of its own, so that neither tells the language."""
+"""VoxLingua107's layout, filled with made-up languages, which differ in their sounds, the order of the sounds, and how long they last.
+Every video has its own speaker and channel, so that neither reveals the language."""
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from synth import channel, phones, speaker, voice
 from synth.layout import LETTERS, RATE, generator
 from synth.phones import Language
 
-CODES = ("en", "es", "ar", "zh", "fr", "ko", "pt", "ru", "nl", "et", "sw", "haw")   # names alone; the sounds are made up
+CODES = ("en", "es", "ar", "zh", "fr", "ko", "pt", "ru", "nl", "et", "sw", "haw")   # only names; the sounds are made up
 GAP = (0.3, 4.0)   # s, between two utterances of a video
 
 
@@ -44,7 +44,7 @@ def draw(code: str, seed: int) -> Language:
 
 
 def plan(folder: Path, languages: int, videos: int, dev: int, utts: int, seconds: tuple[float, float], seed: int) -> list[Video]:
-    """The videos of the first `languages` codes: `videos` of each, and `dev` more for the evaluation part; men and women take turns."""
+    """The videos of the first `languages` codes: `videos` of each, and `dev` more for the evaluation part; men and women alternate."""
     out = []
     for code in CODES[:languages]:
         rng, names = generator(seed, "videos", code), set()

@@ -1,4 +1,4 @@
-"""VoxCeleb's layouts: who says what in which session, the files, the metadata and the trial list."""
+"""VoxCeleb's layouts: speakers, sessions and utterances, the files, the metadata and the trial list."""
 import itertools
 import zlib
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ class Session:
     suffix: str
 
     def files(self) -> list[str]:
-        """Names as they stand in a trial list: idNNNNN/video/NNNNN.wav."""
+        """Names as in a trial list: idNNNNN/video/NNNNN.wav."""
         return [f"{self.person}/{self.video}/{i:05d}{self.suffix}" for i in range(1, self.count + 1)]
 
 
 def generator(seed: int, *key: object) -> np.random.Generator:
-    """The generator of whatever `key` names: the same for the same seed, in any process and order."""
+    """The random generator for `key`: the same for the same seed, in any process and order."""
     return np.random.default_rng([seed, zlib.crc32("/".join(map(str, key)).encode())])
 
 
@@ -42,7 +42,7 @@ def plan(
     folder: Path, first_id: int, speakers: dict[str, int], sessions: int, utts: int, seconds: tuple[float, float],
     seed: int, suffix: str,
 ) -> list[Session]:
-    """The sessions of a corpus; `speakers` says how many there are in each of its splits; men and women take turns."""
+    """The sessions of a corpus; `speakers` gives the number of speakers in each split; men and women alternate."""
     out, number = [], first_id
     for split, count in speakers.items():
         for i in range(count):
@@ -79,7 +79,7 @@ def write_session(session: Session) -> float:
 
 
 def write_m4a(path: Path, wave: np.ndarray) -> None:
-    """Mono AAC of 64 kbit/s in an .m4a; `wave` (S,) float32 within one."""
+    """Write mono AAC of 64 kbit/s in an .m4a; `wave` (S,) float32 in -1 .. 1."""
     import av
 
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as box:
@@ -110,8 +110,8 @@ def vox2_meta(sessions: list[Session]) -> str:
 def trials(sessions: list[Session], most: int, seed: int) -> str:
     """veri_test2.txt: lines `label enrol test`, no newline after the last.
 
-    Target pairs come from two sessions of a speaker, at most `most` / 3 of them; there are twice as many non-target
-    pairs as far as the files allow, half of them of one gender.
+    Target pairs come from two sessions of a speaker, at most `most` / 3 of them. There are twice as many non-target
+    pairs, if the files allow, and half of these are of the same gender.
     """
     rng = generator(seed, "trials")
     test = [s for s in sessions if s.split == "test"]

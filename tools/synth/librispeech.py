@@ -1,4 +1,4 @@
-"""LibriSpeech's layout: readers, their chapters (each with a channel of its own), the files, SPEAKERS.TXT."""
+"""LibriSpeech's layout: readers, their chapters (each with its own channel), the files, SPEAKERS.TXT."""
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ FIRST = {"train-clean-100": 101, "dev-clean": 5001, "test-clean": 8001}   # ids 
 
 @dataclass(frozen=True)
 class Chapter:
-    """`count` utterances of `seconds` (shortest, longest) that one speaker reads; `folder` is the corpus'."""
+    """`count` utterances of `seconds` (shortest, longest) that one speaker reads; `folder` is the corpus's."""
 
     folder: Path
     subset: str
@@ -41,7 +41,7 @@ def write_chapter(chapter: Chapter) -> float:
 
 
 def librispeech(folder: Path, counts: dict[str, int], chapters: int, utts: int, seconds: tuple[float, float], seed: int) -> list[partial]:
-    """Write SPEAKERS.TXT; the jobs write the speech. counts: subset -> speakers; women and men take turns."""
+    """Write SPEAKERS.TXT; the jobs write the speech. counts: subset -> number of speakers; women and men alternate."""
     jobs, lines = [], [";ID  |SEX| SUBSET           |MINUTES| NAME"]
     for subset, count in counts.items():
         (folder / subset).mkdir()

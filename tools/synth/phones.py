@@ -68,11 +68,11 @@ IS_VOWEL = np.array([p in VOWELS for p in PHONES])
 
 @dataclass(frozen=True)
 class Language:
-    """Which sounds there are, how they follow each other in a syllable, and how long they last; by default all sounds, in no language.
+    """The sounds of a language, their order in a syllable, and how long they last; by default all sounds, in no language.
 
-    Of the consonants a share is `sonorant`, one `fricative`, the rest stops, of which `voiceless`. onset, coda: the chance that a
-    syllable begins, ends with a consonant. vowel: factor on the length of vowels; spread: of all lengths (log); final: factor on the
-    last two sounds of a phrase.
+    sonorant, fricative: shares of the consonants, the rest are stops; voiceless: share of the stops. onset, coda: the probability that
+    a syllable begins or ends with a consonant. vowel: factor on the length of vowels; spread: of all lengths (log); final: factor on
+    the last two sounds of a phrase.
     """
 
     vowels: tuple[Phone, ...] = VOWELS
@@ -115,7 +115,7 @@ def sequence(seconds: float, rate: float, rng: np.random.Generator, language: La
     """
     names, frames = [PAUSE.name], [int(rng.integers(6, 25))]
     goal = int(np.ceil(seconds / FRAME)) + 2
-    total, halting = frames[0], rng.lognormal(0, 0.5)  # some talk with longer pauses today
+    total, halting = frames[0], rng.lognormal(0, 0.5)  # some utterances have longer pauses
     while total < goal:
         phrase = [p for _ in range(rng.integers(3, 10)) for p in _syllable(language, rng)]
         index = np.array([INDEX[p] for p in phrase])

@@ -1,4 +1,4 @@
-"""What raters say of emotional speech, in the form of IEMOCAP's EmoEvaluation files."""
+"""Ratings of emotional speech, in the form of IEMOCAP's EmoEvaluation files."""
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +21,12 @@ LEVELS = {  # valence, activation, dominance, each from 1 to 5
 
 
 def write(folder: Path, dialog: str, turns: Sequence["Turn"], seed: int) -> None:
-    """Write the verdict on a dialog, and what each rater said below it in the folders FOLDERS."""
+    """Write the joint verdict on a dialog, and each rater's in the folders FOLDERS below it."""
     verdict = [HEAD]
     votes: dict[str, list[str]] = {"e2": [], "e3": [], "e4": []}
     levels: dict[str, list[str]] = {"e3": [], "e4": []}
     own: list[str] = []
-    self_rater = f"{dialog[5].lower()}1"  # the actor whom the dialog is named after
+    self_rater = f"{dialog[5].lower()}1"  # the actor after whom the dialog is named
     for turn in turns:
         rng = generator(seed, turn.name, "ratings")
         said = _votes(turn.label, rng)
@@ -51,7 +51,7 @@ def write(folder: Path, dialog: str, turns: Sequence["Turn"], seed: int) -> None
 
 
 def _votes(label: str, rng: np.random.Generator) -> list[str]:
-    """Three raters' words: two at least say `label`; all differ where nobody's word prevailed ("xxx")."""
+    """The words of three raters: at least two say `label`; for "xxx" (no majority) all differ."""
     others = [NAMES[n] for n in NAMES if n != label]
     if label == "xxx":
         return [others[i] for i in rng.permutation(len(others))[:3]]

@@ -1,4 +1,4 @@
-"""Background sounds: what stands in for MUSAN's noise and music."""
+"""Background sounds in place of MUSAN's noise and music."""
 import numpy as np
 from scipy.signal import lfilter
 

@@ -1,12 +1,12 @@
-"""A speaker: what stays the same in all that one person says, drawn once from a seed."""
+"""A speaker: the properties shared by all utterances of a person, drawn once from a seed."""
 from dataclasses import dataclass
 
 import numpy as np
 
 from synth.phones import PHONES, VOWELS
 
-FORMANTS = 7  # those below 8 kHz
-UPPER = (3500, 4500, 5500, 6500)  # of an adult male; the phones leave these alone
+FORMANTS = 7  # below 8 kHz
+UPPER = (3500, 4500, 5500, 6500)  # Hz, of an adult male; the phones do not change these
 BANDWIDTHS = np.array([70.0, 90.0, 130.0, 200.0, 260.0, 350.0, 450.0])
 TABLE = 4096
 
@@ -18,12 +18,12 @@ class Speaker:
     gender: str
     pitch: float  # Hz, of an average utterance
     pitch_range: float  # semitones, height of an accent
-    declination: float  # semitones a second, downwards
+    declination: float  # semitones per second, downwards
     formants: np.ndarray  # (P, 7) log Hz
     bandwidths: np.ndarray  # (7,) Hz
     centres: np.ndarray  # (P,) Hz, friction
     open_quotient: float
-    corner: float  # Hz, above which the glottal source falls by 12 dB more an octave
+    corner: float  # Hz; above it the glottal source falls by 12 dB more per octave
     breath: float  # aspiration under voicing, relative to it
     jitter: float  # of a period
     shimmer: float  # of an amplitude
@@ -55,7 +55,7 @@ def draw(gender: str, rng: np.random.Generator) -> Speaker:
 
 
 def _formants(tract: float, rng: np.random.Generator) -> np.ndarray:
-    """(P, 7) log Hz: the inventory stretched about the middle of its vowels, scaled by the tract, with habits added."""
+    """(P, 7) log Hz: the inventory, stretched around the centre of its vowels and scaled by the tract, plus the speaker's habits."""
     target = np.log([[*p.formants, *UPPER] for p in PHONES])
     centre = target[: len(VOWELS)].mean(0)
     stretch = np.exp(rng.normal(0, 0.15, FORMANTS))
@@ -67,7 +67,7 @@ def _formants(tract: float, rng: np.random.Generator) -> np.ndarray:
 def glottal_cycle(speaker: Speaker, pitch: float, effort: float) -> np.ndarray:
     """One period of the derivative of the glottal flow (Rosenberg 1971, pulse B), of rms 1: (TABLE,) float32.
 
-    It is band-limited for `pitch` Hz; `effort` moves the corner of the spectral tilt by that many octaves.
+    It is band-limited for `pitch` Hz; `effort` is the shift of the spectral tilt's corner in octaves.
     """
     phase = np.arange(TABLE) / TABLE
     rise, fall = 0.66 * speaker.open_quotient, 0.34 * speaker.open_quotient

@@ -1,7 +1,7 @@
-"""The exact phones of the VoxCeleb1 corpus, in its folder `phones`: what was said when is known from the plan of each utterance.
+"""The exact phones of the VoxCeleb1 corpus, in its folder `phones`, known from the plan of each utterance.
 
-A label a frame of features (WINDOW seconds every SHIFT): the phone that is spoken in its middle, and the time that sound takes to the
-microphone counted in. Beside ali.scp, ali.ark and ali.json lie `phones` (utterance -> phones without pauses, for an aligner) and utt2spk.
+Each frame of features (WINDOW seconds every SHIFT) has a label: the phone at its middle, with the sound's travel time to the microphone
+included. Next to ali.scp, ali.ark and ali.json are `phones` (utterance -> phones without pauses, for an aligner) and utt2spk.
 """
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from synth.layout import RATE, Session, generator
 from synth.phones import CLOSURE, FRAME, MURMUR, PAUSE, PHONES
 
 SHIFT, WINDOW = 0.01, 0.025
-NAMES = {CLOSURE: "closure", MURMUR: "murmur", PAUSE: "sil"}   # those whose own names are no words
+NAMES = {CLOSURE: "closure", MURMUR: "murmur", PAUSE: "sil"}   # phones whose own names are not words
 WORDS = tuple(NAMES.get(phone, phone.name) for phone in PHONES)
 
 
@@ -35,7 +35,7 @@ def write(folder: Path, sessions: list[Session]) -> float:
 
 
 def utterances(session: Session) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Id, labels (T,) and phone numbers (N,) of each utterance of a session, from the draws that `write_session` begins with."""
+    """Id, labels (T,) and phone numbers (N,) of each utterance of a session, from the same random draws as in `write_session`."""
     key, found = (session.person, session.video), []
     person = speaker.draw(session.gender, generator(session.seed, session.person))
     room = channel.draw(generator(session.seed, *key)).room
@@ -46,13 +46,13 @@ def utterances(session: Session) -> list[tuple[str, np.ndarray, np.ndarray]]:
         numbers, lengths = voice.plan(person, seconds, rng)
         labels = frames(numbers, lengths, round(seconds * RATE), late)
         begin = (np.cumsum(lengths) - lengths) * FRAME + late / RATE
-        heard = begin < (len(labels) - 1) * SHIFT + WINDOW / 2   # the plan reaches a little beyond the end
+        heard = begin < (len(labels) - 1) * SHIFT + WINDOW / 2   # the plan extends a little beyond the end
         found.append((voxceleb.utterance_of(name), labels, numbers[heard]))
     return found
 
 
 def frames(numbers: np.ndarray, lengths: np.ndarray, samples: int, late: int) -> np.ndarray:
-    """Labels (T,) of a wave of so many samples whose sound comes `late`; frame k of the plan has its middle at k FRAME seconds."""
+    """Labels (T,) of a wave with this many samples, delayed by `late` samples; the middle of the plan's frame k is at k FRAME seconds."""
     track = np.repeat(numbers, lengths)
     count = max(0, 1 + (samples - round(WINDOW * RATE)) // round(SHIFT * RATE))
     middle = np.arange(count) * SHIFT + WINDOW / 2 - late / RATE

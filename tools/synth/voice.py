@@ -1,7 +1,7 @@
 """Speech from a speaker and a phone sequence: a glottal wave and noise through an all-pole vocal tract.
 
-The source-filter model of Fant (1960) in the cascade form of Klatt (1980), except that the filter of each 16 ms frame is
-applied in the frequency domain, so that numpy does a whole utterance at once.
+The source-filter model of Fant (1960) in the cascade form of Klatt (1980). The filter of each 16 ms frame is applied in the
+frequency domain, so numpy processes a whole utterance at once.
 """
 import numpy as np
 from scipy.fft import irfft, rfft
@@ -20,7 +20,7 @@ VOICE, BREATH, FRICTION, OCTAVES = (
 
 
 def utterance(speaker: Speaker, seconds: float, rng: np.random.Generator, language: Language = NONE) -> np.ndarray:
-    """A new utterance of `speaker` in a language: (S,) float32, no particular level, S = seconds * 16000."""
+    """A new utterance of `speaker` in a language: (S,) float32 at an arbitrary level, S = seconds * 16000."""
     phones, lengths = plan(speaker, seconds, rng, language)
     track = np.repeat(phones, lengths)
     samples = round(seconds * RATE)
@@ -39,7 +39,7 @@ def utterance(speaker: Speaker, seconds: float, rng: np.random.Generator, langua
 
 
 def plan(speaker: Speaker, seconds: float, rng: np.random.Generator, language: Language = NONE) -> tuple[np.ndarray, np.ndarray]:
-    """What `utterance` says: phone numbers (N,) and their lengths in frames of FRAME seconds (N,), as `sequence` gives them."""
+    """The phone numbers (N,) of `utterance`, and their lengths (N,) in frames of FRAME seconds, from `sequence`."""
     return sequence(seconds, speaker.rate * np.exp(rng.normal(0, 0.04)), rng, language)
 
 
@@ -48,7 +48,7 @@ def _column(track: np.ndarray) -> np.ndarray:
 
 
 def _pitch(speaker: Speaker, phones: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Pitch of every frame, (T,) Hz: a register, phrases that decline, accents on vowels and a slow drift."""
+    """Pitch of every frame, (T,) Hz: a register, declining phrases, accents on vowels and a slow drift."""
     total = lengths.sum()
     start = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     semitones = np.full(total, rng.normal(0, 0.4))
@@ -79,12 +79,12 @@ def _glottal(
 
 
 def _spectra(wave: np.ndarray) -> np.ndarray:
-    """((T+1)*HOP,) -> (T, NFFT/2+1) complex64."""
+    """Wave ((T+1)*HOP,) -> spectra of its frames (T, NFFT/2+1) complex64."""
     return rfft(np.lib.stride_tricks.sliding_window_view(wave, WINDOW)[::HOP] * HANN, NFFT)
 
 
 def _overlap_add(frames: np.ndarray) -> np.ndarray:
-    """(T, NFFT) -> ((T+3)*HOP,)."""
+    """Frames (T, NFFT) -> wave ((T+3)*HOP,)."""
     out = np.zeros((len(frames) + 3, HOP), np.float32)
     for k in range(NFFT // HOP):
         out[k : k + len(frames)] += frames[:, k * HOP : (k + 1) * HOP]
