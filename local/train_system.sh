@@ -16,6 +16,7 @@ help_message="usage: $0 [--cuda-cmd C] [--ngpu N] [--nodes N] [--requeue true] -
        [--init-from MODEL] [--part _spk500] DATA EXP"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh
+. utils/stages.sh
 [ $# -eq 2 ] || { echo "$help_message" >&2; exit 1; }
 data=$1 exp=$2
 
@@ -26,6 +27,7 @@ for item in ${set[@]+"${set[@]}"}; do own+=(--set "$item"); done
 [ -z "$init_from" ] || { from=(--init-from "$init_from"); read -r _ chain <<< "$chain" || chain=; }
 train() {   # CONF OUT [--set k=v]...: trains it from what was trained before
   local chosen=$1
+  if [ -n "$chain" ]; then count_off "training $2"; fi
   if [ -n "$init_from" ]; then
     mkdir -p "$2"; chosen=$2/.conf.yaml
     python3 -m sslspk.bin.show_config --encoder-of "$init_from" --conf "$1" "${overrides[@]}" "${@:3}" > "$chosen"
@@ -33,5 +35,6 @@ train() {   # CONF OUT [--set k=v]...: trains it from what was trained before
   steps/train.sh --conf "$chosen" "${shared[@]}" "${overrides[@]}" "${@:3}" "${from[@]}" "$data" "$2"
   from=(--init-from "$2/final.pt")
 }
+start_count $(($(wc -w <<< "$chain") + 1))
 for earlier in $chain; do train "$(dirname "$conf")/$earlier.yaml" "$(dirname "$exp")/$earlier$part"; done
 train "$conf" "$exp" "${own[@]}"

@@ -33,7 +33,12 @@ tag=                # suffix of the experiment's name, for variants
 print_name=false    # true: print the names of the fine-tuning's and the probes' experiments, and end
 set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
 help_message="usage: $0 [--adress DIR] [--init-from MODEL] [--ft once|step1|step2|none] [--stage N] [--ngpu N] [--mini true] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/models.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"
+. ./cmd.sh
+. utils/parse_options.sh
+. utils/models.sh
+. utils/stages.sh
+set -f   # a name with * or ? in it is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
@@ -47,17 +52,20 @@ data=data exps=exp scratch=conf/scratch.yaml
 if [ "$mini" = true ]; then
   data=data_mini exps=exp_mini scratch=conf/mini/scratch.yaml corpora=data_mini/corpora
   : "${adress:=$corpora/ADReSS}"
-  if [ "$augment" = true ]; then : "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"; fi
+  if [ "$augment" = true ]; then
+    : "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
+  fi
 fi
 case $speech in chunks) what= ;; participant|all) what=$speech ;; *) die "--speech takes chunks, participant or all, not '$speech'" ;; esac
-root=$data${what:+/$what} cut=$root/folds_$cv final=$root/final start=scratch fresh=; [ "$init" = true ] || fresh=_fresh
+root=$data${what:+/$what} cut=$root/folds_$cv final=$root/final start=scratch fresh=
+[ "$init" = true ] || fresh=_fresh
 [ "$valid_share" = 0 ] || cut=${cut}_valid$valid_share
 [ -z "$init_from" ] || start=$(model_name "$init_from")   # named after the system that it is
 name=$start${fresh}_$ft${what:+_$what}${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
 probed=$exps/probes_$start$fresh${what:+_$what}${layer:+_$layer}${tag:+_$tag}
 [ "$print_name" = false ] || { printf '%s\n' "$exps/${name}_cv$cv" "${probed}_cv$cv"; exit; }
 
-if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+if at_stage 0 "prepare"; then
   # shellcheck disable=SC2086  # --synth holds several words
   [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" \
     --only "adress$([ "$augment" = false ] || echo " musan rirs")" $synth $corpora
@@ -67,7 +75,7 @@ if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
 fi
 
-if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+if at_stage 1 "audio and noises"; then
   for part in train test; do
     steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" "$root/adress_$part" "$root/adress_${part}_packed"
   done
@@ -75,16 +83,21 @@ if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
   [ "$augment" = false ] || steps/make_augment_lists.sh --cmd "$train_cmd" --nj "$nj" $data $data/augment
 fi
 
-if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
-  number=(); [ "$cv" = loso ] || number=(--num-folds "$cv")
+if at_stage 2 "folds"; then
+  number=()
+  [ "$cv" = loso ] || number=(--num-folds "$cv")
   utils/make_folds.sh --by utt2spk "${number[@]}" --labels utt2diagnosis --valid-share "$valid_share" "$root/adress_train_packed" "$cut"
   mkdir -p "$final/1"   # the whole training part and the test part, as one fold
-  for part in train test; do ln -sfn "$(readlink -f "$root/adress_${part}_packed")" "$final/1/$part"; done
+  for part in train test; do
+    ln -sfn "$(readlink -f "$root/adress_${part}_packed")" "$final/1/$part"
+  done
   echo 1 > "$final/num_folds"
 fi
 
 options=(--ft "$ft" --step1 "$step1" --init-from "$init_from" --init "$init" --scratch "$scratch" --seconds "$seconds")
-for item in "${set[@]}"; do options+=(--set "$item"); done
+for item in "${set[@]}"; do
+  options+=(--set "$item")
+done
 [ "$augment" = false ] || options+=(--set "augment.dir=$data/augment")
 on() {   # PART: prints the options for its labels and participants
   echo "--labels $root/adress_$1/utt2diagnosis --pool $pool --groups $root/adress_$1/utt2spk"
@@ -92,16 +105,16 @@ on() {   # PART: prints the options for its labels and participants
 # shellcheck disable=SC2046  # on() gives several words
 for seed in $seeds; do
   jobs=(--cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --set "seed=$seed")
-  if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
+  if [ "$ft" != none ] && at_stage 3 "cross-validation"; then
     local/finetune_folds.sh "${jobs[@]}" $(on train) "${options[@]}" "$cut" "$exps/${name}_cv$cv/seed$seed"
   fi
-  if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ "$ft" != none ]; then
+  if [ "$ft" != none ] && at_stage 4 "test part"; then
     local/finetune_folds.sh "${jobs[@]}" $(on test) "${options[@]}" "$final" "$exps/${name}_test/seed$seed"
   fi
 done
 
 # shellcheck disable=SC2046
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ -n "$init_from" ] && { [ -n "$probes" ] || [ "$mmse" = true ]; }; then
+if [ -n "$init_from" ] && { [ -n "$probes" ] || [ "$mmse" = true ]; } && at_stage 5 "probes"; then
   jobs=(--cmd "$train_cmd" --nj "$nj") emb=${probed}_emb
   local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$init_from" --layer "$layer" \
     --untrained "$([ "$init" = true ] && echo false || echo true)" "$root/adress_packed" "$emb"
@@ -115,6 +128,6 @@ if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ -n "$init_from" ] && { [ -
   fi
 fi
 
-if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
+if at_stage 6 "RESULTS.md"; then
   python3 local/show_classes.py --out $exps/RESULTS.md $exps
 fi

@@ -31,12 +31,18 @@ exps=               # empty: exp, with --mini true exp_mini
 tag=                # suffix of the experiments' names, for variants
 set=()              # overrides of the training, e.g. --set method.beta=20 (repeatable)
 help_message="usage: $0 [--systems 'A B ...'] [--seeds '0 1 2'] [--stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"
+. ./cmd.sh
+. utils/parse_options.sh
+. utils/stages.sh
+set -f   # a name with * or ? in it is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
-confs=conf; if [ "$mini" = true ]; then
-  : "${data:=data_mini}" "${exps:=exp_mini}" "${systems:=dsvae cdsvae_align}"; confs=conf/mini corpora=$data/corpora
+confs=conf
+if [ "$mini" = true ]; then
+  : "${data:=data_mini}" "${exps:=exp_mini}" "${systems:=dsvae cdsvae_align}"
+  confs=conf/mini corpora=$data/corpora
   : "${voxceleb1:=$corpora/VoxCeleb1}" "${musan:=$corpora/musan}"
 fi
 : "${data:=data}" "${exps:=exp}" "${systems:=dsvae}"
@@ -46,31 +52,37 @@ runs=() tab=$'\t'   # SYSTEM, SEED, EXP
 for system in $systems; do
   [ -f "$confs/$system.yaml" ] || die "there is no $confs/${system:0:60}.yaml; see ls $confs/*.yaml"
   for seed in $seeds; do
-    suffix=; [ "$seed" = 0 ] || suffix=_seed$seed; runs+=("$system$tab$seed$tab$exps/$system${tag:+_$tag}$suffix")
+    suffix=
+    [ "$seed" = 0 ] || suffix=_seed$seed
+    runs+=("$system$tab$seed$tab$exps/$system${tag:+_$tag}$suffix")
   done
 done
 jobs=(--cmd "$train_cmd" --nj "$nj") dev=$data/voxceleb1_dev test=$data/voxceleb1_test labels=$exps/labels list=veri_test2
 both=$data/voxceleb1_all   # dev and test together; labels are computed for all of it
 wants() { [[ " $systems " = *" $1"* ]]; }   # NAME: whether a system begins with it
 
-if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+if at_stage 0 "prepare"; then
   # shellcheck disable=SC2086  # --synth holds several words
   [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" --only "voxceleb1 musan" $synth "$corpora"
   [ -n "$voxceleb1" ] || die "--voxceleb1 names no folder; give VoxCeleb1's, or try --mini true"
   local/prepare_voxceleb1.py --nj "$nj" "$voxceleb1" "$data"
-  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" "$data"; [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" "$data"
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" "$data"
+  [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" "$data"
 fi
 
-if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+if at_stage 1 "audio and log-mel"; then
   steps/pack_audio.sh "${jobs[@]}" "$dev" "${dev}_packed"
   utils/combine_data.sh "$both" "${dev}_packed" "$test"
   steps/make_feats.sh "${jobs[@]}" --conf conf/fbank.yaml --compress false "$both"
   [ ! -d "$data/musan_noise" ] || steps/make_augment_lists.sh "${jobs[@]}" "$data" "$data/augment"
 fi
 
-if [ -z "$phones" ] && [ -f "$voxceleb1/phones/ali.scp" ]; then phones=$voxceleb1/phones; fi
-spoken=$phones; [ ! -f "$phones" ] || spoken=$labels/align
-if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+if [ -z "$phones" ] && [ -f "$voxceleb1/phones/ali.scp" ]; then
+  phones=$voxceleb1/phones
+fi
+spoken=$phones
+[ ! -f "$phones" ] || spoken=$labels/align
+if at_stage 2 "labels of frames"; then
   [ ! -f "$phones" ] || steps/align_phones.sh "${jobs[@]}" --phones "$phones" "$both" "$labels/align"
   for kind in mel bestrq; do
     ! wants "cdsvae_$kind" || steps/make_frame_labels.sh "${jobs[@]}" --kind $kind --classes "$classes" "$both" "$labels/$kind"
@@ -82,43 +94,56 @@ if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   fi
 fi
 
-common=(); [ ! -f "$data/augment/.done" ] || common+=(--set "augment.dir=$data/augment")
-if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
+common=()
+[ ! -f "$data/augment/.done" ] || common+=(--set "augment.dir=$data/augment")
+if at_stage 3 "train"; then
+  start_count ${#runs[@]}
   for run in "${runs[@]}"; do
     IFS=$tab read -r system seed exp <<< "$run"
+    count_off "training $exp"
     told=()
     case $system in
-      cdsvae_align*) [ -n "$spoken" ] || die "$system is told phones; give them with --phones"; told=(--set "data.frame_labels=$spoken") ;;
-      cdsvae_*) kind=${system#cdsvae_}; told=(--set "data.frame_labels=$labels/${kind%%_*}") ;;
+      cdsvae_align*)
+        [ -n "$spoken" ] || die "$system is told phones; give them with --phones"
+        told=(--set "data.frame_labels=$spoken") ;;
+      cdsvae_*)
+        kind=${system#cdsvae_}
+        told=(--set "data.frame_labels=$labels/${kind%%_*}") ;;
     esac
     steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$confs/$system.yaml" "${common[@]}" "${told[@]}" --set "seed=$seed" \
       "${set[@]/#/--set=}" "${dev}_packed" "$exp"
   done
 fi
 
-if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
-  for run in "${runs[@]}"; do exp=${run##*"$tab"}
+if at_stage 4 "embeddings and frames"; then
+  for run in "${runs[@]}"; do
+    exp=${run##*"$tab"}
     local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "speaker content untrained" "$exp" "$test"
     steps/extract_frames.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "$both" "$exp" "$exp/frames"
   done
 fi
 
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+if at_stage 5 "speakers"; then
   for run in "${runs[@]}"; do
     local/score_system.sh --cmd "$train_cmd" --lists $list --weights "speaker content untrained" "$data" "${run##*"$tab"}"
   done
 fi
 
-if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ] && [ -n "$spoken" ]; then
+if [ -n "$spoken" ] && at_stage 6 "phonemes"; then
   probe=(steps/probe_frames.sh --cmd "$train_cmd" --labels "$spoken" --train "$dev" --test "$test" --ignore "$ignore")
   "${probe[@]}" "$both" "$exps/phonemes_mel"
-  for run in "${runs[@]}"; do exp=${run##*"$tab"}; "${probe[@]}" "$exp/frames" "$exp/phonemes"; done
+  for run in "${runs[@]}"; do
+    exp=${run##*"$tab"}
+    "${probe[@]}" "$exp/frames" "$exp/phonemes"
+  done
 fi
 
-if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ] && [ "$num_pairs" -gt 0 ]; then
+if [ "$num_pairs" -gt 0 ] && at_stage 7 "conversion"; then
   local/convert_and_judge.sh --train-cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --judge "$judge" \
     --num-pairs "$num_pairs" --augment "$data/augment" --feats "$both" "${judge_set[@]/#/--judge-set=}" \
     "${dev}_packed" "$test" "$test/trials_$list" "$exps/judge" "${runs[@]##*"$tab"}"
 fi
 
-[ "$stage" -gt 8 ] || [ "$stop_stage" -lt 8 ] || python3 local/show_disentangle.py --paper conf/paper.yaml --out "$exps/RESULTS.md" "$exps"
+if at_stage 8 "RESULTS.md"; then
+  python3 local/show_disentangle.py --paper conf/paper.yaml --out "$exps/RESULTS.md" "$exps"
+fi

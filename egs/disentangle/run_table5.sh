@@ -11,9 +11,14 @@ mp=false           # true: also cdsvae_align with masked prediction
 PASS=()            # all other options are those of run.sh
 help_message="usage: $0 [--short true] [--mini true] [--frame-model MODEL] [--mp true] [options of run.sh]"
 . "$(dirname "$0")/path.sh"
-. utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+. utils/parse_options.sh
+set -f   # a name with * or ? in it is no pattern
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
-names=(dsvae cdsvae_bestrq cdsvae_mel cdsvae_align) suffix=; [ "$short" = false ] || suffix=_short
-if [ -n "$frame_model" ]; then names+=(cdsvae_frames); PASS+=(--frame-model "$frame_model"); fi
+names=(dsvae cdsvae_bestrq cdsvae_mel cdsvae_align) suffix=
+[ "$short" = false ] || suffix=_short
+if [ -n "$frame_model" ]; then
+  names+=(cdsvae_frames)
+  PASS+=(--frame-model "$frame_model")
+fi
 [ "$mp" = false ] || names+=(cdsvae_align_mp)
 ./run.sh --systems "${names[*]/%/"$suffix"}" --mini "$mini" "${PASS[@]}"

@@ -32,7 +32,12 @@ tag=                # suffix of the experiment's name, for variants
 print_name=false    # true: print the names of the fine-tuning's and the probes' experiments, and end
 set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
 help_message="usage: $0 [--iemocap DIR] [--init-from MODEL] [--ft once|step1|step2|none] [--stage N] [--ngpu N] [--mini true] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/models.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"
+. ./cmd.sh
+. utils/parse_options.sh
+. utils/models.sh
+. utils/stages.sh
+set -f   # a name with * or ? in it is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
@@ -45,16 +50,19 @@ data=data exps=exp scratch=conf/scratch.yaml
 if [ "$mini" = true ]; then
   data=data_mini exps=exp_mini scratch=conf/mini/scratch.yaml corpora=data_mini/corpora
   : "${iemocap:=$corpora/IEMOCAP}"
-  if [ "$augment" = true ]; then : "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"; fi
+  if [ "$augment" = true ]; then
+    : "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
+  fi
 fi
-all=$data/iemocap cut=$data/folds_$folds start=scratch fresh=; [ "$init" = true ] || fresh=_fresh
+all=$data/iemocap cut=$data/folds_$folds start=scratch fresh=
+[ "$init" = true ] || fresh=_fresh
 [ "$valid_share" = 0 ] || cut=${cut}_valid$valid_share
 [ -z "$init_from" ] || start=$(model_name "$init_from")   # named after the system that it is
 name=$start${fresh}_${ft}_$folds${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
 probed=$exps/probes_$start${fresh}_$folds${layer:+_$layer}${tag:+_$tag}
 [ "$print_name" = false ] || { printf '%s\n' "$exps/$name" "$probed"; exit; }
 
-if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+if at_stage 0 "prepare"; then
   # shellcheck disable=SC2086  # --synth holds several words
   [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" \
     --only "iemocap$([ "$augment" = false ] || echo " musan rirs")" $synth $corpora
@@ -64,31 +72,33 @@ if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
 fi
 
-if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+if at_stage 1 "audio and noises"; then
   steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" "$all" "${all}_packed"
   [ "$augment" = false ] || steps/make_augment_lists.sh --cmd "$train_cmd" --nj "$nj" $data $data/augment
 fi
 
-if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+if at_stage 2 "folds"; then
   utils/make_folds.sh --by $by --labels utt2emotion --valid-share "$valid_share" "${all}_packed" "$cut"
 fi
 
 options=(--ft "$ft" --step1 "$step1" --init-from "$init_from" --init "$init" --scratch "$scratch" --seconds "$seconds")
-for item in "${set[@]}"; do options+=(--set "$item"); done
+for item in "${set[@]}"; do
+  options+=(--set "$item")
+done
 [ "$augment" = false ] || options+=(--set "augment.dir=$data/augment")
-if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
+if [ "$ft" != none ] && at_stage 3 "fine-tune and score"; then
   for seed in $seeds; do
     local/finetune_folds.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --labels "$all/utt2emotion" \
       "${options[@]}" --set "seed=$seed" "$cut" "$exps/$name/seed$seed"
   done
 fi
 
-if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ -n "$init_from" ] && [ -n "$probes" ]; then
+if [ -n "$init_from" ] && [ -n "$probes" ] && at_stage 4 "probes"; then
   local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$init_from" --layer "$layer" \
     --untrained "$([ "$init" = true ] && echo false || echo true)" "${all}_packed" "$probed/emb"
   local/probe_folds.sh --cmd "$train_cmd" --nj "$nj" --labels "$all/utt2emotion" --probes "$probes" "$probed/emb" "$cut" "$probed"
 fi
 
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+if at_stage 5 "RESULTS.md"; then
   python3 local/show_classes.py --out $exps/RESULTS.md $exps
 fi

@@ -28,40 +28,55 @@ print_name=false    # true: print the names of the experiments, and end
 set=()              # overrides of the pretext training, e.g. --set train.epochs=20 (repeatable)
 supervised_set=()   # overrides of the supervised baselines (repeatable)
 help_message="usage: $0 [--systems 'A B ...'] [--seeds '0 1 2'] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--librispeech DIR] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"
+. ./cmd.sh
+. utils/parse_options.sh
+. utils/stages.sh
+set -f   # a name with * or ? in it is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
-[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; [ -n "${systems// /}" ] || die "--systems names no system; give some, such as cpc_spk_1"
-confs=conf data=data exps=exp paper=conf/paper.yaml; if [ "$mini" = true ]; then
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
+[ -n "${systems// /}" ] || die "--systems names no system; give some, such as cpc_spk_1"
+confs=conf data=data exps=exp paper=conf/paper.yaml
+if [ "$mini" = true ]; then
   confs=conf/mini data=data_mini exps=exp_mini corpora=data_mini/corpora paper=
   : "${shares:=20 50}" "${librispeech:=$corpora/LibriSpeech}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
 fi
 : "${shares:=1 2 5 10 20 50}" "${baselines:=${systems%% *}}"
 [[ $seeds =~ ^[0-9]{1,9}(\ +[0-9]{1,9})*$ ]] || die "--seeds takes whole numbers, not '${seeds:0:40}'"
 [[ $num_trials =~ ^[1-9][0-9]{0,8}$ ]] || die "--num-trials takes a whole number from 1 on, not '${num_trials:0:20}'"
-for head in ${heads:-none}; do [ -f "conf/head/$head.yaml" ] || die "--heads takes some of linear and mlp (conf/head), not '$head'"; done
-for one in $baselines; do [[ " $systems none " = *" $one "* ]] || die "--baselines names ${one:0:40}, which is not among --systems"; done
-for share in $shares; do [[ $share =~ ^([1-9][0-9]?|100)$ ]] || die "--shares takes whole numbers from 1 to 100, not '${share:0:20}'"; done
+for head in ${heads:-none}; do
+  [ -f "conf/head/$head.yaml" ] || die "--heads takes some of linear and mlp (conf/head), not '$head'"
+done
+for one in $baselines; do
+  [[ " $systems none " = *" $one "* ]] || die "--baselines names ${one:0:40}, which is not among --systems"
+done
+for share in $shares; do
+  [[ $share =~ ^([1-9][0-9]?|100)$ ]] || die "--shares takes whole numbers from 1 to 100, not '${share:0:20}'"
+done
 runs=() tab=$'\t'   # SYSTEM, SEED, EXP
 for system in $systems; do
   [ -f "$confs/$system.yaml" ] || die "there is no $confs/${system:0:60}.yaml; see ls $confs/*.yaml"
   for seed in $seeds; do
-    suffix=; [ "$seed" = 0 ] || suffix=_seed$seed; runs+=("$system$tab$seed$tab$exps/$system${tag:+_$tag}$suffix")
+    suffix=
+    [ "$seed" = 0 ] || suffix=_seed$seed
+    runs+=("$system$tab$seed$tab$exps/$system${tag:+_$tag}$suffix")
   done
 done
 [ "$print_name" = false ] || { printf '%s\n' "${runs[@]##*"$tab"}"; exit; }
 jobs=(--cmd "$train_cmd" --nj "$nj") first=$data/librispeech_first split=$data/split test=$data/librispeech_test
 compares() { [[ " $baselines " == *" $1 "* ]]; }   # SYSTEM: whether it has a supervised baseline and a curve
 
-if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+if at_stage 0 "prepare"; then
   # shellcheck disable=SC2086  # --synth holds several words
   [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" --only "librispeech musan rirs" $synth $corpora
   [ -n "$librispeech" ] || die "--librispeech names no folder; give LibriSpeech's, or try --mini true"
   local/prepare_librispeech.py --nj "$nj" --subsets "$subsets" "$librispeech" $data
-  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data; [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data
+  [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
 fi
 
-if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+if at_stage 1 "audio"; then
   for part in train dev; do
     steps/pack_audio.sh "${jobs[@]}" $data/librispeech_$part $data/librispeech_${part}_packed
   done
@@ -69,21 +84,24 @@ if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
   utils/divide_data_dir.sh --seed 1717 "train=0.7 valid=0.2 test=0.1" $first $split
 fi
 
-if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+if at_stage 2 "noises"; then
   steps/make_augment_lists.sh "${jobs[@]}" $data $data/augment
 fi
-common=(); [ ! -f $data/augment/.done ] || common+=(--common "augment.dir=$data/augment")
+common=()
+[ ! -f $data/augment/.done ] || common+=(--common "augment.dir=$data/augment")
 [ -z "$patience" ] || common+=(--common "train.valid=$data/librispeech_dev_packed" --common "train.patience=$patience")
 
-if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
+if at_stage 3 "pretext training"; then
+  start_count ${#runs[@]}
   for run in "${runs[@]}"; do
     IFS=$tab read -r system seed exp <<< "$run"
+    count_off "training $exp"
     local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$confs/$system.yaml" "${common[@]}" --common "seed=$seed" \
       "${set[@]/#/--set=}" $data/librispeech_train_packed "$exp"
   done
 fi
 
-if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
+if at_stage 4 "embeddings"; then
   for run in "${runs[@]}"; do
     local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "encoder untrained" "${run##*"$tab"}" $first $test
   done
@@ -91,15 +109,17 @@ fi
 
 classify=(local/classify_speakers.sh --train-cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --labels "$first/utt2spk"
   --supervised "$confs/head" "${supervised_set[@]/#/--set=}")
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+if at_stage 5 "speakers"; then
   for run in "${runs[@]}"; do
     IFS=$tab read -r system seed exp <<< "$run"
     "${classify[@]}" --seed "$seed" --heads "$heads" $split "$exp"
-    if compares "$system"; then "${classify[@]}" --seed "$seed" --heads "$heads" --variants supervised $split "$exp"; fi
+    if compares "$system"; then
+      "${classify[@]}" --seed "$seed" --heads "$heads" --variants supervised $split "$exp"
+    fi
   done
 fi
 
-if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
+if at_stage 6 "fewer labels"; then
   for run in "${runs[@]}"; do
     IFS=$tab read -r system seed exp <<< "$run"
     compares "$system" || continue
@@ -109,21 +129,22 @@ if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
   done
 fi
 
-if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ]; then
+if at_stage 7 "pictures"; then
   for run in "${runs[@]}"; do
-    for variant in encoder untrained; do exp=${run##*"$tab"}
+    for variant in encoder untrained; do
+      exp=${run##*"$tab"}
       steps/plot_embeddings.sh --cmd "$train_cmd" --labels $first/utt2spk "$exp/emb_$variant/librispeech_first" "$exp/plot_$variant"
     done
   done
 fi
 
-if [ "$stage" -le 8 ] && [ "$stop_stage" -ge 8 ]; then
+if at_stage 8 "verification"; then
   steps/make_trials.sh --cmd "$train_cmd" --num-trials "$num_trials" --utt2session $test/utt2session $test/utt2spk $test/trials_librispeech
   for run in "${runs[@]}"; do
     local/score_system.sh --cmd "$train_cmd" --lists librispeech --weights "encoder untrained" $data "${run##*"$tab"}"
   done
 fi
 
-if [ "$stage" -le 9 ] && [ "$stop_stage" -ge 9 ]; then
+if at_stage 9 "RESULTS.md"; then
   python3 local/show_speakers.py ${paper:+--paper "$paper"} --out $exps/RESULTS.md $exps
 fi

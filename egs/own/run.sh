@@ -37,11 +37,19 @@ tag=                # suffix of the systems' experiments, for variants
 set=()              # overrides of the training, e.g. --set train.steps=1000 (repeatable)
 help_message="usage: $0 (--audio DIR | --table FILE.csv | --data DIR) [--trials LIST [--test DIR]] [--systems 'A B ...'] [--models M]...
        [--stage N] [--ngpu N] [--mini true] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/models.sh; . utils/experiments.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"
+. ./cmd.sh
+. utils/parse_options.sh
+. utils/models.sh
+. utils/experiments.sh
+. utils/stages.sh
+set -f   # a name with * or ? in it is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
-[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; model_require "$init_from"
-confs=../voxceleb/conf out=$work/data exps=$work/exp; if [ "$mini" = true ]; then
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
+model_require "$init_from"
+confs=../voxceleb/conf out=$work/data exps=$work/exp
+if [ "$mini" = true ]; then
   confs=../voxceleb/conf/mini out=$work/data_mini exps=$work/exp_mini corpora=$out/corpora
   [ -n "$audio$table$data" ] || audio=$corpora/VoxCeleb1/dev test=$corpora/VoxCeleb1/test/wav trials=$corpora/VoxCeleb1/veri_test2.txt
   [ "$systems" != simclr_short ] || systems=simclr_tdnn
@@ -54,31 +62,43 @@ given=(${audio:+"$audio"} ${table:+"$table"} ${data:+"$data"})
 for number in heldout crop_seconds max_seconds eval_every; do
   [[ ${!number} =~ ^[0-9]{1,6}(\.[0-9]{1,6})?$ ]] || die "--${number//_/-} takes a number, not '${!number:0:20}'"
 done
-list_experiments true; silence=${vads[0]:-false}
+list_experiments true
+silence=${vads[0]:-false}
 [[ "${vads[*]}" != *true*false* && "${vads[*]}" != *false*true* ]] ||
   die "some of the systems and models want silence cut (vad) and some do not; run them apart, each with a --work of its own"
 [ ${#runs[@]} -gt 0 ] || heldout=1
 jobs=(--cmd "$train_cmd" --nj "$nj") gpus=(--cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu")
-parts=(heldout); [ ${#runs[@]} -eq 0 ] || parts+=(train); [ -z "$trials" ] || parts+=(test)
+parts=(heldout)
+[ ${#runs[@]} -eq 0 ] || parts+=(train)
+[ -z "$trials" ] || parts+=(test)
 
 own() {   # FOLDER, CSV or data directory, NAME: makes it a data directory where it is none; sets dir
-  if [ -f "$1/wav.scp" ]; then dir=$1; return; fi
-  dir=$out/$2; local/prepare_own.py --nj "$nj" --channel "$channel" --name "$2" "${@:3}" "$1" "$out"
+  if [ -f "$1/wav.scp" ]; then
+    dir=$1
+    return
+  fi
+  dir=$out/$2
+  local/prepare_own.py --nj "$nj" --channel "$channel" --name "$2" "${@:3}" "$1" "$out"
 }
-if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+if at_stage 0 "prepare"; then
   # shellcheck disable=SC2086  # --synth holds several words
   [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" --only "voxceleb1 musan rirs" $synth $corpora
   [ -z "$data" ] || [ -f "$data/wav.scp" ] || die "--data '${data:0:60}' holds no wav.scp; of a folder of recordings give --audio"
   [ -z "$audio" ] || [ -d "$audio" ] || die "--audio takes a folder of recordings, not '${audio:0:60}'; of a CSV give --table"
   [ -z "$table" ] || [ -f "$table" ] || die "--table takes a CSV file, not '${table:0:60}'; of a folder of recordings give --audio"
   [ -z "$test" ] || [ -e "$test" ] || die "there is no '${test:0:60}'; --test takes a folder, a CSV or a data directory"
-  own "${given[0]}" own --speakers "$speakers"; mine=$dir division=(--share "$heldout")
-  if [ -n "$trials" ]; then division+=(--trials "$trials"); [ -z "$test" ] || { own "$test" own_tests; division+=(--test "$dir"); }; fi
+  own "${given[0]}" own --speakers "$speakers"
+  mine=$dir division=(--share "$heldout")
+  if [ -n "$trials" ]; then
+    division+=(--trials "$trials")
+    [ -z "$test" ] || { own "$test" own_tests; division+=(--test "$dir"); }
+  fi
   local/divide_own.py "${division[@]}" "$mine" "$out"
-  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" "$out"; [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" "$out"
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" "$out"
+  [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" "$out"
 fi
 
-if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+if at_stage 1 "audio"; then
   for part in "${parts[@]}"; do
     local/pack_own.sh "${jobs[@]}" --channel "$channel" --vad "$silence" "$out/own_$part"
   done
@@ -86,13 +106,15 @@ if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
   [ ${#runs[@]} -eq 0 ] || utils/cut_data_dir.sh --pieces "$max_seconds" "$out/own_train_packed" "$out/own_train_pieces"
 fi
 
-if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ] && [ -n "$musan$rirs" ]; then
+if [ -n "$musan$rirs" ] && at_stage 2 "noises"; then
   steps/make_augment_lists.sh "${jobs[@]}" "$out" "$out/augment"
 fi
 
-if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
+if at_stage 3 "train"; then
+  start_count ${#runs[@]}
   for run in "${runs[@]}"; do
     IFS=$tab read -r conf seed exp suffix <<< "$run"
+    count_off "training $exp"
     options=(--conf "$conf" --common "seed=$seed" "${set[@]/#/--set=}" --init-from "$init_from" --part "$suffix")
     [ ! -f "$out/augment/.done" ] || options+=(--common "augment.dir=$out/augment")
     [ "$eval_every" = 0 ] || options+=(--common "train.eval_data=$out/own_heldout_packed" --common "train.eval_every=$eval_every")
@@ -100,16 +122,19 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
   done
 fi
 
-if [ "$checkpoints" = true ] && [ "$stage" -le 5 ] && [ "$stop_stage" -ge 4 ]; then add_checkpoints; fi
-if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
-  tested=(); [ -z "$trials" ] || tested=("$out/own_test_packed")
+if [ "$checkpoints" = true ] && [ "$stage" -le 5 ] && [ "$stop_stage" -ge 4 ]; then
+  add_checkpoints
+fi
+if at_stage 4 "embeddings"; then
+  tested=()
+  [ -z "$trials" ] || tested=("$out/own_test_packed")
   for one in "${found[@]}"; do
     IFS=$tab read -r exp folder weights <<< "$one"
     local/extract_system.sh "${gpus[@]}" --weights "$weights" --from "$folder" "$exp" "$out/own_crops" "${tested[@]}"
   done
 fi
 
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+if at_stage 5 "how good they are"; then
   for one in "${found[@]}"; do
     IFS=$tab read -r exp folder weights <<< "$one"
     for variant in $weights; do
@@ -120,6 +145,6 @@ if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
   done
 fi
 
-if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
+if at_stage 6 "RESULTS.md"; then
   python3 local/show_own.py --out "$exps/RESULTS.md" "$exps"
 fi

@@ -29,7 +29,12 @@ tag=                # suffix of the experiment's name, for variants
 print_name=false    # true: print the names of the fine-tuning's and the probes' experiments, and end
 set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
 help_message="usage: $0 --ravdess DIR [--init-from MODEL] [--ft once|step1|step2|none] [--stage N] [--ngpu N] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/models.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"
+. ./cmd.sh
+. utils/parse_options.sh
+. utils/models.sh
+. utils/stages.sh
+set -f   # a name with * or ? in it is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
@@ -38,22 +43,23 @@ case $kind in speech|song|all) ;; *) die "--kind takes speech, song or all, not 
 case $ft in once|step1|step2|none) ;; *) die "--ft takes once, step1, step2 or none, not '$ft'" ;; esac
 model_require "$init_from"
 [ -n "$init_from" ] || [[ $ft = once || $ft = none ]] || die "--ft $ft is for weights that were learnt before; give --init-from"
-confs=../iemocap/conf all=data/ravdess cut=data/folds_$folds start=scratch fresh=; [ "$init" = true ] || fresh=_fresh
+confs=../iemocap/conf all=data/ravdess cut=data/folds_$folds start=scratch fresh=
+[ "$init" = true ] || fresh=_fresh
 [ -z "$init_from" ] || start=$(model_name "$init_from")   # named after the system that it is
 name=$start${fresh}_${ft}_$folds${seconds:+_${seconds}s}${tag:+_$tag}
 probed=exp/probes_$start${fresh}_$folds${layer:+_$layer}${tag:+_$tag}
 [ "$print_name" = false ] || { printf '%s\n' "exp/$name" "$probed"; exit; }
 
-if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+if at_stage 0 "prepare"; then
   [ -n "$ravdess" ] || die "--ravdess names no folder; give the one that holds Actor_01 to Actor_24"
   local/prepare_ravdess.py --nj "$nj" --classes "$classes" --kind "$kind" "$ravdess" data
 fi
 
-if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+if at_stage 1 "audio"; then
   steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" "$all" "${all}_packed"
 fi
 
-if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+if at_stage 2 "folds and trials"; then
   utils/make_folds.sh --by $by --labels utt2emotion "${all}_packed" "$cut"
   for pairs in across within; do
     steps/make_trials.sh --cmd "$train_cmd" --$pairs "${all}_packed/utt2emotion" "${all}_packed/utt2spk" \
@@ -61,7 +67,7 @@ if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   done
 fi
 
-if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
+if [ "$ft" != none ] && at_stage 3 "fine-tune and score"; then
   for seed in $seeds; do
     local/finetune_folds.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --labels "$all/utt2emotion" --confs $confs/ft \
       --scratch $confs/scratch.yaml --ft "$ft" --step1 "$step1" --init-from "$init_from" --init "$init" --seconds "$seconds" \
@@ -69,12 +75,12 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && [ "$ft" != none ]; then
   done
 fi
 
-if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && [ -n "$init_from" ] && [ -n "$probes" ]; then
+if [ -n "$init_from" ] && [ -n "$probes" ] && at_stage 4 "probes"; then
   local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$init_from" --layer "$layer" \
     --untrained "$([ "$init" = true ] && echo false || echo true)" "${all}_packed" "$probed/emb"
   local/probe_folds.sh --cmd "$train_cmd" --nj "$nj" --labels "$all/utt2emotion" --probes "$probes" "$probed/emb" "$cut" "$probed"
 fi
 
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+if at_stage 5 "RESULTS.md"; then
   python3 local/show_classes.py --out exp/RESULTS.md exp
 fi

@@ -17,11 +17,15 @@ ravdess=            # more for ../ravdess/run.sh
 mini=false          # true: on the synthetic corpora; there is none of ravdess
 help_message="usage: $0 --init-from M [--init-from M]... [--beside EXP]... [--tasks 'T ...'] [--tuned 'T ...'] [--seeds '0 1 2'] [--untrained true] [--voxlingua107='--OPTION ...']
        [--iemocap='--OPTION ...'] [--ravdess='--OPTION ...'] [--mini true]"
-. "$(dirname "$0")/path.sh"; . utils/parse_options.sh; . utils/models.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"
+. utils/parse_options.sh
+. utils/models.sh
+set -f   # a name with * or ? in it is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ ${#init_from[@]} -gt 0 ] || die "--init-from names no model; train one with egs/librispeech/run.sh or egs/voxceleb/run.sh"
-exps=exp; [ "$mini" = false ] || exps=exp_mini
+exps=exp
+[ "$mini" = false ] || exps=exp_mini
 [ "$tasks" != - ] || { tasks="voxlingua107 iemocap"; [ "$mini" = true ] || tasks+=" ravdess"; }
 [ "$tuned" != - ] || tuned=${tasks//voxlingua107/}
 [ -n "${tasks// /}" ] || die "--tasks names no task; give some of voxlingua107, iemocap and ravdess"
@@ -52,14 +56,17 @@ for folder in "${beside[@]}"; do
 done
 
 recipe() {   # TASK [option of run.sh]...: runs the recipe of a task, or (--print-name true) prints the names of its experiments
-  local task=$1 more; shift; more=$(options_of "$task")
+  local task=$1 more
+  shift
+  more=$(options_of "$task")
   [ "$mini" = false ] || more="--mini true $more"
   # shellcheck disable=SC2086  # options are several words
   (cd -P "../$task" && ./run.sh $more "$@")
 }
 
 emotion() {   # TASK MODEL ROW [option of run.sh]...: asks the frozen embeddings, and fine-tunes, as --tasks and --tuned say
-  local task=$1 model=$2 row=$3 words names; shift 3
+  local task=$1 model=$2 row=$3 words names
+  shift 3
   if asked "$task"; then
     words=(--ft none --init-from "$model" --probes logistic "$@")
     names=$(recipe "$task" "${words[@]}" --print-name true)
@@ -80,15 +87,21 @@ fi
 twins=' '   # rows of which the untrained network is asked already
 for model in "${init_from[@]}"; do
   row=$(row_of "$model")
-  rows=("$row"); if [ "$untrained" = true ] && [[ $twins != *" $row "* ]]; then rows+=("$row, untrained") twins+="$row "; fi
+  rows=("$row")
+  if [ "$untrained" = true ] && [[ $twins != *" $row "* ]]; then
+    rows+=("$row, untrained") twins+="$row "
+  fi
   for row in "${rows[@]}"; do
     if asked voxlingua107; then
       exp=../voxlingua107/$exps/$(model_name "$model")
       table+=("$row:language=$exp")
       [[ ! "$voxlingua107 " =~ --voxceleb1[=\ ] && $mini = false ]] || table+=("$row:speaker=$exp")
     fi
-    more=(); [[ $row != *", untrained" ]] || more=(--init false)
-    for task in iemocap ravdess; do emotion $task "$model" "$row" "${more[@]}"; done
+    more=()
+    [[ $row != *", untrained" ]] || more=(--init false)
+    for task in iemocap ravdess; do
+      emotion $task "$model" "$row" "${more[@]}"
+    done
   done
 done
 python3 local/show_study.py --title "which pretext task for which task" --out "$exps/PRETEXT.md" "${table[@]}"

@@ -17,7 +17,10 @@ mini=false          # true: on the synthetic corpora
 help_message="usage: $0 --study chunks|augment|steps --init-from M [--tasks 'T ...'] [--iemocap='--OPTION ...'] [--adress='--OPTION ...']
        [--voxceleb='--OPTION ...'] [--system S] [--mini true]
        $0 --study init --init-from M [--init-from M]... ..."
-. "$(dirname "$0")/path.sh"; . utils/parse_options.sh; . utils/models.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"
+. utils/parse_options.sh
+. utils/models.sh
+set -f   # a name with * or ? in it is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 case $study in chunks|augment|steps|init) ;; *) die "--study takes chunks, augment, steps or init, not '$study'" ;; esac
@@ -26,7 +29,8 @@ for task in $tasks; do
   case $task in voxceleb|iemocap|adress) ;; *) die "--tasks takes voxceleb, iemocap and adress, not '$task'" ;; esac
   [ -f "../$task/run.sh" ] || die "there is no ../$task/run.sh, which this script runs; run it in $SSLSPK_ROOT/egs/transfer"
 done
-exps=exp confs=../voxceleb/conf; [ "$mini" = false ] || exps=exp_mini confs=../voxceleb/conf/mini
+exps=exp confs=../voxceleb/conf
+[ "$mini" = false ] || exps=exp_mini confs=../voxceleb/conf/mini
 : "${system:=supervised_$([ "$study" = init ] || echo from_dino_once_)$([ "$mini" = true ] && echo tdnn || echo short)}"
 steps=("$system" "${system/_once/_step1}" "${system/_once/}")
 table=() double=false   # table: VARIANT:TASK=EXPERIMENT
@@ -47,12 +51,16 @@ if asked voxceleb; then
   [ "$study" = steps ] || steps=("$system")
   [ ${#steps[@]} -eq 1 ] || [[ ${system}_ == *_once_* ]] ||
     die "--study steps needs a --system like ecapa_aam_from_dino_once, with _once in its name, not '$system'"
-  for name in "${steps[@]}"; do [ -f "$confs/$name.yaml" ] || die "there is no $confs/$name.yaml; --system names such a file"; done
+  for name in "${steps[@]}"; do
+    [ -f "$confs/$name.yaml" ] || die "there is no $confs/$name.yaml; --system names such a file"
+  done
 fi
 
 run() {   # VARIANT TASK tuned|probed [option of run.sh]...: a cell of the table
-  local variant=$1 task=$2 kind=$3 more words said; shift 3
-  more=$iemocap; [ "$task" = iemocap ] || more=$adress
+  local variant=$1 task=$2 kind=$3 more words said
+  shift 3
+  more=$iemocap
+  [ "$task" = iemocap ] || more=$adress
   # shellcheck disable=SC2206  # options are several words
   words=(--mini "$mini" --seeds "$seeds" --probes "" $more "$@")
   # shellcheck disable=SC2207
@@ -78,13 +86,18 @@ longer() {   # OPTIONS: prints those of a training twice as long as theirs or, i
   echo "${twice:---set train.epochs=40 }--tag ${tag:+${tag}_}long"
 }
 classes() {   # VARIANT MODEL [option of run.sh]...: fine-tunes MODEL for the tasks with classes
-  local variant=$1 from=$2 task; shift 2
+  local variant=$1 from=$2 task
+  shift 2
   for task in iemocap adress; do
-    if asked $task; then run "$variant" $task tuned --init-from "$from" "$@"; fi
+    if asked $task; then
+      run "$variant" $task tuned --init-from "$from" "$@"
+    fi
   done
 }
 verify() {   # VARIANT SYSTEM FROM TAG [option of run.sh]...: speaker verification; FROM: what the system is trained from, may be empty
-  local variant=$1 what=$2 from=$3 tag; tag=$(tag_in "$voxceleb")${4:+_$4}; shift 4
+  local variant=$1 what=$2 from=$3 tag
+  tag=$(tag_in "$voxceleb")${4:+_$4}
+  shift 4
   asked voxceleb || return 0
   tag=${tag#_}
   # shellcheck disable=SC2086
@@ -109,7 +122,9 @@ case $study in
   steps)
     classes once "$model" --ft once
     double=true classes "once, as long as both" "$model" --ft once
-    for ft in step1 step2; do classes $ft "$model" --ft $ft; done
+    for ft in step1 step2; do
+      classes $ft "$model" --ft $ft
+    done
     verify "once, as long as both" "${steps[0]}" "" ""
     verify step1 "${steps[1]}" "" ""
     verify step2 "${steps[2]}" "" "" ;;
@@ -120,7 +135,9 @@ case $study in
       classes "$name" "$model"
       verify "$name" "$system" "$model" ""
       for task in iemocap adress; do   # of frame-level models what their layers hold as they are, too
-        if asked $task && model_pair "$model"; then run "$name (probe)" $task probed --ft none --init-from "$model" --probes logistic; fi
+        if asked $task && model_pair "$model"; then
+          run "$name (probe)" $task probed --ft none --init-from "$model" --probes logistic
+        fi
       done
     done
     verify "$system from scratch" "$system" "" "" ;;

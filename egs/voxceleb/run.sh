@@ -37,45 +37,73 @@ tag=                # suffix of the experiment's name, for variants of a system
 work=               # folder for data and experiments; empty: here
 set=()              # overrides of the configuration, e.g. --set train.epochs=20 (repeatable)
 help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/models.sh
-die() { echo "$0: error: $*" >&2; exit 1; }; [ $# -eq 0 ]   || die "'$1' is no option; see $0 --help"
+. "$(dirname "$0")/path.sh"
+. ./cmd.sh
+. utils/parse_options.sh
+. utils/models.sh
+. utils/stages.sh
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$speakers" ] || [ -z "$hours" ] || die "--speakers and --hours are two ways to choose a part; give one"
-[[ $input = wave || $backends$asnorm$rounds = falsefalse0 ]] || die "--backends, --asnorm and --rounds embed the training audio; use --input wave"
-[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; model_require "$init_from"; [[ ${bootstrap:-ivector} = ivector ]] || die "--bootstrap takes ivector"
-conf=conf/$system.yaml data=${work:+$work/}data exps=${work:+$work/}exp paper=conf/paper.yaml; if [ "$mini" = true ]; then
+[ "$input" = wave ] || { [ "$backends" = false ] && [ "$asnorm" = false ] && [ "$rounds" = 0 ]; } ||
+  die "--backends, --asnorm and --rounds embed the training audio; use --input wave"
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
+model_require "$init_from"
+[[ ${bootstrap:-ivector} = ivector ]] || die "--bootstrap takes ivector"
+
+# Where everything is.
+conf=conf/$system.yaml data=${work:+$work/}data exps=${work:+$work/}exp paper=conf/paper.yaml
+if [ "$mini" = true ]; then
   conf=conf/mini/$system.yaml data=${data}_mini exps=${exps}_mini corpora=$data/corpora paper=
   : "${voxceleb1:=$corpora/VoxCeleb1}" "${musan:=$corpora/musan}" "${rirs:=$corpora/RIRS_NOISES}"
-  if [ "$train" = voxceleb2 ]; then : "${voxceleb2:=$corpora/VoxCeleb2}"; fi; fi
+  if [ "$train" = voxceleb2 ]; then
+    : "${voxceleb2:=$corpora/VoxCeleb2}"
+  fi
+fi
 [ -f "$conf" ] || die "there is no ${conf:0:80}; see ls ${conf%/*}/*.yaml"
 : "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
 [[ $train = voxceleb[12] ]] || die "--train takes voxceleb1 or voxceleb2, not '$train'"
-home() { case $1 in list_test*|voxsrc*) echo voxceleb1 ;; *) echo voxceleb1_test ;; esac; }   # where a list's utterances are
-set -f; tests=(); for list in $lists; do   # what is in a list of names is no pattern
+home() {  # LIST: the data directory with its utterances
+  case $1 in list_test*|voxsrc*) echo voxceleb1 ;; *) echo voxceleb1_test ;; esac
+}
+set -f   # a name with * or ? in it is no pattern
+tests=()
+for list in $lists; do
   [ "$train" = voxceleb2 ] || [ "$(home "$list")" = voxceleb1_test ] ||
     die "--lists $list holds trials between VoxCeleb1's training speakers; train on VoxCeleb2 (--voxceleb2) for it"
   [[ " ${tests[*]} " == *" $data/$(home "$list") "* ]] || tests+=("$data/$(home "$list")")
 done
-confs=${conf%/*} size=; [[ $system != *_short ]] || size=_short; : "${cluster_conf:=$confs/cluster$size.yaml}"   # sizes of the later stages
-overrides=(); for item in "${set[@]}"; do overrides+=(--set "$item"); done
+confs=${conf%/*} size=   # which confs the later stages take
+[[ $system != *_short ]] || size=_short
+: "${cluster_conf:=$confs/cluster$size.yaml}"
+
+# What the system's configuration says.
+overrides=()
+for item in "${set[@]}"; do
+  overrides+=(--set "$item")
+done
 said=$(python3 -m sslspk.bin.show_config --conf "$conf" ${init_from:+--encoder-of "$init_from"} --set "data.input=$input" "${overrides[@]}" \
   --weights --chain vad)
-{ read -r weights; read -r chain; read -r vad; } <<< "$said"; machines=(--nodes "$nodes" --requeue "$requeue")
+{ read -r weights; read -r chain; read -r vad; } <<< "$said"
+machines=(--nodes "$nodes" --requeue "$requeue")
 start=${init_from:+_from_$(model_name "$init_from")} part=${speakers:+_spk$speakers}${hours:+_${hours}h} train_data=$data/${train}_dev
-exp=$exps/$system$start$part${tag:+_$tag} whole=${train_data}_packed; [ "$vad" = false ] || whole=${train_data}_vad
+exp=$exps/$system$start$part${tag:+_$tag} whole=${train_data}_packed
+[ "$vad" = false ] || whole=${train_data}_vad
 packed=$whole$part own=$whole${part}_$(basename "$exp") jobs=(--cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu")
 [ -z "$test$trials" ] || exec local/test_system.sh --cmd "$train_cmd" "${jobs[@]}" --trials "$trials" "$test" "$data" "$exp"
 
-if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+if at_stage 0 "prepare"; then
   # shellcheck disable=SC2086  # --synth holds several words
   [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" \
     --voxceleb2 "$([ "$train" = voxceleb2 ] && echo true || echo false)" $synth "$corpora"
   [ -n "$voxceleb1" ] || die "--voxceleb1 names no folder; give VoxCeleb1's, or try --mini true"
   local/prepare_voxceleb1.py --nj "$nj" "$voxceleb1" "$data"
   [ -z "$voxceleb2" ] || local/prepare_voxceleb2.py --nj "$nj" "$voxceleb2" "$data"
-  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" "$data"; [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" "$data"
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" "$data"
+  [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" "$data"
 fi
 
-if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+if at_stage 1 "features, audio"; then
   for dir in "${tests[@]}"; do
     steps/make_feats.sh --cmd "$train_cmd" --nj "$nj" --conf conf/fbank.yaml "$dir"
     steps/compute_vad.sh --cmd "$train_cmd" --nj "$nj" "$dir"
@@ -86,35 +114,39 @@ if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
   [ -z "$part" ] || utils/subset_data_dir.sh ${speakers:+--num-speakers "$speakers"} ${hours:+--hours "$hours"} "$whole" "$packed"
 fi
 
-if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+if at_stage 2 "augmentation"; then
   steps/make_augment_lists.sh --cmd "$train_cmd" --nj "$nj" "$data" "$data/augment"
   [ "$input" = wave ] ||
     local/make_noisy_feats.sh --cmd "$train_cmd" --nj "$nj" --conf "$conf" "${overrides[@]}" "$packed" "$data/augment" "$own"
 fi
-noises=() from=$packed; [ "$input" = wave ] || from=$own   # with --input wave noise is added while training
+noises=() from=$packed
+[ "$input" = wave ] || from=$own
+# With --input wave noise is added while training.
 [ "$input" = feats ] || [ ! -f "$data/augment/.done" ] || noises=(--common "augment.dir=$data/augment")
 
-if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
+if at_stage 3 "train"; then
   local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${machines[@]}" --conf "$conf" --chain "$chain" --common "data.input=$input" \
     "${noises[@]}" "${overrides[@]}" --init-from "$init_from" --part "$start$part" "$from" "$exp"
 fi
 
-if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
-  for dir in "${tests[@]}"; do steps/extract_statistics.sh --cmd "$train_cmd" "$dir" "$train_data" "$exps/statistics/${dir##*/}"; done
+if at_stage 4 "embeddings"; then
+  for dir in "${tests[@]}"; do
+    steps/extract_statistics.sh --cmd "$train_cmd" "$dir" "$train_data" "$exps/statistics/${dir##*/}"
+  done
   local/extract_system.sh "${jobs[@]}" --vad "$vad" --weights "$weights untrained" "$exp" "${tests[@]}"
 fi
 
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+if at_stage 5 "scores"; then
   local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights "$weights untrained" "$data" "$exp"
   local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights "raw standardised deviation" "$data" "$exps/statistics"
 fi
 
-if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ] && [[ $backends$asnorm = *true* ]]; then
+if { [ "$backends" = true ] || [ "$asnorm" = true ]; } && at_stage 6 "back-ends"; then
   local/score_backends.sh --cmd "$train_cmd" "${jobs[@]}" --cluster "$cluster_conf" --conf "$confs/backend$size.yaml" \
     --cohort "$confs/cohort$size.yaml" --only "$([ "$backends" = true ] || echo asnorm)" --lists "$lists" "$packed" "$data" "$exp"
 fi
 
-if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ] && [ "$rounds" -gt 0 ]; then
+if [ "$rounds" -gt 0 ] && at_stage 7 "pseudo-labels"; then
   # shellcheck disable=SC2086  # --round-options holds several words
   local/train_rounds.sh "${jobs[@]}" "${machines[@]}" --cluster "$cluster_conf" --rounds "$rounds" \
     ${bootstrap:+--ivectors "$confs/ivector${size:-_mfcc}.yaml"} --conf "$confs/rounds/pseudo$size.yaml" $round_options "$from" "$exp"
@@ -125,6 +157,6 @@ if [ "$stage" -le 7 ] && [ "$stop_stage" -ge 7 ] && [ "$rounds" -gt 0 ]; then
   done
 fi
 
-if [ "$stage" -le 8 ] && [ "$stop_stage" -ge 8 ]; then
+if at_stage 8 "RESULTS.md"; then
   python3 local/show_table.py ${paper:+--paper $paper} --out "$exps/RESULTS.md" --det "$exps/det" --data "$data" "$exps"
 fi

@@ -11,14 +11,19 @@ ngpu=0              # GPUs for extraction; 0: CPU
 nj=2                # parallel jobs
 cmd=                # where jobs run; empty: as cmd.sh says
 help_message="usage: $0 [--list NAME] [--data DIR] [--out DIR] [--ngpu N] [--nj N] EXP..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh
+. "$(dirname "$0")/path.sh"
+. ./cmd.sh
+. utils/parse_options.sh
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -gt 0 ] || { echo "$help_message" >&2; exit 1; }
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
-for exp in "$@"; do [ -s "$exp/final.pt" ] || die "there is no $exp/final.pt; train that system to the end, or check its name"; done
+for exp in "$@"; do
+  [ -s "$exp/final.pt" ] || die "there is no $exp/final.pt; train that system to the end, or check its name"
+done
 
 score() {   # MODEL WEIGHTS VAD: of a checkpoint's folder, or of the training's own
-  local name; name=$(basename "$1")
+  local name
+  name=$(basename "$1")
   local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --vad "$3" --weights "$2" --from "$1" "$out/$name" \
     "$data/voxceleb1_test"
   local/score_system.sh --cmd "$train_cmd" --lists "$list" --weights "$2" "$data" "$out/$name"

@@ -33,18 +33,24 @@ asnorm=false        # true: score with AS-norm alone, which reads no label
 help_message="usage: $0 [--system ivector_mfcc] [--nj N] [--mini true] [--voxceleb1 DIR] [--voxceleb2 DIR] [--backends true] ..."
 . "$(dirname "$0")/path.sh"
 . ./cmd.sh
-. utils/parse_options.sh; set -f   # what is in a list of names is no pattern
-die() { echo "$0: error: $*" >&2; exit 1; }; [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
+. utils/parse_options.sh
+set -f   # a name with * or ? in it is no pattern
+die() { echo "$0: error: $*" >&2; exit 1; }
+[ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
-confs=conf data=${work:+$work/}data exps=${work:+$work/}exp any=simclr_ecapa size=; [[ $system != *_short ]] || size=_short
-if [ "$mini" = true ]; then confs=conf/mini data=${data}_mini exps=${exps}_mini any=simclr_tdnn; fi
+confs=conf data=${work:+$work/}data exps=${work:+$work/}exp any=simclr_ecapa size=
+[[ $system != *_short ]] || size=_short
+if [ "$mini" = true ]; then
+  confs=conf/mini data=${data}_mini exps=${exps}_mini any=simclr_tdnn
+fi
 [ -f "$confs/$system.yaml" ] || die "there is no $confs/$system.yaml; see conf/ivector_*.yaml"
 : "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
 part=${speakers:+_spk$speakers}${hours:+_${hours}h}
 exp=$exps/$system$part${tag:+_$tag}
 # shellcheck disable=SC2154  # cmd.sh
 [ -z "$test$trials" ] || exec local/test_system.sh --cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --nj "$nj" --trials "$trials" "$test" "$data" "$exp"
-dev=$data/${train}_dev; [ -z "$part" ] || dev=$data/${train}_dev_packed$part
+dev=$data/${train}_dev
+[ -z "$part" ] || dev=$data/${train}_dev_packed$part
 [[ $stage =~ ^[0-9]$ && $stop_stage =~ ^[0-9]$ ]] || die "--stage and --stop-stage take a number from 0 to 9"
 to_do() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
 
@@ -62,7 +68,9 @@ if to_do 3; then
   local/ivector_system.sh --cmd "$train_cmd" --nj "$nj" --conf "$confs/$system.yaml" "${set[@]/#/--set=}" "$dev" "$exp" "${tests[@]}"
 fi
 
-if to_do 5; then local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights ivector "$data" "$exp"; fi
+if to_do 5; then
+  local/score_system.sh --cmd "$train_cmd" --lists "$lists" --weights ivector "$data" "$exp"
+fi
 
 if to_do 6; then
   : "${cluster_conf:=$confs/cluster$size.yaml}"
@@ -74,4 +82,6 @@ if to_do 6; then
       --only "$([ "$backends" = true ] || echo asnorm)" --lists "$lists" "$dev" "$data" "$exp"
 fi
 
-if to_do 8; then python3 local/show_table.py --out "$exps/RESULTS.md" --det "$exps/det" --data "$data" "$exps"; fi
+if to_do 8; then
+  python3 local/show_table.py --out "$exps/RESULTS.md" --det "$exps/det" --data "$data" "$exps"
+fi

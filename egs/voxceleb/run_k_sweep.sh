@@ -11,10 +11,12 @@ mini=false         # true: on the synthetic corpus
 PASS=()            # all other options are those of run_sweep.sh
 help_message="usage: $0 [--sizes 'K ...'] [--system NAME] [--mini true] [options of run.sh and run_sweep.sh]"
 . "$(dirname "$0")/path.sh"
-. utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+. utils/parse_options.sh
+set -f   # a name with * or ? in it is no pattern
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
 : "${system:=$([ "$mini" = true ] && echo dino_tdnn || echo dino_ecapa)}"
-exps=exp; [ "$mini" = false ] || exps=exp_mini
+exps=exp
+[ "$mini" = false ] || exps=exp_mini
 ./run_sweep.sh --system "$system" --mini "$mini" --over "k:$key=$sizes" "${PASS[@]}" ||
   { echo "$0: error: the sweep failed; see above, then run the same command again" >&2; exit 1; }
 local/show_k_sweep.py --system "$system" --out "$exps/K_SWEEP_$system.md" --plot "$exps/k_sweep_$system.png" $exps

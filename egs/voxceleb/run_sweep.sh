@@ -19,7 +19,10 @@ tag=               # prefix of the names
 set=()             # overrides that hold for all, as for run.sh
 PASS=()            # all other options are those of run.sh
 help_message="usage: $0 --over '[NAME:]KEY=VALUE VALUE ...' [--over ...] [--at-once N] [options of run.sh]"
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"
+. ./cmd.sh
+. utils/parse_options.sh
+set -f   # a name with * or ? in it is no pattern
 . utils/launch.sh
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
@@ -32,7 +35,10 @@ confs=conf exps=exp
 common=(--system "$system" --mini "$mini" --ngpu "$ngpu" --requeue "$requeue" --input "$input" "${PASS[@]}")
 [ -z "$cmd" ] || common+=(--cmd "$cmd")
 
-own=; for item in "${set[@]}"; do own+=" --set $(printf %q "$item")"; done
+own=
+for item in "${set[@]}"; do
+  own+=" --set $(printf %q "$item")"
+done
 tags=("$tag") sets=("$own")   # every combination: its name, and its overrides, quoted for the shell
 for item in "${over[@]}"; do
   name=${item%%=*} values=${item#*=}
@@ -59,14 +65,19 @@ done
 
 each() {  # FIRST LAST: these stages of all trainings, one after the other
   local i
-  for i in "${!tags[@]}"; do bash "$dir/task.$((i + 1)).sh" --stage "$1" --stop-stage "$2"; done
+  for i in "${!tags[@]}"; do
+    bash "$dir/task.$((i + 1)).sh" --stage "$1" --stop-stage "$2"
+  done
 }
 
-shared=2; [ "$input" = wave ] || shared=1   # the last stage that is done once for all: on the feats input each has noisy copies of its own
+shared=2   # the last stage that is done once for all
+[ "$input" = wave ] || shared=1   # each has noisy copies of features of its own
 if [ "$stage" -le $shared ]; then
   ./run.sh "${common[@]}" --stage "$stage" --stop-stage $((stop_stage < shared ? stop_stage : shared))
 fi
-if [ $shared -lt 2 ] && [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then each 2 2; fi
+if [ $shared -lt 2 ] && [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+  each 2 2
+fi
 
 if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
   chain=$(python3 -m sslspk.bin.show_config --conf "$confs/$system.yaml" --chain | tail -n 1)

@@ -11,16 +11,23 @@ mini=false                         # true: on the synthetic corpus
 PASS=()                            # all other options are those of run.sh
 help_message="usage: $0 [--methods 'M ...'] [--encoders 'E ...'] [--trainsets 'T ...'] [--mini true] [options of run.sh]"
 . "$(dirname "$0")/path.sh"
-. utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+. utils/parse_options.sh
+. utils/stages.sh
+set -f   # a name with * or ? in it is no pattern
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
 exps=exp
 : "${encoders:=$([ "$mini" = true ] && echo tdnn || echo tdnn resnetse34l ecapa)}"
-if [ "$mini" = true ]; then exps=exp_mini PASS+=(--mini true); fi
+if [ "$mini" = true ]; then
+  exps=exp_mini PASS+=(--mini true)
+fi
 
+start_count $(($(wc -w <<< "$trainsets") * $(wc -w <<< "$methods") * $(wc -w <<< "$encoders")))
 for train in $trainsets; do
-  tag=(); [ "$train" != voxceleb1 ] || tag=(--tag vox1)
+  tag=()
+  [ "$train" != voxceleb1 ] || tag=(--tag vox1)
   for method in $methods; do
     for encoder in $encoders; do
+      count_off "${method}_$encoder on $train"
       ./run.sh --system "${method}_$encoder" --train "$train" "${tag[@]}" "${PASS[@]}" ||
         { echo "$0: error: ${method}_$encoder on $train failed; see above, then run the same command again" >&2; exit 1; }
     done

@@ -13,14 +13,21 @@ mini=false         # true: on the synthetic corpus
 PASS=()            # all other options are those of run.sh
 help_message="usage: $0 [--encoder NAME] [--systems 'S ...'] [--mini true] [options of run.sh]"
 . "$(dirname "$0")/path.sh"
-. utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+. utils/parse_options.sh
+. utils/stages.sh
+set -f   # a name with * or ? in it is no pattern
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
 exps=exp data=data confs=conf
-if [ "$mini" = true ]; then exps=exp_mini data=data_mini confs=conf/mini PASS+=(--mini true); : "${encoder:=tdnn}"; fi
+if [ "$mini" = true ]; then
+  exps=exp_mini data=data_mini confs=conf/mini PASS+=(--mini true)
+  : "${encoder:=tdnn}"
+fi
 show=(local/show_paper_table.py --table 2 --paper conf/paper.yaml ${encoder:+--encoder "$encoder"})
 [ -n "$systems" ] || systems=$("${show[@]}" --systems true)
 
+start_count "$(wc -w <<< "$systems")"
 for system in $systems; do
+  count_off "$system"
   ./run.sh --system "$system" "${PASS[@]}" ||
     { echo "$0: error: $system failed; see above, then run the same command again" >&2; exit 1; }
 done

@@ -14,18 +14,25 @@ mini=false         # true: on the synthetic corpus
 PASS=()            # all other options are those of run.sh
 help_message="usage: $0 [--by speakers|hours] [--sizes 'N ...'] [--encoder NAME] [--mini true] [options of run.sh]"
 . "$(dirname "$0")/path.sh"
-. utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+. utils/parse_options.sh
+. utils/stages.sh
+set -f   # a name with * or ? in it is no pattern
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
 [[ $by = speakers || $by = hours ]] || { echo "$0: error: --by takes speakers or hours, not '$by'" >&2; exit 1; }
 [ -n "$sizes" ] || [ "$by" = speakers ] || { echo "$0: error: --by hours needs --sizes, e.g. --sizes '100 500 1000 2000'" >&2; exit 1; }
 : "${sizes:=$([ "$mini" = true ] && echo 30 60 90 || echo 500 1000 2000 4000 5994)}"
 exps=exp
-if [ "$mini" = true ]; then exps=exp_mini PASS+=(--mini true); : "${encoder:=tdnn}"; fi
+if [ "$mini" = true ]; then
+  exps=exp_mini PASS+=(--mini true)
+  : "${encoder:=tdnn}"
+fi
 show=(local/show_paper_table.py --table 4 --paper conf/paper.yaml ${encoder:+--encoder "$encoder"})
 [ -n "$systems" ] || systems=$("${show[@]}" --systems true)
 
+start_count $(($(wc -w <<< "$sizes") * $(wc -w <<< "$systems")))
 for size in $sizes; do
   for system in $systems; do
+    count_off "$system on $size $by"
     ./run.sh --system "$system" "--$by" "$size" "${PASS[@]}" ||
       { echo "$0: error: $system on $size $by failed; see above, then run the same command again" >&2; exit 1; }
   done

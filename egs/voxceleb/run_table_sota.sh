@@ -27,7 +27,11 @@ cmd=               # where jobs run; empty: as cmd.sh says
 mini=false         # true: on the synthetic corpus
 synth=             # for the synthesiser
 help_message="usage: $0 --trainset NAME=FOLDER [--trainset ...] [--musan DIR] [--rirs DIR] [--systems 'S ...'] [--minutes M] [--seeds 'N ...'] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"
+. ./cmd.sh
+. utils/parse_options.sh
+. utils/stages.sh
+set -f   # a name with * or ? in it is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [[ $minutes =~ ^[0-9]{1,5}([.][0-9]{1,3})?$ ]] || die "--minutes takes a number, not '${minutes:0:40}'"
@@ -36,19 +40,26 @@ die() { echo "$0: error: $*" >&2; exit 1; }
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
 confs=conf made=data
 if [ "$mini" = true ]; then
-  confs=conf/mini made=data_mini; : "${encoder:=tdnn}" "${systems:=simclr_tdnn ssps_simclr_tdnn ivector_mfcc}"
+  confs=conf/mini made=data_mini
+  : "${encoder:=tdnn}" "${systems:=simclr_tdnn ssps_simclr_tdnn ivector_mfcc}"
   [ ${#trainset[@]} -gt 0 ] || trainset=(mini=)
 fi
 : "${encoder:=short}"
 table=(local/show_paper_table.py --table 5 --paper conf/paper.yaml --encoder "$encoder")
 [ -n "$systems" ] || systems="ivector_${encoder/ecapa/mfcc} $("${table[@]}" --systems true)"
 [ ${#trainset[@]} -gt 0 ] || die "--trainset names no corpus; give NAME=FOLDER, a name of your own and a folder in VoxCeleb1's layout"
-for system in $systems; do [ -f "$confs/$system.yaml" ] || die "there is no $confs/${system:0:60}.yaml; --systems takes whole names"; done
-for one in "${trainset[@]}"; do [[ $one =~ ^[A-Za-z0-9-]+= ]] || die "--trainset takes NAME=FOLDER, not '${one:0:60}'"; done
+for system in $systems; do
+  [ -f "$confs/$system.yaml" ] || die "there is no $confs/${system:0:60}.yaml; --systems takes whole names"
+done
+for one in "${trainset[@]}"; do
+  [[ $one =~ ^[A-Za-z0-9-]+= ]] || die "--trainset takes NAME=FOLDER, not '${one:0:60}'"
+done
 [ "$held_out" != 0 ] || [[ " $lists " != *" dev "* ]] || die "--held-out 0 leaves no list dev; use --lists veri_test2"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}   # the time of two cores that wait for each other is no measure
 own=()
-for item in ${set[@]+"${set[@]}"}; do own+=(--set "$item"); done
+for item in ${set[@]+"${set[@]}"}; do
+  own+=(--set "$item")
+done
 
 prepare() {   # audio, noises and the list dev of one training set; sets part and train
   local whole=$data/voxceleb1_dev_packed number many start
@@ -56,8 +67,12 @@ prepare() {   # audio, noises and the list dev of one training set; sets part an
   start=("${common[@]}" --system "simclr_$encoder" --musan "$musan" --rirs "$rirs" "--synth=$synth")
   ./run.sh "${start[@]}" --stop-stage 0
   number=$(wc -l < "$data/voxceleb1_dev/spk2utt") part='' train=$whole
-  if [ "$held_out" = 0 ]; then ./run.sh "${start[@]}" --stage 1 --stop-stage 2; return; fi
-  many=$(((number * held_out + 99) / 100)); [ "$many" -ge 10 ] || many=10
+  if [ "$held_out" = 0 ]; then
+    ./run.sh "${start[@]}" --stage 1 --stop-stage 2
+    return
+  fi
+  many=$(((number * held_out + 99) / 100))
+  [ "$many" -ge 10 ] || many=10
   [ "$mini" = false ] || [ "$number" -gt 20 ] || many=$((number / 2))
   [ "$number" -gt $((2 * many - 1)) ] || die "$folder has $number speakers, too few to hold $many out; use --held-out 0"
   part=_spk$((number - many)) train=$whole$part
@@ -68,24 +83,37 @@ prepare() {   # audio, noises and the list dev of one training set; sets part an
     "$data/voxceleb1_heldout/trials_dev"
 }
 
-scale=false cohort='' last=5; [ "$encoder" = ecapa ] || scale=true   # the small confs' sizes are those of a corpus of 95 speakers
-if [ "$asnorm" = true ]; then last=6 cohort=$confs/cohort.yaml; [ "$encoder" != short ] || cohort=$confs/cohort_short.yaml; fi
+scale=false cohort='' last=5
+[ "$encoder" = ecapa ] || scale=true   # the small confs' sizes are those of a corpus of 95 speakers
+if [ "$asnorm" = true ]; then
+  last=6 cohort=$confs/cohort.yaml
+  [ "$encoder" != short ] || cohort=$confs/cohort_short.yaml
+fi
+number=0
+for system in $systems; do
+  if [[ $system = ivector_* ]]; then number=$((number + 1)); else number=$((number + $(wc -w <<< "$seeds"))); fi
+done
+start_count $((number * ${#trainset[@]}))
 for one in "${trainset[@]}"; do
-  work=sota/${one%%=*} folder=${one#*=} data=sota/${one%%=*}/$made exps=sota/${one%%=*}/exp; [ "$mini" = false ] || exps=${exps}_mini
+  work=sota/${one%%=*} folder=${one#*=} data=sota/${one%%=*}/$made exps=sota/${one%%=*}/exp
+  [ "$mini" = false ] || exps=${exps}_mini
   prepare
   for system in $systems; do
     if [[ $system = ivector_* ]]; then
+      count_off "$system on $one"
       ./run_ivector.sh "${common[@]}" --system "$system" --lists "$lists" ${part:+--speakers "${part#_spk}"} --asnorm "$asnorm" \
         --stage 3 --stop-stage "$last" || die "$system on $one failed; see above, then run the same command again"
       continue
     fi
     for seed in $seeds; do
+      count_off "$system, seed $seed, on $one"
       local/timed_system.sh --cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --conf "$confs/$system.yaml" --seed "$seed" \
         --minutes "$minutes" --part "$part" --tag "$tag" --scale "$scale" "${own[@]}" --lists "$lists" --asnorm "$cohort" \
         "$train" "$data" "$exps" || die "$system on $one failed; see above, then run the same command again"
     done
   done
   python3 local/show_table.py --out "$exps/RESULTS.md" --data "$data" "$exps" > /dev/null
-  time=; [ "$minutes" = 0 ] || time=${minutes}min
+  time=
+  [ "$minutes" = 0 ] || time=${minutes}min
   "${table[@]}" --part "${part#_}" --tag "$time${tag:+_$tag}" --out "$exps/TABLE_SOTA.md" "$exps"
 done

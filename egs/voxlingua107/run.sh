@@ -32,22 +32,34 @@ synth=              # for the synthesiser, e.g. --synth="--languages 3 --videos 
 tag=                # suffix of the systems' experiments, for variants
 set=()              # overrides of the pretext training, e.g. --set train.epochs=20 (repeatable)
 help_message="usage: $0 [--systems 'A B ...'] [--models M]... [--seeds '0 1 2'] [--stage N] [--ngpu N] [--mini true] [--voxlingua107 DIR] ..."
-. "$(dirname "$0")/path.sh"; . ./cmd.sh; . utils/parse_options.sh; . utils/models.sh; . utils/experiments.sh; set -f   # what is in a list of names is no pattern
+. "$(dirname "$0")/path.sh"
+. ./cmd.sh
+. utils/parse_options.sh
+. utils/models.sh
+. utils/experiments.sh
+. utils/stages.sh
+set -f   # a name with * or ? in it is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
-[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd; model_require "$init_from"
-confs=conf data=data exps=exp; if [ "$mini" = true ]; then
+[ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
+model_require "$init_from"
+confs=conf data=data exps=exp
+if [ "$mini" = true ]; then
   confs=conf/mini data=data_mini exps=exp_mini corpora=data_mini/corpora
   : "${voxlingua107:=$corpora/VoxLingua107}" "${voxceleb1:=$corpora/VoxCeleb1}"
 fi
 list_experiments
-for probe in $probes; do [[ " logistic linear_svm rbf_svm mlp knn plda " = *" $probe "* ]] || die "there is no probe '$probe'; see --help"; done
-for part in $tests; do [[ $part = dev || $part = test ]] || die "--tests takes dev, test or both, not '$part'"; done
+for probe in $probes; do
+  [[ " logistic linear_svm rbf_svm mlp knn plda " = *" $probe "* ]] || die "there is no probe '$probe'; see --help"
+done
+for part in $tests; do
+  [[ $part = dev || $part = test ]] || die "--tests takes dev, test or both, not '$part'"
+done
 jobs=(--cmd "$train_cmd" --nj "$nj") all=$data/voxlingua107_all lists=() speakers=()
 [ -z "$voxceleb1" ] || lists+=(veri_test2) speakers+=("$data/voxceleb1_test")
 [ -z "$librispeech" ] || lists+=(librispeech) speakers+=("$data/librispeech_test")
 
-if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+if at_stage 0 "prepare"; then
   # shellcheck disable=SC2086  # --synth holds several words
   [ "$mini" = false ] || python3 "$SSLSPK_ROOT/tools/make_synth_corpus.py" --nj "$nj" --only "voxlingua107 voxceleb1" $synth $corpora
   [ -n "$voxlingua107" ] || die "--voxlingua107 names no folder; give VoxLingua107's, or try --mini true"
@@ -55,10 +67,11 @@ if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
     "$voxlingua107" $data
   [ -z "$voxceleb1" ] || local/prepare_voxceleb1.py --nj "$nj" --parts test "$voxceleb1" $data
   [ -z "$librispeech" ] || local/prepare_librispeech.py --nj "$nj" --subsets test "$librispeech" $data
-  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data; [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
+  [ -z "$musan" ] || local/prepare_musan.py --nj "$nj" "$musan" $data
+  [ -z "$rirs" ] || local/prepare_rirs.py --nj "$nj" "$rirs" $data
 fi
 
-if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+if at_stage 1 "audio, noises"; then
   packed=()
   for part in valid train $tests; do
     steps/pack_audio.sh "${jobs[@]}" "$data/voxlingua107_$part" "$data/voxlingua107_${part}_packed"
@@ -70,9 +83,11 @@ if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
     $data/librispeech_test/utt2spk $data/librispeech_test/trials_librispeech
 fi
 
-if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+if at_stage 2 "pretext training"; then
+  start_count ${#runs[@]}
   for run in "${runs[@]}"; do
     IFS=$tab read -r conf seed exp suffix <<< "$run"
+    count_off "training $exp"
     options=(--conf "$conf" --common "seed=$seed" "${set[@]/#/--set=}" --init-from "$init_from" --part "$suffix")
     [ ! -f $data/augment/.done ] || options+=(--common "augment.dir=$data/augment")
     if [ -n "$patience" ] && [ "$(python3 -m sslspk.bin.show_config --conf "$conf" --judged)" = true ]; then
@@ -82,7 +97,7 @@ if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
   done
 fi
 
-if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
+if at_stage 3 "embeddings"; then
   for dir in $all "${speakers[@]}"; do
     steps/make_feats.sh "${jobs[@]}" --conf conf/fbank.yaml "$dir"   # the statistics baseline reads them
     steps/extract_statistics.sh --cmd "$train_cmd" "$dir" "$dir" $exps/statistics/"$(basename "$dir")"
@@ -95,20 +110,20 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
 fi
 
 found+=("$exps/statistics$tab$exps/statistics${tab}raw deviation")
-if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
+if at_stage 4 "language probes"; then
   for one in "${found[@]}"; do
     IFS=$tab read -r exp folder weights <<< "$one"
     local/probe_languages.sh --cmd "$train_cmd" --tests "$tests" --probes "$probes" "--options=$probe_options" --weights "$weights" $data "$exp"
   done
 fi
 
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ] && [ ${#lists[@]} -gt 0 ]; then
+if [ ${#lists[@]} -gt 0 ] && at_stage 5 "speaker trials"; then
   for one in "${found[@]}"; do
     IFS=$tab read -r exp folder weights <<< "$one"
     local/score_system.sh --cmd "$train_cmd" --lists "${lists[*]}" --weights "$weights" $data "$exp"
   done
 fi
 
-if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
+if at_stage 6 "RESULTS.md"; then
   python3 local/show_languages.py --out $exps/RESULTS.md $exps
 fi

@@ -1,0 +1,33 @@
+# Sourced by recipes after utils/parse_options.sh: tells which stage runs, which of several trainings, and how long the rest may take.
+# shellcheck shell=bash disable=SC2154
+
+_stage_last=$(sed -n 's/^stop_stage=\([0-9]*\).*/\1/p' "$0")
+
+_stage_time() {  # SECONDS: as "50 s", "12 min" or "3 h 5 min"
+  if [ "$1" -lt 100 ]; then echo "$1 s"
+  elif [ "$1" -lt 6000 ]; then echo "$((($1 + 30) / 60)) min"
+  else echo "$(($1 / 3600)) h $(($1 % 3600 / 60)) min"
+  fi
+}
+
+at_stage() {  # N TEXT: whether stage N is to be run; if so, it is announced
+  [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] || return 1
+  echo "$0: stage $1 of $_stage_last: $2 (after $(_stage_time $SECONDS))"
+}
+
+start_count() {  # NUMBER: so many will be counted off
+  _count_all=$1 _count_now=0 _count_known=0 _count_took=0
+}
+
+count_off() {  # TEXT: announces the next one. The time left is estimated from those before it, without those that were finished already.
+  local took left=
+  if [ "$_count_now" -gt 0 ]; then
+    took=$((SECONDS - _count_since))
+    if [ "$took" -gt 20 ]; then _count_took=$((_count_took + took)) _count_known=$((_count_known + 1)); fi
+  fi
+  if [ "$_count_known" -gt 0 ]; then
+    left="; about $(_stage_time $((_count_took * (_count_all - _count_now) / _count_known))) left"
+  fi
+  _count_since=$SECONDS _count_now=$((_count_now + 1))
+  echo "$0: $1 ($_count_now of $_count_all$left)"
+}
