@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "sslspk"
 FLOORS = (  # from the ground up; a module imports from its own package and from lower floors
     {"config", "launch", "errors", "plain_yaml", "reading", "versions"}, {"io"},
-    {"corpora", "backend", "metrics", "ivector"}, {"features"}, {"data"}, {"losses", "nn"}, {"encoders"}, {"methods"}, {"train"},
+    {"corpora", "backend", "metrics", "ivector"}, {"features"}, {"data"}, {"losses"}, {"nn"}, {"encoders"}, {"methods"}, {"train"},
     {"api"}, {"export", "report"}, {"bin"}, {"cli"})
 HEAVY = {"torch", "torchaudio", "scipy", "sklearn", "matplotlib"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
