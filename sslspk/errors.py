@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
+from sslspk import progress
 from sslspk.launch import threads
 
 MESSAGE = 400   # most characters of a sentence, of which a path may be half
@@ -171,20 +172,12 @@ def _stdout_is_closed() -> bool:
 def _tell(sentence: str) -> int:
     """Print it on stderr, on a line of its own; returns the exit status."""
     try:
-        _end_progress_bars()
+        progress.end_bars()
         print(sentence, file=sys.stderr)
         return 1
     except OSError:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # at its end Python would try again, and end with a status of its own
         return SPEECHLESS
-
-
-def _end_progress_bars() -> None:
-    """A bar leaves its line open as long as it runs, on a terminal and in a log."""
-    if "tqdm" in sys.modules:
-        for bar in list(getattr(sys.modules["tqdm"].tqdm, "_instances", ())):
-            bar.leave = True   # which ends its line
-            bar.close()
 
 
 def _in_thread(args: threading.ExceptHookArgs) -> None:

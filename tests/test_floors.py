@@ -14,7 +14,7 @@ from sslspk.cli import COMMANDS
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "sslspk"
 FLOORS = (  # from the ground up; a module imports from its own package and from lower floors
-    {"config", "launch", "errors", "plain_yaml", "reading", "versions"}, {"io"},
+    {"config", "launch", "errors", "progress", "plain_yaml", "reading", "versions"}, {"io"},
     {"corpora", "backend", "metrics", "ivector"}, {"features"}, {"data"}, {"losses"}, {"nn"}, {"encoders"}, {"methods"}, {"train"},
     {"api"}, {"export", "report"}, {"bin"}, {"cli"})
 HEAVY = {"torch", "torchaudio", "scipy", "sklearn", "matplotlib"}
@@ -102,7 +102,7 @@ def test_torch_stays_where_it_belongs(path):
     if own in ("bin", "cli") or path.parent == PACKAGE or path.name == "__init__.py" or path.name.startswith("config"):
         assert not at_import & HEAVY
     if own == "io":
-        allowed = {"numpy", "scipy", "kaldiio", "soundfile", "av", "tqdm", "sslspk"}
+        allowed = {"numpy", "scipy", "kaldiio", "soundfile", "av", "sslspk"}
         assert anywhere - sys.stdlib_module_names <= allowed
 
 
@@ -111,6 +111,12 @@ def test_torchaudio_is_imported_in_one_feature_file_and_one_encoder_file():
     folders = [package_of(path) for path in users]
     assert set(folders) <= {"features", "encoders"}, [relative(path) for path in users]
     assert len(folders) == len(set(folders)), [relative(path) for path in users]
+
+
+@each(OWN_CODE)
+def test_bars_are_for_terminals(path):
+    """sslspk.progress alone draws them, and knows what a log is."""
+    assert "tqdm" not in imports(parse(path)) or path == PACKAGE / "progress.py", f"{relative(path)}: loop over progress.over(...)"
 
 
 @each(OWN_CODE)

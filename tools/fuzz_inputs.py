@@ -21,11 +21,11 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 import sslspk  # noqa: F401  names a missing package
+from sslspk import progress
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from fuzz.child import FAMILIES
 from fuzz.verdict import KINDS, OK, REFUSED, WRONG
-from tqdm import tqdm
 
 TOOLS = Path(__file__).resolve().parent
 CPU_SECONDS, WALL_SECONDS = 40, 300   # above the child's own limits, for hangs outside Python
@@ -54,7 +54,7 @@ def options() -> argparse.Namespace:
     return args
 
 
-def family(args: argparse.Namespace, name: str, scratch: Path, bar: tqdm) -> list[dict]:
+def family(args: argparse.Namespace, name: str, scratch: Path, bar) -> list[dict]:
     """The verdicts on all inputs of a family; if a process dies or hangs, another one does the rest."""
     todo = [args.number] if args.number is not None else list(range(args.inputs))
     rows: list[dict] = []
@@ -71,7 +71,7 @@ def family(args: argparse.Namespace, name: str, scratch: Path, bar: tqdm) -> lis
     return rows
 
 
-def child(args: argparse.Namespace, name: str, scratch: Path, todo: list[int], bar: tqdm) -> tuple[list[dict], str]:
+def child(args: argparse.Namespace, name: str, scratch: Path, todo: list[int], bar) -> tuple[list[dict], str]:
     """Run a process until it has done `todo`, dies or hangs; returns its verdicts, and what happened to the next input."""
     reading, writing = os.pipe()
     words = [args.root.resolve(), name, args.seed, scratch.resolve(), "keep" if args.keep else "-", ",".join(map(str, todo)), writing]
@@ -146,7 +146,7 @@ def main() -> int:
     scratch.chmod(0o755)
     found: dict[str, list[dict]] = {}
     try:
-        with tqdm(total=len(args.families) * (1 if args.number is not None else args.inputs), unit="input", disable=None) as bar:
+        with progress.bar(len(args.families) * (1 if args.number is not None else args.inputs), "inputs") as bar:
             for name in args.families:
                 bar.set_description(name)
                 (scratch / name).mkdir(exist_ok=True)

@@ -200,13 +200,12 @@ def run(job: Callable[[], float]) -> float:
 
 def work(jobs: Jobs, nj: int) -> float:
     """Do the jobs in `nj` processes; returns the seconds of audio written."""
-    from tqdm import tqdm
+    from sslspk import progress
 
-    bar = partial(tqdm, total=len(jobs), unit="job", desc="synthesising", mininterval=0.5)
     if nj == 1:
-        return sum(run(job) for job in bar(jobs))
+        return sum(run(job) for job in progress.over(jobs, "jobs"))
     with ProcessPoolExecutor(nj) as pool:
-        return sum(bar(pool.map(run, jobs, chunksize=2)))
+        return sum(progress.over(pool.map(run, jobs, chunksize=2), "jobs", len(jobs)))
 
 
 def main() -> int:

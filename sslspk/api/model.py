@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sslspk import progress
 from sslspk.api import batches, comparison, recordings, windows
 from sslspk.api.comparison import Comparison
 from sslspk.api.framewise import Framewise
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sslspk.api.recordings import Source
 
 Refused = Callable[[Recording, InputError], None]
-LONG_LIST = 20   # recordings from which on a progress bar is shown
+LONG_LIST = 20   # recordings; for more the progress is shown
 
 
 class Windows(NamedTuple):
@@ -65,7 +66,7 @@ class Model:
         on, or "mix", their mean. None: recordings with several are refused. window, shift: seconds; one embedding for each window of that
         length, `Windows` instead of (D,), a list of them instead of (N, D). The last window ends where the recording does; a shorter
         recording is one window. If the model removes silence (`vad`), windows without speech are left out. shift: half a window unless it
-        is given. progress: a bar on stderr; None: for more than 20 on a terminal.
+        is given. progress: a bar on stderr; None: for more than 20, and off a terminal a plain line a minute.
 
         Recordings of equal length are encoded together. The result does not depend on the other recordings of the list.
         Raises InputError naming the recording: missing, not audio, damaged, NaN, silence, under 0.1 s, several channels without a choice.
@@ -123,7 +124,7 @@ class Model:
         taken: deque[Recording] = deque()
 
         def inputs() -> Iterator[Tensor]:
-            for one in _bar(wanted, progress):
+            for one in _watched(wanted, progress):
                 samples = self._tried(one, channel, refused, cut=True)
                 if samples is not None:
                     taken.append(one)
@@ -137,7 +138,7 @@ class Model:
                  progress: bool | None = None, refused: Refused | None = None) -> Iterator[tuple[Recording, Windows]]:
         """Each recording and its windows, in their order; see `embed` and `embeddings`."""
         window, shift = windows.checked(window, shift)
-        for one in _bar(wanted, progress):
+        for one in _watched(wanted, progress):
             samples = self._tried(one, channel, refused)
             if samples is not None:
                 parts, times = windows.cut(samples, self.rate, window, shift, None if one.silence_cut else self._voice)
@@ -228,10 +229,8 @@ def _refuse(err: InputError, recording: Recording, refused: Refused | None) -> N
     refused(recording, err)
 
 
-def _bar(wanted: list[Recording], progress: bool | None) -> Iterator[Recording]:
-    from tqdm import tqdm
-    hidden = None if progress is None and len(wanted) > LONG_LIST else not progress
-    return iter(tqdm(wanted, unit="rec", mininterval=1, disable=hidden))
+def _watched(recordings: list[Recording], wanted: bool | None) -> Iterator[Recording]:
+    return progress.over(recordings, "recordings", wanted=False if wanted is None and len(recordings) <= LONG_LIST else wanted)
 
 
 def _noise(rate: int) -> np.ndarray:

@@ -55,8 +55,7 @@ def noisy(samples, bank, augment, rng):
 
 def copy(args: argparse.Namespace) -> None:
     """Write the copies of all utterances of DIR, sorted by id."""
-    from tqdm import tqdm
-
+    from sslspk import progress
     from sslspk.config import load
     from sslspk.data.config_augment import AugmentConfig
     config = load(AugmentConfig, args.conf, args.set)
@@ -73,7 +72,7 @@ def copy(args: argparse.Namespace) -> None:
     sources = clips.read(args.dir)
     todo = sorted((name, utt, number) for utt in sources for number, name in enumerate(names(utt, args.copies)))
     with audio.PackWriter(args.ark, args.scp) as archive:
-        for name, utt, number in tqdm(todo, desc="augmenting", unit="utt", disable=None):
+        for name, utt, number in progress.over(todo, "copies"):
             samples = clips.utterance(utt, sources[utt], RATE)   # the rate of the noises
             archive.write(name, noisy(samples, bank, augment, generator(utt, number, args.seed)), RATE)
     silence.mark(args.ark, silence.all_cut(sources.values()))

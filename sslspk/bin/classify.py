@@ -24,8 +24,8 @@ def main() -> int:
         raise InputError(f"--seconds {args.seconds:g}: a length is meant, or 0 for whole utterances.")
 
     import torch
-    from tqdm import tqdm
 
+    from sslspk import progress
     from sslspk.io import clips, predictions, provenance, silence, table
     from sslspk.train import distributed
     from sslspk.train import model as models
@@ -39,7 +39,7 @@ def main() -> int:
     frames = round(args.seconds * 1000 / model.config.features.frame_shift)
     rows = []
     with torch.inference_mode():
-        for utt, source in tqdm(sources.items(), unit="utt", mininterval=1):
+        for utt, source in progress.over(sources.items(), "utterances"):
             x = model.features(utt, source, args.allow_pipes == "true")
             pieces = x.tensor_split(-(-x.shape[1] // frames), dim=1) if frames else [x]
             told = [model.classifier.log_posteriors(model.encoder(piece))[0].double().exp() for piece in pieces]

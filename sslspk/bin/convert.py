@@ -71,8 +71,8 @@ def write(args: argparse.Namespace, model: "Model", pairs: dict, utt2spk: dict[s
     import numpy as np
     import soundfile
     import torch
-    from tqdm import tqdm
 
+    from sslspk import progress
     from sslspk.features.griffin_lim import GriffinLim
     from sslspk.io import ark, provenance, table
     from sslspk.train import model as models
@@ -81,7 +81,7 @@ def write(args: argparse.Namespace, model: "Model", pairs: dict, utt2spk: dict[s
     (args.out / "wav").mkdir(parents=True, exist_ok=True)
     with torch.inference_mode(), ark.Writer(args.out / "feats.ark", args.out / "feats.scp") as writer:
         speakers = voices(model, {target for _, target in pairs.values()}, utt2spk, audio) if args.identity == "false" else {}
-        for key, (source, target) in tqdm(pairs.items(), unit="pair", mininterval=1):
+        for key, (source, target) in progress.over(pairs.items(), "pairs"):
             x = model.features(source, audio[source])
             log_mel = encoder.standardise.undo(encoder.decoder(speakers[target] if speakers else encoder(x), encoder.frames(x)))[0]
             writer.write(key, log_mel.numpy())

@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 
 def main() -> int:
     args = command_line(__doc__, "averaged over time, in place of its embedding").parse_args()
-    from tqdm import tqdm
-
+    from sslspk import progress
     from sslspk.api import batches
     from sslspk.api.model import encoder_of
     from sslspk.io import ark, provenance
     model, sources = opened(args)
-    inputs = (model.features(utt, source, args.allow_pipes == "true") for utt, source in tqdm(sources.items(), unit="utt", mininterval=1))
+    inputs = (model.features(utt, source, args.allow_pipes == "true") for utt, source in progress.over(sources.items(), "utterances"))
     with ark.Writer(args.ark, args.scp) as writer:
         for utt, embedding in zip(sources, batches.encoded(encoder_of(model, args.layer), inputs, alone=True), strict=True):
             writer.write(utt, embedding)

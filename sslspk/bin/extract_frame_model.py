@@ -31,8 +31,8 @@ def main() -> int:
     args = parser.parse_args()
 
     import torch
-    from tqdm import tqdm
 
+    from sslspk import progress
     from sslspk.encoders import architectures, foreign, frame_model
     from sslspk.io import ark, clips, provenance
     from sslspk.train import distributed
@@ -44,7 +44,7 @@ def main() -> int:
     model.check_layer(args.layer)
     model.to(device)
     with ark.Writer(args.ark, args.scp) as writer, torch.inference_mode():
-        for utt, clip in tqdm(clips.read(args.data).items(), unit="utt", mininterval=1):
+        for utt, clip in progress.over(clips.read(args.data).items(), "utterances"):
             samples = clips.utterance(utt, clip, architectures.RATE, args.allow_pipes == "true")
             writer.write(utt, model(torch.from_numpy(samples).to(device), args.layer, args.pooling).cpu().numpy())
     provenance.write(args.scp.parent, args.arch, **origin(args, model.normalise))

@@ -22,14 +22,13 @@ def main() -> int:
 
 def write(args, model, sources: dict) -> None:
     """All utterances into the archive, one at a time."""
-    from tqdm import tqdm
-
+    from sslspk import progress
     from sslspk.api.framewise import Framewise
     from sslspk.features.extract import FRAMES
     from sslspk.io import ark, files, provenance, table
     framewise, counts, whole = Framewise(model, args.layer, args.window, args.margin), {}, not model.config.waveform
     with ark.Writer(args.ark, args.scp, compress=args.compress == "true") as writer:
-        for utt, source in tqdm(sources.items(), unit="utt", mininterval=1):
+        for utt, source in progress.over(sources.items(), "utterances"):
             x = model.features(utt, source, args.allow_pipes == "true")
             found = framewise(x)
             whole = whole and len(found) == x.shape[1]

@@ -25,12 +25,11 @@ def main() -> int:
                         help="run the entries of TRAIN_DATA/wav.scp that are commands (default: false)")
     args = parser.parse_args()
 
-    from tqdm import tqdm
-
+    from sslspk import progress
     from sslspk.io import ark, provenance, table
-    rows = {utt: statistics(ark.load(spec)) for utt, spec in tqdm(table.read(args.data / "feats.scp").items(), unit="utt")}
+    rows = {utt: statistics(ark.load(spec)) for utt, spec in progress.over(table.read(args.data / "feats.scp").items(), "utterances")}
     sample = _sample(args.reference, args.conf, args.allow_pipes == "true")
-    reference = np.stack([statistics(x) for x in tqdm(sample, unit="utt")])
+    reference = np.stack([statistics(x) for x in progress.over(sample, "utterances of --reference")])
     mean, deviation = reference.mean(0), np.maximum(reference.std(0), 1e-6)
     variants = {"raw": lambda v: v, "standardised": lambda v: (v - mean) / deviation, "deviation": lambda v: v[len(v) // 2:]}
     for name, change in variants.items():

@@ -49,12 +49,11 @@ def part(args: argparse.Namespace, job: int) -> str:
 
 def look(args: argparse.Namespace, mine: list) -> None:
     """Write a line for each recording of these shards: id, speaker, entry of wav.scp, and what `survey.Outcome` says of it."""
-    from tqdm import tqdm
-
+    from sslspk import progress
     from sslspk.corpora import shards
     from sslspk.io import files, table
     with files.atomic_write(part(args, args.job)) as file:
-        for shard in tqdm(mine, desc="shards", unit="tar", disable=None):
+        for shard in progress.over(mine, "tars"):
             for sample in shards.samples(shard, args.speaker):
                 before = {"none": "", "speaker": sample.speaker, "shard": os.path.basename(shard.path).split(".tar")[0]}[args.prefix]
                 utt = f"{before}-{sample.name}" if before else sample.name

@@ -49,14 +49,13 @@ def prepare(clip: "Clip", vad: str | None, args: argparse.Namespace, counts: Cou
 
 def pack(args: argparse.Namespace) -> Counter:
     """Write the archive and its tables; returns what was counted."""
-    from tqdm import tqdm
-
+    from sslspk import progress
     from sslspk.io import audio, clips, silence, table
     sources = clips.read(args.dir)
     vad = table.read(f"{args.dir}/vad.scp") if args.vad == "true" else {}
     counts, lengths, broken, suspect = Counter(utterances=len(sources)), {}, {}, {}
     with audio.PackWriter(args.ark, args.scp, args.format) as archive:
-        for utt, clip in tqdm(sources.items(), desc="packing", unit="utt", disable=None):
+        for utt, clip in progress.over(sources.items(), "utterances"):
             if vad and utt not in vad:
                 raise InputError(f"{args.dir}/vad.scp lacks {utt}; run steps/compute_vad.sh again.")
             try:

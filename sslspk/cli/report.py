@@ -26,8 +26,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
+    from sslspk import progress
     from sslspk.io import files
     from sslspk.report import collect, page, scored
     systems = collect.systems(args.exps)
@@ -35,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
                   key=lambda row: (row["list"], row["weights"] == "untrained", row["eer_percent"]))
     folders = [Path(), *dict.fromkeys(system.folder.resolve().parent.parent for system in systems)]
     lists = []
-    for name in tqdm(list(dict.fromkeys(row["list"] for row in rows)), unit="list", leave=False):
+    for name in progress.over(list(dict.fromkeys(row["list"] for row in rows)), "lists"):
         these = [row for row in rows if row["list"] == name]
         lists.append((these, *scored.read(these, folders, args.curves)))
     with files.atomic_write(args.out) as file:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from sslspk import progress
 from sslspk.errors import InputError
 from sslspk.features.fbank import Extractor
 from sslspk.io import ark, clips, table
@@ -33,11 +34,10 @@ def write(folder: str, extractor: Extractor, ark_path: str, scp_path: str, finis
 
     Beside the scp lie the tables scp.utt2num_frames and scp.utt2dur. All of them appear when all utterances are done.
     """
-    from tqdm import tqdm
     audio, frames, seconds = clips.read(folder), {}, {}
     rate = extractor.options.sample_frequency
     with ark.Writer(ark_path, scp_path, compress=compress) as writer:
-        for utt, clip in tqdm(audio.items(), unit="utt", mininterval=10, disable=None):
+        for utt, clip in progress.over(audio.items(), "utterances"):
             feats, seconds[utt] = recording(lambda wave: extractor(wave[None]), rate, utt, clip, allow_pipes, channel)
             frames[utt] = feats.shape[1]
             writer.write(utt, finish(feats[0].numpy()))

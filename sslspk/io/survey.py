@@ -13,12 +13,13 @@ import os
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
 import numpy as np
 
+from sslspk import progress
 from sslspk.errors import InputError
 from sslspk.io import audio, files, quality
 from sslspk.io.channel import FIRST
@@ -73,27 +74,27 @@ class Options(NamedTuple):
 
 
 def survey(sources: Sequence[Source], opts: Options) -> list[Outcome]:
-    """`examine` each recording, with a progress bar on a terminal: in this process for SOON seconds, then in `opts.nj` processes."""
-    from tqdm import tqdm
-    with tqdm(total=len(sources), unit="file", disable=None) as bar:
-        found, end = [], time.monotonic() + SOON
-        while len(found) < len(sources) and (opts.nj == 1 or len(sources) - len(found) < 2 * CHUNK or time.monotonic() < end):
-            found.append(examine(sources[len(found)], opts))
-            bar.update()
-        return found + _in_processes(sources[len(found):], opts, bar) if len(found) < len(sources) else found
+    """`examine` each recording, and show the progress."""
+    return list(progress.over(_outcomes(sources, opts), "recordings", len(sources)))
 
 
-def _in_processes(sources: Sequence[Source], opts: Options, bar) -> list[Outcome]:
+def _outcomes(sources: Sequence[Source], opts: Options) -> Iterator[Outcome]:
+    """`examine` each recording: in this process for SOON seconds, then in `opts.nj` processes."""
+    done, end = 0, time.monotonic() + SOON
+    while done < len(sources) and (opts.nj == 1 or len(sources) - done < 2 * CHUNK or time.monotonic() < end):
+        yield examine(sources[done], opts)
+        done += 1
+    if done < len(sources):
+        yield from _in_processes(sources[done:], opts)
+
+
+def _in_processes(sources: Sequence[Source], opts: Options) -> Iterator[Outcome]:
     """`examine` each recording, in `opts.nj` processes."""
-    found = []
     # Spawned, not forked: a forked worker would keep its siblings' pipes open and outlive a parent that is killed.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(opts.nj, context, initializer=_end_with_parent) as pool:
         try:
-            for outcome in pool.map(functools.partial(examine, opts=opts), sources, chunksize=CHUNK):
-                found.append(outcome)
-                bar.update()
-            return found
+            yield from pool.map(functools.partial(examine, opts=opts), sources, chunksize=CHUNK)
         except BrokenProcessPool as err:
             raise InputError("a process that reads recordings was killed, perhaps for want of memory; run the same "
                              "command again with a smaller --nj, it resumes where it stopped.") from err

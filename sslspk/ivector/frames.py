@@ -1,10 +1,11 @@
 """The frames of an i-vector: cepstra with deltas, minus their sliding mean, voiced frames only (numpy)."""
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.ndimage import correlate1d
 
+from sslspk import progress
 from sslspk.errors import InputError
 from sslspk.io import ark, table
 from sslspk.ivector.config import IvectorConfig
@@ -70,7 +71,7 @@ def blocks(specs: Specs, config: IvectorConfig, dim: int, source: str) -> Iterat
     Raises InputError for an utterance whose frames do not have `dim` dimensions; source: the model, for the message.
     """
     held: list[tuple[str, np.ndarray]] = []
-    for utt, spec in _progress(specs.items()):
+    for utt, spec in progress.over(specs.items(), "utterances"):
         x = voiced(utt, spec, config)
         if x.shape[1] != dim:
             raise InputError(f"{utt}: its frames have {x.shape[1]} dimensions, those of {source} {dim}; make the features with the "
@@ -91,7 +92,7 @@ def draw(specs: Specs, config: IvectorConfig) -> np.ndarray:
     names, rng = sorted(specs), np.random.default_rng(config.seed)
     order = [names[i] for i in rng.permutation(len(names))]
     parts, total = [], 0
-    for utt in _progress(order):
+    for utt in progress.over(order, "utterances"):
         x = voiced(utt, specs[utt], config)
         if parts and x.shape[1] != parts[0].shape[1]:
             raise InputError(f"{utt}: its frames have {x.shape[1]} dimensions, those of {order[0]} {parts[0].shape[1]}; run "
@@ -105,8 +106,3 @@ def draw(specs: Specs, config: IvectorConfig) -> np.ndarray:
         raise InputError(f"{total} voiced frames were drawn, fewer than the {config.num_gaussians} Gaussians; lower num_gaussians, or "
                          "raise frames_per_utterance and ubm_frames.")
     return np.concatenate(parts)
-
-
-def _progress(items: Iterable) -> Iterable:
-    from tqdm import tqdm
-    return tqdm(items, unit="utt", mininterval=10, disable=None)

@@ -2,15 +2,13 @@
 import json
 import math
 import os
-import sys
 import time
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from sslspk import reading
+from sslspk import progress, reading
 from sslspk.errors import InputError
 from sslspk.io.files import atomic_write
 from sslspk.nn import comm
@@ -30,7 +28,7 @@ class TrainLog:
         self.rank, self.prototypes, self.sums, self.meter = rank, prototypes, dict(sums), meter
         self.step, self.pace = start, 0.0   # pace: seconds a step, a mean that forgets
         self.board = self.lines = None
-        self.bar = tqdm(total=total, initial=start, unit="step", disable=rank != 0 or not sys.stderr.isatty(), leave=False)
+        self.bar = progress.bar(total, "steps", start, shown=rank == 0)
         if rank == 0:
             from sslspk.train.board import Board
             self.board = Board(exp, start)

@@ -176,6 +176,8 @@ def test_embeddings_are_extracted_from_waveforms(data, tmp_path, monkeypatch, na
                          *((("newest", ("--checkpoint", "newest")),) if name == "lim" else ())):
         run(recipe, "steps/extract_embeddings.sh", "--nj", "1" if options else "2", *options, data, "exp/one", f"exp/one/{out}")
         found[out] = {utt: ark.load(spec) for utt, spec in table.read(recipe / f"exp/one/{out}/xvector.scp").items()}
+    logs = [path.read_bytes() for path in recipe.glob("exp/one/*/log/extract.*.log")]
+    assert len(logs) > 3 and not any(b"\r" in log or b"%|" in log for log in logs)   # a bar is for a terminal
     assert all(np.array_equal(value, found["emb"][utt]) for utt, value in found.get("newest", {}).items())   # of the last step
     assert name != "lim" or found["newest"].keys() == found["emb"].keys()
     encoder = job.method.encoders()["encoder"].eval()
