@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Make RESULTS.md from the result files of an experiment folder, with the papers' figures next to ours, and a DET plot of the systems.
+"""Make RESULTS.md from the result files of an experiment folder, with the papers' figures next to ours, a DET plot of the systems, and with
+--data which of two neighbours in a table are significantly different.
 
 usage: show_table.py [--paper conf/paper.yaml] [--det PREFIX --data DATA] [--list NAME] --out RESULTS.md EXPS
 """
 import argparse
 import glob
+import itertools
+import json
 import os
 import sys
 from pathlib import Path
@@ -12,12 +15,16 @@ from pathlib import Path
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.bin import plot_det
 from sslspk.errors import InputError, entry
-from sslspk.io import results
+from sslspk.io import results, scores, table
+from sslspk.io import trials as trial_list
 from sslspk.io.files import atomic_write, md5, read_object
+from sslspk.metrics import comparison
+from sslspk.metrics import speakers as of
 
 HEAD = ("| system | weights | scoring | trained on | labels used | EER % (95 % interval) | same gender | minDCF .01 | minDCF .05 "
         "| actDCF .05 | Cllr | paper: EER %, minDCF .01 | steps | seed | config | commit |")
 
+REPLICATES = 500   # of the bootstrap of a difference
 SHOWN = ("targets", "nontargets", "trials_md5", "min_dcf_0.01", "min_dcf_0.05")   # of every row
 
 
@@ -27,7 +34,7 @@ def main() -> int:
     parser.add_argument("--paper", type=Path, help="YAML list of published figures")
     parser.add_argument("--out", type=Path, required=True, help="Markdown file to write")
     parser.add_argument("--det", type=Path, help="write a DET plot of each list to PREFIX_LIST.png")
-    parser.add_argument("--data", type=Path, help="where the trial lists lie (DATA/*/trials_LIST), for --det")
+    parser.add_argument("--data", type=Path, help="where the trial lists are (DATA/*/trials_LIST), for --det and for differences")
     parser.add_argument("--list", help="this trial list alone (default: all)")
     args = parser.parse_args()
     rows = results.read_all(args.exps, args.list)
@@ -47,6 +54,8 @@ def main() -> int:
         curves = det_curves(these)
         if args.det and curves:
             text += ["", f"![DET curves]({plot(args, name, curves)})"]
+        if args.data:
+            text += differences(these, trials_of(args.data, name), args.exps / f".differences_{name}.json")
         text.append("")
     judged = rounds(args.exps)
     with atomic_write(args.out) as f:
@@ -67,6 +76,50 @@ def section(name: str, rows: list[dict], paper: list[dict]) -> list[str]:
     lines += [line(row, paper) for row in rows]
     made = dict.fromkeys((row["system"], results.made_on(row)) for row in rows if row["weights"] != "untrained")
     return lines + [""] * any(how for _, how in made) + [f"- {system}: {how}" for system, how in made if how]
+
+
+def differences(rows: list[dict], trials: Path, kept: Path) -> list[str]:
+    """A table that compares each trained system, scored by cosine, with the next one of the list; none for fewer than two.
+
+    kept: JSON with the differences of earlier calls, {md5 of the list and both score files: as `comparison.compare` gives them}.
+    """
+    pairs = [*itertools.pairwise(row for row in rows if results.plain(row) and row["scores"].exists())]
+    found, old, loaded = {}, read_object(kept) if kept.exists() else {}, None
+    for a, b in pairs:
+        key = " ".join(md5(path) for path in (trials, a["scores"], b["scores"]))
+        if key not in old:
+            try:
+                loaded = loaded or _load(trials)
+            except InputError as err:   # nobody says who speaks
+                return ["", f"No differences between systems: {err}"]
+            old[key] = _compared(*loaded, trials, a["scores"], b["scores"])
+        found[key] = old[key]
+    if loaded:
+        with atomic_write(kept) as f:
+            json.dump(found, f)
+    lines = ["", "Paired differences between neighbours: the same speakers are drawn for both systems, "
+             f"{REPLICATES} times. A 95 % interval without 0 is significant. `steps/compare_systems.sh` compares any two systems.", "",
+             "| system | next system | EER %, difference | minDCF .01, difference | significant |", "|---|---|---|---|---|"]
+    for pair, figures in zip(pairs, found.values(), strict=True):
+        cells = [f"{row['system']}, {row['weights']}" for row in pair]
+        sure = []
+        for word, key, places in (("EER", "eer_percent", 2), ("minDCF", "min_dcf_0.01", 3)):
+            difference, low, high = figures[key][2:]
+            cells.append(f"{difference:+.{places}f} ({low:+.{places}f} to {high:+.{places}f})")
+            sure += [word] * (low > 0 or high < 0)
+        lines.append(f"| {' | '.join(cells)} | {', '.join(sure) or 'no'} |")
+    return lines if pairs else []
+
+
+def _load(trials: Path) -> tuple[trial_list.Trials, of.TrialSpeakers]:
+    """The list, and who speaks in it: by utt2spk next to it, or by the ids."""
+    listed, utt2spk = trial_list.read(str(trials)), trials.with_name("utt2spk")
+    return listed, of.of_trials(listed, table.read(utt2spk) if utt2spk.exists() else None)
+
+
+def _compared(listed: trial_list.Trials, speakers: of.TrialSpeakers, trials: Path, *paths: Path) -> dict:
+    both = [scores.align(listed, scores.read(path), path, str(trials)) for path in paths]
+    return comparison.compare(*both, listed.target, speakers, REPLICATES)
 
 
 def rounds(exps: Path) -> list[str]:
@@ -117,11 +170,17 @@ def det_curves(rows: list[dict]) -> dict[str, str]:
     return {legend: str(row["scores"]) for legend, row in list(found.items())[:8]}
 
 
+def trials_of(data: Path | None, name: str) -> Path:
+    """The trial list of that name below the folder of data directories."""
+    trials = next(data.glob(f"*/trials_{glob.escape(name)}"), None) if data else None
+    if trials is None:
+        raise InputError(f"{data}: there is no */trials_{name}; --data names the folder of data directories.")
+    return trials
+
+
 def plot(args: argparse.Namespace, name: str, curves: dict[str, str]) -> str:
     """Draw the DET curves (legend -> score file) unless that was done; returns the picture's name relative to RESULTS.md."""
-    trials = next(args.data.glob(f"*/trials_{glob.escape(name)}"), None) if args.data else None
-    if trials is None:
-        raise InputError(f"{args.data}: there is no */trials_{name} for the DET plot; --data names the folder of data directories.")
+    trials = trials_of(args.data, name)
     picture = args.det.with_name(f"{args.det.name}_{name}.png")
     note = picture.with_name(f".{picture.name}.made")
     drawn = "".join(f"{legend}\t{path}\t{md5(path)}\n" for legend, path in {**curves, "trials": str(trials)}.items())

@@ -1,5 +1,7 @@
 """steps/compare_systems.sh: which of two systems is better on a list, and where they differ."""
+import importlib.util
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -83,3 +85,27 @@ def test_margins_say_who_is_right_at_the_eer():
     assert ((found >= 0) == [True, True, False, False, True, True]).sum() >= 5   # one miss or one false alarm at the EER
     order, counts = comparison.disagreements(np.array([1.0, -1, 2, -3]), np.array([-0.5, -1, 1, 3]), most=1)
     assert order == [3] and counts == {"both_right": 1, "only_a_right": 1, "only_b_right": 1, "both_wrong": 1}
+
+
+def test_a_table_compares_each_trained_system_with_the_next(folder, monkeypatch):
+    """What was computed is kept; only a system whose scores changed is compared again; without speakers a sentence stands there."""
+    spec = importlib.util.spec_from_file_location("show_table", recipe_copy.ROOT / "local/show_table.py")
+    show_table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(show_table)
+    for path in folder.glob("exp/*/config.yaml"):
+        path.write_text("method:\n  evaluate: encoder\n")
+    rows = [{"system": name, "weights": weights, "scores": folder / f"exp/{name}/scores/scores_list", "labels": "none"}
+            for name, weights in (("good", "encoder"), ("same", "encoder"), ("same", "untrained"), ("bad", "encoder"), ("gone", "encoder"))]
+    table, kept = folder / "list.txt", folder / "exp/.differences"
+    lines = show_table.differences(rows, table, kept)[-2:]
+    assert lines[0] == "| good, encoder | same, encoder | +0.00 (+0.00 to +0.00) | +0.000 (+0.000 to +0.000) | no |"
+    assert lines[1].startswith("| same, encoder | bad, encoder | -") and lines[1].endswith("| EER, minDCF |")
+    calls = []
+    monkeypatch.setattr(show_table.comparison, "compare", lambda *args: calls.append(args) or {
+        "eer_percent": (0, 0, 1, 2, 3), "min_dcf_0.01": (0, 0, 0, -1, 1)})
+    assert show_table.differences(rows, table, kept)[-2:] == lines and not calls
+    shutil.copy(rows[0]["scores"], rows[3]["scores"])
+    assert show_table.differences(rows, table, kept)[-1].endswith("| +1.00 (+2.00 to +3.00) | +0.000 (-1.000 to +1.000) | EER |") and calls
+    assert show_table.differences(rows[:1], table, kept) == []
+    table.write_text("a.wav b_1.wav target\n" + table.read_text())
+    assert "No differences between systems: " in show_table.differences(rows, table, kept)[-1]
