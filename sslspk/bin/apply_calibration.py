@@ -44,6 +44,7 @@ def main() -> None:
     from sslspk.io import files
     from sslspk.io import scores as score_file
     from sslspk.io import trials as trial_list
+    from sslspk.io.provenance import commands
     from sslspk.metrics import report
     model = check(Calibration, files.read_object(args.model), args.model)
     systems = _match(args, model)
@@ -57,7 +58,7 @@ def main() -> None:
         print(f"note: {without_labels(args.trials, result)}")
     else:
         figures, _ = measure(args, trials, scores)
-        save_json(facts | figures, result)
+        save_json(facts | figures | {"commands": commands("sslspk.bin.apply_calibration")}, result)
         print("\n".join(report.lines(figures)))
     if systems != list(model.systems):
         print(f"note: {args.model} was trained with {', '.join(model.systems)}, and applied to {', '.join(systems)}")

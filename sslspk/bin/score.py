@@ -46,7 +46,7 @@ def main() -> None:
     from sslspk.io import results
     from sslspk.io import scores as score_file
     from sslspk.io import trials as trial_list
-    from sslspk.io.provenance import machine
+    from sslspk.io.provenance import commands, machine
     from sslspk.metrics import report
     provenance = results.origin(args.provenance) if args.provenance else {}
     trials = trial_list.read(args.trials, labels=False)
@@ -60,7 +60,8 @@ def main() -> None:
     else:
         figures = measure(args, trials, scores)[0]
         facts["notes"] = [*facts.get("notes", ()), *figures.pop("notes")]
-        figures = provenance | facts | figures | {"scored_on": machine("numpy", "scipy")}
+        made = {"scored_on": machine("numpy", "scipy"), "commands": commands("sslspk.bin.score", args.test)}
+        figures = provenance | facts | figures | made
         save_json(figures, result)
     print("\n".join([*(report.lines(figures) if figures else ()), *(f"note: {note}" for note in facts["notes"])]))
 

@@ -40,7 +40,9 @@ def main() -> None:
     if args.bootstrap < 0:
         raise InputError(f"--bootstrap is {args.bootstrap}; give a number of replicates from 0 (no interval) on.")
     figures = measure(args)
+    from sslspk.io.provenance import commands
     from sslspk.metrics import class_report
+    figures["commands"] = commands("sslspk.bin.score_classes")
     if figures["task"] == "classification":
         save_confusion(figures, args.out)
         if len(figures["classes"]) > PICTURED:

@@ -57,7 +57,7 @@ def figures(facts: dict, encoders: dict) -> dict[str, dict]:
 
 def public(row: dict) -> dict:
     """Without the folders of the machine that it was made on."""
-    row = {key: os.path.basename(value) if key == "trials" else value for key, value in row.items()}
+    row = {key: os.path.basename(value) if key == "trials" else value for key, value in row.items() if key != "commands"}
     if isinstance(row.get("machine"), dict):
         row["machine"] = {key: value for key, value in row["machine"].items() if key != "command"}
     return row

@@ -8,13 +8,16 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
 from sslspk.io.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMAND = re.compile(r"# (.+?) *\n# Started at ")   # as launchers begin a log
 
 
 def git_commit() -> str:
@@ -54,6 +57,24 @@ def write(folder: str | os.PathLike, system: str, weights: str, **more) -> None:
     row = {"system": system, "weights": weights, "trained_on": "none", "labels": "none", "commit": git_commit(), **more}
     with atomic_write(Path(folder) / "provenance.json") as f:
         f.write(json.dumps(row, indent=1))
+
+
+def logged_command(log: Path) -> str:
+    """The command at the head of a job's log; "" where there is no such log."""
+    if not log.is_file():
+        return ""
+    with open(log, encoding="utf-8", errors="replace") as file:
+        begin = COMMAND.match(file.read(100_000))
+    return begin[1] if begin else ""
+
+
+def commands(program: str, embeddings: str | os.PathLike | None = None) -> dict[str, str]:
+    """The commands that a result keeps: scoring, by `program`, which runs now; extraction, where the log of its first job is there.
+
+    They are no part of provenance.json: those of enrolments and tests would differ, and count as of two systems.
+    """
+    made = logged_command(Path(embeddings, "log/extract.1.log")) if embeddings else ""
+    return ({"extraction": made} if made else {}) | {"scoring": shlex.join(["python3", "-m", program, *sys.argv[1:]])}
 
 
 def corpus(data: str) -> str:

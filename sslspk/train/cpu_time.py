@@ -8,10 +8,9 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
-from sslspk.io import results
+from sslspk.io import provenance, results
 
 SAYS = re.compile(r"CPU time of rank 0: (\d+\.\d) s")
-COMMAND = re.compile(r"# (.+?) *\n# Started at ")   # as launchers begin a log
 
 
 def used() -> float:
@@ -34,9 +33,8 @@ def of_experiment(exp: Path) -> float | None:
 
 def logged(exp: Path) -> dict:
     """cpu_seconds and command of the training, as far as the logs in EXP/log say them; its speed, as far as progress.jsonl does."""
-    log, seconds = exp / "log/train.log", of_experiment(exp)
-    begin = COMMAND.match(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else None
-    said = ({} if seconds is None else {"cpu_seconds": seconds}) | ({"command": begin[1]} if begin else {})
+    command, seconds = provenance.logged_command(exp / "log/train.log"), of_experiment(exp)
+    said = ({} if seconds is None else {"cpu_seconds": seconds}) | ({"command": command} if command else {})
     return said | results.speed(exp / "progress.jsonl")
 
 

@@ -133,6 +133,7 @@ def test_calibration_of_one_system_on_its_own_list(recipe):
     figures = json.loads((recipe / "out/result_trials_dev.json").read_text())
     assert figures["calibration_same_list"] is True and figures["calibration_labels"] == "speaker"
     assert figures["calibration_trials_seen"] == 1
+    assert figures["commands"] == {"scoring": f"python3 -m sslspk.bin.apply_calibration --same-list true {' '.join(words)}"}
     raw, got = score_file.read(recipe / DEV[0]), score_file.read(recipe / "out/scores_trials_dev")
     aligned = score_file.align(trials, raw)
     np.testing.assert_array_equal(np.argsort(aligned, kind="stable"), np.argsort(got.score, kind="stable"))

@@ -1,6 +1,7 @@
 """steps/score.sh and sslspk.bin.score on small archives."""
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -83,6 +84,23 @@ def test_step_scores_measures_and_skips(recipe):
     other = step(recipe, "trials_x.txt", "emb", "emb", "out")
     assert other.returncode == 0 and "skipped" not in other.stdout
     assert json.loads((out / "result_trials_x.json").read_text())["backend_mean"] is None
+
+
+def test_a_result_tells_the_commands_of_extraction_and_scoring(recipe):
+    """The first job's, from its log, and its own; of embeddings without such a log its own alone. The same command scores again."""
+    def commands(out: str) -> dict:
+        return json.loads((recipe / out / "result_trials_x.json").read_text())["commands"]
+    assert step(recipe, "--bootstrap", "0", "trials_x.txt", "emb", "emb", "o ut").returncode == 0
+    options = "--backend cosine --cohort-label-kind speaker --top-n 300 --bootstrap 0"
+    scored = f"python3 -m sslspk.bin.score {options} trials_x.txt emb emb 'o ut'"
+    assert commands("o ut") == {"scoring": scored}
+    (recipe / "emb/log").mkdir()
+    (recipe / "emb/log/extract.1.log").write_text("# OMP_NUM_THREADS=1 python3 -m x emb/split2/1 \n# Started at Sun\n#\n")
+    written = (recipe / "o ut/scores_trials_x").read_text()
+    (recipe / "o ut/scores_trials_x").unlink()
+    subprocess.run([sys.executable, *shlex.split(scored)[1:]], cwd=recipe, check=True, capture_output=True)
+    assert (recipe / "o ut/scores_trials_x").read_text() == written
+    assert commands("o ut") == {"extraction": "OMP_NUM_THREADS=1 python3 -m x emb/split2/1", "scoring": scored}
 
 
 def test_all_figures_are_printed_and_the_provenance_beside_the_embeddings_is_taken(recipe):

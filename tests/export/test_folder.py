@@ -29,7 +29,8 @@ from sslspk.train.model import read_content
 ROW = {"system": "toy", "weights": "teacher", "trained_on": "toy", "labels": "none", "commit": "abc", "backend": "cosine",
        "backend_labels": "none", "trials": "/home/me/data/test/trials_toy", "trials_md5": "6" * 32, "eer_percent": 12.25,
        "eer_percent_low": 10.0, "eer_percent_high": 15.5, "min_dcf_0.01": 0.91, "min_dcf_0.05": 0.5,
-       "machine": {"processor": "Toy 5", "command": "train /home/me/data"}}
+       "machine": {"processor": "Toy 5", "command": "train /home/me/data"},
+       "commands": {"extraction": "extract /home/me/data", "scoring": "score /home/me/data"}}
 
 
 @pytest.fixture(scope="module")
