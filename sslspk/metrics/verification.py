@@ -110,6 +110,11 @@ def min_dcf(det: Det, p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -
     return float(dcf(det.p_miss, det.p_fa, p_target, c_miss, c_fa).min())
 
 
+def min_dcf_threshold(det: Det, p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -> float:
+    """The score from which on to accept for the smallest detection cost; infinite where rejecting everything costs least."""
+    return float(det.threshold[int(np.argmin(dcf(det.p_miss, det.p_fa, p_target, c_miss, c_fa)))])
+
+
 def act_dcf(scores: np.ndarray, target: np.ndarray, p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -> float:
     """Normalised detection cost at the Bayes threshold log(c_fa (1 - p_target) / (c_miss p_target)).
 

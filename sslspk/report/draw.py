@@ -1,13 +1,19 @@
 """Pictures as SVG text: lines on two axes, histograms, scatter plots. Every mark says what it is when the mouse is over it."""
 import html
+import json
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 WIDTH, HEIGHT = 560, 340
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 42
 # Okabe and Ito's colours, which colour-blind readers can tell apart (yellow is too faint for a line); then the same with dashes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("", "6 3", "2 2")
+MARKS = ("", "7 3", "2 3")   # of vertical lines
+GREY = "#bbbbbb"
+DISTINCT = 20   # colours that eyes tell apart
 
 
 def colour(number: int) -> str:
@@ -76,25 +82,66 @@ def histogram(edges: Sequence[float], series: dict[str, Sequence[float]], marks:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (axes.place(*corner) for corner in [*corners, (edges[-1], 0.0)]))
         parts.append(f'<polygon class="bins" data-points="{len(shares)}" points="{path}" fill="{colour(number)}" stroke="{colour(number)}">'
                      f'<title>{_text(name)}</title></polygon>')
-    for name, x in marks.items():
+    for number, (name, x) in enumerate(marks.items()):
         if edges[0] <= x <= edges[-1]:
             at, _ = axes.place(x, 0)
-            parts.append(f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}">'
-                         f'<title>{_text(name)}: {x:.4g}</title></line>')
-    return _svg(frame + "".join(parts)) + _legend(series)
+            parts.append(f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" '
+                         f'stroke-dasharray="{MARKS[number % len(MARKS)]}"><title>{_text(name)}: {x:.4g}</title></line>')
+    said = "".join(f'<span><svg width="26" height="10"><line class="mark" x1="0" x2="26" y1="5" y2="5" '
+                   f'stroke-dasharray="{MARKS[number % len(MARKS)]}"/></svg> {_text(name)}: {x:.4g}</span>'
+                   for number, (name, x) in enumerate(marks.items()))
+    return _svg(frame + "".join(parts)) + _legend(series) + f'<div class="legend">{said}</div>'
 
 
-def scatter(points: Sequence[tuple[float, float]], names: Sequence[str], groups: dict[str, Sequence[int]]) -> str:
-    """Points with names; groups: what may colour them -> the group of each point. The page's script changes the colours."""
+class Palette(NamedTuple):
+    """What colours the points of a map. number: of each point's colour, -1: grey; names: of the colours; more: how many are grey."""
+
+    number: list[int]
+    names: list[str]
+    colours: list[str]
+    more: int
+
+
+def palette(values: Sequence[str]) -> Palette:
+    """A colour for each of at most DISTINCT values, those of the most points; beyond, grey."""
+    counts = Counter(values)
+    names = sorted(sorted(counts, key=lambda name: (-counts[name], name))[:DISTINCT])
+    place = {name: number for number, name in enumerate(names)}
+    return Palette([place.get(value, -1) for value in values], names, distinct(len(names)), len(counts) - len(names))
+
+
+def distinct(count: int) -> list[str]:
+    """Colours that differ: those of lines while there are enough, else hues in even steps, darker and lighter in turn."""
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
+    return [f"hsl({360 * number / count:.0f},75%,{(36, 58)[number % 2]}%)" for number in range(count)]
+
+
+def scatter(points: Sequence[tuple[float, float]], names: Sequence[str], groups: dict[str, Sequence[str]]) -> str:
+    """Points with names; groups: what may colour them -> the group of each point. The page's script changes colours and legend."""
     xs, ys = zip(*points, strict=True)
     axes = Axes((min(xs), max(xs)), (min(ys), max(ys)))
-    first = next(iter(groups.values()), [0] * len(points))
+    palettes = {kind: palette(values) for kind, values in groups.items()}
+    first = next(iter(palettes.values()), None)
     parts = []
     for row, (point, name) in enumerate(zip(points, names, strict=True)):
         x, y = axes.place(*point)
-        data = "".join(f' data-{kind}="{numbers[row] % len(COLOURS)}"' for kind, numbers in groups.items())
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour(first[row])}"{data}><title>{_text(name)}</title></circle>')
-    return _svg("".join(parts), "map")
+        data = "".join(f' data-{kind}="{one.number[row]}"' for kind, one in palettes.items())
+        fill = COLOURS[0] if first is None else first.colours[first.number[row]] if first.number[row] >= 0 else GREY
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{fill}"{data}><title>{_text(name)}</title></circle>')
+    legends = "".join(_dots(kind, one, shown=one is first) for kind, one in palettes.items())
+    return _svg("".join(parts), "map") + legends
+
+
+def _dots(kind: str, of: Palette, shown: bool) -> str:
+    """The legend of a map while `kind` colours it."""
+    items = [f'<span><svg width="10" height="10"><rect width="10" height="10" fill="{fill}"/></svg> {_text(name)}</span>'
+             for name, fill in zip(of.names, of.colours, strict=True)]
+    if of.more:
+        items.append(f'<span><svg width="10" height="10"><rect width="10" height="10" fill="{GREY}"/></svg> {of.more} others; the '
+                     f"{len(of.names)} with the most points have a colour</span>")
+    colours = _text(json.dumps(of.colours))
+    return f'<div class="legend" data-kind="{kind}" data-colours="{colours}"{"" if shown else " hidden"}>{"".join(items)}</div>'
 
 
 def heatmap(names: Sequence[str], counts: Sequence[Sequence[int]]) -> str:

@@ -36,6 +36,14 @@ def _cell(cell: tuple[object, object]) -> str:
     return f"<td>{text(shown)}</td>" if value is None else f'<td class="n" data-value="{value}">{text(shown)}</td>'
 
 
+def chooser(label: str, blocks: Sequence[tuple[str, str]]) -> str:
+    """One of several blocks (name, content) at a time, chosen by its name; the first to begin with."""
+    options = "".join(f"<option>{text(name)}</option>" for name, _ in blocks)
+    choice = f'<p>{text(label)} <select class="block">{options}</select></p>' if len(blocks) > 1 else ""
+    shown = "".join(f'<div class="block"{" hidden" if number else ""}>{content}</div>' for number, (_, content) in enumerate(blocks))
+    return f'<div class="chooser">{choice}{shown}</div>'
+
+
 def interval(row: dict, key: str, digits: int) -> str:
     """A figure with the ends of its interval where there is one: "20.00 (18.00-23.00)"; nothing where the row lacks it."""
     if row.get(key) is None:

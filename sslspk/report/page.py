@@ -1,12 +1,13 @@
 """The report as one page of HTML that needs no network and no other file."""
-import json
 from pathlib import Path
 
+from sslspk import progress
 from sslspk.config import differing
 from sslspk.io import results
-from sslspk.report import classes, draw, scored
+from sslspk.report import classes, draw, groups, scored
 from sslspk.report.collect import CURVES, System
-from sslspk.report.html import figure, interval, sorted_table, table, text
+from sslspk.report.groups import Group
+from sslspk.report.html import chooser, figure, interval, sorted_table, table, text
 from sslspk.report.scored import Scored, Worst
 
 STYLE = """
@@ -15,8 +16,10 @@ h1{font-size:1.6em}h2{margin-top:2em;border-bottom:1px solid #ccc}table{border-c
 th,td{padding:.25em .6em;border-bottom:1px solid #e3e3e3;text-align:left;vertical-align:top}td.n{text-align:right;white-space:nowrap}
 th[data-sort]{cursor:pointer;white-space:nowrap}th[data-sort]:after{content:" \\2195";color:#aaa}.scroll{overflow-x:auto}
 tr.labels td:first-child:after{content:" *";color:#D55E00}.note{color:#666}
-svg text{font-size:11px;fill:#444}.grid{stroke:#e6e6e6}.mark{stroke:#222;stroke-dasharray:4 3}
-.curve{fill:none;stroke-width:1.7}.bins{fill-opacity:.25;stroke-width:1.2}.legend span{margin-right:1.2em;white-space:nowrap;font-size:13px}
+svg{overflow:visible}svg text{font-size:11px;fill:#444}.grid{stroke:#e6e6e6}.mark{stroke:#222}
+.curve{fill:none;stroke-width:1.7}.bins{fill-opacity:.25;stroke-width:1.2}
+.legend span{margin-right:1.2em;display:inline-block;font-size:13px}
+details{margin:.6em 0}
 figure{display:inline-block;margin:0 1em 1em 0;vertical-align:top;max-width:560px}figcaption{font-weight:600}
 .share{stroke:#fff}.count{font-size:11px;text-anchor:middle}
 code{font-size:13px;word-break:break-all}audio{height:30px;width:230px}
@@ -34,9 +37,14 @@ for (const box of document.querySelectorAll('input.filter')) box.oninput = () =>
   for (const row of document.getElementById(box.dataset.table).tBodies[0].rows)
     row.hidden = !row.textContent.toLowerCase().includes(box.value.toLowerCase());
 };
-const colours = %s;
 for (const choice of document.querySelectorAll('select.colour')) choice.onchange = () => {
-  for (const dot of choice.closest('figure').querySelectorAll('circle')) dot.setAttribute('fill', colours[dot.dataset[choice.value]]);
+  const figure = choice.closest('figure'), kind = choice.value;
+  for (const legend of figure.querySelectorAll('.legend')) legend.hidden = legend.dataset.kind !== kind;
+  const colours = JSON.parse(figure.querySelector(`.legend[data-kind=${kind}]`).dataset.colours);
+  for (const dot of figure.querySelectorAll('circle')) dot.setAttribute('fill', colours[dot.dataset[kind]] ?? '%s');
+};
+for (const choice of document.querySelectorAll('select.block')) choice.onchange = () => {
+  choice.closest('.chooser').querySelectorAll('div.block').forEach((block, at) => { block.hidden = at !== choice.selectedIndex; });
 };
 """
 COLUMNS = (("EER %", "eer_percent", 2), ("minDCF .01", "min_dcf_0.01", 3), ("minDCF .05", "min_dcf_0.05", 3),
@@ -49,7 +57,7 @@ def page(title: str, systems: list[System], lists: list[tuple[list[dict], Scored
     parts = [f"<h1>{text(title)}</h1>"]
     parts += [_list(number, *one, audio) for number, one in enumerate(lists)]
     parts += [classes.sections(systems, folders), _trainings(systems), _configurations(systems), _commands(systems)]
-    script = SCRIPT % json.dumps(draw.COLOURS)
+    script = SCRIPT % draw.GREY
     return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{text(title)}</title><link rel="icon" href="data:,">'
             f"<style>{STYLE}</style></head><body>{''.join(parts)}<script>{script}</script></body></html>\n")
 
@@ -61,17 +69,35 @@ def _list(number: int, rows: list[dict], found: Scored | None, why: str, audio: 
     if found is None:
         return "".join(parts) + f'<p class="note">{text(why)}</p>'
     names = [scored.legend(row) for row in found.rows]
-    curves = {name: scored.det(found, i) for i, name in enumerate(names)}
-    points = [point for curve in curves.values() for point in curve]
-    if points:
-        marks = scored.ticks(points)
-        axes = draw.Axes(*[(min(values), max(values)) for values in zip(*points, strict=True)], scored.probit, scored.probit)
-        parts.append(figure("DET curves", draw.lines(curves, "false alarms, %", "misses, %", axes, marks)))
-    if not found.rows:
+    if not names:
         return "".join(parts)
-    edges, shares, threshold = scored.histogram(found, 0)
-    parts.append(figure(f"Scores of {names[0]}", draw.histogram(edges, shares, {"threshold of the EER": threshold}, "score")))
-    parts += [_map(found, names[0]), _groups(found, names[0]), _errors(scored.worst(found, 0, audio) if audio else [], names[0])]
+    parts.append(_det({name: scored.det(found, i) for i, name in enumerate(names)}))
+    parts.append(_map(found, names[0]))
+    parts.append("<h3>Scores and errors by system</h3>")
+    of = groups.find(found.trials, found.data)
+    numbered = progress.over(list(enumerate(names)), "systems")
+    parts.append(chooser("system", [(name, _system(found, i, name, of, audio)) for i, name in numbered]))
+    return "".join(parts)
+
+
+def _det(curves: dict[str, list[tuple[float, float]]]) -> str:
+    points = [point for curve in curves.values() for point in curve]
+    if not points:
+        return ""
+    axes = draw.Axes(*[(min(values), max(values)) for values in zip(*points, strict=True)], scored.probit, scored.probit)
+    return figure("DET curves", draw.lines(curves, "false alarms, %", "misses, %", axes, scored.ticks(points)))
+
+
+def _system(found: Scored, number: int, name: str, of: list[Group], audio: int) -> str:
+    """Histogram, errors by group and worst errors of one row; recordings of the first row alone, which would make the page large."""
+    said = scored.histogram(found, number)
+    marks = {f"threshold of the {key}": value for key, value in said.thresholds.items()}
+    parts = [figure(f"Scores of {name}", draw.histogram(said.edges, said.shares, marks, "score")), _groups(found, number, name, of)]
+    if audio:
+        parts.append(_errors(scored.worst(found, number, audio, heard=number == 0), name, said.thresholds["EER"]))
+        if number:
+            parts.append('<p class="note">Only the first system has recordings to listen to; make a page of this one alone to hear its '
+                         "own.</p>")
     return "".join(parts)
 
 
@@ -83,14 +109,15 @@ def _trials(row: dict) -> str:
 
 def _table(name: str, rows: list[dict]) -> str:
     """All rows of a list."""
-    heads = ("system", "weights", "scoring", "trained on", "labels used", *(column[0] for column in COLUMNS), "seed")
-    return sorted_table(name, heads, map(_row, rows))
+    columns = [column for column in COLUMNS if any(column[1] in row for row in rows)]
+    heads = ("system", "weights", "scoring", "trained on", "labels used", *(column[0] for column in columns), "seed")
+    return sorted_table(name, heads, [_row(row, columns) for row in rows])
 
 
-def _row(row: dict) -> tuple[str, list[tuple[object, object]]]:
+def _row(row: dict, columns: list[tuple[str, str, int]]) -> tuple[str, list[tuple[object, object]]]:
     trained = "untrained" if row["weights"] == "untrained" else row["trained_on"]
     cells = [(shown, None) for shown in (row["system"], row["weights"], results.scoring(row), trained, row["labels"])]
-    cells += [(interval(row, key, digits), row.get(key)) for _, key, digits in COLUMNS]
+    cells += [(interval(row, key, digits), row.get(key)) for _, key, digits in columns]
     return "labels" if row["labels"] != "none" else "", [*cells, (row.get("seed", ""), row.get("seed"))]
 
 
@@ -104,18 +131,26 @@ def _map(found: Scored, name: str) -> str:
     return figure(f"Embeddings of {name}: two principal components", choice + draw.scatter(points, names, groups))
 
 
-def _groups(found: Scored, name: str) -> str:
-    rows = [(group, targets, others, f"{rate:.2f}") for group, targets, others, rate in scored.groups(found, 0)]
-    return figure(f"Errors of {name} by group", table(("trials", "targets", "non-targets", "EER %"), rows)) if rows else ""
+def _groups(found: Scored, number: int, name: str, of: list[Group]) -> str:
+    rates = [groups.rate(group, found.scores[number], found.trials.target) for group in of]
+    rows = [(one.name, one.targets, one.nontargets, f"{one.eer:.2f}", "" if one.low is None else f"{one.low:.2f}-{one.high:.2f}")
+            for one in rates]
+    heads = ("trials", "targets", "non-targets", "EER %", "95 % interval")
+    return figure(f"Errors of {name} by group", table(heads, rows)) if rows else ""
 
 
-def _errors(worst: list[Worst], name: str) -> str:
-    if not worst:
-        return ""
+def _errors(worst: list[Worst], name: str, threshold: float) -> str:
+    """The worst misses and false alarms, or that there are none."""
+    parts = [f"<h3>Worst errors of {text(name)}</h3>", f"<p>At the threshold of the EER, {threshold:.4g}.</p>"]
     rows = "".join(f'<tr><td>{one.kind}</td><td class="n">{one.score:.4g}</td>'
                    + "".join(f"<td>{text(utt)}<br>{_player(sound)}</td>" for utt, sound in zip(one.ids, one.audio, strict=True)) + "</tr>"
                    for one in worst)
-    return f"<h3>Worst errors of {text(name)}</h3><table><tr><th></th><th>score</th><th>enrol</th><th>test</th></tr>{rows}</table>"
+    if rows:
+        parts.append(f"<table><tr><th></th><th>score</th><th>enrol</th><th>test</th></tr>{rows}</table>")
+    for kind, none in (("miss", "no misses"), ("false alarm", "no false alarms")):
+        if not any(one.kind == kind for one in worst):
+            parts.append(f'<p class="note">{none}</p>')
+    return "".join(parts)
 
 
 def _player(sound: str) -> str:
@@ -140,8 +175,26 @@ def _configurations(systems: list[System]) -> str:
 
 
 def _commands(systems: list[System]) -> str:
-    """How each system was made."""
-    made = {system.name: next((said for row in (*system.rows, *system.classified) if (said := results.made_on(row))), "")
-            for system in systems}
-    rows = "".join(f"<tr><td>{text(name)}</td><td><code>{text(said)}</code></td></tr>" for name, said in made.items() if said)
-    return f"<h2>How they were trained</h2><table>{rows}</table>" if rows else ""
+    """How each system was trained, and how its embeddings and scores were made."""
+    trained = {system.name: next((said for row in (*system.rows, *system.classified) if (said := results.made_on(row))), "")
+               for system in systems}
+    rows = "".join(f"<tr><td>{text(name)}</td><td><code>{text(said)}</code></td></tr>" for name, said in trained.items() if said)
+    parts = [f"<h2>How they were trained</h2><table>{rows}</table>"] if rows else []
+    made = [(system.name, what, said) for system in systems for what, said in _made(system)]
+    if made:
+        rows = "".join(f"<tr><td>{text(name)}</td><td>{text(what)}</td><td><code>{text(said)}</code></td></tr>"
+                       for name, what, said in made)
+        parts.append(f"<h2>How they were scored</h2><details><summary>{len(made)} commands</summary><table>{rows}</table></details>")
+    return "".join(parts)
+
+
+def _made(system: System) -> list[tuple[str, str]]:
+    """(what it made, command) of each extraction, once, and of each scoring that its results tell."""
+    found: dict[str, str] = {}   # command -> what it made
+    for row in (*system.rows, *system.classified):
+        said = row.get("commands")
+        for what in ("extraction", "scoring"):
+            if isinstance(said, dict) and isinstance(said.get(what), str):
+                of = "embeddings, the first job" if what == "extraction" else f"scores, {row.get('list', row.get('experiment'))}"
+                found.setdefault(said[what], of)
+    return [(what, command) for command, what in found.items()]

@@ -1,23 +1,22 @@
-"""The data that a report shows for one trial list: DET curves, histograms of scores, errors by group, and the worst errors with audio."""
+"""The data that a report shows for one trial list: DET curves, histograms of scores, a map, and the worst errors with audio."""
 import base64
 import io
-import itertools
 import math
 import wave
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from sslspk.errors import InputError
-from sslspk.io import clips, embeddings, results, scores, table, trials
+from sslspk.io import clips, embeddings, results, scores, trials
 from sslspk.io.trials import Trials
 from sslspk.metrics import verification
+from sslspk.metrics.report import P_TARGETS
+from sslspk.report import groups
 
 CORNERS = 150    # of a DET curve
 BINS = 60
-GROUP = 30       # trials of each kind that an error rate of a group needs
 SECONDS = 3.0    # of a recording that can be listened to
 RATE = 16000
 MAPPED = 1000    # utterances on a map
@@ -34,7 +33,7 @@ class Scored(NamedTuple):
 
 
 class Worst(NamedTuple):
-    """A trial that was decided wrongly by far; enrol, test: audio as data URIs, "" where there is none."""
+    """A trial that was decided wrongly; enrol, test: audio as data URIs, "" where there is none."""
 
     kind: str
     ids: tuple[str, str]
@@ -75,72 +74,42 @@ def probit(percent: float) -> float:
     return NormalDist().inv_cdf(percent / 100)
 
 
-def histogram(scored: Scored, number: int) -> tuple[list[float], dict[str, list[float]], float]:
-    """(edges, shares of target and non-target trials by bin, threshold of the EER)."""
+class Histogram(NamedTuple):
+    """Ends of bins (BINS + 1,), the share of the target and of the non-target trials in each, and thresholds by name."""
+
+    edges: list[float]
+    shares: dict[str, list[float]]
+    thresholds: dict[str, float]
+
+
+def histogram(scored: Scored, number: int) -> Histogram:
     values, target = scored.scores[number], scored.trials.target
     low, high = np.quantile(values, [0.0005, 0.9995])
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     shares = {name: (np.histogram(np.clip(values[chosen], edges[0], edges[-1]), edges)[0] / chosen.sum()).round(5).tolist()
               for name, chosen in (("target", target), ("non-target", ~target))}
-    return edges.tolist(), shares, verification.eer_threshold(verification.det_curve(values, target))
+    curve = verification.det_curve(values, target)
+    thresholds = {"EER": verification.eer_threshold(curve)}
+    thresholds |= {f"minDCF({p:g})": verification.min_dcf_threshold(curve, p) for p in P_TARGETS}
+    return Histogram(edges.tolist(), shares, thresholds)
 
 
-def groups(scored: Scored, number: int) -> list[tuple[str, int, int, float]]:
-    """(group, targets, non-targets, EER in %) by gender, length and session, where the list's data directory tells them."""
-    values, target, found = scored.scores[number], scored.trials.target, []
-    for name, chosen in _groups(scored):
-        targets, others = int((chosen & target).sum()), int((chosen & ~target).sum())
-        if min(targets, others) >= GROUP:
-            found.append((name, targets, others, 100 * verification.eer(verification.det_curve(values[chosen], target[chosen]))))
-    return found
-
-
-def _groups(scored: Scored) -> list[tuple[str, np.ndarray]]:
-    """Names of groups with their trials, bool (N,)."""
-    utt2spk, spk2gender = (_table(scored.data / name) for name in ("utt2spk", "spk2gender"))
-    found = []
-    genders = [_each(ids, lambda utt: spk2gender.get(utt2spk.get(utt, ""), "")) for ids in (scored.trials.enrol, scored.trials.test)]
-    for gender in sorted(set(genders[0]) - {""}):
-        found.append((f"both speakers {gender}", (genders[0] == gender) & (genders[1] == gender)))
-    durations = _table(scored.data / "utt2dur")
-    if durations:
-        shorter = np.minimum(*(_each(ids, lambda utt: float(durations.get(utt, "nan")), float)
-                               for ids in (scored.trials.enrol, scored.trials.test)))
-        ends = np.unique(np.nanquantile(shorter, [0, 1 / 3, 2 / 3, 1])) if np.isfinite(shorter).any() else []
-        found += [(f"shorter recording {low:.1f} to {high:.1f} s", (shorter >= low) & (shorter <= high))
-                  for low, high in itertools.pairwise(ends)]
-    sessions = _table(scored.data / "utt2session")
-    if sessions:
-        same = np.equal(*(_each(ids, lambda utt: sessions.get(utt, utt)) for ids in (scored.trials.enrol, scored.trials.test)))
-        found += [("target trials of one session, all non-targets", same | ~scored.trials.target),
-                  ("target trials of two sessions, all non-targets", ~same)]
-    return found
-
-
-def _each(ids: np.ndarray, value: Callable, kind: type = str) -> np.ndarray:
-    """value of each id, asked once for each."""
-    names, places = np.unique(ids, return_inverse=True)
-    return np.array([value(str(name)) for name in names], dtype=None if kind is str else kind)[places]
-
-
-def _table(path: Path) -> dict[str, str]:
-    return table.read(path) if path.is_file() else {}
-
-
-def worst(scored: Scored, number: int, each: int) -> list[Worst]:
-    """The misses with the lowest and the false alarms with the highest scores, `each` of both."""
+def worst(scored: Scored, number: int, each: int, heard: bool = True) -> list[Worst]:
+    """Of the misses at the threshold of the EER those with the lowest, of the false alarms those with the highest scores; `each` of both
+    at most. heard: with their recordings."""
     values, target = scored.scores[number], scored.trials.target
-    sources = clips.read(scored.data) if (scored.data / "wav.scp").is_file() else {}
-    heard: dict[str, str] = {}
+    threshold = verification.eer_threshold(verification.det_curve(values, target))
+    sources = clips.read(scored.data) if heard and (scored.data / "wav.scp").is_file() else {}
+    sounds: dict[str, str] = {}
     found = []
-    for kind, chosen, sign in (("miss", target, 1), ("false alarm", ~target, -1)):
+    for kind, chosen, sign in (("miss", target & (values < threshold), 1), ("false alarm", ~target & (values >= threshold), -1)):
         rows = np.flatnonzero(chosen)
         for row in rows[np.argsort(sign * values[rows], kind="stable")[:each]]:
             ids = str(scored.trials.enrol[row]), str(scored.trials.test[row])
             for utt in ids:
-                if utt not in heard:
-                    heard[utt] = _sound(utt, sources)
-            found.append(Worst(kind, ids, float(values[row]), (heard[ids[0]], heard[ids[1]])))
+                if utt not in sounds:
+                    sounds[utt] = _sound(utt, sources)
+            found.append(Worst(kind, ids, float(values[row]), (sounds[ids[0]], sounds[ids[1]])))
     return found
 
 
@@ -159,14 +128,16 @@ def _sound(utt: str, sources: dict) -> str:
     return "data:audio/wav;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def mapped(scored: Scored, number: int) -> tuple[list[tuple[float, float]], list[str], dict[str, list[int]]] | None:
+def mapped(scored: Scored, number: int) -> tuple[list[tuple[float, float]], list[str], dict[str, list[str]]] | None:
     """Two principal components of the embeddings of at most MAPPED utterances of the list, their names, and groups that may colour them.
 
-    None where the embeddings are not there: EXP/emb_WEIGHTS/DATA beside EXP/scores_WEIGHTS.
+    None where the embeddings are not there: EXP/emb_WEIGHTS/DATA or, of packed audio, DATA_packed, beside EXP/scores_WEIGHTS.
     """
     row = scored.rows[number]
-    folder = row["scores"].parent.parent / f"emb_{row['weights']}" / scored.data.name
-    if not (folder / "xvector.scp").is_file():
+    emb = row["scores"].parent.parent / f"emb_{row['weights']}"
+    folders = (emb / f"{scored.data.name}{end}" for end in ("", "_packed"))
+    folder = next((one for one in folders if (one / "xvector.scp").is_file()), None)
+    if folder is None:
         return None
     ids = np.unique(np.concatenate([scored.trials.enrol, scored.trials.test]))
     names, x = embeddings.load(str(folder), set(ids[::-(-len(ids) // MAPPED)].tolist()))
@@ -175,17 +146,12 @@ def mapped(scored: Scored, number: int) -> tuple[list[tuple[float, float]], list
     x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     x = x - x.mean(0)
     places = x @ np.linalg.svd(x, full_matrices=False)[2][:2].T
-    utt2spk, spk2gender = (_table(scored.data / name) for name in ("utt2spk", "spk2gender"))
-    sessions = _table(scored.data / "utt2session")
+    utt2spk, spk2gender, sessions = (groups.known(scored.data / name) for name in ("utt2spk", "spk2gender", "utt2session"))
     speakers = [utt2spk.get(name, name.partition("-")[0]) for name in names]
-    kinds = {"speaker": speakers, "gender": [spk2gender.get(one, "") for one in speakers], "session": [sessions.get(n, "") for n in names]}
-    groups = {kind: _numbers(values) for kind, values in kinds.items() if len(set(values)) > 1}
-    return [(float(a), float(b)) for a, b in places], [f"{name} ({who})" for name, who in zip(names, speakers, strict=True)], groups
-
-
-def _numbers(values: list[str]) -> list[int]:
-    order = {value: place for place, value in enumerate(sorted(set(values)))}
-    return [order[value] for value in values]
+    kinds = {"speaker": speakers, "gender": [spk2gender.get(one, "unknown") for one in speakers],
+             "session": [sessions.get(name, "unknown") for name in names]}
+    kinds = {kind: values for kind, values in kinds.items() if len(set(values)) > 1}
+    return [(float(a), float(b)) for a, b in places], [f"{name} ({who})" for name, who in zip(names, speakers, strict=True)], kinds
 
 
 def legend(row: dict) -> str:

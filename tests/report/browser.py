@@ -1,22 +1,50 @@
-"""A page in a headless Chromium, where one is installed."""
-import html
+"""A page in a real Chromium without a window, driven by Selenium as a reader would use it."""
+import contextlib
 import json
-import re
 import shutil
-import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-BEGIN = "<head><script>const errors = []; onerror = said => errors.push(said);</script>"
-END = """<script>const told = {{errors: errors}};
-told.fetched = performance.getEntriesByType('resource').length;
-{}
-document.title = 'TOLD' + JSON.stringify(told);</script></body>"""
+import pytest
+
+try:
+    from selenium import webdriver
+except ImportError:
+    webdriver = None
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+MISSING = [name for name, found in (("Debian's chromium", CHROMIUM), ("Debian's chromium-driver", DRIVER), ("selenium", webdriver))
+           if not found]
+needs_browser = pytest.mark.skipif(bool(MISSING), reason=f"without {', '.join(MISSING)} (tools/test.sh --browser installs them)")
 
 
-def look(folder, text: str, script: str) -> dict:
-    """What a script finds on a page: it fills the object `told`, which begins with the errors and the number of requests."""
-    page = folder / "look.html"
-    page.write_text(text.replace("<head>", BEGIN).replace("</body>", END.format(script)))
-    done = subprocess.run([CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/browser", "--dump-dom",
-                           f"file://{page}"], capture_output=True, text=True, timeout=120)
-    return json.loads(html.unescape(re.search(r"<title>TOLD(.*?)</title>", done.stdout)[1]))
+@contextlib.contextmanager
+def opened(page: Path, profile: Path) -> Iterator["webdriver.Chrome"]:
+    """A browser that shows a page; profile: an empty folder for it."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for word in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1300,900",
+                 f"--user-data-dir={profile}"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    try:
+        driver.get("about:blank")   # in place of the first tab, which asks for pages of the browser's own
+        requested(driver)
+        driver.get(page.resolve().as_uri())
+        yield driver
+    finally:
+        driver.quit()
+
+
+def complaints(driver: "webdriver.Chrome") -> list[str]:
+    """What the browser's console holds: errors, warnings, anything else."""
+    return [said["message"] for said in driver.get_log("browser")]
+
+
+def requested(driver: "webdriver.Chrome") -> list[str]:
+    """Addresses that were asked for since the browser began or since the last call; what a page holds itself (data:) or the
+    browser needs for its own window (chrome:) is none."""
+    events = [json.loads(said["message"])["message"] for said in driver.get_log("performance")]
+    urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    return [url for url in urls if not url.startswith(("data:", "chrome:"))]

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, look
+from browser import complaints, needs_browser, opened, requested
 
 from sslspk import cli
 from sslspk.bin import score_classes
@@ -64,6 +64,8 @@ def test_confusion_folds_and_speakers(recipe, capsys):
                for name, one in result["per_class"].items()]
     assert len(classes) == 3 and all(line in text for line in classes)
     assert "always the most frequent class: UA 33.33 %, WA 37.50 %" in text   # 6, 5 and 5 of 16 utterances
+    scored = "python3 -m sslspk.bin.score_classes --labels data/utt2emotion --bootstrap 50 exp/dino/seed0/fold_1/predictions.tsv"
+    assert f"<td>scores, dino seed0</td><td><code>{scored} " in text
     assert "2 trainings, one for each fold; the first: `train fold 1`" in text
 
 
@@ -104,10 +106,11 @@ def test_without_the_predictions_the_rest_remains(recipe):
     assert "fold_2/predictions.tsv is not there" in text and text.count('class="share"') == 9 and "Speakers of dino ridge" in text
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: chromium)")
-def test_a_browser_shows_the_confusion(recipe):
-    told = look(recipe, page(), """
-        const boxes = [...document.querySelectorAll('svg.confusion rect')].map(box => box.getBoundingClientRect());
-        told.boxes = boxes.filter(box => box.width > 20 && box.height > 20).length;
-        told.rows = document.querySelectorAll('#classification tbody tr').length;""")
-    assert (told["errors"], told["fetched"], told["boxes"], told["rows"]) == ([], 0, 9, 1)
+@needs_browser
+def test_a_browser_shows_the_confusion(recipe, tmp_path):
+    page()
+    with opened(recipe / "report.html", tmp_path / "browser") as driver:
+        boxes = [box.rect for box in driver.find_elements("css selector", "svg.confusion rect")]
+        assert len(boxes) == 9 and all(box["width"] > 20 and box["height"] > 20 for box in boxes)
+        assert len(driver.find_elements("css selector", "#classification tbody tr")) == 1
+        assert complaints(driver) == [] and requested(driver) == [driver.current_url]

@@ -1,11 +1,15 @@
-"""sslspk report: one page with all that was measured, looked at in a real browser where there is one."""
+"""sslspk report: one page with all that was measured; where there is a browser, it is used there."""
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from browser import CHROMIUM, look
+from browser import complaints, needs_browser, opened, requested
 
 from sslspk import cli
 from sslspk.errors import InputError
@@ -16,7 +20,8 @@ from sslspk.metrics import report as figures
 from sslspk.metrics import verification
 from sslspk.report import draw, scored
 
-ORIGIN = {"trained_on": "toy", "labels": "none", "commit": "abc", "seed": 0, "machine": {"threads": 1, "command": "train <me>"}}
+ORIGIN = {"trained_on": "toy", "labels": "none", "commit": "abc", "seed": 0, "machine": {"threads": 1, "command": "train <me>"},
+          "commands": {"extraction": "extract <me>", "scoring": "score me & you"}}
 
 
 @pytest.fixture
@@ -64,14 +69,34 @@ def made(*words) -> str:
 def test_all_that_is_known_is_on_the_page(recipe):
     text = made("exp", "--audio", "2")
     for needed in ("<h2>toy</h2>", "780 trials, 60 of them target", "both speakers f", "target trials of two sessions", "method.out_dim",
-                   "<code>6</code></td><td><code>4</code>", "train &lt;me&gt;", "bad&lt;b&gt;", "threshold of the EER"):
+                   "<code>6</code></td><td><code>4</code>", "train &lt;me&gt;", "bad&lt;b&gt;",
+                   "threshold of the EER: ", "threshold of the minDCF(0.01): ", "<code>extract &lt;me&gt;</code>",
+                   "<td>scores, toy</td><td><code>score me &amp; you</code>"):
         assert needed in text, needed
     assert "<b>" not in text and "<code>seed</code>" not in text   # text is text; what is the same is not among the differences
     assert text.count("<audio") == 8 and text.count("data:audio/wav;base64,") == 8
     points = {int(count) for count in re.findall(r'class="curve" data-points="(\d+)"', text)}
     assert max(points) <= 300 and text.count("<circle") == 40
+    assert len(text) < 1_000_000
     assert not re.search(r'(src|href)="(?!data:)', text) and "http" not in text
-    assert made("exp/good").count('<tr><td>good</td>') == 2 and "bad" not in made("exp/good")
+    assert made("exp/good").count('<tr><td>good</td>') == 4 and "bad" not in made("exp/good")
+
+
+def test_embeddings_of_packed_audio_are_mapped(recipe):
+    """local/test_system.sh extracts from DATA_packed what is scored by a list of DATA."""
+    folder = recipe / "exp/good/emb_encoder/test"
+    table_of = (folder / "xvector.scp").read_text()
+    folder.rename(f"{folder}_packed")
+    (recipe / "exp/good/emb_encoder/test_packed/xvector.scp").write_text(table_of.replace("/test/", "/test_packed/"))
+    assert made("exp/good").count("<circle") == 40
+
+
+def test_a_column_without_any_figure_is_left_out(recipe):
+    assert "same gender EER %" not in made("exp")
+    path = recipe / "exp/good/scores_encoder/result_trials_toy.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"eer_percent_same_gender": 12.25}))
+    text = made("exp")
+    assert "same gender EER %" in text and 'data-value="12.25">12.25</td>' in text
 
 
 def test_without_the_list_the_table_remains(recipe):
@@ -111,25 +136,120 @@ def test_ticks_are_round(low, high, expected):
     assert draw.nice(low, high) == pytest.approx(expected)
 
 
-LOOK = """
-told.points = {};
-for (const curve of document.querySelectorAll('.curve')) told.points[curve.textContent] = curve.points.length;
-const column = at => [...document.querySelectorAll('#list0 tbody tr')].filter(row => !row.hidden).map(row => row.cells[at].textContent);
-const head = document.querySelectorAll('#list0 th')[5];
-head.click(); told.up = column(0); head.click(); told.down = column(0);
-const box = document.querySelector('input.filter');
-box.value = 'GOOD'; box.oninput(); told.filtered = column(0);
-const choice = document.querySelector('select.colour');
-const fills = () => [...document.querySelectorAll('circle')].map(dot => dot.getAttribute('fill'));
-told.speakers = new Set(fills()).size; choice.value = 'gender'; choice.onchange(); told.genders = new Set(fills()).size;
-told.audio = document.querySelector('audio').src.length > 1000;
-"""
+def read(recipe, name: str = "good") -> scored.Scored:
+    row = json.loads((recipe / f"exp/{name}/scores_encoder/result_trials_toy.json").read_text())
+    row |= {"list": "toy", "scores": recipe / f"exp/{name}/scores_encoder/scores_trials_toy"}
+    return scored.read([row], [recipe], 1)[0]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: chromium)")
-def test_a_browser_shows_sorts_and_filters_it(recipe):
-    told = look(recipe, made("exp", "--audio", "1"), LOOK)
-    assert told["errors"] == [] and told["fetched"] == 0
-    assert (told["up"], told["down"], told["filtered"]) == (["good", "bad<b>"], ["bad<b>", "good"], ["good"])
-    assert (told["speakers"], told["genders"], told["audio"]) == (7, 2, True)
-    assert told["points"]["good"] > 200 and min(told["points"].values()) > 20
+def test_the_thresholds_of_the_costs_have_these_costs(recipe):
+    found = read(recipe)
+    target, values = found.trials.target, found.scores[0]
+    for p, x in zip((0.01, 0.05), list(scored.histogram(found, 0).thresholds.values())[1:], strict=True):
+        rates = (values[target] < x).mean(), (values[~target] >= x).mean()
+        assert (p * rates[0] + (1 - p) * rates[1]) / p == pytest.approx(verification.min_dcf(verification.det_curve(values, target), p))
+
+
+def test_only_wrong_decisions_are_errors(recipe):
+    """Of a system with one miss and one false alarm nothing else is shown; of one without any, that there are none."""
+    found = read(recipe)
+    target = found.trials.target
+    values = np.where(target, 5.0, -5.0) + np.linspace(0, 1, len(target))
+    miss, alarm = np.flatnonzero(target)[3], np.flatnonzero(~target)[7]
+    values[miss], values[alarm] = -6.0, 7.0
+    one = found._replace(scores=[values])
+    assert [(error.kind, error.score) for error in scored.worst(one, 0, 5)] == [("miss", -6.0), ("false alarm", 7.0)]
+    values[miss], values[alarm] = 5.0, -5.0
+    assert scored.worst(one, 0, 5) == []
+    path = recipe / "exp/good/scores_encoder/scores_trials_toy"
+    score_file.write(path, found.trials.enrol, found.trials.test, values)
+    text = made("exp/good")
+    assert "no misses</p>" in text and "no false alarms</p>" in text and "<audio" not in text
+
+
+def test_a_map_gives_each_of_twenty_speakers_a_colour_and_tells_of_the_others():
+    few = draw.palette(["b", "a", "b"])
+    assert few == ([1, 0, 1], ["a", "b"], list(draw.COLOURS[:2]), 0)
+    twenty = draw.palette([f"s{n:02d}" for n in range(20)])
+    assert len(set(twenty.colours)) == 20 and twenty.number == list(range(20)) and twenty.more == 0
+    many = draw.palette([f"s{n:02d}" for n in range(25) for _ in range(1 + (n >= 5))])   # s00 to s04 have one utterance each
+    assert many.names == [f"s{n:02d}" for n in range(5, 25)] and many.number[:6] == [-1] * 5 + [0] and many.more == 5
+    assert "5 others; the 20 with the most points have a colour" in draw.scatter(
+        [(n, n) for n in range(45)], ["x"] * 45, {"speaker": [many.names[k] if k >= 0 else f"z{i}" for i, k in enumerate(many.number)]})
+
+
+@needs_browser
+def test_in_a_browser_the_page_is_sorted_and_filtered(recipe, tmp_path):
+    made("exp", "--audio", "1")
+    with opened(recipe / "report.html", tmp_path / "browser") as driver:
+        def column() -> list[str]:
+            cells = driver.find_elements("css selector", "#list0 tbody tr td:first-child")
+            return [cell.text for cell in cells if cell.is_displayed()]
+        head = driver.find_elements("css selector", "#list0 th")[5]
+        assert head.text.startswith("EER")
+        head.click()
+        assert column() == ["good", "bad<b>"]
+        head.click()
+        assert column() == ["bad<b>", "good"]
+        driver.find_element("css selector", "input.filter").send_keys("GOOD")
+        assert column() == ["good"]
+        assert complaints(driver) == [] and requested(driver) == [(recipe / "report.html").as_uri()]
+
+
+@needs_browser
+def test_in_a_browser_every_plot_has_its_points(recipe, tmp_path):
+    made("exp", "--audio", "1")
+    with opened(recipe / "report.html", tmp_path / "browser") as driver:
+        def numbers(script: str) -> list:
+            return driver.execute_script(f"return {script}")
+        curves = numbers("[...document.querySelectorAll('.curve')].map(one => [one.textContent, one.points.length, one.dataset.points])")
+        assert [name for name, _, _ in curves] == ["good encoder, cosine", "bad<b> encoder, cosine", "bad<b>", "good"]   # DET, then losses
+        assert all(drawn == int(said) > 20 for _, drawn, said in curves)
+        bins = numbers("[...document.querySelectorAll('.bins')].map(one => one.points.length)")
+        assert bins == [2 * scored.BINS + 2] * 4
+        for plot in driver.find_elements("css selector", "svg.plot, svg.map"):
+            assert plot.rect["width"] > 300 or not plot.is_displayed()
+        assert numbers("document.querySelectorAll('svg.map circle').length") == 40
+        assert numbers("document.querySelector('audio').src.length") > 1000
+
+
+@needs_browser
+def test_in_a_browser_the_reader_chooses_system_and_colours(recipe, tmp_path):
+    made("exp", "--audio", "1")
+    with opened(recipe / "report.html", tmp_path / "browser") as driver:
+        def shown() -> list[str]:
+            captions = driver.find_elements("css selector", ".chooser figcaption")
+            return [one.text.partition(" encoder")[0] for one in captions if one.is_displayed()]
+
+        def colours() -> tuple[int, int]:
+            dots = {dot.get_attribute("fill") for dot in driver.find_elements("css selector", "svg.map circle")}
+            names = [one for one in driver.find_elements("css selector", "[data-kind] span") if one.is_displayed()]
+            return len(dots), len(names)
+        assert shown() == ["Scores of good", "Errors of good"]
+        driver.find_elements("css selector", "select.block option")[1].click()
+        assert shown() == ["Scores of bad<b>", "Errors of bad<b>"]
+        assert colours() == (10, 10)
+        kinds = driver.find_elements("css selector", "select.colour option")
+        for kind, count in (("gender", (2, 2)), ("session", (21, 21)), ("speaker", (10, 10))):
+            next(one for one in kinds if one.text == kind).click()
+            assert colours() == count
+        assert complaints(driver) == [] and requested(driver) == [(recipe / "report.html").as_uri()]
+
+
+@needs_browser
+def test_the_browser_tells_what_is_wrong_with_a_page(tmp_path):
+    """The probes of the tests above see an error and a request when there is one."""
+    page = tmp_path / "page.html"
+    page.write_text('<body><img src="http://127.0.0.1:9/x.png"><script>nothing.here</script></body>')
+    with opened(page, tmp_path / "browser") as driver:
+        assert any("nothing is not defined" in said for said in complaints(driver))
+        assert "http://127.0.0.1:9/x.png" in requested(driver)
+
+
+def test_without_a_browser_its_tests_are_skipped_and_say_so(tmp_path):
+    tests = Path(__file__)
+    one = f"{tests}::test_the_browser_tells_what_is_wrong_with_a_page"
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", one],
+                          cwd=tests.parents[2], env=os.environ | {"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "without Debian's chromium, Debian's chromium-driver" in done.stdout and "(tools/test.sh --browser installs them)" in done.stdout
