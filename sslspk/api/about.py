@@ -36,10 +36,21 @@ def about(path: str | os.PathLike, content: dict | None = None) -> dict:
         "reads": reads, "sampling_rate": features.sample_frequency, "silence_cut": config.vad,
         "trained_on": corpus(info["trained_on"]) if "trained_on" in info else None, "training_data": info.get("data"),
         "labels": info.get("labels"), **fields(info), **models.augmentation(config),
-        "started_from": start["system"] if start else "none", "steps": info.get("step"), **best_step(info),
+        "started_from": start["system"] if start else "none", "steps": info.get("step"),
+        "weights_from": weights_from(info, config.train.valid), **best_step(info),
         "seed": config.seed, "config_hash": config_hash(config), "commit": info.get("commit"),
         "calibration": None if calibration is None else calibration.model_dump(mode="json"),
         "thresholds": {} if calibration is None else comparison.thresholds(calibration), "results": figures(file.parent)}
+
+
+def weights_from(info: dict, valid: str | None) -> str | None:
+    """Which step's weights the model holds; None where the file does not say. valid: the data that judged each epoch (train.valid)."""
+    step, count = info.get("step"), info.get("averaged")
+    if step is None or not count:
+        return None
+    if count > 1:
+        return f"the mean of the last {count} checkpoints, up to step {step}"
+    return {"best": f"step {step}, the best on {valid}", "last": f"step {step}, the last"}.get(info.get("chosen"), f"step {step}")
 
 
 def best_step(info: dict) -> dict[str, str]:

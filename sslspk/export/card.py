@@ -76,7 +76,7 @@ def cost(row: dict, key: str) -> str:
 
 
 def origin(facts: dict) -> list[str]:
-    kept = ("reproduces", "training_data", "started_from", "steps", "seed", "config_hash", "commit", "default_weights")
+    kept = ("reproduces", "training_data", "started_from", "steps", "weights_from", "seed", "config_hash", "commit", "default_weights")
     return [f"- {key.replace('_', ' ')}: {'unknown' if facts[key] is None else facts[key]}" for key in kept]
 
 

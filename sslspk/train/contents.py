@@ -8,7 +8,7 @@ from sslspk.nn import saved
 STEP = {"step": int, "config": dict, "data": str, "labels": str, "method": dict, "optimizer": dict, "bad": list}
 MODEL = {"config": dict, "num_features": int, "encoders": dict, "evaluate": str, "info": dict}
 INFO = {"trained_on": str, "data": str, "step": int, "labels": str, "commit": str}
-SAID = {**INFO, "system": str, "evaluated": dict}   # what may be said of a model
+SAID = {**INFO, "system": str, "evaluated": dict, "averaged": int, "chosen": str}   # what may be said of a model
 START = {"system": str, "digest": str}
 BUDGET = {"cpu_seconds": float, "total": int}   # where CPU time ends the training
 BEST = {"step": int, "score": float}   # and "earlier", a list

@@ -36,8 +36,8 @@ def finish(job: Job, every: int) -> None:
     mean = checkpoint.average([_needed(path, job) for path in paths])
     encoders = {name: checkpoint.part(mean, place) for name, place in of_checkpoint.places(job.method).items()}
     classifier = (checkpoint.part(mean, "classifier"), job.classes) if hasattr(job.method, "classifier") else None
-    info = {**job.info, "step": job.best["step"] if job.validation else job.step, "averaged": len(paths), "bad_recordings": len(job.bad),
-            **evaluation.summary(job.evaluated),
+    info = {**job.info, "step": job.best["step"] if job.validation else job.step, "averaged": len(paths),
+            "chosen": "best" if job.validation else "last", "bad_recordings": len(job.bad), **evaluation.summary(job.evaluated),
             "machine": machine("torch", "numpy", threads=torch.get_num_threads(), ranks=comm.world_size(), device=job.device.type)}
     model.write(job.exp / "final.pt", job.config, job.num_features, encoders, job.method.evaluate, info,
                 of_checkpoint.projections(job.method), classifier)

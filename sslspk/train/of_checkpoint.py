@@ -95,6 +95,7 @@ def _write(folder: Path, path: Path, state: dict, content: dict, where: dict[str
     folder.mkdir(exist_ok=True)
     write_config(folder, check(SystemConfig, content["config"], str(path)))
     info = {**content["info"], "step": checkpoint.step_of(path), "averaged": 1}
+    info.pop("chosen", None)   # "best" or "last" is said of final.pt alone
     checkpoint.save(folder / "final.pt", {**content, "encoders": encoders, "info": info, "classifier": None, "classes": []})
 
 

@@ -251,6 +251,7 @@ def test_what_a_model_is(place, run, tmp_path):
     said = run("info", tmp_path)
     for line in (f"system           {tmp_path.name}", "labels           none", "trained on       toy", "embedding dim    6",
                  "silence cut      yes", "reads            20 fbank, cmn utterance", "default weights  teacher",
+                 "weights from     unknown",
                  "calibration      for a prior of 0.05, made on data/held_out/trials, 50 target and 50 non-target trials (pseudo labels)",
                  "licence          unknown", "language         unknown",
                  "one speaker      from a cosine of 0.7431 on, with a prior of 0.05",

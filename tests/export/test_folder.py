@@ -216,6 +216,7 @@ def damages():
         "later": (said(format=2), "written by a later version of sslspk"),
         "no such weights": (said(evaluate="pupil"), "the encoder to evaluate is missing"),
         "info": (said(info={"system": 3}), "system is a int"),
+        "a mean of words": (said(info={"averaged": "2"}), "averaged is a str"),
         "no encoders": (said(encoders={}), "its metadata name no encoders"),
         "NaN": (lambda f: weights_of(f / "model.safetensors", {"sslspk": json.dumps(good)}, lambda tensors: {
             key: value * float("nan") if value.is_floating_point() else value for key, value in tensors.items()}), "NaN or infinity"),

@@ -8,6 +8,7 @@ import torch
 from test_loop import CPU, final_weights, same, train_here
 from tones import make_data, run, tiny
 
+from sslspk.api.about import about
 from sslspk.bin import classify, extract_embeddings
 from sslspk.config import check, to_yaml
 from sslspk.data.config import Crop, DataConfig
@@ -174,6 +175,7 @@ def test_best_epoch_is_kept_and_patience_ends_training(emotions, tmp_path, capsy
     assert job.step == 3 * len(recalls) == 3 * (best + 1 + 2) < 90 and recalls[best] == round(job.best["score"], 4)
     content = checkpoint.load(tmp_path / "exp/final.pt")
     assert content["info"]["step"] == job.best["step"] == 3 * (best + 1)
+    assert about(tmp_path / "exp")["weights_from"] == f"step {job.best['step']}, the best on {valid}"
     kept = checkpoint.load(checkpoint.at(tmp_path / "exp", job.best["step"]))["method"]
     assert torch.equal(content["encoders"]["encoder"]["layers.0.conv.weight"], kept["encoder.layers.0.conv.weight"])
 

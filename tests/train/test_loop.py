@@ -10,6 +10,7 @@ import pytest
 import torch
 from tones import command, make_data, merged, run, tiny
 
+from sslspk.api.about import about
 from sslspk.errors import InputError
 from sslspk.io import derive, table
 from sslspk.methods.base import Method
@@ -261,6 +262,7 @@ def test_average_of_checkpoints(data, tmp_path):
         if value.is_floating_point():
             mean = (states[0]["student.encoder." + key].double() + states[1]["student.encoder." + key].double()) / 2
             assert torch.allclose(value.double(), mean)
+    assert about(tmp_path / "exp/final.pt")["weights_from"] == "the mean of the last 2 checkpoints, up to step 6"
 
 
 class Linear(Method):

@@ -4,6 +4,7 @@ import torch
 from test_loop import final_weights, train_here
 from tones import tiny
 
+from sslspk.api.about import about
 from sslspk.errors import InputError
 from sslspk.train import checkpoint, of_checkpoint
 from sslspk.train import model as models
@@ -33,7 +34,9 @@ def test_their_mean_is_a_model_that_averages_them(data, tmp_path, name):
 
 def test_the_step_of_the_model_itself_is_left_out_and_damage_is_named(data, tmp_path):
     train_here(tiny(), data, tmp_path / "exp")
-    assert [folder.name for folder in of_checkpoint.write_all(tmp_path / "exp")] == ["exp_step2", "exp_step4"]
+    made = of_checkpoint.write_all(tmp_path / "exp")
+    assert [folder.name for folder in made] == ["exp_step2", "exp_step4"]
+    assert [about(folder)["weights_from"] for folder in (made[1], tmp_path / "exp")] == ["step 4", "step 6, the last"]
     checkpoint.at(tmp_path / "exp", 4).write_bytes(b"PK")
     with pytest.raises(InputError, match=r"step-00000004.pt"):
         of_checkpoint.write_all(tmp_path / "exp")
