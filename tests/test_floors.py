@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -262,11 +263,39 @@ def words_of(node: ast.AST) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
+def sentences(node: ast.AST) -> Iterator[ast.expr]:
+    """The strings below a node that may be printed as a message: no docstring, nothing that --help shows, nothing of several lines."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
+            continue
+        if isinstance(child, ast.keyword) and child.arg in ("help", "description", "epilog", "usage"):
+            continue
+        if isinstance(child, ast.Assign) and getattr(child.targets[0], "id", "") == "HELP":
+            continue
+        if isinstance(child, ast.expr) and (said := words_of(child)):
+            if "\n" not in said:
+                yield child
+        else:
+            yield from sentences(child)
+
+
 @each(OWN_CODE)
 def test_sentences_are_short(path):
+    """Those of errors, warnings and lines of a log, wherever they are written down; local/show_*.py write pages."""
+    for node in sentences(parse(path)):
+        if not path.name.startswith("show_"):
+            assert len(words_of(node)) <= 160, f"{relative(path)}:{node.lineno}: shorten this sentence"
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("InputError", "MachineError") and node.args:
             assert len(words_of(node.args[0])) <= 160, f"{relative(path)}:{node.lineno}: shorten this sentence"
+
+
+@pytest.mark.parametrize(("code", "found"), [
+    ('raise InputError(f"{x} is wrong; " "change it")', [" is wrong; change it"]), ('LACKS = {1: "it is full" + more}', ["it is full"]),
+    ('print(("a" if x else "longer"), f(b="inner"))', ["longer", "inner"]), ('return 1, "why" "so"', ["whyso"]),
+    ('"""A docstring."""\nf(help="an option", description="a program")\nx = "two\\nlines"', [])])
+def test_the_rule_finds_sentences(code, found):
+    assert [words_of(node) for node in sentences(ast.parse(code))] == found
 
 
 @each([*OWN_CODE, *SCRIPTS, ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])

@@ -102,7 +102,7 @@ def _of_array(recording: Recording, channel: int | str) -> decode.Recording:
         raise InputError(f"{recording} holds no samples; give a recording.")
     x = x[:, None] if x.ndim == 1 else x.T if x.shape[0] < x.shape[1] else x
     if x.shape[1] > decode.MAX_CHANNELS:
-        raise InputError(f"{recording} has the shape {x.shape}, and nobody records {x.shape[1]} channels; give (S, channels).")
+        raise InputError(f"{recording} has {x.shape[1]} channels, which are too many; the array should have the shape (samples, channels).")
     if not np.isfinite(x).all():
         raise InputError(f"{recording} holds NaN or infinite samples; make it again, or leave it out.")
     chosen = decode.choose(x, channel, str(recording))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def checked(window: float | None, shift: float | None) -> tuple[float, float]:
     """Seconds of a window, and from the start of one to that of the next. Raises InputError for what is no length."""
     if window is None:
-        raise InputError("a shift goes with a window, the length of each in seconds; give both.")
+        raise InputError("a shift needs a window, the length of each in seconds; give both.")
     for name, value, least in (("window", window, SHORTEST), ("shift", shift, 0.01)):
         if value is not None and not (isinstance(value, int | float) and least <= value and math.isfinite(value)):
             raise InputError(f"{name} {shown(value)} must be a number of seconds, {least:g} or more.")

@@ -110,5 +110,5 @@ def load(folder: str | os.PathLike) -> tuple[Front, BackendConfig]:
     if affine.ndim == 2 and affine.shape[1] == mean.size:  # linear, as ivector-compute-lda may leave it
         affine = np.hstack([affine, np.zeros((len(affine), 1))])
     if mean.ndim != 1 or affine.ndim != 2 or affine.shape[1] != mean.size + 1:
-        raise InputError(f"{folder}: a mean of shape {mean.shape} does not go with a transform {affine.shape}; train the back-end again.")
+        raise InputError(f"{folder}: a mean of shape {mean.shape} does not match a transform {affine.shape}; train the back-end again.")
     return Front(mean, affine, config.length_norm), config

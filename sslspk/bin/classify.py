@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--gpu", type=whole, default=-1, help="GPU number, -1: CPU")
     args = parser.parse_args()
     if args.seconds < 0:
-        raise InputError(f"--seconds {args.seconds:g}: a length is meant, or 0 for whole utterances.")
+        raise InputError(f"--seconds takes a length in seconds, or 0 for whole utterances, not {args.seconds:g}.")
 
     import torch
 

@@ -23,7 +23,7 @@ def main() -> None:
     from sslspk.io import cuts, datadir
     how, seconds = next((how, value) for how, value in vars(args).items() if how in cuts.WAYS and value is not None)
     if not 0 < seconds < 1e6:
-        raise InputError(f"--{how} {seconds:g}: a length above 0 is meant, in seconds.")
+        raise InputError(f"--{how} takes a length above 0, in seconds, not {seconds:g}.")
     made = cuts.WAYS[how](args.data, args.out, seconds)
     for note in made.notes:
         print(f"cut_data_dir.sh: {note}")

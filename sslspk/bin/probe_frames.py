@@ -58,8 +58,8 @@ def main() -> None:
         raise InputError(f"{both} speaks in {args.train} and in {args.test}; test other speakers than those of the training part.")
     figures = measured(train, test, known.about, args)
     save_json(figures, str(args.out / "result.json"))
-    print("accuracy {wa_percent:.2f} % ({wa_percent_low:.2f} to {wa_percent_high:.2f}) of {items} frames of {speakers} speakers, "
-          "{majority_percent:.2f} % by the most frequent label".format(**figures))
+    print(f"accuracy {figures['wa_percent']:.2f} % ({figures['wa_percent_low']:.2f} to {figures['wa_percent_high']:.2f}) of "
+          f"{figures['items']} frames of {figures['speakers']} speakers, {figures['majority_percent']:.2f} % by the most frequent label")
 
 
 def ignored(words: str, about) -> np.ndarray:

@@ -88,7 +88,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _check_options(args: argparse.Namespace) -> None:
     if args.mean and args.backend != "cosine":
-        raise InputError(f"--mean goes with cosine only; {args.backend} subtracts the mean that its model holds.")
+        raise InputError(f"--mean works with cosine only; {args.backend} subtracts the mean that its model holds.")
     if bool(args.model) == (args.backend == "cosine"):
         raise InputError("--backend cosine takes no --model; give --backend lda or plda with it." if args.model else
                          f"--backend {args.backend} needs the --model that steps/train_backend.sh wrote.")

@@ -24,8 +24,8 @@ from sslspk.errors import DESCRIPTORS, InputError, MachineError
 SILENT = "no batch came"
 NO_DESCRIPTORS, NO_SHARED_MEMORY = -2, -3   # in place of the recording that a worker reads
 LACKS = {NO_DESCRIPTORS: f"data workers: {DESCRIPTORS}.",
-         NO_SHARED_MEMORY: "/dev/shm is full, through which data workers hand over batches; free some of it, or train with --set "
-                           "data.workers=0; the same command resumes from the last checkpoint."}
+         NO_SHARED_MEMORY: "/dev/shm is full, and data workers hand over batches there; free some of it, or train with --set "
+                           "data.workers=0; the same command resumes."}
 
 
 MOST = 8   # loader processes that a rank starts unless told otherwise: more have not been needed, and each holds batches in /dev/shm

@@ -46,7 +46,7 @@ def read_plda(path: str | os.PathLike) -> PldaFile:
     reader.token("</Plda>")
     dim = len(found.mean)
     if found.transform.shape != (dim, dim) or found.psi.shape != (dim,):
-        raise InputError(f"{os.fspath(path)}: a mean of {dim} dimensions does not go with a transform {found.transform.shape} and psi of "
+        raise InputError(f"{os.fspath(path)}: a mean of {dim} dimensions does not match a transform {found.transform.shape} and psi of "
                          f"{len(found.psi)}; train the back-end again.")
     if (found.psi < 0).any():
         raise InputError(f"{named(path)}: a variance between classes (psi) is below 0; train the back-end again.")

@@ -39,7 +39,7 @@ def write(path: str | os.PathLike, utts: Sequence[str], columns: Sequence[str], 
     """
     values = np.asarray(values, np.float64)
     if values.shape != (len(utts), len(columns)):
-        raise ValueError(f"{len(utts)} utterances and {len(columns)} columns do not go with values {values.shape}")
+        raise ValueError(f"{len(utts)} utterances and {len(columns)} columns do not match values {values.shape}")
     for name in columns:
         if not name or name != name.strip() or any(mark in name for mark in "\t\n\r"):
             raise InputError(f"{os.fspath(path)}: the class {name!r} is empty, or begins or ends with a blank, or holds a tab; rename it.")

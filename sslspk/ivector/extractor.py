@@ -27,7 +27,7 @@ def train(folder: Path, statistics: Statistics, ubm: Gmm, config: IvectorConfig,
     Resumed after any iteration, it ends with the same model. key: what must not change in between. trained_on: the corpus.
     """
     if statistics.second_.shape != ubm.covariances.shape:
-        raise InputError(f"{folder}: statistics of shape {statistics.second_.shape} do not go with the UBM's {ubm.covariances.shape}; run "
+        raise InputError(f"{folder}: statistics of shape {statistics.second_.shape} do not match the UBM's {ubm.covariances.shape}; run "
                          "the step that makes them again.")
     floor = config.variance_floor * np.einsum("c,cdd->d", ubm.weights, ubm.covariances)
     begun = state.resume(folder, key, **SHAPES)

@@ -55,7 +55,7 @@ def voiced(utt: str, specs: tuple[str, str], config: IvectorConfig) -> np.ndarra
     """
     feats, vad = ark.load(specs[0]), ark.load(specs[1])
     if feats.ndim != 2 or vad.ndim != 1 or len(feats) != len(vad):
-        raise InputError(f"{utt}: features of shape {feats.shape} do not go with VAD of shape {vad.shape}; make both with snip_edges false "
+        raise InputError(f"{utt}: features of shape {feats.shape} do not match VAD of shape {vad.shape}; make both with snip_edges false "
                          "(conf/mfcc_ivector.yaml, conf/mfcc.yaml).")
     if not (np.isfinite(feats).all() and np.isfinite(vad).all()):
         raise InputError(f"{utt}: its features or its VAD hold NaN or infinite values; make them again with steps/make_feats.sh and "

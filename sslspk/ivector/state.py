@@ -124,7 +124,7 @@ def mapped(path: str | os.PathLike, shape: tuple[int | None, ...]) -> np.ndarray
         except DAMAGED as err:
             raise InputError(f"{named(path)} is not whole ({str(err).partition(chr(10))[0][:80]}); {remedy}.") from err
     if len(shape) != array.ndim or any(wanted not in (None, found) for wanted, found in zip(shape, array.shape, strict=True)):
-        raise InputError(f"{named(path)} has the shape {array.shape}, which the others do not go with; {remedy}.")
+        raise InputError(f"{named(path)} has the shape {array.shape}, which does not match the others; {remedy}.")
     return array
 
 

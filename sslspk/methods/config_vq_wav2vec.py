@@ -38,7 +38,7 @@ class VqWav2vecConfig(OneCrop):
     def require(self, encoder: Config, rows: int) -> None:
         require_encoder(self, encoder, ("vq_wav2vec",))
         if self.seed != (encoder.aggregator.name == "transformer"):
-            raise ValueError("method.seed: true goes with encoder.aggregator: {name: transformer}, false with convolutions; change either")
+            raise ValueError("method.seed: true needs encoder.aggregator: {name: transformer}, false needs convolutions; change either")
         if self.seed and (encoder.quantiser is None or encoder.quantiser.name != "gumbel"):
             raise ValueError("method.seed masks Gumbel code words; set encoder.quantiser: {name: gumbel}")
         if self.seed:

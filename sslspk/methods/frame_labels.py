@@ -82,7 +82,7 @@ class Layer(Features):
         self.encoder, self.layer, self.labels = build_encoder(found, 1), config.layer, content["info"].get("labels", "none")
         wrong = saved.misfit(state, self.encoder.state_dict())
         if wrong:
-            raise InputError(f"{path}: its weights do not go with its configuration ({wrong}); take another file.")
+            raise InputError(f"{path}: its weights do not match its configuration ({wrong}); take another file.")
         if not next(iter(self.encoder.parameters())).is_meta:
             self.encoder.load_state_dict(state)
         self.encoder.freeze()

@@ -71,8 +71,8 @@ def _parted(err: RendezvousError, exp: Path, nodes: int, wait_minutes: float) ->
     """What to tell of nodes that do not meet, or no longer."""
     if isinstance(err, RendezvousConnectionError):
         return f"{exp}: lost contact with node 1 of {nodes} ({err}); see its log; the same command resumes from the last checkpoint."
-    return (f"{exp}: the {nodes} nodes did not come together within {wait_minutes:g} minutes ({err}); make sure that the scheduler can "
-            "run them all at once and that they reach node 1 over the network, or raise --wait.")
+    return (f"{exp}: the {nodes} nodes did not meet within {wait_minutes:g} minutes ({err}); check that all of them run and reach node "
+            "1 over the network, or raise --wait.")
 
 
 def _launch(arguments: list[str], exp: Path, ranks: int, nodes: int, node: int, address: str, wait_minutes: float) -> None:
@@ -136,8 +136,8 @@ def _meet(exp: Path, address: str, nodes: int, node: int, end: float, wait_minut
         if len(words) == 3 and re.fullmatch("[0-9]{1,5}", words[2]) and _listens(words[1], int(words[2])):
             return words[0], f"{words[1]}:{words[2]}"
         time.sleep(0.5)
-    raise InputError(f"{path}: node 1 of {nodes} did not come up within {wait_minutes:g} minutes; see its log, whether "
-                     "all nodes run at once and share this folder, or raise --wait.")
+    raise InputError(f"{path}: node 1 of {nodes} did not start within {wait_minutes:g} minutes; look at its log, check "
+                     "that all nodes share this folder, or raise --wait.")
 
 
 def _listens(host: str, port: int) -> bool:

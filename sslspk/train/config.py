@@ -62,8 +62,8 @@ class TrainConfig(Config):
                                                 "its loss; final.pt has the weights of the best epoch")
     patience: PositiveInt | None = Field(None, description="stop after so many epochs without a better result on `valid`; epochs of the "
                                                            "warm-up do not count")
-    eval_data: str | None = Field(None, description="data directory of held-out recordings, to score the encoder while it trains; changes "
-                                                    "no weight; null: the folder of eval_list")
+    eval_data: str | None = Field(None, description="data directory of held-out recordings, to score the encoder while it trains and "
+                                                    "fill TensorBoard's Projector; changes no weight; null: the folder of eval_list")
     eval_list: str | None = Field(None, description="trial list of eval_data, to compute EER and minDCF; null: the AUC of crops, without "
                                                     "labels")
     eval_every: PositiveFloat = Field(5.0, description="epochs between two scorings on eval_data")
@@ -204,7 +204,7 @@ class SystemConfig(Config):
         if data.batches == "mixed":
             return self
         if data.grow is not None or data.same is not None or data.balance != "none" or (data.labels != "utt2spk" and data.reads_speakers):
-            raise ValueError(f"data.batches of one {data.batches} go with no other way to draw (data.grow, same, balance, labels); leave "
+            raise ValueError(f"data.batches of one {data.batches} allow no other way to draw (data.grow, same, balance, labels); leave "
                              "one out")
         if data.batches == "length" and (data.short != "whole" or data.draws_per_epoch > 1):
             raise ValueError("data.batches of one length are for short: whole and draws_per_epoch: 1; set these, or leave batches out")

@@ -207,4 +207,4 @@ def _require_fit(module: nn.Module, state: dict, path: str | Path) -> None:
     """Raises InputError where the weights of a file are not those of the configuration in it."""
     wrong = saved.misfit(state, module.state_dict())
     if wrong:
-        raise InputError(f"{path}: its weights do not go with its configuration ({wrong}); take another file.")
+        raise InputError(f"{path}: its weights do not match its configuration ({wrong}); take another file.")

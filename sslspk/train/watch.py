@@ -37,8 +37,8 @@ class Watch:
             return None
         self.said.update(new)
         if COVERAGE in new:
-            return (f"{COVERAGE} has been 0 for a whole epoch: no recording had a substitute, all positives are ordinary ones; raise "
-                    "method.positives.queue_size, or lower its clusters.")
+            return (f"{COVERAGE} has been 0 for a whole epoch: no recording got another one as its positive; raise "
+                    "method.positives.queue_size, or lower method.positives.clusters.")
         return (f"{', '.join(new)} {'has' if len(new) == 1 else 'have'} been 0 for a whole epoch: that part of the loss teaches nothing; "
                 "correct its options, or leave it out.")
 
@@ -47,31 +47,31 @@ class Watch:
         if self.prototypes and "teacher_information" in figures:   # of which an assignment to one prototype each has most
             top, said = math.log(self.prototypes), figures["teacher_information"]
             if said < EDGE * top:
-                return "same", (f"the teacher says the same of every recording ({said:.2f} nats apart, ln K = {top:.2f}): lower train.lr, "
-                                "raise method.sinkhorn_iterations, method.me_max and data.batch_size")
+                return "same", ("the teacher's outputs are almost equal for all recordings; lower train.lr, or raise "
+                                "method.sinkhorn_iterations, method.me_max and data.batch_size")
         elif self.prototypes and "teacher_entropy" in figures:
             top, entropy = math.log(self.prototypes), figures["teacher_entropy"]
+            said = f"(entropy {entropy:.2f}, ln K {top:.2f})"
             if entropy > (1 - EDGE) * top:
-                return "uniform", ("the teacher gives every recording the uniform distribution "
-                                   f"(entropy {entropy:.2f} of ln K = {top:.2f}): lower method.teacher_temp, check that "
-                                   "train.lr fits the batch size, raise method.centre_momentum")
+                return "uniform", (f"the teacher's outputs are almost uniform {said}; lower method.teacher_temp or train.lr, or raise "
+                                   "method.centre_momentum")
             if entropy < EDGE * top:
-                return "point", (f"the teacher puts every recording on few prototypes (entropy {entropy:.2f} of ln K = "
-                                 f"{top:.2f}): raise method.teacher_temp, lower method.centre_momentum")
+                return "point", (f"the teacher uses few prototypes {said}; raise method.teacher_temp, or lower method.centre_momentum")
         if figures.get("effective_rank", 9.0) < 2.0:
             frozen = self.prototypes and "teacher_information" not in figures   # the last layer of DINO
-            knob = "freeze the last layer for longer (method.freeze_last_layer_epochs)" if frozen else "raise data.batch_size"
-            return "rank", f"the embeddings lie on a line (effective rank {figures['effective_rank']:.1f}): lower train.lr, {knob}"
+            knob = "method.freeze_last_layer_epochs" if frozen else "data.batch_size"
+            return "rank", (f"the embeddings vary in one direction only (effective rank {figures['effective_rank']:.1f}); lower train.lr, "
+                            f"or raise {knob}")
         if figures.get("uniformity", -1.0) > CLOSE:
-            return "one", (f"the embeddings of all recordings are nearly one (uniformity {figures['uniformity']:.2g}): lower train.lr, "
-                           "raise data.batch_size and the weights of what keeps them apart")
+            return "one", (f"all embeddings are almost equal (uniformity {figures['uniformity']:.2g}); lower train.lr, or raise "
+                           "data.batch_size and the weights of the terms that spread them")
         if figures.get("kl_content", 9.0) < EMPTY:
-            return "content", (f"the latent of the content says next to nothing ({figures['kl_content']:.2g} nats a frame): lower "
+            return "content", (f"the content latent holds almost no information ({figures['kl_content']:.2g} nats a frame); lower "
                                "method.beta, or set method.reconstruction to sum")
         if figures.get("kl_speaker", 9.0) < EMPTY:
-            return "speaker", (f"the latent of the speaker says next to nothing ({figures['kl_speaker']:.2g} nats a crop): lower "
+            return "speaker", (f"the speaker latent holds almost no information ({figures['kl_speaker']:.2g} nats a crop); lower "
                                "method.alpha, or set method.reconstruction to sum")
         if figures.get("corrected", 0.0) > CORRECTED:
-            return "corrected", (f"the network replaces {100 * figures['corrected']:.0f} % of the labels by what it sees itself: set "
-                                 "method.gate.correct_growth or method.relabel.growth to 1, or begin later")
+            return "corrected", (f"the network replaces {100 * figures['corrected']:.0f} % of the labels by its own predictions; set "
+                                 "method.gate.correct_growth or method.relabel.growth to 1, or start later")
         return None, ""

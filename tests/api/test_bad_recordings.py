@@ -84,7 +84,7 @@ def test_a_bad_recording(place, name, tmp_path):
     (voice(0.5), "16k", "needs its sampling rate"),
     (voice(0.5), float("nan"), "needs its sampling rate"), (voice(0.5).astype(np.int64), 16000, "is int64 (8000,)"),
     (voice(0.5).astype(np.float32), 16000, "on another scale"), (np.zeros((2, 3, 4)), 16000, "of shape (S,) or (S, channels)"),
-    (np.ones((200, 200)), 16000, "nobody records 200 channels"),
+    (np.ones((200, 200)), 16000, "has 200 channels, which are too many"),
     ({"a": 1}, None, "a recording is a path, or an array with its rate, not 'dict'"),
     (None, None, "not 'NoneType'")])
 def test_a_bad_array(place, x, rate, said):
@@ -97,7 +97,7 @@ def test_a_bad_array(place, x, rate, said):
 
 @pytest.mark.parametrize(("options", "said"), [
     ({"channel": 2}, "asks for number 3"), ({"channel": -1}, "there is no channel -1"), ({"channel": "left"}, "there is no channel 'left'"),
-    ({"channel": True}, "there is no channel True"), ({"window": 0}, "window 0 must be"), ({"shift": 1}, "a shift goes with a window"),
+    ({"channel": True}, "there is no channel True"), ({"window": 0}, "window 0 must be"), ({"shift": 1}, "a shift needs a window"),
     ({"window": 0.5, "shift": 0}, "shift 0 must be a number"), ({"window": float("nan")}, "window nan must be a number"),
     ({"window": "1"}, "window '1' must be a number"), ({"rate": [16000, 8000], "x": ["a.wav"]}, "1 recordings and 2 rates")])
 def test_bad_options(place, options, said):

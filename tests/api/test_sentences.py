@@ -102,7 +102,7 @@ KINDS = {
     "prior": (model(lambda it: it.compare("a.wav", "a.wav", prior="x")), "the prior 'x' is not between 0 and 1"),
     "--prior": (command("compare", "--model", EXP, "--layer", "layers.0", "--prior", "1e-2", *["a.wav"] * 2), "a prior needs a calibra"),
     "rate": (model(lambda it: it.embed(voice(0.5), 10_000_000)), "a whole number from 1000 to 1000000, not 10000000"),
-    "shift": (embed("--shift", "1", "a.wav"), "a shift goes with a window"),
+    "shift": (embed("--shift", "1", "a.wav"), "a shift needs a window"),
     "a command": (embed("sox recordings/speaker1/a.wav -t wav - |"), "--allow-pipes true"),
     "ending": (embed("--out", "exp/embeddings/of_the_test.json", "a.wav"), "the ending '.json' is none of"),
     "input": (command("score", "--data", "recordings", "--out", "trials_label", "trials_torn"), "1 field"),

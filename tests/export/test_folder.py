@@ -223,7 +223,7 @@ def damages():
         "no config": (lambda f: os.remove(f / "config.yaml"), "config.yaml is not there, so the folder is not whole"),
         "half a config": (lambda f: edit(f / "config.yaml", lambda text: text[:text.index("train:")]), "config.yaml: cut short"),
         "another encoder": (lambda f: edit(f / "config.yaml", lambda text: text.replace("embed_dim: 6", "embed_dim: 7")),
-                            "its weights do not go with its configuration"),
+                            "its weights do not match its configuration"),
         "a folder": (lambda f: (os.remove(f / "model.safetensors"), os.mkdir(f / "model.safetensors")), "is a folder, not a file"),
         "no weights": (lambda f: os.remove(f / "model.safetensors"), "final.pt cannot be read"),
         "calibration": (lambda f: (f / "calibration.json").write_text("[]"), "calibration.json"),

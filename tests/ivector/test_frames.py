@@ -98,7 +98,7 @@ def test_bad_input_is_named(tmp_path):
     specs = frames.read_specs(good)
     with pytest.raises(InputError, match=r"^a: none of its 40 frames is voiced; leave it out"):
         frames.draw(frames.read_specs(silent), CONFIG)
-    with pytest.raises(InputError, match=r"^a: features of shape \(40, 3\) do not go with VAD of shape \(30,\)"):
+    with pytest.raises(InputError, match=r"^a: features of shape \(40, 3\) do not match VAD of shape \(30,\)"):
         frames.voiced("a", (specs["a"][0], specs["b"][1]), CONFIG)
     with pytest.raises(InputError, match=r"^a: its frames have 6 dimensions, those of exp/x 72"):
         list(frames.blocks(specs, CONFIG, 72, "exp/x"))

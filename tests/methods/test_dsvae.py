@@ -125,7 +125,7 @@ def test_an_empty_latent_is_told():
         watch = Watch(None)
         assert watch.collapse(figures, 2.0) is watch.collapse({**figures, name: 0.05}, 0.5) is None
         told = watch.collapse({**figures, name: 0.05}, 2.0)
-        assert "says next to nothing (0.05 nats" in told and f"lower {option}" in told
+        assert "holds almost no information (0.05 nats" in told and f"lower {option}" in told
 
 
 @pytest.mark.parametrize(("tree", "said"), [

@@ -153,5 +153,5 @@ def test_models_without_labels_for_the_encoder_are_refused(config, layer, said):
 
 
 def test_weights_of_another_size_are_refused():
-    with pytest.raises(InputError, match=r"m.pt: its weights do not go with its configuration \(.* is missing\); take another file"):
+    with pytest.raises(InputError, match=r"m.pt: its weights do not match its configuration \(.* is missing\); take another file"):
         frame_labels.build(LayerLabels(model="m.pt"), BASE, model_of(BASE, shrink=True)[1], 6)

@@ -148,8 +148,8 @@ def test_the_published_models_have_so_many_parameters(quantiser, total, own):
 @pytest.mark.parametrize(("tree", "said"), [
     ({"encoder": {"name": "cpc"}}, "set encoder: {name: vq_wav2vec}, not cpc"),
     ({"encoder": {"name": "tdnn"}}, "set encoder: {name: vq_wav2vec}, not tdnn"),
-    ({"method": {"seed": True}}, "method.seed: true goes with encoder.aggregator: {name: transformer}"),
-    ({"encoder": {"aggregator": TRANSFORMER}}, "false with convolutions"),
+    ({"method": {"seed": True}}, "method.seed: true needs encoder.aggregator: {name: transformer}"),
+    ({"encoder": {"aggregator": TRANSFORMER}}, "false needs convolutions"),
     ({"method": {"seed": True}, "encoder": {"aggregator": TRANSFORMER, "quantiser": None}}, "set encoder.quantiser: {name: gumbel}"),
     ({"method": {"crops": [{"count": 1, "seconds": 0.1}]}}, "0.1 s has 8 steps, method.steps needs 16"),
     ({"method": {"seed": True, "mask_span": 200}, "encoder": {"aggregator": TRANSFORMER}}, "126 steps, method.mask_span needs 213"),

@@ -204,7 +204,7 @@ def test_the_first_failure_is_told_last(data, tmp_path):
 def test_a_node_without_the_first_gives_up_in_words(data, tmp_path):
     alone = run("--nodes", 2, "--node", 2, "--wait", 0.01, "--conf", conf_file(tmp_path), data, tmp_path / "exp", env=CPU)
     assert alone.returncode == 1
-    assert alone.stderr.splitlines()[-1].startswith("train.py: error:") and "did not come up within 0.01 minutes" in alone.stderr
+    assert alone.stderr.splitlines()[-1].startswith("train.py: error:") and "did not start within 0.01 minutes" in alone.stderr
 
 
 def test_which_failure_came_first(tmp_path):

@@ -135,7 +135,7 @@ def test_weights_that_are_not_the_configurations_are_refused(tmp_path, change, s
     content = whole_model()
     content["encoders"] = {"encoder": change(content["encoders"]["encoder"])}
     checkpoint.save(tmp_path / "final.pt", content)
-    with pytest.raises(InputError, match=f"do not go with its configuration .*{said}"):
+    with pytest.raises(InputError, match=f"do not match its configuration .*{said}"):
         model.load(tmp_path / "final.pt")
 
 
@@ -224,7 +224,7 @@ def test_misfit_names_the_first_difference():
 
 
 @pytest.mark.parametrize(("part", "key", "value", "said"), [
-    ("encoder", "channels", 10**7, "do not go with its configuration"),
+    ("encoder", "channels", 10**7, "do not match its configuration"),
     ("features", "num_mel_bins", 10**7, "its configuration computes 10000000"),
 ])
 def test_a_configuration_of_any_size_takes_no_memory_before_it_is_refused(tmp_path, part, key, value, said):

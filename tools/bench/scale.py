@@ -24,8 +24,10 @@ from sslspk.errors import entry
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = 1 if sys.platform == "darwin" else 1024   # of ru_maxrss, bytes
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-INDEX = ("import sys; from sslspk.data.index import UtteranceIndex; "
-         "made = UtteranceIndex(sys.argv[1], 'wave', labels=len(sys.argv) > 2); print(made.fingerprint(), len(made.classes))")
+INDEX = """import sys
+from sslspk.data.index import UtteranceIndex
+made = UtteranceIndex(sys.argv[1], 'wave', labels=len(sys.argv) > 2)
+print(made.fingerprint(), len(made.classes))"""
 
 
 def main() -> None:
