@@ -3,7 +3,7 @@
 # Reads what local/score_backends.sh trained, EXP/{cohort,backend_*,calibration}/ and the embeddings of the training data, EXP/emb_W/NAME of
 # DATA/NAME/trials_LIST and its cosine scores; writes EXP/scores_W_*/{scores,result}_trials_LIST.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 top_n=300          # cohort scores that AS-norm takes
 weights=           # which embeddings, EXP/emb_WEIGHTS; empty: those that the back-ends were trained on
 lists=veri_test2   # names of the lists

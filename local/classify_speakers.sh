@@ -2,18 +2,18 @@
 # Speaker classification with one share of the labels: heads on the frozen embeddings of a system and of its untrained encoder, and the same
 # network trained from scratch. Reads SPLIT/{train,valid,test} and EXP/emb_VARIANT/NAME, writes EXP/speakers/SHARE/VARIANT_HEAD/result.json.
 set -euo pipefail
-train_cmd=utils/run.pl
-cuda_cmd=utils/run.pl
-ngpu=0
+train_cmd=utils/run.pl  # how jobs are started on the CPU: utils/run.pl, utils/queue.pl or utils/slurm.pl
+cuda_cmd=utils/run.pl  # how trainings are started
+ngpu=0             # number of GPUs; 0: CPU
 labels=                  # the table of speakers of all parts, such as data/librispeech_first/utt2spk
-name=librispeech_first   # of the embeddings
+name=librispeech_first   # name of the embeddings
 share=100                # % of the training part, drawn at random; a larger share holds a smaller one
-seed=0                   # of the drawing and of the heads
-variants="encoder untrained"   # of encoder, untrained, supervised
-heads="linear mlp"
+seed=0                   # seed of the drawing and of the heads
+variants="encoder untrained"   # embeddings to classify: encoder, untrained, supervised
+heads="linear mlp"  # classifiers: CONFS/NAME.yaml
 confs=conf/head          # its HEAD.yaml
 supervised=              # another folder for its supervised_HEAD.yaml
-set=()                   # KEY=VALUE, overrides of the supervised training; may be repeated
+set=()                   # KEY=VALUE, overrides of the supervised training
 epoch=16                 # least steps of a pass: a small share is gone through several times
 help_message="usage: $0 [--train-cmd C] [--cuda-cmd C] [--ngpu N] [--share %] [--seed N]
        [--variants 'V ...'] [--heads 'H ...'] --labels TABLE SPLIT EXP"

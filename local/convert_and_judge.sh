@@ -3,14 +3,14 @@
 # EXP/converted,
 # EXP/plain (the same sources in their own voices), EXP/conversion/{result.json,examples.png}.
 set -euo pipefail
-train_cmd=utils/run.pl
-cuda_cmd=utils/run.pl
-nj=4
-ngpu=0
+train_cmd=utils/run.pl  # how jobs are started on the CPU: utils/run.pl, utils/queue.pl or utils/slurm.pl
+cuda_cmd=utils/run.pl  # how jobs on a GPU are started
+nj=4               # number of parallel jobs
+ngpu=0             # number of GPUs; 0: CPU
 judge=             # final.pt of the verification model; empty: one is trained on DEV into JUDGE (conf/judge.yaml)
-num_pairs=200      # of a recording and a target speaker, drawn at random
-seed=0             # of that drawing
-judge_set=()       # KEY=VALUE, overrides of its training; may be repeated
+num_pairs=200      # number of conversions, each of a recording to a target speaker, drawn at random
+seed=0             # seed of the random choice of pairs
+judge_set=()       # KEY=VALUE, overrides of its training
 feats=             # folder with feats.scp of TEST, for pictures of the first conversions; empty: none
 augment=           # noises for the training of the judge, where that folder is there
 help_message="usage: $0 [--judge MODEL] [--num-pairs N] [--seed N] [--augment DIR] DEV TEST TRIALS JUDGE EXP..."

@@ -2,9 +2,9 @@
 # Extracts one embedding per utterance of DATA, by a model of this toolkit or by a frame-level model pooled over time; writes
 # OUT/xvector.scp.
 set -euo pipefail
-cmd=utils/run.pl
-nj=2
-ngpu=0
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+nj=2               # number of parallel jobs
+ngpu=0             # number of GPUs; 0: CPU
 model=             # final.pt, or "ARCH CHECKPOINT" as steps/extract_frame_model.sh takes it
 layer=             # a layer inside the encoder, by name; of "ARCH CHECKPOINT" its number; empty: embedding, or mean of layers
 untrained=false    # true: the model with its initial weights, a baseline

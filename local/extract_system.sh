@@ -2,9 +2,9 @@
 # Extracts the embeddings of data directories with each encoder of one system: reads EXP/final.pt and the directories, writes
 # EXP/emb_VARIANT/NAME for each.
 set -euo pipefail
-cuda_cmd=utils/run.pl
-nj=4
-ngpu=0
+cuda_cmd=utils/run.pl  # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+nj=4               # number of parallel jobs
+ngpu=0             # number of GPUs; 0: CPU
 weights=           # encoders of the model, e.g. "teacher student untrained"; "ivector" of an i-vector system
 from=              # folder of the final.pt (or final.npz), where it is another one than EXP
 vad=false          # true: of each directory DIR the one without silence, DIR_vad, is read

@@ -3,7 +3,7 @@
 # utils/make_folds.sh makes it, writes EXP/fold_*/ (models, predictions) and EXP/result.json. After any interruption the same command
 # resumes.
 set -euo pipefail
-cuda_cmd=utils/run.pl
+cuda_cmd=utils/run.pl  # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 ngpu=0             # 0: on the CPU; else each fold gets one GPU, this many folds at a time
 nj=2               # folds at a time on the CPU
 labels=            # the table of classes of all utterances, such as data/iemocap/utt2emotion; must be given
@@ -13,7 +13,7 @@ init=true          # true: start from the weights of --init-from | false: its ar
 step1=affine       # what step1 trains: affine, the encoder's last affine layers and the classifier | head: the classifier
 ft=once            # once: everything at once | step1: classifier and last affine layers alone | step2: step1, then everything
 confs=conf/ft      # folder of once.yaml, step1.yaml, step2.yaml
-set=()             # KEY=VALUE, overrides of every step's configuration; may be repeated
+set=()             # KEY=VALUE, overrides of every step's configuration
 pool=none          # none | mean | vote: how utterances of a group decide together
 groups=            # their groups, such as data/adress_train/utt2spk
 seconds=           # crops in training, and pieces in testing; full: whole utterances, up to 20 s in training; empty: --confs' crops, whole

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # MFCC and VAD for i-vectors. They are written to DATA_mfcc, a copy of DATA, since their frames differ from those of the filter banks.
 set -euo pipefail
-cmd=utils/run.pl
-nj=4   # parallel jobs
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+nj=4   # number of parallel jobs
 help_message="usage: $0 [--cmd C] [--nj N] DATA"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh

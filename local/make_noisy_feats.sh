@@ -3,10 +3,10 @@
 # (what
 # steps/make_augment_lists.sh wrote; without it no copies are made), writes OUT.
 set -euo pipefail
-cmd=utils/run.pl
-nj=4
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+nj=4               # number of parallel jobs
 conf=              # YAML of the system; must be given
-set=()             # KEY=VALUE, overrides the conf; may be repeated
+set=()             # KEY=VALUE, overrides the conf
 help_message="usage: $0 [--cmd C] [--nj N] --conf conf/X.yaml [--set k=v]... DATA AUGMENT OUT"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/parse_options.sh

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Packs the audio of a user's data directory: writes DIR_packed, one channel at 16 kHz, without silence if the model needs that.
 set -euo pipefail
-cmd=utils/run.pl
-nj=4
-channel=first      # of recordings with several: a number from 0 on, or mix
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+nj=4               # number of parallel jobs
+channel=first      # channel to take of several: first, a number from 0 on, or mix
 vad=false          # true: silence is cut
 help_message="usage: $0 [--cmd C] [--nj N] [--channel C] [--vad true] DIR"
 . "$(dirname "$0")/../utils/environment.sh"

@@ -2,7 +2,7 @@
 # Trains probes on frozen embeddings, on each fold of a cross-validation: reads EMB/xvector.scp and FOLDS as
 # utils/make_folds.sh makes it, writes EXP/PROBE/{fold_*/,result.json} for each probe.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=2               # folds at a time
 labels=            # the table of classes (or with --target regression, numbers) of all utterances of the folds
 tested=            # that of the utterances that are tested; empty: all of --labels are, in one fold or another

@@ -2,7 +2,7 @@
 # Recognises languages from embeddings: trains probes on the training part of VoxLingua107 and tests them on the other parts; reads
 # EXP/emb_VARIANT/voxlingua107_all, writes EXP/language_VARIANT/PART_PROBE/{predictions.tsv,result.json,confusion.png}.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 weights=           # encoders of the model, e.g. "teacher untrained"
 tests=dev          # parts to ask about, e.g. "dev test"
 probes=logistic    # e.g. "logistic linear_svm mlp"

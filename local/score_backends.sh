@@ -4,14 +4,14 @@
 # and EXP/emb_W/NAME; writes EXP/{cohort,clusters,backend_*,calibration}/, EXP/scores_W_*/ and EXP/calibration.json, the model's
 # calibration.
 set -euo pipefail
-cmd=utils/run.pl
-cuda_cmd=utils/run.pl
-nj=4
-ngpu=0
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+cuda_cmd=utils/run.pl  # how jobs on a GPU are started, as --cmd
+nj=4               # number of parallel jobs
+ngpu=0             # number of GPUs; 0: CPU
 only=              # asnorm: mean subtraction and AS-norm alone, which read no label at all; empty: everything
 cohort=conf/cohort.yaml     # how the clusters are found whose means are the cohort of AS-norm
 cluster=conf/cluster.yaml   # how pseudo-speakers are found
-conf=conf/backend.yaml      # LDA and PLDA
+conf=conf/backend.yaml      # YAML of LDA and PLDA
 heldout=0.5        # share of the training recordings that calibrations are made on
 top_n=300          # cohort scores that AS-norm takes
 weights=           # which embeddings, EXP/emb_WEIGHTS; empty: those of the encoder that the system's configuration says to evaluate

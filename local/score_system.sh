@@ -2,7 +2,7 @@
 # Scores trial lists with each encoder of one system: reads EXP/emb_VARIANT/NAME and DATA/NAME/trials_LIST, writes
 # EXP/scores_VARIANT/{scores,result}_trials_LIST.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 weights=           # encoders of the model, e.g. "teacher student untrained"
 lists=veri_test2   # names of the lists
 help_message="usage: $0 [--cmd C] --weights 'W ...' [--lists 'L ...'] DATA EXP"

@@ -3,12 +3,12 @@
 # DATA/own_NAME, DATA/own_NAME_packed, EXP/emb_W/own_NAME_packed, EXP/scores_W*/result_trials_own_NAME.json and EXPS/RESULTS_own_NAME.md.
 # NAME is that of DIR and of the list. No training data is read; back-ends in EXP (stage 6, --backends true) are used as well.
 set -euo pipefail
-cmd=utils/run.pl
-cuda_cmd=utils/run.pl
-nj=4
-ngpu=0
-trials=            # the list; empty: one is drawn from DIR/utt2spk
-channel=first      # of recordings with several: a number from 0 on, or mix
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+cuda_cmd=utils/run.pl  # how jobs on a GPU are started, as --cmd
+nj=4               # number of parallel jobs
+ngpu=0             # number of GPUs; 0: CPU
+trials=            # trial list; empty: one is drawn from DIR/utt2spk
+channel=first      # channel to take of several: first, a number from 0 on, or mix
 help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--nj N] [--ngpu N] [--trials LIST] [--channel C] DIR DATA EXP"
 . "$(dirname "$0")/../utils/environment.sh"
 . utils/models.sh

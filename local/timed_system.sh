@@ -2,17 +2,17 @@
 # Trains one system, and the systems that it starts from, for a given CPU time in all, and scores lists with it: reads TRAIN (packed audio)
 # and DATA, writes EXPS/SYSTEM for each of them. Each of n trainings gets an n-th of the time.
 set -euo pipefail
-cmd=utils/run.pl
-cuda_cmd=utils/run.pl
-nj=4
-ngpu=0
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+cuda_cmd=utils/run.pl  # how jobs on a GPU are started, as --cmd
+nj=4               # number of parallel jobs
+ngpu=0             # number of GPUs; 0: CPU
 conf=              # YAML of the system; must be given
-minutes=0          # of CPU time; 0: the steps of the confs
-seed=0
+minutes=0          # minutes of CPU time for the training; 0: the steps of the confs
+seed=0             # seed of the training
 part=              # suffix of the experiments that says what they are trained on, e.g. _spk85
 tag=               # suffix of the experiment's name, not of those before it
 scale=false        # true: sizes that confs of small systems give for 1,900 utterances are made those of TRAIN (see below)
-set=()             # KEY=VALUE for the system; may be repeated
+set=()             # KEY=VALUE for the system
 lists=veri_test2   # names of the lists; their utterances are in DATA/NAME
 asnorm=            # YAML of the cohort: AS-norm as well; empty: none
 help_message="usage: $0 [--cmd C] [--cuda-cmd C] [--nj N] [--ngpu N] --conf conf/X.yaml [--minutes M] [--seed N] [--part P] [--tag T]

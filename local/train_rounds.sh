@@ -5,12 +5,12 @@
 # judged without labels, on recordings that none is trained on (verdict/verdict.json in its folder). A refused round is the last one;
 # EXP/rounds.best names the best model. After any interruption the same command resumes.
 set -euo pipefail
-cuda_cmd=utils/run.pl
-nj=4
-ngpu=0
+cuda_cmd=utils/run.pl  # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+nj=4               # number of parallel jobs
+ngpu=0             # number of GPUs; 0: CPU
 nodes=1            # machines for each training
 requeue=false      # true: a training that the scheduler stops goes back into the queue
-rounds=1           # how many
+rounds=1           # number of rounds
 conf=conf/rounds/pseudo.yaml   # how a round is trained; laid on EXP/config.yaml
 cluster=conf/cluster.yaml      # how the embeddings are clustered
 gates=             # fixed loss gates of the rounds, e.g. 1,3,3,5,6; the last one holds for all later rounds

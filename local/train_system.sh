@@ -2,13 +2,13 @@
 # Trains one system after those that it starts from (`after:` in its conf; MoCo before C3-MoCo before C3-DINO): reads DATA, writes
 # EXPS/SYSTEM for each of them. The options of training apply to all of them, --set only to the last one.
 set -euo pipefail
-cuda_cmd=utils/run.pl
-ngpu=0
+cuda_cmd=utils/run.pl  # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+ngpu=0             # number of GPUs; 0: CPU
 nodes=1            # machines for each training
 requeue=false      # true: a training that the scheduler stops goes back into the queue
 conf=              # YAML of the last system; those before it lie beside it
-common=()          # KEY=VALUE for every system of the chain; may be repeated
-set=()             # KEY=VALUE for the last system; may be repeated
+common=()          # KEY=VALUE for every system of the chain
+set=()             # KEY=VALUE for the last system
 chain=-            # the systems before it, oldest first; -: as its conf says
 init_from=         # final.pt or "ARCH CHECKPOINT" in place of the oldest system; the others take its features and encoder
 part=              # suffix of the earlier systems' experiments

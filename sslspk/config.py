@@ -39,7 +39,7 @@ class Config(pydantic.BaseModel):
         for key, value in self:
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, float) and abs(number) > LARGEST:
-                    raise ValueError(f"{key} {number:g} is larger than any use of it; correct it")
+                    raise ValueError(f"{key} {number:g} is too large; correct it")
         return self
 
 
@@ -178,9 +178,9 @@ def _override(tree: dict, item: str) -> None:
     if not sep or not all((*parents, last)):
         raise InputError(f"--set {_clip(item)}: an override is written key=value or part.key=value.")
     if len(parents) > 8:
-        raise InputError(f"--set {_clip(item)}: no option lies so deep; an override is written key=value or part.key=value.")
+        raise InputError(f"--set {_clip(item)}: no option has so many parts; an override is written key=value or part.key=value.")
     if key == "base":
-        raise InputError("--set base: only a file is laid on another one; write base: into the file that --conf names.")
+        raise InputError("--set base: only a file has a base; write base: into the file that --conf names.")
     for depth, name in enumerate(parents, 1):
         below = tree.get(name)
         if below is not None and not isinstance(below, dict):

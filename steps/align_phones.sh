@@ -2,13 +2,13 @@
 # Trains a small CTC phone recogniser on DATA and aligns the transcripts by it: writes OUT/{recogniser.pt,ali.{scp,N.ark,json}}, and with
 # --test phone_errors.json. The training resumes at its last epoch.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4               # number of parallel jobs that align, and of archives; threads of the training
 conf=              # YAML of the recogniser; empty: defaults (sslspk/train/config_phones.py)
-set=()             # KEY=VALUE, overrides the conf; may be repeated, e.g. --set epochs=10
-phones=            # what is said, `utt phone phone ...`; empty: DATA/phones
+set=()             # KEY=VALUE, overrides the conf, e.g. --set epochs=10
+phones=            # transcripts, `utt phone phone ...`; empty: DATA/phones
 lexicon=           # pronunciations, `WORD phone phone ...`: the words of DATA/text are read in place of DATA/phones
-test=              # data directory of other speakers, whose phone error rate is measured
+test=              # data directory of other speakers, to measure the phone error rate on
 model=             # OUT of another run: DATA is aligned by its recogniser, and none is trained
 help_message="usage: $0 [--cmd C] [--nj N] [--conf C] [--set k=v]... [--phones FILE] [--lexicon FILE] [--test DATA] [--model DIR] DATA OUT
 DATA/feats.scp: log-mel by steps/make_feats.sh. DATA/phones: the phones of each utterance, without silences (docs/data_directories.md).

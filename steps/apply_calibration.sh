@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Calibrates or fuses the scores of a list with what train_calibration.sh wrote: writes OUT/scores_NAME and OUT/result_NAME.json.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 same_list=false   # allow the list that the model was trained on; the result states it
-utt2dur=          # as in training: seconds of each utterance
-embeddings=       # as in training: directory with the embeddings of both sides
-provenance=       # JSON file whose keys go to the result; what the results beside SCORES say goes there anyway
-utt2spk=          # who speaks in each utterance, for the interval; empty: what stands before the first hyphen of an id
-spk2gender=       # adds the figures of the trials within one gender
+utt2dur=          # seconds of each utterance, if the training had them
+embeddings=       # directory with the embeddings of both sides, if the training had it
+provenance=       # JSON file whose keys are added to the result, as are those of the results beside SCORES
+utt2spk=          # utterance -> speaker, for the interval; empty: the part of an id before its first hyphen
+spk2gender=       # speaker -> gender: adds the figures of the trials within one gender
 bootstrap=        # replicates of the bootstrap over speakers, 0: none; empty: 200 where the speakers are known
 help_message="usage: $0 [--utt2dur FILE] [--embeddings DIR] [--provenance JSON_FILE] MODEL.json TRIALS SCORES... OUT
 NAME is the file name of TRIALS, without .txt."

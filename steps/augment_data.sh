@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Makes noisy copies of a data directory for training on features from disk: reads DATA and AUGDIR, writes OUT (clean + noisy).
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4                     # number of parallel jobs, and of archives
-conf=conf/augment.yaml   # what is done to a copy: the keys of `augment` in a system's configuration
+conf=conf/augment.yaml   # YAML with the keys of `augment` in a system's configuration
 copies=1                 # noisy copies of each utterance
-seed=0                   # another seed gives other noises
-set=()                   # KEY=VALUE, overrides the conf; may be repeated
+seed=0                   # seed of the random choice of noises
+set=()                   # KEY=VALUE, overrides the conf
 help_message="usage: $0 [options] DATA AUGDIR OUT
 AUGDIR is what steps/make_augment_lists.sh wrote. OUT holds the utterances of DATA and their copies ID-noise1, ID-noise2 ...;
 utt2uniq maps each copy to the utterance it was made from. Features are not carried over: run steps/make_feats.sh on OUT.

@@ -2,7 +2,7 @@
 # Classifies each utterance by a trained classifier: reads a data directory and a model, writes
 # OUTDIR/predictions.tsv (posteriors) and OUTDIR/provenance.json.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 ngpu=0             # 0: on the CPU, else on one GPU
 seconds=0          # cut utterances into pieces no longer than this and average their posteriors; 0: whole
 allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Clusters embeddings into pseudo-speakers: reads EMB_DIR/xvector.scp, writes OUT/{utt2spk,spk2utt,info.json}.
 set -euo pipefail
-cmd=utils/run.pl
-nj=4                     # cores
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+nj=4                     # number of CPU cores
 ngpu=0                   # 1: k-means on a GPU
-conf=conf/cluster.yaml   # the scheme
-set=()                   # KEY=VALUE, overrides the conf; may be repeated, e.g. --set clusters=100
+conf=conf/cluster.yaml   # YAML of the clustering
+set=()                   # KEY=VALUE, overrides the conf, e.g. --set clusters=100
 truth=                   # utt2spk of the true speakers: adds OUT/report.json (purity, NMI), which has no part in the clusters
 model=                   # plda_ahc: directory of a trained PLDA; empty: one is trained on the clusters of the first stage
-max_gb=                  # 10^9 bytes that the distances may take; empty: what is free
+max_gb=                  # GB (10^9 bytes) that the distances may take; empty: what is free
 help_message="usage: $0 [--cmd C] [--nj N] [--ngpu 0|1] [--conf conf/cluster.yaml] [--set k=v]... [--truth UTT2SPK] [--model DIR]
        [--max-gb GB] EMB_DIR OUT"
 echo "$0 $*"

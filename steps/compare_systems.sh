@@ -2,11 +2,11 @@
 # Tests whether one system is better than another on a trial list: reads A/scores_NAME and B/scores_NAME, writes OUT/comparison_NAME.json,
 # and OUT/disagreements_NAME: the trials on which only one of them is right.
 set -euo pipefail
-cmd=utils/run.pl
-utt2spk=           # who speaks in each utterance; empty: what stands before the first hyphen of an id
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+utt2spk=           # utterance -> speaker; empty: the part of an id before its first hyphen
 bootstrap=1000     # replicates of the bootstrap over speakers, the same ones for both systems
-seed=0             # of the bootstrap
-trials_shown=1000  # lines of disagreements_NAME
+seed=0             # seed of the bootstrap
+trials_shown=1000  # number of lines in disagreements_NAME
 help_message="usage: $0 [--utt2spk FILE] [--bootstrap N] [--seed N] [--trials-shown N] TRIALS A B OUT
 A and B: directories that steps/score.sh wrote to. NAME is the file name of TRIALS, without .txt."
 echo "$0 $*"

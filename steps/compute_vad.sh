@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Kaldi's energy-based voice activity detection: reads DATA/wav.scp, writes DATA/vad.scp and utt2dur.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4                        # number of parallel jobs, and of archives
 conf=conf/vad.yaml          # Kaldi's VAD options, with underscores; "": Kaldi's own defaults
-set=()                      # KEY=VALUE, overrides the conf; may be repeated
+set=()                      # KEY=VALUE, overrides the conf
 feats_conf=conf/mfcc.yaml   # the features whose first column is the energy, whatever DATA/feats.scp holds
-channel=first               # which to take of several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
-work=                       # folder that becomes a copy of DATA and gets what is made in its place: DATA is only read
+channel=first               # channel to take of several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
+work=                       # folder for a copy of DATA with the new files; DATA itself is only read
 allow_pipes=false           # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [options] DATA [LOGDIR [ARKDIR]]
 The energy is computed from the audio, so the result does not depend on DATA/feats.scp; there are as many frames as --feats-conf

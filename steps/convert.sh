@@ -2,12 +2,12 @@
 # Converts recordings to other speakers' voices by a model of method dsvae or cdsvae: reads a data directory and a model, writes the data
 # directory OUT: log-mel (feats.scp), waveforms by Griffin-Lim (wav/, wav.scp), utt2spk (the targets), utt2source and utt2source_spk.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 source=            # utterance to convert, with --target
 target=            # speaker of DATA/utt2spk whose voice it gets
-pairs=             # instead: a table with lines ID SOURCE TARGET
+pairs=             # table with lines ID SOURCE TARGET, in place of --source and --target
 identity=false     # true: each source keeps its own voice (decoded with its own z_s), for scale
-iterations=60      # of Griffin-Lim
+iterations=60      # iterations of Griffin-Lim
 help_message="usage: $0 [--cmd C] --source UTT --target SPEAKER | --pairs FILE  [--identity true] [--iterations N] DATA MODEL OUT
 example: $0 --source id10270-5r0dWxy17C8-00001 --target id10271 data/voxceleb1_test exp/dsvae exp/dsvae/converted"
 echo "$0 $*"

@@ -2,7 +2,7 @@
 # Extracts one embedding per utterance: reads a data directory and a model, writes OUTDIR/xvector.{scp,N.ark}
 # and OUTDIR/provenance.json, which names the model and the data.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4               # number of parallel jobs, and of archives
 ngpu=0             # 0: on the CPU; else the jobs are shared by this many GPUs
 weights=           # which encoder of the model (DINO: teacher, student); empty: the model's own choice

@@ -2,13 +2,13 @@
 # Extracts one embedding per utterance by a frame-level self-supervised model (wav2vec 2.0, HuBERT, WavLM), pooled over time: reads a
 # data directory of 16 kHz audio and a checkpoint file, writes OUTDIR/xvector.{scp,N.ark} and OUTDIR/provenance.json.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4               # number of parallel jobs, and of archives; each holds the model in memory
 ngpu=0             # 0: on the CPU; else the jobs are shared by this many GPUs
 layer=mean         # a transformer layer, from 1 on | mean: the mean of all layers
 pooling=mean       # mean | meanstd: over time, the mean alone or the standard deviation too
 normalise=auto     # waveforms to mean 0 and variance 1: true | false | auto: as the published weights of ARCH want it
-seed=              # of the weights where CHECKPOINT is random; empty: 0
+seed=              # seed of the weights where CHECKPOINT is random; empty: 0
 allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [--cmd C] [--nj N] [--ngpu N] [--layer L|mean] [--pooling mean|meanstd] [--seed S] ARCH CHECKPOINT DATA OUTDIR
 ARCH: wav2vec2_{base,large,large_lv60k,xlsr_300m,xlsr_1b,xlsr_2b}, hubert_{base,large,xlarge}, wavlm_{base,large}.

@@ -2,11 +2,11 @@
 # Extracts the frame-level output of a trained encoder: reads a data directory and a model, writes OUTDIR/feats.{scp,N.ark} as features in
 # Kaldi's format, utt2num_frames, frame_shift (seconds) and provenance.json, which names the model and the data.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4               # number of parallel jobs, and of archives
 ngpu=0             # 0: on the CPU; else the jobs are shared by this many GPUs
 weights=           # which encoder of the model (DINO: teacher, student); empty: the model's own choice
-layer=             # in place of what is pooled: a layer inside the encoder by its name, or of a Transformer its number (0: its input)
+layer=             # write the output of this layer in place of what is pooled: its name, or of a Transformer its number (0: its input)
 untrained=false    # true: the same architecture with its initial weights, a baseline
 window=60          # seconds; longer recordings are read in windows of that length, so that memory is bounded; 0: always whole
 margin=1           # seconds at both ends of a window whose frames are taken from its neighbours

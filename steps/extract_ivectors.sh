@@ -2,7 +2,7 @@
 # Extracts one i-vector per utterance: reads DATA/{feats,vad}.scp and EXP/final.npz, writes OUTDIR/xvector.{scp,N.ark}
 # and OUTDIR/provenance.json, which names the model and the data.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4   # number of parallel jobs, and of archives
 help_message="usage: $0 [--cmd C] [--nj N] DATA EXP OUTDIR"
 echo "$0 $*"

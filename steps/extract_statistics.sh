@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The statistics baseline: reads DATA/feats.scp, writes OUT/{raw,standardised,deviation}/{xvector.{ark,scp},provenance.json}.
 set -euo pipefail
-cmd=utils/run.pl
-conf=conf/fbank.yaml   # how DATA/feats.scp was made
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+conf=conf/fbank.yaml   # feature options that DATA/feats.scp was made with
 allow_pipes=false      # true: run the entries of wav.scp that are commands
 help_message="usage: $0 [--cmd C] [--conf conf/fbank.yaml] [--allow-pipes true] DATA TRAIN_DATA OUT"
 echo "$0 $*"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Makes a data directory of tar shards (wespeaker, WebDataset, Lhotse Shar) that are read where they lie: reads SHARDS, writes OUT.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4            # number of parallel jobs, each with its share of the tars
-speaker=auto    # where the speaker stands: auto (cuts, .spk, .json, .cls), none, another ending such as txt, or json:KEY
+speaker=auto    # where the speaker is named: auto (cuts, .spk, .json, .cls), none, another ending such as txt, or json:KEY
 prefix=none     # speaker or shard: put it before each id, which must be unique over all tars
 check=header    # full: decode every recording and look for what cannot be speech
 help_message="usage: $0 [options] SHARDS OUT

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Judges embeddings without speaker labels: reads EMB_DIR/xvector.scp, embeddings of crops of recordings, writes OUT/result.json.
 set -euo pipefail
-cmd=utils/run.pl
-recordings=   # table: the recording of each crop, where several utterances are from one; empty: each utterance is a recording
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+recordings=   # utterance -> recording, where several crops are from one; empty: each utterance is a recording
 help_message="usage: $0 [--cmd C] [--recordings TABLE] CROP2UTT EMB_DIR OUT
 CROP2UTT is utt2spk of a directory that utils/cut_data_dir.sh --ends made."
 echo "$0 $*"

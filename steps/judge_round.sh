@@ -2,7 +2,7 @@
 # Accepts or refuses a round of pseudo-labels, without labels: reads embeddings of the best model so far and of the round's model
 # (xvector.scp), both of crops of recordings that were held out of the round, writes OUT/verdict.json.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 help_message="usage: $0 [--cmd C] CROP2UTT EMB_BEFORE EMB_AFTER OUT
 CROP2UTT is utt2spk of a directory that utils/cut_data_dir.sh --ends made."
 echo "$0 $*"

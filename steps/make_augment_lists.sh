@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Packs noises, babble and impulse responses for augmentation: reads DATA_ROOT/{musan,rirs}_*, writes OUT/{noise,rir_small,...}.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4               # number of parallel jobs, and of archives of each kind
 rir_seconds=1.0    # impulse responses are cut this long after their peak
 num_babble=0       # babbles to make; 0: as many as there are recordings of speech
 babble_seconds=20  # length of a babble
-seed=0             # for the babble
+seed=0             # seed of the babble
 help_message="usage: $0 [options] DATA_ROOT OUT
 Reads those of DATA_ROOT/musan_{noise,music,speech} and rirs_{small,medium,large,real} that are there. Each OUT/KIND is a
 packed data directory: noise, music, speech, babble (sums of 3-10 random recordings of speech at equal level),

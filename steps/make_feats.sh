@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Computes Kaldi's fbank or MFCC features: reads DATA/wav.scp, writes DATA/feats.scp, utt2num_frames and utt2dur.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4                   # number of parallel jobs, and of archives
 conf=conf/fbank.yaml   # Kaldi's options, with underscores; "": Kaldi's own defaults at 80 bins
-set=()                 # KEY=VALUE, overrides the conf; may be repeated
+set=()                 # KEY=VALUE, overrides the conf
 compress=true          # true: one byte per value, as Kaldi's; false: float32
-channel=first          # which to take of several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
-work=                  # folder that becomes a copy of DATA and gets what is made in its place: DATA is only read
+channel=first          # channel to take of several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
+work=                  # folder for a copy of DATA with the new files; DATA itself is only read
 allow_pipes=false      # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [options] DATA [LOGDIR [ARKDIR]]
 Archives go to ARKDIR (default DATA/data), logs to LOGDIR (default DATA/log). Any bad recording stops the step.

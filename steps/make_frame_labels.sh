@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
 # Gives each frame of FEATS/feats.scp a label by clustering or a random projection: writes OUT/ali.{scp,N.ark,json} and OUT/labeller.npz.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4               # number of parallel jobs, and of archives
-kind=mel           # mel: k-means of log-mel by steps/make_feats.sh; frames: of a model's frames by steps/extract_frames.sh;
-                   # bestrq: the random vector next to a random projection of log-mel (BEST-RQ)
+kind=mel           # mel: k-means of log-mel; frames: k-means of a model's frames; bestrq: a random projection of log-mel (BEST-RQ)
 classes=50         # number of labels
 normalise=         # none | mean | mean_deviation, of the frames of an utterance; empty: mel mean, frames none, bestrq mean_deviation
 points=200000      # frames that k-means learns from, evenly spread over the utterances
-iterations=20      # of k-means
-dim=16             # of the random projection
-seed=0
-labeller=          # OUT of another run, whose labels are given to these frames too (the options above but nj are then its own)
+iterations=20      # iterations of k-means
+dim=16             # dimensions of the random projection
+seed=0             # seed of k-means and of the random projection
+labeller=          # OUT of another run, whose labels are used; of the options above only --nj counts then
 help_message="usage: $0 [--cmd C] [--nj N] [--kind mel|frames|bestrq] [--classes K] [--normalise N] [--points N] [--iterations N]
        [--dim D] [--seed S] [--labeller DIR] FEATS OUT
 FEATS/feats.scp: log-mel of a data directory, by steps/make_feats.sh, or the frames of a model or of one of its layers, by the

@@ -2,12 +2,12 @@
 # Draws a trial list from utt2spk, half targets, half non-targets. The speakers may be clusters. Used for calibration on training data, for
 # a corpus without a list, and (--across, --within) for trials between utterances of different or of the same emotion.
 set -euo pipefail
-cmd=utils/run.pl
-num_trials=20000   # how many, half of them targets
-seed=0             # of the drawing
-utt2session=       # leave out target pairs of one recording session; empty: take them
-across=            # every pair is of two classes of this FILE, such as utt2emotion
-within=            # every pair is of one class of this FILE
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+num_trials=20000   # number of trials, half of them targets
+seed=0             # seed of the random choice
+utt2session=       # utterance -> session: leaves out target pairs within a session; empty: keeps them
+across=            # FILE such as utt2emotion: every pair is of two of its classes
+within=            # FILE such as utt2emotion: every pair is of one of its classes
 help_message="usage: $0 [--cmd C] [--num-trials 20000] [--seed 0] [--utt2session FILE] [--across FILE | --within FILE] UTT2SPK OUT_TRIALS"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Packs audio into a few archives with random access: reads the data directory DATA, writes the data directory OUT.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4               # number of parallel jobs, and of archives
 format=pcm         # pcm: a crop is one read; flac: half the space, but decoded at each read
 rate=16000         # samples per second in the archives; other rates are resampled
 vad=false          # true: cut out the frames that DATA/vad.scp marks as unvoiced
-channel=first      # which to take of several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
+channel=first      # channel to take of several: first, a number from 0 on (as Kaldi's --channel), or mix, the mean of all
 allow_pipes=false  # true: run the entries of DATA/wav.scp that are commands
 help_message="usage: $0 [options] DATA OUT
 Packs one channel (see --channel) of every utterance of DATA; one that cannot be speech (all zeros, ...) stops the step, and the

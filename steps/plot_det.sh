@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # DET plot of several systems: reads a trial list and a score file for each system, writes one picture.
 set -euo pipefail
-cmd=utils/run.pl
-trials=          # the list that all systems scored
-title=           # above the plot; empty: the list's file name
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+trials=          # trial list that all systems scored
+title=           # title of the plot; empty: the list's file name
 p_target=0.05    # prior of the minDCF that the diamonds mark
 help_message="usage: $0 --trials TRIALS [options] OUT.png|OUT.svg|OUT.pdf NAME=SCORES ...
 SCORES is a score file, or the directory that steps/score.sh wrote it to."

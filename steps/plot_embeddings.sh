@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Draws embeddings of a few labels in two dimensions, by PCA and t-SNE: reads EMB_DIR/xvector.scp, writes OUT/embeddings.{png,tsv}.
 set -euo pipefail
-cmd=utils/run.pl
-labels=          # utterance -> what gives the colour, such as data/X/utt2spk
-num_labels=6     # labels that are drawn at most, at random; up to 10
-per_label=50     # utterances of each at most, at random
-perplexity=30    # of t-SNE
-seed=0           # of everything random
-title=           # above the picture
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+labels=          # utterance -> label, which gives the colour, such as data/X/utt2spk
+num_labels=6     # number of labels to draw, chosen at random; 10 at most
+per_label=50     # utterances to draw of each label at most, chosen at random
+perplexity=30    # perplexity of t-SNE
+seed=0           # seed of the random choice and of t-SNE
+title=           # title of the picture
 help_message="usage: $0 [--cmd C] --labels TABLE [--num-labels N] [--per-label N] [--perplexity P] [--seed S] [--title T] EMB_DIR OUT"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Trains a probe on frozen embeddings and predicts a test part: writes OUT/{predictions.tsv,probe.yaml,provenance.json}.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 classifier=             # logistic | linear_svm | rbf_svm | mlp | knn | plda | ridge; empty: the conf's, or logistic, or for a regression ridge
 conf=                   # YAML of the probe; empty: defaults (sslspk/backend/config_probe.py)
-set=()                  # KEY=VALUE, overrides the conf; may be repeated, e.g. --set C=0.1 --set length_norm=true
-labels=                 # utterance -> class, or number, for the training part at least
+set=()                  # KEY=VALUE, overrides the conf, e.g. --set C=0.1 --set length_norm=true
+labels=                 # utterance -> class or number, at least for the training part
 target=classification   # classification | regression
-train=                  # data directory whose utterances it learns from
-valid=                  # data directory that an mlp is stopped by; empty: it takes its passes
-test=                   # data directory whose utterances it is asked about
+train=                  # data directory that the classifier is trained on
+valid=                  # data directory that tells when to stop training an mlp; empty: after all its passes
+test=                   # data directory that the classifier is tested on
 help_message="usage: $0 [--cmd C] [--classifier NAME] [--conf C] [--set k=v]... [--target classification|regression]
        --labels FILE --train DATA_DIR [--valid DATA_DIR] --test DATA_DIR EMB_DIR OUT
 EMB_DIR/xvector.scp holds the embeddings of both parts."

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Trains a linear softmax to predict the labels (phones) of frames, and tests it on other speakers: writes OUT/result.json.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 labels=              # folder with ali.scp and ali.json: by steps/align_phones.sh, steps/make_frame_labels.sh, or the corpus' own
-test_labels=         # those of the test part, where they are in another folder
-train=               # data directory whose utterances it learns from
-test=                # data directory of other speakers, about which it is asked
-frames=100000        # at most, that it learns from, evenly spread over the utterances; memory is bounded by them
-test_frames=1000000  # at most, about which it is asked
+test_labels=         # folder with the labels of the test part, if they are in another folder
+train=               # data directory that the classifier is trained on
+test=                # data directory of other speakers, that the classifier is tested on
+frames=100000        # frames to train on at most, evenly spread over the utterances; they take the most memory
+test_frames=1000000  # frames to test on at most
 ignore=              # classes whose frames are left out, such as sil
 weight=1             # weight of the data against the penalty
-bootstrap=1000       # replicates over speakers, for the interval
+bootstrap=1000       # replicates of the bootstrap over speakers, for the interval
 help_message="usage: $0 [--cmd C] --labels DIR [--test-labels DIR] --train DATA --test DATA [--frames N] [--test-frames N] [--ignore WORDS]
        [--weight W] [--bootstrap N] FEATS [TEST_FEATS] OUT
 FEATS/feats.scp: log-mel by steps/make_feats.sh, or the frames of a model by steps/extract_frames.sh; TEST_FEATS where those of the test

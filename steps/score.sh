@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # Scores a trial list: reads ENROL_DIR/xvector.scp and TEST_DIR/xvector.scp, writes OUT/scores_NAME and OUT/result_NAME.json.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 backend=cosine   # how two embeddings are compared: cosine, lda, plda
 model=           # directory of the trained back-end (steps/train_backend.sh); lda and plda need one
 mean=            # cosine: directory of embeddings whose mean is subtracted first; empty: none
 enrol_map=       # "model utt1 utt2 ..." lines: the list names models, averages of these utterances of ENROL_DIR
-snorm=           # normalise the scores against the cohort: as, s, z or t; empty: not
+snorm=           # score normalisation with the cohort: as, s, z or t; empty: none
 cohort=          # directory of embeddings of other speakers than those of the list
 cohort_utt2spk=  # the cohort is the means of these speakers or clusters; empty: its utterances
-cohort_label_kind=speaker   # what that utt2spk holds, for the result: pseudo, speaker
-top_n=300        # of --snorm as: the highest cohort scores of each side
+cohort_label_kind=speaker   # what --cohort-utt2spk holds, for the result: pseudo, speaker
+top_n=300        # for --snorm as: how many of the highest cohort scores of each side count
 provenance=      # JSON file whose keys go to the result (system, labels used ...); empty: that beside the embeddings, if both sides have one
-utt2spk=         # who speaks in each utterance, for the interval; empty: what stands before the first hyphen of an id
-spk2gender=      # adds the figures of the trials within one gender
+utt2spk=         # utterance -> speaker, for the interval; empty: the part of an id before its first hyphen
+spk2gender=      # speaker -> gender: adds the figures of the trials within one gender
 bootstrap=       # replicates of the bootstrap over speakers, 0: none; empty: 200 where the speakers are known
 help_message="usage: $0 [--backend cosine|lda|plda [--model DIR]] [--mean DIR] [--snorm as --cohort DIR] [--enrol-map FILE]
        [--provenance JSON_FILE] TRIALS ENROL_DIR TEST_DIR OUT

@@ -2,13 +2,13 @@
 # Measures a classification over folds: reads predictions.tsv of each fold, writes OUT/{result.json,confusion.tsv} and,
 # of up to 240 classes, OUT/confusion.png.
 set -euo pipefail
-cmd=utils/run.pl
-labels=()        # utterance -> true class (utt2emotion); may be repeated, the union names what was tested, no more and no fewer
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
+labels=()        # utterance -> true class, such as utt2emotion; all together they name exactly the utterances that were tested
 pool=none        # none | mean | vote: measure utterances, or groups by the mean posterior or by majority vote
 groups=          # utterance -> recording or subject, for --pool
-utt2spk=         # who speaks, for the interval; empty: the groups where they are pooled, else what stands before the first hyphen of an id
+utt2spk=         # utterance -> speaker, for the interval; empty: the groups with --pool, else the part of an id before its first hyphen
 cavg=false       # true: the detection cost of languages too (NIST's Cavg)
-unseen=refuse    # refuse | wrong: what becomes of a test utterance of a class that training did not have
+unseen=refuse    # refuse | wrong: stop at a test utterance of a class that training did not have, or count it as wrong
 bootstrap=1000   # replicates of the bootstrap over speakers, 0: no interval
 help_message="usage: $0 --labels TABLE [--pool none|mean|vote --groups TABLE] [--utt2spk FILE] [--cavg true | --unseen wrong]
        PREDICTIONS... OUT

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Trains one system: reads a data directory, writes EXP/{config.yaml,ckpt/,log/,tensorboard/,final.pt}; resumes from the newest checkpoint.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 ngpu=0           # GPUs of this machine to train on; 0 trains on the CPU
-ranks=0          # training processes (0: one per GPU, or one on the CPU)
+ranks=0          # training processes; 0: one per GPU, or one on the CPU
 nodes=1          # machines, each with --ngpu GPUs: the tasks of one job array, which share EXP and find each other there
-wait=60          # minutes that they wait for each other
+wait=60          # minutes that a machine waits for the others
 requeue=false    # true: a training that the scheduler stops (time limit, preemption) saves and goes back into the queue
 conf=            # YAML of the system, such as conf/dino_ecapa.yaml; must be given
-set=()           # KEY=VALUE, overrides the conf; may be repeated, e.g. --set train.lr=0.1 --set method.out_dim=10000
+set=()           # KEY=VALUE, overrides the conf, e.g. --set train.lr=0.1 --set method.out_dim=10000
 init_from=       # final.pt whose encoder the training starts from, or "ARCH CHECKPOINT" as steps/extract_frame_model.sh takes it
 help_message="usage: $0 [--cmd C] [--ngpu N] [--nodes N] [--requeue true] [--conf conf/X.yaml] [--set k=v]... [--init-from M] DATA EXP"
 echo "$0 $*"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Trains a back-end on the embeddings of EMB_DIR: writes OUT/{mean.vec,transform.mat,plda} (Kaldi's files), backend.yaml and info.json.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 conf=               # YAML of the back-end; empty: Kaldi's for VoxCeleb (LDA 200, length normalisation, PLDA)
-set=()              # KEY=VALUE, overrides the conf; may be repeated, e.g. --set lda_dim=100
+set=()              # KEY=VALUE, overrides the conf, e.g. --set lda_dim=100
 labels=             # utt2spk of the embeddings, or of a part of them; empty: only what needs no labels (--set lda=none --set plda=none)
 label_kind=speaker  # pseudo | speaker: what the labels are, as the results will say
-adapt=              # a trained back-end whose PLDA is adapted to EMB_DIR instead, without labels
+adapt=              # trained back-end whose PLDA is adapted to EMB_DIR, without labels
 help_message="usage: $0 [--cmd C] [--conf C] [--set k=v]... [--labels utt2spk] [--label-kind pseudo|speaker] [--adapt DIR] EMB_DIR OUT"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Trains a calibration (one score file) or a fusion (several) on a trial list. Use another list than those you report.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 p_target=0.05     # prior of a target in the application
 label_kind=speaker   # what the labels of the list are, for the results: pseudo, speaker
-made_on=          # a few words on what the list is of, which travel with the model (sslspk info)
+made_on=          # short description of the list, stored in the model
 utt2dur=          # seconds of each utterance: adds the durations of both sides of a trial
 embeddings=       # directory with the embeddings of both sides: adds the lengths of the vectors
 help_message="usage: $0 [--p-target 0.05] [--label-kind pseudo|speaker] [--made-on TEXT] [--utt2dur FILE] [--embeddings DIR]

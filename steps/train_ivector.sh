@@ -2,10 +2,10 @@
 # Trains the total variability of an i-vector system: reads DATA/{feats,vad}.scp and UBM_DIR, writes EXP/{final.npz,config.yaml};
 # resumes from the last iteration.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4                     # parallel jobs for the statistics, cores for the training; the result does not depend on them
-conf=conf/ivector_mfcc.yaml   # dimensions, iterations; for the rest the UBM's
-set=()                   # KEY=VALUE, overrides the conf; may be repeated, e.g. --set ivector_dim=100
+conf=conf/ivector_mfcc.yaml   # YAML with dimensions and iterations; the rest is the UBM's
+set=()                   # KEY=VALUE, overrides the conf, e.g. --set ivector_dim=100
 keep_stats=false         # true: leave EXP/stats on disk, 0.6 MB an utterance at 2048 Gaussians
 help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--set k=v]... DATA UBM_DIR EXP"
 echo "$0 $*"

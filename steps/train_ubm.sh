@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Trains the UBM of an i-vector system: reads DATA/{feats,vad}.scp, writes UBM_DIR/{final.npz,config.yaml}; resumes from the last iteration.
 set -euo pipefail
-cmd=utils/run.pl
+cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4                     # cores; the result does not depend on them
-conf=conf/ivector_mfcc.yaml   # Gaussians, frames, iterations
-set=()                   # KEY=VALUE, overrides the conf; may be repeated, e.g. --set num_gaussians=64
+conf=conf/ivector_mfcc.yaml   # YAML with Gaussians, frames and iterations
+set=()                   # KEY=VALUE, overrides the conf, e.g. --set num_gaussians=64
 help_message="usage: $0 [--cmd C] [--nj N] [--conf conf/ivector_mfcc.yaml] [--set k=v]... DATA UBM_DIR"
 echo "$0 $*"
 . "$(dirname "$0")/../utils/environment.sh"

@@ -106,7 +106,7 @@ def test_missing_file(tmp_path):
     *((item, "is written key=value") for item in ("seed", "=3", ".seed=3", "net.=3", "net..width=3")),
     ("seed.deep=3", "seed is a value, not a group"), ("net.width.x.y=3", "net.width is a value, not a group"),
     ("seed=[1", "not a YAML value; quote it"), ("note=a #b", "leave out a part"), ("note=a\nb", "leave out a part"), ("note=*b", "alias"),
-    ("net={name: small, name: large}", "the key name stands"), ("base=b.yaml", "only a file is laid on another"),
+    ("net={name: small, name: large}", "the key name stands"), ("base=b.yaml", "only a file has a base"),
     ("seed=", "seed: should be a valid integer, not null"), ("widht=3", "unknown key widht .did you mean net.width"),
     ("seed=" + "x" * 5000, "seed: should be a valid integer"), ("note=a: b", "leave out a part"),
     ("x" * 5000, "written key=value"), ("a\nb\x1b=3", "unknown key a"),
@@ -314,4 +314,4 @@ def test_a_number_beyond_any_use_is_refused(item):
     with pytest.raises(InputError) as caught:
         load(SystemConfig, ROOT / "egs/voxceleb/conf/mini/dino_tdnn.yaml", [item])
     key, said = item.split("=")[0].split(".")[-1], str(caught.value)
-    assert re.search(rf": \S*{key}\S*: should be less than |: {key} \S+ is larger than any use", said) and len(said) < 240, said
+    assert re.search(rf": \S*{key}\S*: should be less than |: {key} \S+ is too large", said) and len(said) < 240, said

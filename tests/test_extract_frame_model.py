@@ -222,7 +222,7 @@ WRONG = {
     "missing": (f"not the weights of tiny, as {CONV}.layer_norm.weight is missing, and 1 more; give the architecture that they are of",),
     "one_missing": ("is missing; give the architecture",),
     "extra": ("as mask_generator.mask_embedding is no key of it, nor are 1 more; give the architecture",),
-    "aux": ("aux.weight tells that this model was fine-tuned on labels (speech recognition); give the weights as they were before",),
+    "aux": ("aux.weight shows that this model was fine-tuned on labels (speech recognition); give the weights as they were before",),
     "wide": ("encoder.feature_projection.projection.weight has the shape (12, 6) in place of (8, 6); give the architecture",),
     "deep": ("encoder.transformer.layers.3.", "is no key of it"), "shallow": ("encoder.transformer.layers.2.", "is missing"),
     "wrapped": ("not a state_dict, as its entry model is a dict; give", TORCHAUDIO),

@@ -1,6 +1,7 @@
 """The rules of the house, as tests: floors, torch-free floors, sizes, one step - one program, fast --help."""
 import ast
 import functools
+import itertools
 import os
 import re
 import subprocess
@@ -250,6 +251,39 @@ def test_shell_hides_no_failure(path):
     if text.startswith("#!"):
         assert "\nset -euo pipefail\n" in text
         assert os.access(path, os.X_OK), "chmod +x"
+
+
+def wrong_texts(script: str) -> list[str]:
+    """What is wrong with the texts of --help, which utils/parse_options.sh takes from the line of each option."""
+    lines, found = script.split("\n"), []
+    for line, after in itertools.pairwise(lines):
+        if re.match(r"help_message=|\. .*parse_options\.sh", line):
+            break
+        option = re.match(r"([a-z][a-z0-9_]*)=(\(.*\)\s)?", line)
+        text = re.search(r"\s#\s+(.*)$", line)
+        if option and not text:
+            found.append(f"{option[1]} has no text")
+        elif option and re.match(r"\s*#", after):
+            found.append(f"{option[1]} goes on in the next line, which --help does not show")
+        elif option and re.match("(of|by) ", text[1]):
+            found.append(f"{option[1]} does not say what it is")
+        elif option and option[2] and "repeat" in text[1]:
+            found.append(f"{option[1]} says that it may be repeated, and so does --help itself")
+    return found
+
+
+@each([path for path in SCRIPTS if re.search(r"^\. .*parse_options\.sh", path.read_text(), re.MULTILINE)])
+def test_help_says_what_each_option_is(path):
+    assert wrong_texts(path.read_text()) == []
+
+
+@pytest.mark.parametrize(("lines", "found"), [
+    ("nj=4   # number of jobs", []), ("nj=4", ["nj has no text"]), ("nj=4  # number\n       # of jobs", ["nj goes on in"]),
+    ("seed=0  # of the drawing", ["seed does not say"]), ("set=()  # KEY=VALUE (repeatable)", ["set says that it may be repeated"]),
+    ('a="x  # y"   # one\nset=(1 2)  # KEY=VALUE', []), ("nj=4  # jobs\nhelp_message='usage'\nx=1", [])])
+def test_the_rule_finds_texts(lines, found):
+    said = wrong_texts(f"#!/usr/bin/env bash\n# Head.\n{lines}\n. utils/parse_options.sh\nlater=1\n")
+    assert len(said) == len(found) and all(map(str.startswith, said, found))
 
 
 def words_of(node: ast.AST) -> str:

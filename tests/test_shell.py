@@ -19,7 +19,7 @@ stage=0
 stop_stage=6
 compress=true          # true | false
 name=
-set=()                 # KEY=VALUE, may be repeated
+set=()                 # KEY=VALUE
 help_message="usage: $0 [options] DATA
 inside=the message is no option \\"quoted\\" either
 nj=9"
@@ -116,7 +116,7 @@ def test_help_shows_message_notes_and_defaults(step):
     assert lines[:2] == ["usage: ./step.sh [options] DATA", 'inside=the message is no option "quoted" either']
     assert "  --cmd                where the jobs run (default: utils/run.pl)" in lines
     assert "  --stop-stage         (default: 6)" in lines
-    assert "  --set                KEY=VALUE, may be repeated (may be repeated)" in lines
+    assert "  --set                KEY=VALUE (may be repeated)" in lines
     assert sum(line.startswith("  --nj ") for line in lines) == 1
 
 

@@ -3,7 +3,7 @@
 # An option is a variable that the calling script sets at the start of a line before it sources this file, one to a line:
 #     nj=4            # number of parallel jobs        <- the comment is what --help prints
 #     compress=true   # true | false                   <- a default of true or false makes the option a boolean
-#     set=()          # KEY=VALUE, may be repeated     <- an array: every use appends
+#     set=()          # KEY=VALUE                      <- an array: every use appends, as --help says
 # --name VALUE and --name=VALUE are the same, and so are hyphens and underscores in a name; `--` ends the options.
 # A script that sets PASS=() gets the options that it does not have there, each with its value, to hand them on.
 # Variables of the environment are no options. Stage numbers and counts (stage, stop_stage, nj, ngpu, rounds) must be

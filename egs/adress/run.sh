@@ -31,7 +31,7 @@ mini=false          # true: synthesise the corpora, a small model
 synth=              # for the synthesiser, e.g. --synth="--ad-participants 6" (see tools/make_synth_corpus.py --help)
 tag=                # suffix of the experiment's name, for variants
 print_name=false    # true: print the names of the fine-tuning's and the probes' experiments, and end
-set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
+set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40
 help_message="usage: $0 [--adress DIR] [--init-from MODEL] [--ft once|step1|step2|none] [--stage N] [--ngpu N] [--mini true] ..."
 . "$(dirname "$0")/path.sh"
 . ./cmd.sh

@@ -16,20 +16,19 @@ cmd=                # where jobs run; empty: as cmd.sh says
 voxceleb1=          # folder with dev/ and test/ of speakers, vox1_meta.csv, veri_test2.txt
 musan=              # folder with noise/ speech/ music/; without it no noise is added to the encoder's input
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
-phones=             # labels of phones for both parts: a folder with ali.scp and ali.json, such as VOXCELEB1/phones of the synthetic corpus,
-                    # or a table `utt phone phone ...`, which is aligned (steps/align_phones.sh); empty: VOXCELEB1/phones where it is there
+phones=             # folder with ali.scp and ali.json, or a table `utt phone phone ...` to align; empty: VOXCELEB1/phones, if there is one
 frame_model=        # final.pt of any model with frames; clusters of its frames are the labels of cdsvae_frames
 ignore=             # phones to leave out of the phoneme classification, such as sil
 classes=50          # number of classes of the computed labels (mel, bestrq, frames)
 num_pairs=200       # number of conversions; 0: none
 judge=              # final.pt of the verification model that judges them; empty: one is trained (conf/judge.yaml)
-judge_set=()        # overrides of its training (repeatable)
+judge_set=()        # overrides of its training
 mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
 data=               # empty: data, with --mini true data_mini
 exps=               # empty: exp, with --mini true exp_mini
 tag=                # suffix of the experiments' names, for variants
-set=()              # overrides of the training, e.g. --set method.beta=20 (repeatable)
+set=()              # overrides of the training, e.g. --set method.beta=20
 help_message="usage: $0 [--systems 'A B ...'] [--seeds '0 1 2'] [--stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
 . "$(dirname "$0")/path.sh"
 . ./cmd.sh

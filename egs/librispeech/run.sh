@@ -13,7 +13,7 @@ ngpu=0              # GPUs for training and extraction; 0: CPU
 nj=2                # parallel jobs for everything else
 cmd=                # where jobs run; empty: as cmd.sh says
 librispeech=        # folder with SPEAKERS.TXT, train-*/ dev-*/ test-*/
-subsets=            # of it, e.g. "train-clean-100 dev-clean test-clean"; empty: all that are there
+subsets=            # parts to use, e.g. "train-clean-100 dev-clean test-clean"; empty: all that are there
 musan=              # folder with noise/ speech/ music/; without it no noise is added
 rirs=               # folder RIRS_NOISES; without it no reverberation is added
 patience=5          # stop pretext training after so many epochs without a lower loss on the dev set; empty: train all epochs
@@ -25,8 +25,8 @@ mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--libri-speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
 tag=                # suffix of the experiments' names, for variants
 print_name=false    # true: print the names of the experiments, and end
-set=()              # overrides of the pretext training, e.g. --set train.epochs=20 (repeatable)
-supervised_set=()   # overrides of the supervised baselines (repeatable)
+set=()              # overrides of the pretext training, e.g. --set train.epochs=20
+supervised_set=()   # overrides of the supervised baselines
 help_message="usage: $0 [--systems 'A B ...'] [--seeds '0 1 2'] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--librispeech DIR] ..."
 . "$(dirname "$0")/path.sh"
 . ./cmd.sh

@@ -14,7 +14,7 @@ trials=             # a list "enrol test target|nontarget" or "1|0 enrol test" o
 test=               # folder, CSV or data directory with the recordings of --trials; empty: among the others, and held out of training
 systems=simclr_short   # systems to train: names of ../voxceleb/conf (with --mini true ../voxceleb/conf/mini), or paths of YAML files
 system=             # the same for a single system, as in other recipes
-models=()           # a trained model: final.pt of any recipe, its folder, an exported one, i-vectors; or "NAME MODEL" (repeatable)
+models=()           # a trained model: final.pt of any recipe, its folder, an exported one, i-vectors; or "NAME MODEL"
 seeds=0             # e.g. "0 1 2": each system is trained with each
 init_from=          # every training starts from this model and takes its encoder and features: final.pt, or "ARCH CHECKPOINT"
 checkpoints=false   # true: also judge the checkpoints that the trainings kept, as SYSTEM_stepN (--set train.keep=N)
@@ -22,7 +22,7 @@ heldout=0.1         # share of the recordings held out to judge models, at most 
 crop_seconds=3      # length of the crops by which models are judged
 eval_every=5        # score a training on the held-out recordings, without labels, after so many epochs; 0: never
 max_seconds=20      # longer recordings are cut into pieces for training
-channel=first       # of recordings with several: a number from 0 on, or mix
+channel=first       # channel to take of several: first, a number from 0 on, or mix
 stage=0             # first stage to run
 stop_stage=6        # last stage to run
 ngpu=0              # GPUs for training and extraction; 0: CPU
@@ -34,7 +34,7 @@ mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--speakers 8 --utts 2" (see tools/make_synth_corpus.py --help)
 work=.              # folder that gets data/ and exp/
 tag=                # suffix of the systems' experiments, for variants
-set=()              # overrides of the training, e.g. --set train.steps=1000 (repeatable)
+set=()              # overrides of the training, e.g. --set train.steps=1000
 help_message="usage: $0 (--audio DIR | --table FILE.csv | --data DIR) [--trials LIST [--test DIR]] [--systems 'A B ...'] [--models M]...
        [--stage N] [--ngpu N] [--mini true] ..."
 . "$(dirname "$0")/path.sh"

@@ -27,7 +27,7 @@ nj=2                # parallel jobs for everything else
 cmd=                # where jobs run; empty: as cmd.sh says
 tag=                # suffix of the experiment's name, for variants
 print_name=false    # true: print the names of the fine-tuning's and the probes' experiments, and end
-set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40 (repeatable)
+set=()              # overrides of the fine-tuning, e.g. --set train.epochs=40
 help_message="usage: $0 --ravdess DIR [--init-from MODEL] [--ft once|step1|step2|none] [--stage N] [--ngpu N] ..."
 . "$(dirname "$0")/path.sh"
 . ./cmd.sh

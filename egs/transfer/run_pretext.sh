@@ -5,12 +5,12 @@
 #     --voxlingua107="--voxlingua107 /corpora/VoxLingua107 --voxceleb1 /corpora/VoxCeleb1" --iemocap="--iemocap /corpora/IEMOCAP"
 # Models in folders NAME, NAME_seed1, NAME_seed2 share a row, with their mean. The same command resumes after an interruption.
 set -euo pipefail
-init_from=()        # the models to compare: final.pt of any recipe (repeatable)
-beside=()           # folders with scores but no final.pt, as rows with a speaker EER, e.g. ../voxceleb/exp/ivector_mfcc (repeatable)
-tasks=-             # of voxlingua107 (languages; with --voxceleb1 among its options speakers, too), iemocap and ravdess; -: all
+init_from=()        # models to compare: final.pt of any recipe
+beside=()           # folders with scores but no final.pt, as rows with a speaker EER, e.g. ../voxceleb/exp/ivector_mfcc
+tasks=-             # voxlingua107 (languages; with --voxceleb1 among its options speakers, too), iemocap, ravdess; -: all
 tuned=-             # which of iemocap and ravdess the models are also fine-tuned for; -: those of --tasks; empty: none
 untrained=false     # true: also evaluate each model's network with its initial weights, in a separate row
-seeds=0             # of the fine-tunings
+seeds=0             # seeds of the fine-tunings
 voxlingua107=       # more for ../voxlingua107/run.sh, e.g. (with that first =) --voxlingua107="--voxlingua107 DIR --voxceleb1 DIR"
 iemocap=            # more for ../iemocap/run.sh
 ravdess=            # more for ../ravdess/run.sh

@@ -7,8 +7,8 @@
 set -euo pipefail
 study=chunks        # chunks: crops of 1, 2, 4, 8 s, whole | augment: clean, noisy | steps: once, step1, step2 | init: where it starts from
 tasks="iemocap adress"   # some of: voxceleb iemocap adress
-init_from=()        # what is fine-tuned: final.pt, or "ARCH CHECKPOINT"; study init: may be repeated
-seeds="0 1 2"       # of the fine-tunings
+init_from=()        # final.pt to fine-tune, or "ARCH CHECKPOINT"; several with --study init
+seeds="0 1 2"       # seeds of the fine-tunings
 iemocap=            # more for ../iemocap/run.sh, e.g. (with that first =) --iemocap="--iemocap /corpora/IEMOCAP --nj 8"
 adress=             # more for ../adress/run.sh
 voxceleb=           # more for ../voxceleb/run.sh; its --system is the one that --system names

@@ -35,7 +35,7 @@ round_options=      # more for local/train_rounds.sh, e.g. --round-options="--co
 cluster_conf=       # configuration of the clustering; empty: conf/cluster.yaml, or the one for --mini or *_short systems
 tag=                # suffix of the experiment's name, for variants of a system
 work=               # folder for data and experiments; empty: here
-set=()              # overrides of the configuration, e.g. --set train.epochs=20 (repeatable)
+set=()              # overrides of the configuration, e.g. --set train.epochs=20
 help_message="usage: $0 [--system NAME] [--stage N] [--stop-stage N] [--ngpu N] [--nj N] [--mini true] [--voxceleb1 DIR] ..."
 . "$(dirname "$0")/path.sh"
 . ./cmd.sh

@@ -4,7 +4,7 @@
 #   ./run_sweep.sh --mini true --over "lr:train.lr=0.1 0.2" --over "seed=0 1" --system dino_tdnn
 # The experiments are SYSTEM_lr0.1_seed0 and so on; the word before the colon is used in their names. The same command resumes.
 set -euo pipefail
-over=()            # [NAME:]KEY=VALUE VALUE ...; may be repeated
+over=()            # [NAME:]KEY=VALUE VALUE ...
 system=dino_ecapa  # as for run.sh
 mini=false         # as for run.sh
 cmd=               # where jobs run; empty: as cmd.sh says

@@ -9,18 +9,18 @@
 # shares its time with them: C3-DINO and the three systems before it each train for a quarter of the time. Finished parts are kept when a
 # system fails or the script is stopped: the same command resumes. Two may run at once with other --systems.
 set -euo pipefail
-trainset=()        # NAME=FOLDER, a corpus in VoxCeleb1's layout; everything lies in sota/NAME; may be repeated
+trainset=()        # NAME=FOLDER, a corpus in VoxCeleb1's layout; everything lies in sota/NAME
 musan=             # as for run.sh
 rirs=              # as for run.sh
 encoder=           # systems are called NAME_ENCODER; empty: short, with --mini true tdnn
 systems=           # only these, by their whole names; empty: all of the table
-minutes=20         # of CPU time for each system, those that it starts from among them; 0: the steps of the confs
+minutes=20         # minutes of CPU time for each system, including those that it starts from; 0: the steps of the confs
 seeds="0"          # e.g. "0 1 2"
 held_out=5         # percent of the training speakers, ten at least, that are held out for the list dev; 0: none
 lists="veri_test2 dev"   # what is scored; dev alone to choose settings
 asnorm=false       # true: AS-norm as well, which reads no label
 tag=               # suffix of the experiments' names, for variants
-set=()             # overrides of the systems, e.g. --set method.temperature=0.3; not of those that they start from; may be repeated
+set=()             # overrides of the systems, e.g. --set method.temperature=0.3; not of those that they start from
 nj=2               # parallel jobs for everything but training
 ngpu=0             # GPUs for training and extraction
 cmd=               # where jobs run; empty: as cmd.sh says

@@ -6,7 +6,7 @@
 # Stages: 0 prepare, 1 audio, noises, 2 pretext training, 3 embeddings, 4 language probes, 5 speaker trials, 6 RESULTS.md
 set -euo pipefail
 systems=cpc_lng_1   # each a conf/NAME.yaml (with --mini true conf/mini/NAME.yaml), or the path of a YAML of another recipe
-models=()           # trained models: final.pt of any recipe, or its folder; named after the folder, or by you as "NAME MODEL" (repeatable)
+models=()           # trained models: final.pt of any recipe, or its folder; named after the folder, or by you as "NAME MODEL"
 untrained=false     # true: also use the networks of --models with their initial weights
 seeds=0             # e.g. "0 1 2": each system is trained with each
 init_from=          # every training starts from this model and takes its encoder and features: final.pt, or "ARCH CHECKPOINT"
@@ -30,7 +30,7 @@ probe_options=      # more for steps/probe.sh, e.g. --probe-options="--set C=0.0
 mini=false          # true: synthesise the corpora, small models
 synth=              # for the synthesiser, e.g. --synth="--languages 3 --videos 6" (see tools/make_synth_corpus.py --help)
 tag=                # suffix of the systems' experiments, for variants
-set=()              # overrides of the pretext training, e.g. --set train.epochs=20 (repeatable)
+set=()              # overrides of the pretext training, e.g. --set train.epochs=20
 help_message="usage: $0 [--systems 'A B ...'] [--models M]... [--seeds '0 1 2'] [--stage N] [--ngpu N] [--mini true] [--voxlingua107 DIR] ..."
 . "$(dirname "$0")/path.sh"
 . ./cmd.sh

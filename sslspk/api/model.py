@@ -145,7 +145,7 @@ class Model:
                 if parts:
                     yield one, Windows(np.stack(list(self._encoded(map(self._read, parts)))), times)
                 else:
-                    _refuse(InputError(f"{one}: in no window of {window:g} s is a voice; give a longer window, or none."), one, refused)
+                    _refuse(InputError(f"{one}: no window of {window:g} s has a voice in it; give a longer window, or none."), one, refused)
 
     def _recordings(self, x, rate) -> list[Recording]:
         if not isinstance(x, list | tuple):

@@ -148,7 +148,7 @@ def _fitted(state: dict[str, Tensor], own: dict[str, Tensor], arch: str, path: s
         return state
     aux, rest = [key for key in state if key not in own], {key: value for key, value in state.items() if key in own}
     if aux and all(key.startswith("aux.") for key in aux) and saved.misfit(rest, own) is None:
-        raise InputError(f"{path}: {aux[0]} tells that this model was fine-tuned on labels (speech recognition); give the weights "
+        raise InputError(f"{path}: {aux[0]} shows that this model was fine-tuned on labels (speech recognition); give the weights "
                          "as they were before, of the bundle without ASR in its name.")
     raise InputError(f"{path}: not the weights of {arch}, as {what}; give the architecture that they are of, or a file in torchaudio's "
                      f"format ({CONVERT}).")

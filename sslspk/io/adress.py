@@ -55,7 +55,7 @@ def read_people(corpus: str, part: str) -> dict[str, Person]:
     meta, results = (os.path.join(corpus, part, name) for name in ("meta_data.txt", "test_results.txt"))
     rows = {name: (row, where) for name, row, where in _rows(meta, ("age", "gender"))}
     if not os.path.isfile(results):
-        raise InputError(f"{results} is not there, so that nobody knows who of the test set has dementia; get it from {SITE}, "
+        raise InputError(f"{results} is not there, so the labels of the test set are unknown; get it from {SITE}, "
                          "or prepare the training set alone with --parts train.")
     for name, row, where in _rows(results, ("label",)):
         if name not in rows:

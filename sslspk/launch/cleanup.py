@@ -98,7 +98,7 @@ def cancel_leftover_jobs(where: Places, scheduler: Scheduler, say: Callable[[str
             say(f"a launcher that was killed left its jobs in {scheduler.name}; cancelling them: {words}")
             said = cancel_and_wait(scheduler, left, wait, pause)
             if said:
-                raise InputError(f"jobs of an earlier launcher, which was killed, do not leave {scheduler.name} ({said}); "
+                raise InputError(f"jobs of an earlier launcher, which was killed, are still in {scheduler.name} ({said}); "
                                  f"end them by `{words}`, then run the same command again.")
         shutil.rmtree(folder, ignore_errors=True)
 
