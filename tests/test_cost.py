@@ -1,4 +1,6 @@
 """tools/bench/cost.py: what is counted on tensors without values is what a real step does."""
+import fnmatch
+import re
 import runpy
 
 import pytest
@@ -11,6 +13,27 @@ from sslspk.methods import build
 from sslspk.methods.base import Batch, Corpus, Progress
 
 COST = runpy.run_path(str(ROOT / "tools/bench/cost.py"))
+PAGE = (ROOT / "docs/cost.md").read_text(encoding="utf-8")
+CONFS = [path for path in sorted((ROOT / "egs").glob("*/conf/**/*.yaml")) if not path.parent.is_symlink()]
+
+
+def expanded(name: str) -> list[str]:
+    """a_{x,y} as a_x and a_y."""
+    found = re.search(r"\{([^{}]*)\}", name)
+    if not found:
+        return [name]
+    return [one for choice in found[1].split(",") for one in expanded(name[:found.start()] + choice + name[found.end():])]
+
+
+def names_in(text: str) -> set[str]:
+    """What is in backquotes."""
+    return {one for name in re.findall(r"`([^`\n]+)`", text) for one in expanded(name)}
+
+
+def sections(recipe: str, common: bool = False) -> str:
+    """The page's sections about a recipe; common: those about all recipes, too."""
+    heads = [(part.partition("\n")[0], part) for part in PAGE.split("\n## ")]
+    return "\n".join(part for head, part in heads if f"egs/{recipe}" in head or (common and not head.startswith("egs/")))
 
 
 def counted(config) -> int:
@@ -58,3 +81,43 @@ def test_lstms_are_counted():
     with FlopCounterMode(display=False) as counter, COST["lstms"](gru) as none:
         gru(x)
     assert 3 * found[0] == 4 * counter.get_total_flops() and none == []   # four gates, and three
+
+
+@pytest.mark.parametrize("recipe", sorted({path.relative_to(ROOT / "egs").parts[0] for path in CONFS}))
+def test_the_page_names_every_configuration(recipe):
+    """As a system with its cost, or as no system; NAME, or FOLDER/* for all in a folder. The page names no system that is not there."""
+    names = {path.relative_to(ROOT / "egs" / recipe / "conf").with_suffix("").as_posix() for path in CONFS
+             if path.relative_to(ROOT / "egs").parts[0] == recipe}
+    said = names_in(sections(recipe, common=True))
+    folders = [name for name in said if re.fullmatch(r"[a-z0-9_]+/\*", name)]
+    assert sorted(name for name in names - said if not any(fnmatch.fnmatch(name, folder) for folder in folders)) == []
+    cells = re.findall(r"^\| (`[^|]+) \|", sections(recipe), re.MULTILINE) + re.findall(rf"^\| {recipe} \| (`[^|]+) \|", PAGE, re.MULTILINE)
+    assert names_in("\n".join(cells)) <= names | {f"egs/{recipe}" for recipe in ("iemocap", "ravdess", "adress")}
+
+
+def test_the_share_of_evaluation():
+    """1000 recordings of 10 ms are 10 s; the training takes 1000 s: 1 % each time, at epochs 5, 10 and 12. At 100 ms it is 10 % each."""
+    found = COST["Cost"](0, 12.0, 0, 1e15, 1e9, 0, 0)
+    assert COST["evaluation"](found, 5.0, 1.0, 1000, 1.0) == (pytest.approx(3), 3)
+    assert COST["evaluation"](found._replace(evaluation=1e11), 5.0, 1.0, 1000, 1.0) == (pytest.approx(30), 0)
+
+
+def test_systems_with_costly_evaluation_are_named():
+    """docs/recipes.md names each system whose evaluation takes 5 % or more, with the train.eval_every that is enough."""
+    recipes = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
+    line = re.search(r"^- At the papers' sizes .*?(?=^- |^$)", recipes, re.MULTILINE | re.DOTALL)
+    named = {one: every for name, every in re.findall(r"`([^`]+)` (\d+)", line[0]) for one in expanded(name)}
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in PAGE.splitlines()
+            if row.startswith("| `") and row.count("|") == 11]
+    assert len(rows) > 60 and all((float(share) < 5) == (int(every) <= 5) for *_, share, every in rows)
+    assert named == {name: every for names, *_, share, every in rows if float(share) >= 5 for name in names_in(names)}
+
+
+def test_labels_of_frames_are_given():
+    """C-DSVAE with masked prediction reads a label for each frame."""
+    encoder = {"name": "dsvae", "channels": 12, "hidden_dim": 10, "embed_dim": 6, "content_dim": 5, "decoder_channels": 8,
+               "decoder_hidden": 9}
+    method = {"name": "cdsvae", "crops": [{"count": 1, "seconds": 0.2}], "prior_dim": 7}
+    plain, masked = (COST["cost"](tiny(encoder=encoder, method={**method, **more}, cmvn={"cmn": "none"}), 100)
+                     for more in ({}, {"masked_prediction": {"mask_prob": 0.3, "mask_span": 3}}))
+    assert masked.weights - plain.weights == 12 + (5 + 1) * COST["FRAME_CLASSES"] and masked.flops > plain.flops

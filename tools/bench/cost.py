@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Computes what systems cost at their full size: it trains nothing and reads only the configurations.
 
-usage: cost.py [--recordings N] [--classes N] [--tflops T] [--eval N SECONDS] CONF...
+usage: cost.py [--recordings N] [--classes N] [--tflops T] [--eval N SECONDS] [--on CONF] CONF...
 
 FLOPs: of a training step, times the number of steps. torch's FlopCounterMode counts a step on tensors without values: forward, backward,
 and what the method does after them; a multiplication and an addition are two. A formula adds LSTMs, which it does not count. If a step
@@ -9,11 +9,13 @@ depends on values, a real step with two recordings is counted and scaled.
 Hours: these FLOPs divided by --tflops.
 Memory: weights, gradients, optimizer, and what the forward pass keeps for the backward pass. Disk: checkpoints and final.pt.
 Not included: reading and augmentation, which run in parallel with training, and the k-means of methods that cluster.
-Evaluation (train.eval_list): a forward pass over N recordings of SECONDS each every train.eval_every epochs, one recording at a time;
-each takes at least 10 ms.
+Evaluation (train.eval_list): a forward pass over N recordings of SECONDS each every train.eval_every epochs and at the end, one recording
+at a time. We assume that each takes at least 10 ms, to read it and to start the encoder's kernels on a GPU; we have not measured this.
+"below 5 %": the smallest whole train.eval_every with which evaluation takes less than 5 % of the training's time.
 """
 import argparse
 import contextlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
     from sslspk.train.config import SystemConfig
 
 FEW = 2              # recordings of a real step
+FRAME_CLASSES = 50   # labels of frames, where a method reads them: the default of egs/disentangle
 GB = 1e9
-LAUNCH = 0.010       # least seconds to embed one recording
+LAUNCH = 0.010       # least seconds to embed one recording: an assumption, not a measurement
+RARE = 5             # percent of the training's time that evaluation should stay below
 
 
 class Cost(NamedTuple):
@@ -48,20 +52,33 @@ def main() -> None:
     parser.add_argument("--tflops", type=float, default=25.0, help="10^12 FLOPs a second that the device sustains (default: %(default)s)")
     parser.add_argument("--eval", type=float, nargs=2, default=[4708, 8.3], metavar=("N", "SECONDS"),
                         help="recordings that an evaluation embeds, and how long they are (default: those of VoxCeleb1-O)")
+    parser.add_argument("--on", metavar="CONF", help="system that each CONF changes, for the rounds of egs/voxceleb/conf/rounds")
     args = parser.parse_args()
 
     from sslspk.config import load
     from sslspk.train.config import SystemConfig
-    print("| system | steps | epochs | weights, M | PFLOP | device hours | device memory, GB | checkpoint, GB | evaluation, % |")
-    print("|" + "---|" * 9)
+    print("| system | steps | epochs | weights, M | PFLOP | device hours | device memory, GB | checkpoint, GB "
+          "| evaluation, % | below 5 % |")
+    print("|" + "---|" * 10)
     for conf in args.confs:
-        config = load(SystemConfig, conf, ["train.init_from=null"])
-        found, (count, seconds) = cost(config, args.recordings, args.classes), args.eval
-        evaluation = count * max(LAUNCH, seconds * found.evaluation / args.tflops / 1e12) * max(1.0, found.epochs / config.train.eval_every)
-        share = 100 * evaluation / (found.flops / args.tflops / 1e12)
-        print(f"| {Path(conf).stem} | {found.steps} | {found.epochs:.3g} | {found.weights / 1e6:.1f} | {found.flops / 1e15:.3g} | "
-              f"{found.flops / args.tflops / 3.6e15:.3g} | {found.memory / GB:.2g} | {found.checkpoint / GB:.2g} | {share:.2g} |",
-              flush=True)
+        config = load(SystemConfig, conf, ["train.init_from=null"], under=args.on)
+        found = cost(config, args.recordings, args.classes)
+        share, every = evaluation(found, config.train.eval_every, args.tflops, *args.eval)
+        print(f"| {Path(conf).stem} | {found.steps} | {found.epochs:.3g} | {found.weights / 1e6:.1f} | {plain(found.flops / 1e15)} | "
+              f"{plain(found.flops / args.tflops / 3.6e15)} | {found.memory / GB:.2g} | {found.checkpoint / GB:.2g} | {share:.2g} | "
+              f"{every or 'never'} |", flush=True)
+
+
+def plain(number: float) -> str:
+    """Three digits, or all before the decimal point."""
+    return f"{number:.0f}" if number >= 1000 else f"{number:.3g}"
+
+
+def evaluation(found: Cost, every: float, tflops: float, recordings: float, seconds: float) -> tuple[float, int]:
+    """(Percent of the training's time at an evaluation every so many epochs; the fewest whole epochs with less than RARE %, or 0)."""
+    once = 100 * recordings * max(LAUNCH, seconds * found.evaluation / tflops / 1e12) / (found.flops / tflops / 1e12)
+    choices = range(1, math.ceil(found.epochs) + 1)
+    return once * math.ceil(found.epochs / every), next((n for n in choices if once * math.ceil(found.epochs / n) < RARE), 0)
 
 
 def cost(config: "SystemConfig", recordings: int, classes: int = 5994) -> Cost:
@@ -91,7 +108,8 @@ def built(config: "SystemConfig", recordings: int, classes: int, mode=None):
     """The method in training mode. mode: a FakeTensorMode that makes its parameters and buffers tensors without values."""
     from sslspk.methods import build
     from sslspk.methods.base import Corpus
-    method, known = build(config.method, config.encoder, config.num_features, Corpus(recordings, classes)).train(), {}
+    corpus = Corpus(recordings, classes, frame_classes=FRAME_CLASSES)
+    method, known = build(config.method, config.encoder, config.num_features, corpus).train(), {}
     for part in method.modules() if mode else ():
         for tensors in (part._parameters, part._buffers):
             for name, value in tensors.items():
@@ -108,6 +126,7 @@ def step(config: "SystemConfig", method, batch: int) -> tuple[int, int]:
     from sslspk.methods.base import Batch, Progress
     views = [torch.randn(crop.count, batch, *shape(config, crop.seconds)) for crop in config.method.crops]
     units, kept = torch.arange(batch), {}
+    frame_labels = torch.zeros(batch, views[0].shape[2], dtype=torch.int64)
 
     def keep(x: torch.Tensor) -> torch.Tensor:
         storage = x.untyped_storage()
@@ -118,7 +137,7 @@ def step(config: "SystemConfig", method, batch: int) -> tuple[int, int]:
         progress = Progress(0, 10 ** 6, 1000)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x), \
                 torch.autocast("cpu", torch.bfloat16, enabled=config.train.precision == "bf16"):
-            loss = method(Batch(views, units, units), progress)["loss"]
+            loss = method(Batch(views, units, units, frame_labels=frame_labels), progress)["loss"]
         loss.backward()
         method.after_backward(progress)
         method.after_step(progress)
