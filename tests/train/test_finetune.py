@@ -381,3 +381,8 @@ def test_a_best_epoch_whose_checkpoint_is_gone_is_told_and_looked_for_anew(emoti
     train_here(config, emotions, tmp_path / "exp")
     assert "the best epoch so far, step 1, is gone" in capsys.readouterr().out
     assert checkpoint.load(tmp_path / "exp/final.pt")["info"]["step"] == checkpoint.step_of(newest)
+
+
+def test_a_piece_has_no_negative_length(tmp_path):
+    with pytest.raises(InputError, match="--seconds takes a length in seconds, or 0 for whole utterances, not -1"):
+        call(classify, tmp_path, tmp_path / "final.pt", tmp_path, "--seconds", "-1")
