@@ -11,7 +11,7 @@ from sslspk.report.html import chooser, figure, interval, sorted_table, table, t
 from sslspk.report.scored import Scored, Worst
 
 STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1180px;padding:0 1em;color:#222}
+body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1260px;padding:0 1em;color:#222}
 h1{font-size:1.6em}h2{margin-top:2em;border-bottom:1px solid #ccc}table{border-collapse:collapse;margin:.6em 0}
 th,td{padding:.25em .6em;border-bottom:1px solid #e3e3e3;text-align:left;vertical-align:top}td.n{text-align:right;white-space:nowrap}
 th[data-sort]{cursor:pointer;white-space:nowrap}th[data-sort]:after{content:" \\2195";color:#aaa}.scroll{overflow-x:auto}
@@ -96,8 +96,7 @@ def _system(found: Scored, number: int, name: str, of: list[Group], audio: int) 
     if audio:
         parts.append(_errors(scored.worst(found, number, audio, heard=number == 0), name, said.thresholds["EER"]))
         if number:
-            parts.append('<p class="note">Only the first system has recordings to listen to; make a page of this one alone to hear its '
-                         "own.</p>")
+            parts.append('<p class="note">Only the first system has recordings to listen to, to keep the page small.</p>')
     return "".join(parts)
 
 
