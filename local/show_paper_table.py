@@ -168,7 +168,7 @@ def origins(runs: list[dict], known: dict[str, int]) -> list[str]:
         trials = row["targets"] + row["nontargets"]
         other = name in known and trials != known[name]
         lines.append(f"- {name}: {trials} trials, md5 {row['trials_md5']}" +
-                     (f"; the public list has {known[name]}, so **ours is another list and no like for like**" if other else ""))
+                     (f"; **the public list has {known[name]}, so the figures cannot be compared directly**" if other else ""))
     for row in {row["system"]: row for row in runs}.values():
         lines.append(f"- {row['system']}: {row['weights']}, trained on {row['trained_on']}, {row.get('steps', '?')} steps, seed "
                      f"{row.get('seed', '?')}, config {row.get('config_hash', '?')}, commit {row['commit']}" +
