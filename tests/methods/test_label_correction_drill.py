@@ -79,7 +79,7 @@ def train(epochs, **options):
 def test_without_the_limits_one_class_swallows_the_others():
     classes, figures, said = gated()
     assert classes <= 2 and figures["corrected"] > 0.9 and figures["loss"] < 0.1
-    assert len(said) == 1 and "% of the labels by what it sees itself" in said[0]
+    assert len(said) == 1 and "% of the labels by its own predictions" in said[0]
 
 
 @pytest.mark.parametrize("growth", [None, 1.0])
@@ -96,7 +96,7 @@ def test_corrections_into_one_class_are_as_many_as_it_has_recordings():
 def test_a_teacher_without_a_limit_gives_all_recordings_to_few_classes():
     classes, figures, said = renewed(growth=None)
     assert classes <= 5 and figures["corrected"] > 0.85 and figures["loss"] < 1
-    assert len(said) == 1 and "% of the labels by what it sees itself" in said[0]
+    assert len(said) == 1 and "% of the labels by its own predictions" in said[0]
 
 
 def test_a_teacher_with_the_limit_does_not():
