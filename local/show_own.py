@@ -2,8 +2,8 @@
 """Print the results of each model on recordings of your own as a table, the best first; write it to --out.
 
 Reads EXPS/NAME/judged_WEIGHTS/result.json (steps/judge_embeddings.sh) and, where there is a trial list,
-EXPS/NAME/scores_WEIGHTS/result_*.json (steps/score.sh). Without a list the order is that of the EER between crops of one recording and
-crops of two.
+EXPS/NAME/scores_WEIGHTS/result_*.json (steps/score.sh). Without a list the order is that of the AUC: how often two crops of one recording
+are closer than crops of two.
 usage: show_own.py --out exp/RESULTS.md EXPS
 """
 import argparse
@@ -16,6 +16,8 @@ from sslspk.errors import InputError, entry
 from sslspk.io import files, results
 from sslspk.train.cpu_time import minutes
 
+FEW = 20   # held-out recordings, below which their figures may be chance
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -25,12 +27,14 @@ def main() -> int:
     rows = [read(path) for path in sorted(args.exps.glob("*/judged_*/result.json"))]
     if not rows:
         raise InputError(f"{args.exps}: holds no */judged_*/result.json; run the stages before this one.")
-    rows.sort(key=lambda row: ("list_eer" not in row, row.get("list_eer", 0), row["eer_percent"], row["name"], row["weights"]))
+    rows.sort(key=lambda row: ("list_eer" not in row, row.get("list_eer", 0), -row["auc_percent"], row["eer_percent"], row["name"],
+                               row["weights"]))
     listed = any("list_eer" in row for row in rows)
     best = next((row for row in rows if row["weights"] != "untrained"), None)
     text = ["# Models on recordings of your own", "",
-            "Made by local/show_own.py from the result files; do not edit. *EER, recordings*: two crops of one held-out recording against "
-            "crops of two, no label needed (95 % interval, bootstrap over recordings). It rewards whatever stays the same within a "
+            "Made by local/show_own.py from the result files; do not edit. *AUC*: how often two crops of one held-out recording are closer "
+            "than crops of two, no label needed; *EER, recordings*: of the same comparison (95 % interval, bootstrap over recordings). "
+            f"{rows[0]['recordings']} recordings were held out. Such a figure rewards whatever stays the same within a "
             "recording, the channel as much as the speaker: with one channel for all recordings it tells speakers, else it may mislead. "
             "*Effective rank*: near 1 the embeddings have collapsed. *Labels used*: by the encoder.", "",
             "| model | weights | EER % of the trial list | " * listed + "| model | weights | " * (not listed)
@@ -42,6 +46,8 @@ def main() -> int:
         model = args.exps / best["name"] / "final.pt"
         text += ["", f"The best by {'the trial list' if listed else 'the recordings'}: {best['name']}, weights {best['weights']}"
                  + (f" ({model})." if model.exists() else ", as it was given.")]
+        if not listed and rows[0]["recordings"] < FEW:
+            text += ["", f"With {rows[0]['recordings']} held-out recordings this may be chance; give more recordings, or a list of trials."]
     with files.atomic_write(args.out) as f:
         f.write("\n".join([*text, ""]))
     print("\n".join(text[4:]))
@@ -51,7 +57,7 @@ def main() -> int:
 def read(path: Path) -> dict:
     """One model's figures: `name`, what judge_embeddings says, and `list_eer` with its interval where a list was scored."""
     row = files.read_object(path) | {"name": path.parts[-3]}
-    for key in ("eer_percent", "eer_percent_low", "eer_percent_high", "auc_percent", "effective_rank"):
+    for key in ("eer_percent", "eer_percent_low", "eer_percent_high", "auc_percent", "effective_rank", "recordings"):
         if not isinstance(row.get(key), int | float):
             raise InputError(f"{path}: has no {key}; judge the embeddings again (steps/judge_embeddings.sh).")
     for scored in sorted(path.parents[1].glob(f"{path.parent.name.replace('judged_', 'scores_', 1)}/result_*.json")):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Make RESULTS.md from the result files of an experiment folder, with the papers' figures next to ours, a DET plot of the systems, and with
---data which of two neighbours in a table are significantly different.
+--data which differences between systems are significant.
 
 usage: show_table.py [--paper conf/paper.yaml] [--det PREFIX --data DATA] [--list NAME] --out RESULTS.md EXPS
 """
@@ -47,7 +47,10 @@ def main() -> int:
             raise InputError(f"{where}: has no {missing}; score again (steps/score.sh).")
     paper = results.published(args.paper)[1] if args.paper else []
     text = ["# Results", "", "Made by local/show_table.py from the result files; do not edit. *Labels used* says what training, "
-            "back-end, cohort and calibration saw: none, pseudo (clusters of embeddings, no true label), speaker.", ""]
+            "back-end, cohort and calibration saw: none, pseudo (clusters of embeddings, no true label), speaker. *Weights*: the encoder: "
+            "MoCo's query and key, DINO's student and teacher, projected: with its projection; untrained: with its initial weights. "
+            "*statistics* has no network: deviation of the features over time, or mean and deviation, raw or standardised. *Same "
+            "gender*: EER of the trials within one gender. actDCF and Cllr are shown of calibrated scores only.", ""]
     for name in sorted({row["list"] for row in rows}):
         these = [row for row in rows if row["list"] == name]
         text += section(name, these, paper)
@@ -79,11 +82,14 @@ def section(name: str, rows: list[dict], paper: list[dict]) -> list[str]:
 
 
 def differences(rows: list[dict], trials: Path, kept: Path) -> list[str]:
-    """A table that compares each trained system, scored by cosine, with the next one of the list; none for fewer than two.
+    """A table that compares each system, by its default encoder and cosine, with the next one and with its untrained network.
 
     kept: JSON with the differences of earlier calls, {md5 of the list and both score files: as `comparison.compare` gives them}.
     """
-    pairs = [*itertools.pairwise(row for row in rows if results.plain(row) and row["scores"].exists())]
+    there = [row for row in rows if row["scores"].exists()]
+    systems = [row for row in there if results.plain(row)]
+    untrained = {row["system"]: row for row in there if row["weights"] == "untrained" and results.scoring(row) == "cosine"}
+    pairs = [*itertools.pairwise(systems), *((row, untrained[row["system"]]) for row in systems if row["system"] in untrained)]
     found, old, loaded = {}, read_object(kept) if kept.exists() else {}, None
     for a, b in pairs:
         key = " ".join(md5(path) for path in (trials, a["scores"], b["scores"]))
@@ -97,9 +103,10 @@ def differences(rows: list[dict], trials: Path, kept: Path) -> list[str]:
     if loaded:
         with atomic_write(kept) as f:
             json.dump(found, f)
-    lines = ["", "Paired differences between neighbours: the same speakers are drawn for both systems, "
-             f"{REPLICATES} times. A 95 % interval without 0 is significant. `steps/compare_systems.sh` compares any two systems.", "",
-             "| system | next system | EER %, difference | minDCF .01, difference | significant |", "|---|---|---|---|---|"]
+    lines = ["", "Each system (its default encoder, scored by cosine) compared with the next system and with its untrained network: the "
+             f"same speakers are drawn for both, {REPLICATES} times. A 95 % interval without 0 is significant. "
+             "`steps/compare_systems.sh` compares any two rows.", "",
+             "| system | compared with | EER %, difference | minDCF .01, difference | significant |", "|---|---|---|---|---|"]
     for pair, figures in zip(pairs, found.values(), strict=True):
         cells = [f"{row['system']}, {row['weights']}" for row in pair]
         sure = []

@@ -88,7 +88,7 @@ def test_margins_say_who_is_right_at_the_eer():
 
 
 def test_a_table_compares_each_trained_system_with_the_next(folder, monkeypatch):
-    """What was computed is kept; only a system whose scores changed is compared again; without speakers a sentence stands there."""
+    """And with its untrained network. Only a system whose scores changed is compared again; without speakers a sentence stands there."""
     spec = importlib.util.spec_from_file_location("show_table", recipe_copy.ROOT / "local/show_table.py")
     show_table = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(show_table)
@@ -97,15 +97,16 @@ def test_a_table_compares_each_trained_system_with_the_next(folder, monkeypatch)
     rows = [{"system": name, "weights": weights, "scores": folder / f"exp/{name}/scores/scores_list", "labels": "none"}
             for name, weights in (("good", "encoder"), ("same", "encoder"), ("same", "untrained"), ("bad", "encoder"), ("gone", "encoder"))]
     table, kept = folder / "list.txt", folder / "exp/.differences"
-    lines = show_table.differences(rows, table, kept)[-2:]
+    lines = show_table.differences(rows, table, kept)[-3:]
     assert lines[0] == "| good, encoder | same, encoder | +0.00 (+0.00 to +0.00) | +0.000 (+0.000 to +0.000) | no |"
     assert lines[1].startswith("| same, encoder | bad, encoder | -") and lines[1].endswith("| EER, minDCF |")
+    assert lines[2].startswith("| same, encoder | same, untrained | +0.00")
     calls = []
     monkeypatch.setattr(show_table.comparison, "compare", lambda *args: calls.append(args) or {
         "eer_percent": (0, 0, 1, 2, 3), "min_dcf_0.01": (0, 0, 0, -1, 1)})
-    assert show_table.differences(rows, table, kept)[-2:] == lines and not calls
+    assert show_table.differences(rows, table, kept)[-3:] == lines and not calls
     shutil.copy(rows[0]["scores"], rows[3]["scores"])
-    assert show_table.differences(rows, table, kept)[-1].endswith("| +1.00 (+2.00 to +3.00) | +0.000 (-1.000 to +1.000) | EER |") and calls
+    assert show_table.differences(rows, table, kept)[-2].endswith("| +1.00 (+2.00 to +3.00) | +0.000 (-1.000 to +1.000) | EER |") and calls
     assert show_table.differences(rows[:1], table, kept) == []
     table.write_text("a.wav b_1.wav target\n" + table.read_text())
     assert "No differences between systems: " in show_table.differences(rows, table, kept)[-1]

@@ -331,10 +331,11 @@ def test_silence_is_cut_by_the_channel_that_is_taken(tmp_path):
 
 
 def test_the_best_is_named(tmp_path, capsys):
-    """By the list where one was scored, else by the recordings; a model's file only where it is; and whether training was in vain."""
-    def judged(name, weights, eer):
+    """By the list where one was scored, else by the AUC of recordings, unless these are few; a model's file only where it is; and whether
+    training was in vain."""
+    def judged(name, weights, eer, auc=90.0, count=9):
         row = {"weights": weights, "labels": "none", "eer_percent": eer, "eer_percent_low": eer, "eer_percent_high": eer,
-               "auc_percent": 90.0, "effective_rank": 3.0, "dimensions": 4, "recordings": 9}
+               "auc_percent": auc, "effective_rank": 3.0, "dimensions": 4, "recordings": count}
         (tmp_path / name / f"judged_{weights}").mkdir(parents=True, exist_ok=True)
         (tmp_path / name / f"judged_{weights}/result.json").write_text(json.dumps(row))
 
@@ -347,6 +348,13 @@ def test_the_best_is_named(tmp_path, capsys):
     (tmp_path / "a/final.pt").write_text("")
     said = shown()
     assert f"The best by the recordings: a, weights encoder ({tmp_path}/a/final.pt)." in said and "untrained" not in said
+    assert "With 9 held-out recordings this may be chance" in said
+    judged("b", "encoder", 9.0, auc=95.0)
+    judged("a", "encoder", 5.0, count=20)
+    said = shown()
+    assert "The best by the recordings: b, weights encoder" in said and "With 9 held-out" in said
+    judged("b", "encoder", 9.0, auc=95.0, count=20)
+    assert "may be chance" not in shown()
     (tmp_path / "b/scores_encoder").mkdir()
     figures = dict.fromkeys(results.KEYS, "b") | {"eer_percent": 12.0}
     (tmp_path / "b/scores_encoder/result_trials_own.json").write_text(json.dumps(figures))

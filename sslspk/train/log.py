@@ -26,7 +26,7 @@ class TrainLog:
         """prototypes: K of a method with entropies, whose largest value ln K the lines show; None: it has none. sums: what `pending`
         said as the run was stopped. meter: of this training's speed."""
         self.rank, self.prototypes, self.sums, self.meter = rank, prototypes, dict(sums), meter
-        self.step, self.pace = start, 0.0   # pace: seconds a step, a mean that forgets
+        self.step, self.pace, self.lines_said = start, 0.0, 0   # pace: seconds a step, a mean that forgets
         self.board = self.lines = None
         self.bar = progress.bar(total, "steps", start, shown=rank == 0)
         if rank == 0:
@@ -94,10 +94,10 @@ class TrainLog:
         self.lines.flush()
 
     def _left(self, more: int, step: int, elapsed: float) -> str:
-        """The time that `more` steps take at the pace of the last lines."""
+        """The time that `more` steps take at the pace of the last lines. That of the first line, with a slow start in it, is forgotten."""
         pace = elapsed / max(step - self.step, 1)
-        self.step, self.pace = step, 0.7 * self.pace + 0.3 * pace if self.pace else pace
-        self.bar.total = step + more
+        self.pace = pace if self.lines_said < 2 else 0.7 * self.pace + 0.3 * pace
+        self.step, self.lines_said, self.bar.total = step, self.lines_said + 1, step + more
         return duration(self.pace * more)
 
     def close(self) -> None:

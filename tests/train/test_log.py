@@ -46,3 +46,10 @@ def test_lost_lines_are_noticed(tmp_path, content, last, lost):
 @pytest.mark.parametrize(("seconds", "word"), [(0.4, "0s"), (59.6, "1m00s"), (200, "3m20s"), (3599.6, "1h00m"), (187_200, "2d4h")])
 def test_the_time_left_is_one_word(seconds, word):
     assert log.duration(seconds) == word
+
+
+def test_a_slow_start_does_not_count_for_the_time_left(tmp_path):
+    told = log.TrainLog(tmp_path, rank=1, start=0, total=100, prototypes=None, sums={}, meter=None)
+    assert told._left(90, 10, 1000.0) == log.duration(9000)
+    assert told._left(80, 20, 10.0) == log.duration(80)     # a second a step
+    assert told._left(70, 30, 20.0) == log.duration(91)     # .7 of it, and .3 of two
