@@ -13,8 +13,8 @@ SETUP = 'from setuptools import setup\nsetup(name="x", install_requires=[{}], ex
 
 @pytest.fixture
 def copy(tmp_path):
-    for name in ("tools/setup_env.sh", "utils/python_ready.sh", "sslspk/__init__.py", "sslspk/errors.py", "sslspk/versions.py",
-                 "sslspk/launch/__init__.py", "sslspk/launch/threads.py"):
+    for name in ("tools/setup_env.sh", "utils/python_ready.sh", "sslspk/__init__.py", "sslspk/errors.py", "sslspk/progress.py",
+                 "sslspk/versions.py", "sslspk/launch/__init__.py", "sslspk/launch/threads.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "setup.py").write_text(SETUP.format(""))
