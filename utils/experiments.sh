@@ -14,7 +14,7 @@ _exp_describe() {   # CONF [OPTION of show_config]...: sets weights, and adds to
 
 _exp_exported() {   # FOLDER: leaves those of `weights` out that sslspk export left out
   local held one kept=()
-  held=$(python3 -m sslspk.cli info "$1" | sed -n 's/^weights  *//p'); held=" ${held//,/} "
+  held=$(python3 -m sslspk.cli info "$1" | sed -n 's/^weights   *//p'); held=" ${held//,/} "
   for one in $weights; do [[ $held != *" $one "* ]] || kept+=("$one"); done
   weights=${kept[*]:-${held// /}}
 }
