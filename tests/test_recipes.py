@@ -99,7 +99,7 @@ def check_table(recipe):
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")][1:]
     rows, compared = ([row for row in rows if (len(row) == 5) == short] for short in (False, True))
     assert len(rows) == 3 + 3 + 2 + 3
-    assert ["dino_tdnn, teacher", "dino_tdnn, untrained"] in [row[:2] for row in compared]
+    assert ["dino_tdnn, student", "dino_tdnn, untrained"] in [row[:2] for row in compared]
     errors = [float(row[5].split()[0]) for row in rows]
     assert errors == sorted(errors)
     by_name = {(row[0], row[1]): row for row in rows}
