@@ -5,7 +5,9 @@
 usage: show_table.py [--paper conf/paper.yaml] [--det PREFIX --data DATA] [--list NAME] --out RESULTS.md EXPS
 """
 import argparse
+import functools
 import glob
+import hashlib
 import itertools
 import json
 import os
@@ -15,11 +17,12 @@ from pathlib import Path
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.bin import plot_det
 from sslspk.errors import InputError, entry
-from sslspk.io import results, scores, table
+from sslspk.io import results, scores
 from sslspk.io import trials as trial_list
 from sslspk.io.files import atomic_write, md5, read_object
 from sslspk.metrics import comparison
 from sslspk.metrics import speakers as of
+from sslspk.report.groups import known
 
 HEAD = ("| system | weights | scoring | trained on | labels used | EER % (95 % interval) | same gender | minDCF .01 | minDCF .05 "
         "| actDCF .05 | Cllr | paper: EER %, minDCF .01 | steps | seed | config | commit |")
@@ -84,49 +87,56 @@ def section(name: str, rows: list[dict], paper: list[dict]) -> list[str]:
 def differences(rows: list[dict], trials: Path, kept: Path) -> list[str]:
     """A table that compares each system, by its default encoder and cosine, with the next one and with its untrained network.
 
-    kept: JSON with the differences of earlier calls, {md5 of the list and both score files: as `comparison.compare` gives them}.
+    kept: the table of an earlier call. It is taken if it is whole and was made of the same files.
     """
     there = [row for row in rows if row["scores"].exists()]
     systems = [row for row in there if results.plain(row)]
     untrained = {row["system"]: row for row in there if row["weights"] == "untrained" and results.scoring(row) == "cosine"}
     pairs = [*itertools.pairwise(systems), *((row, untrained[row["system"]]) for row in systems if row["system"] in untrained)]
-    found, old, loaded = {}, read_object(kept) if kept.exists() else {}, None
-    for a, b in pairs:
-        key = " ".join(md5(path) for path in (trials, a["scores"], b["scores"]))
-        if key not in old:
-            try:
-                loaded = loaded or _load(trials)
-            except InputError as err:   # nobody says who speaks
-                return ["", f"No differences between systems: {err}"]
-            old[key] = _compared(*loaded, trials, a["scores"], b["scores"])
-        found[key] = old[key]
-    if loaded:
+    if not pairs:
+        return []
+    sums = {path: md5(path) for path in dict.fromkeys([trials, *(row["scores"] for pair in pairs for row in pair)])}
+    made_of = json.dumps([REPLICATES, sums[trials], [[[*_name(row), sums[row["scores"]]] for row in pair] for pair in pairs]])
+    stamp, _, table_text = kept.read_text(errors="replace").partition("\n") if kept.exists() else ("", "", "")
+    if stamp != _stamp(made_of, table_text):
+        try:
+            table_text = "\n".join(_compared(pairs, trials))
+        except InputError as err:   # nobody says who speaks
+            return ["", f"No differences between systems: {err}"]
         with atomic_write(kept) as f:
-            json.dump(found, f)
-    lines = ["", "Each system (its default encoder, scored by cosine) compared with the next system and with its untrained network: the "
-             f"same speakers are drawn for both, {REPLICATES} times. A 95 % interval without 0 is significant. "
-             "`steps/compare_systems.sh` compares any two rows.", "",
-             "| system | compared with | EER %, difference | minDCF .01, difference | significant |", "|---|---|---|---|---|"]
-    for pair, figures in zip(pairs, found.values(), strict=True):
-        cells = [f"{row['system']}, {row['weights']}" for row in pair]
-        sure = []
+            f.write(f"{_stamp(made_of, table_text)}\n{table_text}")
+    return ["", "Each system (its default encoder, scored by cosine) compared with the next system and with its untrained network: the "
+            f"same speakers are drawn for both, {REPLICATES} times. A 95 % interval without 0 is significant. "
+            "`steps/compare_systems.sh` compares any two rows.", "", *table_text.split("\n")]
+
+
+def _name(row: dict) -> tuple[str, str]:
+    return row["system"], row["weights"]
+
+
+def _stamp(made_of: str, content: str) -> str:
+    return hashlib.md5(f"{made_of}\n{content}".encode(), usedforsecurity=False).hexdigest()
+
+
+def _compared(pairs: list[tuple[dict, dict]], trials: Path) -> list[str]:
+    """The table's lines. Each system is measured once. Speakers are those of utt2spk next to the list, or in the ids."""
+    listed = trial_list.read(str(trials))
+    speakers = of.of_trials(listed, known(trials.with_name("utt2spk")))
+
+    @functools.cache
+    def measured(path: Path) -> comparison.Measured:
+        return comparison.measure(scores.align(listed, scores.read(path), path, str(trials)), listed.target, speakers, REPLICATES)
+
+    lines = ["| system | compared with | EER %, difference | minDCF .01, difference | significant |", "|---|---|---|---|---|"]
+    for pair in pairs:
+        figures = comparison.difference(*(measured(row["scores"]) for row in pair))
+        cells, sure = [", ".join(_name(row)) for row in pair], []
         for word, key, places in (("EER", "eer_percent", 2), ("minDCF", "min_dcf_0.01", 3)):
             difference, low, high = figures[key][2:]
             cells.append(f"{difference:+.{places}f} ({low:+.{places}f} to {high:+.{places}f})")
             sure += [word] * (low > 0 or high < 0)
         lines.append(f"| {' | '.join(cells)} | {', '.join(sure) or 'no'} |")
-    return lines if pairs else []
-
-
-def _load(trials: Path) -> tuple[trial_list.Trials, of.TrialSpeakers]:
-    """The list, and who speaks in it: by utt2spk next to it, or by the ids."""
-    listed, utt2spk = trial_list.read(str(trials)), trials.with_name("utt2spk")
-    return listed, of.of_trials(listed, table.read(utt2spk) if utt2spk.exists() else None)
-
-
-def _compared(listed: trial_list.Trials, speakers: of.TrialSpeakers, trials: Path, *paths: Path) -> dict:
-    both = [scores.align(listed, scores.read(path), path, str(trials)) for path in paths]
-    return comparison.compare(*both, listed.target, speakers, REPLICATES)
+    return lines
 
 
 def rounds(exps: Path) -> list[str]:

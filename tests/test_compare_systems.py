@@ -102,11 +102,18 @@ def test_a_table_compares_each_trained_system_with_the_next(folder, monkeypatch)
     assert lines[1].startswith("| same, encoder | bad, encoder | -") and lines[1].endswith("| EER, minDCF |")
     assert lines[2].startswith("| same, encoder | same, untrained | +0.00")
     calls = []
-    monkeypatch.setattr(show_table.comparison, "compare", lambda *args: calls.append(args) or {
+    damaged = kept.read_bytes()[:-9]
+    kept.write_bytes(damaged + b"\xff12345678")
+    assert show_table.differences(rows, table, kept)[-3:] == lines
+    kept.write_text("{")
+    assert show_table.differences(rows, table, kept)[-3:] == lines
+    monkeypatch.setattr(show_table.comparison, "difference", lambda *args: calls.append(args) or {
         "eer_percent": (0, 0, 1, 2, 3), "min_dcf_0.01": (0, 0, 0, -1, 1)})
     assert show_table.differences(rows, table, kept)[-3:] == lines and not calls
     shutil.copy(rows[0]["scores"], rows[3]["scores"])
     assert show_table.differences(rows, table, kept)[-2].endswith("| +1.00 (+2.00 to +3.00) | +0.000 (-1.000 to +1.000) | EER |") and calls
+    copies = [{**rows[0], "system": name} for name in ("one", "two", "three")]   # the same scores, byte for byte
+    assert [line[:9] for line in show_table.differences(copies, table, kept)[-2:]] == ["| one, en", "| two, en"]
     assert show_table.differences(rows[:1], table, kept) == []
     table.write_text("a.wav b_1.wav target\n" + table.read_text())
     assert "No differences between systems: " in show_table.differences(rows, table, kept)[-1]

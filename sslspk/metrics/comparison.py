@@ -1,5 +1,6 @@
 """Compares two systems on one list: both are measured on the same resampled speakers, and their decisions are compared trial by trial."""
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,22 +9,38 @@ from sslspk.metrics.report import P_TARGETS
 from sslspk.metrics.speakers import TrialSpeakers
 
 
-def compare(a: np.ndarray, b: np.ndarray, target: np.ndarray, speakers: TrialSpeakers, replicates: int = 1000, seed: int = 0) -> dict:
-    """{measure: (of a, of b, a - b, lower and upper end of its 95 % interval)} of scores a and b (N,) of the same trials.
+class Measured(NamedTuple):
+    """Of one system on a list: EER in percent, minDCF at P_TARGETS (P,), and the same of lists with resampled speakers."""
 
-    EER in percent, minDCF at P_TARGETS. Each replicate draws the same speakers for both systems, so the effect of a difficult speaker on
-    both cancels. Intervals are percentiles. Raises InputError as `verification.checked` does.
+    eer: float
+    min_dcf: list[float]
+    drawn: bootstrap.Replicates
+
+
+def measure(scores: np.ndarray, target: np.ndarray, speakers: TrialSpeakers, replicates: int = 1000, seed: int = 0) -> Measured:
+    """One side of a comparison, of scores (N,). Systems that are compared take the same seed: each replicate then draws the same speakers
+    for all of them, so the effect of a difficult speaker cancels. Raises InputError as `verification.checked` does."""
+    drawn = bootstrap.speaker_bootstrap(scores, target, speakers.enrol, speakers.test, p_targets=P_TARGETS, replicates=replicates,
+                                        seed=seed)
+    curve = verification.det_curve(scores, target)
+    return Measured(100 * verification.eer(curve), [verification.min_dcf(curve, p) for p in P_TARGETS], drawn)
+
+
+def difference(a: Measured, b: Measured) -> dict:
+    """{measure: (of a, of b, a - b, lower and upper end of its 95 % interval)} of two systems on the same trials.
+
+    EER in percent, minDCF at P_TARGETS. Intervals are percentiles.
     """
-    drawn = [bootstrap.speaker_bootstrap(scores, target, speakers.enrol, speakers.test, p_targets=P_TARGETS, replicates=replicates,
-                                         seed=seed) for scores in (a, b)]   # one seed: the same speakers
-    curves = [verification.det_curve(scores, target) for scores in (a, b)]
-    eers = [100 * verification.eer(curve) for curve in curves]
-    out = {"eer_percent": (*eers, eers[0] - eers[1], *bootstrap.interval(100 * (drawn[0].eer - drawn[1].eer)))}
+    out = {"eer_percent": (a.eer, b.eer, a.eer - b.eer, *bootstrap.interval(100 * (a.drawn.eer - b.drawn.eer)))}
     for i, p in enumerate(P_TARGETS):
-        costs = [verification.min_dcf(curve, p) for curve in curves]
-        ends = bootstrap.interval(drawn[0].min_dcf[:, i] - drawn[1].min_dcf[:, i])
-        out[f"min_dcf_{p:g}"] = (*costs, costs[0] - costs[1], *ends)
+        ends = bootstrap.interval(a.drawn.min_dcf[:, i] - b.drawn.min_dcf[:, i])
+        out[f"min_dcf_{p:g}"] = (a.min_dcf[i], b.min_dcf[i], a.min_dcf[i] - b.min_dcf[i], *ends)
     return out
+
+
+def compare(a: np.ndarray, b: np.ndarray, target: np.ndarray, speakers: TrialSpeakers, replicates: int = 1000, seed: int = 0) -> dict:
+    """The `difference` of scores a and b (N,) of the same trials. Raises InputError as `measure` does."""
+    return difference(*(measure(scores, target, speakers, replicates, seed) for scores in (a, b)))
 
 
 def margins(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
