@@ -18,7 +18,6 @@ from sslspk.encoders.config import EncoderConfig, reads_waveform
 from sslspk.errors import InputError
 from sslspk.features.config_targets import TargetConfig
 from sslspk.features.targets import Target
-from sslspk.losses.precision import wide
 from sslspk.methods.base import Plain
 from sslspk.methods.config_masked import LayerLabels, MfccLabels, RandomLabels
 from sslspk.nn import saved
@@ -107,7 +106,7 @@ class Clusters(nn.Module):
 
     def forward(self, waves: Tensor, steps: int) -> Tensor:
         with torch.autocast(waves.device.type, enabled=False):
-            return nearest(wide(self.features(waves, steps)), self.centroids)
+            return nearest(self.features(waves, steps).to(self.centroids.dtype), self.centroids)
 
     @torch.no_grad()
     def learn(self, embed_all: Callable[[nn.Module], Plain], steps_of: Callable[[int], int]) -> dict[str, Tensor]:

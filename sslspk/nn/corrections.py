@@ -37,4 +37,4 @@ class Corrections(nn.Module):
 
 def _count(labels: Tensor, classes: int) -> Tensor:
     """How many of the labels (N,) are of each class: (C,); -1 is of none."""
-    return torch.zeros(classes, device=labels.device, dtype=torch.float32).index_add(0, labels.clamp_min(0), (labels >= 0).float())
+    return labels.new_zeros(classes).index_add(0, labels.clamp_min(0), (labels >= 0).long())
