@@ -3,9 +3,9 @@
     sslspk report exp/dino_ecapa exp/simclr_ecapa --out report.html      (in the recipe's folder)
     sslspk report exp                                                    all systems of a folder
 
-One file without any request to a network. For each trial list: the table (sorted by a click, filtered by a word), DET curves, a map of the
-embeddings and, for the system that the reader chooses, a histogram of scores with thresholds, error rates by group and the worst errors (of
-the best system with players). Then the curves of training, the configuration keys that differ, and the commands of training, extraction and
+One file without any request to a network. For each trial list: the table (sorted by a click, filtered by a word), DET curves and, for the
+system that the reader chooses, a histogram of scores with thresholds, error rates by group, a map of the embeddings, and the worst errors
+with players. Then the curves of training, the configuration keys that differ, and the commands of training, extraction and
 scoring. For emotion and the like (egs/iemocap, ravdess, adress, transfer): the table, the confusion, the folds, and the errors by speaker.
 """
 import argparse
@@ -21,7 +21,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--curves", type=whole, default=12, metavar="N",
                         help="DET curves, histograms and errors of the N best rows of a list (default: %(default)s)")
     parser.add_argument("--audio", type=count, default=5, metavar="N",
-                        help="misses and false alarms to listen to, N of each, 3 s a recording (default: %(default)s; 0: none)")
+                        help="of each system N misses and N false alarms, with 3 s of their recordings to listen to, which the first "
+                             "systems get where they would be too many (default: %(default)s; 0: none)")
     parser.add_argument("exps", nargs="+", type=Path, metavar="EXP", help="a system's folder, or the folder of several")
 
 

@@ -4,11 +4,14 @@ from pathlib import Path
 from sslspk import progress
 from sslspk.config import differing
 from sslspk.io import results
+from sslspk.metrics import verification
+from sslspk.metrics.verification import Det
 from sslspk.report import classes, draw, groups, scored
 from sslspk.report.collect import CURVES, System
 from sslspk.report.groups import Group
 from sslspk.report.html import chooser, figure, interval, sorted_table, table, text
-from sslspk.report.scored import Scored, Worst
+from sslspk.report.scored import Scored
+from sslspk.report.sounds import Sounds
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1260px;padding:0 1em;color:#222}
@@ -47,6 +50,7 @@ for (const choice of document.querySelectorAll('select.block')) choice.onchange 
   choice.closest('.chooser').querySelectorAll('div.block').forEach((block, at) => { block.hidden = at !== choice.selectedIndex; });
 };
 """
+SOUNDS = 40   # recordings to listen to, 128 kB each
 COLUMNS = (("EER %", "eer_percent", 2), ("minDCF .01", "min_dcf_0.01", 3), ("minDCF .05", "min_dcf_0.05", 3),
            ("same gender EER %", "eer_percent_same_gender", 2))
 
@@ -54,29 +58,35 @@ COLUMNS = (("EER %", "eer_percent", 2), ("minDCF .01", "min_dcf_0.01", 3), ("min
 def page(title: str, systems: list[System], lists: list[tuple[list[dict], Scored | None, str]], audio: int, folders: list[Path]) -> str:
     """The whole page. lists: for each trial list the rows of its results, what could be read of it, and why not; audio: errors to hear;
     folders: where paths of results may start."""
+    sounds = Sounds()
     parts = [f"<h1>{text(title)}</h1>"]
-    parts += [_list(number, *one, audio) for number, one in enumerate(lists)]
+    for number, (rows, found, why) in enumerate(lists):
+        if found is not None:
+            sounds.open(found.data, audio and max(4 * audio, SOUNDS // len(lists)))   # enough for the list's first system
+        parts.append(_list(number, rows, found, why, audio, sounds))
     parts += [classes.sections(systems, folders), _trainings(systems), _configurations(systems), _commands(systems)]
-    script = SCRIPT % draw.GREY
+    script = SCRIPT % draw.GREY + sounds.script()
     return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{text(title)}</title><link rel="icon" href="data:,">'
             f"<style>{STYLE}</style></head><body>{''.join(parts)}<script>{script}</script></body></html>\n")
 
 
-def _list(number: int, rows: list[dict], found: Scored | None, why: str, audio: int) -> str:
+def _list(number: int, rows: list[dict], found: Scored | None, why: str, audio: int, sounds: Sounds) -> str:
     """The section of one trial list."""
     first = rows[0]
     parts = [f"<h2>{text(first['list'])}</h2>", f"<p>{_trials(first)}. * : labels were used.</p>", _table(f"list{number}", rows)]
     if found is None:
         return "".join(parts) + f'<p class="note">{text(why)}</p>'
-    names = [scored.legend(row) for row in found.rows]
-    if not names:
+    if not found.rows:
         return "".join(parts)
-    parts.append(_det({name: scored.det(found, i) for i, name in enumerate(names)}))
-    parts.append(_map(found, names[0]))
-    parts.append("<h3>Scores and errors by system</h3>")
-    of = groups.find(found.trials, found.data)
-    numbered = progress.over(list(enumerate(names)), "systems")
-    parts.append(chooser("system", [(name, _system(found, i, name, of, audio)) for i, name in numbered]))
+    of, curves, blocks = groups.find(found.trials, found.data), {}, []
+    for i, row in progress.over(list(enumerate(found.rows)), "systems"):
+        name, curve = scored.legend(row), verification.det_curve(found.scores[i], found.trials.target)
+        curves[name] = scored.det(curve)
+        blocks.append((name, _system(found, i, name, curve, of) + (_errors(found, i, name, curve, audio, sounds) if audio else "")))
+    parts += [_det(curves), "<h3>Scores, errors and embeddings by system</h3>", chooser("system", blocks)]
+    if sounds.refused:
+        parts.append('<p class="note">The systems that come later in the list have fewer recordings to listen to, to keep the page small: '
+                     "name fewer folders, or raise --audio.</p>")
     return "".join(parts)
 
 
@@ -88,16 +98,12 @@ def _det(curves: dict[str, list[tuple[float, float]]]) -> str:
     return figure("DET curves", draw.lines(curves, "false alarms, %", "misses, %", axes, scored.ticks(points)))
 
 
-def _system(found: Scored, number: int, name: str, of: list[Group], audio: int) -> str:
-    """Histogram, errors by group and worst errors of one row; recordings of the first row alone, which would make the page large."""
-    said = scored.histogram(found, number)
+def _system(found: Scored, number: int, name: str, curve: Det, of: list[Group]) -> str:
+    """Histogram, errors by group and map of one row."""
+    said = scored.histogram(found.scores[number], found.trials.target, curve)
     marks = {f"threshold of the {key}": value for key, value in said.thresholds.items()}
-    parts = [figure(f"Scores of {name}", draw.histogram(said.edges, said.shares, marks, "score")), _groups(found, number, name, of)]
-    if audio:
-        parts.append(_errors(scored.worst(found, number, audio, heard=number == 0), name, said.thresholds["EER"]))
-        if number:
-            parts.append('<p class="note">Only the first system has recordings to listen to, to keep the page small.</p>')
-    return "".join(parts)
+    return "".join([figure(f"Scores of {name}", draw.histogram(said.edges, said.shares, marks, "score")), _groups(found, number, name, of),
+                    _map(found, number, name)])
 
 
 def _trials(row: dict) -> str:
@@ -120,8 +126,8 @@ def _row(row: dict, columns: list[tuple[str, str, int]]) -> tuple[str, list[tupl
     return "labels" if row["labels"] != "none" else "", [*cells, (row.get("seed", ""), row.get("seed"))]
 
 
-def _map(found: Scored, name: str) -> str:
-    places = scored.mapped(found, 0)
+def _map(found: Scored, number: int, name: str) -> str:
+    places = scored.mapped(found, number)
     if places is None:
         return ""
     points, names, groups = places
@@ -138,12 +144,13 @@ def _groups(found: Scored, number: int, name: str, of: list[Group]) -> str:
     return figure(f"Errors of {name} by group", table(heads, rows)) if rows else ""
 
 
-def _errors(worst: list[Worst], name: str, threshold: float) -> str:
+def _errors(found: Scored, number: int, name: str, curve: Det, audio: int, sounds: Sounds) -> str:
     """The worst misses and false alarms, or that there are none."""
+    threshold = verification.eer_threshold(curve)
+    worst = scored.worst(found, number, threshold, audio)
     parts = [f"<h3>Worst errors of {text(name)}</h3>", f"<p>At the threshold of the EER, {threshold:.4g}.</p>"]
     rows = "".join(f'<tr><td>{one.kind}</td><td class="n">{one.score:.4g}</td>'
-                   + "".join(f"<td>{text(utt)}<br>{_player(sound)}</td>" for utt, sound in zip(one.ids, one.audio, strict=True)) + "</tr>"
-                   for one in worst)
+                   + "".join(f"<td>{text(utt)}<br>{_player(sounds.number(utt))}</td>" for utt in one.ids) + "</tr>" for one in worst)
     if rows:
         parts.append(f"<table><tr><th></th><th>score</th><th>enrol</th><th>test</th></tr>{rows}</table>")
     for kind, none in (("miss", "no misses"), ("false alarm", "no false alarms")):
@@ -152,8 +159,8 @@ def _errors(worst: list[Worst], name: str, threshold: float) -> str:
     return "".join(parts)
 
 
-def _player(sound: str) -> str:
-    return f'<audio controls preload="none" src="{sound}"></audio>' if sound else ""
+def _player(sound: int | None) -> str:
+    return "" if sound is None else f'<audio controls preload="none" data-sound="{sound}"></audio>'
 
 
 def _trainings(systems: list[System]) -> str:

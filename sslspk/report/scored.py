@@ -1,24 +1,20 @@
-"""The data that a report shows for one trial list: DET curves, histograms of scores, a map, and the worst errors with audio."""
-import base64
-import io
+"""The data that a report shows for one trial list: DET curves, histograms of scores, a map, and the worst errors."""
 import math
-import wave
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from sslspk.errors import InputError
-from sslspk.io import clips, embeddings, results, scores, trials
+from sslspk.io import embeddings, results, scores, trials
 from sslspk.io.trials import Trials
 from sslspk.metrics import verification
 from sslspk.metrics.report import P_TARGETS
+from sslspk.metrics.verification import Det
 from sslspk.report import groups
 
 CORNERS = 150    # of a DET curve
 BINS = 60
-SECONDS = 3.0    # of a recording that can be listened to
-RATE = 16000
 MAPPED = 1000    # utterances on a map
 
 
@@ -33,12 +29,11 @@ class Scored(NamedTuple):
 
 
 class Worst(NamedTuple):
-    """A trial that was decided wrongly; enrol, test: audio as data URIs, "" where there is none."""
+    """A trial that was decided wrongly."""
 
     kind: str
     ids: tuple[str, str]
     score: float
-    audio: tuple[str, str]
 
 
 def read(rows: list[dict], folders: list[Path], most: int) -> tuple[Scored | None, str]:
@@ -57,9 +52,8 @@ def read(rows: list[dict], folders: list[Path], most: int) -> tuple[Scored | Non
     return Scored(rows[0]["list"], pairs, kept, found, path.parent), ""
 
 
-def det(scored: Scored, number: int) -> list[tuple[float, float]]:
-    """(false alarms, misses) in % of a row, between 0.05 and 95, in at most CORNERS points."""
-    curve = verification.det_curve(scored.scores[number], scored.trials.target)
+def det(curve: Det) -> list[tuple[float, float]]:
+    """(false alarms, misses) in %, between 0.05 and 95, in at most CORNERS points."""
     inside = (curve.p_fa > 5e-4) & (curve.p_fa < 0.95) & (curve.p_miss > 5e-4) & (curve.p_miss < 0.95)
     x, y = 100 * curve.p_fa[inside], 100 * curve.p_miss[inside]
     if not len(x):
@@ -82,50 +76,26 @@ class Histogram(NamedTuple):
     thresholds: dict[str, float]
 
 
-def histogram(scored: Scored, number: int) -> Histogram:
-    values, target = scored.scores[number], scored.trials.target
+def histogram(values: np.ndarray, target: np.ndarray, curve: Det) -> Histogram:
+    """Of scores (N,) and which trials are target (N,)."""
     low, high = np.quantile(values, [0.0005, 0.9995])
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     shares = {name: (np.histogram(np.clip(values[chosen], edges[0], edges[-1]), edges)[0] / chosen.sum()).round(5).tolist()
               for name, chosen in (("target", target), ("non-target", ~target))}
-    curve = verification.det_curve(values, target)
     thresholds = {"EER": verification.eer_threshold(curve)}
     thresholds |= {f"minDCF({p:g})": verification.min_dcf_threshold(curve, p) for p in P_TARGETS}
     return Histogram(edges.tolist(), shares, thresholds)
 
 
-def worst(scored: Scored, number: int, each: int, heard: bool = True) -> list[Worst]:
-    """Of the misses at the threshold of the EER those with the lowest, of the false alarms those with the highest scores; `each` of both
-    at most. heard: with their recordings."""
+def worst(scored: Scored, number: int, threshold: float, each: int) -> list[Worst]:
+    """Of a row's misses those with the lowest, of its false alarms those with the highest scores; `each` of both at most."""
     values, target = scored.scores[number], scored.trials.target
-    threshold = verification.eer_threshold(verification.det_curve(values, target))
-    sources = clips.read(scored.data) if heard and (scored.data / "wav.scp").is_file() else {}
-    sounds: dict[str, str] = {}
     found = []
     for kind, chosen, sign in (("miss", target & (values < threshold), 1), ("false alarm", ~target & (values >= threshold), -1)):
         rows = np.flatnonzero(chosen)
         for row in rows[np.argsort(sign * values[rows], kind="stable")[:each]]:
-            ids = str(scored.trials.enrol[row]), str(scored.trials.test[row])
-            for utt in ids:
-                if utt not in sounds:
-                    sounds[utt] = _sound(utt, sources)
-            found.append(Worst(kind, ids, float(values[row]), (sounds[ids[0]], sounds[ids[1]])))
+            found.append(Worst(kind, (str(scored.trials.enrol[row]), str(scored.trials.test[row])), float(values[row])))
     return found
-
-
-def _sound(utt: str, sources: dict) -> str:
-    """The first seconds of a recording as a data URI; "" where it cannot be read."""
-    if utt not in sources:
-        return ""
-    try:
-        samples = clips.utterance(utt, sources[utt], RATE)[:round(SECONDS * RATE)]
-    except InputError:
-        return ""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setparams((1, 2, RATE, 0, "NONE", ""))
-        file.writeframes(np.asarray(samples, "<i2").tobytes())
-    return "data:audio/wav;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def mapped(scored: Scored, number: int) -> tuple[list[tuple[float, float]], list[str], dict[str, list[str]]] | None:
