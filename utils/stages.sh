@@ -1,4 +1,5 @@
-# Sourced by recipes after utils/parse_options.sh: tells which stage runs, which of several trainings, and how long the rest may take.
+# Sourced by recipes after utils/parse_options.sh: tells which stage runs, which of several trainings, how long the rest may take, and at the
+# end which trainings failed.
 # shellcheck shell=bash disable=SC2154
 
 _stage_last=$(sed -n 's/^stop_stage=\([0-9]*\).*/\1/p' "$0")
@@ -30,4 +31,27 @@ count_off() {  # TEXT: announces the next one. The time left is estimated from t
   fi
   _count_since=$SECONDS _count_now=$((_count_now + 1))
   echo "$0: $1 ($_count_now of $_count_all$left)"
+}
+
+failed=()
+
+leave_out() {  # EXP STATUS: a training failed; it leaves the lists `runs` and `found`, so that the others are judged without it
+  local one runs_left=() found_left=()
+  [ "$2" -eq 1 ] || exit "$2"   # it was stopped, and so is the recipe
+  failed+=("$1")
+  for one in "${runs[@]}"; do
+    [[ $'\t'$one$'\t' == *$'\t'"$1"$'\t'* ]] || runs_left+=("$one")
+  done
+  for one in ${found[@]+"${found[@]}"}; do
+    [ "${one%%$'\t'*}" = "$1" ] || found_left+=("$one")
+  done
+  runs=("${runs_left[@]}") found=("${found_left[@]}")
+  [ ${#runs[@]} -gt 0 ] || [ ${#found[@]} -gt 0 ] || exit 1
+  echo "$0: warning: $1 failed; the other systems go on without it" >&2
+}
+
+end_recipe() {  # the last line of a recipe with several trainings
+  [ ${#failed[@]} -gt 0 ] || return 0
+  echo "$0: error: did not train: ${failed[*]##*/}; see above, then run the same command again" >&2
+  exit 1
 }

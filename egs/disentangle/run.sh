@@ -110,7 +110,8 @@ if at_stage 3 "train"; then
         told=(--set "data.frame_labels=$labels/${kind%%_*}") ;;
     esac
     steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$confs/$system.yaml" "${common[@]}" "${told[@]}" --set "seed=$seed" \
-      "${set[@]/#/--set=}" "${dev}_packed" "$exp"
+      "${set[@]/#/--set=}" "${dev}_packed" "$exp" ||
+      leave_out "$exp" $?
   done
 fi
 
@@ -146,3 +147,4 @@ fi
 if at_stage 8 "RESULTS.md"; then
   python3 local/show_disentangle.py --paper conf/paper.yaml --out "$exps/RESULTS.md" "$exps"
 fi
+end_recipe

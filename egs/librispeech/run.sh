@@ -97,7 +97,8 @@ if at_stage 3 "pretext training"; then
     IFS=$tab read -r system seed exp <<< "$run"
     count_off "training $exp"
     local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$confs/$system.yaml" "${common[@]}" --common "seed=$seed" \
-      "${set[@]/#/--set=}" $data/librispeech_train_packed "$exp"
+      "${set[@]/#/--set=}" $data/librispeech_train_packed "$exp" ||
+      leave_out "$exp" $?
   done
 fi
 
@@ -148,3 +149,4 @@ fi
 if at_stage 9 "RESULTS.md"; then
   python3 local/show_speakers.py ${paper:+--paper "$paper"} --out $exps/RESULTS.md $exps
 fi
+end_recipe

@@ -104,6 +104,12 @@ if at_stage 1 "audio"; then
   done
   utils/cut_data_dir.sh --ends "$crop_seconds" "$out/own_heldout_packed" "$out/own_crops"
   [ ${#runs[@]} -eq 0 ] || utils/cut_data_dir.sh --pieces "$max_seconds" "$out/own_train_packed" "$out/own_train_pieces"
+  # Before hours of other work: are there enough recordings for a batch of each system?
+  for run in "${runs[@]}"; do
+    IFS=$tab read -r conf seed exp suffix <<< "$run"
+    [ -n "$init_from" ] || [ -s "$exp/final.pt" ] ||
+      python3 -m sslspk.bin.train --check --conf "$conf" "${set[@]/#/--set=}" "$out/own_train_pieces" "$exp"
+  done
 fi
 
 if [ -n "$musan$rirs" ] && at_stage 2 "noises"; then
@@ -118,7 +124,8 @@ if at_stage 3 "train"; then
     options=(--conf "$conf" --common "seed=$seed" "${set[@]/#/--set=}" --init-from "$init_from" --part "$suffix")
     [ ! -f "$out/augment/.done" ] || options+=(--common "augment.dir=$out/augment")
     [ "$eval_every" = 0 ] || options+=(--common "train.eval_data=$out/own_heldout_packed" --common "train.eval_every=$eval_every")
-    local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${options[@]}" "$out/own_train_pieces" "$exp"
+    local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${options[@]}" "$out/own_train_pieces" "$exp" ||
+      leave_out "$exp" $?
   done
 fi
 
@@ -148,3 +155,4 @@ fi
 if at_stage 6 "RESULTS.md"; then
   python3 local/show_own.py --out "$exps/RESULTS.md" "$exps"
 fi
+end_recipe

@@ -93,7 +93,8 @@ if at_stage 2 "pretext training"; then
     if [ -n "$patience" ] && [ "$(python3 -m sslspk.bin.show_config --conf "$conf" --judged)" = true ]; then
       options+=(--common "train.valid=$data/voxlingua107_valid_packed" --common "train.patience=$patience")
     fi
-    local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${options[@]}" $data/voxlingua107_train_packed "$exp"
+    local/train_system.sh --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" "${options[@]}" $data/voxlingua107_train_packed "$exp" ||
+      leave_out "$exp" $?
   done
 fi
 
@@ -127,3 +128,4 @@ fi
 if at_stage 6 "RESULTS.md"; then
   python3 local/show_languages.py --out $exps/RESULTS.md $exps
 fi
+end_recipe

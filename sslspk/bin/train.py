@@ -24,6 +24,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--init-from", metavar="MODEL", help="final.pt whose encoder the training starts from")
     parser.add_argument("--finished", action="store_true",
                         help=f"train nothing: exit 0 where EXP/final.pt is this run's, {AGAIN} where it is missing or damaged")
+    parser.add_argument("--check", action="store_true", help="train nothing: tell whether DATA has recordings enough for this configuration")
     parser.add_argument("--ngpu", type=whole, default=0, help="GPUs that this machine must have (default: use those that it has)")
     parser.add_argument("--ranks", type=whole, help="processes on this machine, one per GPU (default: as many as --ngpu, at least 1)")
     parser.add_argument("--nodes", type=whole, default=1, help="machines, each with that many processes (default %(default)s)")
@@ -43,6 +44,8 @@ def main() -> int:
     from sslspk.train.config import SystemConfig
     chosen = [f"train.init_from={json.dumps(args.init_from, ensure_ascii=False)}"] if args.init_from else []
     config = load(SystemConfig, args.conf, args.set + chosen)
+    if args.check:
+        return _check(config, args.data)
     finished = _finished(args.exp)
     if finished:
         return _already_done(args.exp, finished["info"], config, args.data)
@@ -59,6 +62,17 @@ def main() -> int:
             return agent.run(sys.argv[1:], args.exp, args.ranks, args.nodes, args.node, args.wait)
     with failures.Noted():
         return _train(config, args)
+
+
+def _check(config, data: Path) -> int:
+    """Raises InputError where the data have no batch of the configuration; noises, labels and rooms may be made later."""
+    from sslspk.data.dataset import BatchDataset
+    from sslspk.data.index import UtteranceIndex
+    from sslspk.methods.config_positives import drawn_crops
+    index = UtteranceIndex(data, config.data.input, labels=config.data.reads_speakers, table_name=config.data.labels, same=config.data.same)
+    rate = config.features.sample_frequency if config.data.input == "wave" else 1000.0 / config.features.frame_shift
+    BatchDataset(index, config.data, drawn_crops(config.method), seed=config.seed, rate=rate, accumulate=config.train.accumulate)
+    return 0
 
 
 def _train(config, args) -> int:

@@ -108,6 +108,11 @@ def known(folder: str) -> list[str]:
     return _ids([os.path.join(folder, JOBS), *glob.glob(f"{glob.escape(folder)}/*.begun.*")])
 
 
+def job_of(begun: str) -> str:
+    """The job that wrote this file when it began; "" where there is none."""
+    return next(iter(_ids([begun])), "")
+
+
 def _ids(paths: list[str]) -> list[str]:
     found: set[str] = set()
     for path in paths:

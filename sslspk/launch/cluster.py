@@ -23,6 +23,7 @@ from sslspk.launch.signals import Signals, Stopped
 ASK = 10.0     # seconds between two questions to the batch system (SSLSPK_ASK_SECONDS changes it)
 TRIES = 6      # of a submission while the batch system cannot be reached
 LOOKS = 3.0    # seconds between two looks at the folder of statuses, in the end
+RECORDED = 3   # times ASK, in which the batch system must have recorded how a job ended
 TOGETHER = 60.0  # seconds for jobs that run together to end by themselves after one did (SSLSPK_TOGETHER_SECONDS changes it)
 USAGE = """usage: {name} [options] [JOB=1:n] LOG COMMAND [ARGUMENT...]
 
@@ -235,19 +236,19 @@ class Cluster:
 
     def _find_twin(self, task: Task) -> None:
         """A submission whose answer was lost may run instead of the one that was repeated."""
-        begun = os.path.join(self.where.sync, f"{task.number}.begun.{task.submission}")
-        if os.path.exists(begun):
-            with open(begun, encoding="utf-8", errors="replace") as file:
-                job = file.read().strip()
-            if job and job != task.job:
-                task.job, task.gone_at, task.cancel_accepted = job, 0.0, False
+        job = cleanup.job_of(os.path.join(self.where.sync, f"{task.number}.begun.{task.submission}"))
+        if job and job != task.job:
+            task.job, task.gone_at, task.cancel_accepted = job, 0.0, False
 
     def _decide(self, task: Task, status: int, state: State | None) -> None:
         """A task is over, and did not end with 0."""
         outcome = outcome_of(task, status, state, self.requeue)
         if not (outcome.restart_reason or outcome.reason):
             known = self.scheduler.explain(task.job, task.place) if self.requeue or len(self.outcomes.failed) < NAMED else ""
-            if self.requeue and task.status is None and not outcome.final and re.search(self.scheduler.unheard, known):
+            unknown = self.requeue and task.status is None and not outcome.final
+            if unknown and not (known or state) and time.monotonic() - task.gone_at < RECORDED * self.ask:
+                return   # the batch system's records may come late: Grid Engine writes them every 15 seconds
+            if unknown and re.search(self.scheduler.unheard, known):
                 outcome = Outcome(status, restart_reason="told to end before it began")
             known = known or (state.text if state else "it left the queue without a status: deleted, killed, or its node is gone")
             outcome.reason = f"{self.scheduler.name}: {known}"

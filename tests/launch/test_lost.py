@@ -169,3 +169,14 @@ def test_the_threads_and_gpus_of_a_job_may_be_defaults_of_the_conf(tmp_path):
                    env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin"})
     script = (tmp_path / "script").read_text()
     assert "\ngpus=2\n" in script and "\nthreads=3\n" in script
+
+
+@pytest.mark.parametrize(("answers", "status"), [(2, 0), (1000, 1)], ids=["late", "never"])
+def test_the_record_of_a_job_that_left_no_status_may_come_late(slurm, answers, status):
+    """A job that was told to end before it could listen is started again, though its record comes after it has left the queue."""
+    slurm.on_submit(f"if [ $n = 2 ]; then {slurm.run_at_once()}\nfi")
+    slurm.program("scontrol", f"echo x >> {slurm.folder}/told\n[ $(wc -l < {slurm.folder}/told) -le {answers} ] ||\n"
+                              "echo 'JobState=FAILED Reason=None ExitCode=0:10'")
+    found, stderr = slurm.run("--requeue", "true", "JOB=1:1", "l.JOB", "echo", "done")
+    assert found == status and slurm.jobs() == 2 - status, stderr
+    assert ("told to end before it began; it is submitted again" if not status else "left the queue without a status") in stderr
