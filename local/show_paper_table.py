@@ -55,7 +55,7 @@ def main() -> int:
     text += [*origins(runs, sizes), ""]
     with atomic_write(args.out) as f:
         f.write("\n".join(text))
-    print("\n".join(text) + f"\n{args.out}: {len({row['system'] for row in runs})} systems of ours")
+    print("\n".join(text) + f"\n{args.out}: written (systems of ours: {len({row['system'] for row in runs})})")
     return 0
 
 

@@ -169,7 +169,7 @@ def test_table_1_sets_ours_beside_the_papers(tmp_path):
     assert rows[3] == ["Vox1", "DINO", "7.2 / 7.50", "6.8 /", "6.1 /", "0.76 / 0.500", "0.72 /", "0.52 /"]
     assert rows[4] == ["Vox2", "DINO", "5.6 /", "4.6 /", "4.0 / 4.12 (3.90-4.40)", "0.51 /", "0.50 /", "0.48 / 0.500"]
     text = (recipe / "t.md").read_text()
-    assert "- dino_ecapa: teacher, trained on voxceleb2, 7 steps, seed 1" in text and "3 systems of ours" in said
+    assert "- dino_ecapa: teacher, trained on voxceleb2, 7 steps, seed 1" in text and "(systems of ours: 3)" in said
     assert "10 trials" in text and "37611" in text and "so the figures cannot be compared directly" in text
 
 

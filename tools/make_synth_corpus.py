@@ -230,6 +230,7 @@ def make(args: argparse.Namespace) -> int:
         jobs += corpus.make(part, args)
         ready.append((part, final, mark))
     if jobs:
+        print(f"{args.out}: synthesising {', '.join(final.name for _, final, _ in ready)}", flush=True)
         seconds = work(jobs, args.nj)
         for part, final, mark in ready:
             (part / STAMP).write_text(mark)

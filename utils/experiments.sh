@@ -7,7 +7,12 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 _exp_describe() {   # CONF [OPTION of show_config]...: sets weights, and adds to vads
-  local said vad; said=$(python3 -m sslspk.bin.show_config --conf "$@" --weights vad)
+  local said vad
+  said=$(python3 -m sslspk.bin.show_config --conf "$@" --weights vad) || {
+    [ ${#set[@]} -eq 0 ] || [ "$(wc -w <<< "$systems")" -lt 2 ] ||
+      echo "$0: --set goes to every system; run those with keys of their own apart, which keeps what is finished" >&2
+    exit 1
+  }
   { read -r weights; read -r vad; } <<< "$said"; vads+=("$vad")
   [ "$every" = true ] || weights=${weights%% *}
 }

@@ -33,6 +33,13 @@ count_off() {  # TEXT: announces the next one. The time left is estimated from t
   echo "$0: $1 ($_count_now of $_count_all$left)"
 }
 
+require_systems() {  # CONFS SYSTEM...: each has its configuration; asked before the first of them is trained
+  local one
+  for one in "${@:2}"; do
+    [ -f "$1/$one.yaml" ] || { echo "$0: error: there is no system ${one:0:60}; see ls $1/*.yaml" >&2; exit 1; }
+  done
+}
+
 failed=()
 
 leave_out() {  # EXP STATUS: a training failed; it leaves the lists `runs` and `found`, so that the others are judged without it

@@ -15,12 +15,16 @@ help_message="usage: $0 [--methods 'M ...'] [--encoders 'E ...'] [--trainsets 'T
 . utils/stages.sh
 set -f   # a name with * or ? in it is no pattern
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
-exps=exp
+exps=exp confs=conf
 : "${encoders:=$([ "$mini" = true ] && echo tdnn || echo tdnn resnetse34l ecapa)}"
 if [ "$mini" = true ]; then
-  exps=exp_mini PASS+=(--mini true)
+  exps=exp_mini confs=conf/mini PASS+=(--mini true)
 fi
 
+for method in $methods; do
+  # shellcheck disable=SC2046,SC2086  # several names
+  require_systems $confs $(printf "${method}_%s " $encoders)
+done
 start_count $(($(wc -w <<< "$trainsets") * $(wc -w <<< "$methods") * $(wc -w <<< "$encoders")))
 for train in $trainsets; do
   tag=()

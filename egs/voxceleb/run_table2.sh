@@ -24,6 +24,8 @@ if [ "$mini" = true ]; then
 fi
 show=(local/show_paper_table.py --table 2 --paper conf/paper.yaml ${encoder:+--encoder "$encoder"})
 [ -n "$systems" ] || systems=$("${show[@]}" --systems true)
+# shellcheck disable=SC2086  # several names
+require_systems $confs $systems
 
 start_count "$(wc -w <<< "$systems")"
 for system in $systems; do

@@ -15,13 +15,15 @@ help_message="usage: $0 [--encoder NAME] [--systems 'S ...'] [--mini true] [opti
 . utils/stages.sh
 set -f   # a name with * or ? in it is no pattern
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
-exps=exp
+exps=exp confs=conf
 if [ "$mini" = true ]; then
-  exps=exp_mini PASS+=(--mini true)
+  exps=exp_mini confs=conf/mini PASS+=(--mini true)
   : "${encoder:=tdnn}"
 fi
 show=(local/show_paper_table.py --table 3 --paper conf/paper.yaml ${encoder:+--encoder "$encoder"})
 [ -n "$systems" ] || systems=$("${show[@]}" --systems true)
+# shellcheck disable=SC2086  # several names
+require_systems $confs $systems
 
 start_count "$(wc -w <<< "$systems")"
 for system in $systems; do

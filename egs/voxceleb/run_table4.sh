@@ -21,13 +21,15 @@ set -f   # a name with * or ? in it is no pattern
 [[ $by = speakers || $by = hours ]] || { echo "$0: error: --by takes speakers or hours, not '$by'" >&2; exit 1; }
 [ -n "$sizes" ] || [ "$by" = speakers ] || { echo "$0: error: --by hours needs --sizes, e.g. --sizes '100 500 1000 2000'" >&2; exit 1; }
 : "${sizes:=$([ "$mini" = true ] && echo 30 60 90 || echo 500 1000 2000 4000 5994)}"
-exps=exp
+exps=exp confs=conf
 if [ "$mini" = true ]; then
-  exps=exp_mini PASS+=(--mini true)
+  exps=exp_mini confs=conf/mini PASS+=(--mini true)
   : "${encoder:=tdnn}"
 fi
 show=(local/show_paper_table.py --table 4 --paper conf/paper.yaml ${encoder:+--encoder "$encoder"})
 [ -n "$systems" ] || systems=$("${show[@]}" --systems true)
+# shellcheck disable=SC2086  # several names
+require_systems $confs $systems
 
 start_count $(($(wc -w <<< "$sizes") * $(wc -w <<< "$systems")))
 for size in $sizes; do

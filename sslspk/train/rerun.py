@@ -19,7 +19,7 @@ def require_same_start(exp: Path, content: dict, start: dict | None) -> None:
     began = content.get("start")
     if began and start and began["digest"] != start["digest"]:
         raise InputError(f"{exp}: the run there started from other weights of {began['system']} ({began['digest']}, now "
-                         f"{start['digest']}); train into another directory, or remove this one.")
+                         f"{start['digest']}); train into another directory (run.sh: --tag), or remove this one.")
 
 
 def _config_of(exp: Path) -> SystemConfig:
@@ -50,5 +50,5 @@ def require_same(exp: Path, config: SystemConfig) -> None:
     """InputError when the run in `exp` was made with another configuration."""
     changed = differences(_config_of(exp), config)
     if changed:
-        raise InputError(f"{exp / 'config.yaml'}: the run there has {changed[0]}; train into another directory, remove {exp}, or "
-                         "give the same options again.")
+        raise InputError(f"{exp / 'config.yaml'}: the run there has {changed[0]}; train into another directory (run.sh: --tag), "
+                         "remove this one, or give the same options again.")
