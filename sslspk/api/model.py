@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from sslspk import progress
-from sslspk.api import batches, comparison, recordings, windows
+from sslspk.api import comparison, recordings, windows
 from sslspk.api.comparison import Comparison
 from sslspk.api.framewise import Framewise
 from sslspk.api.recordings import Recording
 from sslspk.api.voice import Voice
+from sslspk.encoders import together
 from sslspk.errors import InputError, shown
 from sslspk.train import layers
 from sslspk.train import model as models
@@ -177,7 +178,7 @@ class Model:
         return self.trained.read(torch.from_numpy(samples))
 
     def _encoded(self, inputs: Iterable[Tensor]) -> Iterator[np.ndarray]:
-        return batches.encoded(encoder_of(self.trained, self.layer), inputs)
+        return together.encoded(encoder_of(self.trained, self.layer), inputs)
 
     @cached_property
     def _framewise(self) -> Framewise:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 def main() -> int:
     args = command_line(__doc__, "averaged over time, in place of its embedding").parse_args()
     from sslspk import progress
-    from sslspk.api import batches
     from sslspk.api.model import encoder_of
+    from sslspk.encoders import together
     from sslspk.io import ark, provenance
     model, sources = opened(args)
     inputs = (model.features(utt, source, args.allow_pipes == "true") for utt, source in progress.over(sources.items(), "utterances"))
     with ark.Writer(args.ark, args.scp) as writer:
-        for utt, embedding in zip(sources, batches.encoded(encoder_of(model, args.layer), inputs, alone=True), strict=True):
+        for utt, embedding in zip(sources, together.encoded(encoder_of(model, args.layer), inputs, alone=True), strict=True):
             writer.write(utt, embedding)
     provenance.write(args.scp.parent, **origin(args))
     return 0

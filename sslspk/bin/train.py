@@ -24,7 +24,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--init-from", metavar="MODEL", help="final.pt whose encoder the training starts from")
     parser.add_argument("--finished", action="store_true",
                         help=f"train nothing: exit 0 where EXP/final.pt is this run's, {AGAIN} where it is missing or damaged")
-    parser.add_argument("--check", action="store_true", help="train nothing: tell whether DATA has recordings enough for this configuration")
+    parser.add_argument("--check", action="store_true", help="train nothing: tell whether DATA has recordings enough for a batch")
     parser.add_argument("--ngpu", type=whole, default=0, help="GPUs that this machine must have (default: use those that it has)")
     parser.add_argument("--ranks", type=whole, help="processes on this machine, one per GPU (default: as many as --ngpu, at least 1)")
     parser.add_argument("--nodes", type=whole, default=1, help="machines, each with that many processes (default %(default)s)")

@@ -5,6 +5,7 @@ Without one: how often two crops of a recording are closer than crops of two rec
 """
 import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from sslspk.backend.cosine import Cosine
 from sslspk.corpora import own
+from sslspk.encoders import together
 from sslspk.errors import InputError
 from sslspk.features import cmvn
 from sslspk.io import ark, clips, silence, table
@@ -110,14 +112,19 @@ class Evaluation:
     def _embed(self, encoder: nn.Module, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
         """(N, P, D) of N utterances, P = 1 embedding of the whole or 2 of crops; (N,) bool: which are long enough."""
         model = Model(self.config, self.front_end, encoder, {})
-        x = torch.zeros(len(self.utts), 1 if self.trials else 2, encoder.embed_dim, device=device)
-        there = torch.zeros(len(self.utts), device=device)
-        for i in range(comm.rank(), len(self.utts), comm.world_size()):
-            parts = self._inputs(model, self.utts[i])
-            for place, part in enumerate(parts):
-                x[i, place] = encoder(part)[0]
-            there[i] = bool(parts)
-        x, there = comm.sum_over_ranks(x), comm.sum_over_ranks(there)
+        x = torch.zeros(len(self.utts), 1 if self.trials else 2, encoder.embed_dim)
+        rows = []
+
+        def inputs() -> Iterator[Tensor]:
+            for i in range(comm.rank(), len(self.utts), comm.world_size()):
+                for place, part in enumerate(self._inputs(model, self.utts[i])):
+                    rows.append((i, place))
+                    yield part
+        for number, embedding in enumerate(together.encoded(encoder, inputs(), alone=True)):
+            x[rows[number]] = torch.from_numpy(embedding)
+        there = torch.zeros(len(self.utts))
+        there[[i for i, _ in rows]] = 1
+        x, there = comm.sum_over_ranks(x.to(device)), comm.sum_over_ranks(there.to(device))
         return x.cpu().numpy(), there.cpu().numpy() > 0
 
     def _inputs(self, model: Model, utt: str) -> list[Tensor]:

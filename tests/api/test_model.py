@@ -12,10 +12,11 @@ from small_models import CALIBRATION, silence, voice, wav
 from tones import tiny
 
 import sslspk
-from sslspk.api import batches, comparison, recordings
+from sslspk.api import comparison, recordings
 from sslspk.api.voice import OPTIONS, Voice
 from sslspk.bin import compute_vad, extract_embeddings, pack_audio
 from sslspk.config import load
+from sslspk.encoders import together
 from sslspk.features.config import FeatureOptions, VadOptions
 from sslspk.io import ark, audio, datadir, table
 from sslspk.train import layers
@@ -120,13 +121,13 @@ def test_only_equal_lengths_are_encoded_together(monkeypatch):
 
     inputs = [torch.full((1, 3 + i % 3, 2), float(i)) for i in range(20)]
     expected = [x[0].sum(0).numpy() for x in inputs]
-    for pool, together, most in ((1 << 24, 1000, 7), (40, 1000, 2), (1 << 24, 24, 4), (1 << 24, 1, 1)):
-        monkeypatch.setattr(batches, "POOL", pool)
-        monkeypatch.setattr(batches, "CPU_BATCH", together)
+    for pool, batch, most in ((1 << 24, 1000, 7), (40, 1000, 2), (1 << 24, 24, 4), (1 << 24, 1, 1)):
+        monkeypatch.setattr(together, "POOL", pool)
+        monkeypatch.setattr(together, "CPU_BATCH", batch)
         seen.clear()
-        np.testing.assert_array_equal(list(batches.encoded(encode, iter(inputs))), expected)
+        np.testing.assert_array_equal(list(together.encoded(encode, iter(inputs))), expected)
         assert max(shape[0] for shape in seen) == most and sum(shape[0] for shape in seen) == 20
-        assert all(np.prod(shape) <= together or shape[0] == 1 for shape in seen)
+        assert all(np.prod(shape) <= batch or shape[0] == 1 for shape in seen)
 
 
 def test_an_encoder_of_waveforms(tmp_path):

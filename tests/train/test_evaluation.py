@@ -8,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tones import make_data, tiny
 
 from sslspk.backend.cosine import Cosine
+from sslspk.encoders import together
 from sslspk.errors import InputError
 from sslspk.io import clips, cuts, table
 from sslspk.io import trials as trial_list
@@ -16,7 +17,7 @@ from sslspk.train import board, checkpoint, evaluation, loop, model, of_checkpoi
 from sslspk.train.config import config_hash
 from sslspk.train.job import prepare
 
-CPU = torch.device("cpu")
+CPU, ENCODED = torch.device("cpu"), together.encoded
 STEPS = {"train.steps": 9, "train.save_every": 2, "train.keep": 1, "train.log_every": 1}
 
 
@@ -174,3 +175,17 @@ def test_tensorboard_has_groups_and_the_configuration(runs):
     ("code_perplexity", "collapse/code_perplexity")])
 def test_figures_stand_in_groups(figure, tag):
     assert board.tag(figure) == tag
+
+
+def test_on_a_gpu_crops_of_one_length_are_embedded_together(data, heldout, tmp_path, monkeypatch):
+    """What a GPU would do is done here: the figures are the same, and the encoder is called a few times."""
+    monkeypatch.setattr(evaluation, "SHORTEST", 0.1)
+    found = []
+    for alone in (True, False):
+        monkeypatch.setattr(evaluation.together, "encoded", lambda encode, inputs, alone, want=alone: ENCODED(encode, inputs, want))
+        job = prepare(tiny(**STEPS, **{"train.eval_data": str(heldout)}), data, tmp_path / f"exp{alone}", CPU, print)
+        encoder, calls = job.method.encoders()[job.method.evaluate], []
+        encoder.register_forward_hook(lambda module, inputs, output, calls=calls: calls.append(len(output)))
+        found.append((job.evaluation.measure(job.method).figures, calls))
+    assert found[0][0] == pytest.approx(found[1][0], rel=0.005) and set(found[0][1]) == {1} and max(found[1][1]) > 1
+    assert sum(found[0][1]) == sum(found[1][1])

@@ -35,7 +35,7 @@ def main() -> None:
     import torch
 
     import sslspk
-    from sslspk.api import batches
+    from sslspk.encoders import together
     torch.set_num_threads(1)
     clock = time.process_time if args.device == "cpu" else time.perf_counter
     with tempfile.TemporaryDirectory() as folder:
@@ -44,9 +44,9 @@ def main() -> None:
     pieces = cut(args.folder, lengths, model.rate) if args.folder else [made.noise(1, one, i)[0] for i, one in enumerate(lengths)]
     model.embed(pieces[:2], model.rate)
     found, seconds = {}, {}
-    own = batches.CPU_BATCH, batches.DEVICE_BATCH
+    own = together.CPU_BATCH, together.DEVICE_BATCH
     for name, most in (("one at a time", (1, 1)), ("together", own)):
-        (batches.CPU_BATCH, batches.DEVICE_BATCH), begin = most, clock()
+        (together.CPU_BATCH, together.DEVICE_BATCH), begin = most, clock()
         done = model.embed(pieces, model.rate, window=args.window)
         found[name] = done if args.window is None else np.concatenate([one.embeddings for one in done])
         seconds[name] = clock() - begin

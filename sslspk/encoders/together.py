@@ -26,7 +26,7 @@ def encoded(encode: Callable[[Tensor], Tensor], inputs: Iterable[Tensor], alone:
     yield from _together(encode, waiting, alone)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _together(encode: Callable[[Tensor], Tensor], inputs: list[Tensor], alone: bool) -> list[np.ndarray]:
     found: list = [None] * len(inputs)
     places: dict[torch.Size, list[int]] = {}
