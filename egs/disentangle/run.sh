@@ -116,8 +116,10 @@ if at_stage 3 "train"; then
 fi
 
 if at_stage 4 "embeddings and frames"; then
+  start_count ${#runs[@]}
   for run in "${runs[@]}"; do
     exp=${run##*"$tab"}
+    count_off "embeddings and frames of $exp"
     local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "speaker content untrained" "$exp" "$test"
     steps/extract_frames.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "$both" "$exp" "$exp/frames"
   done
@@ -132,8 +134,10 @@ fi
 if [ -n "$spoken" ] && at_stage 6 "phonemes"; then
   probe=(steps/probe_frames.sh --cmd "$train_cmd" --labels "$spoken" --train "$dev" --test "$test" --ignore "$ignore")
   "${probe[@]}" "$both" "$exps/phonemes_mel"
+  start_count ${#runs[@]}
   for run in "${runs[@]}"; do
     exp=${run##*"$tab"}
+    count_off "phonemes of $exp"
     "${probe[@]}" "$exp/frames" "$exp/phonemes"
   done
 fi

@@ -103,7 +103,9 @@ if at_stage 3 "pretext training"; then
 fi
 
 if at_stage 4 "embeddings"; then
+  start_count ${#runs[@]}
   for run in "${runs[@]}"; do
+    count_off "embeddings of ${run##*"$tab"}"
     local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "encoder untrained" "${run##*"$tab"}" $first $test
   done
 fi
@@ -111,8 +113,10 @@ fi
 classify=(local/classify_speakers.sh --train-cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --ngpu "$ngpu" --labels "$first/utt2spk"
   --supervised "$confs/head" "${supervised_set[@]/#/--set=}")
 if at_stage 5 "speakers"; then
+  start_count ${#runs[@]}
   for run in "${runs[@]}"; do
     IFS=$tab read -r system seed exp <<< "$run"
+    count_off "classifiers on $exp"
     "${classify[@]}" --seed "$seed" --heads "$heads" $split "$exp"
     if compares "$system"; then
       "${classify[@]}" --seed "$seed" --heads "$heads" --variants supervised $split "$exp"

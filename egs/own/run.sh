@@ -135,8 +135,10 @@ fi
 if at_stage 4 "embeddings"; then
   tested=()
   [ -z "$trials" ] || tested=("$out/own_test_packed")
+  start_count ${#found[@]}
   for one in "${found[@]}"; do
     IFS=$tab read -r exp folder weights <<< "$one"
+    count_off "embeddings of $exp"
     local/extract_system.sh "${gpus[@]}" --weights "$weights" --from "$folder" "$exp" "$out/own_crops" "${tested[@]}"
   done
 fi

@@ -103,8 +103,10 @@ if at_stage 3 "embeddings"; then
     steps/make_feats.sh "${jobs[@]}" --conf conf/fbank.yaml "$dir"   # the statistics baseline reads them
     steps/extract_statistics.sh --cmd "$train_cmd" "$dir" "$dir" $exps/statistics/"$(basename "$dir")"
   done
+  start_count ${#found[@]}
   for one in "${found[@]}"; do
     IFS=$tab read -r exp folder weights <<< "$one"
+    count_off "embeddings of $exp"
     local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "$weights" --from "$folder" \
       "$exp" $all "${speakers[@]}"
   done
@@ -112,8 +114,10 @@ fi
 
 found+=("$exps/statistics$tab$exps/statistics${tab}raw deviation")
 if at_stage 4 "language probes"; then
+  start_count ${#found[@]}
   for one in "${found[@]}"; do
     IFS=$tab read -r exp folder weights <<< "$one"
+    count_off "probes of $exp"
     local/probe_languages.sh --cmd "$train_cmd" --tests "$tests" --probes "$probes" "--options=$probe_options" --weights "$weights" $data "$exp"
   done
 fi
