@@ -6,8 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from sslspk.losses import dino
 from sslspk.losses.dino import dino_loss, updated_centre
+from sslspk.losses.precision import wide
 
 
 def softmax(row, temp):
@@ -77,6 +80,69 @@ def test_gradient_reaches_the_student_only_and_matches_finite_differences():
         down[index] -= h
         slope = (slow_loss(up, teacher, np.zeros(4), 0.1, 0.04) - slow_loss(down, teacher, np.zeros(4), 0.1, 0.04)) / (2 * h)
         assert s.grad[index].item() == pytest.approx(slope, rel=1e-3, abs=1e-5)
+
+
+def whole_batch(student, teacher, centre, student_temp, teacher_temp):
+    """The same loss and figures on the whole batch at once, whose gradient torch derives."""
+    log_p = torch.log_softmax(wide(student) / student_temp, dim=-1)
+    log_q = torch.log_softmax((wide(teacher) - wide(centre)) / teacher_temp, dim=-1)
+    q, pairs = log_q.exp(), len(teacher) * (len(student) - 1)
+    loss = -(q * (log_p.sum(0) - log_p[:len(teacher)])).sum(-1).mean(1).sum() / pairs
+    entropy = -(q * log_q).sum(-1).mean()
+    return {"loss": loss, "teacher_entropy": entropy, "student_entropy": -(log_p.exp() * log_p).sum(-1).mean().detach(),
+            "kl": loss.detach() - entropy}
+
+
+def drawn(dtype, views=4, teachers=2, batch=7, k=50):
+    g = torch.Generator().manual_seed(0)
+    student, teacher = (torch.rand(n, batch, k, generator=g).mul(2).sub(1).to(dtype) for n in (views, teachers))
+    return student.requires_grad_(), teacher, torch.rand(k, generator=g).mul(0.2).to(wide(student).dtype), 0.1, 0.04
+
+
+@pytest.mark.parametrize("chunk", [1, 3 * 4 * 50, 2 ** 22])   # one recording at a time, three, all
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_chunks_give_the_loss_and_the_gradient_of_the_whole_batch(monkeypatch, dtype, autocast, chunk):
+    monkeypatch.setattr(dino, "LOGITS", chunk)
+    found = []
+    for loss in (whole_batch, dino_loss):
+        args = drawn(dtype)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            out = loss(*args)
+        (out["loss"] * 0.3).backward()
+        assert args[0].grad.dtype == dtype and {value.dtype for value in out.values()} == {wide(args[0]).dtype}
+        found.append((torch.stack(list(out.values())).detach().double(), args[0].grad.double()))
+    bound = {torch.float32: 1e-6, torch.float64: 1e-12, torch.bfloat16: 5e-3}[dtype]   # one rounding, of the scaled gradient
+    (wanted, slope), (values, gradient) = found
+    assert torch.allclose(values, wanted, rtol=min(bound, 1e-6), atol=0)
+    assert (gradient - slope).norm() <= bound * slope.norm()
+
+
+class Sizes(TorchDispatchMode):
+    """Collects how many numbers each new tensor has."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        made = [x for x in (out if isinstance(out, (tuple, list)) else [out]) if isinstance(x, torch.Tensor)]
+        given = {x.untyped_storage().data_ptr() for x in [*args, *(kwargs or {}).values()] if isinstance(x, torch.Tensor)}
+        self.found += [x.numel() for x in made if x.untyped_storage().data_ptr() not in given]
+        return out
+
+
+def test_only_the_gradient_is_as_large_as_the_logits(monkeypatch):
+    """Of all other tensors, none is larger than the logits of a chunk, here two recordings of seven; without a gradient, none at all."""
+    monkeypatch.setattr(dino, "LOGITS", 2 * 4 * 50)
+    for wanted in (True, False):
+        args, kept = drawn(torch.float32), []
+        args[0].requires_grad_(wanted)
+        with Sizes() as sizes, torch.autograd.graph.saved_tensors_hooks(lambda x, kept=kept: kept.append(x.numel()), lambda x: x):
+            dino_loss(*args)
+        large = [size for size in sizes.found if size > 2 * 4 * 50]
+        assert large == kept == [4 * 7 * 50] * wanted and len(sizes.found) > 20
 
 
 def test_uniform_start_is_ln_k():
