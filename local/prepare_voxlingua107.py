@@ -54,9 +54,11 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--without", default="", metavar='"L ..."', help="all but these, such as \"de\" (default: none is left out)")
     parser.add_argument("--utts-per-language", type=count, default=1000, metavar="N",
                         help="recordings drawn of each language for train, valid and test; 0: all (default: %(default)s)")
-    parser.add_argument("--valid-share", type=real, default=0.2, metavar="X", help="of these, 0: no such part (default: %(default)s)")
-    parser.add_argument("--test-share", type=real, default=0.1, metavar="X", help="of these, 0: no such part (default: %(default)s)")
-    parser.add_argument("--seed", type=count, default=0, help="of the draw and the split (default: %(default)s)")
+    parser.add_argument("--valid-share", type=real, default=0.2, metavar="X",
+                        help="share of the recordings for validation; 0: none (default: %(default)s)")
+    parser.add_argument("--test-share", type=real, default=0.1, metavar="X",
+                        help="share of the recordings for test; 0: none (default: %(default)s)")
+    parser.add_argument("--seed", type=count, default=0, help="seed of the draw and the split (default: %(default)s)")
     return parser
 
 

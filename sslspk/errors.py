@@ -113,7 +113,7 @@ def leave(status: int) -> NoReturn:
         sys.exit(status)
     atexit._run_exitfuncs()   # loader workers, tensorboard
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):   # of this the status speaks already
+        with contextlib.suppress(OSError):   # the exit status already reports this
             if stream is not None:
                 stream.flush()
     os._exit(status)
@@ -181,6 +181,6 @@ def _tell(sentence: str) -> int:
 
 
 def _in_thread(args: threading.ExceptHookArgs) -> None:
-    """What a thread cannot write the main thread hears of, and tells: tensorboard's."""
+    """Ignore write errors in TensorBoard's thread; the main thread reports them."""
     if not (isinstance(args.exc_value, OSError) and args.exc_value.errno in UNWRITABLE):
         threading.__excepthook__(args)

@@ -51,8 +51,8 @@ done_conf() {  # YAML...: the text of configuration files and of those that thei
   _done conf "$@"
 }
 
-done_own() {  # DIR PATH...: ends the script when one of these is there though no step has ever written DIR: what it did not make it does not
-  # remove. Comes before done_skip, which leaves a trace.
+done_own() {  # DIR PATH...: ends the script when one of these is there though no step has ever written DIR, so that a step never deletes
+  # files it did not make. Call it before done_skip, which writes into DIR.
   local path
   if [ -e "$1/.busy" ] || [ -e "$1/.done" ]; then return 0; fi
   for path in "${@:2}"; do

@@ -7,7 +7,7 @@
 # shellcheck shell=bash
 
 _signals_pass() {  # SIGNAL
-  # One signal may come by several ways, and a launcher takes the second for impatience.
+  # One signal may come by several ways, and a second signal makes a launcher kill its jobs at once.
   if [ -n "$_signals_caught" ] && ((SECONDS - _signals_since < 2)); then return; fi
   _signals_caught=$1 _signals_since=$SECONDS _signals_told=' '
 }

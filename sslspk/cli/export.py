@@ -20,16 +20,16 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--onnx", metavar="FILE", help="write this ONNX file")
     parser.add_argument("--onnx-input", choices=("wave", "features"),
                         help="what that file reads; wave (default): samples from -1 to 1 at the model's rate; features: those before CMN")
-    parser.add_argument("--language", help="of the recordings that it was trained on (default: what a folder of sslspk export says)")
-    parser.add_argument("--licence", help="of the model, e.g. cc-by-4.0 (default: likewise)")
-    parser.add_argument("--url", help="where the model is published (default: likewise)")
+    parser.add_argument("--language", help="language of the training data (default: the exported folder's)")
+    parser.add_argument("--licence", help="licence of the model, e.g. cc-by-4.0 (default: the exported folder's)")
+    parser.add_argument("--url", help="where the model is published (default: the exported folder's)")
 
 
 def run(args: argparse.Namespace) -> None:
     if args.onnx is None and args.folder is None:
-        raise InputError("what is to be written? Give DIR for a folder, or --onnx FILE.")
+        raise InputError("no output given; name DIR for a folder, or --onnx FILE.")
     if args.onnx is None and args.onnx_input is not None:
-        raise InputError("--onnx-input is of an ONNX file, and none is asked for; give --onnx FILE, too, or leave it out.")
+        raise InputError("--onnx-input needs --onnx FILE; give both, or neither.")
     from sslspk.cli import overwriting
     from sslspk.export import folder, graph
     from sslspk.train import model as models
@@ -47,4 +47,4 @@ def run(args: argparse.Namespace) -> None:
         if reads == graph.FEATURES:
             print(graph.comment(model, graph.FEATURES))
         if model.config.vad:
-            print("silence is not cut in it; cut it before, as the model was trained")
+            print("The graph does not remove silence. The model was trained without it: remove it first.")

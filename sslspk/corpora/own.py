@@ -37,7 +37,7 @@ def name_of(path: str) -> str:
 
 
 def scan(folder: str, speakers: str = "none") -> list[Recording]:
-    """Every recording below a folder. speakers: "folder": those of the folders right below; "none": nobody says.
+    """Every recording below a folder. speakers: "folder": those of the folders right below; "none": speakers are unknown.
 
     Raises InputError: no recording, a recording in no such folder, or a folder that is not there.
     """

@@ -31,7 +31,7 @@ class Strings:
 
     def __getitem__(self, i: int) -> str:
         if not 0 <= i < len(self.ends):
-            raise IndexError(i)   # by which a loop over all ends
+            raise IndexError(i)   # ends iteration over the list
         start = self.ends[i - 1] if i else 0
         return self.bytes[start:self.ends[i]].tobytes().decode()
 

@@ -201,8 +201,8 @@ def _lacks(err: BaseException) -> str | None:
 
 
 def _start_worker(ending, reading, worker: int) -> None:
-    """One thread. A signal that asks the whole job to stop is the trainer's to answer, which still needs its batches; only
-    when the trainer itself is ending does a worker obey. It notes what it reads, so that its death can be explained."""
+    """One thread. A signal that asks the whole job to stop is handled by the trainer, which still needs batches; workers ignore it
+    until the trainer exits. A worker notes what it reads, so that its death can be explained."""
     torch.set_num_threads(1)
     gc.enable()   # which the trainer has turned off
     reading[2 * worker] = os.getpid()

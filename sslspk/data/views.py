@@ -12,7 +12,7 @@ ROWS = ("rooms", "equalised")   # of a batch's crop: numbers of rows, where all 
 
 
 class Unreadable(Exception):
-    """A recording of the training set cannot be read. It is left out and counted, which no other bad input is."""
+    """A recording of the training set cannot be read. It is skipped and counted; all other bad input is an error."""
 
 
 def note(dataset: object, unit: int) -> None:

@@ -96,8 +96,8 @@ def _in_processes(sources: Sequence[Source], opts: Options) -> Iterator[Outcome]
         try:
             yield from pool.map(functools.partial(examine, opts=opts), sources, chunksize=CHUNK)
         except BrokenProcessPool as err:
-            raise InputError("a process that reads recordings was killed, perhaps for want of memory; run the same "
-                             "command again with a smaller --nj, it resumes where it stopped.") from err
+            raise InputError("a process that reads recordings was killed, probably out of memory; run again "
+                             "with a smaller --nj; it resumes.") from err
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -36,7 +36,7 @@ def cancel_and_wait(scheduler: Scheduler, jobs: list[str], wait: Callable[[float
 
 
 def alive(scheduler: Scheduler, jobs: list[str]) -> list[str] | None:
-    """Those that wait or run; None when the batch system does not answer."""
+    """The jobs that are waiting or running; None when the batch system does not answer."""
     states = scheduler.states(jobs) if jobs else {}
     return None if states is None else sorted({job for (job, _), state in states.items() if state.alive})
 

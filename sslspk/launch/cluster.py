@@ -148,7 +148,7 @@ class Cluster:
         if names:
             self._say(f"one of the jobs that run together has ended, and {names} did not within {self.outcomes.grace:g} seconds; cancelled")
         for task in tasks:
-            task.cancelled_by_us = True   # whatever is said now: it may be cancelled all the same
+            task.cancelled_by_us = True   # set it even if the cancellation fails: it may still take effect
         told = bool(tasks) and self._cancel([task.name for task in tasks])
         for task in tasks:
             task.cancel_accepted = told
@@ -296,4 +296,4 @@ def main(kind: type[Scheduler]) -> int:
         failed = cluster.run()
     if failed:
         report(cluster.request, failed, cluster.outcomes.reasons, also=cluster.where.log)
-    return 1 if cluster.outcomes.cancelled else exit_status(failed)  # nobody is to start again what a user ended
+    return 1 if cluster.outcomes.cancelled else exit_status(failed)  # status 1: jobs that a user cancelled are not restarted

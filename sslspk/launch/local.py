@@ -75,7 +75,7 @@ class Local:
                                  "fewer (--ngpu; 0: the CPU), or run where there are as many.")
             return min(limit or jobs, len(self.free_gpus) // self.per_job)
         if self.per_job:
-            return 1   # whether there are as many the job has to tell
+            return 1   # the job itself checks the number of GPUs
         cores = len(os.sched_getaffinity(0))
         # A few jobs more than cores run together rather than leave a last one to run alone.
         return limit or (jobs if jobs < 1.4 * cores else cores)

@@ -10,7 +10,7 @@ def keep_freed() -> None:
     """From here on this process keeps the memory that it frees, for its next use. Without effect where the C library is not glibc.
 
     glibc gives a buffer above 32 MiB back to the kernel at once and gets a new one, filled with zeros, for the next: a quarter of a
-    training's CPU time (tools/bench/freed_memory.py). A user who sets a variable MALLOC_X keeps the say.
+    training's CPU time (tools/bench/freed_memory.py). A MALLOC_* variable set by the user takes precedence.
     """
     if any(key.startswith("MALLOC_") for key in os.environ):
         return

@@ -87,7 +87,7 @@ class Outcomes:
         return [task for task in tasks if not task.cancel_accepted and task.status is None]
 
     def decide_together(self) -> None:
-        """None of those that run together runs any more: all are started again, or none."""
+        """After all jobs of a group have ended: restart all of them, or none."""
         ended, self.ended, self.broken_at = self.ended, [], 0.0
         bad = sorted(((task, outcome) for task, outcome in ended if outcome.status), key=lambda item: item[1].rank)
         wanted = [item for item in bad if item[1].restart_reason]

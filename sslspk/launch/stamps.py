@@ -167,7 +167,7 @@ def _size(path: bytes) -> int:
 
 
 def conf_text(path: bytes, depth: int = 0) -> bytes:
-    """A configuration, and those that it is based on. What is no file, or leads on and on, is named."""
+    """A configuration, and those that it is based on. Missing files and over-long chains are listed."""
     if not os.path.isfile(path) or depth > DEPTH:
         return b"missing " + path + b"\n"
     with open(path, "rb") as file:

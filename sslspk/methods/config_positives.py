@@ -39,7 +39,7 @@ class SspsConfig(Config):
 
 
 class OracleConfig(Config):
-    """Positives from another recording of the same speaker, by the labels: the most that SSPS could reach. Not self-supervised."""
+    """Positives from another recording of the same speaker, by the labels: an upper bound for SSPS. Not self-supervised."""
 
     name: Literal["oracle"] = "oracle"
     queue_size: Size = Field(25000, description="positives of the last recordings, from which substitutes are drawn")

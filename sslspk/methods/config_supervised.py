@@ -49,7 +49,7 @@ class RelabelConfig(Config):
     start_epochs: NonNegativeFloat = 5.0
     queue: Few = Field(5, description="labels of a recording that vote")
     growth: PositiveFloat | None = Field(1.0, description="how many recordings of other clusters a class may take, as a multiple of its "
-                                         "own (ours): without it few classes may swallow all; null: any number")
+                                         "own (ours): without a limit, a few classes may absorb everything; null: no limit")
     teacher_momentum: float = Field(0.999, ge=0, le=1)
     teacher_momentum_end: float = Field(1.0, ge=0, le=1)
 

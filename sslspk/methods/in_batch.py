@@ -62,7 +62,7 @@ class InBatch(Method):
     def _with_substitutes(self, z: Tensor, batch: Batch, affinity: Tensor, valid: Tensor, progress: Progress) -> tuple:
         """z with other recordings' embeddings as second views, which pairs then take part, and figures to log.
 
-        A recording that is in the batch and was drawn for another one's sake, too, is no negative of itself.
+        A recording in the batch that was also drawn as a substitute is not used as its own negative.
         """
         self.positives.observe(self.network.encoder, batch, progress)
         first, second = z.chunk(2)

@@ -131,7 +131,7 @@ class Supervised(Method):
 
 
 def _weighted_over_all(losses: Tensor, weight: Tensor) -> Tensor:
-    """What the ranks' mean of is the weighted mean of all ranks' losses (B,), weights (B,) from 0 to 1; where these are below 1 in all,
-    their weighted sum."""
+    """A value whose mean over the ranks is the weighted mean of all losses. losses: (B,). weight: (B,), from 0 to 1. If all weights
+    together are below 1, it is the weighted sum."""
     total = comm.sum_over_ranks(weight.sum()).clamp_min(1)
     return comm.world_size() * (losses.where(weight > 0, 0) * weight).sum() / total

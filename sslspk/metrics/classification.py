@@ -67,7 +67,7 @@ def macro_f1(table: np.ndarray) -> np.ndarray:
 
 
 def micro_f1(table: np.ndarray) -> np.ndarray:
-    """F1 of all decisions in one pot: 2 TP / (2 TP + FP + FN). With one label to an item it is WA; (..., C, C) -> (...,)."""
+    """F1 over all decisions pooled: 2 TP / (2 TP + FP + FN). With one label to an item it is WA; (..., C, C) -> (...,)."""
     right, total = np.trace(table, axis1=-2, axis2=-1), table.sum((-2, -1))
     return _share(2 * right, 2 * right + 2 * (total - right))
 

@@ -47,5 +47,5 @@ class Budget:
 
 
 def of(config: TrainConfig, device: torch.device) -> Budget | None:
-    """That of a training; None where steps end it."""
+    """The budget of a training; None if it has no CPU-time limit."""
     return Budget(config.cpu_minutes, device) if config.cpu_minutes else None

@@ -17,7 +17,7 @@ SCORED = {"by": str, "best_step": int, "percent": float}   # what a model says o
 
 
 def of_step(content: dict, step: int) -> str | None:
-    """Of the checkpoint of a step."""
+    """What is wrong with a step's checkpoint; None: nothing."""
     wrong = _parts(content, STEP | (BUDGET if BUDGET.keys() & content.keys() else {})) or _start(content)
     if wrong:
         return wrong
@@ -46,7 +46,7 @@ def best_of(content: dict) -> dict:
 
 
 def of_model(content: dict) -> str | None:
-    """Of final.pt."""
+    """What is wrong with a final.pt; None: nothing."""
     wrong = _parts(content, MODEL) or _parts(content["info"], {key: kind for key, kind in SAID.items() if key in content["info"]}) \
         or _start(content["info"]) or (_parts(content["info"]["evaluated"], SCORED) if "evaluated" in content["info"] else None)
     if wrong:
@@ -67,7 +67,7 @@ def of_model(content: dict) -> str | None:
 
 
 def of_info(content: dict) -> str | None:
-    """Of what final.pt says of how it came about, where all of it is needed."""
+    """What is wrong with the `info` of a final.pt, if all its keys are needed; None: nothing."""
     return _parts(content["info"], INFO)
 
 

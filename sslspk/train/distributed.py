@@ -40,7 +40,8 @@ def init(timeout_seconds: int) -> torch.device:
 
 
 def set_products() -> None:
-    """TF32 (10 bits of mantissa) for convolutions, never for products of matrices: those of a head are divided by 0.04 or 0.07 later.
+    """TF32 (10 bits of mantissa) for convolutions, never for products of matrices,
+    because a head's outputs are divided by 0.04 to 0.07, which magnifies the error.
 
     These are torch's defaults, which images of some vendors change by a variable of the environment.
     """

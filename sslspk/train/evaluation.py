@@ -41,7 +41,7 @@ NOTHING = {"by": "", "step": 0, "score": LEAST, "earlier": []}   # the best eval
 
 
 class Found(NamedTuple):
-    """score: more is better. figures: what the log shows. text: for people."""
+    """score: higher is better. figures: what the log shows. text: for the log."""
 
     score: float
     figures: dict[str, float]
@@ -49,7 +49,7 @@ class Found(NamedTuple):
 
 
 class Evaluation:
-    """Of a training: what it is scored on. `by` names that; scores are compared only where it is the same."""
+    """The held-out data on which a training is scored. `by` names them; scores are compared only where it is the same."""
 
     def __init__(self, config: SystemConfig, front_end: FrontEnd):
         """Raises InputError: recordings or a list that cannot be read, a trial of an utterance that the data lack."""
@@ -85,7 +85,7 @@ class Evaluation:
         self.by = f"{Path(path).name}, md5 {trial_list.digest(self.trials)[:8]}"
 
     def measure(self, method: nn.Module) -> Found:
-        """Of the encoder that extraction uses. All ranks must call it; each embeds its share, and all get the same figures."""
+        """Score the encoder that extraction uses. All ranks must call it; each embeds its share, and all get the same figures."""
         encoder, device = method.encoders()[method.evaluate], next(method.parameters()).device
         with undisturbed(encoder, device, self.config.train.compile):
             x, there = self._embed(encoder, device)
@@ -203,7 +203,7 @@ def evaluate(job: "Job", log: "TrainLog") -> bool:
 
 
 def restored(job: "Job", found: dict | None) -> dict:
-    """The best evaluation so far, as a checkpoint tells of it: where it was on the same recordings, and its own checkpoint is there."""
+    """The best evaluation so far, as stored in a checkpoint; discarded if the data differ or its checkpoint is gone."""
     if not found or not at(job.exp, found["step"]).exists() or (job.evaluation and found["by"] != job.evaluation.by):
         return {**NOTHING}
     return found

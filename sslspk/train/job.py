@@ -52,7 +52,7 @@ class Job:
     classes: list  # names of the classes, in the order of the classifier's scores; none without labels
     validation: validation.ClassRecall | validation.PretextLoss | None
     info: dict  # facts for final.pt: data, training set, labels, commit
-    budget: budget.Budget | None   # of CPU time, for which `total` then is a guess
+    budget: budget.Budget | None   # CPU-time limit; `total` is then an estimate
     evaluation: Evaluation | None = None   # on held-out recordings, which changes nothing
     step: int = 0
     bad: set = field(default_factory=set)
@@ -71,7 +71,7 @@ class Job:
     def restore(self, state: dict, say: Callable[[str], None]) -> None:
         if state["data"] != self.info["data"]:
             raise InputError(f"{self.exp}: this run was started on other data ({state['data']}, now {self.info['data']}); "
-                             "train into another directory, or give back the data.")
+                             "train into another directory, or restore the data.")
         wrong = saved.misfit(state["method"], self.method.state_dict()) or contents.misfit_of_optimizer(state["optimizer"], self.optimizer)
         if not wrong:
             self.method.load_state_dict(state["method"])
@@ -144,7 +144,7 @@ def _over_ranks(method: Method, config: SystemConfig, device: torch.device) -> D
 
 
 def _warn(config: SystemConfig, index: UtteranceIndex, evaluated: Evaluation | None, say: Callable[[str], None]) -> None:
-    """Of what would make the training worse than it need be."""
+    """Print warnings about settings that harm the training."""
     warnings = [config.warning, silence.warning("this training", config.vad, index.paths, index.data)]
     if evaluated:
         warnings.append(evaluated.warning)
@@ -162,7 +162,7 @@ def _corpus(config: SystemConfig, index: UtteranceIndex, dataset: BatchDataset) 
 
 
 def _require_memory(config: SystemConfig, num_features: int, corpus: Corpus, device: torch.device) -> None:
-    """Raises InputError where the weights and their gradients alone are larger than all the memory there is."""
+    """Raises InputError where the weights and their gradients alone are larger than the device's memory."""
     with torch.device("meta"):   # takes none
         method = build_method(config.method, config.encoder, num_features, corpus)
     weights = [*method.state_dict().values(), *(weight for weight in method.parameters() if weight.requires_grad)]

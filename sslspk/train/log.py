@@ -1,4 +1,4 @@
-"""What a training run tells: a line every few steps, the same figures as JSON lines and for tensorboard, a progress bar on a terminal."""
+"""Logging of a training: a line every few steps, the same figures as JSON lines and for tensorboard, a progress bar on a terminal."""
 import json
 import math
 import os
@@ -24,9 +24,9 @@ class TrainLog:
     def __init__(self, exp: Path, rank: int, start: int, total: int, prototypes: int | None, sums: dict[str, tuple[Tensor, int]],
                  meter: Meter):
         """prototypes: K of a method with entropies, whose largest value ln K the lines show; None: it has none. sums: what `pending`
-        said as the run was stopped. meter: of this training's speed."""
+        returned when the run was stopped. meter: measures the speed of this training."""
         self.rank, self.prototypes, self.sums, self.meter = rank, prototypes, dict(sums), meter
-        self.step, self.pace, self.lines_said = start, 0.0, 0   # pace: seconds a step, a mean that forgets
+        self.step, self.pace, self.lines_said = start, 0.0, 0   # pace: moving average of seconds per step
         self.board = self.lines = None
         self.bar = progress.bar(total, "steps", start, shown=rank == 0)
         if rank == 0:
@@ -54,7 +54,7 @@ class TrainLog:
         self.bar.update(1)
 
     def pending(self) -> dict[str, tuple[float, int]]:
-        """Of each figure that no line tells yet its sum, as the mean over the ranks, and of how many steps (all must call it)."""
+        """Sum and number of steps of each figure not yet logged, averaged over the ranks (all must call it)."""
         if not self.sums:
             return {}
         values = comm.mean_over_ranks(torch.stack([total for total, _ in self.sums.values()])).tolist()
@@ -94,7 +94,7 @@ class TrainLog:
         self.lines.flush()
 
     def _left(self, more: int, step: int, elapsed: float) -> str:
-        """The time that `more` steps take at the pace of the last lines. That of the first line, with a slow start in it, is forgotten."""
+        """The time that `more` steps take at the pace of the last lines. The first line is ignored, because the start is slow."""
         pace = elapsed / max(step - self.step, 1)
         self.pace = pace if self.lines_said < 2 else 0.7 * self.pace + 0.3 * pace
         self.step, self.lines_said, self.bar.total = step, self.lines_said + 1, step + more

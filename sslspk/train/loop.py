@@ -24,9 +24,9 @@ from sslspk.train.optim import clip_gradients, learning_rate, warmup_steps
 from sslspk.train.speed import Meter
 from sslspk.train.watch import Watch
 
-MAX_BAD = 0.01  # share of the recordings that may be unreadable
+MAX_BAD = 0.01  # share of the utterances that may be unreadable
 NO_END = 2 ** 40   # steps, where CPU time ends the training
-ASK = 10        # steps, at most, after which ranks on GPUs hear that they are to stop
+ASK = 10        # ranks on GPUs check for a stop request every ASK steps
 
 
 def train(job: Job) -> int:
@@ -79,7 +79,7 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watc
         if job.step % save_every == 0 or last or stopping or better:
             save(job, save_every, log)
         if stopping and not last:
-            comm.barrier()   # a rank that left would have the agent end the others, before the first one has saved
+            comm.barrier()   # wait for rank 0 to save: when a rank exits, the agent ends the others
             log.say(f"asked to stop: saved step {job.step}; the same command resumes there")
             if comm.rank() == 0:
                 (job.exp / STOPPED).touch()
@@ -105,7 +105,7 @@ def _validate(job: Job, log: TrainLog) -> bool:
 
 
 def _patience_is_out(job: Job) -> bool:
-    """Whether so many epochs were no better. Those of the warm-up do not count: at a rate near 0 nothing need get better."""
+    """Whether `patience` epochs brought no improvement. The warm-up does not count: at a rate near 0 no improvement is expected."""
     cfg, per_epoch = job.config.train, job.dataset.steps_per_epoch
     if cfg.patience is None:
         return False
@@ -208,7 +208,7 @@ def _require_finite(job: Job, loss: torch.Tensor, ready, batch: dict) -> None:
 
 
 def _count_bad(job: Job, failed: list[str], progress: Progress) -> None:
-    """Every rank names what it could not read; on logged steps they count together."""
+    """Each rank warns about its unreadable utterances; on logged steps the sets are merged."""
     for text in failed:
         utt = text.partition(":")[0]
         if utt not in job.bad:

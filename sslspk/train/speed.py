@@ -71,7 +71,7 @@ class Meter:
         self.waited, self.utterances, self.steps, self.since = 0.0, 0, 0, time.perf_counter()
 
     def add(self, utterances: int, waited: float) -> None:
-        """One step more, of so many utterances, for which the training waited so many seconds."""
+        """Count one step with this many utterances, for which the training waited this many seconds."""
         self.utterances, self.waited, self.steps = self.utterances + utterances, self.waited + waited, self.steps + 1
         self.compiling = False
 

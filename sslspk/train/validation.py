@@ -36,7 +36,7 @@ class ClassRecall:
         unknown = sorted(set(self.index.classes) - set(classes))
         if unknown:
             raise InputError(f"{self.index.labels} has the class {unknown[0]}, which the training set lacks ({', '.join(classes[:8])}); "
-                             "leave its utterances out, or divide the data otherwise.")
+                             "leave its utterances out, or change the split.")
 
     @torch.no_grad()
     def judge(self, method: nn.Module) -> Judgement:

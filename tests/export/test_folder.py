@@ -121,7 +121,7 @@ def test_what_its_maker_said_is_kept(place, tmp_path):
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    (["DIR", "--onnx-input", "features"], "--onnx-input is of an ONNX file"), (["--onnx", "toy"], "toy is a folder, not a file"),
+    (["DIR", "--onnx-input", "features"], "--onnx-input needs --onnx FILE"), (["--onnx", "toy"], "toy is a folder, not a file"),
     (["--onnx", "toy/final.pt"], "final.pt is an input"), (["--onnx", "toy/calibration.json"], "calibration.json is an input")])
 def test_what_export_refuses_at_once(place, tmp_path, words, said):
     shutil.copytree(place / "toy", tmp_path / "toy")
@@ -176,7 +176,7 @@ def test_what_is_there_already_is_left_alone(place, name):
     with pytest.raises(InputError, match="is there already, and not empty; export into a new folder"):
         cli.run(["export", str(place / "toy"), str(place / name)])
     assert sorted(str(path) for path in place.rglob("*")) == kept
-    with pytest.raises(InputError, match="what is to be written"):
+    with pytest.raises(InputError, match="no output given"):
         cli.run(["export", str(place / "toy")])
 
 
