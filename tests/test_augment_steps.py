@@ -168,6 +168,7 @@ def test_noisy_copies_of_clusters_are_no_speakers(recipe, tmp_path):
     (["--set", "noise_probb=1", "data/train", "data/augment", "OUT"], "did you mean noise_prob"),
     (["--set", "speed_perturb=[0.9]", "data/train", "data/augment", "OUT"], "wave input"),
     (["--set", "grow={epochs: 3}", "data/train", "data/augment", "OUT"], "grow counts epochs"),
+    (["--set", "on_device=true", "data/train", "data/augment", "OUT"], "on_device is for a training"),
     (["--conf", "conf/none.yaml", "data/train", "data/augment", "OUT"], "conf/none.yaml"),
     (["data/train", "data/augment", "data/train"], "OUT is DATA"),
     (["data/train", "data/augment"], "usage"),

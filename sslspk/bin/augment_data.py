@@ -64,6 +64,8 @@ def copy(args: argparse.Namespace) -> None:
                          "share one speed; remove it here.")
     if config.grow:
         raise InputError(f"{args.conf or '--set'}: grow counts epochs, and copies are made before any; remove it here.")
+    if config.on_device:
+        raise InputError(f"{args.conf or '--set'}: on_device is for a training; remove it here.")
     from sslspk.data.noise import NoiseBank
     from sslspk.features.augment import WaveAugment
     from sslspk.io import audio, clips, silence

@@ -68,6 +68,9 @@ class AugmentConfig(Config):
     """Augmentation of a crop. Kinds of noises and rooms that are missing below `dir` are left out of the draw."""
 
     dir: str | None = Field(None, description="folder that steps/make_augment_lists.sh wrote; null: no noise and no reverberation")
+    on_device: bool | None = Field(None, description="keep the recordings of `dir` in the memory of the training device, instead of "
+                                                     "reading them for each crop; null: on a GPU, where they fit into a quarter of its "
+                                                     "free memory. Changes no result. Wave input only")
     mode: Literal["both", "either"] = Field("both", description="both: reverberation and noise are drawn independently; either: noise "
                                                                 "only if there is no reverberation")
     reverb_prob: Probability = 0.45

@@ -175,6 +175,8 @@ class SystemConfig(Config):
             raise ValueError("augment.speed_perturb changes waveforms, but data.input is feats; remove it, or use data.input=wave")
         if self.data.input == "feats" and self.augment.degrade:
             raise ValueError("augment.degrade changes waveforms, but data.input is feats; remove it, or use data.input=wave")
+        if self.data.input == "feats" and self.augment.on_device:
+            raise ValueError("augment.on_device keeps noises for waveforms, but data.input is feats; remove it, or use data.input=wave")
         if self.data.input == "feats" and self.augment.grow:
             raise ValueError("augment.grow says how many waveforms get noise, but data.input is feats; remove it, or use data.input=wave")
         if self.data.input == "feats" and any(crop.layout == "triplet" for crop in self.method.crops):
@@ -231,7 +233,7 @@ class SystemConfig(Config):
 
 
 # these may differ between two starts of one run: they change speed or bookkeeping, never the result
-FREE = {"reproduces": True, "after": True, "data": {"workers"},
+FREE = {"reproduces": True, "after": True, "data": {"workers"}, "augment": {"on_device"},
         "train": {"log_every", "keep", "timeout_seconds", "stop_on_collapse", "analyse", "eval_data", "eval_list", "eval_every"}}
 
 

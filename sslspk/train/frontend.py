@@ -5,6 +5,7 @@ For an encoder of waveforms: augmentation alone.
 import torch
 from torch import Tensor, nn
 
+from sslspk.data.resident import Recordings
 from sslspk.data.views import ROWS
 from sslspk.features import cmvn, degrade, specaug
 from sslspk.features.augment import FULL_SCALE, WaveAugment
@@ -16,12 +17,13 @@ from sslspk.features.fbank import Extractor
 class FrontEnd(nn.Module):
     """forward(crop) -> (V, B, T, F) float32 for training; whole(wave) -> (1, T, F) of one recording, the same without noise.
 
-    waveform: instead, (V, B, S) and (1, S), float32 samples in -1 to 1.
+    waveform: instead, (V, B, S) and (1, S), float32 samples in -1 to 1. recordings: noises and rooms, if they are on the device.
     """
 
-    def __init__(self, features: FeatureOptions, normalise: CmvnOptions, masks: SpecAugmentConfig | None = None, waveform: bool = False):
+    def __init__(self, features: FeatureOptions, normalise: CmvnOptions, masks: SpecAugmentConfig | None = None, waveform: bool = False,
+                 recordings: Recordings | None = None):
         super().__init__()
-        self.waveform = waveform
+        self.waveform, self.recordings = waveform, recordings
         self.extractor, self.augment, self.normalise, self.masks = Extractor(features), WaveAugment(), normalise, masks
 
     @torch.no_grad()
@@ -41,6 +43,7 @@ class FrontEnd(nn.Module):
 
     def _waves(self, crop: dict[str, Tensor]) -> Tensor:
         wave, shares = crop.pop("wave").float(), crop.pop("degrade", None)
+        crop = self.recordings.heard(crop, wave.shape[1]) if self.recordings else crop
         wave = self.augment(wave, **crop) if crop else wave
         return wave if shares is None else degrade.apply(wave, shares)
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sslspk.data import resident
 from sslspk.data.crop_labels import CropLabels
 from sslspk.data.dataset import BatchDataset
 from sslspk.data.index import UtteranceIndex
@@ -102,9 +103,10 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     total = config.train.steps or round(config.train.epochs * dataset.steps_per_epoch)
     if not total:
         raise InputError(f"train.epochs {config.train.epochs:g} is less than one step of {config.data.batch_size}; raise it.")
+    recordings = resident.keep(dataset.augment, device, say) if dataset.augment else None
     say(f"{dataset.index.num_units} recordings, {dataset.dropped} of them too short and left out; augmentation: "
         + (dataset.augment.describe() if dataset.augment else "none") + ("; waveforms are degraded" if dataset.degrade else ""))
-    front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug, config.waveform).to(device)
+    front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug, config.waveform, recordings).to(device)
     evaluated = evaluation.build(config, front_end)
     _warn(config, index, evaluated, say)
     num_features = _num_features(config, index)

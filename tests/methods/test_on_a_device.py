@@ -13,10 +13,13 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from sslspk.data.resident import Recordings
 from sslspk.encoders import build
 from sslspk.encoders.config import CpcEncoderConfig
+from sslspk.features.config import CmvnOptions, FeatureOptions
 from sslspk.methods.base import Batch, Progress
 from sslspk.nn.standardise import Standardise
+from sslspk.train.frontend import FrontEnd
 
 META, CUDA = torch.device("meta"), torch.device("cuda")
 # Of these every second step looks at values, the first one too: a clustering of the queue.
@@ -141,6 +144,19 @@ def test_fake_cuda_tells_a_wait_and_a_tensor_on_the_cpu(fake_cuda):
     for wrong in (lambda: float(there.sum()), lambda: there[there > 0], lambda: there + here):
         with pytest.raises(RuntimeError):
             wrong()
+
+
+def test_noises_and_rooms_on_cuda_are_mixed_there_without_a_wait(fake_cuda):
+    """A batch as the loader sends it with augment.on_device: places, and the rows that are filtered."""
+    front_end = FrontEnd(FeatureOptions(), CmvnOptions(), waveform=True,
+                         recordings=Recordings(torch.empty(10 ** 6, dtype=torch.int16, device=CUDA), 500))
+    kinds = {"wave": ((4800,), torch.int16), **dict.fromkeys(("noise", "speech", "rir"), ((3,), torch.int64)),
+             "eq_db": ((8,), torch.float32), "has_rir": ((), torch.bool),
+             **dict.fromkeys(("snr_db", "speech_db", "gain_db"), ((), torch.float32))}
+    crop = {key: torch.empty(2, BATCH, *shape, dtype=dtype, device=CUDA) for key, (shape, dtype) in kinds.items()}
+    rows = {key: torch.empty(3, dtype=torch.int64, device=CUDA) for key in ("rooms", "equalised")}
+    mixed = front_end({**crop, **rows})
+    assert mixed.device.type == "cuda" and mixed.shape == (2, BATCH, 4800)
 
 
 @pytest.mark.parametrize("context", ["gru", "lstm"])
