@@ -23,9 +23,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("a", type=Path, metavar="A")
     parser.add_argument("b", type=Path, metavar="B")
-    parser.add_argument("--utt2spk", metavar="FILE", help="utterance -> speaker; needed where utterances decide, "
+    parser.add_argument("--utt2spk", metavar="FILE", help="table of each utterance's speaker; needed where utterances decide, "
                                                           "if an id's part before the first hyphen is not the speaker")
-    parser.add_argument("--bootstrap", type=count, default=10000, metavar="N", help="replicates (default: %(default)s)")
+    parser.add_argument("--bootstrap", type=count, default=10000, metavar="N", help="replicates of the bootstrap (default: %(default)s)")
     args = parser.parse_args()
     one, other = (recall(folder, args.utt2spk, args.bootstrap) for folder in (args.a, args.b))
     if one.items != other.items:

@@ -25,10 +25,10 @@ def main() -> None:
     parser.add_argument("data", metavar="DATA_DIR", help="folder that gets the parts")
     parser.add_argument("--trials", metavar="LIST", help='"enrol test target|nontarget" or "1|0 enrol test" lines')
     parser.add_argument("--test", metavar="DIR", help="data directory of the recordings that --trials names (default: OWN)")
-    parser.add_argument("--share", type=real, default=0.1, help="of the utterances that are held out, by whole recordings (default: "
+    parser.add_argument("--share", type=real, default=0.1, help="share of the utterances that are held out, by whole recordings (default: "
                                                                 "%(default)s; 1: all, for models that are trained already)")
-    parser.add_argument("--most", type=count, default=500, help="utterances that are held out at most (default: %(default)s)")
-    parser.add_argument("--seed", type=count, default=777, help="of the draw (default: %(default)s)")
+    parser.add_argument("--most", type=count, default=500, help="most utterances that are held out (default: %(default)s)")
+    parser.add_argument("--seed", type=count, default=777, help="seed of the draw (default: %(default)s)")
     args = parser.parse_args()
     recordings = own.recordings_of(args.own)
     if args.trials:

@@ -20,8 +20,8 @@ def main() -> None:
     parser.add_argument("emb", metavar="EMB_DIR", help="embeddings of training data")
     parser.add_argument("out", metavar="OUT", help="folder that gets the parts")
     parser.add_argument("--utt2session", metavar="FILE", help="the recording session of each utterance")
-    parser.add_argument("--share", type=real, default=0.5, help="of the utterances that are held out (default: %(default)s)")
-    parser.add_argument("--seed", type=count, default=0, help="of the draw (default: %(default)s)")
+    parser.add_argument("--share", type=real, default=0.5, help="share of the utterances that are held out (default: %(default)s)")
+    parser.add_argument("--seed", type=count, default=0, help="seed of the draw (default: %(default)s)")
     args = parser.parse_args()
     if not 0 < args.share < 1:
         raise InputError(f"--share takes a number between 0 and 1, not {args.share:g}.")

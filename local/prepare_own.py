@@ -20,7 +20,7 @@ from sslspk.io import prepare
 
 def main() -> None:
     parser = prepare.command_line(__doc__, "own", "your own disk")
-    parser.add_argument("--name", default="own", help="of the data directory (default: %(default)s)")
+    parser.add_argument("--name", default="own", help="name of the data directory (default: %(default)s)")
     parser.add_argument("--speakers", choices=("none", "folder"), default="none",
                         help="folder: the folders right below OWN_DIR are the speakers (default: none)")
     args = parser.parse_args()

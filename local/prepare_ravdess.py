@@ -23,7 +23,7 @@ def main() -> None:
     parser = prepare.command_line(__doc__, "ravdess", ravdess.SITE)
     parser.add_argument("--classes", default=" ".join(ravdess.EMOTIONS.values()), metavar='"A B ..."',
                         help="emotions to keep (default: \"%(default)s\")")
-    parser.add_argument("--kind", choices=("speech", "song", "all"), default="speech", help="default: speech")
+    parser.add_argument("--kind", choices=("speech", "song", "all"), default="speech", help="kind of recordings (default: speech)")
     args = parser.parse_args()
     opts, classes = prepare.options(args), ravdess.parse_classes(args.classes)
     kept, others = ravdess.choose(ravdess.scan(args.corpus), classes, args.kind)

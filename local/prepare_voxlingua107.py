@@ -50,8 +50,10 @@ def main() -> None:
 def command_line() -> argparse.ArgumentParser:
     parser = prepare.command_line(__doc__, "voxlingua107", voxlingua107.SITE)
     parser.add_argument("--parts", default="languages,dev", help="languages (train, valid, test), dev or languages,dev (default)")
-    parser.add_argument("--languages", default="", metavar='"L ..."', help="these alone, such as \"en fr\" (default: all that are there)")
-    parser.add_argument("--without", default="", metavar='"L ..."', help="all but these, such as \"de\" (default: none is left out)")
+    parser.add_argument("--languages", default="", metavar='"L ..."',
+                        help="use only these languages, such as \"en fr\" (default: all that are there)")
+    parser.add_argument("--without", default="", metavar='"L ..."',
+                        help="leave these languages out, such as \"de\" (default: none is left out)")
     parser.add_argument("--utts-per-language", type=count, default=1000, metavar="N",
                         help="recordings drawn of each language for train, valid and test; 0: all (default: %(default)s)")
     parser.add_argument("--valid-share", type=real, default=0.2, metavar="X",

@@ -67,7 +67,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--paper", type=Path, required=True, help="YAML file of published figures")
     parser.add_argument("--encoder", default="", help="ours are the systems NAME_ENCODER instead of the paper's, e.g. tdnn or short")
     parser.add_argument("--part", default="", help="suffix of our experiments that says the part of the training set")
-    parser.add_argument("--tag", default="", help="suffix after that, but of those with a script of their own (i-vectors)")
+    parser.add_argument("--tag", default="", help="suffix after --part, except for systems with a script of their own (i-vectors)")
     parser.add_argument("--systems", choices=("true", "false"), default="false", help="only print the names of the table's systems")
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     return parser

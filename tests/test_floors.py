@@ -314,6 +314,24 @@ def sentences(node: ast.AST) -> Iterator[ast.expr]:
             yield from sentences(child)
 
 
+def fragments(tree: ast.AST) -> Iterator[str]:
+    """Texts of --help and of options' descriptions that a reader does not understand without what stands before them."""
+    for node in ast.walk(tree):
+        said = words_of(node.value) if isinstance(node, ast.keyword) and node.arg in ("help", "description") else ""
+        if re.match("(of|by|those) |default:", said, re.IGNORECASE):
+            yield said
+
+
+@each([path for path in OWN_CODE if path != PACKAGE / "cli/report.py"])
+def test_help_and_descriptions_can_be_read_alone(path):
+    assert list(fragments(parse(path))) == [], "say what the option is: not `of k-means` but `iterations of k-means`"
+
+
+def test_the_rule_finds_fragments():
+    code = 'add("--a", help="of " f"{x}")\nField(0, description="Of k-means")\nadd("-b", help="default: 1")\nField(1, description="x of y")'
+    assert list(fragments(ast.parse(code))) == ["of ", "Of k-means", "default: 1"]
+
+
 @each(OWN_CODE)
 def test_sentences_are_short(path):
     """Those of errors, warnings and lines of a log, wherever they are written down; local/show_*.py write pages."""

@@ -19,16 +19,17 @@ class BackendConfig(Config):
     lda: Literal["kaldi", "classical", "none"] = "kaldi"
     lda_dim: PositiveInt = Field(200, description="dimensions after LDA; limited to the number of dimensions before it, and to the number "
                                                   "of speakers less one")
-    total_covariance_factor: float = Field(0.0, ge=0, le=1, description="Kaldi's LDA: share of the total covariance in what is whitened")
-    length_norm: Literal["kaldi", "unit", "none"] = Field("kaldi", description="kaldi: to length sqrt(dimensions); unit: to 1")
+    total_covariance_factor: float = Field(0.0, ge=0, le=1,
+                                           description="Kaldi's LDA: share of the total covariance in the matrix that is whitened")
+    length_norm: Literal["kaldi", "unit", "none"] = Field("kaldi", description="scale to length sqrt(dimensions) (kaldi) or 1 (unit)")
     plda: Literal["two_covariance", "simplified", "none"] = "two_covariance"
     plda_iterations: PositiveInt = 10
     plda_dim: PositiveInt = Field(100, description="plda: simplified: dimensions of the speaker subspace")
     plda_smoothing: NonNegativeFloat = Field(0.0, description="Kaldi's --smoothing: this share of the between-class covariance is added "
                                                               "to the within-class one")
-    min_utterances: PositiveInt = Field(1, description="speakers with fewer are left out")
+    min_utterances: PositiveInt = Field(1, description="speakers with fewer utterances than this are left out")
     max_utterances: PositiveInt | None = Field(None, description="at most so many utterances of a speaker, drawn at random; null: all")
-    seed: int = Field(0, ge=0, description="of the drawing of these utterances")
+    seed: int = Field(0, ge=0, description="seed of the draw of these utterances")
 
     @model_validator(mode="after")
     def _makes_sense(self):

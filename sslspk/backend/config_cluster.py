@@ -12,7 +12,8 @@ class ClusterConfig(Config):
 
     method: Literal["kmeans", "kmeans_ahc", "cosine_ahc", "plda_ahc"] = "kmeans_ahc"
     seed: int = Field(0, ge=0)
-    pca_share: float | None = Field(None, gt=0, le=1, description="centre, and keep the directions with this share of the variance")
+    pca_share: float | None = Field(None, gt=0, le=1,
+                                    description="PCA before clustering: keep the directions with this share of the variance")
     kmeans_clusters: int | None = Field(None, ge=2, description="run k-means first, with so many centroids; they are clustered in place "
                                                                 "of the utterances")
     kmeans_share: float | None = Field(None, gt=0, lt=1, description="number of these centroids as a share of the utterances (0.25: N / 4)")
@@ -21,11 +22,12 @@ class ClusterConfig(Config):
                                    "grows with the points, not with their pairs; null: no limit, above 50,000 points 30")
     clusters: int | None = Field(None, ge=2, description="number of clusters before the filters; kmeans: number of centroids")
     threshold: float | None = Field(None, description="merge down to this cosine similarity; kmeans_ahc: up to this Ward distance")
-    plda_min_size: int = Field(8, ge=2, description="PLDA learns from clusters of so many utterances and more")
-    plda_max_size: int = Field(50, ge=2, description="and from at most so many utterances of each cluster, drawn at random")
+    plda_min_size: int = Field(8, ge=2, description="plda_ahc: clusters with fewer utterances are not used to train the PLDA")
+    plda_max_size: int = Field(50, ge=2,
+                               description="plda_ahc: at most this many utterances of each cluster, drawn at random, train the PLDA")
     plda_clusters: int | None = Field(None, ge=2, description="number of clusters of the second clustering of plda_ahc")
-    plda_threshold: float | None = Field(None, description="merge down to this log-likelihood ratio")
-    min_size: PositiveInt | None = Field(None, description="clusters with fewer utterances are left out")
+    plda_threshold: float | None = Field(None, description="plda_ahc: merge clusters down to this log-likelihood ratio")
+    min_size: PositiveInt | None = Field(None, description="after clustering: clusters with fewer utterances are left out")
     max_size: PositiveInt | None = Field(None, description="at most so many utterances of each cluster, those nearest to its mean")
 
     @model_validator(mode="after")

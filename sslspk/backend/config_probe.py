@@ -19,9 +19,10 @@ class ProbeConfig(Config):
     """
 
     classifier: Literal["logistic", "linear_svm", "rbf_svm", "mlp", "knn", "plda", "ridge"] = "logistic"
-    length_norm: bool = Field(False, description="embeddings to length 1")
-    standardise: bool = Field(True, description="each dimension to mean 0 and variance 1 over the training part; false: to mean 0")
-    centre: bool = Field(True, description="false: the mean of the training part stays too")
+    length_norm: bool = Field(False, description="scale embeddings to length 1")
+    standardise: bool = Field(True,
+                              description="scale each dimension to mean 0 and variance 1 over the training part; false: only to mean 0")
+    centre: bool = Field(True, description="subtract the mean of the training part; false: do not")
     pca: PositiveFloat | None = Field(None, description="number of dimensions (2, 3, ...), or the share of the variance to keep (0.99); "
                                                         "null: all; with plda, one for every ten training embeddings")
     balanced: bool = Field(True, description="all classes have equal weight, in training and in the choice of C; false: the weight of a "
@@ -34,7 +35,7 @@ class ProbeConfig(Config):
     iterations: PositiveInt = Field(2000, description="logistic, linear_svm: most iterations; mlp: most passes over the training part")
     hidden: tuple[Size, ...] = Field((128,), min_length=1, description="mlp: widths of its layers")
     mlp_l2: NonNegativeFloat = Field(1e-3, description="mlp: penalty on the squares of its weights")
-    activation: Literal["relu", "none"] = Field("relu", description="mlp: behind each of its layers; none: they stay linear")
+    activation: Literal["relu", "none"] = Field("relu", description="mlp: activation after each hidden layer; none: the layers stay linear")
     batch_size: Size = Field(200, description="mlp: embeddings per step")
     lr: PositiveFloat = Field(1e-3, description="mlp: learning rate")
     patience: PositiveInt | None = Field(None, description="mlp with --valid: passes without a lower loss there after which it stops; "

@@ -16,10 +16,10 @@ def options() -> argparse.ArgumentParser:
     train = actions.add_parser("train", help="write MODEL/recogniser.pt")
     train.add_argument("--conf", help="YAML of the recogniser; default: sslspk/train/config_phones.py")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. epochs=10 (repeatable)")
-    train.add_argument("--threads", type=whole, default=1, metavar="N", help="default: 1")
+    train.add_argument("--threads", type=whole, default=1, metavar="N", help="number of threads (default: 1)")
     train.add_argument("--test", metavar="DATA", help="held-out speakers, whose phone error rate is measured at the end")
     align = actions.add_parser("align", help="align one job's part of DATA")
-    align.add_argument("--part", type=whole, default=1, metavar="J", help="this job, from 1 on (default: 1)")
+    align.add_argument("--part", type=whole, default=1, metavar="J", help="number of this job, from 1 on (default: 1)")
     join = actions.add_parser("join", help="make one folder of the parts of all jobs")
     for sub in (align, join):
         sub.add_argument("--parts", type=whole, default=1, metavar="N", help="number of jobs (default: 1)")

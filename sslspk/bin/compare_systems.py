@@ -23,9 +23,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--utt2spk", metavar="FILE", help="table of speakers; default: the speaker is the part of an id before the first "
                                                           "hyphen")
-    parser.add_argument("--bootstrap", type=whole, default=1000, metavar="N", help="replicates (default %(default)s)")
-    parser.add_argument("--seed", type=count, default=0, help="of the bootstrap (default 0)")
-    parser.add_argument("--trials-shown", type=count, default=1000, metavar="N", help="lines of disagreements_NAME (default %(default)s)")
+    parser.add_argument("--bootstrap", type=whole, default=1000, metavar="N", help="replicates of the bootstrap (default %(default)s)")
+    parser.add_argument("--seed", type=count, default=0, help="seed of the bootstrap (default 0)")
+    parser.add_argument("--trials-shown", type=count, default=1000, metavar="N",
+                        help="number of lines in disagreements_NAME (default %(default)s)")
     parser.add_argument("trials", metavar="TRIALS")
     parser.add_argument("a", type=Path, metavar="A")
     parser.add_argument("b", type=Path, metavar="B")

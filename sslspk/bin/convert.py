@@ -19,10 +19,10 @@ def main() -> int:
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("model", type=Path, metavar="MODEL", help="final.pt of a training, its folder, or one that sslspk export wrote")
     parser.add_argument("out", type=Path, metavar="OUT")
-    parser.add_argument("--pairs", metavar="FILE", required=True, help="lines ID SOURCE TARGET")
+    parser.add_argument("--pairs", metavar="FILE", required=True, help="file with lines ID SOURCE TARGET")
     parser.add_argument("--identity", choices=("true", "false"), default="false",
                         help="true: decode each source with its own z_s, for comparison")
-    parser.add_argument("--iterations", type=whole, default=60, metavar="N", help="of Griffin-Lim (default 60)")
+    parser.add_argument("--iterations", type=whole, default=60, metavar="N", help="iterations of Griffin-Lim (default 60)")
     args = parser.parse_args()
 
     from sslspk.io import clips, datadir, table

@@ -16,7 +16,7 @@ def options() -> argparse.ArgumentParser:
         description="Divides the utterances of DATA at random: for each NAME=SHARE, writes a data directory OUT/NAME with this share of "
                     "them. No utterance is in two parts, but a speaker may be; to keep speakers apart, use utils/make_folds.sh.",
         usage='divide_data_dir.sh [--seed S] "train=0.7 valid=0.2 test=0.1" DATA OUT')
-    parser.add_argument("--seed", type=count, default=777, help="of the drawing (default: %(default)s)")
+    parser.add_argument("--seed", type=count, default=777, help="seed of the draw (default: %(default)s)")
     parser.add_argument("shares", metavar="SHARES")
     parser.add_argument("data", metavar="DATA")
     parser.add_argument("out", metavar="OUT")

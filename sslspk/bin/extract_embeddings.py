@@ -38,7 +38,8 @@ def command_line(description: str, what: str) -> argparse.ArgumentParser:
     parser.add_argument("scp", type=Path)
     parser.add_argument("--weights", help="one of the model's encoders (DINO: teacher, student); default: its own choice")
     parser.add_argument("--untrained", action="store_true", help="the same architecture with its initial weights: a baseline")
-    parser.add_argument("--layer", help=f"a layer inside the encoder, {what}; e.g. pooling, blocks.1, or of a Transformer a number")
+    parser.add_argument("--layer",
+                        help=f"a layer inside the encoder, {what}; e.g. pooling, blocks.1, or the number of a Transformer's layer")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
                         help="run the entries of wav.scp that are commands (default: false)")
     parser.add_argument("--gpu", type=whole, default=-1, help="GPU number, -1: CPU")

@@ -21,10 +21,10 @@ def main() -> int:
     parser.add_argument("scp", type=Path)
     parser.add_argument("--layer", default="mean", help="a transformer layer, from 1 on, or mean: the mean of all layers (default)")
     parser.add_argument("--pooling", choices=("mean", "meanstd"), default="mean",
-                        help="over time: the mean (default), or mean and standard deviation")
-    parser.add_argument("--seed", type=count, default=0, help="of the weights where CHECKPOINT is random (default: 0)")
+                        help="pooling over time: the mean (default), or mean and standard deviation")
+    parser.add_argument("--seed", type=count, default=0, help="seed of the weights if CHECKPOINT is random (default: 0)")
     parser.add_argument("--normalise", choices=("auto", "true", "false"), default="auto",
-                        help="waveforms to mean 0 and variance 1; auto (default): as the published weights of ARCH want it")
+                        help="scale waveforms to mean 0 and variance 1; auto (default): as the published weights of ARCH need it")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
                         help="run the entries of wav.scp that are commands (default: false)")
     parser.add_argument("--gpu", type=whole, default=-1, help="GPU number, -1: CPU")

@@ -13,7 +13,7 @@ def main() -> int:
     parser.add_argument("--window", type=real, default=60.0, metavar="S",
                         help="longer recordings are read in windows of S seconds (default 60; 0: always whole)")
     parser.add_argument("--margin", type=real, default=1.0, metavar="S",
-                        help="at both ends of a window, whose frames its neighbours give (default 1)")
+                        help="overlap of windows: the frames within S seconds of an end are taken from the next window (default 1)")
     parser.add_argument("--compress", choices=("true", "false"), default="false", help="one byte per value (default: false)")
     args = parser.parse_args()
     write(args, *opened(args))

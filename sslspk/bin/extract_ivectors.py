@@ -11,7 +11,7 @@ from sslspk.errors import entry
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA")
-    parser.add_argument("exp", type=Path, metavar="EXP", help="what steps/train_ivector.sh wrote")
+    parser.add_argument("exp", type=Path, metavar="EXP", help="folder that steps/train_ivector.sh wrote")
     parser.add_argument("ark", type=Path, metavar="OUT.ark")
     parser.add_argument("scp", type=Path, metavar="OUT.scp")
     args = parser.parse_args()

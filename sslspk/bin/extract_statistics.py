@@ -19,7 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("out", type=Path, metavar="OUT")
-    parser.add_argument("--reference", type=Path, required=True, metavar="TRAIN_DATA", help="what `standardised` is measured on")
+    parser.add_argument("--reference", type=Path, required=True, metavar="TRAIN_DATA", help="data on which `standardised` is measured")
     parser.add_argument("--conf", help="feature options for TRAIN_DATA where it holds only audio (as for DATA/feats.scp)")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false",
                         help="run the entries of TRAIN_DATA/wav.scp that are commands (default: false)")

@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--speaker", default="auto", metavar="WHERE",
                         help="auto: the cuts, or .spk, .json (speaker, speaker_id, spk, spk_id) or .cls beside the audio; none: nobody "
                         "says; another ending, such as txt; json:KEY (default: auto)")
-    parser.add_argument("--prefix", choices=PREFIXES, default="none", help="what is put before each id, with a hyphen (default: none)")
+    parser.add_argument("--prefix", choices=PREFIXES, default="none", help="prefix of each id, joined by a hyphen (default: none)")
     parser.add_argument("--check", choices=("full", "header"), default="header",
                         help="full: decode every recording and look for samples that cannot be speech (default: header)")
     parser.add_argument("--jobs", type=count, default=1, metavar="N")

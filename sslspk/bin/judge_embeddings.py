@@ -21,11 +21,12 @@ MOST = 4000   # crops: eight million pairs
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("utterances", metavar="CROP2UTT", help="a table: crop, utterance")
+    parser.add_argument("utterances", metavar="CROP2UTT", help="table with lines `crop utterance`")
     parser.add_argument("emb", type=Path, metavar="EMB", help="folder of embeddings; what its provenance.json says goes to OUT.json")
     parser.add_argument("out", metavar="OUT.json")
-    parser.add_argument("--recordings", metavar="TABLE", help="crop, recording (default: each utterance is one)")
-    parser.add_argument("--bootstrap", type=count, default=200, metavar="N", help="replicates (default %(default)s; 0: no interval)")
+    parser.add_argument("--recordings", metavar="TABLE", help="table with lines `crop recording` (default: each utterance is one)")
+    parser.add_argument("--bootstrap", type=count, default=200, metavar="N",
+                        help="replicates of the bootstrap (default %(default)s; 0: no interval)")
     args = parser.parse_args()
 
     from sslspk.bin.metrics import save_json

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recordings", metavar="CROP2UTT", help="a table: crop, recording")
+    parser.add_argument("recordings", metavar="CROP2UTT", help="table with lines `crop recording`")
     parser.add_argument("before", type=Path, metavar="BEFORE", help="embeddings of the best model so far")
     parser.add_argument("after", type=Path, metavar="AFTER", help="embeddings of the round's model")
     parser.add_argument("out", metavar="OUT.json")

@@ -38,7 +38,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--valid-share", type=real, default=0.0, metavar="X",
                         help="share of the training speakers that become the valid part (default 0: none), stratified where every speaker "
                              "has one label")
-    parser.add_argument("--seed", type=count, default=777, help="of --num-folds and --valid-share (default: %(default)s)")
+    parser.add_argument("--seed", type=count, default=777, help="seed of --num-folds and --valid-share (default: %(default)s)")
     parser.add_argument("data", metavar="DATA")
     parser.add_argument("out", metavar="OUT")
     return parser

@@ -17,24 +17,24 @@ def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     actions = parser.add_subparsers(dest="action", required=True, metavar="train|label|join")
     train = actions.add_parser("train", help="write a labeller that was learnt on FEATS")
-    train.add_argument("--kind", choices=("mel", "frames", "bestrq"), default="mel", help="default: mel")
-    train.add_argument("--classes", type=count, default=50, metavar="K", help="default: 50")
+    train.add_argument("--kind", choices=("mel", "frames", "bestrq"), default="mel", help="kind of labels (default: mel)")
+    train.add_argument("--classes", type=count, default=50, metavar="K", help="number of classes (default: 50)")
     train.add_argument("--normalise", choices=("none", "mean", "mean_deviation"), help="subtract from the frames of an utterance their "
                        "mean, or divide by their deviation too (default: mel mean, frames none, bestrq mean_deviation)")
     train.add_argument("--points", type=count, default=200_000, metavar="N", help="frames that k-means learns from, evenly spread over the "
                        "utterances (default: 200000)")
-    train.add_argument("--iterations", type=count, default=20, metavar="N", help="of k-means (default: 20)")
-    train.add_argument("--dim", type=count, default=16, metavar="D", help="of the random projection (default: 16)")
-    train.add_argument("--seed", type=count, default=0, help="default: 0")
+    train.add_argument("--iterations", type=count, default=20, metavar="N", help="iterations of k-means (default: 20)")
+    train.add_argument("--dim", type=count, default=16, metavar="D", help="dimension of the random projection (default: 16)")
+    train.add_argument("--seed", type=count, default=0, help="seed of everything random (default: 0)")
     train.add_argument("feats", type=Path, metavar="FEATS")
     train.add_argument("labeller", type=Path, metavar="LABELLER", help="file to write")
     label = actions.add_parser("label", help="label one job's part of FEATS")
     join = actions.add_parser("join", help="make one folder of the parts of all jobs")
     for sub in (label, join):
         sub.add_argument("--parts", type=whole, default=1, metavar="N", help="number of jobs (default: 1)")
-        sub.add_argument("labeller", type=Path, metavar="LABELLER", help="what train wrote")
+        sub.add_argument("labeller", type=Path, metavar="LABELLER", help="file that train wrote")
         sub.add_argument("out", type=Path, metavar="OUT", help="folder of the labels")
-    label.add_argument("--part", type=whole, default=1, metavar="J", help="this job, from 1 on (default: 1)")
+    label.add_argument("--part", type=whole, default=1, metavar="J", help="number of this job, from 1 on (default: 1)")
     label.add_argument("feats", type=Path, metavar="FEATS")
     return parser
 

@@ -11,8 +11,9 @@ from sslspk.errors import count, entry, whole
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--num-trials", type=_count, default=20_000, metavar="N", help="how many, half of them targets (default 20000)")
-    parser.add_argument("--seed", type=count, default=0, help="of the drawing (default 0)")
+    parser.add_argument("--num-trials", type=_count, default=20_000, metavar="N",
+                        help="number of trials, half of them targets (default 20000)")
+    parser.add_argument("--seed", type=count, default=0, help="seed of the draw (default 0)")
     parser.add_argument("--utt2session", metavar="FILE", help="leave out target pairs of one recording session")
     classes = parser.add_mutually_exclusive_group()
     classes.add_argument("--across", metavar="FILE", help="every pair is of two classes of FILE, such as utt2emotion")

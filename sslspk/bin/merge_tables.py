@@ -11,7 +11,7 @@ from sslspk.errors import entry, whole
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=whole, required=True, metavar="N", help="there are parts 1 to N")
+    parser.add_argument("--jobs", type=whole, required=True, metavar="N", help="number of parts of each table")
     parser.add_argument("--ids", metavar="TABLE", help="every OUT must have the ids of this table, such as DATA/utt2spk")
     parser.add_argument("--logs", default="", metavar="DIR", help="where the jobs' logs are, for the message")
     parser.add_argument("tables", nargs="+", metavar="PARTS OUT", help="two words for each table")

@@ -33,11 +33,11 @@ def main() -> None:
 
 def add_measuring(parser: argparse.ArgumentParser) -> None:
     """The options that this program shares with sslspk.bin.score."""
-    parser.add_argument("--utt2spk", metavar="FILE", help="who speaks in each utterance, for the bootstrap")
+    parser.add_argument("--utt2spk", metavar="FILE", help="speaker of each utterance, for the bootstrap")
     parser.add_argument("--spk2gender", metavar="FILE", help="also measure the trials within one gender")
     parser.add_argument("--bootstrap", type=count, metavar="N",
                         help="replicates of the bootstrap over speakers (default 200; 0: no interval)")
-    parser.add_argument("--seed", type=count, default=0, help="of the bootstrap (default 0)")
+    parser.add_argument("--seed", type=count, default=0, help="seed of the bootstrap (default 0)")
 
 
 def measure(args: argparse.Namespace, trials=None, scores=None) -> tuple[dict, tuple]:

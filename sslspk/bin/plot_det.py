@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", required=True, metavar="FILE", help="the list that all systems scored")
     parser.add_argument("--out", required=True, metavar="FILE", help="the picture: .png, .svg or .pdf")
-    parser.add_argument("--title", help="above the plot (default: the list's file name)")
+    parser.add_argument("--title", help="title above the plot (default: the list's file name)")
     parser.add_argument("--p-target", type=real, default=0.05, metavar="P", help="prior of minDCF (default 0.05)")
     parser.add_argument("systems", nargs="+", metavar="NAME=SCORES", help="what the legend says = score file or its directory")
     args = parser.parse_args()

@@ -15,12 +15,14 @@ COLOURS = 10   # of matplotlib's tab10
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--labels", required=True, metavar="FILE", help="utterance -> speaker, language, ...")
-    parser.add_argument("--num-labels", type=whole, default=6, metavar="N", help="labels that are drawn at most, at random (6; up to 10)")
-    parser.add_argument("--per-label", type=whole, default=50, metavar="N", help="utterances of each at most, at random (default 50)")
-    parser.add_argument("--perplexity", type=whole, default=30, metavar="P", help="of t-SNE, a third of the utterances at most (30)")
-    parser.add_argument("--seed", type=count, default=0, help="of everything random (default 0)")
-    parser.add_argument("--title", default="", help="above the picture")
+    parser.add_argument("--labels", required=True, metavar="FILE", help="table of each utterance's label: speaker, language, ...")
+    parser.add_argument("--num-labels", type=whole, default=6, metavar="N", help="most labels to plot, drawn at random (6; up to 10)")
+    parser.add_argument("--per-label", type=whole, default=50, metavar="N",
+                        help="most utterances of each label, drawn at random (default 50)")
+    parser.add_argument("--perplexity", type=whole, default=30, metavar="P",
+                        help="perplexity of t-SNE, a third of the utterances at most (30)")
+    parser.add_argument("--seed", type=count, default=0, help="seed of everything random (default 0)")
+    parser.add_argument("--title", default="", help="title above the picture")
     parser.add_argument("emb", metavar="EMB_DIR")
     parser.add_argument("out", metavar="OUT")
     args = parser.parse_args()

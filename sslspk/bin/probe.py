@@ -13,11 +13,12 @@ from sslspk.errors import InputError, entry
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--labels", required=True, metavar="FILE", help="utterance -> class, or number")
+    parser.add_argument("--labels", required=True, metavar="FILE", help="table of each utterance's class, or number")
     parser.add_argument("--train", required=True, metavar="DATA_DIR", help="data directory to train on")
     parser.add_argument("--test", required=True, metavar="DATA_DIR", help="data directory to predict")
     parser.add_argument("--valid", metavar="DATA_DIR", help="validation data that stop the training of an mlp")
-    parser.add_argument("--target", choices=("classification", "regression"), default="classification", help="regression: by ridge")
+    parser.add_argument("--target", choices=("classification", "regression"), default="classification",
+                        help="kind of label; regression: a number, predicted by ridge")
     parser.add_argument("--classifier", metavar="NAME", help="see backend/config_probe.py (default logistic; for a regression ridge)")
     parser.add_argument("--conf", help="YAML of the probe")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override (repeatable)")

@@ -26,7 +26,7 @@ def options() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--labels", required=True, metavar="DIR", help="labels of the frames (ali.scp, ali.json)")
-    parser.add_argument("--test-labels", metavar="DIR", help="those of --test, where they are in another folder; of the same making")
+    parser.add_argument("--test-labels", metavar="DIR", help="labels of --test, if they are in another folder; made in the same way")
     parser.add_argument("--train", required=True, metavar="DATA", help="data directory to train on")
     parser.add_argument("--test", required=True, metavar="DATA", help="data directory of other speakers to test on")
     parser.add_argument("--frames", type=count, default=100_000, metavar="N", help="train on at most so many frames, evenly spread over "
@@ -36,7 +36,8 @@ def options() -> argparse.ArgumentParser:
                                                                                           "(default 1000000)")
     parser.add_argument("--ignore", default="", metavar="WORDS", help="names or numbers of classes whose frames are left out, such as sil")
     parser.add_argument("--weight", type=real, default=1.0, metavar="W", help="weight of the data against the penalty (default 1)")
-    parser.add_argument("--bootstrap", type=count, default=1000, metavar="N", help="replicates over speakers (default 1000)")
+    parser.add_argument("--bootstrap", type=count, default=1000, metavar="N",
+                        help="replicates of the bootstrap over speakers (default 1000)")
     parser.add_argument("feats", metavar="FEATS")
     parser.add_argument("test_feats", nargs="?", metavar="TEST_FEATS")
     parser.add_argument("out", type=Path, metavar="OUT")

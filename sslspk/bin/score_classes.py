@@ -17,12 +17,14 @@ MANY, PICTURED = 30, 240   # with more classes the picture of the confusion has 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--labels", action="append", required=True, metavar="TABLE", help="utterance -> true class (repeatable)")
+    parser.add_argument("--labels", action="append", required=True, metavar="TABLE",
+                        help="table of each utterance's true class (repeatable)")
     parser.add_argument("--pool", choices=("none", "mean", "vote"), default="none", help="what is measured: utterances (none), or the "
                         "groups of --groups, by the mean posterior or by majority vote")
-    parser.add_argument("--groups", metavar="TABLE", help="utterance -> what its segments belong to (a recording, a subject)")
-    parser.add_argument("--utt2spk", metavar="TABLE", help="who speaks, for the interval (default: the groups where they are pooled, else "
-                        "what stands before the first hyphen of an id)")
+    parser.add_argument("--groups", metavar="TABLE", help="table of each utterance's group (a recording, a subject)")
+    parser.add_argument("--utt2spk", metavar="TABLE",
+                        help="speaker of each utterance, for the interval (default: the groups where they are pooled, else what stands "
+                             "before the first hyphen of an id)")
     parser.add_argument("--cavg", choices=("true", "false"), default="false",
                         help="true: also compute the detection cost of languages (NIST's Cavg, p_target 0.5); the posteriors must assume "
                              "equal priors")
@@ -31,7 +33,7 @@ def main() -> None:
                                                                                         "(default), or count it as wrong")
     parser.add_argument("--bootstrap", type=count, default=1000, metavar="N",
                         help="replicates of the bootstrap over speakers (default 1000; 0: no interval)")
-    parser.add_argument("--seed", type=count, default=0, help="of the bootstrap (default 0)")
+    parser.add_argument("--seed", type=count, default=0, help="seed of the bootstrap (default 0)")
     parser.add_argument("predictions", nargs="+", metavar="PREDICTIONS")
     parser.add_argument("out", metavar="OUT")
     args = parser.parse_args()

@@ -15,7 +15,7 @@ POOLING = ("pooling", "pooling_heads", "pooling_compress", "embed_dim", "lora")
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("key", nargs="?", metavar="KEY", help="e.g. features, or method.name; nothing: the whole configuration")
+    parser.add_argument("key", nargs="?", metavar="KEY", help="key to print, e.g. features or method.name; none: the whole configuration")
     parser.add_argument("--conf", required=True, help="YAML of the system")
     parser.add_argument("--on", metavar="CONF", help="use this YAML as the base of --conf")
     parser.add_argument("--encoder-of", metavar="MODEL", help="take features, CMN and encoder from this final.pt or 'ARCH CHECKPOINT', "

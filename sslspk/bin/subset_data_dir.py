@@ -13,20 +13,20 @@ def options() -> argparse.ArgumentParser:
         usage="subset_data_dir.sh [--first | --last | --random | --speakers | --per-spk] DIR N OUT\n"
               "       subset_data_dir.sh (--num-speakers N | --hours H | --utt-list FILE | --spk-list FILE) DIR OUT")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--first", action="store_true", help="the first N utterances")
-    which.add_argument("--last", action="store_true", help="the last N utterances")
-    which.add_argument("--random", action="store_true", help="N utterances at random (see --seed); a larger N with the same seed holds all "
-                                                             "of a smaller one")
-    which.add_argument("--speakers", action="store_true", help="whole speakers in random order (see --seed) until they "
+    which.add_argument("--first", action="store_true", help="keep the first N utterances")
+    which.add_argument("--last", action="store_true", help="keep the last N utterances")
+    which.add_argument("--random", action="store_true",
+                       help="keep N utterances at random (see --seed); a larger N with the same seed holds all of a smaller one")
+    which.add_argument("--speakers", action="store_true", help="keep whole speakers in random order (see --seed) until they "
                                                                "have N utterances or more")
-    which.add_argument("--per-spk", action="store_true", help="N utterances of each speaker, or all that it has")
-    which.add_argument("--num-speakers", type=whole, metavar="N", help="N whole speakers at random (see --seed); a larger N with "
+    which.add_argument("--per-spk", action="store_true", help="keep N utterances of each speaker, or all that it has")
+    which.add_argument("--num-speakers", type=whole, metavar="N", help="keep N whole speakers at random (see --seed); a larger N with "
                                                                      "the same seed holds all of a smaller one")
-    which.add_argument("--hours", type=real, metavar="H", help="random utterances (see --seed) until they last H hours, by utt2dur, "
+    which.add_argument("--hours", type=real, metavar="H", help="keep random utterances (see --seed) until they last H hours, by utt2dur, "
                                                                 "segments or utt2num_samples; a larger H holds all of a smaller one")
-    which.add_argument("--utt-list", metavar="FILE", help="the utterances that begin the lines of FILE")
-    which.add_argument("--spk-list", metavar="FILE", help="the speakers that begin the lines of FILE")
-    parser.add_argument("--seed", type=count, default=777, help="of everything random (default: %(default)s)")
+    which.add_argument("--utt-list", metavar="FILE", help="keep the utterances that begin the lines of FILE")
+    which.add_argument("--spk-list", metavar="FILE", help="keep the speakers that begin the lines of FILE")
+    parser.add_argument("--seed", type=count, default=777, help="seed of the draw (default: %(default)s)")
     parser.add_argument("args", nargs="+", metavar="DIR [N] OUT", help="source, number, destination")
     return parser
 

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--p-target", type=real, default=0.05, metavar="P", help="prior of a target in the application (default 0.05)")
     parser.add_argument("--label-kind", choices=("pseudo", "speaker"), default="speaker",
                         help="what the labels of TRIALS are, for the results (default speaker)")
-    parser.add_argument("--made-on", default="", metavar="TEXT", help="a few words on what TRIALS is of, for sslspk info")
+    parser.add_argument("--made-on", default="", metavar="TEXT", help="short description of TRIALS, for sslspk info")
     add_quality(parser)
     parser.add_argument("trials", metavar="TRIALS", help='"enrol test target|nontarget" or "1|0 enrol test" lines')
     parser.add_argument("scores", nargs="+", metavar="SCORES", help='"enrol test score" lines in any order, one file for each system')
@@ -51,7 +51,7 @@ def main() -> None:
 def add_quality(parser: argparse.ArgumentParser) -> None:
     """The options that this program shares with sslspk.bin.apply_calibration."""
     parser.add_argument("--utt2dur", metavar="FILE", help="seconds of each utterance: adds the durations of both sides")
-    parser.add_argument("--embeddings", metavar="DIR", help="of the utterances of both sides: adds the lengths of the vectors")
+    parser.add_argument("--embeddings", metavar="DIR", help="embeddings of the utterances of both sides: adds the lengths of the vectors")
 
 
 def gather(args: argparse.Namespace, trials: "Trials") -> "tuple[np.ndarray, tuple[str, ...]]":

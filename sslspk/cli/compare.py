@@ -13,7 +13,8 @@ from sslspk.errors import real
 
 def options(parser: argparse.ArgumentParser) -> None:
     model.options(parser)
-    parser.add_argument("--prior", type=real, metavar="P", help="share of pairs of one speaker (default: the calibration's)")
+    parser.add_argument("--prior", type=real, metavar="P",
+                        help="prior probability that both recordings are of one speaker (default: the calibration's)")
     parser.add_argument("a", metavar="A")
     parser.add_argument("b", metavar="B")
 

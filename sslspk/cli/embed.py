@@ -28,7 +28,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     model.options(parser)
     parser.add_argument("--out", metavar="OUT", help=HELP)
     parser.add_argument("--window", type=real, metavar="S", help="an embedding for each window of S seconds")
-    parser.add_argument("--shift", type=real, metavar="S", help="from the start of a window to that of the next (default: half a window)")
+    parser.add_argument("--shift", type=real, metavar="S",
+                        help="seconds from the start of a window to that of the next (default: half a window)")
     parser.add_argument("--skip-bad", action="store_true", help="name bad recordings on stderr and leave them out, rather than stop")
     parser.add_argument("inputs", nargs="+", metavar="INPUT")
 

@@ -29,10 +29,11 @@ COSINE, RATIO = "cosine", "log-likelihood ratio, natural logarithm"
 def options(parser: argparse.ArgumentParser) -> None:
     model.options(parser)
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--audio", metavar="DIR", default=".", help="where the paths of LIST begin (default: here)")
+    where.add_argument("--audio", metavar="DIR", default=".", help="folder in which the paths of LIST begin (default: here)")
     where.add_argument("--data", metavar="DIR", help="a Kaldi data directory whose utterances LIST names")
     where.add_argument("--embeddings", metavar="DIR", help="a folder with xvector.scp whose ids LIST names; needs no model")
-    parser.add_argument("--utt2spk", metavar="FILE", help="who speaks in each, for the interval (default: what is before the first hyphen)")
+    parser.add_argument("--utt2spk", metavar="FILE",
+                        help="speaker of each utterance, for the interval (default: what is before the first hyphen)")
     parser.add_argument("--cosine", action="store_true", help="cosines, even where the model carries a calibration (to train one)")
     parser.add_argument("--out", metavar="FILE", help='write the scores there, "enrol test score" in the order of LIST')
     parser.add_argument("trials", metavar="LIST")

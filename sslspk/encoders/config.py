@@ -22,7 +22,7 @@ class TdnnConfig(Config):
     embed_dim: Size = 512
     segment_layers: Literal[1, 2] = Field(2, description="affine layers after pooling; 2: embedding is the second one's output")
     pooling: Pooling = "statistics"
-    attention_channels: Size = Field(128, description="bottleneck of the attentive poolings")
+    attention_channels: Size = Field(128, description="bottleneck of attentive pooling")
 
 
 class EcapaConfig(Config):
@@ -53,9 +53,9 @@ class ResNetSE34LConfig(Config):
     widths: Widths = (16, 32, 64, 128)
     se_reduction: Size = 8
     pooling: Pooling = "self_attentive"
-    attention_channels: Size = Field(128, description="bottleneck of the attentive poolings")
+    attention_channels: Size = Field(128, description="bottleneck of attentive pooling")
     embed_dim: Size = 512
-    channels_last: bool = Field(True, description="memory layout: faster on CPU, the same result but for rounding")
+    channels_last: bool = Field(True, description="memory layout: faster on a CPU, the same result up to rounding")
 
     @model_validator(mode="after")
     def _hidden(self):
@@ -70,12 +70,12 @@ class LResNet34Config(Config):
     name: Literal["lresnet34"] = "lresnet34"
     widths: Widths = (16, 32, 64, 128)
     pooling: Pooling = "statistics"
-    attention_channels: Size = Field(128, description="bottleneck of the attentive poolings")
+    attention_channels: Size = Field(128, description="bottleneck of attentive pooling")
     embedding: Literal["pooled", "affine", "image"] = Field(
         "pooled", description="pooled: the pooled statistics themselves; affine: a linear layer on them; image: average "
                               "pooling to two halves of the band, then a linear layer (`pooling` is not used)")
-    embed_dim: Size = Field(256, description="for affine and image; a pooled embedding has the pooling's own size")
-    channels_last: bool = Field(True, description="memory layout: faster on CPU, the same result but for rounding")
+    embed_dim: Size = Field(256, description="dimension of an affine or image embedding; a pooled one has the size of the pooling")
+    channels_last: bool = Field(True, description="memory layout: faster on a CPU, the same result up to rounding")
     unbiased: bool = Field(False, description="pooling statistics: deviations divide by T - 1, as wespeaker's do")
 
     @model_validator(mode="after")
@@ -93,13 +93,15 @@ class CpcEncoderConfig(Config):
     """
 
     name: Literal["cpc"] = "cpc"
-    rate: Size = Field(16000, description="Hz, as features.sample_frequency")
+    rate: Size = Field(16000, description="sampling rate in Hz, equal to features.sample_frequency")
     peak: bool = Field(True, description="divide each waveform by its largest absolute value")
     first: Literal["conv", "sinc"] = Field("conv", description="the first layer; sinc: band-pass filters of learnt edges (SincNet)")
     channels: Size = 512
     kernels: tuple[Few, ...] = Field((10, 8, 4, 4, 4), min_length=1)
-    strides: tuple[Few, ...] = Field((5, 4, 2, 2, 2), min_length=1, description="their product is the samples of a step")
-    norm: Literal["batch", "channel"] = Field("batch", description="channel: over the channels of each step, as LayerNorm")
+    strides: tuple[Few, ...] = Field((5, 4, 2, 2, 2), min_length=1,
+                                     description="strides of the convolutions; their product is the samples per step")
+    norm: Literal["batch", "channel"] = Field("batch",
+                                              description="batch: BatchNorm; channel: over the channels of each step, as LayerNorm")
     context: Literal["gru", "lstm", "none"] = Field("gru", description="recurrent network over the steps so far; none: the steps "
                                                                        "themselves are pooled")
     context_dim: Size = 256
@@ -131,15 +133,17 @@ class PaseEncoderConfig(Config):
     """
 
     name: Literal["pase"] = "pase"
-    rate: Size = Field(16000, description="Hz, as features.sample_frequency")
+    rate: Size = Field(16000, description="sampling rate in Hz, equal to features.sample_frequency")
     channels: tuple[Size, ...] = Field((64, 64, 128, 128, 256, 256, 512, 512), min_length=1)
-    kernels: tuple[Few, ...] = Field((251, 20, 11, 11, 11, 11, 11, 11), min_length=1, description="in samples; the first layer is made of "
-                                     "band-pass filters of learnt edges (SincNet)")
-    strides: tuple[Few, ...] = Field((1, 10, 2, 1, 2, 1, 2, 2), min_length=1, description="their product is the samples of a step")
+    kernels: tuple[Few, ...] = Field((251, 20, 11, 11, 11, 11, 11, 11), min_length=1,
+                                     description="kernels in samples; the first layer is made of band-pass filters of learnt edges "
+                                                 "(SincNet)")
+    strides: tuple[Few, ...] = Field((1, 10, 2, 1, 2, 1, 2, 2), min_length=1,
+                                     description="strides of the convolutions; their product is the samples per step")
     embed_dim: Size = 100
     skips: bool = Field(False, description="add every layer's output, averaged down to the last one's rate, to the embedding")
-    context: Literal["none", "qrnn"] = Field("none", description="a quasi-recurrent layer over the last layer's steps")
-    context_dim: Size = Field(256, description="of one direction")
+    context: Literal["none", "qrnn"] = Field("none", description="qrnn: a quasi-recurrent layer over the last layer's steps")
+    context_dim: Size = Field(256, description="units of the context in one direction")
     bidirectional: bool = Field(True, description="the context sees earlier and later steps; false: only earlier ones")
     window_seconds: Seconds = Field(10.0, description="longer recordings are embedded in windows of this length, and the mean is taken")
 

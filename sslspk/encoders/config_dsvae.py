@@ -10,15 +10,15 @@ class DsvaeEncoderConfig(Config):
     """Disentangled sequential variational autoencoder. The defaults are C-DSVAE's (Lian et al. 2022, arXiv 2205.05227, Table 1)."""
 
     name: Literal["dsvae"] = "dsvae"
-    channels: Size = Field(256, description="of the shared convolutions")
+    channels: Size = Field(256, description="channels of the shared convolutions")
     kernel: Few = Field(5, description="frames that a convolution sees, here and in the decoder; an odd number")
-    hidden_dim: Size = Field(512, description="of both branches' LSTMs (of one direction) and of the content's RNN")
-    embed_dim: Size = Field(64, description="z_s, of the speaker: the embedding")
-    whiten: bool = Field(False, description="the means of z_s are brought to covariance I, as the prior has it (ours): directions of "
+    hidden_dim: Size = Field(512, description="units of both branches' LSTMs (one direction) and of the content's RNN")
+    embed_dim: Size = Field(64, description="dimension of z_s, the speaker's latent: the embedding")
+    whiten: bool = Field(False, description="transform the means of z_s to covariance I, as in the prior (ours): directions of "
                          "little variance, where the speaker is, then count as much as level and channel")
-    content_dim: Size = Field(64, description="z_c, of each frame")
-    decoder_channels: Size = Field(512, description="of the decoder's convolutions and its first LSTM")
-    decoder_hidden: Size = Field(1024, description="of its other two LSTM layers")
+    content_dim: Size = Field(64, description="dimension of z_c, the content's latent of each frame")
+    decoder_channels: Size = Field(512, description="channels of the decoder's convolutions and units of its first LSTM")
+    decoder_hidden: Size = Field(1024, description="units of the decoder's other two LSTM layers")
     postnet: int = Field(4, ge=0, le=20, description="convolutions of the decoder's postnet before its last one; 0: no postnet")
     skip: bool = Field(False, description="a linear layer from both latents to the frames, added to what the decoder's LSTMs give (ours)")
     statistics_batches: int = Field(20, ge=1, le=1000, description="training batches whose mean and deviation of each feature standardise "

@@ -12,7 +12,7 @@ class GumbelConfig(Config):
     """A product quantiser whose codes are drawn by Gumbel-softmax."""
 
     name: Literal["gumbel"] = "gumbel"
-    codes: Size = Field(320, description="V, code words of a group")
+    codes: Size = Field(320, description="V, number of code words per group")
     groups: Few = Field(2, description="each step is one code word of every group")
     dim: Size | None = Field(None, description="values of a quantised step, a multiple of groups; null: as many as channels")
     combine_groups: bool = Field(True, description="one code book for all groups")
@@ -23,7 +23,7 @@ class KmeansConfig(Config):
     """The nearest code word of each group."""
 
     name: Literal["kmeans"] = "kmeans"
-    codes: Size = Field(320, description="V, code words of a group")
+    codes: Size = Field(320, description="V, number of code words per group")
     groups: Few = Field(2, description="each step is one code word of every group")
     combine_groups: bool = Field(True, description="one code book for all groups")
 
@@ -46,8 +46,8 @@ class TransformerConfig(Config):
     dim: Size = 768
     heads: Few = 12
     ff_dim: Size = 3072
-    dropout: Share = Field(0.1, description="of its input, its layers and its attention")
-    position_kernel: Few = Field(128, description="of the convolution that tells positions")
+    dropout: Share = Field(0.1, description="dropout of the Transformer's input, layers and attention")
+    position_kernel: Few = Field(128, description="kernel of the convolution that encodes positions")
     position_groups: Few = 16
 
     @model_validator(mode="after")
@@ -68,17 +68,18 @@ class VqWav2vecEncoderConfig(Config):
     """
 
     name: Literal["vq_wav2vec"] = "vq_wav2vec"
-    rate: Size = Field(16000, description="Hz, as features.sample_frequency")
+    rate: Size = Field(16000, description="sampling rate in Hz, equal to features.sample_frequency")
     channels: Size = 512
     kernels: tuple[Few, ...] = Field((10, 8, 4, 4, 4, 1, 1, 1), min_length=1)
-    strides: tuple[Few, ...] = Field((5, 4, 2, 2, 2, 1, 1, 1), min_length=1, description="their product is the samples of a step")
-    norm: Literal["group", "channel"] = Field("group", description="of the convolutions; group: over channels and time, channel: over "
+    strides: tuple[Few, ...] = Field((5, 4, 2, 2, 2, 1, 1, 1), min_length=1,
+                                     description="strides of the convolutions; their product is the samples per step")
+    norm: Literal["group", "channel"] = Field("group", description="norm of the convolutions; group: over channels and time, channel: over "
                                                                    "the channels of each step")
     activation: Literal["gelu", "relu"] = "gelu"
-    log_compression: bool = Field(False, description="log(1 + |z|) of the steps (wav2vec)")
+    log_compression: bool = Field(False, description="take log(1 + |z|) of the steps (wav2vec)")
     quantiser: Annotated[GumbelConfig | KmeansConfig, Field(discriminator="name")] | None = GumbelConfig()
     aggregator: Annotated[ConvolutionsConfig | TransformerConfig, Field(discriminator="name")] = ConvolutionsConfig()
-    pooling: Literal["mean", "last"] = Field("mean", description="of the aggregator's steps; last: its last one")
+    pooling: Literal["mean", "last"] = Field("mean", description="pooling of the aggregator's steps: their mean, or the last one")
     window_seconds: Seconds = Field(9.375, description="longer recordings are embedded in windows of this length, and the mean is taken")
 
     @property

@@ -30,8 +30,9 @@ class LoraConfig(Config):
     """LoRA (Hu et al. 2021): the Transformer is frozen, and a learnt product of two narrow matrices is added to each of its projections."""
 
     rank: Few = 64
-    alpha: PositiveFloat = Field(128.0, description="the product counts alpha / rank times")
-    targets: tuple[Literal["q", "k", "v"], ...] = Field(("q", "v"), min_length=1, description="projections of the attention")
+    alpha: PositiveFloat = Field(128.0, description="the product is scaled by alpha / rank")
+    targets: tuple[Literal["q", "k", "v"], ...] = Field(("q", "v"), min_length=1,
+                                                        description="projections of the attention that are adapted")
 
 
 class Wav2Vec2EncoderConfig(Config):
@@ -42,34 +43,35 @@ class Wav2Vec2EncoderConfig(Config):
     """
 
     name: Literal["wav2vec2"] = "wav2vec2"
-    rate: Size = Field(16000, description="Hz, as features.sample_frequency")
-    normalise: bool = Field(False, description="waveforms to mean 0 and variance 1")
-    channels: Size = Field(512, description="of the convolutions")
+    rate: Size = Field(16000, description="sampling rate in Hz, equal to features.sample_frequency")
+    normalise: bool = Field(False, description="scale waveforms to mean 0 and variance 1")
+    channels: Size = Field(512, description="channels of the convolutions")
     kernels: tuple[Few, ...] = Field((10, 3, 3, 3, 3, 2, 2), min_length=1)
-    strides: tuple[Few, ...] = Field((5, 2, 2, 2, 2, 2, 2), min_length=1, description="their product is the samples of a step")
+    strides: tuple[Few, ...] = Field((5, 2, 2, 2, 2, 2, 2), min_length=1,
+                                     description="strides of the convolutions; their product is the samples per step")
     conv_norm: Literal["first", "every"] = Field("first", description="first: GroupNorm over time behind the first convolution; every: "
                                                  "LayerNorm over channels behind each")
     conv_bias: bool = False
-    position_kernel: Few = Field(128, description="of the convolution that tells positions")
+    position_kernel: Few = Field(128, description="kernel of the convolution that encodes positions")
     position_groups: Few = 16
-    relative_buckets: int = Field(0, ge=0, le=10_000, description="of WavLM's gated relative positions; 0: none")
-    relative_distance: Size = Field(800, description="of WavLM's relative positions, in steps")
+    relative_buckets: int = Field(0, ge=0, le=10_000, description="buckets of WavLM's gated relative positions; 0: none")
+    relative_distance: Size = Field(800, description="largest relative position that WavLM tells apart, in steps")
     layers: Few = 12
     dim: Size = 768
     heads: Few = 12
     ff_dim: Size = 3072
     norm_first: bool = Field(False, description="LayerNorm before attention and feed-forward layers, not behind them")
     layer_drop: Share = Field(0.05, description="probability that a layer is skipped in a training step")
-    input_dropout: Share = Field(0.1, description="of what the Transformer is given")
+    input_dropout: Share = Field(0.1, description="dropout of the Transformer's input")
     dropout: Share = 0.1
     attention_dropout: Share = 0.1
-    ff_dropout: Share = Field(0.0, description="inside the feed-forward layers")
+    ff_dropout: Share = Field(0.0, description="dropout inside the feed-forward layers")
     pooling: Literal["mean", "layers", "mhfa"] = Field("mean", description="mean: of the last layer over time; layers: first a mean over "
                                                        "all layers and the Transformer's input, with learnt weights (SUPERB); mhfa: many "
                                                        "heads, each with its own weights over time (MHFA)")
-    pooling_heads: Size = Field(64, description="of mhfa")
-    pooling_compress: Size = Field(128, description="of mhfa: dimensions of keys and values")
-    embed_dim: Size = Field(256, description="of mhfa; otherwise the embedding has `dim`")
+    pooling_heads: Size = Field(64, description="mhfa: number of heads")
+    pooling_compress: Size = Field(128, description="mhfa: dimensions of keys and values")
+    embed_dim: Size = Field(256, description="mhfa: dimension of the embedding; with other poolings it is `dim`")
     lora: LoraConfig | None = Field(None, description="train only low-rank changes of the attention; null: train all weights")
     window_seconds: Seconds = Field(60.0, description="longer recordings are embedded in windows of this length, and the mean is taken")
 

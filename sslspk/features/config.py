@@ -25,7 +25,7 @@ class FeatureOptions(Config):
     snip_edges: bool = True
     num_mel_bins: Size = 80
     low_freq: NonNegativeFloat = 20.0
-    high_freq: float = Field(0.0, description="upper edge of the mel bank in Hz; 0 or less: so far below half the sampling rate")
+    high_freq: float = Field(0.0, description="upper edge of the mel bank in Hz; 0 or negative: added to half the sampling rate")
     use_energy: bool = Field(False, description="fbank: add the log energy as first column; mfcc: replace C0 by it")
     raw_energy: bool = Field(True, description="compute the energy before preemphasis and window")
     energy_floor: NonNegativeFloat = 0.0
@@ -85,6 +85,6 @@ class CmvnOptions(Config):
 
     cmn: Literal["none", "utterance", "sliding"] = "utterance"
     norm_vars: bool = False
-    cmn_window: Size = Field(300, description="sliding: frames")
-    min_cmn_window: Size = Field(100, description="sliding, center false: frames at the start")
+    cmn_window: Size = Field(300, description="sliding: frames of the window")
+    min_cmn_window: Size = Field(100, description="sliding, center false: least frames of the window at the start")
     center: bool = Field(True, description="sliding: the window is centred on the frame")

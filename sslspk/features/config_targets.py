@@ -20,7 +20,8 @@ class TargetConfig(Config):
 
     name: Kind
     bins: Size | None = Field(None, description="features without deltas; null: lps 1025, fbank and gtn 40, mfcc 20, prosody 4")
-    window: PositiveFloat | None = Field(None, le=1000, description="ms; null: 25, or of a _long one 32 (lps), 64 (fbank) or 128")
+    window: PositiveFloat | None = Field(None, le=1000,
+                                         description="window in ms; null: 25, or for a _long kind 32 (lps), 64 (fbank) or 128")
     deltas: bool = Field(False, description="also first and second differences over time")
 
     @property

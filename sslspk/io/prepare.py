@@ -32,7 +32,7 @@ def command_line(description: str, corpus: str, site: str) -> argparse.ArgumentP
     parser.add_argument("--out-wav", metavar="DIR",
                         help=f"folder for recordings that had to be converted (default: DATA_DIR/{corpus}_wav)")
     parser.add_argument("--format", choices=("wav", "flac"), default="wav",
-                        help="of recordings that had to be converted (default: wav)")
+                        help="audio format of recordings that had to be converted (default: wav)")
     parser.add_argument("--check", choices=("full", "header"), default="full",
                         help="full: decode every recording and look for samples that cannot be speech; "
                         "header: read beginning and end only (default: full)")

@@ -50,9 +50,11 @@ class DinoConfig(Config):
     teacher_momentum: float = Field(0.996, ge=0, le=1)
     teacher_momentum_end: float = Field(1.0, ge=0, le=1)
     freeze_last_layer_epochs: float = Field(1.0, ge=0)
-    regularise: RegulariseConfig | None = Field(None, description="of the student's embeddings of the long views: off_diagonal, "
+    regularise: RegulariseConfig | None = Field(None, description="regularise the student's embeddings of the long views: off_diagonal, "
                                                 "frobenius, rdino; null: none")
-    positives: PositivesConfig | None = Field(None, description="whose long views the teacher sees; null: the same recording's")
+    positives: PositivesConfig | None = Field(None,
+                                              description="how the long views of the teacher are chosen (ssps, oracle); null: from the "
+                                                          "same recording")
     evaluate: Literal["teacher", "student"] = "teacher"
 
     @property
@@ -83,7 +85,7 @@ class _InBatch(Config):
     projection: ProjectionConfig | None = None
     temperature: PositiveFloat = 0.07
     learn_scale: bool = False
-    scale_bias: float = Field(-5.0, description="b at the start, where w and b are learnt")
+    scale_bias: float = Field(-5.0, description="initial b, if w and b are learnt")
     evaluate: Literal["encoder", "projected"] = "encoder"
 
     @model_validator(mode="after")
@@ -96,7 +98,9 @@ class SimclrConfig(_InBatch):
     """SimCLR (Chen et al. 2020): two views of a recording attract each other, all else in the batch repels (NT-Xent)."""
 
     name: Literal["simclr"] = "simclr"
-    positives: PositivesConfig | None = Field(None, description="null: the other view of the same recording")
+    positives: PositivesConfig | None = Field(None,
+                                              description="how positives are chosen (ssps, oracle); null: the other view of the same "
+                                                          "recording")
 
 
 class SupconConfig(_InBatch):
@@ -126,10 +130,10 @@ class AngularConfig(Config):
     weights: ClassVar[tuple[str, ...]] = ("encoder",)
     name: Literal["angular"] = "angular"
     crops: tuple[Crop, ...] = (Crop(count=2, seconds=1.8, layout="disjoint"),)
-    scale: PositiveFloat = Field(10.0, description="w at the start")
-    bias: float = Field(-5.0, description="b at the start")
+    scale: PositiveFloat = Field(10.0, description="initial w")
+    bias: float = Field(-5.0, description="initial b")
     adversarial: NonNegativeFloat = Field(0.0, description="alpha, weight of the reversed gradient of the augmentation discriminator")
-    hidden_dim: Size = Field(512, description="of the discriminator")
+    hidden_dim: Size = Field(512, description="hidden units of the discriminator")
     evaluate: Literal["encoder"] = "encoder"
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ class _Latents(Config):
                               "(ours; the papers do not say)")
     reconstruction: Literal["sum", "mean"] = Field("sum", description="half the squared error of a frame's standardised features, summed "
                                                    "over them or their mean; always summed over frames")
-    prior_dim: Size = Field(256, description="of the prior's LSTM")
+    prior_dim: Size = Field(256, description="units of the prior's LSTM")
     evaluate: Literal["speaker", "content"] = "speaker"
 
     @model_validator(mode="after")
@@ -50,9 +50,9 @@ class DsvaeConfig(_Latents):
 class MaskedLabelsConfig(Config):
     """Also tell the labels of frames that are hidden from the content branch (our reading of "+MP"), as HuBERT does."""
 
-    weight: PositiveFloat = Field(1.0, description="of the cross-entropy, summed over a crop's hidden frames")
+    weight: PositiveFloat = Field(1.0, description="weight of the cross-entropy, summed over a crop's masked frames")
     mask_prob: float = Field(0.2, gt=0, le=1, description="share of the frames that spans would cover if none overlapped")
-    mask_span: Few = Field(5, description="frames")
+    mask_span: Few = Field(5, description="length of a mask in frames")
 
 
 class CdsvaeConfig(_Latents):
@@ -60,5 +60,5 @@ class CdsvaeConfig(_Latents):
 
     name: Literal["cdsvae"] = "cdsvae"
     label_kinds: tuple[Literal["truth", "align", "mel", "bestrq", "frames"], ...] = Field(
-        (), description="what the labels may be, by their ali.json; none: any")
+        (), description="allowed kinds of labels, as ali.json says; empty: any")
     masked_prediction: MaskedLabelsConfig | None = None

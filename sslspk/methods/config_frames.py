@@ -64,14 +64,15 @@ class CpcConfig(OneCrop):
     predictor: Literal["linear", "transformer"] = Field("linear", description="transformer: one layer over the contexts so far, 8 heads, "
                                                         "relative positions (CPC_audio)")
     predictor_dim: Size = Field(2048, description="transformer: hidden units of that layer")
-    positions: Literal["last", "every"] = Field("last", description="which contexts predict: the last one with K steps after it, or all")
+    positions: Literal["last", "every"] = Field("last", description="contexts that predict: the last one with K steps after it, or all")
     negatives: Literal["batch", "anywhere"] = Field("batch", description="batch: the other recordings at the same step; anywhere: drawn "
                                                                          "from all steps of the batch")
-    num_negatives: Size = Field(128, description="anywhere: how many for each position")
+    num_negatives: Size = Field(128, description="anywhere: number of negatives for each position")
     softmax: Literal["futures", "contexts"] = Field("futures", description="batch: what is told apart, the futures for a context "
                                                     "(the paper) or the contexts for a future (the code of Lepage from September 2021)")
-    score: Literal["sum", "mean"] = Field("sum", description="over the channels of prediction times future")
-    bias: bool | None = Field(True, validate_default=True, description="of the linear layers that predict; with a Transformer null")
+    score: Literal["sum", "mean"] = Field("sum", description="combine the channels of prediction times future by their sum or their mean")
+    bias: bool | None = Field(True, validate_default=True,
+                              description="whether the linear layers that predict have a bias; null with a Transformer")
 
     @field_validator("bias")
     @classmethod
@@ -104,9 +105,9 @@ class LimConfig(OneCrop):
     """Local and global info max, LIM and GIM (Ravanelli & Bengio 2019): two parts of a recording against a part of another one."""
 
     name: Literal["lim"] = "lim"
-    context_length: Size = Field(1, description="steps that a part is the mean of; 1: LIM, more: GIM")
-    objective: Literal["bce", "nce", "mine"] = Field("bce", description="bce converged best for the authors")
-    hidden_dim: Size = Field(256, description="of the discriminator")
+    context_length: Size = Field(1, description="steps whose mean is a part; 1: LIM, more: GIM")
+    objective: Literal["bce", "nce", "mine"] = Field("bce", description="loss of the discriminator; bce converged best for the authors")
+    hidden_dim: Size = Field(256, description="hidden units of the discriminator")
 
     def require(self, encoder: Config, rows: int) -> None:
         require_encoder(self, encoder, ("cpc", "pase"))

@@ -13,20 +13,22 @@ class MfccLabels(Config):
 
     name: Literal["mfcc"] = "mfcc"
     clusters: Size = 100
-    ceps: int = Field(13, ge=1, le=40, description="of 40 mel bins; features are three times as many")
+    ceps: int = Field(13, ge=1, le=40,
+                      description="number of cepstra of 40 mel bins; with differences there are three times as many features")
     points: Size = Field(200_000, description="frames that the clusters are learnt from, at least one of each recording")
-    iterations: Few = Field(20, description="of k-means")
+    iterations: Few = Field(20, description="iterations of k-means")
 
 
 class LayerLabels(Config):
     """Clusters of what a trained model gives (HuBERT's later rounds)."""
 
     name: Literal["layer"] = "layer"
-    model: str | None = Field(None, description="final.pt of a model of waveforms; must be given")
-    layer: int | None = Field(None, ge=0, le=1000, description="of its Transformer, 0: what enters it; null: the frames that it ends with")
+    model: str | None = Field(None, description="final.pt of a model with waveform input; required")
+    layer: int | None = Field(None, ge=0, le=1000,
+                              description="layer of the model's Transformer; 0: its input; null: the model's output frames")
     clusters: Size = 500
     points: Size = Field(200_000, description="frames that the clusters are learnt from, at least one of each recording")
-    iterations: Few = Field(20, description="of k-means")
+    iterations: Few = Field(20, description="iterations of k-means")
 
 
 class RandomLabels(Config):
@@ -34,8 +36,8 @@ class RandomLabels(Config):
 
     name: Literal["random_projection"] = "random_projection"
     codes: Size = 8192
-    dim: Size = Field(16, description="of projection and vectors")
-    bins: Size = Field(80, description="of log-mel, frames of 10 ms; as many frames as a step of the encoder has are put together")
+    dim: Size = Field(16, description="dimension of the projection and the vectors")
+    bins: Size = Field(80, description="log-mel bins, in frames of 10 ms; the frames of one encoder step are put together")
 
 
 class MaskedPredictionConfig(OneCrop):
@@ -51,10 +53,11 @@ class MaskedPredictionConfig(OneCrop):
     mask_span: Few = Field(10, description="length of a mask in steps")
     fill: Literal["vector", "noise"] = Field("vector", description="what replaces a masked step: a learnt vector, or noise of deviation "
                                                                    "0.1 (the convolutions' output has deviation 1)")
-    head: Literal["cosine", "linear"] = Field("cosine", description="cosine: with a learnt vector of each label, over temperature; linear: "
-                                              "a linear layer")
+    head: Literal["cosine", "linear"] = Field("cosine",
+                                              description="cosine: cosine with a learnt vector of each label, divided by temperature; "
+                                                          "linear: a linear layer")
     out_dim: Size = Field(256, description="cosine: dimension in which steps and labels are compared")
-    temperature: PositiveFloat = Field(0.1, description="cosine")
+    temperature: PositiveFloat = Field(0.1, description="cosine: temperature of the cosines")
     unmasked_weight: NonNegativeFloat = Field(0.0, description="weight of the same loss at the steps that are not masked")
     feature_penalty: NonNegativeFloat = Field(10.0, description="weight of the mean square of the convolutions' output")
     feature_gradient: PositiveFloat = Field(0.1, description="factor on the gradient of the convolutions")

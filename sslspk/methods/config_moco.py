@@ -30,19 +30,22 @@ class ReweightConfig(Config):
 
     ratio: PositiveFloat = 0.8
     floor: float = 0.4
-    true_weight: NonNegativeFloat = Field(1.0, description="omega 1, for anchors without a suspected false negative")
-    false_weight: NonNegativeFloat = Field(0.5, description="omega 2, for anchors with one; 1 is plain MoCo, 0 drops them")
+    true_weight: NonNegativeFloat = Field(1.0, description="omega 1, weight of anchors without a suspected false negative")
+    false_weight: NonNegativeFloat = Field(0.5,
+                                           description="omega 2, weight of anchors with a suspected false negative; 1 is plain MoCo, 0 "
+                                                       "drops them")
     start_epoch: NonNegativeFloat = 0.0
 
 
 class ProtoConfig(Config):
     """ProtoNCE (Li et al. 2021; Xia et al. 2021; Zhang & Yu 2022): prototypes from k-means over the whole training set, each epoch."""
 
-    clusters: tuple[Size, ...] = Field((5000,), min_length=1, description="several numbers: the losses are averaged")
-    weight: NonNegativeFloat = Field(0.25, description="alpha")
+    clusters: tuple[Size, ...] = Field((5000,), min_length=1,
+                                       description="number of clusters; with several numbers the losses are averaged")
+    weight: NonNegativeFloat = Field(0.25, description="alpha, weight of ProtoNCE")
     start_epoch: NonNegativeFloat = 0.0
     every_epochs: PositiveInt = Field(1, description="epochs between two clusterings")
-    iterations: PositiveInt = Field(20, description="of k-means")
+    iterations: PositiveInt = Field(20, description="iterations of k-means")
     init: Literal["kmeans++", "random"] = "kmeans++"
     epsilon: PositiveFloat = Field(10.0, description="smooths the density of small clusters")
 
@@ -60,7 +63,7 @@ class QueueProtoConfig(Config):
     min_clusters: int = Field(2, ge=2)
     max_clusters: Size = Field(1000, ge=2)
     sample: Size = Field(2048, ge=10, description="queue entries from which the number of speakers is estimated")
-    keys_per_cluster: PositiveInt = Field(4, description="keys for each prototype, where no number of speakers can be told")
+    keys_per_cluster: PositiveInt = Field(4, description="keys for each prototype, if the number of speakers cannot be estimated")
     iterations: PositiveInt = 10
 
     @model_validator(mode="before")
@@ -90,15 +93,17 @@ class MocoConfig(Config):
     projection: ProjectionConfig | None = ProjectionConfig()
     temperature: PositiveFloat = 0.07
     queue_size: Size = 10000
-    momentum: float = Field(0.999, ge=0, le=1, description="of the key encoder's moving average")
+    momentum: float = Field(0.999, ge=0, le=1, description="momentum of the key encoder's moving average")
     symmetric: bool = Field(False, description="each view is query once and key once")
     batch_norm_group: int = Field(32, ge=2)
     reweight: ReweightConfig | None = None
     proto: ProtoConfig | None = None
     queue_proto: QueueProtoConfig | None = None
-    positives: PositivesConfig | None = Field(None, description="null: the other view of the same recording")
+    positives: PositivesConfig | None = Field(None,
+                                              description="how positives are chosen (ssps, oracle); null: the other view of the same "
+                                                          "recording")
     labelled_share: float = Field(0.0, ge=0, le=1)
-    supcon_weight: NonNegativeFloat = Field(1.0, description="weight of SupCon, where labelled_share > 0")
+    supcon_weight: NonNegativeFloat = Field(1.0, description="weight of SupCon, if labelled_share > 0")
     evaluate: Literal["projected", "query", "key"] = "projected"
 
     @model_validator(mode="after")

@@ -36,7 +36,7 @@ class BarlowTwinsConfig(Config):
     name: Literal["barlow_twins"] = "barlow_twins"
     crops: tuple[Crop, ...] = PAIR
     projection: ProjectionConfig | None = WIDE
-    redundancy: NonNegativeFloat = Field(0.005, description="lambda, weight of what is off the diagonal")
+    redundancy: NonNegativeFloat = Field(0.005, description="lambda, weight of the elements off the diagonal")
     evaluate: Literal["encoder", "projected"] = "encoder"
 
     @model_validator(mode="after")

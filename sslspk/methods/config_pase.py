@@ -17,7 +17,8 @@ class WaveformWorkerConfig(Config):
     weight: NonNegativeFloat = 1.0
     channels: tuple[Size, ...] = Field((512, 256, 128), min_length=1)
     kernels: tuple[Few, ...] = Field((30, 30, 30), min_length=1)
-    strides: tuple[Few, ...] = Field((4, 4, 10), min_length=1, description="their product is the samples of the encoder's step")
+    strides: tuple[Few, ...] = Field((4, 4, 10), min_length=1,
+                                     description="strides of the transposed convolutions; their product is the samples per encoder step")
     hidden_dim: Size = 64
 
     @property
@@ -54,7 +55,7 @@ class PairWorkerConfig(Config):
     name: Literal["mi", "cmi"]
     weight: NonNegativeFloat = 1.0
     hidden_dim: Size = 256
-    symmetric: bool = Field(False, description="each pair and non-pair also with the other crop in front")
+    symmetric: bool = Field(False, description="use each pair and non-pair also in the reverse order")
 
 
 class OrderWorkerConfig(Config):
@@ -63,8 +64,8 @@ class OrderWorkerConfig(Config):
     name: Literal["spc"] = "spc"
     weight: NonNegativeFloat = 1.0
     hidden_dim: Size = 256
-    length: Few = Field(5, description="steps that are shown")
-    gap: Few = Field(16, description="steps at least between the step and what is shown")
+    length: Few = Field(5, description="number of steps that are shown")
+    gap: Few = Field(16, description="least number of steps between the step and the steps that are shown")
 
     @property
     def needed_steps(self) -> int:

@@ -31,7 +31,7 @@ class RdinoConfig(Config):
     expander: ProjectionConfig = ProjectionConfig(hidden_dim=2048, out_dim=8192, layers=3)
     variance: NonNegativeFloat = 10.0
     covariance: NonNegativeFloat = 1.0
-    weight: NonNegativeFloat = Field(0.2, description="of the sum, after its ramp")
+    weight: NonNegativeFloat = Field(0.2, description="weight of the sum, after its ramp")
     weight_start: NonNegativeFloat = 0.05
     ramp_epochs: NonNegativeFloat = 10.0
 

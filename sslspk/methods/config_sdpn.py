@@ -18,18 +18,22 @@ class SdpnConfig(Config):
     weights: ClassVar[tuple[str, ...]] = ("teacher", "student")
     name: Literal["sdpn"] = "sdpn"
     crops: tuple[Crop, ...] = (Crop(count=1, seconds=4.0, clean=True), Crop(count=4, seconds=2.0))
-    prototypes: int = Field(1024, ge=2, le=10_000_000, description="K")
+    prototypes: int = Field(1024, ge=2, le=10_000_000, description="K, the number of prototypes")
     hidden_dim: Size = 2048
     bottleneck_dim: Size = 256
     head_layers: Few = 3
     head_batch_norm: bool = True
     student_temp: PositiveFloat = 0.1
     sharpen: float = Field(0.25, gt=0, le=1, description="T: the target is the teacher's distribution to the power 1 / T")
-    sinkhorn_iterations: int = Field(3, ge=0, le=1000, description="that balance the targets over the prototypes; 0: none")
+    sinkhorn_iterations: int = Field(3, ge=0, le=1000,
+                                     description="Sinkhorn iterations, which balance the targets over the prototypes; 0: none")
     me_max: NonNegativeFloat = Field(1.0, description="weight of the entropy of the mean distribution")
     koleo: NonNegativeFloat = Field(0.1, description="weight of the spread of the embeddings")
-    regularise: RegulariseConfig | None = Field(None, description="of the student's embeddings: off_diagonal, frobenius, rdino; null: none")
-    positives: PositivesConfig | None = Field(None, description="whose view the teacher sees; null: the same recording's")
+    regularise: RegulariseConfig | None = Field(None,
+                                                description="regularise the student's embeddings: off_diagonal, frobenius, rdino; null: "
+                                                            "none")
+    positives: PositivesConfig | None = Field(None,
+                                              description="how the teacher's view is chosen (ssps, oracle); null: from the same recording")
     teacher_momentum: float = Field(0.996, ge=0, le=1)
     teacher_momentum_end: float = Field(1.0, ge=0, le=1)
     evaluate: Literal["teacher", "student"] = "teacher"

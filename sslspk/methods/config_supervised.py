@@ -23,7 +23,7 @@ class GateConfig(Config):
     kind: Literal["dynamic", "fixed"] = "dynamic"
     threshold: PositiveFloat = Field(1.0, description="fixed: the largest loss that counts")
     least_believed: float = Field(0.0, ge=0, le=1, description="at least this share of the recordings passes the gate (ours)")
-    start_epochs: NonNegativeFloat = Field(5.0, description="before this, all recordings count")
+    start_epochs: NonNegativeFloat = Field(5.0, description="epochs before which all recordings count")
     correct_epochs: NonNegativeFloat | None = None
     correct_temperature: PositiveFloat = 0.1
     correct_confidence: float = Field(0.5, ge=0, lt=1)
@@ -47,7 +47,7 @@ class RelabelConfig(Config):
     """
 
     start_epochs: NonNegativeFloat = 5.0
-    queue: Few = Field(5, description="labels of a recording that vote")
+    queue: Few = Field(5, description="number of a recording's last labels that vote")
     growth: PositiveFloat | None = Field(1.0, description="how many recordings of other clusters a class may take, as a multiple of its "
                                          "own (ours): without a limit, a few classes may absorb everything; null: no limit")
     teacher_momentum: float = Field(0.999, ge=0, le=1)
@@ -80,11 +80,11 @@ class SupervisedConfig(Config):
     hidden: Literal["xvector", "relu", "linear"] = Field("xvector", description="xvector: ReLU and BatchNorm before each of them and "
                                                          "before the classifier; relu: ReLU behind each; linear: neither")
     scale: PositiveFloat = 30.0
-    margin: float = Field(0.2, ge=0, lt=1.5, description="radians")
+    margin: float = Field(0.2, ge=0, lt=1.5, description="margin in radians")
     margin_warmup_epochs: float = Field(0.0, ge=0)
     sub_centres: Few = Field(1, description="centres per class; more leave room for wrong labels (Deng et al. 2020)")
-    inter_margin: float = Field(0.0, ge=0, lt=1.5, description="radians by which the hardest other classes come nearer")
-    inter_top_k: Size = Field(5, description="how many of them")
+    inter_margin: float = Field(0.0, ge=0, lt=1.5, description="margin in radians that brings the hardest other classes nearer")
+    inter_top_k: Size = Field(5, description="number of other classes that inter_margin brings nearer")
     gate: GateConfig | None = Field(None, description="gate for pseudo-labels; null: learn from all labels")
     relabel: RelabelConfig | None = Field(None, description="renewal of pseudo-labels; null: labels do not change")
     near_start: NearStartConfig | None = Field(None, description="penalty on the distance from the initial weights, for pre-trained "

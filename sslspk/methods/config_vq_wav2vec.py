@@ -14,15 +14,15 @@ class VqWav2vecConfig(OneCrop):
     """
 
     name: Literal["vq_wav2vec"] = "vq_wav2vec"
-    seed: bool = Field(False, description="the port of Lepage 2021; needs encoder.aggregator: {name: transformer}")
+    seed: bool = Field(False, description="train as the port of Lepage 2021; needs encoder.aggregator: {name: transformer}")
     steps: Few = Field(12, description="K: how many steps ahead are predicted, each by a linear layer of its own")
     num_negatives: Size = Field(10, description="number of negatives of each step, drawn from the same recording")
     negative_weight: PositiveFloat | None = Field(None, description="weight of each negative's binary cross-entropy; null: 1 / "
                                                                     "num_negatives")
     gumbel_start: PositiveFloat = Field(2.0, description="temperature of the choice of codes at step 0")
-    gumbel_end: PositiveFloat = Field(0.5, description="the least temperature")
-    gumbel_decay: float = Field(0.999995, gt=0, le=1, description="factor on it at each optimizer step")
-    codes_weight: NonNegativeFloat = Field(1.0, description="k-means: of both terms that draw steps and code words together")
+    gumbel_end: PositiveFloat = Field(0.5, description="lowest temperature of the choice of codes")
+    gumbel_decay: float = Field(0.999995, gt=0, le=1, description="factor on this temperature at each optimizer step")
+    codes_weight: NonNegativeFloat = Field(1.0, description="k-means: weight of both terms that draw steps and code words together")
     commitment: NonNegativeFloat = Field(0.25, description="k-means: gamma, share of the term that draws the steps to the code words")
     mask_prob: Probability = Field(0.65, description="seed: share of the steps that would be masked if masks did not overlap")
     mask_span: Few = Field(10, description="seed: length of a mask in steps")

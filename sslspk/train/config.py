@@ -22,12 +22,12 @@ class TrainConfig(Config):
                                                                 "starts, in place of `steps` and `epochs`; schedules follow the share of "
                                                                 "the time that is used")
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
-    momentum: float = Field(0.9, ge=0, lt=1, description="SGD")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
     nesterov: bool = False
     betas: tuple[Share, Share] = (0.9, 0.999)
     eps: PositiveFloat = Field(1e-8, description="Adam: number added to the root of the second moment")
     amsgrad: bool = False
-    weight_decay: NonNegativeFloat = Field(1e-4, description="not applied to biases and other one-dimensional parameters")
+    weight_decay: NonNegativeFloat = Field(1e-4, description="weight decay; not applied to biases and other one-dimensional parameters")
     lr: PositiveFloat = 0.005
     lr_batch: PositiveInt | None = Field(256, description="`lr` is for this batch size, and is scaled linearly to data.batch_size; null: "
                                                           "not scaled")
@@ -44,7 +44,7 @@ class TrainConfig(Config):
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = Field(False, description="torch.compile the encoders, a graph for each crop length; the first steps take minutes")
     log_every: PositiveInt = 10
-    save_every: PositiveInt | None = Field(None, description="steps between checkpoints; null: once an epoch")
+    save_every: PositiveInt | None = Field(None, description="steps between checkpoints; null: one epoch")
     keep: PositiveInt = Field(3, description="number of checkpoints kept on disk")
     average: PositiveInt = Field(1, description="final.pt is the mean of this many last checkpoints")
     timeout_seconds: Size = Field(300, description="time that a rank waits for another that does not answer; if a rank dies, the job ends "

@@ -7,13 +7,13 @@ from sslspk.config import Config, Few, Probability, Size
 class PhoneConfig(Config):
     """What steps/align_phones.sh trains: convolutions and a bidirectional LSTM on log-mel, by CTC with label priors."""
 
-    channels: Size = Field(128, description="of the convolutions")
+    channels: Size = Field(128, description="channels of the convolutions")
     depth: Few = Field(2, description="convolutions of 100 ms after the first one")
     hidden: Size = Field(96, description="units of the LSTM in each direction")
     dropout: Probability = 0.1
     epochs: Few = 15
-    flat: int = Field(3, ge=0, le=1000, description="so many of the first epochs learn from phones that are spread evenly over loud frames")
-    batch_size: Size = Field(16, description="utterances of similar length")
+    flat: int = Field(3, ge=0, le=1000, description="number of first epochs that learn from phones spread evenly over loud frames")
+    batch_size: Size = Field(16, description="utterances per step, of similar length")
     learning_rate: PositiveFloat = Field(0.002, le=1, description="highest learning rate of Adam, reached after an epoch of warm-up; then "
                                                                   "a cosine down to 0")
     prior_scale: NonNegativeFloat = Field(0.8, le=1, description="power of a phone's frequency by which its likelihood is divided")

@@ -47,8 +47,10 @@ class Cost(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("confs", nargs="+", metavar="CONF", help="configurations of systems")
-    parser.add_argument("--recordings", type=int, default=1_092_009, help="of the training set (default: %(default)s, VoxCeleb2 dev)")
-    parser.add_argument("--classes", type=int, default=5994, help="of a supervised training (default: %(default)s, speakers of VoxCeleb2)")
+    parser.add_argument("--recordings", type=int, default=1_092_009,
+                        help="recordings of the training set (default: %(default)s, VoxCeleb2 dev)")
+    parser.add_argument("--classes", type=int, default=5994,
+                        help="classes of a supervised training (default: %(default)s, speakers of VoxCeleb2)")
     parser.add_argument("--tflops", type=float, default=25.0, help="10^12 FLOPs a second that the device sustains (default: %(default)s)")
     parser.add_argument("--eval", type=float, nargs=2, default=[4708, 8.3], metavar=("N", "SECONDS"),
                         help="recordings that an evaluation embeds, and how long they are (default: those of VoxCeleb1-O)")

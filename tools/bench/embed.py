@@ -25,8 +25,9 @@ from sslspk.errors import InputError, count, entry, real
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--number", type=count, default=200, help="of recordings (default 200)")
-    parser.add_argument("--seconds", type=real, nargs=2, default=(2.0, 10.0), metavar=("LEAST", "MOST"), help="of each (default 2 10)")
+    parser.add_argument("--number", type=count, default=200, help="number of recordings (default 200)")
+    parser.add_argument("--seconds", type=real, nargs=2, default=(2.0, 10.0), metavar=("LEAST", "MOST"),
+                        help="seconds of each recording (default 2 10)")
     parser.add_argument("--window", type=real, help="embed windows of this many seconds, with a hop of half a window")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("model", metavar="MODEL", nargs="?")

@@ -51,8 +51,9 @@ ENCODERS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--number", type=count, default=50, help="of recordings (default 50)")
-    parser.add_argument("--seconds", type=real, nargs=2, default=(0.5, 30.0), metavar=("LEAST", "MOST"), help="of each (default 0.5 30)")
+    parser.add_argument("--number", type=count, default=50, help="number of recordings (default 50)")
+    parser.add_argument("--seconds", type=real, nargs=2, default=(0.5, 30.0), metavar=("LEAST", "MOST"),
+                        help="seconds of each recording (default 0.5 30)")
     parser.add_argument("--only", action="append", choices=ENCODERS, metavar="NAME", help="only this encoder (repeatable; default all)")
     parser.add_argument("folder", metavar="FOLDER")
     args = parser.parse_args()
