@@ -66,7 +66,7 @@ train() {   # STEP OUT [INIT]: OUT/fold_JOB/final.pt, all folds. What the model 
   local base=(--encoder-of "$init_from"); [ -n "$init_from" ] || base=(--on "$scratch")
   python3 -m sslspk.bin.show_config "${base[@]}" --conf "$confs/$1.yaml" "${part[@]}" > "$2/.conf.yaml"
   # A fold runs where its job runs: within the job, training is a process of the same machine.
-  launch "$cuda_cmd" --gpu $((ngpu > 0)) --max-jobs-run "$at_once" JOB=1:"$count" "$2/log/train.$JOB.log" \
+  SSLSPK_FOLLOW=$TRAINING_FIGURES launch "$cuda_cmd" --gpu $((ngpu > 0)) --max-jobs-run "$at_once" JOB=1:"$count" "$2/log/train.$JOB.log" \
     OMP_NUM_THREADS=1 steps/train.sh --ngpu $((ngpu > 0)) --conf "$2/.conf.yaml" "${overrides[@]}" "${from[@]}" "$folds/$JOB/train" "$job"
 }
 

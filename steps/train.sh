@@ -67,7 +67,7 @@ echo "$0: training into $exp (log: ${log/"$JOB"/*})"
 rm -f "$exp/.stopped"
 status=0
 trap : USR2   # a training that is stopped ends below
-export SSLSPK_FOLLOW="step epoch loss utterances_per_second left"   # what the launcher shows of each line of the log
+export SSLSPK_FOLLOW=$TRAINING_FIGURES
 launch "$cmd" "${job[@]}" "$log" "${program[@]}" "${options[@]}" "$data" "$exp" || status=$?
 [ "$status" -le 128 ] || [ ! -f "$exp/.stopped" ] || status=99   # the launcher was stopped, and the training saved
 [ "$status" -eq 0 ] || exit "$status"

@@ -7,6 +7,8 @@
 # shellcheck shell=bash
 
 JOB=$'\1JOB\1'   # replaced by the name of the range; no path holds it
+# shellcheck disable=SC2034  # used by scripts whose jobs are trainings
+TRAINING_FIGURES="step epoch loss utterances_per_second left"   # SSLSPK_FOLLOW: what a launcher shows of a training's log
 
 # Arguments that find, mkdir and the like would take for something else than a name.
 for _launch_word in "$@"; do

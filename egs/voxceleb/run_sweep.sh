@@ -86,7 +86,7 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
   job=(--gpu "$ngpu" ${at_once:+--max-jobs-run "$at_once"})
   [ "$requeue" = false ] || job+=(--requeue true)
   # Within its task, a training is a process of the machine where the task runs; one that was told to save ends the task with 99.
-  launch "$cuda_cmd" "${job[@]}" JOB=1:${#tags[@]} "$dir/log/train.$JOB.log" \
+  SSLSPK_FOLLOW=$TRAINING_FIGURES launch "$cuda_cmd" "${job[@]}" JOB=1:${#tags[@]} "$dir/log/train.$JOB.log" \
     bash "$dir/task.$JOB.sh" --stage 3 --stop-stage 3 --cmd utils/run.pl
 fi
 

@@ -1,70 +1,33 @@
-"""Shows the progress of a running job: figures from its log every half minute, warnings and scores at once."""
+"""Shows the progress of running jobs: figures from their logs every half minute, warnings and scores at once."""
 import os
 import re
 import sys
 import threading
 import time
+from collections import Counter
 from types import TracebackType
 
 from sslspk.launch.request import Request, log_path, seconds_of
 
-LOOK = 1.0       # seconds between two looks at the log
+LOOK = 1.0       # seconds between two looks at the logs
 PAUSE = 30.0     # seconds between two lines (SSLSPK_PROGRESS_SECONDS changes it)
-WARNINGS = 20    # are shown; the log has the others
+ALIKE = 5        # warnings that differ only in numbers and names are shown so many times
+WARNINGS = 20    # kinds of warnings that are shown; the log has all
+JOBS = 4         # jobs of an array whose figures are shown at a time
 READ = 1 << 20   # bytes at a time
 STAMP = re.compile(r"\d\d:\d\d:\d\d ")
+NAME = re.compile(r"\S*[\d/_\\-]\S*")   # a word that is a number, a path or the name of an utterance
 
 
-class Follower(threading.Thread):
-    """Prints what SSLSPK_FOLLOW names ("step epoch loss"): of each line `12:00:00 step 10 lr 0.1 loss 2.5` these words and their values.
+class Log:
+    """The log of a job as it grows, also a new one where the job is started again. latest: figures that were not shown yet."""
 
-    Only where the variable is set. Of several jobs the first is followed: steps/train.sh runs them for one training on several nodes.
-    """
-
-    def __init__(self, request: Request):
-        super().__init__(daemon=True)
-        self.path, self.keys = log_path(request, request.first), os.environ.get("SSLSPK_FOLLOW", "").split()
-        self.pause = seconds_of("SSLSPK_PROGRESS_SECONDS", PAUSE)
+    def __init__(self, path: str, prefix: str):
+        self.path, self.prefix, self.latest = path, prefix, ""
         self.place, self.file, self.rest = 0, (0, 0), b""
-        self.latest, self.said, self.shown_at = "", set(), 0.0
-        self.over = threading.Event()
 
-    def __enter__(self) -> "Follower":
-        if self.keys:
-            self.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.is_alive():
-            self.over.set()
-            self.join(10 * LOOK)
-
-    def run(self) -> None:
-        while not self.over.wait(LOOK):
-            self._look()
-        self._look(last=True)
-
-    def _look(self, last: bool = False) -> None:
-        for line in self._lines():
-            words = STAMP.sub("", line, count=1).split()
-            if words and words[0].lower() == "warning:":
-                self._warn(" ".join(words))
-            elif STAMP.match(line) and words[:1] == ["evaluated"]:
-                self._print(*filter(None, (self.latest, " ".join(words))))   # in the order of the log
-                self.latest, self.shown_at = "", time.monotonic()
-            elif STAMP.match(line) and words[:1] == self.keys[:1]:
-                self.latest = " ".join(f"{key} {words[words.index(key) + 1]}" for key in self.keys if key in words[:-1])
-        if self.latest and (last or time.monotonic() - self.shown_at >= self.pause):
-            self._print(self.latest)
-            self.latest, self.shown_at = "", time.monotonic()
-
-    def _warn(self, text: str) -> None:
-        if text not in self.said and len(self.said) <= WARNINGS:
-            self.said.add(text)
-            self._print(text if len(self.said) <= WARNINGS else f"more warnings are in {self.path}")
-
-    def _lines(self) -> list[str]:
-        """What the log has got since the last look. A new log, of a job that was started again, is read from its beginning."""
+    def lines(self) -> list[str]:
+        """The lines since the last call."""
         try:
             with open(self.path, "rb") as log:
                 status = os.fstat(log.fileno())
@@ -78,9 +41,84 @@ class Follower(threading.Thread):
         *lines, self.rest = (self.rest + new).split(b"\n")
         return [line.decode(errors="replace") for line in lines]
 
-    def _print(self, *lines: str) -> None:
-        try:
-            print(*(f"  {line}" for line in lines), sep="\n", flush=True)
-        except OSError:   # nobody reads any more: the job does not depend on it
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-            self.pause = float("inf")
+
+class Follower(threading.Thread):
+    """Prints the fields named in SSLSPK_FOLLOW ("step epoch loss") from the progress lines of the logs, and their warnings.
+
+    Without the variable it does nothing. A progress line is `12:00:00 step 10 lr 0.1 loss 2.5`, or what a launcher inside the job printed
+    of one. Lines of an array's jobs begin with the number of the job.
+    """
+
+    def __init__(self, request: Request):
+        super().__init__(daemon=True)
+        self.keys = os.environ.get("SSLSPK_FOLLOW", "").split()
+        several = bool(request.name) and request.last > request.first
+        self.logs = [Log(log_path(request, number), f"job {number}: " if several else "")
+                     for number in range(request.first, request.last + 1 if several else request.first + 1)]
+        self.pause, self.look = seconds_of("SSLSPK_PROGRESS_SECONDS", PAUSE), max(LOOK, len(self.logs) / 20)
+        self.said, self.kinds, self.shown_at = set(), Counter(), 0.0
+        self.over = threading.Event()
+
+    def __enter__(self) -> "Follower":
+        if self.keys:
+            self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.is_alive():
+            self.over.set()
+            self.join(10 * LOOK)
+
+    def run(self) -> None:
+        while not self.over.wait(self.look):
+            self._look()
+        self._look(last=True)
+
+    def _look(self, last: bool = False) -> None:
+        for log in self.logs:
+            for line in log.lines():
+                self._take(log, line)
+        new = [log for log in self.logs if log.latest]
+        if new and (last or time.monotonic() - self.shown_at >= self.pause):
+            shown = new[:JOBS]
+            for log in shown:
+                self._print(log)
+            self.logs = [log for log in self.logs if log not in shown] + shown   # the others have their turn next
+            self.shown_at = time.monotonic()
+
+    def _take(self, log: Log, line: str) -> None:
+        words = STAMP.sub("", line, count=1).split()
+        if words and words[0].lower() == "warning:":
+            self._warn(log, " ".join(words))
+        elif not STAMP.match(line) and not line.startswith("  "):
+            return
+        elif words[:1] == ["evaluated"]:
+            self._print(log, " ".join(words))   # after the figures, as in the log
+            self.shown_at = time.monotonic()
+        elif words[:1] == self.keys[:1]:
+            log.latest = " ".join(f"{key} {words[words.index(key) + 1]}" for key in self.keys if key in words[:-1])
+
+    def _warn(self, log: Log, text: str) -> None:
+        """Show it: of many alike the first ones, of a collapse and the like (WARNING) all."""
+        if text in self.said:
+            return
+        self.said.add(text)
+        kind = NAME.sub("*", text)
+        self.kinds[kind] += 1
+        if text.startswith("WARNING:") or (self.kinds[kind] <= ALIKE and len(self.kinds) <= WARNINGS):
+            print_lines(f"{log.prefix}{text}")
+        elif self.kinds[kind] == ALIKE + 1 or (self.kinds[kind] == 1 and len(self.kinds) == WARNINGS + 1):
+            print_lines(f"{log.prefix}more warnings of this kind are in {log.path}")
+
+    def _print(self, log: Log, *more: str) -> None:
+        """The figures of a job that were not shown yet, and more lines."""
+        figures, log.latest = log.latest, ""
+        print_lines(*(f"{log.prefix}{line}" for line in (figures, *more) if line))
+
+
+def print_lines(*lines: str) -> None:
+    """On standard output; where nobody reads it any more, nothing is printed, since the job does not depend on it."""
+    try:
+        print(*(f"  {line}" for line in lines), sep="\n", flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115

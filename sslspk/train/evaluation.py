@@ -18,7 +18,7 @@ from sslspk.corpora import own
 from sslspk.encoders import together
 from sslspk.errors import InputError
 from sslspk.features import cmvn
-from sslspk.io import ark, clips, silence, table
+from sslspk.io import ark, clips, files, silence, table
 from sslspk.io import trials as trial_list
 from sslspk.io.clips import Clip
 from sslspk.metrics import label_free, report, verification
@@ -82,7 +82,7 @@ class Evaluation:
         self.utts = np.unique(np.concatenate([self.trials.enrol, self.trials.test])).tolist()
         trial_list.lookup(np.array(self.utts), list(self.sources), str(self.data))
         self.rows = [trial_list.lookup(names, self.utts, path) for names in (self.trials.enrol, self.trials.test)]
-        self.by = f"{Path(path).name}, md5 {trial_list.digest(self.trials)[:8]}"
+        self.by = f"{Path(path).name}, md5 {files.md5(path)[:8]}"
 
     def measure(self, method: nn.Module) -> Found:
         """Score the encoder that extraction uses. All ranks must call it; each embeds its share, and all get the same figures."""

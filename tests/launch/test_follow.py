@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sslspk.launch.follow import Follower
+from sslspk.launch.follow import ALIKE, WARNINGS, Follower
 from sslspk.launch.request import parse
 
 RUN = Path(__file__).resolve().parents[2] / "utils/run.pl"
@@ -16,13 +16,13 @@ RUN = Path(__file__).resolve().parents[2] / "utils/run.pl"
 def follower(tmp_path, monkeypatch):
     monkeypatch.setenv("SSLSPK_FOLLOW", "step loss left")
     monkeypatch.setenv("SSLSPK_PROGRESS_SECONDS", "0.000001")
-    return Follower(parse(["run.pl", "N=1:2", f"{tmp_path}/train.N.log", "true"]))
+    return Follower(parse(["run.pl", f"{tmp_path}/train.log", "true"]))
 
 
-def said(follower, capsys, content=None, **more):
-    """What it prints once the log holds `content`, too."""
+def said(follower, capsys, content=None, job=0, **more):
+    """What it prints once the log of a job holds `content`, too."""
     if content is not None:
-        with open(follower.path, "a") as log:
+        with open(follower.logs[job].path, "a") as log:
             log.write(content)
     follower._look(**more)
     return capsys.readouterr().out.splitlines()
@@ -42,9 +42,9 @@ def test_figures_and_warnings_are_shown_once(follower, capsys):
 
 def test_a_new_log_is_read_from_its_beginning(follower, capsys):
     said(follower, capsys, "10:00:01 step 10 loss 4.3\n")
-    os.replace(follower.path, f"{follower.path}.0")
+    os.replace(follower.logs[0].path, f"{follower.logs[0].path}.0")
     assert said(follower, capsys, "10:00:02 step 11 loss 4.2\n") == ["  step 11 loss 4.2"]
-    os.truncate(follower.path, 0)
+    os.truncate(follower.logs[0].path, 0)
     assert said(follower, capsys, "10:00:03 step 1 loss 5\n") == ["  step 1 loss 5"]
 
 
@@ -53,8 +53,23 @@ def test_lines_have_a_pause_but_for_the_last_and_warnings_have_a_limit(follower,
     assert said(follower, capsys, "10:00:01 step 1 loss 5\n") == ["  step 1 loss 5"]
     assert said(follower, capsys, "10:00:02 step 2 loss 4\n10:00:03 step 3 loss 3\n") == []
     assert said(follower, capsys, last=True) == ["  step 3 loss 3"]
-    lines = said(follower, capsys, "".join(f"warning: {i}\n" for i in range(100)))
-    assert len(lines) == 21 and lines[-1] == f"  more warnings are in {follower.path}"
+    more = f"  more warnings of this kind are in {follower.logs[0].path}"
+    text = "".join(f"warning: skipped utt{i}: cannot be read\n" for i in range(100)) + "10:00:00 WARNING: collapse\nwarning: other\n"
+    lines = said(follower, capsys, text)
+    assert lines == [*(f"  warning: skipped utt{i}: cannot be read" for i in range(ALIKE)), more, "  WARNING: collapse", "  warning: other"]
+    lines = said(follower, capsys, "".join(f"warning: {'x' * i}\n" for i in range(1, 50)) + "WARNING: rank\n")
+    assert len(lines) == WARNINGS - 3 + 2 and lines[-2:] == [more, "  WARNING: rank"]
+
+
+def test_jobs_of_an_array_take_turns(tmp_path, monkeypatch, capsys):
+    """Trainings within jobs: the lines are those that steps/train.sh printed there."""
+    monkeypatch.setenv("SSLSPK_FOLLOW", "step loss")
+    monkeypatch.setenv("SSLSPK_PROGRESS_SECONDS", "0.000001")
+    follower = Follower(parse(["run.pl", "N=1:6", f"{tmp_path}/train.N.log", "true"]))
+    for job in range(6):
+        (tmp_path / f"train.{job + 1}.log").write_text(f"# steps/train.sh\n  step 1{job} loss 2\n  warning: a\n")
+    assert said(follower, capsys) == ["  job 1: warning: a", *(f"  job {n}: step 1{n - 1} loss 2" for n in range(1, 5))]
+    assert said(follower, capsys) == ["  job 5: step 14 loss 2", "  job 6: step 15 loss 2"]
 
 
 def test_the_launcher_shows_it_where_it_is_asked_to(tmp_path):
