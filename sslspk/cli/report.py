@@ -21,8 +21,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--curves", type=whole, default=12, metavar="N",
                         help="DET curves, histograms and errors of the N best rows of a list (default: %(default)s)")
     parser.add_argument("--audio", type=count, default=5, metavar="N",
-                        help="of each system N misses and N false alarms, with 3 s of their recordings to listen to, which the first "
-                             "systems get where they would be too many (default: %(default)s; 0: none)")
+                        help="N misses and N false alarms of each system, with 3 s of audio; if the page gets too large, only the first "
+                             "systems have audio (default: %(default)s; 0: none)")
     parser.add_argument("exps", nargs="+", type=Path, metavar="EXP", help="a system's folder, or the folder of several")
 
 
@@ -41,5 +41,5 @@ def run(args: argparse.Namespace) -> None:
     with files.atomic_write(args.out) as file:
         file.write(page.page(args.title, systems, lists, args.audio, folders))
     classified = sum(len(system.classified) for system in systems)
-    also = f", {classified} classifications" if classified else ""
-    print(f"{args.out}: {len(systems)} systems, {len(rows)} results on {len(lists)} lists{also}")
+    also = f", classifications: {classified}" if classified else ""
+    print(f"{args.out}: systems: {len(systems)}, results: {len(rows)}, lists: {len(lists)}{also}")

@@ -1,5 +1,6 @@
 """Collects what a report shows of each system: results, training curves, configuration, and the command of the training."""
 import math
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,21 @@ def systems(folders: list[Path]) -> list[System]:
                              "first.")
         for path in experiments:
             found.setdefault(path.resolve(), _system(path))
-    return list(found.values())
+    return _told_apart(list(found.values()))
+
+
+def _told_apart(found: list[System]) -> list[System]:
+    """Systems of one name, such as exp/dino and exp2/dino, with their folders as names, in their results as well."""
+    names = Counter(name for one in found for name in {one.name, *(row["system"] for row in one.rows)})
+    told = []
+    for one in found:
+        if any(names[name] > 1 for name in {one.name, *(row["system"] for row in one.rows)}):
+            name = str(one.folder)
+            rows = [{**row, "system": name} for row in one.rows]
+            classified = [{**row, "experiment": row["experiment"].replace(one.name, name, 1)} for row in one.classified]
+            one = one._replace(name=name, rows=rows, classified=classified)
+        told.append(one)
+    return told
 
 
 def _is_experiment(folder: Path) -> bool:

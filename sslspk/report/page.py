@@ -50,7 +50,7 @@ for (const choice of document.querySelectorAll('select.block')) choice.onchange 
   choice.closest('.chooser').querySelectorAll('div.block').forEach((block, at) => { block.hidden = at !== choice.selectedIndex; });
 };
 """
-SOUNDS = 40   # recordings to listen to, 128 kB each
+SOUNDS = 40   # recordings to listen to, about 70 kB each
 COLUMNS = (("EER %", "eer_percent", 2), ("minDCF .01", "min_dcf_0.01", 3), ("minDCF .05", "min_dcf_0.05", 3),
            ("same gender EER %", "eer_percent_same_gender", 2))
 
@@ -58,21 +58,21 @@ COLUMNS = (("EER %", "eer_percent", 2), ("minDCF .01", "min_dcf_0.01", 3), ("min
 def page(title: str, systems: list[System], lists: list[tuple[list[dict], Scored | None, str]], audio: int, folders: list[Path]) -> str:
     """The whole page. lists: for each trial list the rows of its results, what could be read of it, and why not; audio: errors to hear;
     folders: where paths of results may start."""
-    sounds = Sounds()
+    sounds, maps = Sounds(), sum(len(found.rows) for _, found, _ in lists if found)
     parts = [f"<h1>{text(title)}</h1>"]
     for number, (rows, found, why) in enumerate(lists):
         if found is not None:
             sounds.open(found.data, audio and max(4 * audio, SOUNDS // len(lists)))   # enough for the list's first system
-        parts.append(_list(number, rows, found, why, audio, sounds))
+        parts.append(_list(number, (rows, found, why), audio, sounds, maps))
     parts += [classes.sections(systems, folders), _trainings(systems), _configurations(systems), _commands(systems)]
     script = SCRIPT % draw.GREY + sounds.script()
     return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{text(title)}</title><link rel="icon" href="data:,">'
             f"<style>{STYLE}</style></head><body>{''.join(parts)}<script>{script}</script></body></html>\n")
 
 
-def _list(number: int, rows: list[dict], found: Scored | None, why: str, audio: int, sounds: Sounds) -> str:
-    """The section of one trial list."""
-    first = rows[0]
+def _list(number: int, one: tuple[list[dict], Scored | None, str], audio: int, sounds: Sounds, maps: int) -> str:
+    """The section of one trial list, as `page` has it."""
+    (rows, found, why), first = one, one[0][0]
     parts = [f"<h2>{text(first['list'])}</h2>", f"<p>{_trials(first)}. * : labels were used.</p>", _table(f"list{number}", rows)]
     if found is None:
         return "".join(parts) + f'<p class="note">{text(why)}</p>'
@@ -82,7 +82,7 @@ def _list(number: int, rows: list[dict], found: Scored | None, why: str, audio: 
     for i, row in progress.over(list(enumerate(found.rows)), "systems"):
         name, curve = scored.legend(row), verification.det_curve(found.scores[i], found.trials.target)
         curves[name] = scored.det(curve)
-        blocks.append((name, _system(found, i, name, curve, of) + (_errors(found, i, name, curve, audio, sounds) if audio else "")))
+        blocks.append((name, _system(found, i, name, curve, of, maps) + (_errors(found, i, name, curve, audio, sounds) if audio else "")))
     parts += [_det(curves), "<h3>Scores, errors and embeddings by system</h3>", chooser("system", blocks)]
     if sounds.refused:
         parts.append('<p class="note">The systems that come later in the list have fewer recordings to listen to, to keep the page small: '
@@ -98,12 +98,12 @@ def _det(curves: dict[str, list[tuple[float, float]]]) -> str:
     return figure("DET curves", draw.lines(curves, "false alarms, %", "misses, %", axes, scored.ticks(points)))
 
 
-def _system(found: Scored, number: int, name: str, curve: Det, of: list[Group]) -> str:
+def _system(found: Scored, number: int, name: str, curve: Det, of: list[Group], maps: int) -> str:
     """Histogram, errors by group and map of one row."""
     said = scored.histogram(found.scores[number], found.trials.target, curve)
     marks = {f"threshold of the {key}": value for key, value in said.thresholds.items()}
     return "".join([figure(f"Scores of {name}", draw.histogram(said.edges, said.shares, marks, "score")), _groups(found, number, name, of),
-                    _map(found, number, name)])
+                    _map(found, number, name, maps)])
 
 
 def _trials(row: dict) -> str:
@@ -126,8 +126,8 @@ def _row(row: dict, columns: list[tuple[str, str, int]]) -> tuple[str, list[tupl
     return "labels" if row["labels"] != "none" else "", [*cells, (row.get("seed", ""), row.get("seed"))]
 
 
-def _map(found: Scored, number: int, name: str) -> str:
-    places = scored.mapped(found, number)
+def _map(found: Scored, number: int, name: str, maps: int) -> str:
+    places = scored.mapped(found, number, maps)
     if places is None:
         return ""
     points, names, groups = places

@@ -15,7 +15,8 @@ from sslspk.report import groups
 
 CORNERS = 150    # of a DET curve
 BINS = 60
-MAPPED = 1000    # utterances on a map
+MAPPED = 20000   # utterances on all maps of a page
+EACH = (200, 1000)   # of them on one map, at least and at most
 
 
 class Scored(NamedTuple):
@@ -98,8 +99,9 @@ def worst(scored: Scored, number: int, threshold: float, each: int) -> list[Wors
     return found
 
 
-def mapped(scored: Scored, number: int) -> tuple[list[tuple[float, float]], list[str], dict[str, list[str]]] | None:
-    """Two principal components of the embeddings of at most MAPPED utterances of the list, their names, and groups that may colour them.
+def mapped(scored: Scored, number: int, maps: int) -> tuple[list[tuple[float, float]], list[str], dict[str, list[str]]] | None:
+    """Two principal components of the embeddings of some utterances of the list, their names, and groups that may colour them. maps: how
+    many the page has.
 
     None where the embeddings are not there: EXP/emb_WEIGHTS/DATA or, of packed audio, DATA_packed, beside EXP/scores_WEIGHTS.
     """
@@ -110,7 +112,8 @@ def mapped(scored: Scored, number: int) -> tuple[list[tuple[float, float]], list
     if folder is None:
         return None
     ids = np.unique(np.concatenate([scored.trials.enrol, scored.trials.test]))
-    names, x = embeddings.load(str(folder), set(ids[::-(-len(ids) // MAPPED)].tolist()))
+    most = min(max(MAPPED // maps, EACH[0]), EACH[1])
+    names, x = embeddings.load(str(folder), set(ids[::-(-len(ids) // most)].tolist()))
     if len(names) < 3:
         return None
     x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)

@@ -52,7 +52,7 @@ def page() -> str:
 
 def test_confusion_folds_and_speakers(recipe, capsys):
     text = page()
-    assert "2 classifications" in capsys.readouterr().out
+    assert "classifications: 2" in capsys.readouterr().out
     assert text.count('class="share"') == 9 and "calm &amp; co taken for glad: " in text and "x&lt;y" in text
     result = json.loads((recipe / "exp/dino/seed0/result.json").read_text())
     counts = [int(count) for count in re.findall(r'class="count"[^>]*>(\d+)<', text)]

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_all_that_is_known_is_on_the_page(recipe):
                    "<td>scores, toy</td><td><code>score me &amp; you</code>"):
         assert needed in text, needed
     assert "<b>" not in text and "<code>seed</code>" not in text   # text is text; what is the same is not among the differences
-    assert text.count("<audio") > 8 and text.count("UklGR") == len(set(re.findall(r'data-sound="(\d+)"', text))) <= 16   # once each
+    assert text.count("<audio") > 8 and text.count("ZkxhQ") == len(set(re.findall(r'data-sound="(\d+)"', text))) <= 16   # once each
     points = {int(count) for count in re.findall(r'class="curve" data-points="(\d+)"', text)}
     assert max(points) <= 300 and text.count("<circle") == 80
     assert len(text) < 1_000_000
@@ -85,7 +86,7 @@ def test_all_that_is_known_is_on_the_page(recipe):
 def test_only_the_first_system_is_heard_where_room_is_short(recipe, monkeypatch):
     monkeypatch.setattr(page, "SOUNDS", 1)
     text = made("exp", "--audio", "1")
-    assert "have fewer recordings to listen to" in text and text.count("UklGR") <= 4
+    assert "have fewer recordings to listen to" in text and text.count("ZkxhQ") <= 4
     assert text.partition("Scores of bad")[0].count("<audio") == 4
     assert "have fewer recordings" not in made("exp/good", "--audio", "1")
     assert "<audio" not in made("exp", "--audio", "0") and "const sounds" not in made("exp", "--audio", "0")
@@ -263,3 +264,12 @@ def test_without_a_browser_its_tests_are_skipped_and_say_so(tmp_path):
                           cwd=tests.parents[2], env=os.environ | {"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "without Debian's chromium, Debian's chromium-driver" in done.stdout and "(tools/test.sh --browser installs them)" in done.stdout
+
+
+def test_systems_of_one_name_are_told_apart(recipe):
+    """In pictures, tables and the list of commands, which have names as keys."""
+    shutil.copytree(recipe / "exp/good", recipe / "other/good")
+    text = made("exp/good", "other/good")
+    curves = re.findall(r'class="curve"[^>]*><title>([^<]*)', text)
+    assert sorted(curves) == sorted(["exp/good encoder, cosine", "other/good encoder, cosine", "exp/good", "other/good"])
+    assert text.count("<td>other/good</td>") == text.count("<td>exp/good</td>") == 4
