@@ -9,13 +9,14 @@ from sslspk.errors import InputError, named
 from sslspk.io import files, results
 
 POINTS = 300   # of a training's curve
+JUDGED = ("weights", "auc_percent", "eer_percent", "effective_rank", "recordings", "labels")
 CURVES = ("eval_eer_percent", "eval_auc_percent", "loss", "accuracy", "effective_rank", "teacher_entropy", "student_entropy", "lr",
           "utterances_per_second")
 
 
 class System(NamedTuple):
     """An experiment's folder: rows: its results on trial lists; curves: {figure: [(step, value)]}; config: {dotted key: value};
-    classified: its results of steps/score_classes.sh, each with its name, `experiment`."""
+    classified: its results of steps/score_classes.sh, each with its name, `experiment`; judged: those of steps/judge_embeddings.sh."""
 
     name: str
     folder: Path
@@ -23,6 +24,7 @@ class System(NamedTuple):
     curves: dict[str, list[tuple[float, float]]]
     config: dict
     classified: list[dict]
+    judged: list[dict]
 
 
 def systems(folders: list[Path]) -> list[System]:
@@ -56,7 +58,7 @@ def _told_apart(found: list[System]) -> list[System]:
 
 
 def _is_experiment(folder: Path) -> bool:
-    return (folder / "progress.jsonl").is_file() or any(folder.glob("scores_*/result_*.json")) or bool(_classified(folder))
+    return (folder / "progress.jsonl").is_file() or any(folder.glob("scores_*/result_*.json")) or bool(_classified(folder) or _judged(folder))
 
 
 def _classified(folder: Path) -> list[dict]:
@@ -69,11 +71,17 @@ def _classified(folder: Path) -> list[dict]:
     return found
 
 
+def _judged(folder: Path) -> list[dict]:
+    """How well held-out recordings are recognised without labels, for each of the encoders."""
+    found = [files.read_object(path) for path in sorted(folder.glob("judged_*/result.json"))]
+    return [row for row in found if all(key in row for key in JUDGED)]
+
+
 def _system(folder: Path) -> System:
     rows = [results.read(path) for path in sorted(folder.glob("scores_*/result_*.json"))]
     path = folder / "config.yaml"
     config = flat(read_yaml(path)) if path.is_file() else {}
-    return System(folder.resolve().name, folder, rows, _curves(folder / "progress.jsonl"), config, _classified(folder))
+    return System(folder.resolve().name, folder, rows, _curves(folder / "progress.jsonl"), config, _classified(folder), _judged(folder))
 
 
 def _curves(path: Path) -> dict[str, list[tuple[float, float]]]:

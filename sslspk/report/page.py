@@ -64,7 +64,7 @@ def page(title: str, systems: list[System], lists: list[tuple[list[dict], Scored
         if found is not None:
             sounds.open(found.data, audio and max(4 * audio, SOUNDS // len(lists)))   # enough for the list's first system
         parts.append(_list(number, (rows, found, why), audio, sounds, maps))
-    parts += [classes.sections(systems, folders), _trainings(systems), _configurations(systems), _commands(systems)]
+    parts += [_judged(systems), classes.sections(systems, folders), _trainings(systems), _configurations(systems), _commands(systems)]
     script = SCRIPT % draw.GREY + sounds.script()
     return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{text(title)}</title><link rel="icon" href="data:,">'
             f"<style>{STYLE}</style></head><body>{''.join(parts)}<script>{script}</script></body></html>\n")
@@ -88,6 +88,20 @@ def _list(number: int, one: tuple[list[dict], Scored | None, str], audio: int, s
         parts.append('<p class="note">The systems that come later in the list have fewer recordings to listen to, to keep the page small: '
                      "name fewer folders, or raise --audio.</p>")
     return "".join(parts)
+
+
+def _judged(systems: list[System]) -> str:
+    """A table of what was judged without labels."""
+    rows = [(system.name, row) for system in systems for row in system.judged]
+    if not rows:
+        return ""
+    body = [("", [(name, None), (row["weights"], None), (interval(row, "auc_percent", 2), row["auc_percent"]),
+                  (interval(row, "eer_percent", 2), row["eer_percent"]), (f"{row['effective_rank']:.1f}", row["effective_rank"]),
+                  (row["recordings"], row["recordings"]), (row["labels"], None)])
+            for name, row in sorted(rows, key=lambda one: -one[1]["auc_percent"])]
+    heads = ("system", "weights", "AUC %", "EER %", "effective rank", "recordings", "labels used")
+    return ("<h2>Without labels</h2><p>How often two crops of one held-out recording are closer than crops of two.</p>"
+            + sorted_table("judged", heads, body))
 
 
 def _det(curves: dict[str, list[tuple[float, float]]]) -> str:

@@ -273,3 +273,18 @@ def test_systems_of_one_name_are_told_apart(recipe):
     curves = re.findall(r'class="curve"[^>]*><title>([^<]*)', text)
     assert sorted(curves) == sorted(["exp/good encoder, cosine", "other/good encoder, cosine", "exp/good", "other/good"])
     assert text.count("<td>other/good</td>") == text.count("<td>exp/good</td>") == 4
+
+
+def test_what_was_judged_without_labels_is_shown(recipe):
+    """Of a recipe without any list of trials (egs/own)."""
+    row = {"weights": "encoder", "auc_percent": 91.25, "eer_percent": 16.0, "eer_percent_low": 12.0, "eer_percent_high": 20.0,
+           "effective_rank": 8.04, "recordings": 30, "labels": "none"}
+    for name, changes in (("mine", {}), ("worse", {"auc_percent": 60.5}), ("damaged", {"recordings": None})):
+        folder = recipe / f"own/{name}/judged_encoder"
+        folder.mkdir(parents=True)
+        kept = {key: value for key, value in (row | changes).items() if value is not None}
+        (folder / "result.json").write_text(json.dumps(kept))
+    text = made("own/mine", "own/worse")
+    assert re.search(r"mine</td>.*91\.25</td>.*16\.00 \(12\.00-20\.00\)</td>.*>8\.0</td>.*worse</td>.*60\.50</td>", text)
+    with pytest.raises(InputError, match="damaged holds no scores"):
+        cli.run(["report", "own/damaged"])
