@@ -26,6 +26,8 @@ from sslspk.report.groups import known
 
 HEAD = ("| system | weights | scoring | trained on | labels used | EER % (95 % interval) | same gender | minDCF .01 | minDCF .05 "
         "| actDCF .05 | Cllr | paper: EER %, minDCF .01 | steps | seed | config | commit |")
+SHORT = "| system | EER % (95 % interval) | minDCF .01 | labels used | steps | CPU minutes |"
+STATISTICS = "statistics"   # the baseline without a network
 
 REPLICATES = 500   # of the bootstrap of a difference
 SHOWN = ("targets", "nontargets", "trials_md5", "min_dcf_0.01", "min_dcf_0.05")   # of every row
@@ -56,13 +58,13 @@ def main() -> int:
             "gender*: EER of the trials within one gender. actDCF and Cllr are shown of calibrated scores only.", ""]
     for name in sorted({row["list"] for row in rows}):
         these = [row for row in rows if row["list"] == name]
-        text += section(name, these, paper)
+        text += in_short(name, these)
         curves = det_curves(these)
         if args.det and curves:
             text += ["", f"![DET curves]({plot(args, name, curves)})"]
         if args.data:
             text += differences(these, trials_of(args.data, name), args.exps / f".differences_{name}.json")
-        text.append("")
+        text += everything(name, these, paper)
     judged = rounds(args.exps)
     with atomic_write(args.out) as f:
         f.write("\n".join(text + judged))
@@ -71,17 +73,40 @@ def main() -> int:
     return 0
 
 
-def section(name: str, rows: list[dict], paper: list[dict]) -> list[str]:
-    """The table of one trial list, best system first."""
+def in_short(name: str, rows: list[dict]) -> list[str]:
+    """A short table of one trial list: each trained system by its default encoder and cosine, the best first, then each baseline once."""
     first = rows[0]
+    statistics = [row for row in rows if row["system"] == STATISTICS and results.plain(row)][:1]
+    untrained = [row for row in rows if row["weights"] == "untrained" and results.scoring(row) == "cosine"][:1]
     lines = [f"## {name}", "",
              f"{first['targets'] + first['nontargets']} trials ({first['targets']} target), md5 {first['trials_md5']}. "
              f"Intervals: bootstrap over {first.get('speakers', 'no')} speakers, {first.get('bootstrap_replicates', 0)} replicates, "
-             f"{spans(rows)}.",
-             "", HEAD, "|" + "---|" * (HEAD.count("|") - 1)]
-    lines += [line(row, paper) for row in rows]
+             f"{spans(rows)}.", "", SHORT, "|" + "---|" * (SHORT.count("|") - 1)]
+    lines += [brief(row) for row in once_each(rows) if row["system"] != STATISTICS]
+    return lines + [brief(row, "baseline: ") for row in statistics + untrained]
+
+
+def brief(row: dict, kind: str = "") -> str:
+    """A line of the short table."""
+    trained, said = row["weights"] != "untrained", row.get("machine")
+    seconds = said.get("cpu_seconds") if trained and isinstance(said, dict) else None
+    cells = [f"{kind}{row['system']}, {row['weights']}", results.interval(row), f"{row['min_dcf_0.01']:.3f}", row["labels"],
+             row.get("steps", "") if trained else 0, f"{seconds / 60:.3g}" if isinstance(seconds, (int, float)) else ""]
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def once_each(rows: list[dict]) -> list[dict]:
+    """Each system's row of its default encoder and cosine; of the kinds of statistics the best alone."""
+    systems = [row for row in rows if results.plain(row)]
+    best = next((row for row in systems if row["system"] == STATISTICS), None)
+    return [row for row in systems if row["system"] != STATISTICS or row is best]
+
+
+def everything(name: str, rows: list[dict], paper: list[dict]) -> list[str]:
+    """The table of all figures of one trial list, the best first, and how the systems were trained."""
+    lines = ["", f"### All figures of {name}", "", HEAD, "|" + "---|" * (HEAD.count("|") - 1), *(line(row, paper) for row in rows)]
     made = dict.fromkeys((row["system"], results.made_on(row)) for row in rows if row["weights"] != "untrained")
-    return lines + [""] * any(how for _, how in made) + [f"- {system}: {how}" for system, how in made if how]
+    return [*lines, *[""] * any(how for _, how in made), *(f"- {system}: {how}" for system, how in made if how), ""]
 
 
 def differences(rows: list[dict], trials: Path, kept: Path) -> list[str]:
@@ -90,7 +115,7 @@ def differences(rows: list[dict], trials: Path, kept: Path) -> list[str]:
     kept: the table of an earlier call. It is taken if it is whole and was made of the same files.
     """
     there = [row for row in rows if row["scores"].exists()]
-    systems = [row for row in there if results.plain(row)]
+    systems = once_each(there)
     untrained = {row["system"]: row for row in there if row["weights"] == "untrained" and results.scoring(row) == "cosine"}
     pairs = [*itertools.pairwise(systems), *((row, untrained[row["system"]]) for row in systems if row["system"] in untrained)]
     if not pairs:

@@ -94,11 +94,14 @@ def check_results(recipe, system):
 
 
 def check_table(recipe):
-    """RESULTS.md holds a row for each result, best first, a DET plot, and comparisons of systems."""
+    """RESULTS.md holds a short table, a row for each result, best first, a DET plot, and comparisons of systems."""
     text = (recipe / "exp_mini/RESULTS.md").read_text()
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")][1:]
-    rows, compared = ([row for row in rows if (len(row) == 5) == short] for short in (False, True))
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    rows, short, compared = ([row for row in rows if len(row) == cells][1:] for cells in (16, 6, 5))
     assert len(rows) == 3 + 3 + 2 + 3
+    assert sorted(row[0] for row in short[:2]) == ["dino_tdnn, student", "supervised_tdnn, encoder"] and short[-1][4] == "0"
+    assert [row[0].split(", ")[0] for row in short[-2:]] == ["baseline: statistics", short[-1][0].split(", ")[0]] and len(short) == 4, short
+    assert float(short[0][5]) > 0 and [float(row[1].split()[0]) for row in short[:2]] == sorted(float(row[1].split()[0]) for row in short[:2])
     assert ["dino_tdnn, student", "dino_tdnn, untrained"] in [row[:2] for row in compared]
     errors = [float(row[5].split()[0]) for row in rows]
     assert errors == sorted(errors)
@@ -322,7 +325,7 @@ def test_table_sets_the_papers_figures_beside_ours(tmp_path):
     write_result(recipe / "exp/b/scores_untrained", weights="untrained", eer_percent=40.0)
     write_result(recipe / "exp/c/scores_teacher", trained_on="voxceleb2", eer_percent=6.0, eer_percent_low=5.0, eer_percent_high=7.5)
     run(recipe, *show, "exp")
-    lines = [line for line in (recipe / "r.md").read_text().splitlines() if line.startswith("| dino")]
+    lines = [line for line in (recipe / "r.md").read_text().splitlines() if line.startswith("| dino") and line.count("|") == 17]
     assert ["6.00 (5.00-7.50)" in lines[0], "5.6, 0.51 (Zhang" in lines[0], "7.2, 0.76 (Zhang" in lines[1]] == [True] * 3
     assert "Zhang" not in lines[2]
     no_list = sh(recipe, *show, "--det", "det", "--data", "data", "exp")
@@ -346,8 +349,9 @@ def test_real_speech(tmp_path, monkeypatch):
     for variant in ("teacher", "student", "untrained"):
         row = json.loads((recipe / f"exp/dino_short/scores_{variant}/result_{LIST}.json").read_text())
         assert 0 < row["eer_percent"] < 100 and row["labels"] == "none"
-    # Three encoders and three kinds of statistics; four systems compared with the next one, and one with its untrained network.
-    assert len([line for line in (recipe / "exp/RESULTS.md").read_text().splitlines() if line.startswith("| ")]) == 1 + 3 + 3 + 1 + 3 + 1
+    # In short: a system and two baselines. It is compared with the statistics and with its network untrained. Three encoders and three
+    # kinds of statistics in the long table.
+    assert len([line for line in (recipe / "exp/RESULTS.md").read_text().splitlines() if line.startswith("| ")]) == 4 + 3 + 1 + 3 + 3
 
 
 def few_speakers(corpora, out):
