@@ -41,8 +41,7 @@ if ! (set -C; echo "$job" > "$begun") 2> /dev/null; then
   done
   [ -z "$first" ] || [ "$first" = "$job" ] || exit 0
   if [ -z "$first" ]; then
-    echo "error: $(hostname) cannot write $begun, so nothing was run; does this machine see the folder by that name, and may you \
-write there, or has the launcher ended?" >&2
+    echo "error: $(hostname) cannot write $begun, so nothing was run; check the folder and its rights on that machine" >&2
     exit 1
   fi
 fi

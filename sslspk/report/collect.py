@@ -58,7 +58,9 @@ def _told_apart(found: list[System]) -> list[System]:
 
 
 def _is_experiment(folder: Path) -> bool:
-    return (folder / "progress.jsonl").is_file() or any(folder.glob("scores_*/result_*.json")) or bool(_classified(folder) or _judged(folder))
+    if (folder / "progress.jsonl").is_file() or any(folder.glob("scores_*/result_*.json")):
+        return True
+    return bool(_classified(folder) or _judged(folder))
 
 
 def _classified(folder: Path) -> list[dict]:

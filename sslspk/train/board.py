@@ -10,9 +10,9 @@ from sslspk.config import flat, to_whole_yaml
 from sslspk.io import results
 from sslspk.train.config import SystemConfig
 
-EVALUATION, SPEED, COLLAPSE, SCHEDULE, LOSS = "evaluation", "speed", "collapse", "schedule", "loss"
-GROUPS = (   # the first with a word that is part of the figure's name; of all others LOSS
-    (EVALUATION, ("eval_", "valid_")), (SPEED, results.SPEED), (LOSS, ("loss",)),
+EVALUATION, SPEED, COLLAPSE, SCHEDULE, LOSS, METHOD = "evaluation", "speed", "collapse", "schedule", "loss", "method"
+GROUPS = (   # a figure is in the first group of which a word is part of its name; all others, such as accuracy, are in METHOD
+    (EVALUATION, ("eval_", "valid_")), (SPEED, results.SPEED), (LOSS, ("loss", "nce")),
     (SCHEDULE, ("lr", "gradient_norm", "gate")),
     (COLLAPSE, ("entropy", "ln_K", "effective_rank", "uniformity", "alignment", "information", "perplexity", "off_diagonal", "frobenius")))
 ENTROPIES = ("teacher_entropy", "student_entropy", "ln_K")   # drawn in one picture (tab Custom Scalars)
@@ -20,7 +20,7 @@ ENTROPIES = ("teacher_entropy", "student_entropy", "ln_K")   # drawn in one pict
 
 def tag(figure: str) -> str:
     """Of a figure of the log: group/figure."""
-    return next((f"{group}/{figure}" for group, words in GROUPS if any(word in figure for word in words)), f"{LOSS}/{figure}")
+    return next((f"{group}/{figure}" for group, words in GROUPS if any(word in figure for word in words)), f"{METHOD}/{figure}")
 
 
 class Board:
@@ -37,7 +37,8 @@ class Board:
         self.writer.add_text("configuration", indented)
         options = {key: value if isinstance(value, (bool, int, float, str)) else str(value)
                    for key, value in flat(config.model_dump(mode="json")).items()}
-        for summary in hparams(options, {tag("loss"): 0.0}):
+        scored = "eval_eer_percent" if config.train.eval_list else "eval_auc_percent" if config.train.eval_data else ""
+        for summary in hparams(options, {tag(figure): 0.0 for figure in ("loss", scored) if figure}):
             self.writer.file_writer.add_summary(summary)
         if entropies:
             lines = {"entropies and their largest value": ["Multiline", [tag(figure) for figure in ENTROPIES]]}

@@ -11,7 +11,7 @@ import torch
 
 from sslspk.data.loader import make_loader, processes
 from sslspk.data.plain import PlainCrops
-from sslspk.errors import InputError
+from sslspk.errors import InputError, shown
 from sslspk.losses.precision import wide
 from sslspk.methods.base import Batch, Plain, Progress
 from sslspk.nn import comm
@@ -202,9 +202,9 @@ def _require_finite(job: Job, loss: torch.Tensor, ready, batch: dict) -> None:
     if ready is not None:
         ready.synchronize()
     if not math.isfinite(float(loss)):
-        names = [job.dataset.index.keys[int(job.dataset.index.unit(u)[0])] for u in batch["unit"].tolist()[:8]]
-        raise InputError(f"{job.exp}: the loss is {float(loss)} at step {job.step} (recordings {', '.join(names)}, ...); lower "
-                         "train.lr, set train.clip_norm, or look at these recordings.")
+        names = [shown(job.dataset.index.keys[int(job.dataset.index.unit(u)[0])]) for u in batch["unit"].tolist()[:3]]
+        raise InputError(f"{job.exp}: the loss is {float(loss)} at step {job.step} ({', '.join(names)}, ...); lower train.lr, set "
+                         "train.clip_norm, or check these utterances.")
 
 
 def _count_bad(job: Job, failed: list[str], progress: Progress) -> None:
@@ -258,9 +258,10 @@ def _judge(job: Job, log: TrainLog, watch: Watch, figures: dict) -> None:
 
 
 def _require_finite_figures(job: Job, figures: dict[str, float]) -> None:
-    if not all(math.isfinite(value) for value in figures.values()):
-        raise InputError(f"{job.exp}: a figure is not finite at step {job.step} ({figures}); run the same command again to go on from "
-                         "the last checkpoint, or train elsewhere with a lower train.lr.")
+    bad = next((f"{key} is {value}" for key, value in figures.items() if not math.isfinite(value)), "")
+    if bad:
+        raise InputError(f"{job.exp}: {bad} at step {job.step}; run the same command again to go on from the last checkpoint, or train "
+                         "into another directory with a lower train.lr.")
 
 
 def save(job: Job, every: int, log: TrainLog) -> None:

@@ -171,7 +171,7 @@ def test_tensorboard_has_groups_and_the_configuration(runs):
 
 
 @pytest.mark.parametrize(("figure", "tag"), [
-    ("loss_dino", "loss/loss_dino"), ("valid_loss", "evaluation/valid_loss"), ("lr", "schedule/lr"), ("accuracy", "loss/accuracy"),
+    ("loss_dino", "loss/loss_dino"), ("valid_loss", "evaluation/valid_loss"), ("lr", "schedule/lr"), ("accuracy", "method/accuracy"),
     ("code_perplexity", "collapse/code_perplexity")])
 def test_figures_stand_in_groups(figure, tag):
     assert board.tag(figure) == tag
