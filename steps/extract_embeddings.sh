@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Extracts one embedding per utterance: reads a data directory and a model, writes OUTDIR/xvector.{scp,N.ark}
-# and OUTDIR/provenance.json, which names the model and the data.
+# and OUTDIR/provenance.json, which names the model and the data. With --checkpoint the checkpoint's model is first written to MODEL_stepN.
 set -euo pipefail
 cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4               # number of parallel jobs, and of archives

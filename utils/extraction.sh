@@ -36,7 +36,7 @@ extraction_begin() {  # PROGRAM TABLE WORDS [OUTPUT...]: TABLE is xvector or fea
 
 extraction_end() {  # PARTS TABLE...: joins what the jobs wrote, as sslspk.bin.merge_tables takes it
   local n
-  for n in $(seq "$nj"); do grep -m1 '^warning: ' "$out/log/extract.$n.log" || [ $? -eq 1 ]; done | sed -n 1p >&2
+  for n in $(seq "$nj"); do grep -m1 '^warning: ' "$out/log/extract.$n.log" || [ $? -eq 1 ]; done | awk '!seen[$0]++ && ++shown <= 5' >&2
   python3 -m sslspk.bin.merge_tables --jobs "$nj" --ids "$utts" --logs "$out/log" "$@"
   rm -rf "$out/split$nj"
   done_mark "$out" "$_key" "${source_tables[@]}" "$model_weights"

@@ -61,7 +61,9 @@ root=$data${what:+/$what} cut=$root/folds_$cv final=$root/final start=scratch fr
 [ "$init" = true ] || fresh=_fresh
 [ "$valid_share" = 0 ] || cut=${cut}_valid$valid_share
 [ -z "$init_from" ] || start=$(model_name "$init_from")   # named after the system that it is
-name=$start${fresh}_$ft${what:+_$what}${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
+noisy=
+[ "$augment" = false ] || noisy=_noisy
+name=$start${fresh}_$ft${what:+_$what}${seconds:+_${seconds}s}$noisy${tag:+_$tag}
 probed=$exps/probes_$start$fresh${what:+_$what}${layer:+_$layer}${tag:+_$tag}
 [ "$print_name" = false ] || { printf '%s\n' "$exps/${name}_cv$cv" "${probed}_cv$cv"; exit; }
 

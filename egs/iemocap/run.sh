@@ -58,7 +58,9 @@ all=$data/iemocap cut=$data/folds_$folds start=scratch fresh=
 [ "$init" = true ] || fresh=_fresh
 [ "$valid_share" = 0 ] || cut=${cut}_valid$valid_share
 [ -z "$init_from" ] || start=$(model_name "$init_from")   # named after the system that it is
-name=$start${fresh}_${ft}_$folds${seconds:+_${seconds}s}$([ "$augment" = false ] || echo _noisy)${tag:+_$tag}
+noisy=
+[ "$augment" = false ] || noisy=_noisy
+name=$start${fresh}_${ft}_$folds${seconds:+_${seconds}s}$noisy${tag:+_$tag}
 probed=$exps/probes_$start${fresh}_$folds${layer:+_$layer}${tag:+_$tag}
 [ "$print_name" = false ] || { printf '%s\n' "$exps/$name" "$probed"; exit; }
 

@@ -31,7 +31,11 @@ for task in $tasks; do
 done
 exps=exp confs=../voxceleb/conf
 [ "$mini" = false ] || exps=exp_mini confs=../voxceleb/conf/mini
-: "${system:=supervised_$([ "$study" = init ] || echo from_dino_once_)$([ "$mini" = true ] && echo tdnn || echo short)}"
+if [ -z "$system" ]; then
+  system=supervised_
+  [ "$study" = init ] || system+=from_dino_once_
+  if [ "$mini" = true ]; then system+=tdnn; else system+=short; fi
+fi
 steps=("$system" "${system/_once/_step1}" "${system/_once/}")
 table=() double=false   # table: VARIANT:TASK=EXPERIMENT
 asked() { [[ " $tasks " == *" $1 "* ]]; }

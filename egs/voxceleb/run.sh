@@ -61,7 +61,8 @@ if [ "$mini" = true ]; then
   fi
 fi
 [ -f "$conf" ] || die "there is no ${conf:0:80}; see ls ${conf%/*}/*.yaml"
-: "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
+train=${train:-${voxceleb2:+voxceleb2}}
+: "${train:=voxceleb1}"
 [[ $train = voxceleb[12] ]] || die "--train takes voxceleb1 or voxceleb2, not '$train'"
 home() {  # LIST: the data directory with its utterances
   case $1 in list_test*|voxsrc*) echo voxceleb1 ;; *) echo voxceleb1_test ;; esac
@@ -86,10 +87,15 @@ said=$(python3 -m sslspk.bin.show_config --conf "$conf" ${init_from:+--encoder-o
   --weights --chain vad)
 { read -r weights; read -r chain; read -r vad; } <<< "$said"
 machines=(--nodes "$nodes" --requeue "$requeue")
-start=${init_from:+_from_$(model_name "$init_from")} part=${speakers:+_spk$speakers}${hours:+_${hours}h} train_data=$data/${train}_dev
-exp=$exps/$system$start$part${tag:+_$tag} whole=${train_data}_packed
+start=${init_from:+_from_$(model_name "$init_from")}
+part=${speakers:+_spk$speakers}${hours:+_${hours}h}
+train_data=$data/${train}_dev
+exp=$exps/$system$start$part${tag:+_$tag}
+whole=${train_data}_packed
 [ "$vad" = false ] || whole=${train_data}_vad
-packed=$whole$part own=$whole${part}_$(basename "$exp") jobs=(--cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu")
+packed=$whole$part
+own=${packed}_${exp##*/}
+jobs=(--cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu")
 [ -z "$test$trials" ] || exec local/test_system.sh --cmd "$train_cmd" "${jobs[@]}" --trials "$trials" "$test" "$data" "$exp"
 
 if at_stage 0 "prepare"; then
@@ -142,8 +148,10 @@ if at_stage 5 "scores"; then
 fi
 
 if { [ "$backends" = true ] || [ "$asnorm" = true ]; } && at_stage 6 "back-ends"; then
+  only=asnorm
+  [ "$backends" = false ] || only=
   local/score_backends.sh --cmd "$train_cmd" "${jobs[@]}" --cluster "$cluster_conf" --conf "$confs/backend$size.yaml" \
-    --cohort "$confs/cohort$size.yaml" --only "$([ "$backends" = true ] || echo asnorm)" --lists "$lists" "$packed" "$data" "$exp"
+    --cohort "$confs/cohort$size.yaml" --only "$only" --lists "$lists" "$packed" "$data" "$exp"
 fi
 
 if [ "$rounds" -gt 0 ] && at_stage 7 "pseudo-labels"; then
