@@ -13,7 +13,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.corpora import own
-from sslspk.errors import InputError, count, entry, real
+from sslspk.errors import InputError, count, counted, entry, real
 from sslspk.io import derive, table
 
 LEAST = 2   # recordings that are judged: no pair without a second one
@@ -37,11 +37,11 @@ def main() -> None:
             recordings = {utt: recording for utt, recording in recordings.items() if recording not in listed}
     part, train = own.draw(recordings, round(args.share * len(recordings)), args.most, args.seed)
     if len(part) < LEAST or (args.share < 1 and not train):
-        raise InputError(f"{args.own}: {len(set(recordings.values()))} recordings without those of the trials are too few to train on "
-                         "some and judge by others; give more.")
+        raise InputError(f"{args.own}: without those of the trials, {counted(len(set(recordings.values())), 'recording')} cannot be "
+                         "divided to train on some and judge by others; give more.")
     for name, utts in (("heldout", part), *((("train", train),) if args.share < 1 else ())):
         made = derive.subset(args.own, f"{args.data}/own_{name}", utts=utts)
-        print("\n".join([f"{args.data}/own_{name}: {made.count} utterances", *made.notes]))
+        print("\n".join([f"{args.data}/own_{name}: {counted(made.count, 'utterance')}", *made.notes]))
     table.write(f"{args.data}/own_heldout/{own.RECORDINGS}", {utt: recordings[utt] for utt in part})
 
 

@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.corpora import own
-from sslspk.errors import InputError, count, entry, real
+from sslspk.errors import InputError, count, counted, entry, real
 from sslspk.io import ark, files, table
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     sessions = {utt: sessions[utt] for utt in specs}
     heldout, others = own.draw(sessions, round(args.share * len(specs)), len(specs), args.seed)
     if not others:
-        raise InputError(f"{source} is of {len(set(sessions.values()))} sessions, too few to hold some out; give more.")
+        raise InputError(f"{source} is of {counted(len(set(sessions.values())), 'session')}, too few to hold some out; give more.")
     write(args, specs, heldout=heldout, others=others)
     print(f"{args.out}/heldout: {len(heldout)} of {len(specs)} utterances, {len({sessions[utt] for utt in heldout})} of "
           f"{len(set(sessions.values()))} {'sessions' if args.utt2session else 'utterances'}")

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))   # this checkout comes before any other sslspk
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, counted, entry
 
 
 def options() -> argparse.Namespace:
@@ -83,7 +83,7 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     save_json(result, str(args.out / "result.json"))
     shares = result["converted"]
-    print(f"{result['pairs']} conversions: {shares['accepted_as_target']:.1f} % accepted as the target, "
+    print(f"{counted(result['pairs'], 'conversion')}: {shares['accepted_as_target']:.1f} % accepted as the target, "
           f"{shares['rejected_as_source']:.1f} % rejected as the source (threshold {threshold:.3f}, equal error rate {eer:.2f} %)")
     return 0
 

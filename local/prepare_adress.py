@@ -44,7 +44,7 @@ def main() -> None:
     for name in names:
         parts[f"adress_{name}"], left_out[name] = adress.scan(args.corpus, name, people[name], args.speech, min_ms)
     everyone = {name: person for part in people.values() for name, person in part.items()}
-    good = prepare.run(args.data, parts, opts, lambda sources: adress.tables(everyone, sources), "participants")
+    good = prepare.run(args.data, parts, opts, lambda sources: adress.tables(everyone, sources), "participant")
     for name in names:
         report(f"{args.data}/adress_{name}", {source.spk for source, _ in good[f"adress_{name}"]}, people[name], left_out[name])
 

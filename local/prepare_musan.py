@@ -23,7 +23,7 @@ def main() -> None:
     args = parser.parse_args()
     opts = prepare.options(args)
     parts = {f"musan_{kind}": scan(args.corpus, kind) for kind in prepare.parse_parts(args.parts, KINDS)}
-    prepare.run(args.data, parts, opts, lambda sources: {}, "classes")
+    prepare.run(args.data, parts, opts, lambda sources: {}, "class")
 
 
 def scan(corpus: str, kind: str) -> list[Source]:

@@ -28,7 +28,7 @@ def main() -> None:
     opts, classes = prepare.options(args), ravdess.parse_classes(args.classes)
     kept, others = ravdess.choose(ravdess.scan(args.corpus), classes, args.kind)
     recordings = {one.utt: one for one in kept}
-    good = prepare.run(args.data, {"ravdess": ravdess.sources(kept)}, opts, lambda sources: ravdess.tables(recordings, sources), "actors")
+    good = prepare.run(args.data, {"ravdess": ravdess.sources(kept)}, opts, lambda sources: ravdess.tables(recordings, sources), "actor")
     counts = collections.Counter(recordings[source.utt].emotion for source, _ in good["ravdess"])
     print("  " + ", ".join(f"{counts[name]} {name}" for name in classes))
     if others:

@@ -40,7 +40,7 @@ def main() -> None:
             raise missing(args.corpus, [kind])
     if not parts:
         raise missing(args.corpus, list(FOLDERS))
-    prepare.run(args.data, parts, opts, lambda sources: {}, "rooms")
+    prepare.run(args.data, parts, opts, lambda sources: {}, "room")
 
 
 def scan(corpus: str, kind: str) -> list[Source]:

@@ -15,7 +15,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
-from sslspk.errors import entry
+from sslspk.errors import counted, entry
 from sslspk.io import prepare, voxceleb
 from sslspk.io.survey import Source
 
@@ -45,7 +45,7 @@ def main() -> None:
         pairs = good["voxceleb1_dev"] + good["voxceleb1_test"]
         good["voxceleb1"] = pairs
         prepare.write(os.path.join(args.data, "voxceleb1"), pairs, tables([source for source, _ in pairs]))
-        print(f"{args.data}/voxceleb1: {len(pairs)} utterances, the two together")
+        print(f"{args.data}/voxceleb1: {counted(len(pairs), 'utterance')}, the two together")
     for name, those in lists.items():
         utts = {source.utt for source, _ in good[name]}
         for trial_list in those:

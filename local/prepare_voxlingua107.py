@@ -16,7 +16,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.corpora import voxlingua107
-from sslspk.errors import InputError, count, entry, real
+from sslspk.errors import InputError, count, counted, entry, real
 from sslspk.io import prepare
 
 
@@ -40,11 +40,12 @@ def main() -> None:
         parts = voxlingua107.split(drawn, args.valid_share, args.test_share, args.seed)
     if dev:
         parts[voxlingua107.DEV] = [source for own in dev.values() for source in own]
-    good = prepare.run(args.data, {f"voxlingua107_{name}": part for name, part in parts.items()}, opts, voxlingua107.tables, "videos")
+    good = prepare.run(args.data, {f"voxlingua107_{name}": part for name, part in parts.items()}, opts, voxlingua107.tables, "video")
     for name, pairs in good.items():
         counts = collections.Counter(source.utt.partition("-")[0] for source, _ in pairs)
         few, many = min(counts.values(), default=0), max(counts.values(), default=0)
-        print(f"  {name}: {len(counts)} languages, {few} to {many} utterances of each; the speakers are not known, utt2spk holds videos")
+        print(f"  {name}: {counted(len(counts), 'language')}, {few} to {many} utterances of each; the speakers are not known, "
+              "utt2spk holds videos")
 
 
 def command_line() -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, counted, entry
 from sslspk.io import results
 from sslspk.io.files import atomic_write
 from sslspk.metrics.class_report import interval_over_seeds, mean_over_seeds
@@ -41,7 +41,7 @@ def main() -> int:
             text += ["| " + " | ".join(map(str, line(name, rows[name]))) + " |" for name in best] + [""]
     with atomic_write(args.out) as f:
         f.write("\n".join(text))
-    print("\n".join(text) + f"\n{args.out}: {len(found)} experiments")
+    print("\n".join(text) + f"\n{args.out}: {counted(len(found), 'experiment')}")
     return 0
 
 

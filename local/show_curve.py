@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, counted, entry
 from sslspk.io import results
 from sslspk.io.files import atomic_write
 
@@ -34,7 +34,7 @@ def main() -> None:
     text = table(found, args.list, os.path.relpath(args.plot, args.out.parent))
     with atomic_write(args.out) as file:
         file.write(text)
-    print(f"{text}\n{args.out}: {sum(map(len, found.values()))} steps of {len(found)} trainings")
+    print(f"{text}\n{args.out}: {counted(sum(map(len, found.values())), 'step')} of {counted(len(found), 'training')}")
 
 
 def curve(rows: list[dict], system: str) -> dict[int, dict]:

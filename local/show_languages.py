@@ -113,7 +113,7 @@ def figure(rows: Sequence[dict], key: str) -> str:
 
 
 def cpu_minutes(exps: Path, key: Key) -> str:
-    """Of the training, the mean over the seeds; nothing where nothing was trained here, or its log does not say."""
+    """CPU time of the training, as the mean over the seeds; empty if nothing was trained here, or its log does not say."""
     if key.weights == "untrained":
         return ""
     return minutes(path for path in exps.glob("*") if re.fullmatch(rf"{re.escape(key.name)}(_seed\d+)?", path.name))

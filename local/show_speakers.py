@@ -113,7 +113,7 @@ def head_table(exps: Path, head: str, found: Results, paper: Paper | None) -> li
 
 
 def cpu_minutes(exps: Path, system: str, variant: str, head: str) -> str:
-    """Of the training of the encoder, the mean over seeds; nothing where it was not trained, or its log does not say."""
+    """CPU time of the encoder's training, as the mean over the seeds; empty if it was not trained, or its log does not say."""
     places = [path / f"speakers/100/supervised_{head}" if variant == "supervised" else path
               for path in exps.glob("*") if system_of(path.name) == system]
     return minutes(places) if variant != "untrained" else ""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))   # this checkout comes before any other sslspk
 from sslspk.bin import plot_det
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, counted, entry
 from sslspk.io import results, scores
 from sslspk.io import trials as trial_list
 from sslspk.io.files import atomic_write, md5, read_object
@@ -68,7 +68,7 @@ def main() -> int:
     judged = rounds(args.exps)
     with atomic_write(args.out) as f:
         f.write("\n".join(text + judged))
-    print(f"{args.out}: {len(rows)} rows")
+    print(f"{args.out}: {counted(len(rows), 'row')}")
     print("\n".join([*(line for line in text if line.startswith(("|", "##"))), *filter(None, judged)]))
     return 0
 

@@ -148,7 +148,7 @@ def digest(config: Config, exclude: dict | None = None) -> str:
 
 
 def _chosen(value: Any, dumped: Any) -> Any:
-    """Of a value as JSON, without the keys of configurations that have their defaults."""
+    """A value as JSON, without the keys of configurations that have their defaults."""
     if isinstance(value, tuple):
         return [_chosen(*pair) for pair in zip(value, dumped, strict=True)]
     if not isinstance(value, Config):

@@ -73,6 +73,11 @@ def shown(value: object, limit: int = 80) -> str:
     return text if len(text) <= limit else text[:limit - 3] + "..."
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, as a message says it: 1 class, 2 classes."""
+    return f"{count} {noun if count == 1 else noun + ('es' if noun.endswith('s') else 's')}"
+
+
 def whole(text: str) -> int:
     """A whole number of the command line, as argparse's `type`: decimal digits, nine at most."""
     if not re.fullmatch(r"[-+]?[0-9]{1,9}", text):

@@ -9,7 +9,7 @@ import threading
 import pytest
 from recipe_copy import ROOT
 
-from sslspk.errors import CLOSED, InputError, MachineError, count, entry, real, sentence, shown, whole
+from sslspk.errors import CLOSED, InputError, MachineError, count, counted, entry, real, sentence, shown, whole
 
 THREADS = """
 import threading
@@ -38,6 +38,7 @@ def test_a_quoted_value_is_short_whatever_its_size_and_depth():
         deep = [deep] * 9   # 9^40 leaves
     for value in ("a" * 10**6, b"\0" * 10**6, 10**5000, deep, {"k" * 1000: deep}, "two\nlines"):
         assert len(shown(value)) <= 80 and "\n" not in shown(value)
+    assert [counted(n, noun) for n, noun in ((0, "trial"), (1, "class"), (2, "class"))] == ["0 trials", "1 class", "2 classes"]
     assert shown("lr") == "'lr'" and shown(3) == "3" and shown(["a", 1]) == "['a', 1]"
 
 

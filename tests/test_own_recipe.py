@@ -229,7 +229,7 @@ def test_recordings_are_divided_whole(tmp_path):
 
 @pytest.mark.parametrize(("words", "said"), [
     (["--trials", "bad"], "names d/none.wav, which is no utterance of"), (["--trials", "twice"], "which is several utterances of"),
-    (["--share", "0.99"], "too few to train on some")])
+    (["--share", "0.99"], "cannot be divided to train on some")])
 def test_divisions_that_are_refused(divided, words, said, monkeypatch):
     monkeypatch.chdir(divided)
     (divided / "bad").write_text("1 r00 d/none.wav\n")

@@ -154,12 +154,12 @@ def test_bad_recordings_up_to_five_percent(vox1, tmp_path):
     assert "0 bytes" in found[str(empty)] and "truncated" in found[str(cut)] and len(found) == 2
     utts = table.read(tmp_path / "data/voxceleb1_test/wav.scp")
     assert len(utts) == 18 and "id10270-v-0_x-00002" not in utts
-    assert "2 of 20 recordings are bad" in said and "1 of 3 trials dropped" in said
+    assert "bad recordings: 2 of 20, left out" in said and "trials dropped because they name bad recordings: 1 of 3" in said
     assert (tmp_path / "data/voxceleb1_test/trials_veri_test2").read_text().count("\n") == 2
 
     noise.write_bytes(b"<html>404</html>" * 99)
     said = refused("voxceleb1", vox1, tmp_path / "data")
-    assert "3 of 40 recordings are bad, more than 5%" in said and "voxceleb1_test/bad_files.txt" in said
+    assert "bad recordings: 3 of 40, more than 5%" in said and "voxceleb1_test/bad_files.txt" in said
     assert "cannot be decoded" in bad_files(tmp_path / "data/voxceleb1_test")[str(noise)]
 
     for number, path in enumerate((empty, cut, noise)):
@@ -248,7 +248,7 @@ def test_bad_m4a(vox2, tmp_path):
     good("voxceleb2", vox2, tmp_path / "data")
     assert "0 bytes" in bad_files(tmp_path / "data/voxceleb2_dev")[str(empty)]
     cut.write_bytes(cut.read_bytes()[:-200])
-    assert "2 of 20 recordings are bad" in refused("voxceleb2", vox2, tmp_path / "again")
+    assert "bad recordings: 2 of 20" in refused("voxceleb2", vox2, tmp_path / "again")
     assert "is truncated" in bad_files(tmp_path / "again/voxceleb2_dev")[str(cut)]
 
 

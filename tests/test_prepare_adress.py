@@ -204,15 +204,15 @@ def test_bad_recordings_are_listed_and_left_out(corpus, tmp_path):
     for times, rest in (("100-600", "1-1-0-0"), ("1000-1500", "2-1-0-0")):
         chunk(corpus, "S161", times, rest).write_bytes(b"")
     said = good(corpus, tmp_path / "data")
-    assert "2 of 4 recordings are bad" in said and "nothing is left of S161, all of whose recordings are bad" in said
+    assert "bad recordings: 2 of 4" in said and "nothing is left of S161, all of whose recordings are bad" in said
     assert set(datadir.validate(str(tmp_path / "data/adress_test"))["spk2mmse"]) == {"S160"}
     chunk(corpus, "S160").write_bytes(b"")
-    assert "3 of 52 recordings are bad, more than 5%" in refused(corpus, tmp_path / "data")
+    assert "bad recordings: 3 of 52, more than 5%" in refused(corpus, tmp_path / "data")
 
 
 def test_times_beyond_the_recording_are_a_bad_recording(corpus, tmp_path):
     put(full(corpus, "S002"), 1, seconds=1.2)
-    assert "2 of 12 recordings are bad" in refused("--speech", "participant", "--parts", "train", corpus, tmp_path / "data")
+    assert "bad recordings: 2 of 12" in refused("--speech", "participant", "--parts", "train", corpus, tmp_path / "data")
     assert (tmp_path / "data/adress_train/bad_files.txt").read_text() == "".join(
         f"{full(corpus, 'S002')}\tends at 1.200 s, before the end of {times} ms; correct the times, or get the recording again.\n"
         for times in ("1000-1500", "1600-1900"))

@@ -141,10 +141,10 @@ def test_bad_recordings_are_listed_and_left_out(corpus, tmp_path):
     bad = wav(corpus, "Ses04F_impro01_F000")
     bad.write_bytes(b"")
     said = good(corpus, tmp_path / "data")
-    assert "1 of 30 recordings are bad" in said and "10 angry, 5 happy, 9 neutral, 5 sad" in said
+    assert "bad recordings: 1 of 30" in said and "10 angry, 5 happy, 9 neutral, 5 sad" in said
     assert (tmp_path / "data/iemocap/bad_files.txt").read_text().startswith(f"{bad}\t")
     wav(corpus, "Ses04F_impro01_M000").write_bytes(b"")
-    assert "2 of 30 recordings are bad, more than 5%" in refused(corpus, tmp_path / "data")
+    assert "bad recordings: 2 of 30, more than 5%" in refused(corpus, tmp_path / "data")
 
 
 def test_a_turn_of_another_label_needs_no_recording(corpus, tmp_path):

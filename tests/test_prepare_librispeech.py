@@ -55,7 +55,7 @@ def said(capsys):
 def test_tables_and_report(corpus, tmp_path, monkeypatch, capsys):
     prepare(monkeypatch, corpus.parent, tmp_path / "data")   # the folder that LibriSpeech/ lies in will do
     out = said(capsys)
-    assert "librispeech_train: 18 utterances, 3 speakers" in out and "librispeech_test: 6 utterances, 1 speakers" in out
+    assert "librispeech_train: 18 utterances, 3 speakers" in out and "librispeech_test: 6 utterances, 1 speaker," in out
     found = datadir.validate(str(tmp_path / "data/librispeech_train"), check_files=True)
     assert set(found) == {"wav.scp", "utt2spk", "spk2utt", "utt2dur", "utt2num_samples", "utt2session", "spk2gender"}
     assert found["spk2gender"] == {"19": "f", "20": "m", "1034": "m"}
@@ -93,7 +93,7 @@ def test_bad_recordings_are_listed_and_left_out(corpus, tmp_path, monkeypatch, c
     bad = corpus / "test-other/367/198/367-198-0001.flac"
     bad.write_bytes(bad.read_bytes()[:100])
     prepare(monkeypatch, corpus, tmp_path / "data")
-    assert "1 of 6 recordings are bad" in said(capsys)
+    assert "bad recordings: 1 of 6" in said(capsys)
     assert (tmp_path / "data/librispeech_test/bad_files.txt").read_text().startswith(f"{bad}\t")
     assert len(table.read(tmp_path / "data/librispeech_test/wav.scp")) == 5
 

@@ -92,4 +92,4 @@ def test_rirs_refusals(rirs, tmp_path):
     listed.write_text(listed.read_text() + "\n--room-id Room001 Room001.flv\n")
     assert "rir_list:5: " in refused("rirs", rirs, tmp_path / "data")
     listed.write_text("--room-id Room009 RIRS_NOISES/simulated_rirs/smallroom/Room009/gone.wav\n")
-    assert "1 of 3 recordings are bad" in refused("rirs", rirs, tmp_path / "data")
+    assert "bad recordings: 1 of 3" in refused("rirs", rirs, tmp_path / "data")

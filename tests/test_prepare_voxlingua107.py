@@ -144,7 +144,7 @@ def only_one_clip(root):
     (lambda root: (root / "haw").rename(root / "Hawaiian"), ("'Hawaiian'", "no code of a language")),
     (lambda root: (root / "dev/en").rename(root / "dev/en old"), ("'en old'", "no code of a language")),
     (lambda root: put(root / "haw/talk.wav"), ("haw/talk.wav", "VIDEO__U__SN", "rename")),
-    (lambda root: [path.write_bytes(b"") for path in (root / "haw").iterdir()], ("recordings are bad", "bad_files.txt")),
+    (lambda root: [path.write_bytes(b"") for path in (root / "haw").iterdir()], ("bad recordings:", "bad_files.txt")),
 ], ids=["no corpus", "no dev", "no language of dev", "nothing", "one clip", "empty", "strange folder", "strange folder in dev",
         "strange name", "bad recordings"])
 def test_what_is_missing_is_named(corpus, tmp_path, damage, words):

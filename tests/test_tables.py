@@ -182,7 +182,7 @@ def test_what_a_model_was_trained_on_stands_with_its_figure(tmp_path):
     machine = {"processor": "Toy 5", "threads": 2, "ranks": 1, "torch": "2.9", "numpy": "2.2", "cpu_seconds": 240, "command": "train me"}
     write_result(recipe, "moco_short", weights="query", evaluate="query", trained_on="voxceleb1", machine=machine)
     write_result(recipe, "old_short", weights="query", evaluate="query", trained_on="voxceleb1")
-    made = "2 threads, 1 ranks, of Toy 5, torch 2.9, numpy 2.2, 4 CPU minutes of rank 0: `train me`"
+    made = "2 threads, 1 rank, of Toy 5, torch 2.9, numpy 2.2, 4 CPU minutes of rank 0: `train me`"
     run(recipe, *show(2, "--encoder", "short", "--out", "t2.md", "exp"))
     assert f"; {made}\n" in (recipe / "t2.md").read_text()
     run(recipe, "bash", "-c", '. ./path.sh; python3 local/show_table.py --out RESULTS.md exp')

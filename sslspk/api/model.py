@@ -153,7 +153,7 @@ class Model:
             return [recordings.of(x, rate)]
         rates = rate if isinstance(rate, list | tuple) else [rate] * len(x)
         if len(rates) != len(x):
-            raise InputError(f"there are {len(x)} recordings and {len(rates)} rates; give one rate, or one for each.")
+            raise InputError(f"recordings: {len(x)}, rates: {len(rates)}; give one rate, or one for each recording.")
         return [recordings.of(one, hertz, f"array {place} of the list") for place, (one, hertz) in enumerate(zip(x, rates, strict=True), 1)]
 
     def _tried(self, recording: Recording, channel: int | str | None, refused: Refused | None = None,

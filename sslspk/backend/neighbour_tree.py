@@ -96,7 +96,7 @@ def _closest(clusters: Clusters, edges: dict[int, np.ndarray], one: int) -> tupl
 
 
 def nearest(clusters: Clusters, alive: np.ndarray, k: int) -> dict[int, np.ndarray]:
-    """Of each cluster of alive (R,) those among whose k nearest it is, or which are among its own."""
+    """For each cluster of alive (R,): the clusters that are among its k nearest, or that have it among theirs."""
     count, rows = len(alive), max(1, BLOCK_NUMBERS // len(alive))
     k, found = min(k, count - 1), np.empty((count, min(k, count - 1)), np.int32)
     for start in range(0, count, rows):

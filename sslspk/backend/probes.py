@@ -10,7 +10,7 @@ from sslspk.backend.base import as_matrix, refuse_row
 from sslspk.backend.config import BackendConfig
 from sslspk.backend.config_probe import ProbeConfig
 from sslspk.backend.plda import Plda
-from sslspk.errors import InputError
+from sslspk.errors import InputError, counted
 
 PER_DIMENSION = 10  # training embeddings for each dimension that PLDA sees
 Model = Callable[[np.ndarray], np.ndarray]  # embeddings (N, D) -> scores (N, C); of ridge, values (N, 1)
@@ -61,7 +61,7 @@ class Probe:
             return self._fit_by_passes(x, labels, valid)
         x, config = _checked(x, None), self.config
         if not len(x) == len(labels) == len(speakers):
-            raise ValueError(f"{len(x)} embeddings, {len(labels)} labels and {len(speakers)} speakers")
+            raise ValueError(f"embeddings: {len(x)}, labels: {len(labels)}, speakers: {len(speakers)}; give as many of each")
         y = np.asarray(labels, np.float64) if config.regression else self._codes(labels)
         if len(x) < 2 or (config.classifier == "knn" and len(x) < config.neighbours):
             raise InputError(f"there are {len(x)} training utterances, too few for {config.classifier}; give more, or lower neighbours.")
@@ -137,14 +137,14 @@ def _inner_folds(y: np.ndarray, speakers: Sequence[str], config: ProbeConfig, cl
     remedy = f"--set folds=2{f' to {most}' if most > 2 else ''}" if most > 1 else "more speakers"
     remedy += ", or another classifier" if config.is_svm else ", or --set C=1"
     if count < config.folds:
-        raise InputError(f"the {utterances} training utterances are of {count} speakers, fewer than the {config.folds} folds that {need} "
-                         f"is chosen on; give {remedy}.")
+        raise InputError(f"the {utterances} training utterances are of {counted(count, 'speaker')}, fewer than the {config.folds} folds "
+                         f"that {need} is chosen on; give {remedy}.")
     if classes is None:
         return list(GroupKFold(config.folds).split(y, y, speakers))
     fewest = np.bincount(y).min()
     if fewest < config.folds:
-        raise InputError(f"class {classes[np.bincount(y).argmin()]} has {fewest} training utterances, fewer than the {config.folds} folds "
-                         f"that {need} is chosen on; give {remedy}.")
+        raise InputError(f"class {classes[np.bincount(y).argmin()]} has {counted(fewest, 'training utterance')}, fewer than the "
+                         f"{config.folds} folds that {need} is chosen on; give {remedy}.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)   # about rare classes, which are looked for below
         folds = list(StratifiedGroupKFold(config.folds, shuffle=True, random_state=config.seed).split(y, y, speakers))

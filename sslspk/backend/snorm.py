@@ -27,7 +27,7 @@ FLAT = 1e-9  # scores are cosines or log-ratios: a spread below this times their
 
 
 class Statistics(NamedTuple):
-    """Of the cohort scores of N utterances or models: mean (N,) and standard deviation (N,), float64."""
+    """Mean (N,) and standard deviation (N,) of the cohort scores of N utterances or models, float64."""
 
     mean: np.ndarray
     std: np.ndarray

@@ -67,7 +67,7 @@ def length_norm(x: np.ndarray, kind: str) -> np.ndarray:
 
 
 def largest_eigenvalue(covariance: np.ndarray) -> float:
-    """Of a symmetric matrix (D, D)."""
+    """The largest eigenvalue of a symmetric matrix (D, D)."""
     size = len(covariance)
     return float(linalg.eigvalsh(covariance, subset_by_index=[size - 1, size - 1])[0])
 

@@ -6,7 +6,7 @@ with --lexicon the words of each utterance in `text`.
 import argparse
 from pathlib import Path
 
-from sslspk.errors import InputError, entry, whole
+from sslspk.errors import InputError, counted, entry, whole
 
 
 def options() -> argparse.ArgumentParser:
@@ -42,7 +42,7 @@ def main() -> None:
         align(args)
     else:
         from sslspk.io import alignments
-        print(f"aligned {alignments.join(args.out, args.parts, about(args.model))} utterances")
+        print(f"aligned {counted(alignments.join(args.out, args.parts, about(args.model)), 'utterance')}")
 
 
 def learn(args: argparse.Namespace) -> None:

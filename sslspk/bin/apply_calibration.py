@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sslspk.bin.metrics import add_measuring, measure, save_json, without_labels
 from sslspk.bin.train_calibration import add_quality, gather, result_beside, system_name
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, counted, entry
 
 if TYPE_CHECKING:
     from sslspk.backend.calibration import Calibration
@@ -69,8 +69,8 @@ def main() -> None:
 def _match(args: argparse.Namespace, model: "Calibration") -> list[str]:
     """Names of the systems of the score files. Raises InputError where files or measures are not those that the model takes."""
     if len(args.scores) != len(model.systems):
-        raise InputError(f"{args.model} takes the scores of {len(model.systems)} systems ({', '.join(model.systems)}), but "
-                         f"{len(args.scores)} files are given; give one for each.")
+        raise InputError(f"{args.model} takes the scores of {counted(len(model.systems), 'system')} ({', '.join(model.systems)}), "
+                         f"not {counted(len(args.scores), 'file')}; give one for each.")
     for measure_name, option in (("log_duration", "utt2dur"), ("magnitude", "embeddings")):
         wanted, given = measure_name in model.quality, bool(getattr(args, option))
         if wanted != given:

@@ -2,7 +2,7 @@
 import argparse
 import hashlib
 
-from sslspk.errors import InputError, count, entry, whole
+from sslspk.errors import InputError, count, counted, entry, whole
 
 RATE = 16000
 LEFT_OUT = ("feats.scp", "cmvn.scp", "utt2num_frames", "wav.scp", "spk2utt")   # features are made again, the rest is made here
@@ -103,7 +103,7 @@ def join(args: argparse.Namespace) -> None:
         kept[segments.NAME] = tables[segments.NAME] | {name: f"{name} 0 -1" for name in copies}
     left = [*sorted(name for name in tables if name.startswith("reco2")), *extras.names(args.data)]
     datadir.write(args.out, wav=tables["wav.scp"] | noisy, labels=datadir.label_source(args.data), **kept)
-    print(f"augment_data: {args.out}: {len(originals)} utterances and {len(copies)} noisy copies"
+    print(f"augment_data: {args.out}: {counted(len(originals), 'utterance')} and {len(copies)} noisy copies"
           + (f"; left out, since they say nothing of the copies: {extras.some(left)}" if left else ""))
 
 

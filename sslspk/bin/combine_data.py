@@ -1,7 +1,7 @@
 """Joins Kaldi data directories."""
 import argparse
 
-from sslspk.errors import entry
+from sslspk.errors import counted, entry
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     count, notes = derive.combine(args.out, *args.dirs)
     for note in notes:
         print(f"combine_data.sh: {note}")
-    print(f"combine_data.sh: {args.out} has {count} utterances of {len(args.dirs)} directories")
+    print(f"combine_data.sh: {args.out} has {counted(count, 'utterance')} of {len(args.dirs)} directories")
 
 
 if __name__ == "__main__":

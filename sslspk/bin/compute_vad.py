@@ -1,7 +1,7 @@
 """Energy-based voice activity detection: `extract` one job's part, `options` checks the confs."""
 import argparse
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, counted, entry
 from sslspk.io import channel
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     count = extract.write(args.dir, Extractor(features), args.ark, args.scp,
                           lambda feats: vad.compute_vad(feats[:, 0], vad_options), allow_pipes=args.allow_pipes == "true",
                           channel=args.channel)
-    print(f"compute_vad: {count} utterances in {args.ark}")
+    print(f"compute_vad: {counted(count, 'utterance')} in {args.ark}")
 
 
 if __name__ == "__main__":

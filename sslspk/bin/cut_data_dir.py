@@ -1,7 +1,7 @@
 """Makes a data directory of parts of each utterance of another one."""
 import argparse
 
-from sslspk.errors import InputError, entry, real
+from sslspk.errors import InputError, counted, entry, real
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     made = cuts.WAYS[how](args.data, args.out, seconds)
     for note in made.notes:
         print(f"cut_data_dir.sh: {note}")
-    print(f"cut_data_dir.sh: {args.out} has {made.count} utterances, of the {len(datadir.utterances(args.data))} of {args.data}")
+    print(f"cut_data_dir.sh: {args.out} has {counted(made.count, 'utterance')}, of the {len(datadir.utterances(args.data))} of {args.data}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import random
 import re
 from collections.abc import Sequence
 
-from sslspk.errors import InputError, count, entry, shown
+from sslspk.errors import InputError, count, counted, entry, shown
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
@@ -65,7 +65,7 @@ def main() -> None:
     for name, utts in parts.items():
         made = derive.subset(args.data, os.path.join(args.out, name), utts=utts)
         notes |= dict.fromkeys(made.notes)
-        print(f"divide_data_dir.sh: {args.out}/{name} has {made.count} utterances of {args.data}")
+        print(f"divide_data_dir.sh: {args.out}/{name} has {counted(made.count, 'utterance')} of {args.data}")
     for note in notes:
         print(f"divide_data_dir.sh: {note}")
 

@@ -1,7 +1,7 @@
 """Repairs a Kaldi data directory."""
 import argparse
 
-from sslspk.errors import entry
+from sslspk.errors import counted, entry
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     count, notes = repair.fix(args.dir)
     for note in notes:
         print(f"fix_data_dir.sh: {note}")
-    print(f"fix_data_dir.sh: {args.dir} has {count} utterances{'; nothing was dropped' if not notes else ''}")
+    print(f"fix_data_dir.sh: {args.dir} has {counted(count, 'utterance')}{'; nothing was dropped' if not notes else ''}")
 
 
 if __name__ == "__main__":

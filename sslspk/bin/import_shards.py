@@ -8,7 +8,7 @@ import argparse
 import json
 import os
 
-from sslspk.errors import InputError, count, entry, named, shown
+from sslspk.errors import InputError, count, counted, entry, named, shown
 
 PREFIXES = ("none", "speaker", "shard")
 
@@ -114,9 +114,10 @@ def report(out: str, tars: int, good: list, speakers: set[str], bad: int) -> Non
     from sslspk.io.prepare import BAD_LIST
     from sslspk.io.survey import RATE
     hours = sum(outcome.samples / outcome.rate for outcome in good) / 3600
-    print(f"import_shards: {len(good)} utterances in {tars} tars, {f'{len(speakers)} speakers, ' if speakers else ''}{hours:.2f} hours")
+    print(f"import_shards: {counted(len(good), 'utterance')} in {counted(tars, 'tar')}, "
+          f"{counted(len(speakers), 'speaker') + ', ' if speakers else ''}{hours:.2f} hours")
     if bad:
-        print(f"import_shards: {bad} recordings are left out, listed in {out}/{BAD_LIST}")
+        print(f"import_shards: left out {counted(bad, 'recording')}, listed in {out}/{BAD_LIST}")
     for rate, number in sorted(Counter(outcome.rate for outcome in good if outcome.rate != RATE).items()):
         print(f"import_shards: {number} have {rate} Hz; steps/pack_audio.sh resamples them to {RATE} Hz")
     several = sum(outcome.channels > 1 for outcome in good)

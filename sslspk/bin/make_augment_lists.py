@@ -2,7 +2,7 @@
 import argparse
 from pathlib import Path
 
-from sslspk.errors import InputError, count, entry, real, whole
+from sslspk.errors import InputError, count, counted, entry, real, whole
 
 SOURCES = {"noise": "musan_noise", "music": "musan_music", "speech": "musan_speech", "babble": "musan_speech",
            "rir_small": "rirs_small", "rir_medium": "rirs_medium", "rir_large": "rirs_large", "rir_real": "rirs_real"}
@@ -119,7 +119,7 @@ def pack(args: argparse.Namespace) -> None:
                 lengths.append(f"{utt} {len(samples)}\n")
         with files.atomic_write(f"{name}.lengths") as out:
             out.writelines(lengths)
-        print(f"{kind}: {len(lengths)} recordings")
+        print(f"{kind}: {counted(len(lengths), 'recording')}")
 
 
 def join(args: argparse.Namespace) -> None:
@@ -132,7 +132,7 @@ def join(args: argparse.Namespace) -> None:
         lengths = merge.gather([f"{name.removesuffix('.scp')}.lengths" for name in scps], f"{folder}/utt2num_samples", scp,
                                logs=f"{args.out}/log")
         datadir.write(str(folder), wav=scp, utt2spk={utt: utt for utt in scp}, utt2num_samples=lengths)
-        print(f"make_augment_lists: {folder}: {len(scp)} recordings from {source}")
+        print(f"make_augment_lists: {folder}: {counted(len(scp), 'recording')} from {source}")
 
 
 def main() -> None:

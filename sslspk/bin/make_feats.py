@@ -1,7 +1,7 @@
 """Computes fbank or MFCC features: `extract` one job's part, `options` checks and prints the conf."""
 import argparse
 
-from sslspk.errors import entry
+from sslspk.errors import counted, entry
 from sslspk.io import channel
 
 
@@ -40,7 +40,7 @@ def main() -> None:
                           compress=args.compress == "true", allow_pipes=args.allow_pipes == "true", channel=args.channel)
     from sslspk.io import silence, table
     silence.mark(args.ark, silence.all_cut(table.read(f"{args.dir}/wav.scp").values()))
-    print(f"make_feats: {count} utterances in {args.ark}")
+    print(f"make_feats: {counted(count, 'utterance')} in {args.ark}")
 
 
 if __name__ == "__main__":

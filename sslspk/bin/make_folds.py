@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-from sslspk.errors import InputError, count, entry, real, whole
+from sslspk.errors import InputError, count, counted, entry, real, whole
 
 PARTS = ("train", "valid", "test")
 
@@ -107,7 +107,7 @@ def plan(args: argparse.Namespace, utt2spk: Mapping[str, str]) -> tuple[list[Fol
     names = sorted(set(group.values()))
     count = len(names) if args.num_folds is None else args.num_folds
     if not 2 <= count <= len(names):
-        raise InputError(f"{args.by} of {args.data} has {len(names)} value{'s'[:len(names) != 1]}, which cannot make {count} folds; "
+        raise InputError(f"{args.by} of {args.data} has {counted(len(names), 'value')}, which cannot make {counted(count, 'fold')}; "
                          "hold out another table with --by, or give --num-folds from 2 to the number of values.")
     alike = labels or dict.fromkeys(utt2spk, "")
     hands = [[name] for name in names] if args.num_folds is None else deal(group, alike, count, args.seed)
@@ -202,7 +202,7 @@ def main() -> None:
         print(f"fold {number}: train {len(fold.train)}{valid}, test {len(fold.test)} utterances ({held})")
     for warning in warnings:
         print(f"make_folds.sh: warning: {warning}", file=sys.stderr)
-    print(f"make_folds.sh: {args.out} has {len(folds)} folds of {len(utt2spk)} utterances of {args.data}")
+    print(f"make_folds.sh: {args.out} has {counted(len(folds), 'fold')} of {len(utt2spk)} utterances of {args.data}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ bestrq, the random vector next to a random projection of them.
 import argparse
 from pathlib import Path
 
-from sslspk.errors import InputError, count, entry, whole
+from sslspk.errors import InputError, count, counted, entry, whole
 
 SHAPES = {"centroids": "K F?", "projection": "D F?", "codes": "K D?", "about": "text"}
 NORMALISE = {"mel": "mean", "frames": "none", "bestrq": "mean_deviation"}
@@ -47,7 +47,7 @@ def main() -> None:
     from sslspk.io import alignments
     labeller, about = load(args.labeller)
     if args.action == "join":
-        print(f"labels of {alignments.join(args.out, args.parts, about)} utterances, {about.classes} classes")
+        print(f"labels of {counted(alignments.join(args.out, args.parts, about), 'utterance')}, {counted(about.classes, 'class')}")
         return
     from sslspk.io import ark, files, timing
     when, specs = timing.of(args.feats), ark.read_scp(args.feats / "feats.scp")
@@ -80,7 +80,7 @@ def learn(args: argparse.Namespace) -> None:
     else:
         points = sample(specs, args.points, normalise)
         labeller = Labeller.clusters(points, args.classes, normalise, args.iterations, args.seed)
-        print(f"k-means: {args.classes} clusters of {len(points)} frames of {len(specs)} utterances", flush=True)
+        print(f"k-means: {args.classes} clusters of {len(points)} frames of {counted(len(specs), 'utterance')}", flush=True)
     what = origin(args.feats) if when.of_model else {"made_by": f"{args.kind} of {ark.shape(next(iter(specs.values())))[-1]} features"}
     digest = digest_of(args.kind, normalise, when.shift, when.window, *(labeller.arrays[name] for name in sorted(labeller.arrays)))
     about = LabelSet(kind=args.kind, classes=args.classes, frame_shift=when.shift, window=when.window, digest=digest, **what)

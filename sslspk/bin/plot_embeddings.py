@@ -8,7 +8,7 @@ import os
 import random
 from collections.abc import Mapping
 
-from sslspk.errors import InputError, count, entry, whole
+from sslspk.errors import InputError, count, counted, entry, whole
 
 COLOURS = 10   # of matplotlib's tab10
 
@@ -40,7 +40,8 @@ def main() -> None:
         file.write("utt\tlabel\tpca_1\tpca_2\ttsne_1\ttsne_2\n")
         for utt, label, a, b in zip(utts, labels, flat, near, strict=True):
             file.write("\t".join((utt, label, *(f"{value:.5g}" for value in (*a, *b)))) + "\n")
-    print(f"{len(utts)} embeddings of {len(set(labels))} labels; PCA shows {100 * sum(shares):.1f} % of their variance")
+    print(f"{counted(len(utts), 'embedding')} of {counted(len(set(labels)), 'label')}; PCA shows {100 * sum(shares):.1f} % of their "
+          "variance")
 
 
 def choose(labels: Mapping[str, str], there: set[str], args: argparse.Namespace) -> dict[str, str]:

@@ -8,7 +8,7 @@ import argparse
 import itertools
 import os
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, counted, entry
 
 
 def main() -> None:
@@ -38,15 +38,15 @@ def main() -> None:
     for c, value in probe.chosen_.items():
         print(f"C {c:g}: {'RMSE' if config.regression else 'UA' if config.balanced else 'WA'} {value:.4f} over held-out training speakers")
     if probe.passes_:
-        print(f"note: the validation loss was lowest after {probe.passes_} passes (at most {config.iterations})")
-    of = "a regression" if config.regression else f"{len(probe.classes_)} classes"
-    print(f"trained {config.classifier}{f' with C {probe.C_:g}' if config.has_c else ''} on {len(train)} embeddings of "
-          f"{len(set(train.values()))} speakers, {of}; {len(test)} predictions")
+        print(f"note: the validation loss was lowest after {counted(probe.passes_, 'pass')} (at most {config.iterations})")
+    of = "a regression" if config.regression else f"{counted(len(probe.classes_), 'class')}"
+    print(f"trained {config.classifier}{f' with C {probe.C_:g}' if config.has_c else ''} on {counted(len(train), 'embedding')} of "
+          f"{counted(len(set(train.values())), 'speaker')}, {of}; {counted(len(test), 'prediction')}")
     if len(probe.chosen_) > 1 and probe.C_ in (min(probe.chosen_), max(probe.chosen_)):
         print(f"note: C {probe.C_:g} is at an end of the grid; --set grid=[...] may find a better one beyond it")
     shared = set(train.values()) & set(test.values())
     if shared and labels != list(train.values()):
-        print(f"note: {len(shared)} speakers, {min(shared)} is one, are in the training and in the test part")
+        print(f"note: speakers in both the training and the test part: {len(shared)}, such as {min(shared)}")
     record(args, config, probe.C_)
     predictions.write(os.path.join(args.out, "predictions.tsv"), list(test), probe.classes_ or [predictions.VALUE], found)
 

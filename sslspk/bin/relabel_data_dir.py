@@ -2,7 +2,7 @@
 import argparse
 import os
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, counted, entry
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     count, notes = derive.relabel(args.source, args.out, table.read(os.path.join(args.clusters, "utt2spk")), source)
     for note in notes:
         print(f"relabel_data_dir.sh: {note}")
-    print(f"relabel_data_dir.sh: {args.out} has {count} utterances of {args.source} (labels: {source})")
+    print(f"relabel_data_dir.sh: {args.out} has {counted(count, 'utterance')} of {args.source} (labels: {source})")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import argparse
 import os
 import random
 
-from sslspk.errors import InputError, count, entry, real, shown, whole
+from sslspk.errors import InputError, count, counted, entry, real, shown, whole
 
 
 def options() -> argparse.ArgumentParser:
@@ -47,7 +47,7 @@ def choose(args: argparse.Namespace, source: str, count: int) -> list[str]:
     if args.per_spk:
         return [utt for own in by_speaker.values() for utt in spread(own, count)]
     if count > len(utts):
-        raise InputError(f"{source} has {len(utts)} utterances, fewer than {count}; give a smaller number.")
+        raise InputError(f"{source} has {counted(len(utts), 'utterance')}, fewer than {count}; give a smaller number.")
     if args.speakers:
         speakers, kept = list(by_speaker), []
         random.Random(args.seed).shuffle(speakers)
@@ -66,7 +66,8 @@ def random_speakers(source: str, utt2spk: dict[str, str], count: int, seed: int)
     """The first `count` of the speakers in an order that depends on the seed alone."""
     speakers = sorted(set(utt2spk.values()))
     if not 0 < count <= len(speakers):
-        raise InputError(f"{source} has {len(speakers)} speakers and --num-speakers is {count}; give a number from 1 to {len(speakers)}.")
+        raise InputError(f"{source} has {counted(len(speakers), 'speaker')} and --num-speakers is {count}; "
+                         f"give a number from 1 to {len(speakers)}.")
     random.Random(seed).shuffle(speakers)
     return speakers[:count]
 
@@ -142,7 +143,7 @@ def main() -> None:
         made = derive.subset(source, out, utts=choose(args, source, int(args.args[1])))
     for note in made.notes:
         print(f"subset_data_dir.sh: {note}")
-    print(f"subset_data_dir.sh: {out} has {made.count} utterances of {source}")
+    print(f"subset_data_dir.sh: {out} has {counted(made.count, 'utterance')} of {source}")
 
 
 if __name__ == "__main__":

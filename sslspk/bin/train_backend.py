@@ -7,7 +7,7 @@ import argparse
 import json
 import os
 
-from sslspk.errors import InputError, entry
+from sslspk.errors import InputError, counted, entry
 
 
 def main() -> None:
@@ -55,10 +55,10 @@ def trained(args: argparse.Namespace, names: list[str], x):
     backend = build("lda" if config.plda == "none" else "plda", config).fit(x[kept], labels)
     speakers = len(set(labels)) if labels else 0
     dim = len(backend.front_.affine)
-    print(f"{len(kept)} embeddings of {x.shape[1]} dimensions, {len(names) - len(kept)} left out; {speakers} speakers; "
-          f"{dim} dimensions kept")
+    print(f"{counted(len(kept), 'embedding')} of {x.shape[1]} dimensions, {len(names) - len(kept)} left out; "
+          f"{counted(speakers, 'speaker')}; {counted(dim, 'dimension')} kept")
     if config.lda != "none" and dim < config.lda_dim:
-        print(f"note: LDA to {dim} dimensions, not lda_dim {config.lda_dim}: there are {speakers} speakers and {x.shape[1]} dimensions")
+        print(f"note: LDA to {counted(dim, 'dimension')}, not lda_dim {config.lda_dim}; speakers: {speakers}, dimensions: {x.shape[1]}")
     return backend, {"labels": args.label_kind if labels else "none", "n": len(kept), "speakers": speakers, "dim": dim}
 
 
@@ -71,7 +71,7 @@ def adapted(folder: str, names: list[str], x):
     path = os.path.join(folder, "info.json")
     info = results.origin(path) if os.path.exists(path) else {}
     info |= {"labels": labels_seen(folder), "adapted_from": folder, "adapted_on": len(names)}
-    print(f"adapted to {len(names)} embeddings")
+    print(f"adapted to {counted(len(names), 'embedding')}")
     return backend.adapt(x), info
 
 

@@ -2,7 +2,7 @@
 import argparse
 from collections.abc import Collection
 
-from sslspk.errors import entry
+from sslspk.errors import counted, entry
 
 
 def main() -> None:
@@ -21,8 +21,8 @@ def main() -> None:
     args = parser.parse_args()
     need = [name for name, skip in (("wav.scp", args.no_wav), ("feats.scp", args.no_feats)) if not skip]
     names, utts, speakers, cut = _looked_at(args, need)
-    said = f"{speakers} speakers" if speakers is not None else "no speakers known"
-    print(f"validate_data_dir.sh: {args.dir} is valid: {utts} utterances{cut}, {said}")
+    said = counted(speakers, "speaker") if speakers is not None else "no speakers known"
+    print(f"validate_data_dir.sh: {args.dir} is valid: {counted(utts, 'utterance')}{cut}, {said}")
     if "utt2spk" in names and "spk2utt" not in names and "spk2utt" not in args.ignore:
         print(f"validate_data_dir.sh: there is no {args.dir}/spk2utt; utils/fix_data_dir.sh makes it from utt2spk")
 
@@ -37,7 +37,7 @@ def _looked_at(args: argparse.Namespace, need: list[str]) -> tuple[Collection[st
             return sound.names, sound.utterances, sound.speakers, ""
     tables = datadir.validate(args.dir, need, allow_pipes=args.allow_pipes == "true", check_files=args.check_files, ignore=args.ignore)
     speakers = len(set(tables["utt2spk"].values())) if "utt2spk" in tables else None
-    cut = f" of {len(tables['wav.scp'])} recordings" if "segments" in tables and "wav.scp" in tables else ""
+    cut = " of " + counted(len(tables["wav.scp"]), "recording") if "segments" in tables and "wav.scp" in tables else ""
     return tables, len(tables[datadir.leading(tables)]), speakers, cut
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sslspk.cli import model
 from sslspk.cli.outputs import HELP
-from sslspk.errors import InputError, real
+from sslspk.errors import InputError, counted, real
 
 if TYPE_CHECKING:
     from sslspk.api.model import Model
@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> None:
         provenance.write(args.out, **models.provenance(opened.path, args.weights))
     if args.out:
         kept = f"{len(sources) - len(refused)} of " if refused else ""
-        print(f"{count} embeddings of {kept}{len(sources)} recordings in {args.out}" + (f"; {len(refused)} left out" if refused else ""))
+        print(f"{counted(count, 'embedding')} of {kept}{counted(len(sources), 'recording')} in {args.out}"
+              + (f"; {len(refused)} left out" if refused else ""))
 
 
 def rows(opened: "Model", sources: dict, args: argparse.Namespace, refused: list) -> "Iterator[Row]":
@@ -73,4 +74,4 @@ def rows(opened: "Model", sources: dict, args: argparse.Namespace, refused: list
             for x, times in zip(found.embeddings, found.times.tolist(), strict=True):
                 yield recording.name, tuple(times), x
     if len(refused) == len(wanted):
-        raise InputError(f"none of the {len(wanted)} recordings can be embedded; the first one: {refused[0]}.")
+        raise InputError(f"none of the recordings ({len(wanted)}) can be embedded; the first one: {refused[0]}.")

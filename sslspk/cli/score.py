@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sslspk.cli import model
-from sslspk.errors import InputError, named
+from sslspk.errors import InputError, counted, named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     elif not args.out:
         print("\n".join(f"{enrol} {test} {score:.6f}" for enrol, test, score in zip(trials.enrol, trials.test, scores, strict=True)))
     else:
-        print(f"{len(scores)} scores ({kind}) in {args.out}; EER and minDCF need a label on each line of {args.trials}")
+        print(f"{counted(len(scores), 'score')} ({kind}) in {args.out}; EER and minDCF need a label on each line of {args.trials}")
 
 
 def refuse_idle(args: argparse.Namespace, trials: "Trials") -> None:

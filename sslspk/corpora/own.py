@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sslspk import reading
-from sslspk.errors import InputError, named, shown
+from sslspk.errors import InputError, counted, named, shown
 from sslspk.io import datadir, derive, prepare, segments, table
 from sslspk.io import trials as trial_list
 from sslspk.io.survey import Source
@@ -190,7 +190,7 @@ def write_test(source: str, trials: Trials, out: str, name: str) -> list[str]:
     utts = sorted({*trials.enrol.tolist(), *trials.test.tolist()})
     derive.subset(source, out, utts=utts)
     trial_list.write(os.path.join(out, f"trials_{name}"), *trials)
-    print(f"{out}: {len(utts)} utterances, {len(trials.enrol)} trials")
+    print(f"{out}: {counted(len(utts), 'utterance')}, {counted(len(trials.enrol), 'trial')}")
     return utts
 
 

@@ -63,8 +63,8 @@ class BatchDataset(torch.utils.data.Dataset):
     def _steps_per_epoch(self) -> int:
         batch, share = self.config.batch_size, self.accumulate * self.world
         if batch % share:
-            raise InputError(f"data.batch_size {batch} cannot be shared by {self.world} ranks x {self.accumulate} "
-                             f"accumulation steps; use a multiple of {share}.")
+            raise InputError(f"data.batch_size {batch} cannot be divided by ranks ({self.world}) x "
+                             f"train.accumulate ({self.accumulate}); use a multiple of {share}.")
         if len(self.units) < batch:
             raise InputError(self._too_few())
         return (len(self.units) * self.config.draws_per_epoch if self._pieces is None else len(self._pieces)) // batch

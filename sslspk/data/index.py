@@ -21,7 +21,7 @@ class Strings:
 
     @classmethod
     def of(cls, data: np.ndarray, ends: np.ndarray) -> "Strings":
-        """Those whose bytes, and ends in them, are at hand."""
+        """The list whose bytes, and ends in them, are given."""
         made = cls([])
         made.bytes, made.ends = data, ends
         return made
@@ -165,7 +165,7 @@ class UtteranceIndex:
         return self.members[self.unit_start[i]:self.unit_start[i + 1]]
 
     def of_units(self, values: np.ndarray) -> np.ndarray:
-        """Of values of all utterances (N,) those of each recording's first one, (units,)."""
+        """Select from values of all utterances (N,) the value of each recording's first utterance: (units,)."""
         return values[self.members[self.unit_start[:-1]]]
 
     def numbers_of(self, table_name: str) -> np.ndarray | None:

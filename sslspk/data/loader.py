@@ -157,7 +157,7 @@ def _at_most(seconds: int):
 
 
 def _dead(workers: set[int], seconds: float) -> set[int]:
-    """Those of the workers (process ids) that have ended; a pipe breaks a little before its process is gone, hence `seconds` to wait."""
+    """The process ids of workers that have ended; a pipe breaks a little before its process is gone, hence `seconds` to wait."""
     end = time.monotonic() + seconds
     while True:
         died = workers - {0} - {process.pid for process in multiprocessing.active_children()}

@@ -47,7 +47,7 @@ def write(path: str | os.PathLike, out: str | os.PathLike, weights: str | None =
 
 
 def figures(facts: dict, encoders: dict) -> dict[str, dict]:
-    """Of the results beside the model those that can be read and are of these encoders, or of the untrained one, by file."""
+    """Readable results beside the model, by file, if they are of these encoders or of the untrained one."""
     folder_of, found = Path(facts["file"]).parent, {}
     for row in facts["results"]:
         if "unreadable" not in row and row["weights"] in (*encoders, "untrained"):

@@ -4,7 +4,7 @@ import collections
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from sslspk.errors import InputError
+from sslspk.errors import InputError, counted
 from sslspk.io import channel, datadir, files, table
 from sslspk.io.survey import FORMATS, RATE, Options, Outcome, Source, survey
 
@@ -86,16 +86,16 @@ def settings(args: argparse.Namespace) -> Options:
 
 
 def run(data: str, parts: Mapping[str, Sequence[Source]], opts: Options,
-        tables: Callable[[Sequence[Source]], Tables], groups: str = "speakers") -> dict[str, list[Pair]]:
+        tables: Callable[[Sequence[Source]], Tables], group: str = "speaker") -> dict[str, list[Pair]]:
     """Check and convert all recordings and write a data directory data/NAME for each part; returns what was written.
 
     tables: returns the other tables of a directory (utt2session=..., spk2gender=...) for the good recordings.
-    groups: what the values of utt2spk are, for the report.
+    group: what a value of utt2spk is, for the report.
     Raises InputError if over 5 % of all recordings are bad, after listing them in data/NAME/bad_files.txt.
     """
     sources = [source for part in parts.values() for source in part]
     _refuse_double(sources)
-    print(f"checking {len(sources)} recordings for {', '.join(os.path.join(data, name) for name in parts)}", flush=True)
+    print(f"checking {counted(len(sources), 'recording')} for {', '.join(os.path.join(data, name) for name in parts)}", flush=True)
     outcomes = iter(survey(sources, opts))
     found = {name: [(source, next(outcomes)) for source in part] for name, part in parts.items()}
     for name, pairs in found.items():
@@ -105,12 +105,12 @@ def run(data: str, parts: Mapping[str, Sequence[Source]], opts: Options,
         lists = ", ".join(os.path.join(data, name, BAD_LIST) for name, pairs in found.items()
                           if any(outcome.reason for _, outcome in pairs))
         first = next(source.path for pairs in found.values() for source, outcome in pairs if outcome.reason)
-        raise InputError(f"{bad} of {len(sources)} recordings are bad, more than {MAX_BAD_SHARE:.0%} (the first is {first}); "
+        raise InputError(f"bad recordings: {bad} of {len(sources)}, more than {MAX_BAD_SHARE:.0%} (the first is {first}); "
                          f"{lists} says why of each; replace or remove them.")
     good = {name: [pair for pair in pairs if not pair[1].reason] for name, pairs in found.items()}
     for name, pairs in good.items():
         write(os.path.join(data, name), pairs, tables([source for source, _ in pairs]))
-        _report(os.path.join(data, name), found[name], opts, groups)
+        _report(os.path.join(data, name), found[name], opts, group)
     return good
 
 
@@ -158,15 +158,15 @@ def list_bad(path: str, pairs: Iterable[Pair]) -> None:
         os.unlink(path)
 
 
-def _report(folder: str, pairs: Sequence[Pair], opts: Options, groups: str) -> None:
+def _report(folder: str, pairs: Sequence[Pair], opts: Options, group: str) -> None:
     """Print what a data directory holds, and what was done to the recordings."""
     good = [(source, outcome) for source, outcome in pairs if not outcome.reason]
     hours = sum(outcome.samples for _, outcome in good) / RATE / 3600
     speakers = {source.spk for source, _ in good if source.spk}
-    print(f"{folder}: {len(good)} utterances, {f'{len(speakers)} {groups}, ' if speakers else ''}{hours:.2f} hours")
+    print(f"{folder}: {counted(len(good), 'utterance')}, {counted(len(speakers), group) + ', ' if speakers else ''}{hours:.2f} hours")
     if len(good) < len(pairs):
         bad, first = len(pairs) - len(good), next(source.path for source, outcome in pairs if outcome.reason)
-        print(f"  {bad} of {len(pairs)} recordings are bad and left out, listed in {folder}/{BAD_LIST} (the first is {first})")
+        print(f"  bad recordings: {bad} of {len(pairs)}, left out and listed in {folder}/{BAD_LIST} (the first is {first})")
     rates = collections.Counter(outcome.rate for _, outcome in good if outcome.rate != RATE)
     if rates:
         which = ", ".join(f"{count} of {rate} Hz" for rate, count in sorted(rates.items()))

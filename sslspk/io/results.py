@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sslspk import reading
 from sslspk.config import Config, check, read_yaml
-from sslspk.errors import InputError, named, shown
+from sslspk.errors import InputError, counted, named, shown
 from sslspk.io import files
 
 TEXTS = ("system", "weights", "trained_on", "commit", "method", "encoder", "config_hash", "backend", "trials_md5")
@@ -130,10 +130,10 @@ def made_on(row: dict) -> str:
     said = row.get("machine")
     if isinstance(said, list) and said:
         first = made_on({"machine": said[0]})
-        return f"{len(said)} trainings, one for each fold; the first: {first}" if first else ""
+        return f"{counted(len(said), 'training')}, one for each fold; the first: {first}" if first else ""
     if not isinstance(said, dict):
         return ""
-    parts = [f"{said[key]} {what}" for key, what in (("threads", "threads"), ("ranks", "ranks")) if key in said]
+    parts = [counted(said[key], noun) for key, noun in (("threads", "thread"), ("ranks", "rank")) if key in said]
     parts += [f"{what} {said[key]}" for key, what in (("processor", "of"), ("torch", "torch"), ("numpy", "numpy")) if key in said]
     if isinstance(said.get("cpu_seconds"), (int, float)):
         budget = f" (train.cpu_minutes {said['cpu_minutes']:g})" if isinstance(said.get("cpu_minutes"), (int, float)) else ""

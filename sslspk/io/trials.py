@@ -56,8 +56,9 @@ def read(path: str | os.PathLike, labels: bool = True) -> Trials:
 def remarks(trials: Trials) -> list[str]:
     """Notes about oddities in a list that is read anyway: repeated pairs (in either order), and trials of an id with itself."""
     total, repeated, alone = len(trials.enrol), len(_repeats(trials)[0]), np.flatnonzero(trials.enrol == trials.test)
-    notes = [f"{repeated} of {total} trials repeat a pair that the list holds already"] if repeated else []
-    return notes + ([f"{len(alone)} of {total} trials compare an id with itself, {trials.enrol[alone[0]]} is one"] if len(alone) else [])
+    notes = [f"trials that repeat an earlier pair of the list: {repeated} of {total}"] if repeated else []
+    own = f"trials that compare an id with itself: {len(alone)} of {total}, such as {trials.enrol[alone[0]]}" if len(alone) else None
+    return [*notes, own] if own else notes
 
 
 def _refuse_both_labels(trials: Trials, path: str | os.PathLike) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sslspk.errors import InputError
+from sslspk.errors import InputError, counted
 from sslspk.io import files, trials
 from sslspk.io.survey import FORMATS, Source
 
@@ -167,16 +167,16 @@ def write_list(trial_list: TrialList, good: Collection[str], folder: str) -> Non
     enrol, test, target = trial_list.content
     keep = np.array([e in good and t in good for e, t in zip(enrol.tolist(), test.tolist(), strict=True)])
     if not keep.any():
-        raise InputError(f"{trial_list.path}: each of its {len(keep)} trials names a bad recording; "
+        raise InputError(f"{trial_list.path}: all of its trials ({len(keep)}) name a bad recording; "
                          f"get those listed in bad_files.txt beside {folder} again.")
     content = trials.Trials(enrol[keep], test[keep], target[keep])
     path = os.path.join(folder, f"trials_{trial_list.name}")
     if not _says(path, content):
         trials.write(path, *content)
     counts = collections.Counter(content.target.tolist())
-    print(f"{path}: {len(content.target)} trials, {counts[True]} target and {counts[False]} nontarget")
+    print(f"{path}: {counted(len(content.target), 'trial')}, {counts[True]} target and {counts[False]} nontarget")
     if not keep.all():
-        print(f"  {len(keep) - keep.sum()} of {len(keep)} trials dropped, since they name bad recordings")
+        print(f"  trials dropped because they name bad recordings: {len(keep) - keep.sum()} of {len(keep)}")
 
 
 def _says(path: str, content: trials.Trials) -> bool:

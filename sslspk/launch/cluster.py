@@ -136,7 +136,7 @@ class Cluster:
                 self.outcomes.fail(task, Outcome(REQUEUE, str(err)))
 
     def _keep_together(self) -> None:
-        """Of jobs that need each other, end those that another one left alone; decide when all have ended."""
+        """For jobs that run together: cancel the others if one has ended, and decide about restarts when all have ended."""
         if self.outcomes.to_cancel(list(self.open.values())) and time.monotonic() - self.cancelled > self.ask:
             self._collect()
             self._cancel_rest(self.outcomes.to_cancel(list(self.open.values())))

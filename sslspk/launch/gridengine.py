@@ -159,7 +159,7 @@ def _without_loads(words: list[str]) -> list[str]:
 
 
 def _resources(listing: str) -> list[dict[str, tuple[str, str]]]:
-    """Of each machine in qhost's XML, by name, where a resource comes from ("hl": a load that the machine reports) and how much it is."""
+    """For each machine in qhost's XML, by name: where a resource comes from ("hl": a load that the machine reports) and how much it is."""
     try:
         hosts = [host for host in xml.fromstring(listing).iter("host") if host.get("name") != "global"]
     except xml.ParseError:

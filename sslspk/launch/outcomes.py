@@ -81,7 +81,7 @@ class Outcomes:
             self.fail(task, outcome)
 
     def to_cancel(self, tasks: list[Task]) -> list[Task]:
-        """Those of the open tasks that are still to be cancelled: another one ended badly, and they had time to end by themselves."""
+        """The open tasks that are still to be cancelled: another task failed, and they had time to end by themselves."""
         if not self.broken_at or time.monotonic() - self.broken_at < self.grace:
             return []
         return [task for task in tasks if not task.cancel_accepted and task.status is None]

@@ -184,7 +184,7 @@ def build(config: Config, encoder: Config, read_model: Callable[[str], tuple[dic
 
 
 class _Trained(Config):
-    """Of a model's configuration, what is needed."""
+    """The part of a model's configuration that is needed."""
 
     encoder: EncoderConfig
 

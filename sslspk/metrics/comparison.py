@@ -10,7 +10,7 @@ from sslspk.metrics.speakers import TrialSpeakers
 
 
 class Measured(NamedTuple):
-    """Of one system on a list: EER in percent, minDCF at P_TARGETS (P,), and the same of lists with resampled speakers."""
+    """Figures of one system on a list: EER in percent, minDCF at P_TARGETS (P,), and the same of lists with resampled speakers."""
 
     eer: float
     min_dcf: list[float]

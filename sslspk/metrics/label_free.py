@@ -12,7 +12,7 @@ NEIGHBOURS = 5   # recordings that are nearest to a crop
 
 
 class Figures(NamedTuple):
-    """Of each of R recordings, from 0 to 1.
+    """Figures of each of R recordings, from 0 to 1.
 
     auc        (R,) share of comparisons that come out right: another crop of it is closer to its crop than one of another recording
     agreement  (R,) share of the nearest recordings that two crops of it have in common; neighbours are other recordings

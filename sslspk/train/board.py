@@ -19,7 +19,7 @@ ENTROPIES = ("teacher_entropy", "student_entropy", "ln_K")   # drawn in one pict
 
 
 def tag(figure: str) -> str:
-    """Of a figure of the log: group/figure."""
+    """The name of a figure in TensorBoard: group/figure."""
     return next((f"{group}/{figure}" for group, words in GROUPS if any(word in figure for word in words)), f"{METHOD}/{figure}")
 
 

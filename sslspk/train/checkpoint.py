@@ -98,7 +98,7 @@ def load_newest(exp: Path, say=print) -> dict | None:
         except Damaged as err:
             say(f"warning: {err} Falling back to the checkpoint before it.")
     if paths:
-        raise InputError(f"{exp}/ckpt: none of the {len(paths)} checkpoints can be read; remove them to start from the beginning.")
+        raise InputError(f"{exp}/ckpt: no checkpoint can be read ({len(paths)} tried); remove them to start from the beginning.")
     return None
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import distributed as dist
 
 from sslspk import errors
-from sslspk.errors import InputError
+from sslspk.errors import InputError, counted
 from sslspk.launch import memory
 
 AGENT = "SSLSPK_AGENT"  # environment: process id of the agent that starts the ranks
@@ -63,8 +63,8 @@ def require_gpus(wanted: int) -> None:
     """InputError where this machine, or what this job may see of it, has fewer GPUs: a training would go on on its CPU."""
     found = torch.cuda.device_count() if os.environ.get("SSLSPK_DEVICE", "cuda") != "cpu" else 0
     if wanted > found:
-        raise InputError(f"--ngpu {wanted}: {os.uname().nodename} has {found} GPUs for this job; ask for fewer (0: train on the CPU), or "
-                         "run where there are as many.")
+        raise InputError(f"--ngpu {wanted}: {os.uname().nodename} has {counted(found, 'GPU')} for this job; ask for fewer (0: train on the "
+                         "CPU), or run where there are as many.")
 
 
 def _die_with_parent() -> None:

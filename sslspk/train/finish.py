@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from sslspk.errors import InputError
+from sslspk.errors import InputError, counted
 from sslspk.io.provenance import machine
 from sslspk.nn import comm, saved
 from sslspk.train import checkpoint, evaluation, model, of_checkpoint
@@ -32,7 +32,8 @@ def finish(job: Job, every: int) -> None:
     count = 1 if job.validation else job.config.train.average
     paths = [checkpoint.at(job.exp, job.best["step"])] if job.validation else checkpoint.regular(job.exp, every, job.total)[-count:]
     if len(paths) < min(count, math.ceil(job.total / every)):
-        print(f"warning: final.pt is the average of {len(paths)} checkpoints, not of {count}: the others are not there.", flush=True)
+        print(f"warning: final.pt is the average of {counted(len(paths), 'checkpoint')}, not of {count}: the others are not there.",
+              flush=True)
     mean = checkpoint.average([_needed(path, job) for path in paths])
     encoders = {name: checkpoint.part(mean, place) for name, place in of_checkpoint.places(job.method).items()}
     classifier = (checkpoint.part(mean, "classifier"), job.classes) if hasattr(job.method, "classifier") else None

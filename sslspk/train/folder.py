@@ -65,7 +65,7 @@ def read(path: Path) -> dict:
 
 
 def md5(tensors: dict) -> str:
-    """Of the bytes of all tensors, in the order of their names: safetensors has no checksum."""
+    """A digest of the bytes of all tensors, in the order of their names: safetensors has no checksum."""
     digest = hashlib.md5(usedforsecurity=False)
     for key in sorted(tensors):
         digest.update(tensors[key].reshape(-1).view(torch.uint8).numpy())
@@ -73,5 +73,5 @@ def md5(tensors: dict) -> str:
 
 
 def below(tensors: dict, prefix: str) -> dict:
-    """Those whose names begin with the prefix, without it."""
+    """The tensors whose names begin with the prefix, under their names without it."""
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

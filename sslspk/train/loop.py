@@ -11,7 +11,7 @@ import torch
 
 from sslspk.data.loader import make_loader, processes
 from sslspk.data.plain import PlainCrops
-from sslspk.errors import InputError, shown
+from sslspk.errors import InputError, counted, shown
 from sslspk.losses.precision import wide
 from sslspk.methods.base import Batch, Plain, Progress
 from sslspk.nn import comm
@@ -39,9 +39,9 @@ def train(job: Job) -> int:
     if log.board:
         log.board.describe(job.config, bool(prototypes))
     watch = Watch(prototypes, job.step / per_epoch)
-    planned = f"{cfg.cpu_minutes:g} CPU minutes" if job.budget else f"{job.total} steps"
+    planned = f"{cfg.cpu_minutes:g} CPU minutes" if job.budget else counted(job.total, "step")
     log.say(f"{planned} of {job.config.data.batch_size} recordings a step, {per_epoch} steps an epoch, from step {job.step}, "
-            f"{comm.world_size()} rank(s) on {job.device.type}")
+            f"{counted(comm.world_size(), 'rank')} on {job.device.type}")
     with garbage.by_hand():   # before the loader's processes start, which then share what is frozen
         batches = make_loader(job.dataset, job.step * cfg.accumulate, (NO_END if job.budget else job.total) * cfg.accumulate,
                               processes(job.config.data.workers, job.device), job.device.type == "cuda", cfg.timeout_seconds)

@@ -206,7 +206,7 @@ def _epoch(aligner: Aligner, optimizer: torch.optim.Optimizer, corpus: Corpus, u
 
 
 def _rate(epochs: float, total: int) -> float:
-    """Of the highest learning rate: linear over the first epoch, then a cosine to 0."""
+    """The share of the highest learning rate: linear over the first epoch, then a cosine to 0."""
     return min(1.0, epochs + 0.02) * 0.5 * (1 + math.cos(math.pi * min(epochs / total, 1)))
 
 

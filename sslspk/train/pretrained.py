@@ -46,7 +46,7 @@ def read(arch: str, checkpoint: str) -> dict:
 
 
 def _embedding_model(arch: str, checkpoint: str, found) -> dict:
-    """Of a sslspk.encoders.foreign.Foreign. Its file does not say what it was trained on; speakers it was trained to tell."""
+    """The content of a final.pt for a sslspk.encoders.foreign.Foreign, trained on speaker labels, on data that its file does not name."""
     config = {"features": found.features, "cmvn": found.cmvn, "encoder": found.encoder}
     tree = {section: options.model_dump(mode="json") for section, options in config.items()}
     info = {"labels": "speaker", "start": {"system": arch, "digest": ""}, "system": f"{arch}_{Path(checkpoint).stem}",

@@ -26,7 +26,7 @@ class Judgement(NamedTuple):
 
 
 class ClassRecall:
-    """Of a classifier: the mean recall of the classes on whole utterances. Each rank judges its share; all get the same judgement."""
+    """Judges a classifier by the mean recall of the classes on whole utterances. Each rank judges its share; all get the same judgement."""
 
     def __init__(self, config: SystemConfig, classes: list[str], front_end: FrontEnd):
         """classes: those of the training set. Raises InputError for one on train.valid that is not among them."""
@@ -59,7 +59,7 @@ class ClassRecall:
 
 
 class PretextLoss:
-    """Of a method that learns from frames: its own loss, without augmentation, always on the same crops in the same batches."""
+    """Judges a method that learns from frames by its own loss, without augmentation, always on the same crops in the same batches."""
 
     def __init__(self, config: SystemConfig, front_end: FrontEnd):
         """Batches are equal, and no larger than in training. Raises InputError where its recordings are fewer than two."""

@@ -99,7 +99,7 @@ def test_a_bad_array(place, x, rate, said):
     ({"channel": 2}, "asks for number 3"), ({"channel": -1}, "there is no channel -1"), ({"channel": "left"}, "there is no channel 'left'"),
     ({"channel": True}, "there is no channel True"), ({"window": 0}, "window 0 must be"), ({"shift": 1}, "a shift needs a window"),
     ({"window": 0.5, "shift": 0}, "shift 0 must be a number"), ({"window": float("nan")}, "window nan must be a number"),
-    ({"window": "1"}, "window '1' must be a number"), ({"rate": [16000, 8000], "x": ["a.wav"]}, "1 recordings and 2 rates")])
+    ({"window": "1"}, "window '1' must be a number"), ({"rate": [16000, 8000], "x": ["a.wav"]}, "recordings: 1, rates: 2")])
 def test_bad_options(place, options, said):
     folder, _, model = place
     options = {"x": str(folder / "two.wav"), "channel": 0} | options

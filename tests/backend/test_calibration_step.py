@@ -211,7 +211,7 @@ def test_trials_that_training_saw_are_counted_in_either_order(recipe):
 def test_what_does_not_fit_the_model_is_named(recipe):
     assert program(recipe, "train", "trials_dev", *DEV, "m.json").returncode == 0
     apply = ("apply", "m.json", "trials_eval")
-    refused(program(recipe, *apply, EVAL[0], "out"), "takes the scores of 2 systems (one teacher cosine, two teacher cosine), but 1 files")
+    refused(program(recipe, *apply, EVAL[0], "out"), "takes the scores of 2 systems (one teacher cosine, two teacher cosine), not 1 file")
     refused(program(recipe, *apply, EVAL[1], EVAL[0], "out"), "takes them in the order one teacher cosine, two teacher cosine")
     refused(program(recipe, "apply", "--utt2dur", "utt2dur", *apply[1:], *EVAL, "out"), "trained without --utt2dur; leave it out")
     refused(program(recipe, *apply, DEV[0], EVAL[1], "out"), "one/scores_trials_dev", "has no score")

@@ -86,7 +86,7 @@ def test_parts_are_disjoint_and_the_same_each_time(embeddings, monkeypatch, caps
 @pytest.mark.parametrize(("words", "said"), [
     (("--share", 1), "--share takes a number between 0 and 1, not 1"),
     (("--utt2session", "short"), "lacks u39 of"),
-    (("--utt2session", "one"), "is of 1 sessions, too few to hold some out")])
+    (("--utt2session", "one"), "is of 1 session, too few to hold some out")])
 def test_what_cannot_be_held_out_is_said(embeddings, monkeypatch, words, said):
     table.write(embeddings / "short", {f"u{n:02d}": "s" for n in range(39)})
     table.write(embeddings / "one", {f"u{n:02d}": "s" for n in range(40)})

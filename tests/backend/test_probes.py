@@ -152,7 +152,7 @@ def test_rare_classes_count_alike():
 
 @pytest.mark.parametrize(("kind", "change", "said"), [
     ("logistic", {"labels": ["a"] * 120}, "class a"), ("plda", {"labels": ["a"] * 120}, "two classes"),
-    ("logistic", {"speakers": ["s"] * 120}, "of 1 speakers, fewer than the 5 folds"),
+    ("logistic", {"speakers": ["s"] * 120}, "of 1 speaker, fewer than the 5 folds"),
     ("ridge", {"labels": [1.0] * 120, "speakers": ["s", "t", "u", "v"] * 30}, "--set folds=2 to 4, or --set C=1"),
     ("linear_svm", {"speakers": ["s", "t"] * 60, "C": 1.0}, "the SVM's posteriors"),
     ("rbf_svm", {"labels": ["a"] * 118 + ["b"] * 2, "C": 1.0}, "class b has 2 training utterances, fewer than the 5 folds"),

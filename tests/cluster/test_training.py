@@ -46,7 +46,7 @@ def test_two_nodes_are_two_ranks(system, recipe):
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     logs = [(recipe / exp / f"log/train.node{node}.log").read_text() for node in (1, 2)]
-    assert "2 rank(s) on cpu" in "".join(logs) and "node 2 of 2 looks for node 1" in logs[1]
+    assert "2 ranks on cpu" in "".join(logs) and "node 2 of 2 looks for node 1" in logs[1]
     if system.name == "slurm":
         nodes = {line for log in logs for line in log.splitlines() if line.startswith("# SLURM_JOB_NODELIST=")}
         assert nodes == {"# SLURM_JOB_NODELIST=n1", "# SLURM_JOB_NODELIST=n2"}

@@ -59,7 +59,7 @@ def test_repeated_pairs_and_an_id_with_itself_are_counted(tmp_path):
     (tmp_path / "t").write_text("1 a b\n0 c d\n1 b a\n1 a b\n1 e e\n")
     found = trials.read(tmp_path / "t")
     assert len(found.enrol) == 5 and trials.remarks(found) == [
-        "2 of 5 trials repeat a pair that the list holds already", "1 of 5 trials compare an id with itself, e is one"]
+        "trials that repeat an earlier pair of the list: 2 of 5", "trials that compare an id with itself: 1 of 5, such as e"]
     (tmp_path / "t").write_text(VOXCELEB)
     assert trials.remarks(trials.read(tmp_path / "t")) == []
 
