@@ -63,7 +63,7 @@ def test_all_stages(tmp_path):
     assert done.returncode == 1 and "none.pt" in done.stderr, done.stderr
     assert done.stderr.splitlines()[-1].endswith("did not train: broken; see above, then run the same command again")
     few = sh(recipe, *MINI, "--heldout", "0.3", "--set", "data.batch_size=18", "--work", "few", "--stop-stage", "2")
-    assert few.returncode == 1 and "17 recordings and data.batch_size is 18" in few.stderr, few.stderr
+    assert few.returncode == 1 and "17 utterances and data.batch_size is 18" in few.stderr, few.stderr
     data, exp = recipe / "data_mini", recipe / "exp_mini/simclr_tdnn"
     assert not (data / "own/utt2spk").exists() and len(table.read(data / "own/wav.scp")) == 24
     held, train = (set(table.read(data / f"own_{part}/wav.scp")) for part in ("heldout", "train"))

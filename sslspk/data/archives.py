@@ -29,7 +29,7 @@ class Archives:
                              "leave data.archives_at_once out.")
         self.mean = len(units) / len(np.unique(self.of[units]))
         if self.at_once * self.mean < config.batch_size:
-            raise InputError(f"{named(index.data, 60)}: {self.at_once} archives hold {self.at_once * self.mean:.0f} recordings, fewer than "
+            raise InputError(f"{named(index.data, 60)}: {self.at_once} archives hold {self.at_once * self.mean:.0f} utterances, fewer than "
                              "a batch; raise data.archives_at_once.")
         self._near: set[int] = set()
 

@@ -87,13 +87,13 @@ class AugmentConfig(Config):
     eq_db: NonNegativeFloat = Field(10.0, description="equaliser: the gains of its points are uniform in +- this")
     eq_points: Few = Field(8, ge=2, description="equaliser: number of its points, evenly spaced on the mel scale")
     gain_db: Range = Field((0.0, 0.0), description="range of the change of level; without effect on features whose mean is subtracted")
-    speed_perturb: tuple[Speed, ...] = Field((), description="speed factors, one drawn for all crops of a recording, such "
+    speed_perturb: tuple[Speed, ...] = Field((), description="speed factors, one drawn for all crops of an utterance, such "
                                              "as [0.9, 1.0, 1.1]; empty: off. Wave input only")
     specaug: SpecAugmentConfig | None = Field(None, description="SpecAugment masks; null: none")
     degrade: DegradeConfig | None = Field(None, description="frequency bands removed, parts silenced, samples clipped; null: none. Wave "
                                                             "input only")
-    grow: GrowShare | None = Field(None, description="a curriculum: the share of a batch's recordings whose views get noise, room, "
-                                   "equaliser, gain and degradation (each recording is drawn for itself); null: all. Wave input only")
+    grow: GrowShare | None = Field(None, description="a curriculum: the share of a batch's utterances whose views get noise, room, "
+                                   "equaliser, gain and degradation (each utterance is drawn for itself); null: all. Wave input only")
 
     @model_validator(mode="after")
     def _something_to_draw(self):

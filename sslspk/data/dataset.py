@@ -6,7 +6,7 @@ A batch is a dictionary:
             degrade float32 (V,B,n) with augment.degrade, masks int32 (V,B,n,3) when SpecAugment is on; a clean crop has the wave or
             the features alone. rooms, equalised int64 (n,): the rows of (V B) that features.augment filters
     label   (B,) int64, -1 without labels      unit (B,) int64: position of the recording in the index
-    failed  list of "utterance: reason" for recordings that could not be read and were replaced
+    failed  list of "utterance: reason" for utterances that could not be read and were replaced
     frame_labels (B,T) int64 of the first crop's frames, with data.frame_labels
 """
 import numpy as np
@@ -17,7 +17,7 @@ from sslspk.data.archives import Archives
 from sslspk.data.config import Crop, DataConfig
 from sslspk.data.index import UtteranceIndex
 from sslspk.data.views import IDLE, Unreadable, disjoint, note, read, stack, untouched
-from sslspk.errors import InputError, named
+from sslspk.errors import InputError, counted, named
 
 JITTER = 0.02  # with batches of equal length: recordings are shuffled among those whose lengths differ by up to this share
 DRAWS = 8  # how many recordings are tried for one place in the batch before giving up
@@ -73,12 +73,12 @@ class BatchDataset(torch.utils.data.Dataset):
         """The message for a training set without a single batch: what is missing, why, and the option that helps."""
         name, batch = named(self.index.data.name, 40), self.config.batch_size
         if not self.dropped:
-            return (f"{name} has {len(self.units)} recordings and data.batch_size is {batch}; lower it with --set data.batch_size=N, or "
-                    "add data.")
+            return (f"{name} has {counted(len(self.units), 'utterance')} and data.batch_size is {batch}; lower it with --set "
+                    "data.batch_size=N, or add data.")
         by_crop = self.config.short == "drop" and max(self.sizes) >= self.config.min_seconds * self.rate
         least, remedy = (max(self.sizes) / self.rate, "shorten method.crops or set data.short=repeat") if by_crop else \
             (self.config.min_seconds, "lower data.min_seconds")
-        return (f"{name}: {len(self.units)} of {self.index.num_units} recordings last {least:g} s, data.batch_size is {batch}; {remedy}, "
+        return (f"{name}: {len(self.units)} of {self.index.num_units} utterances last {least:g} s, data.batch_size is {batch}; {remedy}, "
                 "or lower data.batch_size.")
 
     def _make_growth(self) -> curriculum.Growth | None:
@@ -89,7 +89,7 @@ class BatchDataset(torch.utils.data.Dataset):
         growth = curriculum.Growth(self.units, speakers, grow, self.seed)
         first = len(growth.units(0))
         if first < batch:
-            raise InputError(f"data.grow.start_share {grow.start_share:g} opens {first} of {len(self.units)} recordings and "
+            raise InputError(f"data.grow.start_share {grow.start_share:g} opens {first} of {len(self.units)} utterances and "
                              f"data.batch_size is {batch}; raise the share or lower the batch size.")
         return growth
 
@@ -227,7 +227,7 @@ class BatchDataset(torch.utils.data.Dataset):
             except Unreadable as err:
                 failed.append(f"{self.index.keys[int(self.index.unit(reading[-1])[0])]}: {err}")
                 unit, turn = int(rng.choice(self.pool(step // self.steps_per_epoch))), 0
-        raise InputError(f"{DRAWS} recordings in a row could not be read; the last one: {failed[-1]}")
+        raise InputError(f"{DRAWS} utterances in a row could not be read; the last one: {failed[-1]}")
 
     def _views(self, unit: int, turn: int, sizes: list[int], rng: np.random.Generator, augmented: bool,
                reading: list[int]) -> tuple[list, int]:

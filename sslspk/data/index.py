@@ -48,7 +48,7 @@ class UtteranceIndex:
     label_source  what these labels are: "speaker", or "pseudo" and the like where utils/relabel_data_dir.sh made them; of another
              table than utt2spk its name ("emotion" of utt2emotion)
     same     (N,) int32: entries of the table `same`, as numbers; None where there is no such table asked for
-    unit_of  (N,) int32: recordings; noisy copies of one recording (utt2uniq) form one unit, else every utterance is its own
+    unit_of  (N,) int32: units; noisy copies of one utterance (utt2uniq) form one unit, else every utterance is its own
     """
 
     def __init__(self, data_dir: str | Path, form: str, labels: bool = False, table_name: str = "utt2spk",

@@ -187,8 +187,8 @@ def _sentence(dataset: torch.utils.data.Dataset, units: Iterable[int], what: str
         if unit >= 0:
             utt = int(index.unit(unit)[0])
             named.append(f"{index.keys[utt]} ({index.spec(utt)})")
-    place = f"while it read {', '.join(named)}" if named else "between two recordings"
-    return (f"a data worker failed ({what.rstrip('. ')}) {place}; look at that recording and its disk, and lower data.workers if memory "
+    place = f"while it read {', '.join(named)}" if named else "between two utterances"
+    return (f"a data worker failed ({what.rstrip('. ')}) {place}; look at that utterance and its disk, and lower data.workers if memory "
             "is short; the same command resumes from the last checkpoint.")
 
 

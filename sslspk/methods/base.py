@@ -86,7 +86,7 @@ class Progress:
 def require_others(count: int) -> None:
     """Raises InputError where there are fewer than two candidates (of all ranks together) to tell apart."""
     if count < 2:
-        raise InputError("a batch needs at least two recordings; raise data.batch_size.")
+        raise InputError("a batch needs at least two utterances; raise data.batch_size.")
 
 
 def of_another(x: Tensor, generator: torch.Generator) -> Tensor:

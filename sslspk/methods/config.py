@@ -54,7 +54,7 @@ class DinoConfig(Config):
                                                 "frobenius, rdino; null: none")
     positives: PositivesConfig | None = Field(None,
                                               description="how the long views of the teacher are chosen (ssps, oracle); null: from the "
-                                                          "same recording")
+                                                          "same utterance")
     evaluate: Literal["teacher", "student"] = "teacher"
 
     @property
@@ -100,7 +100,7 @@ class SimclrConfig(_InBatch):
     name: Literal["simclr"] = "simclr"
     positives: PositivesConfig | None = Field(None,
                                               description="how positives are chosen (ssps, oracle); null: the other view of the same "
-                                                          "recording")
+                                                          "utterance")
 
 
 class SupconConfig(_InBatch):
@@ -120,8 +120,8 @@ class GclConfig(_InBatch):
     labelled_share: float = Field(0.15, ge=0, le=1)
     learn_scale: bool = True
     temperature: PositiveFloat = 0.1
-    same_recording: NonNegativeFloat = Field(1.0, description="affinity of two views of one recording")
-    same_speaker: NonNegativeFloat = Field(1.0, description="affinity of two recordings that labels give one speaker")
+    same_recording: NonNegativeFloat = Field(1.0, description="affinity of two views of one utterance")
+    same_speaker: NonNegativeFloat = Field(1.0, description="affinity of two utterances that labels give one speaker")
 
 
 class AngularConfig(Config):

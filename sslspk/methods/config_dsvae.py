@@ -30,7 +30,7 @@ class _Latents(Config):
     @model_validator(mode="after")
     def _one(self):
         if len(self.crops) != 1 or self.crops[0].count != 1 + (self.crops[0].layout == "twin"):
-            raise ValueError("this method learns within one crop of each recording; give crops [{count: 2, seconds: 1.648, layout: twin}], "
+            raise ValueError("this method learns within one crop of each utterance; give crops [{count: 2, seconds: 1.648, layout: twin}], "
                              "or count 1 without a clean copy")
         return self
 

@@ -20,7 +20,7 @@ class OneCrop(Config):
     @model_validator(mode="after")
     def _one(self):
         if len(self.crops) != 1 or self.crops[0].count != 1:
-            raise ValueError("this method learns within one crop of each recording; give crops [{count: 1, seconds: 1.28}]")
+            raise ValueError("this method learns within one crop of each utterance; give crops [{count: 1, seconds: 1.28}]")
         return self
 
     def require(self, encoder: Config, rows: int) -> None:
@@ -43,7 +43,7 @@ def require_steps(method: Config, encoder: Config) -> None:
 def require_rows(rows: int) -> None:
     """Raises ValueError where a forward pass has fewer than two recordings."""
     if rows < 2:
-        raise ValueError("a forward pass needs at least two recordings; raise data.batch_size")
+        raise ValueError("a forward pass needs at least two utterances; raise data.batch_size")
 
 
 def require_encoder(method: Config, encoder: Config, names: tuple[str, ...]) -> None:
@@ -65,7 +65,7 @@ class CpcConfig(OneCrop):
                                                         "relative positions (CPC_audio)")
     predictor_dim: Size = Field(2048, description="transformer: hidden units of that layer")
     positions: Literal["last", "every"] = Field("last", description="contexts that predict: the last one with K steps after it, or all")
-    negatives: Literal["batch", "anywhere"] = Field("batch", description="batch: the other recordings at the same step; anywhere: drawn "
+    negatives: Literal["batch", "anywhere"] = Field("batch", description="batch: the other utterances at the same step; anywhere: drawn "
                                                                          "from all steps of the batch")
     num_negatives: Size = Field(128, description="anywhere: number of negatives for each position")
     softmax: Literal["futures", "contexts"] = Field("futures", description="batch: what is told apart, the futures for a context "

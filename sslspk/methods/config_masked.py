@@ -15,7 +15,7 @@ class MfccLabels(Config):
     clusters: Size = 100
     ceps: int = Field(13, ge=1, le=40,
                       description="number of cepstra of 40 mel bins; with differences there are three times as many features")
-    points: Size = Field(200_000, description="frames that the clusters are learnt from, at least one of each recording")
+    points: Size = Field(200_000, description="frames that the clusters are learnt from, at least one of each utterance")
     iterations: Few = Field(20, description="iterations of k-means")
 
 
@@ -27,7 +27,7 @@ class LayerLabels(Config):
     layer: int | None = Field(None, ge=0, le=1000,
                               description="layer of the model's Transformer; 0: its input; null: the model's output frames")
     clusters: Size = 500
-    points: Size = Field(200_000, description="frames that the clusters are learnt from, at least one of each recording")
+    points: Size = Field(200_000, description="frames that the clusters are learnt from, at least one of each utterance")
     iterations: Few = Field(20, description="iterations of k-means")
 
 

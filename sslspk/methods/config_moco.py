@@ -101,7 +101,7 @@ class MocoConfig(Config):
     queue_proto: QueueProtoConfig | None = None
     positives: PositivesConfig | None = Field(None,
                                               description="how positives are chosen (ssps, oracle); null: the other view of the same "
-                                                          "recording")
+                                                          "utterance")
     labelled_share: float = Field(0.0, ge=0, le=1)
     supcon_weight: NonNegativeFloat = Field(1.0, description="weight of SupCon, if labelled_share > 0")
     evaluate: Literal["projected", "query", "key"] = "projected"

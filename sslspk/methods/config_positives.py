@@ -16,15 +16,15 @@ class SspsConfig(Config):
 
     name: Literal["ssps"] = "ssps"
     clusters: Size = Field(25000, description="K of k-means; with about four of them a speaker, each holds one recording session")
-    neighbours: int = Field(1, ge=0, le=1000, description="M, nearest other clusters to draw from; 0: the recording's own cluster")
+    neighbours: int = Field(1, ge=0, le=1000, description="M, nearest other clusters to draw from; 0: the utterance's own cluster")
     iterations: PositiveInt = Field(10, description="iterations of k-means")
-    queue_size: Size = Field(25000, description="number of the last recordings' positives, from which substitutes are drawn")
+    queue_size: Size = Field(25000, description="number of the last utterances' positives, from which substitutes are drawn")
     start_epoch: NonNegativeInt = Field(0, description="first epoch with substitutes; references are gathered in the one before, or in "
                                                        "a pass over the training set where this is 0")
     seconds: Seconds = Field(4.0, description="length of the reference view, which has no augmentation")
     keep: float = Field(1.0, gt=0, le=1, description="share of the substitutes that are used, those whose references are closest to the "
                                                      "anchor's; our addition, 1: all, as in the paper")
-    mask_negatives: bool = Field(False, description="do not use other recordings of the anchor's cluster and its neighbours as negatives")
+    mask_negatives: bool = Field(False, description="do not use other utterances of the anchor's cluster and its neighbours as negatives")
 
     @property
     def crops(self) -> tuple[Crop, ...]:
@@ -42,7 +42,7 @@ class OracleConfig(Config):
     """Positives from another recording of the same speaker, by the labels: an upper bound for SSPS. Not self-supervised."""
 
     name: Literal["oracle"] = "oracle"
-    queue_size: Size = Field(25000, description="number of the last recordings' positives, from which substitutes are drawn")
+    queue_size: Size = Field(25000, description="number of the last utterances' positives, from which substitutes are drawn")
     start_epoch: NonNegativeInt = 0
     crops: ClassVar[tuple[Crop, ...]] = ()
     mask_negatives: ClassVar[bool] = False

@@ -33,7 +33,7 @@ class SdpnConfig(Config):
                                                 description="regularise the student's embeddings: off_diagonal, frobenius, rdino; null: "
                                                             "none")
     positives: PositivesConfig | None = Field(None,
-                                              description="how the teacher's view is chosen (ssps, oracle); null: from the same recording")
+                                              description="how the teacher's view is chosen (ssps, oracle); null: from the same utterance")
     teacher_momentum: float = Field(0.996, ge=0, le=1)
     teacher_momentum_end: float = Field(1.0, ge=0, le=1)
     evaluate: Literal["teacher", "student"] = "teacher"

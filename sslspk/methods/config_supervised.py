@@ -22,8 +22,8 @@ class GateConfig(Config):
 
     kind: Literal["dynamic", "fixed"] = "dynamic"
     threshold: PositiveFloat = Field(1.0, description="fixed: the largest loss that counts")
-    least_believed: float = Field(0.0, ge=0, le=1, description="at least this share of the recordings passes the gate (ours)")
-    start_epochs: NonNegativeFloat = Field(5.0, description="epochs before which all recordings count")
+    least_believed: float = Field(0.0, ge=0, le=1, description="at least this share of the utterances passes the gate (ours)")
+    start_epochs: NonNegativeFloat = Field(5.0, description="epochs before which all utterances count")
     correct_epochs: NonNegativeFloat | None = None
     correct_temperature: PositiveFloat = 0.1
     correct_confidence: float = Field(0.5, ge=0, lt=1)
@@ -47,8 +47,8 @@ class RelabelConfig(Config):
     """
 
     start_epochs: NonNegativeFloat = 5.0
-    queue: Few = Field(5, description="number of a recording's last labels that vote")
-    growth: PositiveFloat | None = Field(1.0, description="how many recordings of other clusters a class may take, as a multiple of its "
+    queue: Few = Field(5, description="number of an utterance's last labels that vote")
+    growth: PositiveFloat | None = Field(1.0, description="how many utterances of other clusters a class may take, as a multiple of its "
                                          "own (ours): without a limit, a few classes may absorb everything; null: no limit")
     teacher_momentum: float = Field(0.999, ge=0, le=1)
     teacher_momentum_end: float = Field(1.0, ge=0, le=1)

@@ -16,7 +16,7 @@ class VqWav2vecConfig(OneCrop):
     name: Literal["vq_wav2vec"] = "vq_wav2vec"
     seed: bool = Field(False, description="train as the port of Lepage 2021; needs encoder.aggregator: {name: transformer}")
     steps: Few = Field(12, description="K: how many steps ahead are predicted, each by a linear layer of its own")
-    num_negatives: Size = Field(10, description="number of negatives of each step, drawn from the same recording")
+    num_negatives: Size = Field(10, description="number of negatives of each step, drawn from the same utterance")
     negative_weight: PositiveFloat | None = Field(None, description="weight of each negative's binary cross-entropy; null: 1 / "
                                                                     "num_negatives")
     gumbel_start: PositiveFloat = Field(2.0, description="temperature of the choice of codes at step 0")

@@ -15,8 +15,8 @@ class Wav2Vec2Config(OneCrop):
     crops: tuple[Crop, ...] = (Crop(count=1, seconds=15.6),)
     mask_prob: Probability = Field(0.65, description="share of the steps that would be masked if masks did not overlap")
     mask_span: Few = Field(10, description="length of a mask in steps")
-    negatives: Literal["own", "other"] = Field("own", description="own: negatives are other masked steps of the same recording; other: "
-                                                                  "masked steps of another recording of the batch")
+    negatives: Literal["own", "other"] = Field("own", description="own: negatives are other masked steps of the same utterance; other: "
+                                                                  "masked steps of another utterance of the batch")
     num_negatives: Size = Field(100, description="number of negatives for each masked step")
     temperature: PositiveFloat = Field(0.1, description="temperature of the cosines")
     out_dim: Size = Field(256, description="dimension in which predictions and targets are compared")

@@ -42,7 +42,7 @@ class Moco(Method):
         self.labels = self.known.describe()
         clusters = config.proto.clusters if config.proto else ()
         if max(clusters, default=0) > corpus.recordings:
-            raise InputError(f"proto.clusters asks for {max(clusters)} clusters of {corpus.recordings} recordings; lower it, or add data.")
+            raise InputError(f"proto.clusters asks for {max(clusters)} clusters of {corpus.recordings} utterances; lower it, or add data.")
         self.banks = nn.ModuleList(PrototypeBank(k, dim, corpus.recordings) for k in clusters)
         self.queue_bank = QueuePrototypes(config.queue_proto.max_clusters, dim) if config.queue_proto else None
         self.positives = positives.build(config.positives, dim, 2 if config.symmetric else 1, corpus, self.key.encoder.embed_dim)

@@ -125,7 +125,7 @@ class SspsPositives(Positives):
     def __init__(self, config: SspsConfig, dim: int, views: int, corpus: Corpus, embed_dim: int):
         super().__init__(config, dim, views, corpus)
         if config.clusters > corpus.recordings:
-            raise InputError(f"positives.clusters asks for {config.clusters} clusters of {corpus.recordings} recordings; lower it, or add "
+            raise InputError(f"positives.clusters asks for {config.clusters} clusters of {corpus.recordings} utterances; lower it, or add "
                              "data.")
         self.register_buffer("memory", torch.zeros(corpus.recordings, embed_dim))
         self.register_buffer("seen", torch.zeros(corpus.recordings, dtype=torch.bool))

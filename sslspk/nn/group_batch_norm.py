@@ -23,7 +23,7 @@ class _GroupBatchNorm(nn.modules.batchnorm._BatchNorm):
         if not self.training:
             return super().forward(x)
         if x.shape[0] % self.group:
-            raise InputError(f"{x.shape[0]} recordings per rank do not fall into groups of {self.group} for BatchNorm; change "
+            raise InputError(f"{x.shape[0]} utterances per rank do not fall into groups of {self.group} for BatchNorm; change "
                              "method.batch_norm_group, or make data.batch_size a multiple of ranks x batch_norm_group.")
         groups = x.split(self.group)
         means, variances = (statistic.new_zeros(len(groups), x.shape[1]) for statistic in (self.running_mean, self.running_var))

@@ -193,7 +193,7 @@ class SystemConfig(Config):
         if self.train.valid is not None and not self.judged:
             raise ValueError(f"train.valid judges classifiers and methods of frames, not {self.method.name}; remove it")
         if self.data.balance != "none" and self.data.grow is not None:
-            raise ValueError("data.balance draws from all recordings, data.grow from a growing part of them; leave one out")
+            raise ValueError("data.balance draws from all utterances, data.grow from a growing part of them; leave one out")
         if self.train.patience and self.train.valid is None:
             raise ValueError("train.patience waits for a better epoch, but there is nothing to judge it by; give train.valid=DATA_DIR")
         if self.train.valid is not None and self.train.average > 1:
@@ -220,15 +220,15 @@ class SystemConfig(Config):
         if self.data.same is None:
             return self
         if self.method.name == "supervised" or sum(crop.count for crop in crops) < 2:
-            raise ValueError(f"data.same draws views from several recordings; method {self.method.name} compares no views; remove it")
+            raise ValueError(f"data.same draws views from several utterances; method {self.method.name} compares no views; remove it")
         if getattr(self.method, "positives", None):
-            raise ValueError("data.same draws the views of a pair from several recordings, method.positives replaces one by another "
-                             "recording's; leave one out")
+            raise ValueError("data.same draws the views of a pair from several utterances, method.positives replaces one by another "
+                             "utterance's; leave one out")
         odd = next((crop.layout for crop in crops if crop.layout != "independent"), None)
         if odd is not None:
-            raise ValueError(f"data.same draws views from several recordings, crops of layout {odd} are of one; use layout: independent")
+            raise ValueError(f"data.same draws views from several utterances, crops of layout {odd} are of one; use layout: independent")
         if self.data.grow is not None:
-            raise ValueError("data.same draws from all recordings, data.grow from a growing part of them; leave one out")
+            raise ValueError("data.same draws from all utterances, data.grow from a growing part of them; leave one out")
         return self
 
 

@@ -26,7 +26,7 @@ def of_step(content: dict, step: int) -> str | None:
     if not saved.is_state(content["method"]):
         return "method is no state_dict"
     if not all(isinstance(utt, str) for utt in content["bad"]):
-        return "bad holds other things than ids of recordings"
+        return "bad holds other things than ids of utterances"
     best, figures = best_of(content), content.get("figures", {})
     if not isinstance(figures, dict) or not all(
             isinstance(pair, tuple) and [type(part) for part in pair] == [float, int] and pair[1] > 0 for pair in figures.values()):

@@ -15,7 +15,7 @@ from sslspk.data import resident
 from sslspk.data.crop_labels import CropLabels
 from sslspk.data.dataset import BatchDataset
 from sslspk.data.index import UtteranceIndex
-from sslspk.errors import InputError
+from sslspk.errors import InputError, counted
 from sslspk.io import results, silence
 from sslspk.io.lock import holder, sign
 from sslspk.io.provenance import git_commit
@@ -104,7 +104,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     if not total:
         raise InputError(f"train.epochs {config.train.epochs:g} is less than one step of {config.data.batch_size}; raise it.")
     recordings = resident.keep(dataset.augment, device, say) if dataset.augment else None
-    say(f"{dataset.index.num_units} recordings, {dataset.dropped} of them too short and left out; augmentation: "
+    say(f"{counted(dataset.index.num_units, 'utterance')}, {dataset.dropped} of them too short and left out; augmentation: "
         + (dataset.augment.describe() if dataset.augment else "none") + ("; waveforms are degraded" if dataset.degrade else ""))
     front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug, config.waveform, recordings).to(device)
     evaluated = evaluation.build(config, front_end)

@@ -40,7 +40,7 @@ def train(job: Job) -> int:
         log.board.describe(job.config, bool(prototypes))
     watch = Watch(prototypes, job.step / per_epoch)
     planned = f"{cfg.cpu_minutes:g} CPU minutes" if job.budget else counted(job.total, "step")
-    log.say(f"{planned} of {job.config.data.batch_size} recordings a step, {per_epoch} steps an epoch, from step {job.step}, "
+    log.say(f"{planned} of {job.config.data.batch_size} utterances a step, {per_epoch} steps an epoch, from step {job.step}, "
             f"{counted(comm.world_size(), 'rank')} on {job.device.type}")
     with garbage.by_hand():   # before the loader's processes start, which then share what is frozen
         batches = make_loader(job.dataset, job.step * cfg.accumulate, (NO_END if job.budget else job.total) * cfg.accumulate,
@@ -213,11 +213,11 @@ def _count_bad(job: Job, failed: list[str], progress: Progress) -> None:
         utt = text.partition(":")[0]
         if utt not in job.bad:
             job.bad.add(utt)
-            print(f"warning: skipped a recording that cannot be read: {text}", flush=True)
+            print(f"warning: skipped an utterance that cannot be read: {text}", flush=True)
     if progress.log:
         job.bad = comm.union_over_ranks(job.bad)
     if len(job.bad) > MAX_BAD * job.dataset.index.num_units:
-        raise InputError(f"{len(job.bad)} of {job.dataset.index.num_units} recordings cannot be read, more than 1 %; one of them: "
+        raise InputError(f"{len(job.bad)} of {job.dataset.index.num_units} utterances cannot be read, more than 1 %; one of them: "
                          f"{failed[-1] if failed else min(job.bad)}; repair the data, then run the same command again.")
 
 

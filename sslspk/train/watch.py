@@ -37,7 +37,7 @@ class Watch:
             return None
         self.said.update(new)
         if COVERAGE in new:
-            return (f"{COVERAGE} has been 0 for a whole epoch: no recording got another one as its positive; raise "
+            return (f"{COVERAGE} has been 0 for a whole epoch: no utterance got another one as its positive; raise "
                     "method.positives.queue_size, or lower method.positives.clusters.")
         return (f"{', '.join(new)} {'has' if len(new) == 1 else 'have'} been 0 for a whole epoch: that part of the loss teaches nothing; "
                 "correct its options, or leave it out.")
@@ -47,7 +47,7 @@ class Watch:
         if self.prototypes and "teacher_information" in figures:   # of which an assignment to one prototype each has most
             top, said = math.log(self.prototypes), figures["teacher_information"]
             if said < EDGE * top:
-                return "same", ("the teacher's outputs are almost equal for all recordings; lower train.lr, or raise "
+                return "same", ("the teacher's outputs are almost equal for all utterances; lower train.lr, or raise "
                                 "method.sinkhorn_iterations, method.me_max and data.batch_size")
         elif self.prototypes and "teacher_entropy" in figures:
             top, entropy = math.log(self.prototypes), figures["teacher_entropy"]

@@ -89,7 +89,7 @@ def test_archives_are_read_ahead_of_their_turn(folder):
         assert {int(one) for one in near} == {int(data.index.paths[code].rpartition("/")[2][0]) for code in data._archives._near}
 
 
-@pytest.mark.parametrize(("options", "said"), [({"archives_at_once": 1, "batch_size": 6}, "hold 5 recordings, fewer than a batch"),
+@pytest.mark.parametrize(("options", "said"), [({"archives_at_once": 1, "batch_size": 6}, "hold 5 utterances, fewer than a batch"),
                                                ({"archives_at_once": 2, "batches": "length"}, "batches: mixed"),
                                                ({"archives_at_once": 2, "balance": "class"}, "without balance"),
                                                ({"archives_at_once": 2, "same": "utt2spk"}, "and same")])

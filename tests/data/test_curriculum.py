@@ -98,7 +98,7 @@ def test_speakers_are_added_whole(folder):
 
 
 def test_too_small_a_start_is_refused(folder):
-    with pytest.raises(InputError, match=r"start_share 0.1 opens 3 of 24 recordings .*batch_size is 4; raise"):
+    with pytest.raises(InputError, match=r"start_share 0.1 opens 3 of 24 utterances .*batch_size is 4; raise"):
         dataset(folder, grow={"start_share": 0.1, "epochs": 2})
 
 

@@ -161,8 +161,8 @@ def test_the_bound_of_a_perfect_encoder_is_log_n():
 
 @pytest.mark.parametrize(("method", "x", "said"), [
     (lambda: make(), batch(samples=480), "480 samples has 3 steps, and method.steps is 3; leave short recordings out with data.min_s"),
-    (lambda: make(), batch(rows=1), "at least two recordings; raise data.batch_size"),
-    (lambda: make(Lim), batch(rows=1), "at least two recordings; raise data.batch_size"),
+    (lambda: make(), batch(rows=1), "at least two utterances; raise data.batch_size"),
+    (lambda: make(Lim), batch(rows=1), "at least two utterances; raise data.batch_size"),
     (lambda: make(Lim, context_length=9), batch(samples=800), "5 steps, and method.context_length is 9; leave short recordings out")])
 def test_what_cannot_be_compared_is_refused(method, x, said):
     with pytest.raises(InputError, match=said) as refused:
@@ -230,7 +230,7 @@ CPC = {"name": "cpc", "channels": 12, "context_dim": 6}
     ({"method": {"name": "cpc"}, "encoder": {**CPC, "context": "none", "pooling": "mean"}}, "encoder.context: gru or lstm"),
     ({"method": {"name": "cpc", "crops": [{"count": 1, "seconds": 0.1}]}}, "0.1 s has 10 steps, method.steps needs 13"),
     ({"method": {"name": "lim", "context_length": 200}}, "128 steps, method.context_length needs 200"),
-    ({"method": {"name": "cpc", "crops": [{"count": 2, "seconds": 1.28}]}}, "within one crop of each recording"),
+    ({"method": {"name": "cpc", "crops": [{"count": 2, "seconds": 1.28}]}}, "within one crop of each utterance"),
     ({"method": {"name": "cpc", "negatives": "anywhere", "softmax": "contexts"}}, "softmax: futures, or negatives: batch"),
     ({"method": {"name": "cpc", "predictor": "transformer"}}, "encoder.context_dim equal to encoder.channels"),
     ({"method": {"name": "cpc", "predictor": "transformer", "bias": False}}, "method.bias: is of predictor: linear"),

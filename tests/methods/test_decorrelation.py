@@ -149,7 +149,7 @@ def test_dino_adds_it_for_its_long_views():
 
 
 def test_one_recording_has_no_dimensions():
-    with pytest.raises(InputError, match="batch needs at least two recordings"):
+    with pytest.raises(InputError, match="batch needs at least two utterances"):
         make(Decorrelation, VicregConfig(projection=None))(batch(1), START)
 
 

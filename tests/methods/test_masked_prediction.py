@@ -122,7 +122,7 @@ def test_the_published_sizes(targets, own):
     ({"encoder": {"name": "wav2vec2", "strides": [5, 2, 2, 2, 2, 2, 1]}, "method": {"targets": {"name": "mfcc", "ceps": 41}}},
      "should be less than or equal to 40, not 41"),
     ({"encoder": {"name": "wav2vec2", "kernels": [10, 3], "strides": [7, 3]}}, "every 10 ms, and a step of the encoder has 1.3125 ms"),
-    ({"method": {"crops": [{"count": 2, "seconds": 2.0}]}}, "within one crop of each recording")])
+    ({"method": {"crops": [{"count": 2, "seconds": 2.0}]}}, "within one crop of each utterance")])
 def test_impossible_systems_of_labels_are_refused(tree, said):
     whole = {"encoder": {"name": "wav2vec2"}, **tree, "method": {"name": "masked_prediction", **tree.get("method", {})}}
     with pytest.raises(InputError, match=said) as refused:

@@ -292,7 +292,7 @@ def test_clusterings_are_counted_from_the_first_one():
 
 def test_more_clusters_than_recordings_are_refused_at_once():
     """Not when the epoch comes at which prototypes start."""
-    with pytest.raises(InputError, match=r"proto\.clusters asks for 7 clusters of 6 recordings; lower it"):
+    with pytest.raises(InputError, match=r"proto\.clusters asks for 7 clusters of 6 utterances; lower it"):
         make(proto={"clusters": [2, 7], "start_epoch": 60})
 
 

@@ -242,7 +242,7 @@ def test_impossible_systems_are_refused(tree, said):
 
 @pytest.mark.parametrize(("workers", "given", "said"), [
     ([{"name": "spc"}], {"samples": 42 * HOP}, "42 steps, and worker spc needs 43; leave short recordings out"),
-    ([{"name": "mi"}], {"rows": 1}, "at least two recordings; raise data.batch_size")])
+    ([{"name": "mi"}], {"rows": 1}, "at least two utterances; raise data.batch_size")])
 def test_crops_that_are_too_short_and_batches_of_one_are_refused(workers, given, said):
     method = make(workers)
     with pytest.raises(InputError, match=said):

@@ -335,10 +335,10 @@ def test_what_cannot_be_is_refused(method, said):
 
 
 def test_more_clusters_than_recordings_other_ways_to_draw_and_two_methods_at_once_are_refused():
-    with pytest.raises(InputError, match=r"positives\.clusters asks for 10 clusters of 9 recordings; lower it"):
+    with pytest.raises(InputError, match=r"positives\.clusters asks for 10 clusters of 9 utterances; lower it"):
         make(positives={**SSPS, "clusters": 10})
     with pytest.raises(InputError, match="takes ordinary positives"):
         check(MocoDinoConfig, {"dino": {"positives": {"name": "oracle"}}}, "the test")
-    with pytest.raises(InputError, match=r"data\.same draws the views of a pair from several recordings"):
+    with pytest.raises(InputError, match=r"data\.same draws the views of a pair from several utterances"):
         check(SystemConfig, {"method": {"name": "simclr", "positives": SSPS}, "encoder": {"name": "tdnn"},
                              "data": {"same": "utt2lang"}}, "the test")

@@ -102,7 +102,7 @@ def test_crops_of_other_methods_are_refused(crops):
 
 def test_one_recording_is_told():
     one = [view[:, :1] for view in batch().views]
-    with pytest.raises(InputError, match="batch needs at least two recordings"):
+    with pytest.raises(InputError, match="batch needs at least two utterances"):
         make()(Batch(one, torch.full((1,), -1), torch.arange(1)), START)
 
 
@@ -124,4 +124,4 @@ def drill(steps=80, seed=0, **changes):
 def test_without_sinkhorn_and_me_max_one_prototype_does_for_all_and_the_watch_speaks(seed):
     guarded, bare = drill(seed=seed), drill(seed=seed, sinkhorn_iterations=0, me_max=0.0)
     assert Watch(K).collapse(guarded, 2.0) is None and guarded["teacher_information"] > 0.5
-    assert "outputs are almost equal for all recordings" in Watch(K).collapse(bare, 2.0) and bare["loss_prototypes"] < 0.1
+    assert "outputs are almost equal for all utterances" in Watch(K).collapse(bare, 2.0) and bare["loss_prototypes"] < 0.1

@@ -153,7 +153,7 @@ def test_the_published_models_have_so_many_parameters(quantiser, total, own):
     ({"method": {"seed": True}, "encoder": {"aggregator": TRANSFORMER, "quantiser": None}}, "set encoder.quantiser: {name: gumbel}"),
     ({"method": {"crops": [{"count": 1, "seconds": 0.1}]}}, "0.1 s has 8 steps, method.steps needs 16"),
     ({"method": {"seed": True, "mask_span": 200}, "encoder": {"aggregator": TRANSFORMER}}, "126 steps, method.mask_span needs 213"),
-    ({"method": {"crops": [{"count": 2, "seconds": 1.0}]}}, "within one crop of each recording"),
+    ({"method": {"crops": [{"count": 2, "seconds": 1.0}]}}, "within one crop of each utterance"),
     ({"method": {"gumbel_end": 3.0}}, "gumbel_end .3. is above gumbel_start .2.; lower it"),
     ({"encoder": {"kernels": [10, 8]}}, "there are 2 kernels and 8 strides; give as many of both"),
     ({"encoder": {"quantiser": {"name": "gumbel", "groups": 3}}}, "512 channels cannot be shared by 3 groups"),

@@ -181,7 +181,7 @@ def test_a_crop_without_room_for_masks_is_named():
     with pytest.raises(InputError, match=r"masks of 3 steps need 4, and a crop has 3; .*data.min_seconds"):
         make()(batch(samples=644), START)
     make()(batch(samples=165 + 3 * 160), START)
-    with pytest.raises(InputError, match="at least two recordings"):
+    with pytest.raises(InputError, match="at least two utterances"):
         make(negatives="other")(batch(rows=1), START)
 
 
@@ -196,7 +196,7 @@ CROP = [{"count": 1, "seconds": 0.2}]
      "a crop of 0.2 s has 19 steps, method.mask_span needs 20"),
     ({"method": {"name": "wav2vec2", "crops": CROP}, "encoder": {"name": "wav2vec2"}}, "a crop of 0.2 s has 9 steps, method.mask_span"),
     ({"method": {"name": "wav2vec2", "negatives": "other"}, "encoder": ENCODER, "data": {"batch_size": 1}}, "raise data.batch_size"),
-    ({"method": {"name": "wav2vec2", "crops": [{"count": 2, "seconds": 1}]}, "encoder": ENCODER}, "within one crop of each recording"),
+    ({"method": {"name": "wav2vec2", "crops": [{"count": 2, "seconds": 1}]}, "encoder": ENCODER}, "within one crop of each utterance"),
     ({"method": {"name": "wav2vec2", "groups": 3}, "encoder": ENCODER}, r"code_dim \(256\) must be a multiple of groups \(3\)"),
     ({"method": {"name": "wav2vec2", "gumbel_end": 3.0}, "encoder": ENCODER}, r"gumbel_end \(3\) is above gumbel_start \(2\)")])
 def test_impossible_configurations_are_refused(tree, said):

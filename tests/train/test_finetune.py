@@ -98,7 +98,7 @@ def test_an_encoder_without_affine_layers_is_refused(emotions, tmp_path):
     ({"train.trainable": "head"}, "train.trainable is for method supervised, not dino"),
     ({"data.balance": "class"}, "data.balance is for method supervised"),
     ({"data.labels": "utt2emotion"}, "data.labels is for method supervised"),
-    ({**EMOTION, "data.balance": "class", "data.grow": {"epochs": 2}}, "data.balance draws from all recordings"),
+    ({**EMOTION, "data.balance": "class", "data.grow": {"epochs": 2}}, "data.balance draws from all utterances"),
     ({**EMOTION, "train.patience": 2}, "nothing to judge it by; give train.valid"),
     ({**EMOTION, "train.valid": "x", "train.average": 2}, "leave one out"),
     ({**EMOTION, "method": {**METHOD, "loss": "softmax", "sub_centres": 2}}, "use loss aam or am"),

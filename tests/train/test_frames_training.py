@@ -226,11 +226,11 @@ def test_short_recordings_are_left_out_and_too_many_of_them_are_named(data, tmp_
     assert len(job.dataset.units) == sum(n >= 9600 for n in lengths) < len(lengths)
     assert f"{sum(n < 9600 for n in lengths)} of them too short and left out" in said[0]
     config = tiny(**{**SYSTEMS["cpc"], "method.crops": [{"count": 1, "seconds": 1.28}], "data.short": "drop"})
-    with pytest.raises(InputError, match=r"data: 0 of 12 recordings last 1.28 s.*shorten method.crops or set data.short=rep") as refused:
+    with pytest.raises(InputError, match=r"data: 0 of 12 utterances last 1.28 s.*shorten method.crops or set data.short=rep") as refused:
         prepare(config, data, tmp_path / "none", CPU, print)
     assert len(str(refused.value)) <= 160
     config = tiny(**{**SYSTEMS["cpc"], "data.min_seconds": 3.0})
-    with pytest.raises(InputError, match=r"data: 0 of 12 recordings last 3 s.*lower data.min_seconds"):
+    with pytest.raises(InputError, match=r"data: 0 of 12 utterances last 3 s.*lower data.min_seconds"):
         prepare(config, data, tmp_path / "none", CPU, print)
 
 

@@ -240,7 +240,7 @@ def test_too_many_unreadable_recordings_stop_the_run(tmp_path):
     data = make_data(tmp_path / "data")
     specs = table.read(data / "wav.scp")
     table.write(data / "wav.scp", {**specs, "s01-u03": str(tmp_path / "gone.wav")})
-    with pytest.raises(InputError, match=r"1 of 12 recordings cannot be read, more than 1 %.*gone.wav"):
+    with pytest.raises(InputError, match=r"1 of 12 utterances cannot be read, more than 1 %.*gone.wav"):
         train_here(tiny(), data, tmp_path / "exp")
 
 

@@ -192,7 +192,7 @@ def test_a_data_worker_that_dies_or_hangs_before_it_reads_anything(data, number,
     from sslspk.data.index import UtteranceIndex
     monkeypatch.setattr(loader, "_start_worker", lambda *_: os.kill(os.getpid(), number))
     batches = make_dataset(tiny(), UtteranceIndex(data, "wave"))
-    with pytest.raises(InputError, match=r"a data worker failed \(.*between two recordings.*the same command"):
+    with pytest.raises(InputError, match=r"a data worker failed \(.*between two utterances.*the same command"):
         list(make_loader(batches, 0, batches.steps_per_epoch, 1, False, timeout=10))
     assert not multiprocessing.active_children()
 

@@ -31,7 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--conf", action="append", default=[], metavar="YAML", help="a system (repeatable); default: five small ones")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override in every --conf (repeatable)")
-    parser.add_argument("--batch", type=int, default=32, help="recordings per step")
+    parser.add_argument("--batch", type=int, default=32, help="utterances per step")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2, help="steps per round")
     parser.add_argument("--device", default="cpu")
@@ -48,7 +48,7 @@ def main() -> int:
         for i, run in enumerate(runs):
             whole[i].append(seconds(run.step, args))
             bare[i].append(seconds(run.bare, args))
-    print(f"{args.batch} recordings a step on {args.device}, {args.precision}, best of {args.rounds} rounds of {args.steps} steps")
+    print(f"{args.batch} utterances a step on {args.device}, {args.precision}, best of {args.rounds} rounds of {args.steps} steps")
     print(f"{'system':<32}{'s a step':>10}{'bare encoder s':>16}{'over it':>10}{'recordings/s':>14}")
     for run, a, b in zip(runs, map(min, whole), map(min, bare), strict=True):
         print(f"{run.name:<32}{a:10.4f}{b:16.4f}{100 * (a / b - 1):+8.0f} %{args.batch / a:14.1f}")

@@ -48,7 +48,7 @@ def main() -> None:
     args = parser.parse_args()
     import torch
     torch.set_num_threads(args.threads)
-    print(f"{args.batch} recordings a step, {args.threads} thread(s), {args.rounds} rounds, {'small ' * args.small}CPU seconds")
+    print(f"{args.batch} utterances a step, {args.threads} thread(s), {args.rounds} rounds, {'small ' * args.small}CPU seconds")
     print(f"{'':<14}{'peer':>12}{'theirs':>10}{'ours':>10}{'ratio':>8}{'GFLOP':>9}{'speed %':>9}{'limit':>8}")
     with _one_rank():
         for name in args.only:

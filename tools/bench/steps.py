@@ -23,14 +23,14 @@ FAILED = "  FAILED"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--batch", type=whole, default=32, help="recordings per step")
+    parser.add_argument("--batch", type=whole, default=32, help="utterances per step")
     parser.add_argument("--steps", type=whole, default=5, help="timed steps, after two to warm up")
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--only", nargs="+", choices=[*made.SYSTEMS], default=[*made.SYSTEMS], metavar="METHOD")
     parser.add_argument("--seconds", type=real, help="time limit, from the start of this program")
     args = parser.parse_args()
     configs = made.systems(args.small)
-    print(f"{args.batch} recordings a step on {args.device}, {'small systems' if args.small else 'systems at their own size'}")
+    print(f"{args.batch} utterances a step on {args.device}, {'small systems' if args.small else 'systems at their own size'}")
     print(f"{'system':<20}{'':<16}{'s a step':>10}{'recordings/s':>14}{'GFLOP':>10}{'TFLOP/s':>10}{'utilisation':>13}{'GB':>8}")
     wanted = [*itertools.product(args.only, (("float32", False), ("bf16", False))), *((name, ("bf16", True)) for name in args.only)]
     left, failed = [], 0

@@ -29,7 +29,7 @@ CONF = {"features": {"num_mel_bins": 40}, "cmvn": {"cmn": "utterance"}, "data": 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--batch", type=whole, default=128, help="recordings per step, both ranks together")
+    parser.add_argument("--batch", type=whole, default=128, help="utterances per step, both ranks together")
     parser.add_argument("--steps", type=whole, default=20)
     parser.add_argument("--precision", choices=("float32", "bf16"), default="float32")
     args = parser.parse_args()
