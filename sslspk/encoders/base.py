@@ -45,6 +45,11 @@ class Encoder(nn.Module, abc.ABC):
         """The parts from the input on, by depth, for learning rates by layer; none where an encoder has no such order."""
         return []
 
+    @property
+    def blocks_to_recompute(self) -> list[nn.Module]:
+        """The parts whose inner results need not be kept for the backward pass (train.recompute). None of them changes its input."""
+        return []
+
     def adopted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The state of another model in the form of this one's: of what depends on the pooling, where that differs, this one's own."""
         own = self.state_dict()

@@ -76,6 +76,10 @@ class CpcEncoder(Encoder):
     def depths(self) -> list[list[nn.Module]]:
         return [*([layer] for layer in self.layers), *([self.contexts] if self.context_dim else [])]
 
+    @property
+    def blocks_to_recompute(self) -> list[nn.Module]:
+        return [*self.layers]
+
     def forward(self, x: Tensor) -> Tensor:
         return mean_embedding(lambda part: self._embed(self._maps(part)), self._checked(x), self.window, self.training)
 

@@ -43,6 +43,10 @@ class Ecapa(Encoder):
     def last_layers(self) -> list[nn.Module]:
         return [self.affine]
 
+    @property
+    def blocks_to_recompute(self) -> list[nn.Module]:
+        return [self.first, *self.blocks, self.pooling]
+
     def _maps(self, x: Tensor) -> Tensor:
         x = self.first(x.transpose(1, 2).contiguous())
         outputs = []

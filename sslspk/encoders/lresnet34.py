@@ -48,6 +48,10 @@ class LResNet34(Encoder):
     def last_layers(self) -> list[nn.Module]:
         return [self.affine] if isinstance(self.affine, nn.Linear) else []
 
+    @property
+    def blocks_to_recompute(self) -> list[nn.Module]:
+        return [*self.stages, self.pooling]
+
     def _maps(self, x: Tensor) -> Tensor:
         x = F.relu_(self.norm(self.conv(as_image(x, self.channels_last))))
         return self.stages(x).flatten(1, 2)

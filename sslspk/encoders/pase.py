@@ -82,6 +82,10 @@ class PaseEncoder(Encoder):
         """Each convolution, the context, the last layer; the skips go with the last layer, which they feed the same sum as."""
         return [*([layer] for layer in self.layers), *([[self.context]] if self.context is not None else []), [self.last, *self.skips]]
 
+    @property
+    def blocks_to_recompute(self) -> list[nn.Module]:
+        return [*self.layers]
+
     def forward(self, x: Tensor) -> Tensor:
         return mean_embedding(lambda parts: self._embed(self._maps(parts)), self._checked(x), self.window, self.training)
 

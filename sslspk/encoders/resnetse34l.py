@@ -37,6 +37,10 @@ class ResNetSE34L(Encoder):
     def last_layers(self) -> list[nn.Module]:
         return [self.affine]
 
+    @property
+    def blocks_to_recompute(self) -> list[nn.Module]:
+        return [*self.stages, self.pooling]
+
     def _maps(self, x: Tensor) -> Tensor:
         x = self.norm(F.relu_(self.conv(as_image(x, self.channels_last))))
         return self.stages(x).mean(2)

@@ -42,6 +42,10 @@ class Tdnn(Encoder):
     def last_layers(self) -> list[nn.Module]:
         return [self.segment]
 
+    @property
+    def blocks_to_recompute(self) -> list[nn.Module]:
+        return [*self.layers, self.pooling]
+
     def _maps(self, x: Tensor) -> Tensor:
         return self.layers(x.transpose(1, 2).contiguous())
 

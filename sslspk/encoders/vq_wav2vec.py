@@ -41,6 +41,10 @@ class Convolutions(nn.Module):
     def depths(self) -> list[list[nn.Module]]:
         return [list(parts) for parts in zip(self.layers, self.projections, strict=True)]
 
+    @property
+    def blocks_to_recompute(self) -> list[nn.Module]:
+        return [*self.layers]
+
     def forward(self, x: Tensor) -> Tensor:
         x = x.transpose(1, 2)
         for layer, projection in zip(self.layers, self.projections, strict=True):
@@ -59,6 +63,10 @@ class Transformer(nn.Module):
     @property
     def depths(self) -> list[list[nn.Module]]:
         return self.net.depths
+
+    @property
+    def blocks_to_recompute(self) -> list[nn.Module]:
+        return [*self.net.model.encoder.transformer.layers]
 
     def project(self, x: Tensor) -> Tensor:
         return self.net.project(self.net.norm(x))
@@ -99,6 +107,10 @@ class VqWav2vecEncoder(Encoder):
     def depths(self) -> list[list[nn.Module]]:
         """Each convolution, the quantiser, then the aggregator's own depths."""
         return [*([layer] for layer in self.layers), *([[self.quantiser]] if self.quantiser is not None else []), *self.aggregator.depths]
+
+    @property
+    def blocks_to_recompute(self) -> list[nn.Module]:
+        return [*self.layers, *self.aggregator.blocks_to_recompute]
 
     def forward(self, x: Tensor) -> Tensor:
         return mean_embedding(lambda part: self._embed(self._maps(part)), self._checked(x), self.window, self.training)

@@ -51,6 +51,10 @@ class Wav2Vec2(Encoder):
         (below if net.layer_norm_first else layers[-1]).append(net.layer_norm)
         return [below, *layers]
 
+    @property
+    def blocks_to_recompute(self) -> list[nn.Module]:
+        return [*self.model.feature_extractor.conv_layers, *self.model.encoder.transformer.layers]
+
     def adopted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         return super().adopted(low_rank.renamed(state, self.state_dict()))
 

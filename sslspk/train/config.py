@@ -43,6 +43,8 @@ class TrainConfig(Config):
     accumulate: Size = Field(1, description="forward passes per optimizer step; each processes a part of the batch")
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = Field(False, description="torch.compile the encoders, a graph for each crop length; the first steps take minutes")
+    recompute: bool = Field(False, description="whether only the input of each block of the encoder is kept, and the block computed "
+                                               "a second time in the backward pass: less memory, more time, the same results")
     log_every: PositiveInt = 10
     save_every: PositiveInt | None = Field(None, description="steps between checkpoints; null: one epoch")
     keep: PositiveInt = Field(3, description="number of checkpoints kept on disk")
@@ -135,6 +137,16 @@ class SystemConfig(Config):
         if self.train.cpu_minutes and self.data.workers != 0:
             raise ValueError("train.cpu_minutes cannot count what loader processes use while they work; set data.workers=0, or give "
                              "train.steps")
+        return self
+
+    @model_validator(mode="after")
+    def _of_recomputation(self):
+        if self.train.recompute and self.train.compile:
+            raise ValueError("train.compile makes one graph of an encoder, train.recompute runs it block by block; leave one out")
+        if self.train.recompute and self.train.trainable != "all":
+            raise ValueError(f"train.recompute saves nothing in a frozen encoder (train.trainable: {self.train.trainable}); leave one out")
+        if self.train.recompute and self.encoder.name == "dsvae":
+            raise ValueError("encoder dsvae has no blocks that train.recompute could compute again; set train.recompute=false")
         return self
 
     @model_validator(mode="after")
@@ -234,7 +246,8 @@ class SystemConfig(Config):
 
 # these may differ between two starts of one run: they change speed or bookkeeping, never the result
 FREE = {"reproduces": True, "after": True, "data": {"workers"}, "augment": {"on_device"},
-        "train": {"log_every", "keep", "timeout_seconds", "stop_on_collapse", "analyse", "eval_data", "eval_list", "eval_every"}}
+        "train": {"log_every", "keep", "timeout_seconds", "stop_on_collapse", "analyse", "eval_data", "eval_list", "eval_every",
+                  "recompute"}}
 
 
 def config_hash(config: SystemConfig) -> str:

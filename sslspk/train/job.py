@@ -31,6 +31,7 @@ from sslspk.train.evaluation import NOTHING, Evaluation, restored
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.initialise import initialise
 from sslspk.train.optim import build_optimizer
+from sslspk.train.recomputed import recompute_blocks
 from sslspk.train.rerun import require_same, require_same_start, start_of, write_config
 
 LEAST = -1e30   # below any score of a validation
@@ -125,13 +126,19 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
               evaluated)
     if state:
         job.restore(state, say)
-    if config.train.compile:
-        compile_encoders(method, config.data)
-    if comm.world_size() > 1:
-        job.model = _over_ranks(method, config, device)
+    job.model = _as_called(method, config, device)
     if comm.rank() == 0:
         write_config(exp, config)
     return job
+
+
+def _as_called(method: Method, config: SystemConfig, device: torch.device) -> nn.Module:
+    """The method as it is called in training: its encoders compiled or recomputed where that is asked for, wrapped for several ranks."""
+    if config.train.compile:
+        compile_encoders(method, config.data)
+    if config.train.recompute:
+        recompute_blocks(method)
+    return _over_ranks(method, config, device) if comm.world_size() > 1 else method
 
 
 def _over_ranks(method: Method, config: SystemConfig, device: torch.device) -> DistributedDataParallel:
