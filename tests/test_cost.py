@@ -9,8 +9,10 @@ from recipe_copy import ROOT
 from tones import tiny
 from torch.utils.flop_counter import FlopCounterMode
 
+from sslspk.config import load
 from sslspk.methods import build
 from sslspk.methods.base import Batch, Corpus, Progress
+from sslspk.train.config import SystemConfig
 
 COST = runpy.run_path(str(ROOT / "tools/bench/cost.py"))
 PAGE = (ROOT / "docs/cost.md").read_text(encoding="utf-8")
@@ -102,15 +104,16 @@ def test_the_share_of_evaluation():
     assert COST["evaluation"](found._replace(evaluation=1e11), 5.0, 1.0, 1000, 1.0) == (pytest.approx(30), 0)
 
 
-def test_systems_with_costly_evaluation_are_named():
-    """docs/recipes.md names each system whose evaluation takes 5 % or more, with the train.eval_every that is enough."""
-    recipes = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
-    line = re.search(r"^- At the papers' sizes .*?(?=^- |^$)", recipes, re.MULTILINE | re.DOTALL)
-    named = {one: every for name, every in re.findall(r"`([^`]+)` (\d+)", line[0]) for one in expanded(name)}
+def test_evaluation_takes_less_than_a_twentieth_of_every_training():
+    """At the configurations' own train.eval_every, where the default of 5 is too often."""
     rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in PAGE.splitlines()
             if row.startswith("| `") and row.count("|") == 11]
-    assert len(rows) > 60 and all((float(share) < 5) == (int(every) <= 5) for *_, share, every in rows)
-    assert named == {name: every for names, *_, share, every in rows if float(share) >= 5 for name in names_in(names)}
+    assert len(rows) > 60 and all(float(share) < 5 for *_, share, _ in rows)
+    rare = {name: int(every) for names, *_, every in rows if int(every) > 5 for name in names_in(names)}
+    assert len(rare) == 9
+    for name, every in rare.items():
+        conf, = ROOT.glob(f"egs/*/conf/{name}.yaml")
+        assert load(SystemConfig, str(conf)).train.eval_every >= every
 
 
 def test_labels_of_frames_are_given():
