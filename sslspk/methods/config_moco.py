@@ -60,7 +60,7 @@ class QueueProtoConfig(Config):
     weight: NonNegativeFloat = 0.25
     start_epoch: NonNegativeFloat = 0.0
     refresh_steps: PositiveInt = Field(50, description="steps between two clusterings of the queue")
-    min_clusters: int = Field(2, ge=2)
+    min_clusters: int = Field(2, ge=2, description="fewest prototypes; a tenth of `sample` if no speaker has more than ten of the keys")
     max_clusters: Size = Field(1000, ge=2)
     sample: Size = Field(2048, ge=10, description="queue entries from which the number of speakers is estimated")
     keys_per_cluster: PositiveInt = Field(4, description="keys for each prototype, if the number of speakers cannot be estimated")
