@@ -61,15 +61,27 @@ def test_flops_and_sizes_are_those_of_a_real_step(changes):
     assert found.weights == sum(weight.numel() for weight in method.parameters()) and found.memory > found.checkpoint
 
 
-def test_a_step_that_looks_at_values_is_taken():
-    """BEST-RQ draws masks; its FLOPs go with the recordings."""
-    crops = [{"count": 1, "seconds": 0.4}]
+def bestrq(batch: int):
+    """A small Transformer that learns by BEST-RQ."""
     encoder = {"name": "wav2vec2", "channels": 32, "kernels": [10, 8, 4], "strides": [5, 8, 4], "position_kernel": 8, "position_groups": 2,
                "layers": 2, "dim": 32, "heads": 2, "ff_dim": 48, "layer_drop": 0}
-    method = {"name": "masked_prediction", "crops": crops, "mask_span": 4, "out_dim": 16, "fill": "noise", "head": "linear",
-              "targets": {"name": "random_projection", "codes": 20}}
-    small, large = (COST["cost"](tiny(encoder=encoder, method=method, **{"data.batch_size": batch}), 100) for batch in (2, 8))
+    method = {"name": "masked_prediction", "crops": [{"count": 1, "seconds": 0.4}], "mask_span": 4, "out_dim": 16, "fill": "noise",
+              "head": "linear", "targets": {"name": "random_projection", "codes": 20}}
+    return tiny(encoder=encoder, method=method, **{"data.batch_size": batch})
+
+
+def test_a_step_that_looks_at_values_is_taken():
+    """BEST-RQ draws masks; its FLOPs go with the recordings."""
+    small, large = (COST["cost"](bestrq(batch), 100) for batch in (2, 8))
     assert large.flops == pytest.approx(4 * small.flops, rel=0.05) and large.weights == small.weights
+
+
+def test_attention_is_counted_in_an_evaluation():
+    """Its FLOPs grow with the square of the length, all others in proportion: a second of a longer recording costs more."""
+    config = bestrq(2)
+    short, long = (COST["whole"](config, COST["built"](config, 100, 10), seconds) for seconds in (1.0, 11.0))
+    attention = 2 * 2 * 2 * 32 * 100 ** 2   # layers, products, FLOPs of each; width; frames of a second, squared
+    assert long - short == pytest.approx(10 * attention, rel=0.1)
 
 
 def test_lstms_are_counted():

@@ -3,9 +3,9 @@
 
 usage: cost.py [--recordings N] [--classes N] [--tflops T] [--eval N SECONDS] [--on CONF] CONF...
 
-FLOPs: of a training step, times the number of steps. torch's FlopCounterMode counts a step on tensors without values: forward, backward,
-and what the method does after them; a multiplication and an addition are two. A formula adds LSTMs, which it does not count. If a step
-depends on values, a real step with two recordings is counted and scaled.
+FLOPs: of a training step, times the number of steps. A step is counted on tensors without values, as a training counts its own for the log
+(sslspk.train.speed): forward, backward, and what the method does after them; a multiplication and an addition are two. LSTMs are added by
+a formula. If a step depends on values, a real step with two recordings is counted and scaled.
 Hours: these FLOPs divided by --tflops.
 Memory: weights, gradients, optimizer, and what the forward pass keeps for the backward pass. Disk: checkpoints and final.pt.
 Not included: reading and augmentation, which run in parallel with training, and the k-means of methods that cluster.
@@ -123,9 +123,9 @@ def built(config: "SystemConfig", recordings: int, classes: int, mode=None):
 def step(config: "SystemConfig", method, batch: int) -> tuple[int, int]:
     """(FLOPs of a forward and backward pass over a micro-batch, bytes that the forward pass keeps)."""
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
 
     from sslspk.methods.base import Batch, Progress
+    from sslspk.train.speed import Flops
     views = [torch.randn(crop.count, batch, *shape(config, crop.seconds)) for crop in config.method.crops]
     units, kept = torch.arange(batch), {}
     frame_labels = torch.zeros(batch, views[0].shape[2], dtype=torch.int64)
@@ -135,7 +135,7 @@ def step(config: "SystemConfig", method, batch: int) -> tuple[int, int]:
         kept[storage._cdata] = storage.nbytes()
         return x
     owned = {weight.untyped_storage()._cdata for weight in method.parameters()}
-    with FlopCounterMode(display=False) as counter, lstms(method) as forward:
+    with Flops() as counted, lstms(method) as forward:
         progress = Progress(0, 10 ** 6, 1000)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x), \
                 torch.autocast("cpu", torch.bfloat16, enabled=config.train.precision == "bf16"):
@@ -143,7 +143,7 @@ def step(config: "SystemConfig", method, batch: int) -> tuple[int, int]:
         loss.backward()
         method.after_backward(progress)
         method.after_step(progress)
-    return counter.get_total_flops() + 3 * sum(forward), sum(size for place, size in kept.items() if place not in owned)
+    return counted.total + 3 * sum(forward), sum(size for place, size in kept.items() if place not in owned)
 
 
 @contextlib.contextmanager
@@ -170,11 +170,12 @@ def shape(config: "SystemConfig", seconds: float) -> tuple[int, ...]:
 def whole(config: "SystemConfig", method, seconds: float = 8.0) -> float:
     """FLOPs to embed one second of audio."""
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
+
+    from sslspk.train.speed import Flops
     x = torch.randn(1, *shape(config, seconds))
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), lstms(method) as forward:
+    with Flops() as counted, torch.no_grad(), lstms(method) as forward:
         method.eval().encoders()[method.evaluate](x)
-    return (counter.get_total_flops() + sum(forward)) / seconds
+    return (counted.total + sum(forward)) / seconds
 
 
 if __name__ == "__main__":
