@@ -126,7 +126,7 @@ def differences(rows: list[dict], trials: Path, kept: Path) -> list[str]:
     if stamp != _stamp(made_of, table_text):
         try:
             table_text = "\n".join(_compared(pairs, trials))
-        except InputError as err:   # nobody says who speaks
+        except InputError as err:   # the speakers are unknown
             return ["", f"No differences between systems: {err}"]
         with atomic_write(kept) as f:
             f.write(f"{_stamp(made_of, table_text)}\n{table_text}")

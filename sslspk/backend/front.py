@@ -55,7 +55,7 @@ def chosen(labels: Sequence[str], config: BackendConfig) -> np.ndarray:
 
 
 def codes(labels: Sequence[str] | None, count: int) -> np.ndarray:
-    """Speakers (N,) as 0 .. C-1. Raises InputError without labels, with one speaker, or where nobody spoke twice."""
+    """Speakers (N,) as 0 .. C-1. Raises InputError without labels, with one speaker, or if each speaker has one utterance."""
     if labels is None:
         raise InputError("LDA and PLDA learn from speaker labels or clusters; give --labels, or set lda and plda to none.")
     if len(labels) != count:

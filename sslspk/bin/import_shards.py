@@ -16,8 +16,8 @@ PREFIXES = ("none", "speaker", "shard")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speaker", default="auto", metavar="WHERE",
-                        help="auto: the cuts, or .spk, .json (speaker, speaker_id, spk, spk_id) or .cls beside the audio; none: nobody "
-                        "says; another ending, such as txt; json:KEY (default: auto)")
+                        help="source of the speaker; auto: the cuts, or .spk, .json (speaker, speaker_id, spk, spk_id) or .cls beside the "
+                        "audio; none: speakers are unknown; another ending, such as txt; json:KEY (default: auto)")
     parser.add_argument("--prefix", choices=PREFIXES, default="none", help="prefix of each id, joined by a hyphen (default: none)")
     parser.add_argument("--check", choices=("full", "header"), default="header",
                         help="full: decode every recording and look for samples that cannot be speech (default: header)")

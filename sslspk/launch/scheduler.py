@@ -114,7 +114,7 @@ class Scheduler:
         return state.text
 
     def explain(self, job: str, place: int) -> str:
-        """How a task ended; "" when nobody knows."""
+        """How a task ended; "" if that is not known."""
         raise NotImplementedError
 
     def cancellation(self, jobs: list[str]) -> list[str]:

@@ -163,7 +163,7 @@ def _warn(config: SystemConfig, index: UtteranceIndex, evaluated: Evaluation | N
 
 
 def _corpus(config: SystemConfig, index: UtteranceIndex, dataset: BatchDataset) -> Corpus:
-    """What the method is told of its training set."""
+    """The facts about the training set that the method gets."""
     return Corpus(index.num_units, len(index.classes) if reads_labels(config.method) else 0,
                   functools.partial(model.read_encoder_state, bare=True),
                   index.numbers_of("utt2session") if config.train.analyse else None,
