@@ -99,7 +99,7 @@ def _shard(path: str) -> Shard:
 def samples(shard: Shard, speaker: str = AUTO) -> Iterator[Sample]:
     """The utterances of a shard in the order of its tar.
 
-    speaker: "auto": from the cuts, or NAME.spk, NAME.json (SPEAKER_KEYS) or NAME.cls; "none": speakers are unknown; else the ending of the member
+    speaker: "auto": from the cuts, or NAME.spk, NAME.json (SPEAKER_KEYS) or NAME.cls; "none": unknown; else the ending of the member
     that says it, such as "txt", or "json:KEY.KEY".
     Raises InputError: as `tar.members`, no audio at all, two recordings of one name, a recording without a speaker.
     """
