@@ -314,7 +314,7 @@ def test_a_finished_run_is_left_alone(data, tmp_path):
 
 
 @pytest.mark.parametrize(("option", "said"), [
-    ("train.lrr=1", "unknown key train.lrr"), ("train.steps=many", "train.steps"), ("data.batch_size=64", "12 recordings"),
+    ("train.lrr=1", "unknown key train.lrr"), ("train.steps=many", "train.steps"), ("data.batch_size=64", "12 utterances"),
     ("method.teacher_temp=0.2", "the teacher must be sharper")])
 def test_bad_options_are_one_sentence(data, tmp_path, option, said):
     result = run("--conf", conf_file(tmp_path), "--set", option, data, tmp_path / "exp")
