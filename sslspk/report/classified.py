@@ -10,7 +10,7 @@ from sslspk.metrics import classification
 
 
 class Speaker(NamedTuple):
-    """Of one speaker (or subject): how many items were decided, and the share of right ones in %, or the RMSE of a regression."""
+    """How many items of one speaker (or subject) were decided, and the share of right ones in %, or the RMSE of a regression."""
 
     name: str
     items: int

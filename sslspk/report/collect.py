@@ -28,7 +28,10 @@ class System(NamedTuple):
 
 
 def systems(folders: list[Path]) -> list[System]:
-    """Of each folder of an experiment, or folder of such folders. Raises InputError where one holds neither results nor a training."""
+    """The systems in these folders: each is an experiment, or a folder of experiments.
+
+    Raises InputError where one holds neither results nor a training.
+    """
     found: dict[Path, System] = {}
     for folder in folders:
         if not folder.is_dir():

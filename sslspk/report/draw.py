@@ -17,7 +17,7 @@ DISTINCT = 20   # colours that eyes tell apart
 
 
 def colour(number: int) -> str:
-    """Of the number-th series."""
+    """The colour of the number-th series."""
     return COLOURS[number % len(COLOURS)]
 
 

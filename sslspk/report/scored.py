@@ -78,7 +78,7 @@ class Histogram(NamedTuple):
 
 
 def histogram(values: np.ndarray, target: np.ndarray, curve: Det) -> Histogram:
-    """Of scores (N,) and which trials are target (N,)."""
+    """The histogram of scores (N,); target (N,): which trials are target trials."""
     low, high = np.quantile(values, [0.0005, 0.9995])
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     shares = {name: (np.histogram(np.clip(values[chosen], edges[0], edges[-1]), edges)[0] / chosen.sum()).round(5).tolist()
@@ -89,7 +89,7 @@ def histogram(values: np.ndarray, target: np.ndarray, curve: Det) -> Histogram:
 
 
 def worst(scored: Scored, number: int, threshold: float, each: int) -> list[Worst]:
-    """Of a row's misses those with the lowest, of its false alarms those with the highest scores; `each` of both at most."""
+    """A row's misses with the lowest scores and its false alarms with the highest, at most `each` of both."""
     values, target = scored.scores[number], scored.trials.target
     found = []
     for kind, chosen, sign in (("miss", target & (values < threshold), 1), ("false alarm", ~target & (values >= threshold), -1)):
@@ -134,7 +134,7 @@ def legend(row: dict) -> str:
 
 
 def ticks(points: list[tuple[float, float]]) -> list[float]:
-    """Of a DET plot's axes, in %."""
+    """The ticks of a DET plot's axes, in %."""
     every = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 40, 50, 70, 90)
     if not points:
         return [1, 50]

@@ -30,7 +30,7 @@ class Sounds:
         self.refused, self._room, self._numbers = False, most, {}
 
     def number(self, utt: str) -> int | None:
-        """Of the utterance's recording among those of the page; None where it cannot be read, or no room is left."""
+        """The number of an utterance's recording on the page; None where it cannot be read, or no room is left."""
         if utt not in self._numbers and utt in self._sources:
             self.refused |= not self._room
             sound = _sound(utt, self._sources[utt]) if self._room else ""
