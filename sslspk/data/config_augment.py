@@ -69,7 +69,7 @@ class AugmentConfig(Config):
 
     dir: str | None = Field(None, description="folder that steps/make_augment_lists.sh wrote; null: no noise and no reverberation")
     on_device: bool | None = Field(None, description="keep the recordings of `dir` in the memory of the training device, instead of "
-                                                     "reading them for each crop; null: on a GPU, where they fit into a quarter of its "
+                                                     "reading them for each crop; null: on a GPU, where they fit into a tenth of its "
                                                      "free memory. Changes no result. Wave input only")
     mode: Literal["both", "either"] = Field("both", description="both: reverberation and noise are drawn independently; either: noise "
                                                                 "only if there is no reverberation")

@@ -10,7 +10,7 @@ from sslspk.data import noise
 from sslspk.data.places import BLOCK, Layout, Sources
 from sslspk.errors import InputError
 
-SHARE = 0.25   # of the free memory of a GPU that recordings may take without being asked for
+SHARE = 0.1   # of the free memory of a GPU that recordings may take without being asked for
 FIELDS = ("noise", "speech", "rir")   # of noise.Draw: those that have samples
 
 
@@ -53,7 +53,7 @@ def _wanted(needed: int, asked: bool | None, device: torch.device, say: Callable
                          "false.")
     if asked or needed <= SHARE * free:
         return True
-    say(f"noises and rooms take {needed / 1e9:.3g} GB, more than a quarter of the {free / 1e9:.3g} GB free on {device}: the loader reads "
+    say(f"noises and rooms take {needed / 1e9:.3g} GB, more than a tenth of the {free / 1e9:.3g} GB free on {device}: the loader reads "
         "them; augment.on_device=true keeps them there all the same.")
     return False
 
