@@ -58,7 +58,7 @@ def test_evaluation_is_torchs_own():
 
 def test_a_batch_that_does_not_fall_into_groups_is_refused():
     grouped = group_batch_norm.convert(layer(nn.BatchNorm1d), 4)
-    with pytest.raises(InputError, match=r"10 recordings .* groups of 4 .*batch_norm_group"):
+    with pytest.raises(InputError, match=r"10 utterances .* groups of 4 .*batch_norm_group"):
         grouped(torch.randn(10, 5, dtype=torch.float64))
 
 
