@@ -33,12 +33,14 @@ class Recordings:
 def keep(bank: noise.NoiseBank, device: torch.device, say: Callable[[str], None]) -> Recordings | None:
     """Load the bank's recordings into the device's memory where augment.on_device says so; the bank then draws places in them.
 
-    None: they stay on the disk. say: gets a line if that is for want of memory. Raises InputError where they are asked for and do not
-    fit, or one cannot be read.
+    None: they stay on the disk. say: gets a line before they are read, which may take minutes, or if there is too little memory.
+    Raises InputError where they are asked for and do not fit, or one cannot be read.
     """
     sources = bank.sources()
-    if not sources or not _wanted(2 * Layout(sources).size, bank.config.on_device, device, say):
+    size = 2 * Layout(sources).size if sources else 0
+    if not size or not _wanted(size, bank.config.on_device, device, say):
         return None
+    say(f"reading {size / 1e9:.3g} GB of noises and rooms into the memory of {device}")
     bank.layout, samples = _load(sources, device)
     return Recordings(samples, bank.rir_length)
 
