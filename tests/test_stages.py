@@ -33,3 +33,18 @@ def test_the_time_left_is_that_of_the_trainings_before(tmp_path):
     body = "start_count 4\nfor took in 600 1 1200 0; do count_off training; SECONDS=$((SECONDS + took)); done\n"
     assert said(tmp_path, body) == ["run.sh: training (1 of 4)", "run.sh: training (2 of 4; about 30 min left)",
                                     "run.sh: training (3 of 4; about 20 min left)", "run.sh: training (4 of 4; about 15 min left)"]
+
+
+def test_the_time_of_later_stages_is_that_of_an_earlier_run(tmp_path):
+    """The longest one: a stage that is skipped takes no time. A damaged file harms nobody."""
+    (tmp_path / "exp").mkdir()
+    body = "for n in 0 1 2 3; do if at_stage $n work; then SECONDS=$((SECONDS + took)); fi; done\n"
+    first, again, skipped = (said(tmp_path, f"took={took}\n{body}") for took in (600, 1200, 1))
+    assert not any("earlier run" in line for line in first)
+    assert [line.partition("; ")[2] for line in again] == ["the stages after it took 20 min in an earlier run)",
+                                                           "the stages after it took 10 min in an earlier run)", "", ""]
+    assert [line.partition("; ")[2] for line in skipped][:3] == ["the stages after it took 40 min in an earlier run)",
+                                                                 "the stages after it took 20 min in an earlier run)", ""]
+    assert "took 20 min" in said(tmp_path, f"took=1\n{body}", "--stop-stage", "1")[0]
+    (tmp_path / "exp/.stage_seconds").write_bytes(b"x y\n1 " + b"9" * 40 + b"\n2\n\xff\n")
+    assert len(said(tmp_path, f"took=1\n{body}")) == 4

@@ -1,5 +1,5 @@
-# Sourced by recipes after utils/parse_options.sh: tells which stage runs, which of several trainings, how long the rest may take, and at the
-# end which trainings failed.
+# Sourced by recipes after utils/parse_options.sh: tells which stage runs, which of several trainings, how long the rest may take, and at
+# the end which trainings failed.
 # shellcheck shell=bash disable=SC2154
 
 _stage_last=$(sed -n 's/^stop_stage=\([0-9]*\).*/\1/p' "$0")
@@ -11,9 +11,29 @@ _stage_time() {  # SECONDS: as "50 s", "12 min" or "3 h 5 min"
   fi
 }
 
+# How long each stage took is kept in the folder of experiments, the longest time of all runs: finished parts are skipped and take none.
+_stage_now='' _stage_begun=0
+
+_stage_keep() {  # keeps the time of the stage that ends now
+  local file=${exps:-exp}/.stage_seconds took=$((SECONDS - _stage_begun))
+  [ -n "$_stage_now" ] && [ -w "${exps:-exp}" ] && [ "$took" -ge 10 ] || return 0
+  [ -f "$file" ] || : > "$file"
+  awk -v n="$_stage_now" -v took="$took" '$1 == n { if ($2 > took) took = $2; next } { print } END { print n, took }' "$file" > "$file.$$"
+  mv "$file.$$" "$file"
+}
+
+_stage_rest() {  # N: how long the stages after it took in earlier runs, in words; nothing where that is not known
+  local file=${exps:-exp}/.stage_seconds seconds=0
+  local later='$1 > n && $1 <= last && $2 ~ /^[0-9]+$/ && $2 < 1e8 { sum += $2 } END { printf "%d", sum }'
+  [ ! -f "$file" ] || seconds=$(awk -v n="$1" -v last="$stop_stage" "$later" "$file")
+  [ "$seconds" -eq 0 ] || echo "; the stages after it took $(_stage_time "$seconds") in an earlier run"
+}
+
 at_stage() {  # N TEXT: whether stage N is to be run; if so, it is announced
   [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] || return 1
-  echo "$0: stage $1 of $_stage_last: $2 (after $(_stage_time $SECONDS))"
+  _stage_keep
+  _stage_now=$1 _stage_begun=$SECONDS
+  echo "$0: stage $1 of $_stage_last: $2 (after $(_stage_time $SECONDS)$(_stage_rest "$1"))"
 }
 
 start_count() {  # NUMBER: so many will be counted off
