@@ -17,13 +17,14 @@ _stage_now='' _stage_begun=0
 _stage_keep() {  # keeps the time of the stage that ends now
   local file=${exps:-exp}/.stage_seconds took=$((SECONDS - _stage_begun))
   [ -n "$_stage_now" ] && [ -w "${exps:-exp}" ] && [ "$took" -ge 10 ] || return 0
-  [ -f "$file" ] || : > "$file"
+  [ -f "$file" ] || touch "$file"
   awk -v n="$_stage_now" -v took="$took" '$1 == n { if ($2 > took) took = $2; next } { print } END { print n, took }' "$file" > "$file.$$"
   mv "$file.$$" "$file"
 }
 
 _stage_rest() {  # N: how long the stages after it took in earlier runs, in words; nothing where that is not known
   local file=${exps:-exp}/.stage_seconds seconds=0
+  # shellcheck disable=SC2016  # of awk
   local later='$1 > n && $1 <= last && $2 ~ /^[0-9]+$/ && $2 < 1e8 { sum += $2 } END { printf "%d", sum }'
   [ ! -f "$file" ] || seconds=$(awk -v n="$1" -v last="$stop_stage" "$later" "$file")
   [ "$seconds" -eq 0 ] || echo "; the stages after it took $(_stage_time "$seconds") in an earlier run"
