@@ -46,7 +46,7 @@ class Follower(threading.Thread):
     """Prints the fields named in SSLSPK_FOLLOW ("step epoch loss") from the progress lines of the logs, and their warnings.
 
     Without the variable it does nothing. A progress line is `12:00:00 step 10 lr 0.1 loss 2.5`, or what a launcher inside the job printed
-    of one. Lines of an array's jobs begin with the number of the job.
+    of one. With "*" the newest line of the log is printed, whatever it is. Lines of an array's jobs begin with the number of the job.
     """
 
     def __init__(self, request: Request):
@@ -90,6 +90,8 @@ class Follower(threading.Thread):
         words = STAMP.sub("", line, count=1).split()
         if words and words[0].lower() == "warning:":
             self._warn(log, " ".join(words))
+        elif self.keys == ["*"]:
+            log.latest = " ".join(words) if not line.startswith("#") else log.latest
         elif not STAMP.match(line) and not line.startswith("  "):
             return
         elif words[:1] == ["evaluated"]:

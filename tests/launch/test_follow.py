@@ -72,6 +72,14 @@ def test_jobs_of_an_array_take_turns(tmp_path, monkeypatch, capsys):
     assert said(follower, capsys) == ["  job 5: step 14 loss 2", "  job 6: step 15 loss 2"]
 
 
+def test_the_newest_line_of_other_programs_is_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SSLSPK_FOLLOW", "*")
+    monkeypatch.setenv("SSLSPK_PROGRESS_SECONDS", "0.000001")
+    follower = Follower(parse(["run.pl", f"{tmp_path}/train.log", "true"]))
+    assert said(follower, capsys, "# train_ubm\niteration 1: -3.2\niteration 2:  -3.1\n") == ["  iteration 2: -3.1"]
+    assert said(follower, capsys, "warning: few frames\n# Ended (code 0)\n") == ["  warning: few frames"]
+
+
 def test_the_launcher_shows_it_where_it_is_asked_to(tmp_path):
     words = [sys.executable, RUN, "log", "echo", "10:00:00", "step", "7", "loss", "2.5", "left", "1s"]
     asks = {**os.environ, "SSLSPK_FOLLOW": "step loss"}
