@@ -54,7 +54,8 @@ if done_skip "$out" "$key" "${inputs[@]}" -- "$out"/ali.{scp,json} "${arks[@]}";
 mkdir -p "$out/log"
 rm -f "$out"/ali.*
 if [ -z "$model" ]; then
-  SSLSPK_FOLLOW="*" launch "$cmd" --num-threads "$nj" "$out/log/train.log" OMP_NUM_THREADS="$nj" python3 -m sslspk.bin.align_phones train \
+  export SSLSPK_FOLLOW="*"   # the launcher shows the newest line of the log
+  launch "$cmd" --num-threads "$nj" "$out/log/train.log" OMP_NUM_THREADS="$nj" python3 -m sslspk.bin.align_phones train \
     --threads "$nj" ${options[@]+"${options[@]}"} ${files[@]+"${files[@]}"} "$used" "$data"
   grep -E '^(epoch|held-out:|CPU time)' "$out/log/train.log" | tail -n 3
 fi

@@ -39,7 +39,9 @@ if done_skip "$stats" "$key $jobs" "${inputs[@]}"; then echo "$0: $stats is up t
     "$data" "$stats/split$jobs/$JOB" "$ubm" "$stats/$JOB"
   done_mark "$stats" "$key $jobs" "${inputs[@]}"
 fi
-SSLSPK_FOLLOW="*" launch "$cmd" --num-threads "$nj" "$exp/log/train_ivector.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ivector em "${options[@]}" \
+export SSLSPK_FOLLOW="*"   # the launcher shows the newest line of the log
+launch "$cmd" --num-threads "$nj" "$exp/log/train_ivector.log" \
+  OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ivector em "${options[@]}" \
   --nj "$nj" --jobs "$jobs" "$data" "$ubm" "$stats/JOB" "$exp"
 [ -s "$exp/final.npz" ] || die "$exp/final.npz was not written; see $exp/log, then run the same command again."
 [ "$keep_stats" = true ] || rm -rf "$stats"

@@ -25,7 +25,9 @@ options=(--conf "$conf" --nj "$nj")
 for item in ${set[@]+"${set[@]}"}; do options+=("--set=$item"); done
 
 mkdir -p "$out/log"
-SSLSPK_FOLLOW="*" launch "$cmd" --num-threads "$nj" "$out/log/train_ubm.log" OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ubm "${options[@]}" "$data" "$out"
+export SSLSPK_FOLLOW="*"   # the launcher shows the newest line of the log
+launch "$cmd" --num-threads "$nj" "$out/log/train_ubm.log" \
+  OMP_NUM_THREADS=1 python3 -m sslspk.bin.train_ubm "${options[@]}" "$data" "$out"
 [ -s "$out/final.npz" ] || die "$out/final.npz was not written; see $out/log, then run the same command again."
 done_mark "$out" "$key" "${inputs[@]}"
 grep "log likelihood" "$out/log/train_ubm.log" | tail -n 1
