@@ -99,9 +99,10 @@ def check_table(recipe):
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
     rows, short, compared = ([row for row in rows if len(row) == cells][1:] for cells in (16, 6, 5))
     assert len(rows) == 3 + 3 + 2 + 3
-    assert sorted(row[0] for row in short[:2]) == ["dino_tdnn, student", "supervised_tdnn, encoder"] and short[-1][4] == "0"
-    assert [row[0].split(", ")[0] for row in short[-2:]] == ["baseline: statistics", short[-1][0].split(", ")[0]] and len(short) == 4, short
-    errors = [float(row[1].split()[0]) for row in short[:2]]
+    assert sorted(row[0] for row in short[:3]) == ["dino_ecapa, student", "dino_tdnn, student", "supervised_tdnn, encoder"]
+    assert short[3][0].startswith("baseline: statistics, ") and short[4][0].endswith(", untrained") and short[4][4] == "0"
+    assert len(short) == 5
+    errors = [float(row[1].split()[0]) for row in short[:3]]
     assert float(short[0][5]) > 0 and errors == sorted(errors)
     assert ["dino_tdnn, student", "dino_tdnn, untrained"] in [row[:2] for row in compared]
     errors = [float(row[5].split()[0]) for row in rows]

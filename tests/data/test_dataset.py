@@ -87,7 +87,7 @@ def test_reduced_overlap_moves_long_crops_apart(folder):
 
 
 def test_fewer_recordings_than_a_batch(folder):
-    with pytest.raises(InputError, match=r"data has 8 recordings .*batch_size is 16; lower it"):
+    with pytest.raises(InputError, match=r"data has 8 utterances .*batch_size is 16; lower it"):
         dataset(folder, batch_size=16)
 
 
