@@ -386,8 +386,11 @@ def test_scripts_run_a_table_on_the_small_corpus(tmp_path, monkeypatch):
     tiny = overrides("train.steps=3", "data.batch_size=8")
     exps = recipe / "exp_mini"
 
-    broken = sh(recipe, "./run_table2.sh", *common, "--systems", "moco_tdnn c3dino_from_x_tdnn")
-    assert broken.returncode == 1 and "c3dino_from_x_tdnn failed" in broken.stderr.splitlines()[-1]
+    absent = sh(recipe, "./run_table2.sh", *common, "--systems", "moco_tdnn c3dino_from_x_tdnn")
+    assert absent.returncode == 1 and "there is no system c3dino_from_x_tdnn" in absent.stderr and not exps.exists()
+    (recipe / "conf/mini/broken_tdnn.yaml").write_text("base: moco_tdnn.yaml\ntrain: {init_from: none.pt}\n")
+    broken = sh(recipe, "./run_table2.sh", *common, "--systems", "moco_tdnn broken_tdnn")
+    assert broken.returncode == 1 and "broken_tdnn failed" in broken.stderr.splitlines()[-1]
     assert (exps / "moco_tdnn/final.pt").exists() and not (exps / "TABLE_2.md").exists()
     before = snapshot(exps / "moco_tdnn")
     said = run(recipe, "./run_table2.sh", *common, "--stage", "3", "--systems", "moco_tdnn c3dino_from_moco_tdnn")

@@ -236,7 +236,7 @@ def test_a_checkpoint_of_the_average_that_is_damaged_or_lost(data, tmp_path, dam
         second.rename(tmp_path / "lost.pt")
         checkpoint.at(exp, 2).unlink()
         assert train("--conf", conf, data, exp) == 0
-        assert "final.pt is the average of 1 checkpoints, not of 2" in capsys.readouterr().out
+        assert "final.pt is the average of 1 checkpoint, not of 2" in capsys.readouterr().out
 
 
 def test_a_recording_that_vanishes_while_training(tmp_path, train):
