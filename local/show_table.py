@@ -75,15 +75,14 @@ def main() -> int:
 
 def in_short(name: str, rows: list[dict]) -> list[str]:
     """A short table of one trial list: each trained system by its default encoder and cosine, the best first, then each baseline once."""
-    first = rows[0]
-    statistics = [row for row in rows if row["system"] == STATISTICS and results.plain(row)][:1]
+    first, systems = rows[0], once_each(rows)
     untrained = [row for row in rows if row["weights"] == "untrained" and results.scoring(row) == "cosine"][:1]
     lines = [f"## {name}", "",
              f"{first['targets'] + first['nontargets']} trials ({first['targets']} target), md5 {first['trials_md5']}. "
              f"Intervals: bootstrap over {first.get('speakers', 'no')} speakers, {first.get('bootstrap_replicates', 0)} replicates, "
              f"{spans(rows)}.", "", SHORT, "|" + "---|" * (SHORT.count("|") - 1)]
-    lines += [brief(row) for row in once_each(rows) if row["system"] != STATISTICS]
-    return lines + [brief(row, "baseline: ") for row in statistics + untrained]
+    baselines = [row for row in systems if row["system"] == STATISTICS] + untrained
+    return lines + [brief(row) for row in systems if row["system"] != STATISTICS] + [brief(row, "baseline: ") for row in baselines]
 
 
 def brief(row: dict, kind: str = "") -> str:

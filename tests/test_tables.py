@@ -387,7 +387,7 @@ def test_scripts_run_a_table_on_the_small_corpus(tmp_path, monkeypatch):
     exps = recipe / "exp_mini"
 
     absent = sh(recipe, "./run_table2.sh", *common, "--systems", "moco_tdnn c3dino_from_x_tdnn")
-    assert absent.returncode == 1 and "there is no system c3dino_from_x_tdnn" in absent.stderr and not exps.exists()
+    assert absent.returncode == 1 and "there is no conf/mini/c3dino_from_x_tdnn.yaml" in absent.stderr and not exps.exists()
     (recipe / "conf/mini/broken_tdnn.yaml").write_text("base: moco_tdnn.yaml\ntrain: {init_from: none.pt}\n")
     broken = sh(recipe, "./run_table2.sh", *common, "--systems", "moco_tdnn broken_tdnn")
     assert broken.returncode == 1 and "broken_tdnn failed" in broken.stderr.splitlines()[-1]

@@ -57,7 +57,7 @@ count_off() {  # TEXT: announces the next one. The time left is estimated from t
 require_systems() {  # CONFS SYSTEM...: each has its configuration; asked before the first of them is trained
   local one
   for one in "${@:2}"; do
-    [ -f "$1/$one.yaml" ] || { echo "$0: error: there is no system ${one:0:60}; see ls $1/*.yaml" >&2; exit 1; }
+    [ -f "$1/$one.yaml" ] || { echo "$0: error: there is no $1/${one:0:60}.yaml; systems have whole names, as ls $1 shows" >&2; exit 1; }
   done
 }
 

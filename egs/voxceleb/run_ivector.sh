@@ -44,7 +44,8 @@ if [ "$mini" = true ]; then
   confs=conf/mini data=${data}_mini exps=${exps}_mini any=simclr_tdnn
 fi
 [ -f "$confs/$system.yaml" ] || die "there is no $confs/$system.yaml; see conf/ivector_*.yaml"
-: "${train:=$([ -n "$voxceleb2" ] && echo voxceleb2 || echo voxceleb1)}"
+train=${train:-${voxceleb2:+voxceleb2}}
+: "${train:=voxceleb1}"
 part=${speakers:+_spk$speakers}${hours:+_${hours}h}
 exp=$exps/$system$part${tag:+_$tag}
 # shellcheck disable=SC2154  # cmd.sh
@@ -76,10 +77,12 @@ if to_do 6; then
   : "${cluster_conf:=$confs/cluster$size.yaml}"
   steps/cluster.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --conf "$cluster_conf" \
     --truth "$dev/utt2spk" "$exp/emb_ivector/$(basename "$dev")" "$exp/clusters"
+  only=asnorm
+  [ "$backends" = false ] || only=
   [[ $backends$asnorm = falsefalse ]] ||
     local/score_backends.sh --cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights ivector \
       --cluster "$cluster_conf" --conf "$confs/backend$size.yaml" --cohort "$confs/cohort$size.yaml" \
-      --only "$([ "$backends" = true ] || echo asnorm)" --lists "$lists" "$dev" "$data" "$exp"
+      --only "$only" --lists "$lists" "$dev" "$data" "$exp"
 fi
 
 if to_do 8; then

@@ -48,9 +48,8 @@ fi
 table=(local/show_paper_table.py --table 5 --paper conf/paper.yaml --encoder "$encoder")
 [ -n "$systems" ] || systems="ivector_${encoder/ecapa/mfcc} $("${table[@]}" --systems true)"
 [ ${#trainset[@]} -gt 0 ] || die "--trainset names no corpus; give NAME=FOLDER, a name of your own and a folder in VoxCeleb1's layout"
-for system in $systems; do
-  [ -f "$confs/$system.yaml" ] || die "there is no $confs/${system:0:60}.yaml; --systems takes whole names"
-done
+# shellcheck disable=SC2086  # several names
+require_systems $confs $systems
 for one in "${trainset[@]}"; do
   [[ $one =~ ^[A-Za-z0-9-]+= ]] || die "--trainset takes NAME=FOLDER, not '${one:0:60}'"
 done

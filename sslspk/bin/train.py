@@ -45,7 +45,9 @@ def main() -> int:
     chosen = [f"train.init_from={json.dumps(args.init_from, ensure_ascii=False)}"] if args.init_from else []
     config = load(SystemConfig, args.conf, args.set + chosen)
     if args.check:
-        return _check(config, args.data)
+        from sslspk.train.batches import require_batch
+        require_batch(config, args.data)
+        return 0
     finished = _finished(args.exp)
     if finished:
         return _already_done(args.exp, finished["info"], config, args.data)
@@ -62,17 +64,6 @@ def main() -> int:
             return agent.run(sys.argv[1:], args.exp, args.ranks, args.nodes, args.node, args.wait)
     with failures.Noted():
         return _train(config, args)
-
-
-def _check(config, data: Path) -> int:
-    """Raises InputError where the data have no batch of the configuration; noises, labels and rooms may be made later."""
-    from sslspk.data.dataset import BatchDataset
-    from sslspk.data.index import UtteranceIndex
-    from sslspk.methods.config_positives import drawn_crops
-    index = UtteranceIndex(data, config.data.input, labels=config.data.reads_speakers, table_name=config.data.labels, same=config.data.same)
-    rate = config.features.sample_frequency if config.data.input == "wave" else 1000.0 / config.features.frame_shift
-    BatchDataset(index, config.data, drawn_crops(config.method), seed=config.seed, rate=rate, accumulate=config.train.accumulate)
-    return 0
 
 
 def _train(config, args) -> int:

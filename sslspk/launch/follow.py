@@ -52,9 +52,8 @@ class Follower(threading.Thread):
     def __init__(self, request: Request):
         super().__init__(daemon=True)
         self.keys = os.environ.get("SSLSPK_FOLLOW", "").split()
-        several = bool(request.name) and request.last > request.first
-        self.logs = [Log(log_path(request, number), f"job {number}: " if several else "")
-                     for number in range(request.first, request.last + 1 if several else request.first + 1)]
+        numbers = request.numbers if self.keys else ()
+        self.logs = [Log(log_path(request, number), f"job {number}: " if len(numbers) > 1 else "") for number in numbers]
         self.pause, self.look = seconds_of("SSLSPK_PROGRESS_SECONDS", PAUSE), max(LOOK, len(self.logs) / 20)
         self.said, self.kinds, self.shown_at = set(), Counter(), 0.0
         self.over = threading.Event()

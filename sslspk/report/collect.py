@@ -48,16 +48,16 @@ def systems(folders: list[Path]) -> list[System]:
 
 def _told_apart(found: list[System]) -> list[System]:
     """Systems of one name, such as exp/dino and exp2/dino, with their folders as names, in their results as well."""
-    names = Counter(name for one in found for name in {one.name, *(row["system"] for row in one.rows)})
-    told = []
-    for one in found:
-        if any(names[name] > 1 for name in {one.name, *(row["system"] for row in one.rows)}):
-            name = str(one.folder)
-            rows = [{**row, "system": name} for row in one.rows]
-            classified = [{**row, "experiment": row["experiment"].replace(one.name, name, 1)} for row in one.classified]
-            one = one._replace(name=name, rows=rows, classified=classified)
-        told.append(one)
-    return told
+    names = [{one.name, *(row["system"] for row in one.rows)} for one in found]
+    count = Counter(name for those in names for name in those)
+    return [_renamed(one, str(one.folder)) if max(count[name] for name in those) > 1 else one
+            for one, those in zip(found, names, strict=True)]
+
+
+def _renamed(system: System, name: str) -> System:
+    rows = [{**row, "system": name} for row in system.rows]
+    classified = [{**row, "experiment": row["experiment"].replace(system.name, name, 1)} for row in system.classified]
+    return system._replace(name=name, rows=rows, classified=classified)
 
 
 def _is_experiment(folder: Path) -> bool:

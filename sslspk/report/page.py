@@ -86,7 +86,7 @@ def _list(number: int, one: tuple[list[dict], Scored | None, str], audio: int, s
     parts += [_det(curves), "<h3>Scores, errors and embeddings by system</h3>", chooser("system", blocks)]
     if sounds.refused:
         parts.append('<p class="note">The systems that come later in the list have fewer recordings to listen to, to keep the page small: '
-                     "name fewer folders, or raise --audio.</p>")
+                     "name fewer folders, or lower --audio.</p>")
     return "".join(parts)
 
 

@@ -1,5 +1,6 @@
 """The batches of a training: the data set as the configuration draws, augments and labels it."""
 import itertools
+from pathlib import Path
 
 from sslspk.data.crop_labels import CropLabels
 from sslspk.data.dataset import BatchDataset
@@ -16,8 +17,7 @@ from sslspk.train.config import SystemConfig
 
 def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
     """The batches of this rank, as the configuration draws and augments them."""
-    options = config.features
-    rate = options.sample_frequency if config.data.input == "wave" else 1000.0 / options.frame_shift
+    options, rate = config.features, _rate(config)
     augment = config.augment
     if not augment.dir:  # without noises and rooms the equaliser may still be wanted
         augment = augment.model_copy(update={"noise_prob": 0.0, "reverb_prob": 0.0, "speech_prob": 0.0})
@@ -39,6 +39,17 @@ def make_dataset(config: SystemConfig, index: UtteranceIndex) -> BatchDataset:
                            frame_labels=_frame_labels(config, index))
     _require_steps(config, dataset)
     return dataset
+
+
+def require_batch(config: SystemConfig, data: str | Path) -> None:
+    """Raises InputError where the data have no batch for this configuration. Noises, rooms and labels may be made later."""
+    index = UtteranceIndex(data, config.data.input, labels=config.data.reads_speakers, table_name=config.data.labels, same=config.data.same)
+    BatchDataset(index, config.data, drawn_crops(config.method), seed=config.seed, rate=_rate(config), accumulate=config.train.accumulate)
+
+
+def _rate(config: SystemConfig) -> float:
+    """Samples or frames per second of what is read."""
+    return config.features.sample_frequency if config.data.input == "wave" else 1000.0 / config.features.frame_shift
 
 
 def _require_steps(config: SystemConfig, dataset: BatchDataset) -> None:
