@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import pydantic
 
 from sslspk import plain_yaml, reading
+from sslspk.branches import Branch, without_effect
 from sslspk.errors import InputError, named, shown
 
 # Numbers that decide how much memory or how many processes are used have an upper bound, so that a typing error is found at once.
@@ -42,6 +43,10 @@ class Config(pydantic.BaseModel):
                     raise ValueError(f"{key} {number:g} is too large; correct it")
         return self
 
+    def branches(self, whole: "Config") -> list[Branch]:
+        """The options that only have an effect together with others, of this part of the configuration `whole`."""
+        return []
+
 
 C = TypeVar("C", bound=Config)
 MOST_BYTES, MOST_BASES, MOST_PIECES = 1 << 20, 16, 500_000   # of a file; of files that are laid on each other; of JSON's words in a tree
@@ -55,16 +60,24 @@ def load(cls: type[C], path: str | Path | None = None, overrides: typing.Sequenc
     under: another file, or what one holds, that this one is laid on, as if it were its `base:` (and the base of its base).
     instead: parts that take the place of the file's, whole; the overrides still beat them.
 
-    Raises InputError for a missing or malformed file, an unknown key, a wrong type, or an impossible combination.
+    Raises InputError for a missing or malformed file, an unknown key, a wrong type, an impossible combination, or an option without
+    effect that the file itself or an override sets. What its base, a model or a file that a program wrote says may be without effect.
     """
     tree = read_yaml(path) if path else {}
+    given = {key: value for key, value in _own(cls, path).items() if key not in (instead or {})} if path else {}
     if under:
         tree = merge(under if isinstance(under, dict) else read_yaml(under), tree)
     tree.update(instead or {})
     for item in overrides:
         _override(tree, item)
+        _override(given, item)
     where = named("/".join(Path(path).parts[-2:]), 50) if path else "the defaults"   # conf/NAME.yaml, EXP/config.yaml
-    return check(cls, tree, where + (f" with {_clip(' '.join(f'--set {item}' for item in overrides), 40)}" if overrides else ""))
+    where += f" with {_clip(' '.join(f'--set {item}' for item in overrides), 40)}" if overrides else ""
+    config = check(cls, tree, where)
+    idle = next(without_effect(config, config, given), None)
+    if idle:
+        raise InputError(f"{where}: {idle}.")
+    return config
 
 
 def check(cls: type[C], tree: dict, source: str) -> C:
@@ -104,6 +117,14 @@ def read_yaml(path: str | Path, seen: tuple[str, ...] = ()) -> dict:
         return tree
     del tree["base"]
     return merge(read_yaml(path.parent / lines[0], (*seen, os.path.realpath(path))), tree)
+
+
+def _own(cls: type[Config], path: str | Path) -> dict:
+    """What a YAML file says itself, without its `base:`; nothing if a program wrote it, as then it holds every option."""
+    text = reading.text(path, MOST_BYTES, "check the name given to --conf or base:")
+    tree = plain_yaml.parse(text, named(path)) or {}
+    whole = text.startswith(BEGIN) or tree.keys() >= cls.model_fields.keys()
+    return {} if whole else {key: value for key, value in tree.items() if key != "base"}
 
 
 def _base_lines(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from sslspk.cli import COMMANDS
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "sslspk"
 FLOORS = (  # from the ground up; a module imports from its own package and from lower floors
-    {"config", "launch", "errors", "progress", "plain_yaml", "reading", "versions"}, {"io"},
+    {"config", "branches", "launch", "errors", "progress", "plain_yaml", "reading", "versions"}, {"io"},
     {"corpora", "backend", "metrics", "ivector"}, {"features"}, {"data"}, {"losses"}, {"nn"}, {"encoders"}, {"methods"}, {"train"},
     {"api"}, {"export", "report"}, {"bin"}, {"cli"})
 HEAVY = {"torch", "torchaudio", "scipy", "sklearn", "matplotlib"}

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from sslspk.branches import Branch
 from sslspk.config import Config, Few, Seconds, Size
 from sslspk.encoders.config_dsvae import DsvaeEncoderConfig
 from sslspk.encoders.config_vq_wav2vec import VqWav2vecEncoderConfig
@@ -11,6 +12,11 @@ from sslspk.encoders.config_waves import Wav2Vec2EncoderConfig, require_layers
 
 Pooling = Literal["statistics", "self_attentive", "attentive", "attentive_context"]
 Widths = tuple[Size, Size, Size, Size]
+
+
+def bottleneck(config: Config) -> Branch:
+    """The option of poolings that have a bottleneck."""
+    return Branch("pooling: attentive", config.pooling.startswith("attentive"), ("attention_channels",))
 
 
 class TdnnConfig(Config):
@@ -23,6 +29,9 @@ class TdnnConfig(Config):
     segment_layers: Literal[1, 2] = Field(2, description="affine layers after pooling; 2: embedding is the second one's output")
     pooling: Pooling = "statistics"
     attention_channels: Size = Field(128, description="bottleneck of attentive pooling")
+
+    def branches(self, whole: Config) -> list[Branch]:
+        return [bottleneck(self)]
 
 
 class EcapaConfig(Config):
@@ -57,6 +66,9 @@ class ResNetSE34LConfig(Config):
     embed_dim: Size = 512
     channels_last: bool = Field(True, description="memory layout: faster on a CPU, the same result up to rounding")
 
+    def branches(self, whole: Config) -> list[Branch]:
+        return [bottleneck(self)]
+
     @model_validator(mode="after")
     def _hidden(self):
         if min(self.widths) < self.se_reduction:
@@ -77,6 +89,10 @@ class LResNet34Config(Config):
     embed_dim: Size = Field(256, description="dimension of an affine or image embedding; a pooled one has the size of the pooling")
     channels_last: bool = Field(True, description="memory layout: faster on a CPU, the same result up to rounding")
     unbiased: bool = Field(False, description="pooling statistics: deviations divide by T - 1, as wespeaker's do")
+
+    def branches(self, whole: Config) -> list[Branch]:
+        return [bottleneck(self), Branch("embedding: affine or image", self.embedding != "pooled", ("embed_dim",)),
+                Branch("embedding: pooled or affine", self.embedding != "image", ("pooling", "attention_channels"))]
 
     @model_validator(mode="after")
     def _deviations(self):
@@ -119,6 +135,9 @@ class CpcEncoderConfig(Config):
         """How many steps a waveform of so many samples has."""
         return -(-samples // self.step_samples)
 
+    def branches(self, whole: Config) -> list[Branch]:
+        return [Branch("context: gru or lstm", self.context != "none", ("context_dim",))]
+
     @model_validator(mode="after")
     def _layers(self):
         require_layers(self.kernels, self.strides)
@@ -143,8 +162,8 @@ class PaseEncoderConfig(Config):
     embed_dim: Size = 100
     skips: bool = Field(False, description="add every layer's output, averaged down to the last one's rate, to the embedding")
     context: Literal["none", "qrnn"] = Field("none", description="qrnn: a quasi-recurrent layer over the last layer's steps")
-    context_dim: Size = Field(256, description="units of the context in one direction")
-    bidirectional: bool = Field(True, description="the context sees earlier and later steps; false: only earlier ones")
+    context_dim: Size = Field(256, description="qrnn: units of the context in one direction")
+    bidirectional: bool = Field(True, description="qrnn: the context sees earlier and later steps; false: only earlier ones")
     window_seconds: Seconds = Field(10.0, description="longer recordings are embedded in windows of this length, and the mean is taken")
 
     @property
@@ -157,6 +176,9 @@ class PaseEncoderConfig(Config):
         for kernel, stride in zip((self.kernels[0] | 1, *self.kernels[1:]), self.strides, strict=True):   # the filters' length is odd
             samples = samples if stride == 1 else max(0, (samples - 1 - kernel % 2) // stride + 1)
         return samples
+
+    def branches(self, whole: Config) -> list[Branch]:
+        return [Branch("context: qrnn", self.context == "qrnn", ("context_dim", "bidirectional"))]
 
     @model_validator(mode="after")
     def _layers(self):

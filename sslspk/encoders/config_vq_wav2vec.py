@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
+from sslspk.branches import Branch
 from sslspk.config import Config, Few, Seconds, Size
 from sslspk.encoders.config_waves import Share, Wav2Vec2EncoderConfig, receptive_field, require_layers
 
@@ -36,6 +37,9 @@ class ConvolutionsConfig(Config):
     kernels: tuple[Few, ...] = Field((2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13), min_length=1)
     skip: bool = True
     residual_scale: PositiveFloat = 0.5
+
+    def branches(self, whole: Config) -> list[Branch]:
+        return [Branch("skip: true", self.skip, ("residual_scale",))]
 
 
 class TransformerConfig(Config):

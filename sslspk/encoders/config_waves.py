@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
+from sslspk.branches import Branch
 from sslspk.config import Config, Few, Seconds, Size
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -55,7 +56,7 @@ class Wav2Vec2EncoderConfig(Config):
     position_kernel: Few = Field(128, description="kernel of the convolution that encodes positions")
     position_groups: Few = 16
     relative_buckets: int = Field(0, ge=0, le=10_000, description="buckets of WavLM's gated relative positions; 0: none")
-    relative_distance: Size = Field(800, description="largest relative position that WavLM tells apart, in steps")
+    relative_distance: Size = Field(800, description="with relative_buckets: largest relative position that WavLM tells apart, in steps")
     layers: Few = 12
     dim: Size = 768
     heads: Few = 12
@@ -88,6 +89,10 @@ class Wav2Vec2EncoderConfig(Config):
     def steps(self, samples: int) -> int:
         """How many steps a waveform of so many samples has."""
         return max(0, 1 + (samples - self.field_samples) // self.step_samples)
+
+    def branches(self, whole: Config) -> list[Branch]:
+        return [Branch("pooling: mhfa", self.pooling == "mhfa", ("pooling_heads", "pooling_compress", "embed_dim")),
+                Branch("relative_buckets", self.relative_buckets > 0, ("relative_distance",))]
 
     @model_validator(mode="after")
     def _sizes(self):

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
+from sslspk.branches import Branch
 from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
 from sslspk.methods.config_dsvae import CdsvaeConfig, DsvaeConfig
@@ -62,6 +63,9 @@ class DinoConfig(Config):
         """K, by which the training log and the collapse watch judge the entropies."""
         return self.out_dim
 
+    def branches(self, whole: Config) -> list[Branch]:
+        return [Branch("teacher_temp_warmup_epochs", self.teacher_temp_warmup_epochs > 0, ("teacher_temp_start",))]
+
     @model_validator(mode="after")
     def _two_views(self):
         if not self.crops or sum(crop.count for crop in self.crops) < 2:
@@ -87,6 +91,9 @@ class _InBatch(Config):
     learn_scale: bool = False
     scale_bias: float = Field(-5.0, description="initial b, if w and b are learnt")
     evaluate: Literal["encoder", "projected"] = "encoder"
+
+    def branches(self, whole: Config) -> list[Branch]:
+        return [Branch("learn_scale: true", self.learn_scale, ("scale_bias",))]
 
     @model_validator(mode="after")
     def _pairs(self):
@@ -135,6 +142,9 @@ class AngularConfig(Config):
     adversarial: NonNegativeFloat = Field(0.0, description="alpha, weight of the reversed gradient of the augmentation discriminator")
     hidden_dim: Size = Field(512, description="hidden units of the discriminator")
     evaluate: Literal["encoder"] = "encoder"
+
+    def branches(self, whole: Config) -> list[Branch]:
+        return [Branch("adversarial", self.adversarial > 0, ("hidden_dim",))]
 
     @model_validator(mode="after")
     def _layout(self):

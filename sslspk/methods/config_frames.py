@@ -3,6 +3,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from sslspk.branches import Branch
 from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
 
@@ -81,6 +82,10 @@ class CpcConfig(OneCrop):
         if bias is (None if linear else False):
             raise ValueError("is of predictor: linear, and true or false there; remove it")
         return bias if linear else None   # configurations of Transformers held true in earlier versions
+
+    def branches(self, whole: Config) -> list[Branch]:
+        return [Branch("negatives: anywhere", self.negatives == "anywhere", ("num_negatives",)),
+                Branch("predictor: transformer", self.predictor == "transformer", ("predictor_dim",))]
 
     @model_validator(mode="after")
     def _softmax(self):

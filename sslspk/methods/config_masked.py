@@ -3,6 +3,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
+from sslspk.branches import Branch
 from sslspk.config import Config, Few, Probability, Size
 from sslspk.data.config import Crop
 from sslspk.methods.config_frames import OneCrop, require_encoder, require_steps
@@ -61,6 +62,9 @@ class MaskedPredictionConfig(OneCrop):
     unmasked_weight: NonNegativeFloat = Field(0.0, description="weight of the same loss at the steps that are not masked")
     feature_penalty: NonNegativeFloat = Field(10.0, description="weight of the mean square of the convolutions' output")
     feature_gradient: PositiveFloat = Field(0.1, description="factor on the gradient of the convolutions")
+
+    def branches(self, whole: Config) -> list[Branch]:
+        return [Branch("head: cosine", self.head == "cosine", ("out_dim", "temperature"))]
 
     def require(self, encoder: Config, rows: int) -> None:
         require_encoder(self, encoder, ("wav2vec2",))

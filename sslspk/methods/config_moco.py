@@ -3,6 +3,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+from sslspk.branches import Branch
 from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
 from sslspk.methods.config_positives import PositivesConfig
@@ -105,6 +106,9 @@ class MocoConfig(Config):
     labelled_share: float = Field(0.0, ge=0, le=1)
     supcon_weight: NonNegativeFloat = Field(1.0, description="weight of SupCon, if labelled_share > 0")
     evaluate: Literal["projected", "query", "key"] = "projected"
+
+    def branches(self, whole: Config) -> list[Branch]:
+        return [Branch("labelled_share", self.labelled_share > 0, ("supcon_weight",))]
 
     @model_validator(mode="after")
     def _pairs(self):

@@ -3,6 +3,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
+from sslspk.branches import Branch
 from sslspk.config import Config, Few, Size
 from sslspk.data.config import Crop
 
@@ -28,6 +29,11 @@ class GateConfig(Config):
     correct_temperature: PositiveFloat = 0.1
     correct_confidence: float = Field(0.5, ge=0, lt=1)
     correct_growth: PositiveFloat | None = None
+
+    def branches(self, whole: Config) -> list[Branch]:
+        correct = ("correct_temperature", "correct_confidence", "correct_growth")
+        return [Branch("kind: fixed", self.kind == "fixed", ("threshold",)),
+                Branch("correct_epochs", self.correct_epochs is not None, correct)]
 
     @model_validator(mode="after")
     def _in_turn(self):
@@ -100,6 +106,12 @@ class SupervisedConfig(Config):
     def corrects(self) -> bool:
         """Whether the gate corrects labels by a clean view."""
         return self.gate is not None and self.gate.correct_epochs is not None
+
+    def branches(self, whole: Config) -> list[Branch]:
+        return [Branch("margin", self.margin > 0, ("margin_warmup_epochs",)),
+                Branch("loss: aam or am", self.loss != "softmax", ("scale", "margin", "margin_warmup_epochs")),
+                Branch("inter_margin", self.inter_margin > 0, ("inter_top_k",)),
+                Branch("hidden_dims", bool(self.hidden_dims), ("hidden",))]
 
     @model_validator(mode="after")
     def _of_the_loss(self):
