@@ -21,7 +21,8 @@ OTHERS = {   # system: {what an option needs: settings without effect there}
         "seed: false": ["method.num_negatives=4", "method.negative_weight=1"], "encoder.quantiser kmeans": ["method.codes_weight=2"]},
     LIBRISPEECH / "bestrq.yaml": {"head: cosine": ["method.out_dim=32", "method.temperature=.2"]},
     LIBRISPEECH / "cpc_spk_1.yaml": {
-        "negatives: anywhere": ["method.num_negatives=64"], "predictor: transformer": ["method.predictor_dim=64"]},
+        "negatives: anywhere": ["method.num_negatives=64"],
+        "predictor: transformer": ["method.predictor_dim=64", "method.predictor_dropout=.2"]},
     LIBRISPEECH / "lim.yaml": {"context: gru or lstm": ["encoder.context_dim=64"]},
     LIBRISPEECH / "pase.yaml": {"context: qrnn": ["encoder.context_dim=64", "encoder.bidirectional=false"]},
     LIBRISPEECH / "wav2vec2.yaml": {

@@ -65,6 +65,7 @@ class CpcConfig(OneCrop):
     predictor: Literal["linear", "transformer"] = Field("linear", description="transformer: one layer over the contexts so far, 8 heads, "
                                                         "relative positions (CPC_audio)")
     predictor_dim: Size = Field(2048, description="transformer: hidden units of that layer")
+    predictor_dropout: float = Field(0.1, ge=0, lt=1, description="transformer: dropout of its attention weights and hidden units")
     positions: Literal["last", "every"] = Field("last", description="contexts that predict: the last one with K steps after it, or all")
     negatives: Literal["batch", "anywhere"] = Field("batch", description="batch: the other utterances at the same step; anywhere: drawn "
                                                                          "from all steps of the batch")
@@ -85,7 +86,7 @@ class CpcConfig(OneCrop):
 
     def branches(self, whole: Config) -> list[Branch]:
         return [Branch("negatives: anywhere", self.negatives == "anywhere", ("num_negatives",)),
-                Branch("predictor: transformer", self.predictor == "transformer", ("predictor_dim",))]
+                Branch("predictor: transformer", self.predictor == "transformer", ("predictor_dim", "predictor_dropout"))]
 
     @model_validator(mode="after")
     def _softmax(self):

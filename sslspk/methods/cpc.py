@@ -40,7 +40,7 @@ class Cpc(Method):
         if cfg.predictor == "linear":
             return nn.Linear(encoder.context_dim, cfg.steps * encoder.latent_dim, bias=cfg.bias)
         size = encoder.config.steps(round(cfg.crops[0].seconds * encoder.config.rate)) - cfg.steps
-        return TransformerPredictors(cfg.steps, encoder.latent_dim, size, cfg.predictor_dim)
+        return TransformerPredictors(cfg.steps, encoder.latent_dim, size, cfg.predictor_dim, cfg.predictor_dropout)
 
     def encoders(self) -> dict[str, nn.Module]:
         return {"encoder": self.encoder}
@@ -53,8 +53,7 @@ class Cpc(Method):
                              "short recordings out with data.min_seconds, or lower it.")
         require_others(self._candidates(len(waves)))
         contexts = self.encoder.context([steps[:, :-ahead] for steps in latents])
-        parts = [which_future(*self._scores(steps, seen, predictor, progress))
-                 for steps, seen, predictor in zip(latents, contexts, self.predictors, strict=True)]
+        parts = [which_future(*self._scores(latents[i], contexts[i], i, progress)) for i in range(self.encoder.directions)]
         loss = torch.stack([losses.mean() for losses, _ in parts]).mean()
         out = {"loss": loss, "bound": math.log(self._candidates(len(waves))) - loss.detach(),
                "accuracy": torch.stack([right.float().mean() for _, right in parts]).mean()}
@@ -65,11 +64,12 @@ class Cpc(Method):
     def _candidates(self, rows: int) -> int:
         return 1 + self.config.num_negatives if self.config.negatives == "anywhere" else rows * comm.world_size()
 
-    def _scores(self, latents: Tensor, contexts: Tensor, predictor: nn.Module, progress: Progress) -> tuple[Tensor, Tensor]:
+    def _scores(self, latents: Tensor, contexts: Tensor, direction: int, progress: Progress) -> tuple[Tensor, Tensor]:
         """Steps (B, T, C) and contexts (B, T - K, H) of one direction -> scores of the candidates (..., N), and the right one's place."""
-        cfg, rows = self.config, len(latents)
+        cfg, rows, predictor = self.config, len(latents), self.predictors[direction]
         first = 0 if cfg.positions == "every" else contexts.shape[1] - 1
-        predictions = predictor(contexts[:, first:]) if cfg.predictor == "linear" else predictor(contexts)[:, first:]
+        predictions = predictor(contexts[:, first:]) if cfg.predictor == "linear" \
+            else predictor(contexts, progress.draw, direction)[:, first:]
         predictions = predictions.unflatten(-1, (cfg.steps, -1))                           # (B, P, K, C)
         futures = latents[:, first + 1:].unfold(1, cfg.steps, 1).transpose(2, 3)           # (B, P, K, C)
         mine, average = comm.rows_of_this_rank(rows), cfg.score == "mean"

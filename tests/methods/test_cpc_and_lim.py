@@ -135,6 +135,23 @@ def test_transformers_predict_from_all_contexts_so_far():
     assert last(x, START)["loss"].item() == pytest.approx(torch.stack(at_end).mean().item(), rel=1e-5)
 
 
+def test_dropout_of_transformers_is_a_choice_and_each_pass_and_direction_draws_its_own():
+    encoder, x = {"channels": 8, "context_dim": 8, "norm": "channel", "bidirectional": True}, batch()
+    method, plain = (make(encoder=encoder, predictor="transformer", predictor_dropout=share) for share in (0.5, 0.0))
+    method.predictors[1].load_state_dict(method.predictors[0].state_dict())
+    first, again, later = (method(x, Progress(step, 10, 2))["loss"].item() for step in (0, 0, 1))
+    assert first == again != later
+    assert plain(x, START)["loss"].item() == pytest.approx(plain.eval()(x, START)["loss"].item(), rel=1e-5)
+    steps = torch.randn(ROWS, 5, 8)
+    one, other = (method.predictors[i](steps, START.draw, i) for i in range(2))
+    assert not torch.equal(one, other)
+    seen = []
+    for predictor in method.predictors:
+        predictor.forward = lambda x, number, purpose: (seen.append((number, purpose)), x.repeat(1, 1, STEPS))[1]
+    method(x, Progress(3, 10, 2))
+    assert seen == [(3, 0), (3, 1)]
+
+
 def test_transformers_have_no_bias_to_choose_and_a_size():
     encoder = {"channels": 8, "context_dim": 8, "norm": "channel"}
     method = make(encoder=encoder, predictor="transformer", predictor_dim=5)

@@ -132,15 +132,17 @@ FRAMES = {
     "cpc": {"name": "cpc", **ONE, "steps": 4},
     "contexts": {"name": "cpc", **ONE, "steps": 4, "softmax": "contexts"},
     "anywhere": {"name": "cpc", **ONE, "steps": 4, "positions": "every", "negatives": "anywhere", "num_negatives": 16},
+    "transformer": {"name": "cpc", **ONE, "steps": 4, "predictor": "transformer", "predictor_dim": 16, "predictor_dropout": 0.2,
+                    "positions": "every", "negatives": "anywhere", "num_negatives": 16},
     "lim": {"name": "lim", **ONE, "hidden_dim": 32},
     "mine": {"name": "lim", **ONE, "hidden_dim": 32, "objective": "mine"},
     "gim": {"name": "lim", **ONE, "hidden_dim": 32, "objective": "nce", "context_length": 10},
 }
 WAV2VEC2 = {"name": "wav2vec2", **ONE, "mask_span": 4, "num_negatives": 20, "codes": 8, "code_dim": 16, "out_dim": 16,
             "feature_dropout": 0}
-LABELS = {"name": "masked_prediction", **ONE, "mask_span": 4, "out_dim": 16, "unmasked_weight": 0.5,
-          "targets": {"name": "mfcc", "clusters": 6, "points": 60}}
-MASKED = {"hubert": LABELS, "bestrq": {**LABELS, "fill": "noise", "head": "linear", "targets": {"name": "random_projection", "codes": 20}},
+LABELS = {"name": "masked_prediction", **ONE, "mask_span": 4, "unmasked_weight": 0.5}
+MASKED = {"hubert": {**LABELS, "out_dim": 16, "targets": {"name": "mfcc", "clusters": 6, "points": 60}},
+          "bestrq": {**LABELS, "fill": "noise", "head": "linear", "targets": {"name": "random_projection", "codes": 20}},
           "wav2vec2": WAV2VEC2, "wav2vec2 other": {**WAV2VEC2, "negatives": "other"}}
 LATENTS = {"dsvae": {"name": "dsvae", "crops": TWIN[:1], "prior_dim": 16, "beta": 1.0}}
 CODES = {
