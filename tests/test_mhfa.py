@@ -18,7 +18,7 @@ from sslspk.train.config import SystemConfig
 from sslspk.train.optim import build_optimizer, learning_rate
 
 ROUNDS = VOXCELEB / "conf/rounds"
-OWN = {"pooling", "pooling_heads", "pooling_compress", "embed_dim", "lora", "layer_drop"}
+OWN = {"pooling", "pooling_heads", "pooling_compress", "embed_dim", "lora", "layer_drop", "ff_dropout"}
 
 
 def laid_on(name, system):
@@ -67,6 +67,7 @@ def test_a_pretrained_model_leaves_the_pooling_to_the_configuration(capsys, monk
     (tmp_path / "found.yaml").write_text(capsys.readouterr().out)
     found = read_yaml(tmp_path / "found.yaml")["encoder"]
     assert (found["pooling"], found["embed_dim"], found["pooling_heads"], found["relative_buckets"]) == ("mhfa", 256, 64, 320)
+    assert (found["layer_drop"], found["ff_dropout"]) == (0, 0.1), "of these the file says only the first"
 
 
 def test_a_start_that_is_not_there_is_told(tmp_path):

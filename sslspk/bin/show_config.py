@@ -10,7 +10,8 @@ from pathlib import Path
 
 from sslspk.errors import InputError, entry
 
-POOLING = ("pooling", "pooling_heads", "pooling_compress", "embed_dim", "lora")
+OWN = ("pooling", "pooling_heads", "pooling_compress", "embed_dim", "lora",   # of a Transformer, the YAML's to say
+       "layer_drop", "input_dropout", "dropout", "attention_dropout", "ff_dropout")
 
 
 def main() -> int:
@@ -56,12 +57,12 @@ def _show(config, args: argparse.Namespace) -> None:
 
 
 def _of_model(args: argparse.Namespace) -> dict:
-    """The parts of the configuration that a model says; how a Transformer is pooled, and LoRA, are the YAML's to say."""
+    """The parts of the configuration that a model says; the YAML may say how a Transformer is pooled and regularised."""
     from sslspk.config import merge, read_yaml
     parts, said = of_model(args.encoder_of), read_yaml(args.conf)
     own = (merge(read_yaml(args.on), said) if args.on else said).get("encoder")
     if isinstance(own, dict) and own.get("name") == parts["encoder"]["name"] == "wav2vec2":
-        parts["encoder"] |= {key: own[key] for key in POOLING if key in own}
+        parts["encoder"] |= {key: own[key] for key in OWN if key in own}
     return parts
 
 

@@ -102,11 +102,12 @@ def build(arch: str, checkpoint: str, seed: int = 0) -> nn.Module:
 
 
 def config_of(arch: str) -> Wav2Vec2EncoderConfig:
-    """The sizes of an architecture, as the options of an encoder that is trained."""
+    """The sizes of an architecture and the probabilities of its dropouts, as the options of an encoder that is trained."""
     with torch.device("meta"):   # takes no memory
         model = ARCHES[arch].make()
     blocks, net = model.feature_extractor.conv_layers, model.encoder.transformer
     layer, positions = net.layers[0], net.pos_conv_embed
+    attention = layer.attention.attention if isinstance(layer.attention, WavLMSelfAttention) else layer.attention
     relative = {"relative_buckets": layer.attention.num_buckets, "relative_distance": layer.attention.max_distance} \
         if isinstance(layer.attention, WavLMSelfAttention) else {}
     return Wav2Vec2EncoderConfig(
@@ -114,7 +115,9 @@ def config_of(arch: str) -> Wav2Vec2EncoderConfig:
         strides=tuple(x.stride for x in blocks), conv_norm="first" if isinstance(blocks[0].layer_norm, nn.GroupNorm) else "every",
         conv_bias=blocks[0].conv.bias is not None, position_kernel=positions.kernel_size, position_groups=positions.conv.groups,
         layers=len(net.layers), dim=positions.embed_dim, heads=layer.attention.num_heads,
-        ff_dim=layer.feed_forward.intermediate_dense.out_features, norm_first=layer.layer_norm_first, **relative)
+        ff_dim=layer.feed_forward.intermediate_dense.out_features, norm_first=layer.layer_norm_first, layer_drop=net.layer_drop,
+        input_dropout=model.encoder.feature_projection.dropout.p, dropout=layer.dropout.p, attention_dropout=attention.dropout,
+        ff_dropout=layer.feed_forward.intermediate_dropout.p, **relative)
 
 
 def read_state(path: str, kind: str = f"a torchaudio model ({CONVERT})",

@@ -64,8 +64,8 @@ class Wav2Vec2EncoderConfig(Config):
     norm_first: bool = Field(False, description="LayerNorm before attention and feed-forward layers, not behind them")
     layer_drop: Share = Field(0.05, description="probability that a layer is skipped in a training step")
     input_dropout: Share = Field(0.1, description="dropout of the Transformer's input")
-    dropout: Share = 0.1
-    attention_dropout: Share = 0.1
+    dropout: Share = Field(0.1, description="dropout of what attention and feed-forward layers give, and behind the positions")
+    attention_dropout: Share = Field(0.1, description="dropout of the attention's weights")
     ff_dropout: Share = Field(0.0, description="dropout inside the feed-forward layers")
     pooling: Literal["mean", "layers", "mhfa"] = Field("mean", description="mean: of the last layer over time; layers: first a mean over "
                                                        "all layers and the Transformer's input, with learnt weights (SUPERB); mhfa: many "

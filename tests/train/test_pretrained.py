@@ -54,6 +54,13 @@ def test_options_of_every_architecture_are_its_sizes(arch):
     shapes = {f"model.{key}": value.shape for key, value in theirs.state_dict().items()}
     assert {key: value.shape for key, value in own.state_dict().items()} == shapes
     assert architectures.config_of(arch).normalise == architectures.ARCHES[arch].normalise
+    assert dropouts(own.model) == dropouts(theirs) and own.layer_drop == theirs.encoder.transformer.layer_drop
+
+
+def dropouts(net):
+    """Every probability of a part of torchaudio's model by its name."""
+    found = {name: part.p if isinstance(part, torch.nn.Dropout) else getattr(part, "dropout", None) for name, part in net.named_modules()}
+    return {name: share for name, share in found.items() if isinstance(share, float)}
 
 
 def test_a_checkpoint_is_where_training_starts(data, tmp_path, weights):
