@@ -13,7 +13,7 @@ from sslspk.io import datadir, table
 SYNTH = "--libri-speakers 4 --chapters 2 --utts 5 --seconds 1.3 1.5 --musan-files 2 --rooms 1 --rirs 1"
 TINY = overrides("train.steps=3", "train.log_every=1", "data.batch_size=16", "encoder.channels=8", "encoder.context_dim=8")
 MINI = ("./run.sh", "--mini", "true", f"--synth={SYNTH}", "--nj", "1", "--systems", "cpc_spk_4", "--seeds", "3", "--shares", "50",
-        "--heads", "linear", "--num-trials", "60", "--supervised-set", "train.steps=2", *TINY)
+        "--heads", "linear mlp", "--num-trials", "60", "--supervised-set", "train.steps=2", *TINY)
 
 
 @pytest.mark.slow
@@ -46,19 +46,24 @@ def check_classification(data, exp, seed):
         own = table.read(data / f"split/share{share}_seed{seed}/train/utt2spk")
         assert len(own) == 28 * share // 100 and own.keys() <= table.read(data / "split/train/utt2spk").keys()
         for variant, labels in (("encoder", "none"), ("untrained", "none"), ("supervised", "speaker")):
-            row = json.loads((exp / f"speakers/{share}/{variant}_linear/result.json").read_text())
-            assert row["items"] == len(tested) and row["labels"] == labels and set(row["classes"]) >= set(tested.values())
-            assert row["seed"] == seed
-    state = read_yaml(exp / "speakers/100/supervised_linear/config.yaml")
-    assert (state["method"]["hidden"], state["method"]["hidden_dims"], state["seed"]) == ("linear", [256], seed)
+            for head in ("linear", "mlp") if share == 100 else ("linear",):   # the curve is that of the first head
+                row = json.loads((exp / f"speakers/{share}/{variant}_{head}/result.json").read_text())
+                assert row["items"] == len(tested) and row["labels"] == labels and set(row["classes"]) >= set(tested.values())
+                assert row["seed"] == seed
+    for head, dims in (("linear", [256]), ("mlp", [512, 512])):
+        state = read_yaml(exp / f"speakers/100/supervised_{head}/config.yaml")
+        assert (state["method"]["hidden"], state["method"]["hidden_dims"], state["seed"]) == ({"mlp": "relu"}.get(head, head), dims, seed)
 
 
 def check_results(exps):
     text = (exps / "RESULTS.md").read_text()
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| cpc_spk_4 ")]
-    assert {(row[1], row[2]) for row in rows} == {(name, "1") for name in ("frozen", "frozen, random", "supervised, end to end")}
-    accuracies = [float(row[3].split()[0]) for row in rows]
-    assert accuracies == sorted(accuracies, reverse=True) and "Lepage" not in text   # whose figures are not about a synthetic corpus
+    for head in ("linear", "mlp"):
+        section = text.partition(f"## Head {head}\n")[2].partition("\n## ")[0]
+        rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("| cpc_spk_4 ")]
+        assert {(row[1], row[2]) for row in rows} == {(name, "1") for name in ("frozen", "frozen, random", "supervised, end to end")}
+        accuracies = [float(row[3].split()[0]) for row in rows]
+        assert accuracies == sorted(accuracies, reverse=True)
+    assert "Lepage" not in text   # whose figures are not about a synthetic corpus
     by_share = [line for line in text.splitlines() if line.startswith(("| 50 |", "| 100 |"))]
     assert len(by_share) == 2 and "| librispeech | cpc_spk_4 | encoder | 1 |" in text
     for name in ("fewer_labels_cpc_spk_4.png", "cpc_spk_4_seed3/plot_encoder/embeddings.png"):

@@ -8,7 +8,7 @@ import recipe_copy
 import torch
 from recipe_copy import overrides, run, run_and_count, sh, snapshot
 
-from sslspk.io import datadir, predictions, table
+from sslspk.io import ark, datadir, predictions, table
 
 SYNTH = ("--synth=--languages 3 --videos 4 --utts 2 --seconds 1.4 1.8 --speakers 2 --test-speakers 4 --sessions 2 --trials 60")
 SMALL = overrides("train.steps=3", "data.batch_size=8", "data.workers=0", "train.log_every=1", "method.out_dim=64",
@@ -60,6 +60,23 @@ def test_all_stages(tmp_path, monkeypatch):
     _, _, heavy = run_and_count(recipe, tmp_path / "witness", *WORDS, *SMALL)
     assert not heavy and snapshot(recipe) == before
     check_a_model_of_another_recipe(recipe)
+    check_a_frame_level_system(recipe)
+
+
+def check_a_frame_level_system(recipe):
+    """cpc_lng_1 hears the valid part after each epoch, and is a row of the same table, with the mean of its contexts by another name."""
+    small = overrides("train.steps=null", "train.epochs=2", "data.batch_size=4", "encoder.channels=32", "encoder.context_dim=8")
+    words = (*WORDS[:-1], "cpc_lng_1", *small)
+    run(recipe, *words)
+    run(recipe, *words, "--tag", "mean", "--set", "encoder.pooling=mean", "--stage", "2")
+    log = (recipe / "exp_mini/cpc_lng_1/log/train.log").read_text()
+    assert log.count(" on data_mini/voxlingua107_valid_packed") == 2 and "bound " in log
+    shown = rows(recipe)
+    last, mean = shown["cpc_lng_1", "encoder"], shown["cpc_lng_1_mean", "encoder"]
+    assert last["labels used"] == mean["labels used"] == "none" and float(last["CPU minutes"]) > 0
+    last, mean = (ark.read_scp(recipe / f"exp_mini/cpc_lng_1{tag}/emb_encoder/voxlingua107_all/xvector.scp") for tag in ("", "_mean"))
+    assert last.keys() == mean.keys() and len(last) == 18
+    assert not any(np.allclose(ark.load(last[utt]), ark.load(mean[utt])) for utt in last)
 
 
 def check_a_model_of_another_recipe(recipe):
