@@ -114,11 +114,13 @@ class Method(nn.Module, abc.ABC):
     forward(batch, progress) -> {"loss": scalar, ...scalars to log}; the terms of a sum are logged as loss_X, which a watch reads
     evaluate    the name of the encoder that extraction uses unless told otherwise
     classifier  embeddings (B, D) -> scores (B, classes); only methods that end in classes have one
+    code_groups groups of code words of a method with a quantiser, which logs code_perplexity
     """
 
     crops: tuple[Crop, ...]
     labels = "none"
     evaluate: str
+    code_groups = 0
 
     @abc.abstractmethod
     def encoders(self) -> dict[str, nn.Module]:

@@ -37,7 +37,7 @@ class VqWav2vec(Method):
         super().__init__()
         self.config, self.crops, self.evaluate = config, config.crops, config.evaluate
         self.encoder = new_encoder()
-        dim = self.encoder.latent_dim
+        dim, self.code_groups = self.encoder.latent_dim, self.encoder.quantiser.groups if self.encoder.quantiser is not None else 0
         self.predictor = nn.Linear(self.encoder.context_dim, config.steps * dim, bias=config.seed)
         if config.seed:
             self.mask = nn.Parameter(torch.rand(self.encoder.context_dim))

@@ -34,7 +34,7 @@ class Wav2Vec2Pretraining(Method):
     def __init__(self, config: Wav2Vec2Config, new_encoder: Callable[[], Wav2Vec2], corpus: Corpus):
         super().__init__()
         self.config, self.crops, self.evaluate = config, config.crops, config.evaluate
-        self.encoder = new_encoder()
+        self.encoder, self.code_groups = new_encoder(), config.groups
         self.mask = nn.Parameter(torch.rand(self.encoder.embed_dim))
         self.dropout = nn.Dropout(config.feature_dropout)
         self.quantiser = GumbelQuantiser(self.encoder.latent_dim, config.codes, config.groups, config.code_dim, config.quantiser_depth,

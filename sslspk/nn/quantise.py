@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from sslspk.nn import comm
 
+ONE_CODE = 1.2   # a code_perplexity below so much a group: nearly all steps have the same code words
+
 
 class Quantised(NamedTuple):
     """values (..., D); codes int64 (..., G); perplexity of the softmax without noise; code_perplexity of the likeliest codes, no gradient.

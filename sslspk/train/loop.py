@@ -38,7 +38,7 @@ def train(job: Job) -> int:
     log = TrainLog(job.exp, comm.rank(), job.step, job.total, prototypes, job.figures, meter)
     if log.board:
         log.board.describe(job.config, bool(prototypes))
-    watch = Watch(prototypes, job.step / per_epoch)
+    watch = Watch(prototypes, job.step / per_epoch, job.method.code_groups)
     planned = f"{cfg.cpu_minutes:g} CPU minutes" if job.budget else counted(job.total, "step")
     log.say(f"{planned} of {job.config.data.batch_size} utterances a step, {per_epoch} steps an epoch, from step {job.step}, "
             f"{counted(comm.world_size(), 'rank')} on {job.device.type}")

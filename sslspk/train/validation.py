@@ -1,4 +1,5 @@
 """Judges a training on other data after each epoch (train.valid)."""
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,9 +13,12 @@ from sslspk.errors import InputError
 from sslspk.io import clips
 from sslspk.methods.base import Batch, Progress
 from sslspk.nn import comm
+from sslspk.nn.quantise import ONE_CODE
 from sslspk.train.config import SystemConfig
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.model import Model
+
+COLLAPSED = 1e6   # nats: an epoch whose quantiser has collapsed is worse than any other
 
 
 class Judgement(NamedTuple):
@@ -81,7 +85,7 @@ class PretextLoss:
 
     @torch.no_grad()
     def judge(self, method: nn.Module) -> Judgement:
-        """By the mean loss over the batches, with every part in eval mode."""
+        """By the mean loss over the batches, with every part in eval mode; a collapsed quantiser comes last, however low its loss."""
         data, train, device = self.dataset, self.config.train, next(method.parameters()).device
         count, figures = data.steps_per_epoch, []
         batches = make_loader(data, 0, count, processes(self.config.data.workers, device), device.type == "cuda", train.timeout_seconds)
@@ -97,7 +101,10 @@ class PretextLoss:
         method.train()
         means = {key: comm.mean_over_ranks(torch.stack([one[key].float() for one in figures]).mean()) for key in figures[0]}
         loss = float(means["loss"])
-        return Judgement(-loss, {f"valid_{key}": value for key, value in means.items()}, f"loss {loss:.4f}")
+        text, score = f"loss {loss:.4f}", -loss
+        if means.get("code_perplexity", math.inf) < ONE_CODE * method.code_groups:   # where all are alike, none is a wrong candidate
+            text, score = f"{text}, of a quantiser with one code word", score - COLLAPSED
+        return Judgement(score, {f"valid_{key}": value for key, value in means.items()}, text)
 
 
 def build(config: SystemConfig, classes: list[str], front_end: FrontEnd) -> ClassRecall | PretextLoss | None:

@@ -1,6 +1,8 @@
 """Warns of trainings that fail although the loss looks normal: a collapse, or a term of the loss without effect."""
 import math
 
+from sslspk.nn.quantise import ONE_CODE
+
 CORRECTED = 0.8  # share of labels that the network replaces by its own view: above it, it teaches itself whatever it says
 CLOSE = -0.05  # uniformity of unit vectors whose cosines are 0.99 on average
 COVERAGE = "positives_coverage"  # share of recordings whose positive is another recording's (method.positives)
@@ -12,11 +14,12 @@ class Watch:
     """Checks the averages of each log line; returns new warnings (each kind only once).
 
     prototypes: K of a method with a teacher's entropy (None: only the rank of the embeddings is watched). The first epoch is not judged,
-    since the teacher has not learnt anything yet. begun: epochs done before this start of the run.
+    since the teacher has not learnt anything yet. begun: epochs done before this start of the run. code_groups: groups of code words of a
+    method with a quantiser.
     """
 
-    def __init__(self, prototypes: int | None, begun: float = 0.0):
-        self.prototypes, self.said = prototypes, set()
+    def __init__(self, prototypes: int | None, begun: float = 0.0, code_groups: int = 0):
+        self.prototypes, self.code_groups, self.said = prototypes, code_groups, set()
         self.before, self.zero_since = begun, {}   # epochs at the last line; of each term that is 0, since when
 
     def collapse(self, figures: dict[str, float], epochs: float) -> str | None:
@@ -71,6 +74,9 @@ class Watch:
         if figures.get("kl_speaker", 9.0) < EMPTY:
             return "speaker", (f"the speaker latent holds almost no information ({figures['kl_speaker']:.2g} nats a crop); lower "
                                "method.alpha, or set method.reconstruction to sum")
+        if figures.get("code_perplexity", math.inf) < ONE_CODE * self.code_groups:
+            return "codes", (f"nearly all steps get the same code word (code_perplexity {figures['code_perplexity']:.2f}); lower train.lr, or "
+                             "change what the quantiser's options say (groups, depth, gumbel_decay, diversity)")
         if figures.get("corrected", 0.0) > CORRECTED:
             return "corrected", (f"the network replaces {100 * figures['corrected']:.0f} % of the labels by its own predictions; set "
                                  "method.gate.correct_growth or method.relabel.growth to 1, or start later")

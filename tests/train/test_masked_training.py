@@ -3,14 +3,16 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from test_frames_training import BESTRQ, LABELS, LEARN, MASKED, SYSTEMS, figures
 from test_loop import CPU, final_weights, same, train_here
-from tones import RATE, tiny
+from tones import RATE, make_data, tiny
 
 from sslspk.errors import InputError
 from sslspk.io import audio, datadir, table
 from sslspk.train import checkpoint, model
 from sslspk.train.job import prepare
+from sslspk.train.watch import Watch
 
 STILL = {**MASKED["encoder"], "layer_drop": 0}   # as deep a network in each step
 
@@ -113,3 +115,25 @@ def test_a_labelling_model_that_is_not_there_is_named(data, tmp_path):
     with pytest.raises(InputError, match=r"first/final.pt.*train it first, or check the name") as refused:
         prepare(second_round("first/final.pt"), data, tmp_path / "exp", CPU, print)
     assert len(str(refused.value)) <= 160
+
+
+@pytest.mark.parametrize("name", ["wav2vec2", "vq"])
+def test_an_epoch_whose_steps_all_have_one_code_word_is_warned_of_and_never_the_best(data, tmp_path, name):
+    """wav2vec 2.0's contrast is 0 there, since no other candidate differs from the true one."""
+    other = make_data(tmp_path / "valid", count=6)
+    system = {"encoder": STILL, "method": MASKED["method"]} if name == "wav2vec2" else SYSTEMS["vq"]
+    job = prepare(tiny(**{**system, "train.valid": str(other)}), data, tmp_path / "exp", CPU, print)
+    before = job.validation.judge(job.method)
+    watch = Watch(None, code_groups=job.method.code_groups)
+    said = {key.removeprefix("valid_"): float(value) for key, value in before.figures.items()}
+    assert job.method.code_groups == 2 and watch.collapse(said, 1.0) is None
+    quantiser = job.method.quantiser if name == "wav2vec2" else job.method.encoder.quantiser
+    with torch.no_grad():
+        quantiser.weight_proj[-1].bias.view(2, -1)[:, 3] += 1000
+    after = job.validation.judge(job.method)
+    if name == "wav2vec2":
+        assert float(after.figures["valid_loss"]) < float(before.figures["valid_loss"]) - 1
+    assert after.score < before.score - 1000 and after.text.endswith("of a quantiser with one code word")
+    figures = {"code_perplexity": float(after.figures["valid_code_perplexity"])}
+    assert watch.collapse(figures, 0.5) is None
+    assert "nearly all steps get the same code word (code_perplexity 2.00)" in watch.collapse(figures, 1.0)
