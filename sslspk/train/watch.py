@@ -75,8 +75,8 @@ class Watch:
             return "speaker", (f"the speaker latent holds almost no information ({figures['kl_speaker']:.2g} nats a crop); lower "
                                "method.alpha, or set method.reconstruction to sum")
         if figures.get("code_perplexity", math.inf) < ONE_CODE * self.code_groups:
-            return "codes", (f"nearly all steps get the same code word (code_perplexity {figures['code_perplexity']:.2f}); lower train.lr, or "
-                             "change what the quantiser's options say (groups, depth, gumbel_decay, diversity)")
+            return "codes", (f"nearly all steps get the same code word (code_perplexity {figures['code_perplexity']:.2f}); lower train.lr, "
+                             "or change the quantiser's options (its depth, gumbel_decay, diversity)")
         if figures.get("corrected", 0.0) > CORRECTED:
             return "corrected", (f"the network replaces {100 * figures['corrected']:.0f} % of the labels by its own predictions; set "
                                  "method.gate.correct_growth or method.relabel.growth to 1, or start later")
