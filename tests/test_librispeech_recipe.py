@@ -1,6 +1,9 @@
 """egs/librispeech/run.sh as a user runs it, on a corpus of seconds: every stage once, what a rerun does, and what is refused."""
 import json
+import math
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +74,21 @@ def check_results(exps):
     lines = (exps / "cpc_spk_4_seed3/plot_encoder/embeddings.tsv").read_text().splitlines()
     assert lines[0].split("\t") == ["utt", "label", "pca_1", "pca_2", "tsne_1", "tsne_2"] and len(lines) == 41
     assert np.isfinite([[float(value) for value in line.split("\t")[2:]] for line in lines[1:]]).all()
+
+
+@pytest.mark.slow
+def test_wav2vec2_learns_real_speech(tmp_path, monkeypatch):
+    """conf/wav2vec2_short.yaml on the corpus that SSLSPK_CORPORA names: below the loss by chance, with many code words in use."""
+    corpus = Path(os.environ.get("SSLSPK_CORPORA") or "nowhere") / "LibriSpeech"
+    if not corpus.is_dir():
+        pytest.skip("SSLSPK_CORPORA names no folder with LibriSpeech")
+    recipe = recipe_copy.make(tmp_path, "librispeech")
+    monkeypatch.chdir(recipe)
+    run(recipe, "./run.sh", "--librispeech", corpus, "--systems", "wav2vec2_short", "--stop-stage", "3", *overrides("train.epochs=2"))
+    lines = [json.loads(line) for line in (recipe / "exp/wav2vec2_short/progress.jsonl").read_text().splitlines()]
+    judged = next(line for line in reversed(lines) if "valid_loss_contrastive" in line)
+    assert judged["valid_loss_contrastive"] < math.log(101) - 0.02, judged
+    assert lines[-1]["loss_contrastive"] < math.log(101) - 0.1 and lines[-1]["perplexity"] > 50, lines[-1]
 
 
 @pytest.mark.parametrize(("words", "named"), [

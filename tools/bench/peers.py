@@ -13,8 +13,8 @@ median over the rounds counts, after one round to warm up.
     asnorm                    means and deviations of the 300 best of 6000 scores of 2000 embeddings
     head 10000, head 65536    sslsv's DINO head and loss on embeddings, forward and backward, and ours
 The columns after the ratio: the 10^9 operations of a step of ours (convolutions and matrix products, by torch's formulas), its speed in
-percent of that of large matrix products on this core, and the ratio if our step ran at that full speed. Then the seconds of a step of ours
-in convolutions and matrix products, for which both sides call the same library, and the ratio if all the rest of our step took no time.
+percent of that of large matrix products on this core, and the ratio if our step ran at that full speed. Then the share of the time of our
+step in convolutions and matrix products, for which both sides call the same library, and the ratio if all the rest took no time.
 --small: for testing this program: small networks, crops of 0.3 s, few prototypes and keys.
 """
 import argparse
@@ -50,7 +50,7 @@ def main() -> None:
     import torch
     torch.set_num_threads(args.threads)
     print(f"{args.batch} utterances a step, {args.threads} thread(s), {args.rounds} rounds, {'small ' * args.small}CPU seconds")
-    print(f"{'':<14}{'peer':>12}{'theirs':>10}{'ours':>10}{'ratio':>8}{'GFLOP':>9}{'speed %':>9}{'limit':>8}{'products':>10}{'limit':>8}")
+    print(f"{'':<14}{'peer':>12}{'theirs':>10}{'ours':>10}{'ratio':>8}{'GFLOP':>9}{'speed %':>9}{'limit':>8}{'products %':>12}{'limit':>8}")
     with _one_rank():
         for name in args.only:
             peer, folder = ("wespeaker", args.wespeaker) if name in WESPEAKER else ("sslsv", args.sslsv)
@@ -78,19 +78,18 @@ def measured(theirs: Callable[[], object], ours: Callable[[], object], rounds: i
 def limit(call: Callable[[], object], theirs: float, ours: float, args: argparse.Namespace) -> str:
     """The last five columns, for a call of ours; empty if it uses numpy."""
     import torch
-    counted, seconds = _counted(call), []
+    rounds = [_counted(call) for _ in range(args.rounds + 1)]
+    counted = rounds[0]
     if not counted.total:
         return ""
-    for _ in range(args.rounds):
-        seconds.append(_counted(call).seconds)
+    share = statistics.median(one.seconds / one.whole for one in rounds[1:])
     a, b = torch.randn(1536, 1536), torch.randn(1536, 100 if args.small else 6400)
     least = statistics.median(measured(lambda: a @ b, lambda: a @ b, args.rounds)) * counted.total / (2 * b.numel() * len(a))
-    products = statistics.median(seconds)
-    return f"{counted.total / 1e9:9.1f}{100 * least / ours:9.0f}{theirs / least:8.2f}{products:10.3f}{theirs / products:8.2f}"
+    return f"{counted.total / 1e9:9.1f}{100 * least / ours:9.0f}{theirs / least:8.2f}{100 * share:12.0f}{theirs / ours / share:8.2f}"
 
 
 def _counted(call: Callable[[], object]):
-    """The mode that a call ran in: `total` FLOPs, and the CPU `seconds` of the operations that have any."""
+    """The mode that a call ran in: `total` FLOPs, the CPU `seconds` of the operations that have any, and of the `whole` call."""
     from sslspk.train.speed import FORMULAS, Flops
 
     class Timed(Flops):
@@ -102,8 +101,10 @@ def _counted(call: Callable[[], object]):
             if func._overloadpacket in FORMULAS and self.total > before:
                 self.seconds += time.process_time() - begin
             return out
+    begin = time.process_time()
     with Timed() as counted:
         call()
+    counted.whole = time.process_time() - begin
     return counted
 
 
