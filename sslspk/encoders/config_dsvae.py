@@ -25,6 +25,8 @@ class DsvaeEncoderConfig(Config):
                                                                    "the features")
     ridge: PositiveFloat | None = Field(None, description="null: each feature is standardised for itself; a number, such as 0.1: their "
                                         "correlations are taken out too (ours), but directions of less variance than this stay small")
+    decorrelate: Literal["frames", "means"] = Field("frames", description="where `ridge` takes correlations out: of all frames, or only of "
+                                                    "each crop's mean over time. Then phones, which vary within a crop, keep their variance")
 
     @field_validator("kernel")
     @classmethod

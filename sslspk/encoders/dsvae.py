@@ -131,7 +131,7 @@ class DsvaeEncoder(Encoder):
     def __init__(self, config: DsvaeEncoderConfig, num_features: int):
         super().__init__(num_features, config.embed_dim)
         self.channels, self.content_dim = config.channels, config.content_dim
-        self.standardise = Standardise(num_features, config.statistics_batches, config.ridge)
+        self.standardise = Standardise(num_features, config.statistics_batches, config.ridge, config.decorrelate == "means")
         blocks = [(conv(config.channels if i else num_features, config.channels, config.kernel), WholeNorm(), nn.ReLU())
                   for i in range(SHARED)]
         self.shared = Stack(*(layer for block in blocks for layer in block))

@@ -13,12 +13,13 @@ class Standardise(nn.Module):
 
     ridge: if a number, also remove the correlations R of the standardised dimensions by (R + ridge I)^(-1/2). This matrix is symmetric,
     so each dimension stays as near as possible to what it was; a direction of less variance than `ridge` is not blown up to 1.
+    means: x is (..., T, F), and the ridge is for its means over the T frames: R is that of these means, and only the mean is transformed.
     The statistics are part of the state. They change only in training, in those batches; before the first, x is returned unchanged.
     """
 
-    def __init__(self, dim: int, batches: int, ridge: float | None = None):
+    def __init__(self, dim: int, batches: int, ridge: float | None = None, means: bool = False):
         super().__init__()
-        self.batches, self.ridge, self._settled = batches, ridge, False
+        self.batches, self.ridge, self.means, self._settled = batches, ridge, means, False
         for name, size in (("seen", ()), ("count", ()), ("total", (dim,)), ("squares", (dim,))):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
         if ridge is not None:
@@ -31,13 +32,20 @@ class Standardise(nn.Module):
             self._add(x.detach())
         mean, deviation = self._statistics(x.dtype)
         x = (x - mean) / deviation
-        return x if self.ridge is None else _product(x, self.matrix)
+        return x if self.ridge is None else self._transformed(x, self.matrix)
 
     def undo(self, x: Tensor) -> Tensor:
         """The inverse of `forward`."""
         mean, deviation = self._statistics(x.dtype)
-        x = x if self.ridge is None else _product(x, self.inverse)
+        x = x if self.ridge is None else self._transformed(x, self.inverse)
         return x * deviation + mean
+
+    def _transformed(self, x: Tensor, matrix: Tensor) -> Tensor:
+        """x @ matrix, or with `means` x with its mean over the frames transformed."""
+        if not self.means:
+            return _product(x, matrix)
+        mean = x.mean(-2, keepdim=True)
+        return x - mean + _product(mean, matrix)
 
     def _statistics(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Mean and deviation (F,)."""
@@ -57,7 +65,10 @@ class Standardise(nn.Module):
         for buffer, more in ((self.total, sums[0]), (self.squares, sums[1]), (self.count, sums[2, 0]), (self.seen, wanted.double())):
             buffer += torch.where(wanted, more, 0)
         if self.ridge is not None:
-            self.products += torch.where(wanted, comm.sum_over_ranks(rows.T @ rows), 0)
+            weight = 1
+            if self.means:
+                rows, weight = x.double().mean(-2).flatten(0, -2), x.shape[-2]
+            self.products += torch.where(wanted, weight * comm.sum_over_ranks(rows.T @ rows), 0)
             self._decorrelate(self.ridge)
         self._settled = int(self.seen) >= self.batches   # so the host waits for the device in the first batches only
 

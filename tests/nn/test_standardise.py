@@ -62,8 +62,23 @@ def test_a_ridge_takes_out_the_correlations():
     np.testing.assert_allclose(np.linalg.eigvalsh(np.cov(both.T, bias=True)), np.sort(value / (value + ridge)), atol=1e-4)
 
 
+def test_a_ridge_of_the_means_leaves_what_varies_within_a_crop():
+    def crops(seed):
+        return correlated(seed).view(12, 10, 4)
+
+    layer, ridge = Standardise(4, 2, ridge=0.2, means=True), 0.2
+    layer(crops(0))
+    out = layer(crops(1)).double().numpy()
+    whole = np.concatenate([crops(seed).double().numpy() for seed in (0, 1)])
+    plain = (whole - whole.mean((0, 1))) / whole.std((0, 1))
+    means = plain.mean(1)
+    value, vector = np.linalg.eigh(means.T @ means / len(means))
+    np.testing.assert_allclose(out.mean(1), (means @ (vector / np.sqrt(value + ridge)) @ vector.T)[12:], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(out - out.mean(1, keepdims=True), (plain - means[:, None])[12:], rtol=1e-3, atol=1e-4)
+
+
 def test_undoing_gives_back_what_came_in():
-    for ridge in (None, 0.1):
-        layer = Standardise(4, 1, ridge=ridge)
+    for ridge, means in ((None, False), (0.1, False), (0.1, True)):
+        layer = Standardise(4, 1, ridge=ridge, means=means)
         layer(correlated(0))
         torch.testing.assert_close(layer.undo(layer(correlated(1))), correlated(1), rtol=1e-4, atol=1e-3)
