@@ -47,7 +47,7 @@ CONFIGS = {
     "cpc-sinc": CpcEncoderConfig(channels=20, context_dim=12, first="sinc", norm="channel", bidirectional=True, window_seconds=0.2),
     "dsvae": DsvaeEncoderConfig(channels=12, hidden_dim=10, embed_dim=6, content_dim=5, decoder_channels=8, decoder_hidden=9),
     "dsvae-ridge": DsvaeEncoderConfig(channels=12, hidden_dim=10, embed_dim=6, content_dim=5, decoder_channels=8, decoder_hidden=9,
-                                      ridge=0.1, skip=True),
+                                      ridge=0.1, decorrelate="means", skip=True),
     "pase": PaseEncoderConfig(**PASE),
     "pase-plus": PaseEncoderConfig(**PASE, skips=True, context="qrnn", context_dim=10),
     "pase-skips": PaseEncoderConfig(**PASE, skips=True, window_seconds=0.2),

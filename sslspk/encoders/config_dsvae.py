@@ -26,7 +26,7 @@ class DsvaeEncoderConfig(Config):
     ridge: PositiveFloat | None = Field(None, description="null: each feature is standardised for itself; a number, such as 0.1: their "
                                         "correlations are taken out too (ours), but directions of less variance than this stay small")
     decorrelate: Literal["frames", "means"] = Field("frames", description="where `ridge` takes correlations out: of all frames, or only of "
-                                                    "each crop's mean over time. Then phones, which vary within a crop, keep their variance")
+                                                    "each crop's mean over time; phones, which vary within a crop, then stay as they are")
 
     @field_validator("kernel")
     @classmethod

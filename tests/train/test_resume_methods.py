@@ -19,7 +19,7 @@ C3MOCO = {**MOCO, "reweight": {"false_weight": 0.5}, "proto": {"clusters": [3]}}
 DINO = {"name": "dino", "out_dim": 16, "hidden_dim": 8, "bottleneck_dim": 4, "crops": PAIR}
 SSPS = {"name": "ssps", "clusters": 5, "queue_size": 10, "seconds": 0.4}
 LATENTS = {"name": "dsvae", "channels": 8, "hidden_dim": 6, "embed_dim": 5, "content_dim": 4, "decoder_channels": 6, "decoder_hidden": 7,
-           "statistics_batches": 5, "ridge": 0.1, "whiten": True, "skip": True}
+           "statistics_batches": 5, "ridge": 0.1, "decorrelate": "means", "whiten": True, "skip": True}
 RUNS = {
     "dsvae": {"encoder": LATENTS, "cmvn.cmn": "none", "augment.eq_prob": 1.0, "augment.eq_db": 6.0, "method": {
         "name": "dsvae", "crops": [{"count": 2, "seconds": 0.3, "layout": "twin"}], "prior_dim": 5, "warmup_steps": 6}},
