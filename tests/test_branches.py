@@ -8,7 +8,7 @@ from sslspk.errors import InputError
 from sslspk.train.config import SystemConfig
 
 ROOT = Path(__file__).resolve().parent.parent
-LIBRISPEECH, VOXCELEB = ROOT / "egs/librispeech/conf", ROOT / "egs/voxceleb/conf"
+LIBRISPEECH, VOXCELEB, DISENTANGLE = (ROOT / f"egs/{recipe}/conf" for recipe in ("librispeech", "voxceleb", "disentangle"))
 OTHERS = {   # system: {what an option needs: settings without effect there}
     LIBRISPEECH / "vq_wav2vec.yaml": {
         "seed: true": ["method.diversity=.2", "method.feature_penalty=1", "method.mask_prob=.5", "method.mask_span=5"],
@@ -28,6 +28,7 @@ OTHERS = {   # system: {what an option needs: settings without effect there}
     LIBRISPEECH / "wav2vec2.yaml": {
         "pooling: mhfa": ["encoder.embed_dim=64", "encoder.pooling_heads=4", "encoder.pooling_compress=16"],
         "relative_buckets": ["encoder.relative_distance=900"]},
+    DISENTANGLE / "dsvae.yaml": {"ridge": ["encoder.decorrelate=means"]},
     VOXCELEB / "moco_tdnn.yaml": {
         "pooling: attentive": ["encoder.attention_channels=64"], "labelled_share": ["method.supcon_weight=2"]},
     VOXCELEB / "dino_lresnet34.yaml": {

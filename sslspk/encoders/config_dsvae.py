@@ -3,6 +3,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, field_validator
 
+from sslspk.branches import Branch
 from sslspk.config import Config, Few, Size
 
 
@@ -27,6 +28,9 @@ class DsvaeEncoderConfig(Config):
                                         "correlations are taken out too (ours), but directions of less variance than this stay small")
     decorrelate: Literal["frames", "means"] = Field("frames", description="where `ridge` takes correlations out: of all frames, or only of "
                                                     "each crop's mean over time; phones, which vary within a crop, then stay as they are")
+
+    def branches(self, whole: Config) -> list[Branch]:
+        return [Branch("ridge", self.ridge is not None, ("decorrelate",))]
 
     @field_validator("kernel")
     @classmethod
