@@ -78,6 +78,13 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun if count == 1 else noun + ('es' if noun.endswith('s') else 's')}"
 
 
+def left_out(count: int, total: int, first: str, data: object, seconds: float, remedy: str) -> str:
+    """What a user is told of `count` of the `total` utterances of the directory `data`, which are short; a warning if they are more than a
+    tenth. first: the name of the first one. remedy: what keeps them."""
+    return (f"{'WARNING: ' if 10 * count > total else ''}{count} of {counted(total, 'utterance')} of {named(os.path.basename(data), 40)} "
+            f"(first: {named(first, 40)}) {'is' if count == 1 else 'are'} shorter than {seconds:g} s and left out; {remedy}.")
+
+
 def whole(text: str) -> int:
     """A whole number of the command line, as argparse's `type`: decimal digits, nine at most."""
     if not re.fullmatch(r"[-+]?[0-9]{1,9}", text):

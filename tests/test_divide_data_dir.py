@@ -63,13 +63,18 @@ def test_first_seconds_are_read_where_they_lie(data, tmp_path, monkeypatch, caps
     """Utterances of 0.5 s and more stay, exactly 0.5 s of each; a directory that has segments already is cut further."""
     call(cut_data_dir, monkeypatch, "--first", "0.5", data, tmp_path / "out")
     said = capsys.readouterr().out
-    assert "has 6 utterances, of the 10 of" in said and "cut_data_dir.sh: 4 utterances are shorter than 0.5 s and left out\n" in said
+    assert "has 6 utterances, of the 10 of" in said and (
+        "cut_data_dir.sh: WARNING: 4 of 10 utterances of data (first: s0-u0) are shorter than 0.5 s and left out; use a smaller --first, "
+        "or train on the whole utterances with data.short=repeat.\n") in said
     tables = datadir.validate(str(tmp_path / "out"), check_files=True)
     assert set(tables) == {"wav.scp", "utt2spk", "spk2utt", "utt2session", "segments"}
     for utt, clip in clips.read(tmp_path / "out").items():
         assert np.array_equal(clips.load(clip).samples, np.arange(8000)), utt
     index = UtteranceIndex(tmp_path / "out", "wave")
     assert set(index.length.tolist()) == {8000} and len(index.keys) == 6
+    one = cuts.first(str(data), str(tmp_path / "most"), 0.15).notes
+    assert one[-1].startswith("1 of 10 utterances of data (first: s0-u0) is shorter than 0.15 s"), "a tenth is no reason for a warning"
+    assert not any("left out" in note for note in cuts.first(str(data), str(tmp_path / "all"), 0.1).notes)
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     call(cut_data_dir, monkeypatch, "--first", "0.5", data, tmp_path / "out")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == times
@@ -100,7 +105,7 @@ def test_a_crop_from_each_end(data, tmp_path, monkeypatch, capsys):
     table.write(data / "spk2gender", dict.fromkeys(("s0", "s1", "s2"), "f"))
     monkeypatch.setattr(cuts, "SHORTEST", 0.2)
     call(cut_data_dir, monkeypatch, "--ends", "0.3", data, tmp_path / "out")
-    assert "3 utterances are shorter than 0.4 s and left out" in capsys.readouterr().out
+    assert "WARNING: 3 of 10 utterances of data (first: s0-u0) are shorter than 0.4 s and left out" in capsys.readouterr().out
     tables = datadir.validate(str(tmp_path / "out"), check_files=True)
     assert "spk2gender" not in tables and datadir.label_source(tmp_path / "out") == "recording"
     assert tables["utt2spk"] == {f"s{i % 3}-u{i}-{end}": f"s{i % 3}-u{i}" for i in range(3, 10) for end in "ab"}

@@ -12,7 +12,7 @@ A batch is a dictionary:
 import numpy as np
 import torch
 
-from sslspk.data import curriculum, speed
+from sslspk.data import curriculum, speed, too_short
 from sslspk.data.archives import Archives
 from sslspk.data.config import Crop, DataConfig
 from sslspk.data.index import UtteranceIndex
@@ -21,12 +21,6 @@ from sslspk.errors import InputError, counted, named
 
 JITTER = 0.02  # with batches of equal length: recordings are shuffled among those whose lengths differ by up to this share
 DRAWS = 8  # how many recordings are tried for one place in the batch before giving up
-
-
-def usable(index: UtteranceIndex, config: DataConfig, sizes: list[int], rate: float) -> np.ndarray:
-    """The recordings (N,) int64 that crops of these sizes can be drawn from."""
-    shortest = max(sizes) if config.short == "drop" else 1
-    return np.flatnonzero(index.unit_length() >= max(shortest, config.min_seconds * rate)).astype(np.int64)
 
 
 class BatchDataset(torch.utils.data.Dataset):
@@ -42,7 +36,7 @@ class BatchDataset(torch.utils.data.Dataset):
         self.accumulate, self.rank, self.world, self.rate = accumulate, rank, world, rate
         self.augment, self.spec_augment, self.speeds, self.degrade, self.frame_labels = augment, spec_augment, speeds, degrade, frame_labels
         self.sizes = [round(crop.seconds * rate) for crop in crops]
-        self.units = usable(index, config, self.sizes, rate)
+        self.units = too_short.usable(index, config, self.sizes, rate)
         self.dropped = index.num_units - len(self.units)
         self._pieces = self._first_ones()
         self.steps_per_epoch = self._steps_per_epoch()
@@ -75,11 +69,14 @@ class BatchDataset(torch.utils.data.Dataset):
         if not self.dropped:
             return (f"{name} has {counted(len(self.units), 'utterance')} and data.batch_size is {batch}; lower it with --set "
                     "data.batch_size=N, or add data.")
-        by_crop = self.config.short == "drop" and max(self.sizes) >= self.config.min_seconds * self.rate
-        least, remedy = (max(self.sizes) / self.rate, "shorten method.crops or set data.short=repeat") if by_crop else \
-            (self.config.min_seconds, "lower data.min_seconds")
+        least, remedy = too_short.least(self.config, self.sizes, self.rate)
         return (f"{name}: {len(self.units)} of {self.index.num_units} utterances last {least:g} s, data.batch_size is {batch}; {remedy}, "
                 "or lower data.batch_size.")
+
+    @property
+    def left_out(self) -> str:
+        """What a user should know of the recordings that are left out; or nothing."""
+        return too_short.note(self.index, self.config, self.sizes, self.rate)
 
     def _make_growth(self) -> curriculum.Growth | None:
         grow, batch = self.config.grow, self.config.batch_size

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from sslspk.errors import InputError
+from sslspk.errors import InputError, left_out
 from sslspk.io import audio, clips, datadir, derive, segments, table
 from sslspk.io.datadir import SPK2UTT, UTT2SPK, UTTERANCE, WAV, Tables
 from sslspk.io.derive import Made
@@ -45,12 +45,9 @@ def first(folder: str, out: str, seconds: float) -> Made:
         raise InputError(f"no utterance of {folder} lasts {seconds:g} s; give longer recordings, or fewer seconds.")
     kept = {**_kept(tables), segments.NAME: {one.name: one.segment(0, seconds) for one in whole}}
     notes = derive.write(folder, out, tables, kept, keep, datadir.label_source(folder))
-    return Made(len(keep), [*notes, *_too_short(len(whole) - len(keep), seconds)])
-
-
-def _too_short(count: int, seconds: float) -> list[str]:
-    """The note about `count` utterances that are left out."""
-    return [f"{count} utterance{'s are' if count > 1 else ' is'} shorter than {seconds:g} s and left out"] if count else []
+    short = sorted({one.name for one in whole}.difference(keep))
+    remedy = "use a smaller --first, or train on the whole utterances with data.short=repeat"
+    return Made(len(keep), [*notes, *([left_out(len(short), len(whole), short[0], folder, seconds, remedy)] if short else [])])
 
 
 def pieces(folder: str, out: str, seconds: float) -> Made:
@@ -100,10 +97,11 @@ def _renamed(folder: str, out: str, cut: Callable[[_Utterance], dict[str, str]],
 
     speakers: None keeps the speakers; otherwise each part's speaker in utt2spk is its utterance, and this is the label source.
     """
-    tables, lines, origin, gone = datadir.read(folder), {}, {}, 0
-    for one in _utterances(folder, tables):
+    tables, lines, origin, short = datadir.read(folder), {}, {}, []
+    whole = list(_utterances(folder, tables))
+    for one in whole:
         parts = cut(one)
-        gone += not parts
+        short += [] if parts else [one.name]
         origin |= dict.fromkeys(parts, one.name)
         if twice := min(lines.keys() & parts.keys(), default=None):
             raise InputError(f"{folder}: two parts would be called {table.named(twice)}; rename that utterance.")
@@ -118,4 +116,5 @@ def _renamed(folder: str, out: str, cut: Callable[[_Utterance], dict[str, str]],
     if speakers:
         told[UTT2SPK] = origin
     derive.write_tables(out, derive.select(folder, told, sorted(lines)), speakers or datadir.label_source(folder))
-    return Made(len(lines), _too_short(gone, 2 * SHORTEST))
+    remedy = f"two crops of {SHORTEST:g} s need longer ones"
+    return Made(len(lines), [left_out(len(short), len(whole), min(short), folder, 2 * SHORTEST, remedy)] if short else [])

@@ -105,7 +105,7 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     if not total:
         raise InputError(f"train.epochs {config.train.epochs:g} is less than one step of {config.data.batch_size}; raise it.")
     recordings = resident.keep(dataset.augment, device, say) if dataset.augment else None
-    say(f"{counted(dataset.index.num_units, 'utterance')}, {dataset.dropped} of them too short and left out; augmentation: "
+    say(f"{counted(len(dataset.units), 'utterance')}; augmentation: "
         + (dataset.augment.describe() if dataset.augment else "none") + ("; waveforms are degraded" if dataset.degrade else ""))
     front_end = FrontEnd(config.features, config.cmvn, config.augment.specaug, config.waveform, recordings).to(device)
     evaluated = evaluation.build(config, front_end)
@@ -124,6 +124,9 @@ def prepare(config: SystemConfig, data_dir: Path, exp: Path, device: torch.devic
     job = Job(config, exp, device, dataset, front_end, method, method, build_optimizer(method, config), total, num_features,
               index.classes if learns else [], validation.build(config, index.classes, front_end), info, budget.of(config.train, device),
               evaluated)
+    for judged in (dataset, *([job.validation.dataset] if isinstance(job.validation, validation.PretextLoss) else ())):
+        if judged.left_out:
+            say(judged.left_out)
     if state:
         job.restore(state, say)
     job.model = _as_called(method, config, device)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sslspk.data.dataset import BatchDataset, usable
+from sslspk.data import too_short
+from sslspk.data.dataset import BatchDataset
 from sslspk.data.index import UtteranceIndex
 from sslspk.data.loader import make_loader, processes
 from sslspk.errors import InputError
@@ -71,7 +72,7 @@ class PretextLoss:
         rate = config.features.sample_frequency
         index = UtteranceIndex(Path(config.train.valid), config.data.input)
         index.require_rate(rate)
-        count = len(usable(index, config.data, [round(crop.seconds * rate) for crop in config.method.crops], rate))
+        count = len(too_short.usable(index, config.data, [round(crop.seconds * rate) for crop in config.method.crops], rate))
         largest = config.data.batch_size // config.train.accumulate
         size = count // max(-(-count // largest), 1)   # so that hardly a recording is left over
         size -= size % comm.world_size()

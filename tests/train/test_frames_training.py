@@ -218,13 +218,22 @@ def test_a_layer_of_a_long_recording_is_the_mean_over_windows(data, tmp_path):
 
 
 def test_short_recordings_are_left_out_and_too_many_of_them_are_named(data, tmp_path):
-    """The tones have 0.5 to 0.9 s. Crops of 0.6 s drop the shorter ones; of 1.28 s there is none left."""
-    crops, said = [{"count": 1, "seconds": 0.6}], []
-    config = tiny(**{**SYSTEMS["cpc"], "method.crops": crops, "data.short": "drop", "data.batch_size": 2})
-    lengths = [int(n) for n in table.read(data / "utt2num_samples").values()]
+    """The tones have 0.5 to 0.9 s. Crops of 0.7 s drop the shorter ones, and 0.6 s one; of 1.28 s there is none left."""
+    sizes, said = table.read(data / "utt2num_samples"), []
+    short = [utt for utt, n in sizes.items() if int(n) < 11200]
+    config = tiny(**{**SYSTEMS["cpc"], "method.crops": [{"count": 1, "seconds": 0.7}], "data.short": "drop", "data.batch_size": 4,
+                     "train.valid": str(data)})
     job = prepare(config, data, tmp_path / "some", CPU, said.append)
-    assert len(job.dataset.units) == sum(n >= 9600 for n in lengths) < len(lengths)
-    assert f"{sum(n < 9600 for n in lengths)} of them too short and left out" in said[0]
+    assert len(job.dataset.units) == 12 - len(short) and said[0].startswith(f"{12 - len(short)} utterances; augmentation")
+    line = (f"WARNING: {len(short)} of 12 utterances of data (first: {short[0]}) are shorter than 0.7 s and left out; shorten method.crops "
+            "or set data.short=repeat.")
+    assert said.count(line) == 2 and len(line) <= 160, "of the training set, and of train.valid"
+    prepare(tiny(**{**SYSTEMS["cpc"], "data.min_seconds": 0.6}), data, tmp_path / "most", CPU, said.append)
+    first, = [utt for utt, n in sizes.items() if int(n) < 9600]
+    assert said[-1] == f"1 of 12 utterances of data (first: {first}) is shorter than 0.6 s and left out; lower data.min_seconds."
+    said.clear()
+    prepare(tiny(**SYSTEMS["cpc"]), data, tmp_path / "all", CPU, said.append)
+    assert not any("left out" in text for text in said)
     config = tiny(**{**SYSTEMS["cpc"], "method.crops": [{"count": 1, "seconds": 1.28}], "data.short": "drop"})
     with pytest.raises(InputError, match=r"data: 0 of 12 utterances last 1.28 s.*shorten method.crops or set data.short=rep") as refused:
         prepare(config, data, tmp_path / "none", CPU, print)
