@@ -1,7 +1,8 @@
 """Features that an encoder is asked to predict from the waveform (PASE, PASE+), for batches on the device that trains.
 
 One frame for each step of the encoder, its centre in the middle of the step's samples; both ends of the waveform are mirrored. Everything
-is computed in float32, without gradient.
+is computed in float32, without gradient. Prosody and gammatone filters are in torch, too, so that they run on that device; tests compare
+gammatone energies, log energy and zero crossings with numpy versions, and pitch with that of synthetic voices.
 """
 import math
 
