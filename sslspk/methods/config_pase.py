@@ -72,7 +72,21 @@ class OrderWorkerConfig(Config):
         return 2 * (self.gap + self.length) + 1
 
 
-WorkerConfig = Annotated[WaveformWorkerConfig | RegressionWorkerConfig | PairWorkerConfig | OrderWorkerConfig, Field(discriminator="name")]
+class FutureWorkerConfig(Config):
+    """Predict the last steps of a crop from a recurrent context of those before, among the steps of other recordings (CPC)."""
+
+    name: Literal["cpc"] = "cpc"
+    weight: NonNegativeFloat = 1.0
+    context_dim: Size = 256
+    steps: Few = Field(12, description="number of steps that are predicted, each by a predictor of its own")
+
+    @property
+    def needed_steps(self) -> int:
+        return self.steps + 1
+
+
+WorkerConfig = Annotated[WaveformWorkerConfig | RegressionWorkerConfig | PairWorkerConfig | OrderWorkerConfig | FutureWorkerConfig,
+                         Field(discriminator="name")]
 PASE_WORKERS = (WaveformWorkerConfig(), RegressionWorkerConfig(name="lps"), RegressionWorkerConfig(name="mfcc"),
                 RegressionWorkerConfig(name="prosody"), OrderWorkerConfig(), PairWorkerConfig(name="mi"), PairWorkerConfig(name="cmi"))
 
@@ -94,12 +108,12 @@ class PaseConfig(Config):
 
     @property
     def compares(self) -> bool:
-        """Whether a worker needs a second crop, and other recordings."""
+        """Whether a worker needs a second crop of each recording."""
         return any(worker.name in ("mi", "cmi") for worker in self.workers)
 
     def least_steps(self, encoder: Config) -> tuple[int, str]:
         """How many steps of that encoder a crop must have, and the option that asks for them."""
-        return max((worker.needed_steps for worker in self.workers if worker.name == "spc"), default=1), "workers"
+        return max((worker.needed_steps for worker in self.workers if worker.name in ("spc", "cpc")), default=1), "workers"
 
     @model_validator(mode="after")
     def _crops(self):
@@ -123,5 +137,5 @@ class PaseConfig(Config):
         if decoder and decoder.step_samples != encoder.step_samples:
             raise ValueError(f"worker cchunk makes {decoder.step_samples} samples of a step, the encoder a step of {encoder.step_samples}; "
                              "change either's strides")
-        if self.compares:
+        if self.compares or any(worker.name == "cpc" for worker in self.workers):
             require_rows(rows)

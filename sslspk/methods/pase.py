@@ -14,7 +14,7 @@ from sslspk.errors import InputError
 from sslspk.losses.precision import wide
 from sslspk.methods.base import Batch, Corpus, Method, Progress, of_another
 from sslspk.methods.config_pase import PaseConfig
-from sslspk.methods.pase_workers import OrderWorker, PairWorker, RegressionWorker, WaveformWorker
+from sslspk.methods.pase_workers import FutureWorker, OrderWorker, PairWorker, RegressionWorker, WaveformWorker
 from sslspk.nn.monitors import effective_rank
 
 PURPOSE = 1   # of the draw of other recordings; that of spc is 0
@@ -24,9 +24,9 @@ class Pase(Method):
     """The loss is the sum of the workers' losses times their weights, 1 each in both papers. What balances them is that the features to
     predict are standardised (nn.standardise): by the first batches here, by a separate pass over as many in the authors' code.
 
-    Logged: loss_WORKER of each, without its weight, and accuracy_WORKER of mi, cmi and spc. The other recording of mi and cmi is the one
-    some places further on in the batch of all ranks, so that two ranks compute what one computes.
-    Raises InputError for a crop too short for spc, and where mi or cmi have no other recording.
+    Logged: loss_WORKER of each, without its weight, and accuracy_WORKER of mi, cmi, spc and cpc. The other recording of mi and cmi is the
+    one some places further on in the batch of all ranks, so that two ranks compute what one computes.
+    Raises InputError for a crop too short for spc or cpc, and where mi, cmi or cpc have no other recording.
     """
 
     def __init__(self, config: PaseConfig, new_encoder: Callable[[], Encoder], corpus: Corpus):
@@ -35,7 +35,7 @@ class Pase(Method):
         self.encoder = new_encoder()
         dim, rate, hop = self.encoder.embed_dim, self.encoder.rate, self.encoder.step_samples
         build = {"cchunk": lambda worker: WaveformWorker(worker, dim), "spc": lambda worker: OrderWorker(worker, dim),
-                 "mi": lambda worker: PairWorker(worker, dim), "cmi": lambda worker: PairWorker(worker, dim)}
+                 "cpc": lambda worker: FutureWorker(worker, dim), "mi": lambda worker: PairWorker(worker, dim), "cmi": lambda worker: PairWorker(worker, dim)}
         self.workers = nn.ModuleDict({
             worker.name: build[worker.name](worker) if worker.name in build
             else RegressionWorker(worker, dim, rate, hop, config.statistics_batches) for worker in config.workers})
@@ -58,6 +58,8 @@ class Pase(Method):
             name, network = worker.name, self.workers[worker.name]
             if name in ("mi", "cmi"):
                 loss, out[f"accuracy_{name}"] = network(frames, further[0], other)
+            elif name == "cpc":
+                loss, out[f"accuracy_{name}"] = network(frames)
             elif name == "spc":
                 loss, out[f"accuracy_{name}"] = network(frames, progress.draw)
             else:

@@ -10,8 +10,16 @@ from sslspk.errors import InputError
 from sslspk.features.targets import Target
 from sslspk.losses import mutual_information
 from sslspk.losses.precision import wide
-from sslspk.methods.config_pase import OrderWorkerConfig, PairWorkerConfig, RegressionWorkerConfig, WaveformWorkerConfig
-from sslspk.nn import draws
+from sslspk.losses.predictive import batch_scores, which_future
+from sslspk.methods.base import require_others
+from sslspk.methods.config_pase import (
+    FutureWorkerConfig,
+    OrderWorkerConfig,
+    PairWorkerConfig,
+    RegressionWorkerConfig,
+    WaveformWorkerConfig,
+)
+from sslspk.nn import comm, draws
 from sslspk.nn.standardise import Standardise
 
 
@@ -92,8 +100,7 @@ class OrderWorker(nn.Module):
         """-> loss, accuracy. number: of the forward pass, by which places are drawn. Raises InputError for too few frames."""
         rows, steps = frames.shape[:2]
         if steps < self.config.needed_steps:
-            raise InputError(f"a crop has {steps} steps, and worker spc needs {self.config.needed_steps}; leave short recordings "
-                             "out with data.min_seconds.")
+            raise _too_short(steps, self.config)
         places = draws.for_rows(rows, number, 0, torch.device("cpu"), lambda generator: self.places(steps, generator))
         places = places.to(frames.device, non_blocking=True)
         shown = frames[torch.arange(rows, device=frames.device)[:, None], places]              # (B, 1 + 2 length, D)
@@ -108,6 +115,37 @@ class OrderWorker(nn.Module):
         now = between(gap + length, steps - 1 - gap - length)
         row = torch.arange(length)
         return torch.cat([now, between(int(now) + gap + 1, steps - length) + row, between(0, int(now) - gap - length) + row])
+
+
+class FutureWorker(nn.Module):
+    """cpc: the last K steps of a crop among those of the other recordings of all ranks; ln of the recordings is the loss by chance.
+
+    A GRU over the steps before them, a linear predictor for each, and the scores of method cpc. In float32, as the contexts of CpcEncoder.
+    """
+
+    def __init__(self, config: FutureWorkerConfig, dim: int):
+        super().__init__()
+        self.config = config
+        self.context, self.predictor = nn.GRU(dim, config.context_dim, batch_first=True), nn.Linear(config.context_dim, config.steps * dim)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """-> loss, accuracy. Raises InputError for too few frames, or no other recording."""
+        ahead, mine = self.config.steps, comm.rows_of_this_rank(len(frames))
+        if frames.shape[1] < self.config.needed_steps:
+            raise _too_short(frames.shape[1], self.config)
+        require_others(len(frames) * comm.world_size())
+        with torch.autocast(frames.device.type, enabled=False):
+            context = self.context(wide(frames[:, :-ahead]))[0][:, -1]
+            predictions = self.predictor(context).unflatten(1, (ahead, -1))                            # (B, K, D)
+        everyone = comm.gather_with_gradient(frames[:, -ahead:])
+        own = torch.arange(mine.start, mine.stop, device=frames.device)
+        losses, right = which_future(batch_scores(predictions, everyone), own[:, None])
+        return losses.mean(), right.float().mean()
+
+
+def _too_short(steps: int, config: OrderWorkerConfig | FutureWorkerConfig) -> InputError:
+    return InputError(f"a crop has {steps} steps, and worker {config.name} needs {config.needed_steps}; leave short recordings out with "
+                      "data.min_seconds.")
 
 
 def _verdict(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from sslspk.errors import InputError
 from sslspk.methods.base import Batch, Corpus, Progress, of_another
 from sslspk.methods.config_pase import PaseConfig
 from sslspk.methods.pase import Pase
-from sslspk.methods.pase_workers import OrderWorker, PairWorker, RegressionWorker, WaveformWorker
+from sslspk.methods.pase_workers import FutureWorker, OrderWorker, PairWorker, RegressionWorker, WaveformWorker
 from sslspk.train.config import SystemConfig
 
 START = Progress(0, 10, 2, log=True)
@@ -154,6 +154,26 @@ def test_spc_learns_from_what_has_a_direction_and_from_nothing_else():
             loss.backward()
             optimizer.step()
         assert low < loss.item() < high
+
+
+def test_the_last_steps_are_told_from_those_of_the_other_recordings():
+    worker = worker_of(FutureWorker, {"name": "cpc", "context_dim": 7, "steps": 3}).float()
+    frames, losses, right = random(4, 11, DIM).float(), [], []
+    seen = torch.stack([worker.context(frames[b:b + 1, :8])[0][0, -1] for b in range(4)])
+    weight, bias = worker.predictor.weight, worker.predictor.bias
+    for b in range(4):
+        for k in range(3):
+            rows = slice(k * DIM, (k + 1) * DIM)
+            predicted = weight[rows] @ seen[b] + bias[rows]
+            scores = [math.exp(float(predicted @ frames[j, 8 + k])) for j in range(4)]
+            losses.append(-math.log(scores[b] / sum(scores)))
+            right.append(max(range(4), key=scores.__getitem__) == b)
+    loss, accuracy = worker(frames)
+    assert loss.item() == pytest.approx(sum(losses) / 12, rel=1e-5) and float(accuracy) == pytest.approx(sum(right) / 12)
+    with pytest.raises(InputError, match=r"a crop has 3 steps, and worker cpc needs 4; leave short"):
+        worker(frames[:, :3])
+    with pytest.raises(InputError, match=r"at least two utterances"):
+        worker(frames[:1])
 
 
 def test_every_place_of_spc_comes_up_and_leaves_the_gap():

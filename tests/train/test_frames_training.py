@@ -51,14 +51,15 @@ SYSTEMS["wav2vec2"] = MASKED
 PASE = {"name": "pase", "channels": [20, 20, 24], "kernels": [41, 20, 17], "strides": [5, 4, 8], "embed_dim": 12}
 HEADS = [{"name": "cchunk", "channels": [16, 12], "kernels": [8, 20], "strides": [8, 20], "hidden_dim": 8},
          {"name": "lps", "bins": 257, "hidden_dim": 24}, {"name": "mfcc", "hidden_dim": 24}, {"name": "prosody", "hidden_dim": 24},
-         {"name": "spc", "hidden_dim": 24, "length": 2, "gap": 4}, {"name": "mi", "hidden_dim": 24}, {"name": "cmi", "hidden_dim": 24}]
+         {"name": "spc", "hidden_dim": 24, "length": 2, "gap": 4}, {"name": "mi", "hidden_dim": 24}, {"name": "cmi", "hidden_dim": 24},
+         {"name": "cpc", "context_dim": 24, "steps": 4}]
 TWIN = [{"count": 2, "seconds": 0.4, "layout": "twin"}, *ONE]
 SYSTEMS["pase"] = {"encoder": PASE, "method": {"name": "pase", "crops": ONE * 2, "workers": HEADS, "statistics_batches": 3}}
 SYSTEMS["pase_plus"] = {
     "encoder": {**PASE, "skips": True, "context": "qrnn", "context_dim": 10}, "augment.degrade": {"time_prob": 0.5, "time_count": 2},
     "method": {"name": "pase", "crops": TWIN, "statistics_batches": 3, "workers": [
         {**HEADS[0]}, *({**worker, "context": 3, "deltas": True} for worker in HEADS[1:4]), {"name": "gtn_long", "hidden_dim": 24},
-        *({**worker, "symmetric": True} for worker in HEADS[5:])]}}
+        *({**worker, "symmetric": True} for worker in HEADS[5:7]), HEADS[7]]}}
 LABELS = {"name": "masked_prediction", "crops": ONE, "mask_span": 4, "out_dim": 16,
           "targets": {"name": "mfcc", "clusters": 6, "points": 200}}
 BESTRQ = {**LABELS, "fill": "noise", "head": "linear", "targets": {"name": "random_projection", "codes": 20}}

@@ -126,7 +126,7 @@ METHODS = {
 TWIN = [{"count": 2, "seconds": 0.4, "layout": "twin"}, *ONE["crops"]]
 WORKERS = [{"name": "cchunk", "channels": [16, 12], "kernels": [8, 20], "strides": [8, 20], "hidden_dim": 16},
            {"name": "gtn", "context": 3, "deltas": True}, {"name": "prosody"}, {"name": "spc", "length": 2, "gap": 4},
-           {"name": "mi", "symmetric": True}, {"name": "cmi"}]
+           {"name": "mi", "symmetric": True}, {"name": "cmi"}, {"name": "cpc", "steps": 4, "context_dim": 16}]
 FRAMES = {
     "pase": {"name": "pase", "crops": TWIN, "workers": WORKERS, "statistics_batches": 3},
     "cpc": {"name": "cpc", **ONE, "steps": 4},
