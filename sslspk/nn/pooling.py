@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslspk.losses.precision import wide
+from sslspk.nn.moments import moments
 
 LOWER_FLOOR = 1e-12   # speechbrain's floor of variances
 EPSILON = 1e-7  # added to variances; a standard deviation is never below 3.2e-4
@@ -14,10 +15,7 @@ EPSILON = 1e-7  # added to variances; a standard deviation is never below 3.2e-4
 
 def mean_and_var(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and (biased) variance over the last dimension: (B, C, T) -> (B, C), (B, C)."""
-    x = wide(x)
-    mean = x.mean(-1)
-    # d var / d mean = 0, so the mean needs no gradient inside the variance
-    return mean, (x - mean.detach().unsqueeze(-1)).square().mean(-1)
+    return moments(wide(x))
 
 
 def mean_and_std(x: Tensor, unbiased: bool = False) -> tuple[Tensor, Tensor]:
@@ -81,11 +79,7 @@ class AttentiveStatistics(nn.Module):
             hidden = hidden + self.context(torch.cat(self._context(x), dim=1)).unsqueeze(-1)
         if self.norm is not None:
             hidden = self.norm(F.relu_(hidden))
-        weights = torch.softmax(wide(self.scores(torch.tanh(hidden))), dim=-1)
-        x = wide(x)
-        mean = (weights * x).sum(-1)
-        # the weights sum to one, so d var / d mean = 0 here too
-        var = (weights * (x - mean.detach().unsqueeze(-1)).square()).sum(-1)
+        mean, var = moments(wide(x), wide(self.scores(torch.tanh(hidden))))
         return torch.cat([mean, self._deviation(var)], dim=1)
 
     def _context(self, x: Tensor) -> tuple[Tensor, Tensor]:
