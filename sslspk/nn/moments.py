@@ -54,11 +54,11 @@ class _Moments(torch.autograd.Function):
         for rows in _blocks(flat):
             d = flat[rows] - middle[rows]
             if weights is None:
-                of_x[rows] = d.mul_(2 * h[rows]).add_(g[rows]).div_(flat.shape[1])
+                torch.div(d.mul_(2 * h[rows]).add_(g[rows]), flat.shape[1], out=of_x[rows])
                 continue
             slope, weight = d * h[rows], weights[rows]
-            of_scores[rows] = (slope + g[rows]).mul_(d).sub_(h[rows] * spread[rows]).mul_(weight)
-            of_x[rows] = slope.mul_(2).add_(g[rows]).mul_(weight)
+            torch.mul((slope + g[rows]).mul_(d).sub_(h[rows] * spread[rows]), weight, out=of_scores[rows])
+            torch.mul(slope.mul_(2).add_(g[rows]), weight, out=of_x[rows])
         return of_x.view(x.shape), None if weights is None else of_scores.view(x.shape)
 
 
