@@ -35,7 +35,8 @@ class Pase(Method):
         self.encoder = new_encoder()
         dim, rate, hop = self.encoder.embed_dim, self.encoder.rate, self.encoder.step_samples
         build = {"cchunk": lambda worker: WaveformWorker(worker, dim), "spc": lambda worker: OrderWorker(worker, dim),
-                 "cpc": lambda worker: FutureWorker(worker, dim), "mi": lambda worker: PairWorker(worker, dim), "cmi": lambda worker: PairWorker(worker, dim)}
+                 "cpc": lambda worker: FutureWorker(worker, dim), "mi": lambda worker: PairWorker(worker, dim),
+                 "cmi": lambda worker: PairWorker(worker, dim)}
         self.workers = nn.ModuleDict({
             worker.name: build[worker.name](worker) if worker.name in build
             else RegressionWorker(worker, dim, rate, hop, config.statistics_batches) for worker in config.workers})
