@@ -19,8 +19,8 @@ COLUMNS = (("phonemes from z_c %", "phonemes"), ("EER of z_s %", "speaker"), ("E
            ("not for source %", "rejected"))
 NOTE = """
 
-In brackets: the papers, on VCTK. error: mean squared error of a standardised feature, 1 for the mean of all speech; of noisy training crops
-at the end of the training, as the nats. Equal error rates are of cosines.
+In brackets: the papers, on VCTK. error: mean squared error of a standardised feature, 1 for the mean of all speech (less with
+encoder.ridge); of noisy training crops at the end of the training, as the nats. Equal error rates are of cosines.
 """
 LAST = 5   # lines of the log, whose mean the training's figures are
 

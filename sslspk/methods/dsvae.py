@@ -29,10 +29,11 @@ class Dsvae(Method):
     """T loss = reconstruction + alpha KL(z_s) + beta sum_t KL(z_c,t) (+ the cross-entropy of hidden frames' labels), mean over the batch.
 
     reconstruction: -log N(X; decoded, I) without its constant, so half the squared error, summed over frames and (as configured) features;
-    X is standardised for each feature, with encoder.ridge also without correlations. The sum is divided by the T frames of a crop, so that
-    the loss is in nats a frame. In evaluation the means stand for the samples. Logged: the terms as loss_X, each with its weight;
-    kl_speaker in nats a crop, kl_content in nats a frame; error, the mean squared error of a feature, 1 for the mean of all speech; on
-    logged steps error_without_speaker and error_without_content, with zeros for that latent; accuracy at hidden frames.
+    X is standardised for each feature; with encoder.ridge also without correlations, of the frames or of the crop's mean. The sum is
+    divided by the T frames of a crop, so that the loss is in nats a frame. In evaluation the means stand for the samples. Logged: the
+    terms as loss_X, each with its weight; kl_speaker in nats a crop, kl_content in nats a frame; error, the mean squared error of a
+    feature, without a ridge 1 for the mean of all speech; on logged steps error_without_speaker and error_without_content, with zeros
+    for that latent; accuracy at hidden frames.
     """
 
     def __init__(self, config: DsvaeConfig | CdsvaeConfig, new_encoder: Callable[[], DsvaeEncoder], corpus: Corpus):
