@@ -5,6 +5,7 @@
 A file may start from another one (`base: other.yaml`, relative to the file that says so) and state only what differs.
 Overrides take precedence over the file. Every error is an InputError that names file, key and remedy.
 """
+import copy
 import difflib
 import hashlib
 import itertools
@@ -63,8 +64,9 @@ def load(cls: type[C], path: str | Path | None = None, overrides: typing.Sequenc
     Raises InputError for a missing or malformed file, an unknown key, a wrong type, an impossible combination, or an option without
     effect that the file itself or an override sets. What its base, a model or a file that a program wrote says may be without effect.
     """
-    tree = read_yaml(path) if path else {}
-    given = {key: value for key, value in _own(cls, path).items() if key not in (instead or {})} if path else {}
+    tree, own = _read(path) if path else ({}, {})
+    whole = own.keys() >= cls.model_fields.keys()   # as programs write it
+    given = {} if whole else {key: copy.deepcopy(value) for key, value in own.items() if key not in (instead or {})}
     if under:
         tree = merge(under if isinstance(under, dict) else read_yaml(under), tree)
     tree.update(instead or {})
@@ -97,8 +99,13 @@ def check(cls: type[C], tree: dict, source: str) -> C:
         raise InputError(f"{source}: {_sentences(cls, tree, err)}.") from None
 
 
-def read_yaml(path: str | Path, seen: tuple[str, ...] = ()) -> dict:
+def read_yaml(path: str | Path) -> dict:
     """A YAML mapping as a dictionary, merged over the file that its `base:` names (InputError when malformed)."""
+    return _read(path)[0]
+
+
+def _read(path: str | Path, seen: tuple[str, ...] = ()) -> tuple[dict, dict]:
+    """What `read_yaml` gives, and what the file says itself, without its base: nothing if a program wrote it, with every option."""
     path, where = Path(path), named(path)
     text = reading.text(path, MOST_BYTES, "check the name given to --conf or base:")
     if os.path.realpath(path) in seen or len(seen) > MOST_BASES:
@@ -113,18 +120,9 @@ def read_yaml(path: str | Path, seen: tuple[str, ...] = ()) -> dict:
     lines = _base_lines(text)
     if lines != ([tree["base"]] if "base" in tree else []):
         raise InputError(f"{where}: `base:` stands at the start of a line of its own with an unquoted name behind it: `base: other.yaml`.")
-    if not lines:
-        return tree
-    del tree["base"]
-    return merge(read_yaml(path.parent / lines[0], (*seen, os.path.realpath(path))), tree)
-
-
-def _own(cls: type[Config], path: str | Path) -> dict:
-    """What a YAML file says itself, without its `base:`; nothing if a program wrote it, as then it holds every option."""
-    text = reading.text(path, MOST_BYTES, "check the name given to --conf or base:")
-    tree = plain_yaml.parse(text, named(path)) or {}
-    whole = text.startswith(BEGIN) or tree.keys() >= cls.model_fields.keys()
-    return {} if whole else {key: value for key, value in tree.items() if key != "base"}
+    tree.pop("base", None)
+    own = {} if text.startswith(BEGIN) else tree
+    return (merge(_read(path.parent / lines[0], (*seen, os.path.realpath(path)))[0], tree) if lines else tree), own
 
 
 def _base_lines(text: str) -> list[str]:

@@ -4,6 +4,8 @@ vq-wav2vec (Baevski, Schneider and Auli 2020, arXiv 1910.05453, section 3.1) and
 Letters: N vectors, G groups, V codes of a group, D values of a quantised vector.
 """
 import itertools
+import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -12,7 +14,12 @@ from torch.nn import functional as F
 
 from sslspk.nn import comm
 
-ONE_CODE = 1.2   # a code_perplexity below so much a group: nearly all steps have the same code words
+ONE_CODE = 1.2   # code words in use in each group, below which nearly all steps have the same
+
+
+def collapsed(figures: Mapping[str, float | Tensor], groups: int) -> bool:
+    """Whether the code_perplexity among the figures, a sum over so many groups, says that nearly all steps have one code word."""
+    return bool(figures.get("code_perplexity", math.inf) < ONE_CODE * groups)
 
 
 class Quantised(NamedTuple):

@@ -1,5 +1,4 @@
 """Judges a training on other data after each epoch (train.valid)."""
-import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +12,7 @@ from sslspk.data.loader import make_loader, processes
 from sslspk.errors import InputError
 from sslspk.io import clips
 from sslspk.methods.base import Batch, Progress
-from sslspk.nn import comm
-from sslspk.nn.quantise import ONE_CODE
+from sslspk.nn import comm, quantise
 from sslspk.train.config import SystemConfig
 from sslspk.train.frontend import FrontEnd
 from sslspk.train.model import Model
@@ -103,7 +101,7 @@ class PretextLoss:
         means = {key: comm.mean_over_ranks(torch.stack([one[key].float() for one in figures]).mean()) for key in figures[0]}
         loss = float(means["loss"])
         text, score = f"loss {loss:.4f}", -loss
-        if means.get("code_perplexity", math.inf) < ONE_CODE * method.code_groups:   # where all are alike, none is a wrong candidate
+        if quantise.collapsed(means, method.code_groups):   # where all are alike, none is a wrong candidate
             text, score = f"{text}, of a quantiser with one code word", score - COLLAPSED
         return Judgement(score, {f"valid_{key}": value for key, value in means.items()}, text)
 

@@ -1,7 +1,7 @@
 """Warns of trainings that fail although the loss looks normal: a collapse, or a term of the loss without effect."""
 import math
 
-from sslspk.nn.quantise import ONE_CODE
+from sslspk.nn import quantise
 
 CORRECTED = 0.8  # share of labels that the network replaces by its own view: above it, it teaches itself whatever it says
 CLOSE = -0.05  # uniformity of unit vectors whose cosines are 0.99 on average
@@ -74,7 +74,7 @@ class Watch:
         if figures.get("kl_speaker", 9.0) < EMPTY:
             return "speaker", (f"the speaker latent holds almost no information ({figures['kl_speaker']:.2g} nats a crop); lower "
                                "method.alpha, or set method.reconstruction to sum")
-        if figures.get("code_perplexity", math.inf) < ONE_CODE * self.code_groups:
+        if quantise.collapsed(figures, self.code_groups):
             return "codes", (f"nearly all steps get the same code word (code_perplexity {figures['code_perplexity']:.2f}); lower train.lr, "
                              "or change the quantiser's options (its depth, gumbel_decay, diversity)")
         if figures.get("corrected", 0.0) > CORRECTED:
