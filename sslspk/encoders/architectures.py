@@ -13,7 +13,7 @@ from torchaudio.models.wav2vec2.wavlm_attention import WavLMSelfAttention
 
 from sslspk.encoders.config_waves import LoraConfig, Wav2Vec2EncoderConfig
 from sslspk.errors import InputError
-from sslspk.nn import low_rank, saved
+from sslspk.nn import low_rank, onednn, saved
 
 RATE = 16000
 RANDOM = "random"
@@ -71,7 +71,7 @@ def make(config: Wav2Vec2EncoderConfig) -> nn.Module:
     conv = model.encoder.transformer.pos_conv_embed.conv
     conv.weight = nn.init.normal_(torch.empty_like(conv.weight), std=2 / (config.position_kernel * config.dim) ** 0.5)
     nn.init.zeros_(conv.bias)
-    return model
+    return onednn.take_over(model)
 
 
 def add_lora(model: nn.Module, config: LoraConfig) -> None:
@@ -98,7 +98,7 @@ def build(arch: str, checkpoint: str, seed: int = 0) -> nn.Module:
     model = ARCHES[arch].make()
     if state is not None:
         model.load_state_dict(_fitted(state, model.state_dict(), arch, checkpoint))
-    return model
+    return onednn.take_over(model)
 
 
 def config_of(arch: str) -> Wav2Vec2EncoderConfig:

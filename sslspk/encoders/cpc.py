@@ -20,6 +20,7 @@ from sslspk.encoders.config import CpcEncoderConfig
 from sslspk.encoders.windows import mean_embedding
 from sslspk.losses.precision import wide
 from sslspk.nn.blocks import Stack
+from sslspk.nn.onednn import Conv1d
 from sslspk.nn.sinc import SincConv
 
 CONTEXTS = {"gru": nn.GRU, "lstm": nn.LSTM}
@@ -67,7 +68,7 @@ class CpcEncoder(Encoder):
         self.layers, width = Stack(), config.channels
         for i, (kernel, stride) in enumerate(zip(config.kernels, config.strides, strict=True)):
             sinc = i == 0 and config.first == "sinc"
-            conv = SincConv(width, kernel, stride, config.rate) if sinc else nn.Conv1d(width if i else 1, width, kernel, stride)
+            conv = SincConv(width, kernel, stride, config.rate) if sinc else Conv1d(width if i else 1, width, kernel, stride)
             self.layers.append(SameConv(conv, norm(width)))
         self.contexts = nn.ModuleList(CONTEXTS[config.context](width, config.context_dim, batch_first=True)
                                       for _ in range(self.directions if self.context_dim else 0))

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from sslspk.encoders.base import Encoder
 from sslspk.encoders.config import EcapaConfig
 from sslspk.nn.blocks import ConvReluNorm, SERes2Block
+from sslspk.nn.onednn import Conv1d
 from sslspk.nn.pooling import AttentiveStatistics
 
 
@@ -33,7 +34,7 @@ class Ecapa(Encoder):
         self.min_frames = {"own": 1, "wespeaker": 2, "speechbrain": 5}[config.variant]
         self.first = ConvReluNorm(num_features, width, 5, same=True, reflect=reflect)
         self.blocks = nn.ModuleList(SERes2Block(width, 3, dilation, config.scale, config.se_channels, reflect) for dilation in (2, 3, 4))
-        self.aggregate = nn.Conv1d(3 * width, config.mfa_channels, 1)
+        self.aggregate = Conv1d(3 * width, config.mfa_channels, 1)
         self.aggregate_norm = nn.BatchNorm1d(config.mfa_channels) if config.variant == "speechbrain" else nn.Identity()
         self.pooling = AttentiveStatistics(config.mfa_channels, config.attention_channels, config.global_context, config.variant)
         self.norm = nn.BatchNorm1d(self.pooling.out_dim)

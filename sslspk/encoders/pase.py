@@ -25,6 +25,7 @@ from sslspk.encoders.base import Encoder
 from sslspk.encoders.config import PaseEncoderConfig
 from sslspk.encoders.windows import mean_embedding
 from sslspk.losses.precision import wide
+from sslspk.nn.onednn import Conv1d
 from sslspk.nn.qrnn import Qrnn
 from sslspk.nn.sinc import SincConv
 
@@ -71,11 +72,11 @@ class PaseEncoder(Encoder):
         for layer in reversed(self.layers):
             self.min_frames = layer.needed(self.min_frames)
         self.pools = [math.prod(config.strides[i + 1:]) for i in range(len(config.strides) - 1)] if config.skips else []
-        self.skips = nn.ModuleList(nn.Conv1d(width, config.embed_dim, 1, bias=False) for width in config.channels[:len(self.pools)])
+        self.skips = nn.ModuleList(Conv1d(width, config.embed_dim, 1, bias=False) for width in config.channels[:len(self.pools)])
         self.context = Qrnn(before, config.context_dim, config.bidirectional) if config.context == "qrnn" else None
         if self.context is not None:
             before = config.context_dim * (2 if config.bidirectional else 1)
-        self.last, self.norm = nn.Conv1d(before, config.embed_dim, 1), nn.BatchNorm1d(config.embed_dim, affine=False)
+        self.last, self.norm = Conv1d(before, config.embed_dim, 1), nn.BatchNorm1d(config.embed_dim, affine=False)
 
     @property
     def depths(self) -> list[list[nn.Module]]:

@@ -16,6 +16,7 @@ from sslspk.encoders.cpc import ChannelNorm
 from sslspk.encoders.wav2vec2 import Wav2Vec2
 from sslspk.encoders.windows import mean_embedding
 from sslspk.nn.blocks import Stack
+from sslspk.nn.onednn import Conv1d
 from sslspk.nn.quantise import GumbelQuantiser, KmeansQuantiser, Nearest, Quantised
 
 STILL = math.exp(-1)   # the uniform number of which Gumbel noise of 0 is made
@@ -31,10 +32,10 @@ class Convolutions(nn.Module):
         self.dim = config.dim
         self.layers, self.projections = nn.ModuleList(), nn.ModuleList()
         for kernel in config.kernels:
-            self.layers.append(nn.Sequential(nn.ReplicationPad1d((kernel - 1, 0)), nn.Conv1d(channels, config.dim, kernel),
+            self.layers.append(nn.Sequential(nn.ReplicationPad1d((kernel - 1, 0)), Conv1d(channels, config.dim, kernel),
                                              nn.GroupNorm(1, config.dim), ACTIVATIONS[activation]()))
             same = channels == config.dim or not config.skip
-            self.projections.append(nn.Identity() if same else nn.Conv1d(channels, config.dim, 1, bias=False))
+            self.projections.append(nn.Identity() if same else Conv1d(channels, config.dim, 1, bias=False))
             channels = config.dim
 
     @property
@@ -96,7 +97,7 @@ class VqWav2vecEncoder(Encoder):
         self.layers, width = Stack(), config.channels
         for i, (kernel, stride) in enumerate(zip(config.kernels, config.strides, strict=True)):
             norm = ChannelNorm(width) if config.norm == "channel" else nn.GroupNorm(1, width)
-            conv = nn.Conv1d(width if i else 1, width, kernel, stride, bias=False)
+            conv = Conv1d(width if i else 1, width, kernel, stride, bias=False)
             self.layers.append(nn.Sequential(conv, norm, ACTIVATIONS[config.activation]()))
         self.latent_dim, self.context_dim = getattr(config.quantiser, "dim", None) or width, config.aggregator.dim
         self.quantiser = _quantiser(config.quantiser, width, self.latent_dim) if config.quantiser else None

@@ -20,6 +20,7 @@ from sslspk.methods.config_pase import (
     WaveformWorkerConfig,
 )
 from sslspk.nn import comm, draws
+from sslspk.nn.onednn import Conv1d
 from sslspk.nn.standardise import Standardise
 
 
@@ -47,8 +48,8 @@ class WaveformWorker(nn.Module):
         for width, kernel, stride in zip(config.channels, config.kernels, config.strides, strict=True):
             layers += [nn.ConvTranspose1d(before, width, kernel, stride, (kernel - stride) // 2), nn.PReLU(width, init=0.0)]
             before = width
-        self.layers = nn.Sequential(*layers, nn.Conv1d(before, config.hidden_dim, 1), nn.PReLU(config.hidden_dim, init=0.0),
-                                    nn.Conv1d(config.hidden_dim, 1, 1))
+        self.layers = nn.Sequential(*layers, Conv1d(before, config.hidden_dim, 1), nn.PReLU(config.hidden_dim, init=0.0),
+                                    Conv1d(config.hidden_dim, 1, 1))
 
     def forward(self, frames: Tensor, clean: Tensor) -> Tensor:
         played = wide(self.layers(frames.transpose(1, 2))[:, 0])

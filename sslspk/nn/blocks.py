@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sslspk.nn.onednn import Conv1d
+
 
 class Stack(nn.Sequential):
     """nn.Sequential that `compile` turns into one graph: torch.compile skips the forward functions of torch's own modules."""
@@ -29,7 +31,7 @@ class ConvReluNorm(nn.Module):
         super().__init__()
         padding = dilation * (kernel - 1) // 2 if same else 0
         mode = "reflect" if reflect and padding else "zeros"
-        self.conv = nn.Conv1d(in_channels, out_channels, kernel, dilation=dilation, padding=padding, padding_mode=mode)
+        self.conv = Conv1d(in_channels, out_channels, kernel, dilation=dilation, padding=padding, padding_mode=mode)
         self.norm = nn.BatchNorm1d(out_channels, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslspk.nn.draws import for_rows
+from sslspk.nn.onednn import Linear
 
 
 class CausalTransformerLayer(nn.Module):
@@ -20,12 +21,12 @@ class CausalTransformerLayer(nn.Module):
     def __init__(self, channels: int, size: int, heads: int = 8, hidden: int = 2048, dropout: float = 0.1):
         super().__init__()
         self.heads, self.dropout = heads, dropout
-        self.projections = nn.Linear(channels, 3 * channels, bias=False)     # queries, keys, values
-        self.out = nn.Linear(channels, channels, bias=False)
+        self.projections = Linear(channels, 3 * channels, bias=False)     # queries, keys, values
+        self.out = Linear(channels, channels, bias=False)
         reach = 1 / math.sqrt(channels // heads)
         self.distance = nn.Parameter(torch.empty(size, channels // heads).uniform_(-reach, reach))
         self.attention_norm, self.norm = nn.LayerNorm(channels), nn.LayerNorm(channels)
-        self.inner, self.outer = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
+        self.inner, self.outer = Linear(channels, hidden), Linear(hidden, channels)
 
     def droppable(self, steps: int) -> tuple[int, int]:
         """How many attention weights and hidden units dropout decides about in a row of so many steps."""

@@ -9,10 +9,10 @@ A group never crosses ranks, so two ranks compute what one rank computes.
 """
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sslspk.errors import InputError
 from sslspk.nn import comm
+from sslspk.nn.batch_norm import batch_norm
 from sslspk.nn.sync_batchnorm import replace_norms
 
 
@@ -27,13 +27,13 @@ class _GroupBatchNorm(nn.modules.batchnorm._BatchNorm):
                              "method.batch_norm_group, or make data.batch_size a multiple of ranks x batch_norm_group.")
         groups = x.split(self.group)
         means, variances = (statistic.new_zeros(len(groups), x.shape[1]) for statistic in (self.running_mean, self.running_var))
-        y = torch.cat([F.batch_norm(part, mean, var, self.weight, self.bias, True, 1.0, self.eps)  # momentum 1: the group's own statistics
-                       for part, mean, var in zip(groups, means, variances, strict=True)])
+        parts = [batch_norm(part, mean, var, self.weight, self.bias, 1.0, self.eps)  # momentum 1: the group's own statistics
+                 for part, mean, var in zip(groups, means, variances, strict=True)]
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(means.mean(0), self.momentum)
             self.running_var.lerp_(variances.mean(0), self.momentum)
-        return y
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 class GroupBatchNorm1d(_GroupBatchNorm):

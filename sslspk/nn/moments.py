@@ -11,7 +11,7 @@ BLOCK = 1 << 17   # values: half a megabyte in float32
 
 def moments(x: Tensor, scores: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """(B, C, T) -> mean and (biased) variance over time, (B, C) each. With `scores` (B, C, T): under the weights softmax_t(scores)."""
-    if x.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.onnx.is_in_onnx_export()):
+    if eager_cpu(x):
         return _Moments.apply(x, scores)
     if scores is None:
         mean = x.mean(-1)
@@ -20,6 +20,11 @@ def moments(x: Tensor, scores: Tensor | None = None) -> tuple[Tensor, Tensor]:
     weights = torch.softmax(scores, dim=-1)
     mean = (weights * x).sum(-1)   # the weights sum to one, so d var / d mean = 0 here too
     return mean, (weights * (x - mean.detach().unsqueeze(-1)).square()).sum(-1)
+
+
+def eager_cpu(x: Tensor) -> bool:
+    """Whether code of our own that loops over blocks may run on x: on a CPU, and not where a graph is made of what is computed."""
+    return x.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.onnx.is_in_onnx_export())
 
 
 class _Moments(torch.autograd.Function):

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from sslspk.losses.precision import wide
 from sslspk.nn.moments import moments
+from sslspk.nn.onednn import Conv1d
 
 LOWER_FLOOR = 1e-12   # speechbrain's floor of variances
 EPSILON = 1e-7  # added to variances; a standard deviation is never below 3.2e-4
@@ -44,7 +45,7 @@ class SelfAttentive(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.out_dim = channels
-        self.hidden = nn.Conv1d(channels, channels, 1)
+        self.hidden = Conv1d(channels, channels, 1)
         self.context = nn.Parameter(torch.empty(channels, 1))
         nn.init.xavier_normal_(self.context)
 
@@ -68,10 +69,10 @@ class AttentiveStatistics(nn.Module):
         super().__init__()
         self.out_dim, self.variant = 2 * channels, variant
         self.norm = nn.BatchNorm1d(bottleneck) if variant == "speechbrain" else None
-        self.hidden = nn.Conv1d(channels, bottleneck, 1)
+        self.hidden = Conv1d(channels, bottleneck, 1)
         # W's two blocks for mean and std: applied once per utterance, not once per frame
         self.context = nn.Linear(2 * channels, bottleneck, bias=False) if global_context else None
-        self.scores = nn.Conv1d(bottleneck, channels, 1, bias=False)
+        self.scores = Conv1d(bottleneck, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.hidden(x)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslspk.nn import comm
+from sslspk.nn.onednn import Conv1d
 
 ONE_CODE = 1.2   # code words in use in each group, below which nearly all steps have the same
 
@@ -95,7 +96,7 @@ class KmeansQuantiser(nn.Module):
     def __init__(self, dim: int, codes: int, groups: int, combine_groups: bool = False):
         super().__init__()
         self.codes, self.groups = codes, groups
-        self.projection = nn.Conv1d(dim, dim, 1, groups=groups, bias=False)
+        self.projection = Conv1d(dim, dim, 1, groups=groups, bias=False)
         self.norm = nn.GroupNorm(groups, dim)
         self.vars = nn.Parameter(0.01 * torch.randn(1 if combine_groups else groups, codes, dim // groups))
 

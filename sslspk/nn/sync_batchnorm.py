@@ -3,7 +3,7 @@
     model = sync_batchnorm.convert(model, device)
 
 In training with several ranks, the mean and variance are those of all ranks' batches together, and gradients flow through them:
-two ranks equal one rank with the whole batch. On one rank, and in evaluation, the layers run torch's own code.
+two ranks equal one rank with the whole batch. On one rank they are BatchNorm (`batch_norm`), and in evaluation torch's own code.
 Ranks may hold batches of different sizes. Names of parameters and buffers do not change.
 """
 import torch
@@ -13,22 +13,19 @@ from torch.autograd.function import once_differentiable
 
 from sslspk.losses.precision import wide
 from sslspk.nn import comm
+from sslspk.nn.batch_norm import batch_norm
 
 
 class SyncBatchNorm1d(nn.BatchNorm1d):
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or comm.world_size() == 1:
-            return super().forward(x)
         self._check_input_dim(x)
-        return _train_forward(self, x)
+        return _train_forward(self, x) if self.training else super().forward(x)
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or comm.world_size() == 1:
-            return super().forward(x)
         self._check_input_dim(x)
-        return _train_forward(self, x)
+        return _train_forward(self, x) if self.training else super().forward(x)
 
 
 class DeviceSyncBatchNorm(nn.SyncBatchNorm):
@@ -71,14 +68,23 @@ def _replacement(old: nn.BatchNorm1d | nn.BatchNorm2d, kinds: dict[type, type]) 
     return new.train(old.training)
 
 
-@torch.compiler.disable
 def _train_forward(layer: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
-    y, mean, var, count = _Normalise.apply(x, layer.weight, layer.bias, layer.eps)
+    share = layer.momentum
     if layer.track_running_stats:
-        layer.num_batches_tracked += 1
-        share = 1.0 / float(layer.num_batches_tracked) if layer.momentum is None else layer.momentum
-        layer.running_mean.lerp_(mean, share)
-        layer.running_var.lerp_(var * (count / (count - 1)).to(var.dtype), share)  # torch keeps the unbiased estimate
+        layer.num_batches_tracked.add_(1)
+        share = 1.0 / float(layer.num_batches_tracked) if share is None else share
+    ranks = _over_ranks if comm.world_size() > 1 else batch_norm
+    return ranks(x, layer.running_mean, layer.running_var, layer.weight, layer.bias, share or 0.0, layer.eps)
+
+
+@torch.compiler.disable
+def _over_ranks(x: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None, bias: Tensor | None,
+                momentum: float, eps: float) -> Tensor:
+    """`batch_norm` by the moments of all ranks' batches."""
+    y, mean, var, count = _Normalise.apply(x, weight, bias, eps)
+    if running_mean is not None:
+        running_mean.lerp_(mean, momentum)
+        running_var.lerp_(var * (count / (count - 1)).to(var.dtype), momentum)  # torch keeps the unbiased estimate
     return y
 
 

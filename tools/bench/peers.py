@@ -153,10 +153,12 @@ def our_method(method: dict, args: argparse.Namespace):
     from sslspk.config import check
     from sslspk.methods import build
     from sslspk.methods.base import Batch, Corpus, Progress
+    from sslspk.nn import sync_batchnorm
     from sslspk.train.config import SystemConfig
     tree = {"method": method, "encoder": {"name": "ecapa", "channels": 64 if args.small else 512, "embed_dim": DIM}}
     config = check(SystemConfig, tree, "peers.py")
     made = build(config.method, config.encoder, BINS, Corpus(RECORDINGS, 0))
+    made = sync_batchnorm.convert(made, torch.device("cpu"))   # as training does
     optimizer, units = torch.optim.SGD([p for p in made.parameters() if p.requires_grad], lr=1e-3), torch.arange(args.batch)
 
     def step(views: list) -> None:

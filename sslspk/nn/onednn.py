@@ -1,0 +1,63 @@
+"""Layers that oneDNN computes on a CPU where torch would call MKL, whose products on AMD's processors have half the speed.
+
+Their numbers differ from torch's layers in the rounding alone. Anywhere else they are torch's layers.
+"""
+import functools
+import platform
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sslspk.nn.moments import eager_cpu
+
+LEAST_VALUES = 20480     # of a single recording: torch never gives fewer to oneDNN
+LEAST_FRAMES = 16        # fewer, and weights below so many, take longer as a convolution
+LEAST_WEIGHTS = 1 << 14
+
+
+class Conv1d(nn.Conv1d):
+    """nn.Conv1d. On one thread and fewer than 16 recordings torch does not give kernels of one frame to oneDNN, but dilated ones it does.
+
+    Such a kernel has nothing to dilate, so that the result is the same. On other processors neither library is ahead.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        single = self.kernel_size == self.stride == (1,) and self.padding == (0,)
+        if single and _given(x) and (len(x) > 1 or x.numel() > LEAST_VALUES):
+            return F.conv1d(x, self.weight, self.bias, dilation=2, groups=self.groups)
+        return super().forward(x)
+
+
+class Linear(nn.Linear):
+    """nn.Linear, which is a convolution over the frames of sequences (B, T, C) where MKL is slow."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        large = x.ndim == 3 and x.shape[1] >= LEAST_FRAMES and self.weight.numel() >= LEAST_WEIGHTS
+        if large and _given(x) and x.is_contiguous() and slow_mkl():
+            y = F.conv2d(x.transpose(1, 2).unsqueeze(2), self.weight[:, :, None, None], self.bias, dilation=2)
+            return y.squeeze(2).transpose(1, 2)
+        return super().forward(x)
+
+
+def take_over(module: nn.Module) -> nn.Module:
+    """Make every nn.Linear below `module` a Linear, in place: the same object, parameters and names."""
+    for layer in module.modules():
+        if type(layer) is nn.Linear:
+            layer.__class__ = Linear
+    return module
+
+
+@functools.cache
+def slow_mkl() -> bool:
+    """Whether this is a processor of AMD with AVX-512, which MKL does not use there."""
+    try:
+        said = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        said = platform.processor()
+    return "AuthenticAMD" in said and torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+def _given(x: Tensor) -> bool:
+    return eager_cpu(x) and x.dtype == torch.float32 and torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
