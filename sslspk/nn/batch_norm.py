@@ -19,7 +19,7 @@ def batch_norm(x: Tensor, running_mean: Tensor | None, running_var: Tensor | Non
     ours = eager_cpu(x) and x.dtype in (torch.float32, torch.float64) and x.is_contiguous() and x.ndim > 2
     if not ours or x.shape[2:].numel() < LEAST:
         return F.batch_norm(x, running_mean, running_var, weight, bias, True, momentum, eps)
-    y, mean, var = _BatchNorm.apply(x, weight, bias, eps)
+    y, mean, var = _InBlocks.apply(x, weight, bias, eps)
     if running_mean is not None:
         count = x.numel() // x.shape[1]
         running_mean.lerp_(mean, momentum)
@@ -27,7 +27,7 @@ def batch_norm(x: Tensor, running_mean: Tensor | None, running_var: Tensor | Non
     return y
 
 
-class _BatchNorm(torch.autograd.Function):
+class _InBlocks(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         maps, y = x.flatten(2), torch.empty_like(x)

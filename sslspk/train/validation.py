@@ -72,9 +72,10 @@ class PretextLoss:
         index.require_rate(rate)
         count = len(too_short.usable(index, config.data, [round(crop.seconds * rate) for crop in config.method.crops], rate))
         largest = config.data.batch_size // config.train.accumulate
-        size = count // max(-(-count // largest), 1)   # so that hardly a recording is left over
+        least = min(largest, 2)   # a recording is told from others
+        size = max(count // max(-(-count // largest), 1), least)   # so that hardly a recording is left over
         size -= size % comm.world_size()
-        if size < 2:
+        if not least <= size <= count:
             raise InputError(f"{config.train.valid}: fewer than two of its recordings are long enough to judge the training by; add some.")
         once = config.data.model_copy(update={"draws_per_epoch": 1, "balance": "none", "grow": None, "same": None, "batch_size": size,
                                               "archives_at_once": None,

@@ -303,6 +303,14 @@ def test_too_little_to_judge_by(tmp_path, count, changes, sentence):
         prepare(tiny(**{**SYSTEMS["cpc"], "train.valid": str(other), **changes}), data, tmp_path / "exp", CPU, print)
 
 
+@pytest.mark.parametrize(("count", "steps"), [(2, 1), (3, 1), (5, 2)])
+def test_judged_in_batches_of_two(tmp_path, count, steps):
+    """An odd recording is left over, as in training."""
+    data, other = make_data(tmp_path / "data", count=6), make_data(tmp_path / "valid", count=count)
+    job = prepare(tiny(**{**SYSTEMS["cpc"], "data.batch_size": 2, "train.valid": str(other)}), data, tmp_path / "exp", CPU, print)
+    assert job.validation.dataset.steps_per_epoch == steps and np.isfinite(job.validation.judge(job.method).score)
+
+
 def test_a_recording_to_judge_by_that_cannot_be_read(data, tmp_path):
     other = make_data(tmp_path / "valid", count=6)
     job = prepare(tiny(**{**SYSTEMS["cpc"], "train.valid": str(other)}), data, tmp_path / "exp", CPU, print)
