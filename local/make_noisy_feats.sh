@@ -20,5 +20,5 @@ for part in augment features; do
 done
 if [ -f "$augment/.done" ]; then
   steps/augment_data.sh --cmd "$cmd" --nj "$nj" --conf "$out.augment.yaml" "$data" "$augment" "$out"
-else utils/combine_data.sh "$out" "$data"; fi
+else local/combine_once.sh "$out" "$data"; fi
 steps/make_feats.sh --cmd "$cmd" --nj "$nj" --conf "$out.features.yaml" "$out"

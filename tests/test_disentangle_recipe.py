@@ -4,7 +4,7 @@ import json
 import pytest
 import recipe_copy
 import soundfile
-from recipe_copy import SYNTH, overrides, run, sh
+from recipe_copy import SYNTH, overrides, run, run_and_count, sh, snapshot
 
 from sslspk.io import table
 
@@ -36,6 +36,9 @@ def test_all_stages(tmp_path, monkeypatch):
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
     assert set(rows) == {"system", "dsvae", "cdsvae_mel", "cdsvae_align", "raw log-mel"}
     assert "(30.2)" in rows["dsvae"] and "(44.1)" in rows["raw log-mel"] and " - " not in rows["cdsvae_align"]
+    before = snapshot(recipe)
+    _, _, heavy = run_and_count(recipe, tmp_path / "witness", *MINI)
+    assert not heavy and snapshot(recipe) == before, heavy
 
 
 @pytest.mark.parametrize(("words", "said"), [

@@ -229,6 +229,8 @@ def test_adress(tmp_path, monkeypatch):
     model = ("--init-from", "models/cpc/final.pt")
     said = run(recipe, *ADRESS, "--cv", "2", "--stage", "5", *model, "--ft", "none", "--mmse", "true")
     check_probes(recipe, rows(said))
+    _, _, heavy = run_and_count(recipe, tmp_path / "witness", *ADRESS, "--cv", "2", *model, "--ft", "none", "--mmse", "true")
+    assert not heavy, heavy
     said = run(recipe, *ADRESS, "--cv", "2", "--stage", "4", *model, "--probes", "", *SMALL)
     start, end = (checkpoint.load(recipe / path)["encoders"]["encoder"]
                   for path in ("models/cpc/final.pt", "exp_mini/cpc_once_test/seed0/fold_1/final.pt"))

@@ -81,7 +81,7 @@ if at_stage 1 "audio and noises"; then
   for part in train test; do
     steps/pack_audio.sh --cmd "$train_cmd" --nj "$nj" "$root/adress_$part" "$root/adress_${part}_packed"
   done
-  utils/combine_data.sh "$root/adress_packed" "$root"/adress_{train,test}_packed
+  local/combine_once.sh "$root/adress_packed" "$root"/adress_{train,test}_packed
   [ "$augment" = false ] || steps/make_augment_lists.sh --cmd "$train_cmd" --nj "$nj" $data $data/augment
 fi
 

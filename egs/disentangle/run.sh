@@ -71,7 +71,7 @@ fi
 
 if at_stage 1 "audio and log-mel"; then
   steps/pack_audio.sh "${jobs[@]}" "$dev" "${dev}_packed"
-  utils/combine_data.sh "$both" "${dev}_packed" "$test"
+  local/combine_once.sh "$both" "${dev}_packed" "$test"
   steps/make_feats.sh "${jobs[@]}" --conf conf/fbank.yaml --compress false "$both"
   [ ! -d "$data/musan_noise" ] || steps/make_augment_lists.sh "${jobs[@]}" "$data" "$data/augment"
 fi
