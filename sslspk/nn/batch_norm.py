@@ -15,8 +15,11 @@ LEAST = 16        # below so many values for each recording and channel torch's 
 
 def batch_norm(x: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None, bias: Tensor | None,
                momentum: float, eps: float) -> Tensor:
-    """F.batch_norm in training: normalises (B, C, ...) by the batch's own moments, and moves the running statistics in place."""
-    ours = eager_cpu(x) and x.dtype in (torch.float32, torch.float64) and x.is_contiguous() and x.ndim > 2
+    """F.batch_norm in training: normalises (B, C, ...) by the batch's own moments, and moves the running statistics in place.
+
+    Where blocks are taken it has no second derivative.
+    """
+    ours = eager_cpu(x) and x.dtype in (torch.float32, torch.float64) and x.is_contiguous() and x.ndim > 2 and x.numel() > 0
     if not ours or x.shape[2:].numel() < LEAST:
         return F.batch_norm(x, running_mean, running_var, weight, bias, True, momentum, eps)
     y, mean, var = _InBlocks.apply(x, weight, bias, eps)

@@ -15,9 +15,9 @@ from sslspk.nn import comm
 def effective_rank(x: Tensor) -> Tensor:
     """exp of the entropy of the normalised singular values of the centred embeddings (N, D) (Roy & Vetterli 2007)."""
     x = comm.gather(wide(x)).nan_to_num(0.0, 0.0, 0.0)  # the training loop reports a loss that is not finite
-    if x.device.type == "cpu":
-        x = x.double()   # in float32 the last digits depend on where x lies in memory, and a resumed training would log others
-    values = torch.linalg.svdvals(x - x.mean(0))
+    x = x.double()   # for the squares; in float32 the last digits depend on where x lies in memory, and a resumed training would log others
+    x = x - x.mean(0)
+    values = torch.linalg.eigvalsh(x @ x.T if len(x) < x.shape[1] else x.T @ x).clamp_min(0).sqrt()
     share = values / values.sum().clamp_min(1e-12)
     return torch.exp(-(share * torch.log(share.clamp_min(1e-12))).sum()).float()
 

@@ -18,9 +18,10 @@ LEAST_WEIGHTS = 1 << 14
 
 
 class Conv1d(nn.Conv1d):
-    """nn.Conv1d. On one thread and fewer than 16 recordings torch does not give kernels of one frame to oneDNN, but dilated ones it does.
+    """nn.Conv1d, in which kernels of one frame are said to be dilated, for torch gives dilated kernels to oneDNN.
 
-    Such a kernel has nothing to dilate, so that the result is the same. On other processors neither library is ahead.
+    Others of one frame it gives to MKL, if there are one thread and fewer than 16 recordings. A kernel of one frame has nothing to dilate:
+    the result is the same.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,7 +35,7 @@ class Linear(nn.Linear):
     """nn.Linear, which is a convolution over the frames of sequences (B, T, C) where MKL is slow."""
 
     def forward(self, x: Tensor) -> Tensor:
-        large = x.ndim == 3 and x.shape[1] >= LEAST_FRAMES and self.weight.numel() >= LEAST_WEIGHTS
+        large = x.ndim == 3 and x.shape[1] >= LEAST_FRAMES and self.weight.numel() >= LEAST_WEIGHTS and x.shape[2] == self.in_features
         if large and _given(x) and x.is_contiguous() and slow_mkl():
             y = F.conv2d(x.transpose(1, 2).unsqueeze(2), self.weight[:, :, None, None], self.bias, dilation=2)
             return y.squeeze(2).transpose(1, 2)

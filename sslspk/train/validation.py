@@ -65,18 +65,19 @@ class PretextLoss:
     """Judges a method that learns from frames by its own loss, without augmentation, always on the same crops in the same batches."""
 
     def __init__(self, config: SystemConfig, front_end: FrontEnd):
-        """Batches are equal, and no larger than in training. Raises InputError where its recordings are fewer than two."""
+        """Batches are equal, and no larger than in training. Raises InputError where its recordings do not fill one."""
         self.config, self.front_end = config, front_end
         rate = config.features.sample_frequency
         index = UtteranceIndex(Path(config.train.valid), config.data.input)
         index.require_rate(rate)
         count = len(too_short.usable(index, config.data, [round(crop.seconds * rate) for crop in config.method.crops], rate))
         largest = config.data.batch_size // config.train.accumulate
-        least = min(largest, 2)   # a recording is told from others
+        least = max(min(largest, 2), comm.world_size())   # losses compare recordings, and every rank has one
         size = max(count // max(-(-count // largest), 1), least)   # so that hardly a recording is left over
         size -= size % comm.world_size()
-        if not least <= size <= count:
-            raise InputError(f"{config.train.valid}: fewer than two of its recordings are long enough to judge the training by; add some.")
+        if size > count:
+            raise InputError(f"{config.train.valid}: {count} of its recordings are long enough to judge the training by, which takes "
+                             f"{size}; add some.")
         once = config.data.model_copy(update={"draws_per_epoch": 1, "balance": "none", "grow": None, "same": None, "batch_size": size,
                                               "archives_at_once": None,
                                               "batches": "length" if config.data.batches == "length" else "mixed"})

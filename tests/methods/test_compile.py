@@ -29,7 +29,7 @@ FAST = ("dino", "dsvae", "wav2vec2")
 def fresh(monkeypatch):
     """No graphs of an earlier test, which would count towards the limit; without compilation torch's layers too, as graphs hold them.
 
-    Ours are rounded otherwise, and four steps make 1e-3 of 1e-7.
+    Ours are rounded otherwise, and four steps of training make a difference of 1e-7 one of 1e-3.
     """
     for module in (batch_norm, onednn):
         monkeypatch.setattr(module, "eager_cpu", lambda x: False)

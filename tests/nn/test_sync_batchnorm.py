@@ -1,4 +1,4 @@
-"""BatchNorm over ranks: two gloo ranks equal one rank with both batches; one rank is torch's own layer, bit for bit."""
+"""BatchNorm over ranks: two gloo ranks equal one rank with both batches; one rank is torch's own layer, or ours in blocks."""
 import copy
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ import torch.multiprocessing as mp
 from torch import distributed as dist
 from torch import nn
 
-from sslspk.nn import sync_batchnorm
+from sslspk.nn import batch_norm, sync_batchnorm
 
 CPU = torch.device("cpu")
 SHAPES = {"vectors": (7, 5), "frames": (7, 5, 11), "images": (7, 5, 4, 6)}
@@ -106,6 +106,20 @@ def test_one_rank_is_torch_bit_for_bit(name):
     assert torch.equal(plain.eval()(batches(shape)[1]), ours.eval()(batches(shape)[1]))
     assert plain.state_dict().keys() == ours.state_dict().keys()
     assert all(torch.equal(a, b) for a, b in zip(plain.state_dict().values(), ours.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("shape", [(7, 5, 40), (7, 5, 8, 9)])
+def test_one_rank_with_many_values_takes_blocks(monkeypatch, shape):
+    plain = network(shape).double()
+    ours = sync_batchnorm.convert(copy.deepcopy(plain), CPU)
+    given = [x.double() for x in batches(shape)]
+    wanted = run(plain, given)
+    monkeypatch.setattr(batch_norm.F, "batch_norm", None)   # torch's forward pass is not called
+    for a, b in zip(run(ours, given), wanted, strict=True):
+        torch.testing.assert_close(a, b)
+    for a, b in zip([*ours.parameters(), *ours.buffers()], [*plain.parameters(), *plain.buffers()], strict=True):
+        torch.testing.assert_close(a, b)
+        torch.testing.assert_close(a.grad, b.grad)
 
 
 def test_convert_keeps_parameters_mode_and_sharing():
