@@ -13,8 +13,10 @@ median over the rounds counts, after one round to warm up.
     asnorm                    means and deviations of the 300 best of 6000 scores of 2000 embeddings
     head 10000, head 65536    sslsv's DINO head and loss on embeddings, forward and backward, and ours
 The columns after the ratio: the 10^9 operations of a step of ours (convolutions and matrix products, by torch's formulas), its speed in
-percent of that of large matrix products on this core, and the ratio if our step ran at that full speed. Then the share of the time of our
-step in convolutions and matrix products, for which both sides call the same library, and the ratio if all the rest took no time.
+percent of that of large matrix products by MKL on this core (convolutions by oneDNN may be faster), and the ratio if our step ran at that
+speed. Then the share of the time of our step in convolutions and matrix products, and the ratio if all the rest took no time.
+Buffers that glibc gives back to the kernel cost both sides much time. To keep them, as sslspk's training does:
+    MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456 peers.py ...
 --small: for testing this program: small networks, crops of 0.3 s, few prototypes and keys.
 """
 import argparse
