@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sslspk.errors import InputError, counted
 from sslspk.io import channel, datadir, files, table
-from sslspk.io.survey import FORMATS, RATE, Options, Outcome, Source, survey
+from sslspk.io.survey import FORMATS, RATE, Options, Outcome, Source
+from sslspk.io.surveyed import survey_changed
 
 MAX_BAD_SHARE = 0.05
 BAD_LIST = "bad_files.txt"
+MEMORY = ".survey"   # of what was found out about recordings, in the folder of the first part
 Tables = Mapping[str, Mapping[str, object]]
 Pair = tuple[Source, Outcome]
 
@@ -35,7 +37,8 @@ def command_line(description: str, corpus: str, site: str) -> argparse.ArgumentP
                         help="audio format of recordings that had to be converted (default: wav)")
     parser.add_argument("--check", choices=("full", "header"), default="full",
                         help="full: decode every recording and look for samples that cannot be speech; "
-                        "header: read beginning and end only (default: full)")
+                        "header: read beginning and end only (default: full). What an earlier run found good and has not changed is not "
+                        "read again; remove DATA_DIR/*/.survey to have it read")
     parser.add_argument("--channel", type=channel.parse, default=channel.FIRST, metavar="N|mix", help=channel.HELP)
     parser.set_defaults(corpus_name=corpus, site=site)
     return parser
@@ -89,6 +92,8 @@ def run(data: str, parts: Mapping[str, Sequence[Source]], opts: Options,
         tables: Callable[[Sequence[Source]], Tables], group: str = "speaker") -> dict[str, list[Pair]]:
     """Check and convert all recordings and write a data directory data/NAME for each part; returns what was written.
 
+    Recordings that have not changed since an earlier run are not read again.
+
     tables: returns the other tables of a directory (utt2session=..., spk2gender=...) for the good recordings.
     group: what a value of utt2spk is, for the report.
     Raises InputError if over 5 % of all recordings are bad, after listing them in data/NAME/bad_files.txt.
@@ -96,7 +101,7 @@ def run(data: str, parts: Mapping[str, Sequence[Source]], opts: Options,
     sources = [source for part in parts.values() for source in part]
     _refuse_double(sources)
     print(f"checking {counted(len(sources), 'recording')} for {', '.join(os.path.join(data, name) for name in parts)}", flush=True)
-    outcomes = iter(survey(sources, opts))
+    outcomes = iter(survey_changed(sources, opts, os.path.join(data, next(iter(parts), ""), MEMORY)))
     found = {name: [(source, next(outcomes)) for source in part] for name, part in parts.items()}
     for name, pairs in found.items():
         list_bad(os.path.join(data, name, BAD_LIST), pairs)
