@@ -42,13 +42,17 @@ def machine(*packages: str, **more) -> dict:
     return found | {name: metadata.version(name) for name in packages} | more
 
 
+def cpuinfo() -> str:
+    """What the kernel says of the processors; nothing where it is not Linux."""
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def processor() -> str:
     """The processor's name according to the kernel."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    names = re.findall(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    names = re.findall(r"^model name\s*:\s*(.+)$", cpuinfo(), re.MULTILINE)
     return names[0].strip() if names else platform.processor() or platform.machine()
 
 

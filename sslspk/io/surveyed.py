@@ -3,11 +3,10 @@
 The file has a line of JSON for the options, then one for each good recording: its path, span and stem, size and time of its file and of the
 file for wav.scp, and the outcome. Bad recordings are not in it: they are looked at each time.
 """
-import contextlib
 import json
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from sslspk.errors import InputError
 from sslspk.io import files
 from sslspk.io.survey import Options, Outcome, Source, survey
 
@@ -15,24 +14,33 @@ from sslspk.io.survey import Options, Outcome, Source, survey
 def survey_changed(sources: Sequence[Source], opts: Options, memory: str) -> list[Outcome]:
     """`survey` for the recordings that the file `memory` does not know, or that have changed since; the others' outcomes are as they were.
 
-    memory: path of the file, which is written again.
+    memory: path of the file, which is written again if there is something new to know.
     """
     known = _read(memory, opts)
     kept = [_unchanged(source, known.get(_key(source))) for source in sources]
-    fresh = iter(survey([source for source, outcome in zip(sources, kept, strict=True) if outcome is None], opts))
-    outcomes = [outcome or next(fresh) for outcome in kept]
-    _write(memory, opts, zip(sources, outcomes, strict=True))
-    return outcomes
+    changed = [source for source, outcome in zip(sources, kept, strict=True) if outcome is None]
+    found = survey(changed, opts)
+    new = {_key(source): line for source, outcome in zip(changed, found, strict=True) if (line := _line(source, outcome))}
+    if new:
+        _write(memory, opts, known | new)
+    fresh = iter(found)
+    return [outcome or next(fresh) for outcome in kept]
 
 
 def _unchanged(source: Source, line: list | None) -> Outcome | None:
-    """The outcome that a line of the file says, if both files are as they were."""
+    """The outcome that the file says, if both files are as they were."""
     if line is None:
         return None
-    was, used, outcome = line[3], line[4], Outcome(*line[5])
-    if [_stamp(source.path), _stamp(outcome.path)] != [was, used]:
+    *versions, fields = line
+    outcome = Outcome(*fields)
+    return outcome if versions == _versions(source, outcome) else None
+
+
+def _line(source: Source, outcome: Outcome) -> list | None:
+    """What the file says of a recording after its key: both files' versions, and the outcome of the next look; nothing of a bad one."""
+    if outcome.reason or not (versions := _versions(source, outcome)):
         return None
-    return outcome
+    return [*versions, outcome._replace(how="kept") if outcome.how == "converted" else outcome]
 
 
 def _read(memory: str, opts: Options) -> dict[tuple, list]:
@@ -40,25 +48,15 @@ def _read(memory: str, opts: Options) -> dict[tuple, list]:
     try:
         with open(memory, encoding="utf-8") as file:
             head, *lines = (json.loads(line) for line in file)
-        known = {(path, tuple(span), stem): [path, span, stem, was, used, outcome] for path, span, stem, was, used, outcome in lines}
+        known = {(path, tuple(span), stem): [was, used, outcome] for path, span, stem, was, used, outcome in lines}
         return known if head == _options(opts) and all(len(line[-1]) == len(Outcome._fields) for line in lines) else {}
     except (OSError, ValueError, TypeError):
         return {}
 
 
-def _write(memory: str, opts: Options, found: Iterable[tuple[Source, Outcome]]) -> None:
-    """Write the file, unless it says so already."""
-    lines = [_options(opts)]
-    for source, outcome in found:
-        if not outcome.reason:
-            how = "kept" if outcome.how == "converted" else outcome.how
-            lines.append([*_key(source), _stamp(source.path), _stamp(outcome.path), outcome._replace(how=how)])
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    with contextlib.suppress(OSError, ValueError), open(memory, encoding="utf-8") as file:
-        if file.read() == text:
-            return
+def _write(memory: str, opts: Options, known: dict[tuple, list]) -> None:
     with files.atomic_write(memory) as file:
-        file.write(text)
+        file.writelines(json.dumps(line) + "\n" for line in (_options(opts), *([*key, *line] for key, line in known.items())))
 
 
 def _key(source: Source) -> tuple:
@@ -66,13 +64,13 @@ def _key(source: Source) -> tuple:
 
 
 def _options(opts: Options) -> dict:
-    return {"copies": opts.copies, "form": opts.form, "full": opts.full, "channel": opts.channel}
+    """All that an outcome depends on."""
+    return {key: value for key, value in opts._asdict().items() if key != "nj"}
 
 
-def _stamp(path: str) -> list[int] | None:
-    """Size and time of a file."""
+def _versions(source: Source, outcome: Outcome) -> list[str] | None:
+    """The versions of the recording's file and of that for wav.scp; None if one is missing."""
     try:
-        found = os.stat(path)
-    except OSError:
+        return [files.version(path) for path in (source.path, outcome.path)]
+    except InputError:
         return None
-    return [found.st_size, found.st_mtime_ns]

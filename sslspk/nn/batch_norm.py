@@ -23,18 +23,22 @@ def batch_norm(x: Tensor, running_mean: Tensor | None, running_var: Tensor | Non
     if not ours or x.shape[2:].numel() < LEAST:
         return F.batch_norm(x, running_mean, running_var, weight, bias, True, momentum, eps)
     y, mean, var = _InBlocks.apply(x, weight, bias, eps)
+    move(running_mean, running_var, mean, var, x.numel() // x.shape[1], momentum)
+    return y
+
+
+def move(running_mean: Tensor | None, running_var: Tensor | None, mean: Tensor, var: Tensor, count: int | Tensor, momentum: float) -> None:
+    """Move the running statistics, if there are any, towards mean and biased variance of `count` values, in place."""
     if running_mean is not None:
-        count = x.numel() // x.shape[1]
         running_mean.lerp_(mean, momentum)
         running_var.lerp_(var * (count / (count - 1)), momentum)   # torch keeps the unbiased estimate
-    return y
 
 
 class _InBlocks(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         maps, y = x.flatten(2), torch.empty_like(x)
-        mean, var = x.new_empty(x.shape[1]), x.new_empty(x.shape[1])
+        mean, var, scale = (x.new_empty(x.shape[1]) for _ in range(3))
         out, count = y.flatten(2), x.numel() // x.shape[1]
         step = max(1, BLOCK * x.shape[1] // x.numel())
         for first in range(0, x.shape[1], step):
@@ -42,13 +46,13 @@ class _InBlocks(torch.autograd.Function):
             middle = maps[:, part].mean(-1).mean(0)
             centred = maps[:, part] - middle[:, None]
             spread = torch.linalg.vector_norm(centred, dim=-1).square_().sum(0).div_(count)
-            gain = torch.rsqrt(spread + eps) if weight is None else torch.rsqrt(spread + eps).mul_(weight[part])
+            mean[part], var[part], scale[part] = middle, spread, torch.rsqrt(spread + eps)
+            gain = scale[part] if weight is None else scale[part] * weight[part]
             if bias is None:
                 torch.mul(centred, gain[:, None], out=out[:, part])
             else:
                 torch.add(centred.mul_(gain[:, None]), bias[part, None], out=out[:, part])
-            mean[part], var[part] = middle, spread
-        ctx.save_for_backward(x, weight, mean, torch.rsqrt(var + eps))
+        ctx.save_for_backward(x, weight, mean, scale)
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, var)
         return y, mean, var

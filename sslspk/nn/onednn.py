@@ -3,13 +3,12 @@
 Their numbers differ from torch's layers in the rounding alone. Anywhere else they are torch's layers.
 """
 import functools
-import platform
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sslspk.io import provenance
 from sslspk.nn.moments import eager_cpu
 
 LEAST_VALUES = 20480     # of a single recording: torch never gives fewer to oneDNN
@@ -53,11 +52,7 @@ def take_over(module: nn.Module) -> nn.Module:
 @functools.cache
 def slow_mkl() -> bool:
     """Whether this is a processor of AMD with AVX-512, which MKL does not use there."""
-    try:
-        said = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        said = platform.processor()
-    return "AuthenticAMD" in said and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return "AuthenticAMD" in provenance.cpuinfo() and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def _given(x: Tensor) -> bool:

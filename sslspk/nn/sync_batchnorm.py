@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from sslspk.losses.precision import wide
 from sslspk.nn import comm
-from sslspk.nn.batch_norm import batch_norm
+from sslspk.nn.batch_norm import batch_norm, move
 
 
 class SyncBatchNorm1d(nn.BatchNorm1d):
@@ -82,9 +82,7 @@ def _over_ranks(x: Tensor, running_mean: Tensor | None, running_var: Tensor | No
                 momentum: float, eps: float) -> Tensor:
     """`batch_norm` by the moments of all ranks' batches."""
     y, mean, var, count = _Normalise.apply(x, weight, bias, eps)
-    if running_mean is not None:
-        running_mean.lerp_(mean, momentum)
-        running_var.lerp_(var * (count / (count - 1)).to(var.dtype), momentum)  # torch keeps the unbiased estimate
+    move(running_mean, running_var, mean, var, count, momentum)
     return y
 
 
