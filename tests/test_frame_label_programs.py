@@ -13,6 +13,7 @@ from sslspk.errors import InputError
 from sslspk.io import ark, table
 from sslspk.io.alignments import Alignments, LabelSet, Writer
 
+ORIGIN = {"system": "cpc", "weights": "final", "labels": "none", "model_digest": "0123456789ab"}
 SMALL = ("--set", "epochs=2", "--set", "channels=8", "--set", "depth=1", "--set", "hidden=4", "--set", "batch_size=4")
 
 
@@ -28,7 +29,7 @@ def make(folder: Path, speakers: str, seed: int, model: bool = False) -> dict[st
     table.write(folder / "phones", {utt: " ".join("ABCD"[i] for i in own[::5]) for utt, own in labels.items()})
     if model:
         (folder / "frame_shift").write_text("0.01\n")
-        (folder / "provenance.json").write_text(json.dumps({"system": "cpc", "weights": "final", "labels": "none"}))
+        (folder / "provenance.json").write_text(json.dumps(ORIGIN))
     else:
         (folder / ".make_feats").mkdir()
         options = {"frame_shift": 10.0, "frame_length": 25.0, "snip_edges": True}
@@ -81,6 +82,25 @@ def test_the_wrong_kind_and_another_timing_are_refused(work, tmp_path, monkeypat
     (tmp_path / "x.npz").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"x.npz is no whole model"):
         run(monkeypatch, make_frame_labels, "label", tmp_path / "x.npz", tmp_path, work / "train")
+
+
+def test_frames_of_another_model_are_refused(work, tmp_path, monkeypatch):
+    """Even where name, size and timing are the same."""
+    run(monkeypatch, make_frame_labels, "train", "--kind", "frames", "--classes", 4, "--points", 200, work / "model", tmp_path / "x.npz")
+    other = tmp_path / "other"
+    shutil.copytree(work / "model", other)
+    words = ("label", tmp_path / "x.npz", tmp_path / "out", other)
+    for changes in ({"model_digest": "ba9876543210"}, {"weights": "final (layers.0)"}, {"system": "lim"}):
+        (other / "provenance.json").write_text(json.dumps(ORIGIN | changes))
+        with pytest.raises(InputError, match=r"other has frames of another model or kind than .*x.npz was") as refused:
+            run(monkeypatch, make_frame_labels, *words)
+        assert len(str(refused.value)) <= 160
+    (other / "provenance.json").write_text(json.dumps(ORIGIN))
+    run(monkeypatch, make_frame_labels, *words)
+    run(monkeypatch, make_frame_labels, "train", "--kind", "mel", "--classes", 4, "--points", 200, work / "train", tmp_path / "mel.npz")
+    (other / "frame_window").write_text("0.025\n")   # a model's frames with the timing of features
+    with pytest.raises(InputError, match=r"other has frames of another model or kind than .*mel.npz"):
+        run(monkeypatch, make_frame_labels, "label", tmp_path / "mel.npz", tmp_path / "out", other)
 
 
 def test_transcripts_are_aligned_in_parts(work, tmp_path, monkeypatch):

@@ -2,7 +2,8 @@
 
 The frames are the encoder's output before pooling, or the output of --layer: a matrix (frames, channels) for each utterance. Reads
 DATA/wav.scp, or DATA/feats.scp where there is no audio. Beside OUT.scp lie OUT.scp.utt2num_frames, and in its folder frame_shift (seconds
-from one frame to the next), provenance.json and, where there is one frame for each frame of features, frame_window (seconds that it sees).
+from one frame to the next), provenance.json (model_digest: of the encoder's weights) and, where there is one frame for each frame of
+features, frame_window (seconds that it sees).
 """
 from sslspk.bin.extract_embeddings import command_line, opened, origin
 from sslspk.errors import entry, real
@@ -26,6 +27,7 @@ def write(args, model, sources: dict) -> None:
     from sslspk.api.framewise import Framewise
     from sslspk.features.extract import FRAMES
     from sslspk.io import ark, files, provenance, table
+    from sslspk.train import model as models
     framewise, counts, whole = Framewise(model, args.layer, args.window, args.margin), {}, not model.config.waveform
     with ark.Writer(args.ark, args.scp, compress=args.compress == "true") as writer:
         for utt, source in progress.over(sources.items(), "utterances"):
@@ -43,7 +45,7 @@ def write(args, model, sources: dict) -> None:
             file.write(f"{options.window_samples / options.sample_frequency:.6g}\n")
     else:
         (args.scp.parent / "frame_window").unlink(missing_ok=True)
-    provenance.write(args.scp.parent, **origin(args))
+    provenance.write(args.scp.parent, **origin(args), model_digest=models.start(args.model)["digest"])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ bestrq, the random vector next to a random projection of them.
 import argparse
 from pathlib import Path
 
-from sslspk.errors import InputError, count, counted, entry, whole
+from sslspk.errors import InputError, count, counted, entry, named, whole
 
 SHAPES = {"centroids": "K F?", "projection": "D F?", "codes": "K D?", "about": "text"}
 NORMALISE = {"mel": "mean", "frames": "none", "bestrq": "mean_deviation"}
@@ -54,6 +54,9 @@ def main() -> None:
     if (when.shift, when.window) != (about.frame_shift, about.window):
         raise InputError(f"{args.feats} has frames every {when.shift:g} s, and {args.labeller} was learnt on {about.frame_shift:g} s and "
                          f"windows of {about.window:g} s; take the same kind of frames.")
+    if when.of_model != (about.kind == "frames") or (when.of_model and origin(args.feats)["made_by"] != about.made_by):
+        raise InputError(f"{named(args.feats, 40)} has frames of another model or kind than {named(args.labeller, 40)} was learnt on; take "
+                         "the same.")
     with alignments.Writer(args.out, about, str(args.part)) as out:
         for utt in files.share(list(specs), args.part, args.parts):
             out.write(utt, labeller(ark.load(specs[utt])))
@@ -105,11 +108,12 @@ def sample(specs: dict[str, str], points: int, normalise: str):
 
 
 def origin(feats: Path) -> dict:
-    """made_by and labels, as provenance.json of the frames says it."""
+    """made_by, which tells models of one name apart by model_digest, and labels, as provenance.json of the frames says it."""
     from sslspk.io import results
     path = feats / "provenance.json"
     said = results.origin(path) if path.exists() else {}
-    return {"made_by": f"frames of {said.get('system', 'an unknown model')}, {said.get('weights', 'unknown weights')}",
+    return {"made_by": f"frames of {said.get('system', 'an unknown model')}, {said.get('weights', 'unknown weights')}, "
+                       f"{said.get('model_digest', 'unknown digest')}",
             "labels": said.get("labels", "unknown")}
 
 

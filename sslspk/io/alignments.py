@@ -189,8 +189,9 @@ class Alignments:
         place = np.rint((middle - about.window / 2) / about.frame_shift + 1e-6).astype(np.int64)
         reach = (frames - 1) * shift + window + (start or 0.0)                       # seconds
         wanted = 1 + round((reach - about.window) / about.frame_shift)
-        spare = SLACK + int(np.ceil(max(shift, window - about.window, 0) / about.frame_shift))   # and the labels in a frame
-        if wanted - len(labels) > spare or (start is None and len(labels) - wanted > spare):
+        alike = np.allclose((shift, window), (about.frame_shift, about.window), 1e-6, 0)
+        in_a_frame = 0 if alike else int(np.ceil(max(shift, window - about.window) / about.frame_shift))   # labels
+        if wanted - len(labels) > SLACK + in_a_frame or (start is None and len(labels) - wanted > SLACK + in_a_frame):
             raise self._other_length(utt, len(labels), wanted)
         return labels[place.clip(0, len(labels) - 1)]
 

@@ -52,7 +52,11 @@ def test_frames_of_another_shift_get_the_label_with_the_nearest_middle(folder):
     for shift, window, frames in ((0.016, 0.064, 59), (0.01, 0.01, 100), (0.02, 0.025, 49), (0.01, 0.025, 98)):
         want = [LABELS["a"][np.abs(middles - (t * shift + window / 2)).argmin()] for t in range(frames)]
         assert (known.at("a", frames, shift, window) == want).mean() > 0.97   # halfway between two middles either will do
-        for wrong in (frames - 8, frames + 8):
+        alike = (shift, window) == (0.01, 0.025)
+        if alike:
+            assert known.at("a", frames + 2, shift, window).tolist() == [*want, want[-1], want[-1]]
+            assert known.at("a", frames - 2, shift, window).tolist() == want[:-2]
+        for wrong in (frames - 3, frames + 3) if alike else (frames - 8, frames + 8):
             with pytest.raises(InputError, match="frames of them were expected"):
                 known.at("a", wrong, shift, window)
     assert (known.at("a", 98, 0.01, 0.025) == LABELS["a"]).all()

@@ -142,7 +142,8 @@ def test_the_step_writes_what_the_encoder_gives(recipe, monkeypatch, name, shift
     found = read(out)
     assert (out / "frame_shift").read_text() == f"{shift}\n" and len(found) == 4
     assert table.read(out / "utt2num_frames") == {utt: str(len(x)) for utt, x in found.items()}
-    assert json.loads((out / "provenance.json").read_text())["system"] == name
+    said = json.loads((out / "provenance.json").read_text())
+    assert (said["system"], said["model_digest"]) == (name, models.start(recipe / f"exp/{name}/final.pt")["digest"])
     for utt, x in found.items():
         samples = torch.from_numpy(audio.read(table.read(recipe / "data/wav.scp")[utt])[0])
         with torch.no_grad():
