@@ -11,6 +11,7 @@ from sslspk.errors import InputError
 from sslspk.losses.gaussian_kl import gaussian_kl
 from sslspk.methods import build as build_method
 from sslspk.methods.base import Batch, Corpus, Progress
+from sslspk.nn.masks import as_mask, hidden_steps
 from sslspk.train.config import SystemConfig
 from sslspk.train.watch import Watch
 
@@ -62,6 +63,48 @@ def test_the_loss_is_that_of_the_paper(name):
         seen = batch(method, 1)
         out = method(seen, START)
         assert out["loss"].item() == pytest.approx(by_hand(method, seen), rel=1e-5)
+
+
+def test_the_weights_of_both_divergences_rise():
+    method = make("dsvae", alpha=0.3, beta=1.7, warmup_steps=4).eval()
+    seen = batch(method, 0)
+    frames = seen.views[0].shape[2]
+    for step, share in ((0, 0.25), (1, 0.5), (2, 0.75), (3, 1.0), (7, 1.0)):
+        out = method(seen, Progress(step, 10, 2))
+        assert out["loss_speaker"].item() == pytest.approx(share * 0.3 / frames * out["kl_speaker"].item(), rel=1e-5)
+        assert out["loss_content"].item() == pytest.approx(share * 1.7 * out["kl_content"].item(), rel=1e-5)
+        total = out["loss_reconstruction"] + out["loss_speaker"] + out["loss_content"]
+        assert out["loss"].item() == pytest.approx(total.item(), rel=1e-6)
+
+
+def test_the_errors_with_either_latent_zeroed():
+    method = make("dsvae").eval()
+    seen, encoder = batch(method, 0), method.content.encoder
+    with torch.no_grad():
+        out = method(seen, START)
+        heard, clean = encoder.standardise(seen.views[0][0]), encoder.standardise(seen.views[0][-1])
+        maps = encoder.shared(heard.transpose(1, 2))
+        z_s, z_c = encoder.speaker(maps)[0], encoder.content(maps)[0]
+        for name, used in (("error", (z_s, z_c)), ("error_without_speaker", (0 * z_s, z_c)), ("error_without_content", (z_s, 0 * z_c))):
+            assert out[name].item() == pytest.approx(float(((encoder.decoder(*used) - clean) ** 2).mean()), rel=1e-5)
+    assert len({round(out[name].item(), 5) for name in ("error", "error_without_speaker", "error_without_content")}) == 3
+
+
+def test_the_labels_of_hidden_frames_have_their_weight():
+    masking, outs = {"mask_prob": 0.3, "mask_span": 3}, []
+    for weight in (1.0, 3.5):
+        method = make("cdsvae masked", masked_prediction={**masking, "weight": weight}).eval()
+        seen = batch(method, 0)
+        with torch.no_grad():
+            outs.append(method(seen, START))
+    encoder, frames = method.content.encoder, seen.views[0].shape[2]
+    maps = encoder.shared(encoder.standardise(seen.views[0][0]).transpose(1, 2))
+    hidden = hidden_steps(BATCH, frames, 0.3, 3, START.draw)
+    means = encoder.content(torch.where(as_mask(hidden, frames)[:, None], method.mask[:, None], maps))[0]
+    likelihood = method.tell(means).log_softmax(-1).gather(2, seen.frame_labels[..., None])[..., 0]
+    wanted = -likelihood.gather(1, hidden).sum().item() / BATCH / frames   # of a crop's hidden frames together
+    assert [out["loss_labels"].item() for out in outs] == pytest.approx([wanted, 3.5 * wanted], rel=1e-5)
+    assert outs[1]["loss"].item() - outs[0]["loss"].item() == pytest.approx(2.5 * wanted, rel=1e-4)
 
 
 def test_the_clean_copy_is_what_is_to_be_decoded():

@@ -12,6 +12,7 @@ import double
 import pytest
 import recipe_copy
 import torch
+from test_dsvae_training import labelled
 from test_loop import train_here
 from tones import merged
 
@@ -144,7 +145,9 @@ LABELS = {"name": "masked_prediction", **ONE, "mask_span": 4, "unmasked_weight":
 MASKED = {"hubert": {**LABELS, "out_dim": 16, "targets": {"name": "mfcc", "clusters": 6, "points": 60}},
           "bestrq": {**LABELS, "fill": "noise", "head": "linear", "targets": {"name": "random_projection", "codes": 20}},
           "wav2vec2": WAV2VEC2, "wav2vec2 other": {**WAV2VEC2, "negatives": "other"}}
-LATENTS = {"dsvae": {"name": "dsvae", "crops": TWIN[:1], "prior_dim": 16, "beta": 1.0}}
+LATENTS = {"dsvae": {"name": "dsvae", "crops": TWIN[:1], "prior_dim": 16, "beta": 1.0},
+           "cdsvae": {"name": "cdsvae", "crops": TWIN[:1], "prior_dim": 16, "beta": 1.0, "warmup_steps": 10,
+                      "masked_prediction": {"mask_span": 4, "weight": 5.0}}}
 CODES = {
     "code words": {"name": "vq_wav2vec", **ONE, "steps": 4},
     "code words of the batch": {"name": "vq_wav2vec", "seed": True, **ONE, "steps": 4, "mask_span": 4},
@@ -152,7 +155,7 @@ CODES = {
 
 
 SYSTEMS = [("ecapa", "dino"), *(("tdnn", name) for name in METHODS), *(("cpc", name) for name in FRAMES), ("sinc", "gim"), ("pase", "gim"),
-           ("latents", "dsvae"),
+           ("latents", "dsvae"), ("latents", "cdsvae"),
            *(("wav2vec2", name) for name in MASKED),
            ("vq", "code words"), ("vq kmeans", "code words"), ("vq transformer", "code words of the batch")]
 
@@ -161,12 +164,14 @@ def conf_file(folder, data, encoder, method):
     conf, trials = folder / f"{encoder}-{method}.yaml", folder / "trials"
     utts = list(table.read(data / "wav.scp"))
     trials.write_text("".join(f"{a} {b} {'target' if a[:3] == b[:3] else 'nontarget'}\n" for a in utts for b in utts if a < b))
-    scored = {"train.eval_list": str(trials), "train.eval_data": str(data), "train.eval_every": 5} if method == "dino" else {}
+    more = {"train.eval_list": str(trials), "train.eval_data": str(data), "train.eval_every": 5} if method == "dino" else {}
+    if method == "cdsvae":
+        more = {"data.frame_labels": labelled(folder / "labels", data)}
     conf.write_text(json.dumps(merged(**{
         "train.steps": 20, "train.log_every": 5, "train.save_every": 20, "train.optimizer": "sgd", "train.lr": 0.003,
         "train.clip_norm": 1.0, "train.analyse": True, "data.batch_size": 12, "encoder": ENCODERS[encoder],
         "method": {**METHODS, **FRAMES, **MASKED, **CODES, **LATENTS}[method],
-        "train.valid": str(data) if method in ("gated", "cpc", "gim", "wav2vec2") else None, **scored})))
+        "train.valid": str(data) if method in ("gated", "cpc", "gim", "wav2vec2") else None, **more})))
     return conf
 
 
