@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains a small CTC phone recogniser on DATA and aligns the transcripts by it: writes OUT/{recogniser.pt,ali.{scp,N.ark,json}}, and with
-# --test phone_errors.json. The training resumes at its last epoch.
+# --test phone_errors.json. The training resumes at its last epoch. Utterances that are too short for their transcript get no labels.
 set -euo pipefail
 cmd=utils/run.pl   # how jobs are started: utils/run.pl, utils/queue.pl or utils/slurm.pl
 nj=4               # number of parallel jobs that align, and of archives; threads of the training
@@ -57,6 +57,7 @@ if [ -z "$model" ]; then
   export SSLSPK_FOLLOW="*"   # the launcher shows the newest line of the log
   launch "$cmd" --num-threads "$nj" "$out/log/train.log" OMP_NUM_THREADS="$nj" python3 -m sslspk.bin.align_phones train \
     --threads "$nj" ${options[@]+"${options[@]}"} ${files[@]+"${files[@]}"} "$used" "$data"
+  grep '^warning: ' "$out/log/train.log" | head -n 5 >&2 || true
   grep -E '^(epoch|held-out:|CPU time)' "$out/log/train.log" | tail -n 3
 fi
 launch "$cmd" JOB=1:"$jobs" "$out/log/align.$JOB.log" \

@@ -57,7 +57,7 @@ for system in $systems; do
   done
 done
 jobs=(--cmd "$train_cmd" --nj "$nj") dev=$data/voxceleb1_dev test=$data/voxceleb1_test labels=$exps/labels list=veri_test2
-both=$data/voxceleb1_all   # dev and test together; labels are computed for all of it
+train=${dev}_packed   # what is trained on, labels and recogniser too
 wants() { [[ " $systems " = *" $1"* ]]; }   # NAME: whether a system begins with it
 
 if at_stage 0 "prepare"; then
@@ -70,25 +70,31 @@ if at_stage 0 "prepare"; then
 fi
 
 if at_stage 1 "audio and log-mel"; then
-  steps/pack_audio.sh "${jobs[@]}" "$dev" "${dev}_packed"
-  local/combine_once.sh "$both" "${dev}_packed" "$test"
-  steps/make_feats.sh "${jobs[@]}" --conf conf/fbank.yaml --compress false "$both"
+  steps/pack_audio.sh "${jobs[@]}" "$dev" "$train"
+  for part in "$train" "$test"; do
+    steps/make_feats.sh "${jobs[@]}" --conf conf/fbank.yaml --compress false "$part"
+  done
   [ ! -d "$data/musan_noise" ] || steps/make_augment_lists.sh "${jobs[@]}" "$data" "$data/augment"
 fi
 
 if [ -z "$phones" ] && [ -f "$voxceleb1/phones/ali.scp" ]; then
   phones=$voxceleb1/phones
 fi
-spoken=$phones
-[ ! -f "$phones" ] || spoken=$labels/align
+spoken=$phones test_spoken=$phones aligned=$train test_aligned=$test
+[ ! -f "$phones" ] || spoken=$labels/align test_spoken=$labels/align_test aligned=${dev}_aligned test_aligned=${test}_aligned
 if at_stage 2 "labels of frames"; then
-  [ ! -f "$phones" ] || steps/align_phones.sh "${jobs[@]}" --phones "$phones" "$both" "$labels/align"
+  if [ -f "$phones" ]; then
+    steps/align_phones.sh "${jobs[@]}" --phones "$phones" --test "$test" "$train" "$spoken"
+    steps/align_phones.sh "${jobs[@]}" --phones "$phones" --model "$spoken" "$test" "$test_spoken"
+    local/subset_once.sh "$spoken/ali.scp" "$train" "$aligned"
+    local/subset_once.sh "$test_spoken/ali.scp" "$test" "$test_aligned"
+  fi
   for kind in mel bestrq; do
-    ! wants "cdsvae_$kind" || steps/make_frame_labels.sh "${jobs[@]}" --kind $kind --classes "$classes" "$both" "$labels/$kind"
+    ! wants "cdsvae_$kind" || steps/make_frame_labels.sh "${jobs[@]}" --kind $kind --classes "$classes" "$train" "$labels/$kind"
   done
   if wants cdsvae_frames; then
     [ -n "$frame_model" ] || die "--frame-model names no model, of whose frames cdsvae_frames takes the clusters; give a final.pt"
-    steps/extract_frames.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "$both" "$frame_model" "$labels/frames_of_model"
+    steps/extract_frames.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "$train" "$frame_model" "$labels/frames_of_model"
     steps/make_frame_labels.sh "${jobs[@]}" --kind frames --classes "$classes" "$labels/frames_of_model" "$labels/frames"
   fi
 fi
@@ -100,17 +106,17 @@ if at_stage 3 "train"; then
   for run in "${runs[@]}"; do
     IFS=$tab read -r system seed exp <<< "$run"
     count_off "training $exp"
-    told=()
+    told=() from=$train
     case $system in
       cdsvae_align*)
         [ -n "$spoken" ] || die "$system is told phones; give them with --phones"
-        told=(--set "data.frame_labels=$spoken") ;;
+        told=(--set "data.frame_labels=$spoken") from=$aligned ;;
       cdsvae_*)
         kind=${system#cdsvae_}
         told=(--set "data.frame_labels=$labels/${kind%%_*}") ;;
     esac
     steps/train.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --conf "$confs/$system.yaml" "${common[@]}" "${told[@]}" --set "seed=$seed" \
-      "${set[@]/#/--set=}" "${dev}_packed" "$exp" ||
+      "${set[@]/#/--set=}" "$from" "$exp" ||
       leave_out "$exp" $?
   done
 fi
@@ -121,7 +127,8 @@ if at_stage 4 "embeddings and frames"; then
     exp=${run##*"$tab"}
     count_off "embeddings and frames of $exp"
     local/extract_system.sh --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --weights "speaker content untrained" "$exp" "$test"
-    steps/extract_frames.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "$both" "$exp" "$exp/frames"
+    steps/extract_frames.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "$train" "$exp" "$exp/frames/train"
+    steps/extract_frames.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "$test" "$exp" "$exp/frames/test"
   done
 fi
 
@@ -132,20 +139,21 @@ if at_stage 5 "speakers"; then
 fi
 
 if [ -n "$spoken" ] && at_stage 6 "phonemes"; then
-  probe=(steps/probe_frames.sh --cmd "$train_cmd" --labels "$spoken" --train "$dev" --test "$test" --ignore "$ignore")
-  "${probe[@]}" "$both" "$exps/phonemes_mel"
+  probe=(steps/probe_frames.sh --cmd "$train_cmd" --labels "$spoken" --train "$aligned" --ignore "$ignore")
+  probe+=(--test-labels "$test_spoken" --test "$test_aligned")
+  "${probe[@]}" "$train" "$test" "$exps/phonemes_mel"
   start_count ${#runs[@]}
   for run in "${runs[@]}"; do
     exp=${run##*"$tab"}
     count_off "phonemes of $exp"
-    "${probe[@]}" "$exp/frames" "$exp/phonemes"
+    "${probe[@]}" "$exp/frames/train" "$exp/frames/test" "$exp/phonemes"
   done
 fi
 
 if [ "$num_pairs" -gt 0 ] && at_stage 7 "conversion"; then
   local/convert_and_judge.sh --train-cmd "$train_cmd" --cuda-cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" --judge "$judge" \
-    --num-pairs "$num_pairs" --augment "$data/augment" --feats "$both" "${judge_set[@]/#/--judge-set=}" \
-    "${dev}_packed" "$test" "$test/trials_$list" "$exps/judge" "${runs[@]##*"$tab"}"
+    --num-pairs "$num_pairs" --augment "$data/augment" --feats "$test" "${judge_set[@]/#/--judge-set=}" \
+    "$train" "$test" "$test/trials_$list" "$exps/judge" "${runs[@]##*"$tab"}"
 fi
 
 if at_stage 8 "RESULTS.md"; then

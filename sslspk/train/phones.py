@@ -106,11 +106,28 @@ class Aligner(nn.Module):
 
     def align(self, frames: Tensor, labels: np.ndarray) -> np.ndarray | None:
         """Labels (T,) of frames (T, F) that say `labels` (S,); None where there are too few frames."""
-        if len(labels) + np.count_nonzero(labels[1:] == labels[:-1]) > len(frames):
+        if needed(labels) > len(frames):
             return None
         weights = self.weights().numpy()
         weights[ctc.BLANK] -= self.config.silence_cost
         return closed(ctc.viterbi(self.log_probs(frames) + weights, labels), self.config.gap)
+
+
+def needed(said: Sequence) -> int:
+    """Frames that a transcript takes at least: one for each phone, and one of silence between two equal ones."""
+    return len(said) + sum(one == next_ for one, next_ in itertools.pairwise(said))
+
+
+def long_enough(corpus: Corpus) -> tuple[list[str], list[str]]:
+    """(utterances with as many frames as their transcript needs, in byte order; a warning for each of the others)."""
+    kept, told = [], []
+    for utt in sorted(corpus.specs):
+        frames, least = ark.shape(corpus.specs[utt])[0], needed(corpus.said[utt])
+        if frames and least <= frames:
+            kept.append(utt)
+        else:
+            told.append(f"warning: {utt} has {frames} frames, its transcript needs {least}; it is left out of the training")
+    return kept, told
 
 
 def closed(path: np.ndarray, gap: int) -> np.ndarray:
@@ -143,9 +160,15 @@ def batches(specs: Sequence[str], lengths: np.ndarray, size: int, seed: int) -> 
 
 
 def train(out: Path, corpus: Corpus, config: PhoneConfig) -> Iterator[str]:
-    """Train the recogniser of OUT, from its last whole epoch on; yields a line for each epoch, and writes OUT/recogniser.pt."""
-    utts = sorted(corpus.specs)
-    phones = sorted({phone for said in corpus.said.values() for phone in said} - {SILENCE})
+    """Train the recogniser of OUT, from its last whole epoch on; yields a line for each epoch, and writes OUT/recogniser.pt.
+
+    Before them there is a warning for each utterance that is too short for its transcript, which is left out.
+    """
+    utts, told = long_enough(corpus)
+    yield from told
+    if not utts:
+        raise InputError("all utterances have fewer frames than phones; give transcripts of what is said, and features of all of it.")
+    phones = sorted({phone for utt in utts for phone in corpus.said[utt]} - {SILENCE})
     if not phones:
         raise InputError("no utterance says any phone; give transcripts of what is said.")
     features = ark.shape(corpus.specs[utts[0]])[-1]
@@ -170,7 +193,7 @@ def _epoch(aligner: Aligner, optimizer: torch.optim.Optimizer, corpus: Corpus, u
     """One pass over the training set. Returns figures."""
     config, lengths = aligner.config, np.array([ark.shape(corpus.specs[utt])[0] for utt in utts])
     plan = list(batches(utts, lengths, config.batch_size, config.seed + epoch))
-    nll, count, unfit, given = 0.0, 0, 0, torch.zeros(len(aligner.names), dtype=torch.float64)
+    nll, count, given = 0.0, 0, torch.zeros(len(aligner.names), dtype=torch.float64)
     aligner.train()
     for step, rows in enumerate(plan):
         for group in optimizer.param_groups:
@@ -198,11 +221,9 @@ def _epoch(aligner: Aligner, optimizer: torch.optim.Optimizer, corpus: Corpus, u
         optimizer.step()
         given += log_probs.detach()[there].exp().sum(0, dtype=torch.float64)
         plain = nn.functional.ctc_loss(log_probs.detach().transpose(0, 1), padded, sizes, targets, ctc.BLANK, "none")
-        fits = plain.isfinite()
-        nll, count, unfit = nll + float(plain[fits].sum()), count + int(targets[fits].sum()), unfit + int((~fits).sum())
+        nll, count = nll + float(plain.sum()), count + int(targets.sum())
     aligner.prior.copy_((given / given.sum()).clamp(min=LEAST))
-    more = f", {unfit} utterances too short for their transcript" if unfit else ""
-    return f"CTC loss {nll / max(count, 1):.4f} nats a phone, silence {float(aligner.prior[0]):.3f} of the frames{more}"
+    return f"CTC loss {nll / max(count, 1):.4f} nats a phone, silence {float(aligner.prior[0]):.3f} of the frames"
 
 
 def _rate(epochs: float, total: int) -> float:
