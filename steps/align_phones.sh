@@ -57,7 +57,7 @@ if [ -z "$model" ]; then
   export SSLSPK_FOLLOW="*"   # the launcher shows the newest line of the log
   launch "$cmd" --num-threads "$nj" "$out/log/train.log" OMP_NUM_THREADS="$nj" python3 -m sslspk.bin.align_phones train \
     --threads "$nj" ${options[@]+"${options[@]}"} ${files[@]+"${files[@]}"} "$used" "$data"
-  grep '^warning: ' "$out/log/train.log" | head -n 5 >&2 || true
+  grep -m 5 '^warning: ' "$out/log/train.log" >&2 || [ $? -eq 1 ]
   grep -E '^(epoch|held-out:|CPU time)' "$out/log/train.log" | tail -n 3
 fi
 launch "$cmd" JOB=1:"$jobs" "$out/log/align.$JOB.log" \

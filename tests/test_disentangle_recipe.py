@@ -1,5 +1,6 @@
 """egs/disentangle/run.sh as a user runs it, on a corpus of seconds: every stage once, and what is refused."""
 import json
+from itertools import groupby
 
 import pytest
 import recipe_copy
@@ -7,6 +8,7 @@ import soundfile
 from recipe_copy import SYNTH, overrides, run, run_and_count, sh, snapshot
 
 from sslspk.io import table
+from sslspk.io.alignments import Alignments, read_about
 
 TINY = overrides("train.steps=3", "train.log_every=1", "data.batch_size=4", "encoder.channels=8", "encoder.hidden_dim=6",
                  "encoder.decoder_channels=6", "encoder.decoder_hidden=6")
@@ -32,12 +34,41 @@ def test_all_stages(tmp_path, monkeypatch):
                   for name in ("speaker", "content", "untrained")}
         told = "phones" if system == "cdsvae_align" else "none"
         assert labels == {"speaker": told, "content": told, "untrained": "none"}
+    of_training = table.read(recipe / "data_mini/voxceleb1_dev_packed/utt2spk").keys()
+    assert table.read(exps / "labels/mel/ali.scp").keys() == table.read(exps / "dsvae/frames/train/feats.scp").keys() == of_training
     text = (exps / "RESULTS.md").read_text()
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
     assert set(rows) == {"system", "dsvae", "cdsvae_mel", "cdsvae_align", "raw log-mel"}
     assert "(30.2)" in rows["dsvae"] and "(44.1)" in rows["raw log-mel"] and " - " not in rows["cdsvae_align"]
     before = snapshot(recipe)
     _, _, heavy = run_and_count(recipe, tmp_path / "witness", *MINI)
+    assert not heavy and snapshot(recipe) == before, heavy
+
+
+@pytest.mark.slow
+def test_transcripts_are_aligned_by_what_the_training_speakers_say(tmp_path, monkeypatch):
+    """A recording that is too short for its transcript is named, and left out of what needs its phones."""
+    recipe = recipe_copy.make(tmp_path, "disentangle")
+    monkeypatch.chdir(recipe)
+    run(recipe, *MINI, "--stop-stage", "0")
+    known, data, labels = Alignments(recipe / "data_mini/corpora/VoxCeleb1/phones"), recipe / "data_mini", recipe / "exp_mini/labels"
+    said = {utt: [known.about.names[i] for i, _ in groupby(known.of(utt))] for utt in table.read(f"{known.folder}/ali.scp")}
+    said = {utt: [phone for phone in phones if phone != "sil"] for utt, phones in said.items()}
+    train, test = (table.read(data / f"voxceleb1_{part}/utt2spk").keys() for part in ("dev", "test"))
+    odd = {min(train), min(test)}
+    table.write(recipe / "phones", {utt: " ".join(phones * 9 if utt in odd else phones) for utt, phones in said.items()})
+    words = (*MINI, "--systems", "cdsvae_align", "--phones", "phones", "--num-pairs", "0")
+    done = sh(recipe, *words)
+    assert done.returncode == 0, done.stderr
+    assert f"warning: {min(train)} has " in done.stderr and "held-out: phone error rate " in done.stdout
+    assert table.read(labels / "align/ali.scp").keys() == train - odd and table.read(labels / "align_test/ali.scp").keys() == test - odd
+    assert read_about(labels / "align").digest == read_about(labels / "align_test").digest
+    figures = json.loads((labels / "align/phone_errors.json").read_text())
+    assert figures["utterances"] == len(test) and figures["phone_error_percent"] > 0
+    found = json.loads((recipe / "exp_mini/cdsvae_align/phonemes/result.json").read_text())
+    assert found["labels_from"] == ["exp_mini/labels/align_test"] and found["labels_kind"] == "align"
+    before = snapshot(recipe)
+    _, _, heavy = run_and_count(recipe, tmp_path / "witness", *words)
     assert not heavy and snapshot(recipe) == before, heavy
 
 

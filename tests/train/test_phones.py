@@ -71,6 +71,22 @@ def test_a_resumed_training_ends_with_the_same_weights(trained, tmp_path):
     assert all(torch.equal(own[name], other[name]) for name in own)
 
 
+def test_utterances_that_are_too_short_are_named_and_left_out(trained, tmp_path):
+    folder, _, _ = trained
+    whole = phones.read(str(folder / "train"))
+    frames = ark.shape(whole.specs["u03"])[0]
+    odd = whole._replace(said=whole.said | {"u03": ["AA"] * (frames // 2 + 2), "u07": ["AA", "B"] * frames})   # equal ones: silence between
+    rest = whole._replace(specs={utt: spec for utt, spec in whole.specs.items() if utt not in ("u03", "u07")})
+    config = SMALL.model_copy(update={"epochs": 2, "flat": 1})
+    lines, others = list(phones.train(tmp_path / "odd", odd, config)), list(phones.train(tmp_path / "rest", rest, config))
+    assert [line.split(";")[0] for line in lines[:2]] == [
+        f"warning: u03 has {frames} frames, its transcript needs {2 * (frames // 2) + 3}",
+        f"warning: u07 has {ark.shape(whole.specs['u07'])[0]} frames, its transcript needs {2 * frames}"]
+    assert lines[2:] == others and len(others) == 2   # to the last digit
+    with pytest.raises(InputError, match="all utterances have fewer frames than phones"):
+        list(phones.train(tmp_path, whole._replace(said={utt: ["AA"] * 1000 for utt in whole.specs}), config))
+
+
 def test_what_cannot_be_is_refused(trained, tmp_path):
     folder, _, _ = trained
     aligner, _, _ = phones.load(folder / "exp")
