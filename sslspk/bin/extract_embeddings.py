@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from sslspk.errors import entry, whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sslspk.train.model import Model
 
 
@@ -21,8 +23,8 @@ def main() -> int:
     from sslspk.encoders import together
     from sslspk.io import ark, provenance
     model, sources = opened(args)
-    inputs = (model.features(utt, source, args.allow_pipes == "true") for utt, source in progress.over(sources.items(), "utterances"))
     with ark.Writer(args.ark, args.scp) as writer:
+        inputs = progress.over(inputs_of(model, sources, args), "utterances", len(sources))
         for utt, embedding in zip(sources, together.encoded(encoder_of(model, args.layer), inputs, alone=True), strict=True):
             writer.write(utt, embedding)
     provenance.write(args.scp.parent, **origin(args))
@@ -58,6 +60,14 @@ def opened(args: argparse.Namespace) -> tuple["Model", dict]:
     if said := silence.warning(str(args.model), model.config.vad, sources.values(), args.data):
         print(said, flush=True)
     return model, sources
+
+
+def inputs_of(model: "Model", sources: dict, args: argparse.Namespace) -> "Iterator":
+    """(1, T, F), or (1, S), of each utterance, on the model's device; what comes next is read by a thread meanwhile."""
+    from sslspk.io.ahead import ahead
+    read = ahead((model.stored(utt, source, args.allow_pipes == "true") for utt, source in sources.items()), lambda x: x.size)
+    for (utt, source), stored in zip(sources.items(), read, strict=True):
+        yield model.features_of(utt, source, stored)
 
 
 def origin(args: argparse.Namespace) -> dict:

@@ -35,6 +35,7 @@ def main() -> int:
     from sslspk import progress
     from sslspk.encoders import architectures, foreign, frame_model
     from sslspk.io import ark, clips, provenance
+    from sslspk.io.ahead import ahead
     from sslspk.train import distributed
     if args.arch in foreign.ARCHES:
         raise InputError(f"{args.arch} is an embedding model; write it as a folder (sslspk export '{args.arch} FILE' DIR), and give DIR to "
@@ -44,8 +45,9 @@ def main() -> int:
     model.check_layer(args.layer)
     model.to(device)
     with ark.Writer(args.ark, args.scp) as writer, torch.inference_mode():
-        for utt, clip in progress.over(clips.read(args.data).items(), "utterances"):
-            samples = clips.utterance(utt, clip, architectures.RATE, args.allow_pipes == "true")
+        audio = clips.read(args.data)
+        waves = ahead((clips.utterance(utt, clip, architectures.RATE, args.allow_pipes == "true") for utt, clip in audio.items()), len)
+        for utt, samples in zip(audio, progress.over(waves, "utterances", len(audio)), strict=True):
             writer.write(utt, model(torch.from_numpy(samples).to(device), args.layer, args.pooling).cpu().numpy())
     provenance.write(args.scp.parent, args.arch, **origin(args, model.normalise))
     return 0

@@ -5,7 +5,7 @@ DATA/wav.scp, or DATA/feats.scp where there is no audio. Beside OUT.scp lie OUT.
 from one frame to the next), provenance.json (model_digest: of the encoder's weights) and, where there is one frame for each frame of
 features, frame_window (seconds that it sees).
 """
-from sslspk.bin.extract_embeddings import command_line, opened, origin
+from sslspk.bin.extract_embeddings import command_line, inputs_of, opened, origin
 from sslspk.errors import entry, real
 
 
@@ -30,8 +30,7 @@ def write(args, model, sources: dict) -> None:
     from sslspk.train import model as models
     framewise, counts, whole = Framewise(model, args.layer, args.window, args.margin), {}, not model.config.waveform
     with ark.Writer(args.ark, args.scp, compress=args.compress == "true") as writer:
-        for utt, source in progress.over(sources.items(), "utterances"):
-            x = model.features(utt, source, args.allow_pipes == "true")
+        for utt, x in zip(sources, progress.over(inputs_of(model, sources, args), "utterances", len(sources)), strict=True):
             found = framewise(x)
             whole = whole and len(found) == x.shape[1]
             counts[utt] = len(found)

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +14,7 @@ from sslspk.encoders.base import Encoder
 from sslspk.encoders.projected import FrameMean, Projected
 from sslspk.errors import InputError
 from sslspk.features import cmvn, extract
-from sslspk.io import ark
+from sslspk.io import ark, clips
 from sslspk.io.clips import Clip
 from sslspk.io.provenance import corpus
 from sslspk.methods import classifier as classifiers
@@ -55,11 +56,21 @@ class Model:
 
         source: its audio, or an entry of feats.scp.
         """
+        return self.features_of(utt, source, self.stored(utt, source, allow_pipes))
+
+    def stored(self, utt: str, source: Clip | str, allow_pipes: bool = False) -> np.ndarray:
+        """What `features` reads from the disk: int16 samples (S,), or features (T, F) that an archive holds."""
         if isinstance(source, Clip):
-            return extract.recording(self.read, self.config.features.sample_frequency, utt, source, allow_pipes)[0]
+            return clips.utterance(utt, source, self.config.features.sample_frequency, allow_pipes)
         if self.config.waveform:
             raise InputError(f"{utt}: this model reads waveforms, and the data directory has none; give one with wav.scp.")
-        x = cmvn.apply(torch.from_numpy(ark.load(source))[None].to(self.device), self.config.cmvn)
+        return ark.load(source)
+
+    def features_of(self, utt: str, source: Clip | str, stored: np.ndarray) -> Tensor:
+        """What `features` returns, of what `stored` has read."""
+        if isinstance(source, Clip):
+            return extract.computed(self.read, utt, source, stored)
+        x = cmvn.apply(torch.from_numpy(stored)[None].to(self.device), self.config.cmvn)
         if not x.shape[1]:
             raise InputError(f"{utt}: shorter than one frame; leave it out with utils/subset_data_dir.sh.")
         return x
