@@ -3,6 +3,7 @@ import errno
 import fcntl
 import functools
 import os
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,7 @@ class Job:
     # the best epoch's end on train.valid so far, and the steps of those that were the best before it
     best: dict = field(default_factory=lambda: {"step": 0, "score": LEAST, "earlier": []})
     evaluated: dict = field(default_factory=lambda: {**NOTHING})   # the same of the best evaluation so far
+    unread: deque = field(default_factory=deque)   # losses that are not known to be finite yet
     figures: dict = field(default_factory=dict)   # sums that the next line of progress.jsonl begins with: {name: (sum, steps)}
 
     def state(self) -> dict:

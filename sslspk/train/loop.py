@@ -11,11 +11,11 @@ import torch
 
 from sslspk.data.loader import make_loader, processes
 from sslspk.data.plain import PlainCrops
-from sslspk.errors import InputError, counted, shown
+from sslspk.errors import InputError, counted
 from sslspk.losses.precision import wide
 from sslspk.methods.base import Batch, Plain, Progress
 from sslspk.nn import comm
-from sslspk.train import checkpoint, evaluation, garbage
+from sslspk.train import checkpoint, evaluation, finite, garbage
 from sslspk.train.failures import REQUEUE, STOPPED
 from sslspk.train.finish import finish
 from sslspk.train.job import Job
@@ -60,6 +60,7 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watc
         progress = Progress(job.step, job.total, per_epoch, log=(job.step + 1) % cfg.log_every == 0 or job.step + 1 == job.total,
                             seed=job.config.seed)
         if job.step % per_epoch == 0:
+            finite.check(job)
             log.note(job.method.before_epoch(functools.partial(embed_all, job, progress), progress))
         with log.meter.counting(progress.log):
             lr, figures, waited = optimizer_step(job, batches, progress)
@@ -70,14 +71,9 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watc
         garbage.collect(job.step)
         stopping = _agreed(stop, progress, job)
         if progress.log:
-            _judge(job, log, watch, log.line(job.step, job.step / per_epoch, lr, job.total))
-        better = False
-        if job.validation is not None and (job.step % per_epoch == 0 or last):
-            better = _validate(job, log)
-        if evaluation.is_due(job):
-            better = evaluation.evaluate(job, log) or better
-        if job.step % save_every == 0 or last or stopping or better:
-            save(job, save_every, log)
+            finite.check(job)
+            _watch(job, log, watch, log.line(job.step, job.step / per_epoch, lr, job.total))
+        _judge_and_save(job, log, save_every, last or stopping)
         if stopping and not last:
             comm.barrier()   # wait for rank 0 to save: when a rank exits, the agent ends the others
             log.say(f"asked to stop: saved step {job.step}; the same command resumes there")
@@ -91,6 +87,20 @@ def _until_the_end(job: Job, batches: Iterator[dict], log: TrainLog, watch: Watc
     log.close()
     finish(job, save_every)
     return 0
+
+
+def _judge_and_save(job: Job, log: TrainLog, save_every: int, ends: bool) -> None:
+    """What is due after a step: validation, evaluation, a checkpoint. ends: the training ends or stops with this step."""
+    due = ends or job.step % save_every == 0
+    validates = job.validation is not None and (job.step % job.dataset.steps_per_epoch == 0 or job.step == job.total)
+    evaluates = evaluation.is_due(job)
+    if due or validates or evaluates:
+        finite.check(job)
+    better = validates and _validate(job, log)
+    if evaluates:
+        better = evaluation.evaluate(job, log) or better
+    if due or better:
+        save(job, save_every, log)
 
 
 def _validate(job: Job, log: TrainLog) -> bool:
@@ -130,7 +140,7 @@ def optimizer_step(job: Job, batches, progress: Progress) -> tuple[float, dict, 
 
 
 def gradients(job: Job, batches, progress: Progress) -> tuple[dict, float]:
-    """Forward and backward over the step's micro-batches; the figures are their means. Stops before a bad update."""
+    """Forward and backward over the step's micro-batches; the figures are their means. Raises InputError where a loss is not finite."""
     parts, total, waited = job.config.train.accumulate, {}, 0.0
     for part in range(parts):
         begin = time.perf_counter()
@@ -147,9 +157,9 @@ def gradients(job: Job, batches, progress: Progress) -> tuple[dict, float]:
             with torch.autocast(job.device.type, torch.bfloat16, enabled=job.config.train.precision == "bf16"):
                 told = batch["frame_labels"].to(job.device, non_blocking=True) if "frame_labels" in batch else None
                 figures = job.model(Batch(views, *identities(job, batch), told), dataclasses.replace(progress, part=part, parts=parts))
-            loss, ready = _to_host(figures["loss"])
+            finite.note(job, figures["loss"], batch["unit"])
             (figures["loss"] / parts).backward()
-        _require_finite(job, loss, ready, batch)
+        finite.check(job)
         for key, value in figures.items():
             total[key] = total.get(key, 0) + value.detach() / parts
     return total, waited
@@ -188,25 +198,6 @@ def embed_all(job: Job, progress: Progress, encoder: torch.nn.Module) -> Plain:
     return Plain(torch.cat(parts), units, label[units] if job.config.train.analyse else None)
 
 
-def _to_host(loss: torch.Tensor):
-    """Start copying the loss to the host. It is waited for only after backward has been queued, so the GPU never idles."""
-    if not loss.is_cuda:
-        return loss.detach(), None
-    copy = torch.empty((), dtype=loss.dtype, pin_memory=True).copy_(loss.detach(), non_blocking=True)
-    ready = torch.cuda.Event()
-    ready.record()
-    return copy, ready
-
-
-def _require_finite(job: Job, loss: torch.Tensor, ready, batch: dict) -> None:
-    if ready is not None:
-        ready.synchronize()
-    if not math.isfinite(float(loss)):
-        names = [shown(job.dataset.index.keys[int(job.dataset.index.unit(u)[0])]) for u in batch["unit"].tolist()[:3]]
-        raise InputError(f"{job.exp}: the loss is {float(loss)} at step {job.step} ({', '.join(names)}, ...); lower train.lr, set "
-                         "train.clip_norm, or check these utterances.")
-
-
 def _count_bad(job: Job, failed: list[str], progress: Progress) -> None:
     """Each rank warns about its unreadable utterances; on logged steps the sets are merged."""
     for text in failed:
@@ -242,7 +233,7 @@ def _agreed(stop: dict, progress: Progress, job: Job) -> bool:
     return bool(comm.max_over_ranks(torch.tensor(stop["stop"], device=job.device)))
 
 
-def _judge(job: Job, log: TrainLog, watch: Watch, figures: dict) -> None:
+def _watch(job: Job, log: TrainLog, watch: Watch, figures: dict) -> None:
     _require_finite_figures(job, figures)
     if not figures:
         return

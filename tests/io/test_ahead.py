@@ -53,7 +53,7 @@ def test_an_error_is_raised_where_the_item_would_have_come():
         yield from range(3)
         raise InputError("b.wav: damaged.")
     seen = []
-    with pytest.raises(InputError, match="b.wav"):
+    with pytest.raises(InputError, match="damaged"):
         seen.extend(ahead(damaged(), one))
     assert not readers()
     items = ahead(damaged(), one)

@@ -5,6 +5,7 @@ grow (Barlow Twins to 5e-6 of the weights), or turn on it whom they substitute.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -195,6 +196,21 @@ def test_two_ranks_equal_one(data, tmp_path):
     train_on_two_ranks(tmp_path, data, confs)
     found = {conf.stem: [*differences(conf.with_suffix("") / "one", conf.with_suffix("") / "two")] for conf in confs}
     assert len(found) == len(SYSTEMS) and not any(found.values()), found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor compiles with g++, which is not here")
+def test_two_ranks_with_compiled_encoders_equal_one_without(data, tmp_path):
+    confs = [conf_file(tmp_path, data, "tdnn", method) for method in ("dino",)]
+    with double.precision():
+        for conf in confs:
+            train_here(load(SystemConfig, conf), data, conf.with_suffix("") / "one")
+    for conf in confs:
+        conf.write_text(json.dumps(json.loads(conf.read_text()) | {"train": {**json.loads(conf.read_text())["train"], "compile": True}}))
+    train_on_two_ranks(tmp_path, data, confs)
+    found = {conf.stem: [*differences(conf.with_suffix("") / "one", conf.with_suffix("") / "two")] for conf in confs}
+    assert len(found) == 1 and not any(found.values()), found
+    assert all(checkpoint.load(conf.with_suffix("") / "two/final.pt")["config"]["train"]["compile"] for conf in confs)
 
 
 CHANGING = [("ecapa", "dino"), ("tdnn", "gated"), ("tdnn", "c3moco ssps"), ("layer drop", "wav2vec2")]   # steps unlike each other

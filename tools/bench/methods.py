@@ -81,10 +81,12 @@ class Run:
 
         from sslspk.methods import build
         from sslspk.methods.base import Batch, Corpus
+        from sslspk.nn import sync_batchnorm
         from sslspk.train.optim import build_optimizer
         torch.manual_seed(0)
         self.name, self.args, self.steps = name, args, 0
-        self.method = build(config.method, config.encoder, config.num_features, Corpus(RECORDINGS, SPEAKERS)).to(args.device)
+        method, device = build(config.method, config.encoder, config.num_features, Corpus(RECORDINGS, SPEAKERS)), torch.device(args.device)
+        self.method = sync_batchnorm.convert(method, device).to(device)   # as training does
         self.optimizer = build_optimizer(self.method, config)
         views = inputs(config, args.batch, args.device)
         units = torch.arange(args.batch, device=args.device)

@@ -56,10 +56,11 @@ def compared(config, args: argparse.Namespace) -> tuple[float, float, float, flo
 
     from sslspk.methods import build
     from sslspk.methods.base import Batch, Corpus, Progress
+    from sslspk.nn import sync_batchnorm
     from sslspk.train.compiled import compile_encoders
     torch.manual_seed(0)
     here = build(config.method, config.encoder, config.num_features, Corpus(20_000, 1000))
-    there = copy.deepcopy(here).to(args.device)
+    there = sync_batchnorm.convert(copy.deepcopy(here), torch.device(args.device)).to(args.device)   # as training does
     if args.compile:
         compile_encoders(there, config.data, made.backend(args.device))
     views = inputs(config, args.batch)
