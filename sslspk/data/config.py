@@ -20,12 +20,14 @@ class Crop(Config):
         first        from the first sample on, one after the other; where the utterance ends, the last ones lie at its end.
                      With data.draws_per_epoch 2 or more the next crops are drawn too, as far as the utterance holds them
     clean: neither noise, room, equaliser, gain, degradation nor masks (a change of speed is the utterance's, and stays)
+    own_speed: not even a change of speed (augment.speed_perturb)
     """
 
     count: Few
     seconds: Seconds
     layout: Literal["independent", "disjoint", "triplet", "twin", "first"] = "independent"
     clean: bool = False
+    own_speed: bool = False
 
     @model_validator(mode="after")
     def _three(self):

@@ -199,10 +199,11 @@ class BatchDataset(torch.utils.data.Dataset):
         failed: list[str] = []
         items = [self._item(int(units[i]), int(turns[i]), step, position + i, sizes, failed)
                  for i in range(self.rank * mine, (self.rank + 1) * mine)]
-        chosen, labels, views = zip(*items, strict=True)
+        chosen, labels, factors, views = zip(*items, strict=True)
         crops = [stack([one[c] for one in views]) for c in range(len(self.crops))]
         told = crops[0].pop("frame_labels", None)
         return {"crops": crops, "label": torch.tensor(labels), "unit": torch.tensor(chosen), "failed": failed,
+                **({"speed": torch.tensor([round(100 * factor) for factor in factors])} if self.speeds else {}),
                 **({} if told is None else {"frame_labels": told[0]})}
 
     def _crop_sizes(self, units: np.ndarray) -> list[int]:
@@ -219,18 +220,21 @@ class BatchDataset(torch.utils.data.Dataset):
         for _ in range(DRAWS):
             reading = [unit]
             try:
-                views, utt = self._views(unit, turn, sizes, rng, augmented, reading)
-                return unit, int(self.index.label[utt]), views
+                factor = speed.draw(rng, self.speeds)
+                views, utt = self._views(unit, turn, sizes, factor, rng, augmented, reading)
+                return unit, int(self.index.label[utt]), factor, views
             except Unreadable as err:
                 failed.append(f"{self.index.keys[int(self.index.unit(reading[-1])[0])]}: {err}")
                 unit, turn = int(rng.choice(self.pool(step // self.steps_per_epoch))), 0
         raise InputError(f"{DRAWS} utterances in a row could not be read; the last one: {failed[-1]}")
 
-    def _views(self, unit: int, turn: int, sizes: list[int], rng: np.random.Generator, augmented: bool,
+    def _views(self, unit: int, turn: int, sizes: list[int], drawn: float, rng: np.random.Generator, augmented: bool,
                reading: list[int]) -> tuple[list, int]:
-        """The views of a recording, and its first utterance. reading: gets the recordings that are read, as each one's turn comes."""
-        factor, out = speed.draw(rng, self.speeds), []
+        """The views of a recording at the speed that was drawn, and its first utterance. reading: gets the recordings that are read, as
+        each one's turn comes."""
+        out = []
         for c, (crop, size) in enumerate(zip(self.crops, sizes, strict=True)):
+            factor = 1.0 if crop.own_speed else drawn
             needed = speed.source_length(size, factor)
             units, utts, starts = self._places(crop, unit, needed, turn, rng, spread=c == 0)
             views, effects, last = [], {}, None

@@ -20,6 +20,7 @@ class Batch(NamedTuple):
     units    (B,) int64 recordings, as positions in the training set's index
     watched  (B,) int64 speakers for monitors alone (train.analyse), or None: no loss may depend on them
     frame_labels  (B, T) int64 labels of the frames of the first crop (data.frame_labels), or None
+    speeds   (B,) int64 percent of its speed at which each recording is played (augment.speed_perturb), or None
     """
 
     views: list[Tensor]
@@ -27,6 +28,7 @@ class Batch(NamedTuple):
     units: Tensor
     watched: Tensor | None = None
     frame_labels: Tensor | None = None
+    speeds: Tensor | None = None
 
 
 class Plain(NamedTuple):

@@ -12,6 +12,7 @@ class SspsConfig(Config):
 
     At the start of each epoch the references of all recordings are clustered. A positive is drawn from the queue, among the
     recordings of one of the `neighbours` nearest clusters; without any there the ordinary one, of the same recording, stays.
+    With augment.speed_perturb it is one that was played at the anchor's speed, as another speed is another voice.
     """
 
     name: Literal["ssps"] = "ssps"
@@ -21,7 +22,8 @@ class SspsConfig(Config):
     queue_size: Size = Field(25000, description="number of the last utterances' positives, from which substitutes are drawn")
     start_epoch: NonNegativeInt = Field(0, description="first epoch with substitutes; references are gathered in the one before, or in "
                                                        "a pass over the training set where this is 0")
-    seconds: Seconds = Field(4.0, description="length of the reference view, which has no augmentation")
+    seconds: Seconds = Field(4.0, description="length of the reference view, which has no augmentation "
+                                                     "and its own speed")
     keep: float = Field(1.0, gt=0, le=1, description="share of the substitutes that are used, those whose references are closest to the "
                                                      "anchor's; our addition, 1: all, as in the paper")
     mask_negatives: bool = Field(False, description="do not use other utterances of the anchor's cluster and its neighbours as negatives")
@@ -29,7 +31,7 @@ class SspsConfig(Config):
     @property
     def crops(self) -> tuple[Crop, ...]:
         """The view that the loader adds to the method's own."""
-        return (Crop(count=1, seconds=self.seconds, clean=True),)
+        return (Crop(count=1, seconds=self.seconds, clean=True, own_speed=True),)
 
     @model_validator(mode="after")
     def _neighbours_are_others(self):
@@ -39,7 +41,7 @@ class SspsConfig(Config):
 
 
 class OracleConfig(Config):
-    """Positives from another recording of the same speaker, by the labels: an upper bound for SSPS. Not self-supervised."""
+    """Positives from another recording of the same speaker (and speed), by the labels: an upper bound for SSPS. Not self-supervised."""
 
     name: Literal["oracle"] = "oracle"
     queue_size: Size = Field(25000, description="number of the last utterances' positives, from which substitutes are drawn")

@@ -21,6 +21,7 @@ from sslspk.nn.kmeans import kmeans
 from sslspk.nn.queue import KeyQueue
 from sslspk.nn.seeding import rows_per_block
 
+FASTEST = 1000  # percent, above any speed
 PURPOSE = 11  # of the random numbers of a forward pass, among those of other parts
 
 
@@ -51,6 +52,10 @@ class Positives(nn.Module):
         """(B,) the group that each recording's substitute is drawn from and (Q,) those of the queue, -1: none. pick (B,) in [0, 1)."""
         raise NotImplementedError
 
+    def kept(self, batch: Batch) -> Tensor:
+        """(B,) what `groups` has to know of a positive in the queue, where it lies as queue.known: its speed, where speeds are changed."""
+        return batch.labels if batch.speeds is None else batch.speeds
+
     def trusted(self, units: Tensor, others: Tensor, found: Tensor) -> Tensor:
         """(B,) bool: which of the substitutes `others` (B,) that were found for the recordings `units` (B,) are used."""
         return found
@@ -72,7 +77,7 @@ class Positives(nn.Module):
         else:
             chosen = self._substituted(own, batch, progress)
         watched = torch.full_like(batch.units, -1) if batch.watched is None else batch.watched
-        ids = comm.gather(torch.stack([batch.units, batch.labels, watched], 1))
+        ids = comm.gather(torch.stack([batch.units, self.kept(batch), watched], 1))
         self._pushed.append((comm.gather(own.detach().transpose(0, 1).flatten(1)), *ids.unbind(1)))
         return chosen
 
@@ -109,7 +114,10 @@ class OraclePositives(Positives):
     labels = "speaker"
 
     def groups(self, batch: Batch, pick: Tensor) -> tuple[Tensor, Tensor]:
-        return batch.labels, self.queue.known
+        return self.kept(batch), self.queue.known
+
+    def kept(self, batch: Batch) -> Tensor:
+        return at_speed(batch.labels, batch.speeds)
 
 
 class SspsPositives(Positives):
@@ -137,7 +145,15 @@ class SspsPositives(Positives):
     def groups(self, batch: Batch, pick: Tensor) -> tuple[Tensor, Tensor]:
         home, count = self.cluster[batch.units], self.neighbours.shape[1]
         which = (pick * count).long().clamp_max(count - 1)
-        return self.neighbours[home.clamp_min(0), which].where(home >= 0, -1), self._cluster_of(self.queue.unit)
+        wanted = self.neighbours[home.clamp_min(0), which].where(home >= 0, -1)
+        theirs = self._cluster_of(self.queue.unit)
+        if batch.speeds is None:
+            return wanted, theirs
+        return at_speed(wanted, batch.speeds), at_speed(theirs, self.queue.known)
+
+    def kept(self, batch: Batch) -> Tensor:
+        """(B,) what `groups` has to know of a positive in the queue, where it lies as queue.known: its speed, where speeds are changed."""
+        return batch.labels if batch.speeds is None else batch.speeds
 
     def trusted(self, units: Tensor, others: Tensor, found: Tensor) -> Tensor:
         """The share config.keep of those found in the batch of all ranks whose references have the largest cosine to the anchor's."""
@@ -211,6 +227,11 @@ class SspsPositives(Positives):
         if "positives_nmi_speaker" in figures:
             figures["positives_purity"] = monitors.purity(self.cluster, self.watched)
         return figures
+
+
+def at_speed(groups: Tensor, speeds: Tensor | None) -> Tensor:
+    """(N,) groups, -1: none -> (N,) groups of one speed each, speeds (N,) in percent; None: as they are."""
+    return groups if speeds is None else (groups * FASTEST + speeds).where(groups >= 0, -1)
 
 
 def nearest_others(centroids: Tensor, count: Tensor, neighbours: int) -> Tensor:

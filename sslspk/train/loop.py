@@ -155,8 +155,8 @@ def gradients(job: Job, batches, progress: Progress) -> tuple[dict, float]:
             crops = [{k: v.to(job.device, non_blocking=True) for k, v in crop.items()} for crop in batch["crops"]]
             views = [job.front_end(crop) for crop in crops]
             with torch.autocast(job.device.type, torch.bfloat16, enabled=job.config.train.precision == "bf16"):
-                told = batch["frame_labels"].to(job.device, non_blocking=True) if "frame_labels" in batch else None
-                figures = job.model(Batch(views, *identities(job, batch), told), dataclasses.replace(progress, part=part, parts=parts))
+                told = [batch[key].to(job.device, non_blocking=True) if key in batch else None for key in ("frame_labels", "speed")]
+                figures = job.model(Batch(views, *identities(job, batch), *told), dataclasses.replace(progress, part=part, parts=parts))
             finite.note(job, figures["loss"], batch["unit"])
             (figures["loss"] / parts).backward()
         finite.check(job)

@@ -208,6 +208,17 @@ def test_a_crop_at_another_speed_is_the_right_stretch_of_the_recording(tmp_path,
             assert any(np.array_equal(wave, candidate) for candidate in near)
 
 
+def test_a_crop_at_its_own_speed_beside_one_that_is_changed(tmp_path):
+    folder = make_dir(tmp_path / "data", [3000] * 4, ramp=lambda i, n: np.arange(n))
+    crops = (Crop(count=1, seconds=1.0), Crop(count=1, seconds=1.0, clean=True, own_speed=True))
+    batch = dataset(folder, crops=crops, speeds=(0.9, 1.1))[0]
+    rises = [np.polyfit(np.arange(200, 800), wave[200:800].astype(float), 1)[0]
+             for crop in batch["crops"] for wave in crop["wave"].numpy().reshape(-1, 1000)]
+    told = [percent / 100 for percent in batch["speed"].tolist()]
+    assert rises == pytest.approx([*told, *[1.0] * len(told)], abs=0.002) and set(told) == {0.9, 1.1}
+    assert "speed" not in dataset(folder, crops=crops)[0]
+
+
 def test_a_broken_noise_is_not_the_recordings_fault(folder, lists):
     noises = bank(lists, noise_prob=1, reverb_prob=0)
     (lists / "noise/wav.ark").write_bytes(b"\0" * 100)

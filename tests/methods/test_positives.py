@@ -284,6 +284,30 @@ def test_the_oracle_takes_other_recordings_of_the_speaker_and_says_so(kind, meth
     assert all(units == [1, 7, 3, 8] for units in chosen), "never itself; of no speaker, the ordinary one"
 
 
+def test_substitutes_have_the_speed_of_their_anchor():
+    """Without speeds recordings 0, 4 and 2 get any of (2, 7, 3), (0, 1) and (0, 1)."""
+    method, speeds = planted(), torch.tensor([100, 90, 110, 100])
+    queue, given = method.positives.queue, batch(method)._replace(speeds=speeds)
+    queue.known.copy_(torch.tensor([90, 90, 100, 100, -1, 110, 110]))   # of 2, 0, 5, 7, -, 1, 3
+    for step in range(9):
+        chosen = method.positives(torch.zeros(1, SIZE, 4), given, Progress(step, 40, 2))
+        assert chosen.units.tolist() == [7, 0, 1, 8] and chosen.figures["positives_coverage"] == 0.75
+        method.positives._pushed.clear()
+    queue.known[3] = 110
+    assert method.positives(torch.zeros(1, SIZE, 4), given, START).units.tolist() == [0, 0, 1, 8], "none of its speed: the ordinary one"
+    method.after_step(START)
+    assert queue.known.tolist() == [*speeds.tolist(), -1, 110, 110]
+
+
+def test_the_oracles_substitutes_have_the_speed_of_their_anchor():
+    method = planted(positives={"name": "oracle", "queue_size": 7})
+    given = batch(method, (0, 5, 2, 8), [0, 2, 1, -1])._replace(speeds=torch.tensor([100, 90, 110, 100]))
+    method.positives(torch.zeros(1, SIZE, 4), given, START)
+    method.after_step(START)
+    again = given._replace(units=torch.tensor([1, 6, 3, 7]), speeds=torch.tensor([100, 90, 90, 100]))
+    assert method.positives(torch.zeros(1, SIZE, 4), again, START).units.tolist() == [0, 5, 3, 7], "speaker 1 was there at 110 % alone"
+
+
 def test_figures_by_hand():
     """Recording 0 gets one of 2, 7, 3 (cluster 1), of speaker 1 but 7; 4 and 2 get 0 or 1, of speakers 0 and 3; 8 is in no cluster."""
     method = planted(sessions=[0, 0, 1, 1, 2, 2, 3, 3, 4])

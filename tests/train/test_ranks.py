@@ -170,6 +170,7 @@ def conf_file(folder, data, encoder, method):
         more = {"data.frame_labels": labelled(folder / "labels", data)}
     conf.write_text(json.dumps(merged(**{
         "train.steps": 20, "train.log_every": 5, "train.save_every": 20, "train.optimizer": "sgd", "train.lr": 0.003,
+        "augment.speed_perturb": [0.9, 1.1] if method in ("simclr ssps", "moco oracle") else [],
         "train.clip_norm": 1.0, "train.analyse": True, "data.batch_size": 12, "encoder": ENCODERS[encoder],
         "method": {**METHODS, **FRAMES, **MASKED, **CODES, **LATENTS}[method],
         "train.valid": str(data) if method in ("gated", "cpc", "gim", "wav2vec2") else None, **more})))
