@@ -7,6 +7,7 @@ import recipe_copy
 import soundfile
 from recipe_copy import SYNTH, overrides, run, run_and_count, sh, snapshot
 
+from sslspk.config import read_yaml
 from sslspk.io import table
 from sslspk.io.alignments import Alignments, read_about
 
@@ -72,11 +73,54 @@ def test_transcripts_are_aligned_by_what_the_training_speakers_say(tmp_path, mon
     assert not heavy and snapshot(recipe) == before, heavy
 
 
+@pytest.mark.slow
+def test_table_5_and_the_curve_on_the_synthetic_corpus(tmp_path, monkeypatch):
+    """With all that run_table5.sh can add; the model of frames is the DSVAE that was trained before."""
+    recipe = recipe_copy.make(tmp_path, "disentangle")
+    monkeypatch.chdir(recipe)
+    words = ("--mini", "true", *MINI[3:5], MINI[5], "--num-pairs", "0", "--classes", "5", *TINY)
+    curve = run(recipe, "./run_curve.sh", "--betas", "0.01 10", *words)
+    lines = [line.split("|")[1:5] for line in curve.splitlines() if line.startswith("| dsvae_beta")]
+    assert [[cell.strip() for cell in line[:3]] for line in lines] == [["dsvae_beta0.01", "0.01", "1"], ["dsvae_beta10", "10", "1000"]]
+    assert all(0 < float(line[3]) < 100 for line in lines)
+    assert curve.endswith(f"{(recipe / 'exp_mini/CURVE_dsvae.md').read_text()}wrote exp_mini/CURVE_dsvae.md\n")
+    table_5 = ("./run_table5.sh", "--mp", "true", "--frame-model", "exp_mini/dsvae_beta10/final.pt", *words, "--stop-stage", "3")
+    run(recipe, *table_5)
+    systems = ("cdsvae_align_mp", "cdsvae_frames", "cdsvae_bestrq", "dsvae")
+    configs = {name: read_yaml(recipe / f"exp_mini/{name}/config.yaml") for name in systems}
+    assert configs["cdsvae_align_mp"]["method"]["masked_prediction"]["weight"] == 20
+    assert configs["cdsvae_frames"]["data"]["frame_labels"] == "exp_mini/labels/frames"
+    about = read_about(recipe / "exp_mini/labels/frames")
+    assert about.kind == "frames" and about.made_by.startswith("frames of dsvae_beta10, speaker, ") and about.classes == 5
+    trained = "of 24 utterances"   # those of the training speakers
+    assert trained in (recipe / "exp_mini/labels/frames/log/train.log").read_text()
+
+
 @pytest.mark.parametrize(("words", "said"), [
     (("--systems", "dsvae_x"), "there is no conf/dsvae_x.yaml"), (("--seeds", "x"), "--seeds takes whole numbers"),
-    (("--num-pairs", "many"), "--num-pairs takes a whole number"), (("--stage", "0"), "--voxceleb1 names no folder")])
+    (("--num-pairs", "many"), "--num-pairs takes a whole number"), (("--stage", "0"), "--voxceleb1 names no folder"),
+    *(((f"--{name}", "gone/x", "--mini", "true"), f"there is no 'gone/x'; check --{name}")
+      for name in ("voxceleb1", "musan", "rirs", "phones")),
+    (("--phones", "conf", "--mini", "true"), "conf has no ali.json; --phones takes labels of frames, or a table"),
+    (("--frame-model", "gone.pt", "--mini", "true"), "there is no model 'gone.pt'; check --frame-model"),
+    (("--judge", "conf", "--mini", "true"), "there is no model 'conf/final.pt'; check --judge"),
+    (("--mini", "true", "--systems", "cdsvae_frames"), "cdsvae_frames needs a model of frames; give --frame-model")])
 def test_what_is_refused(tmp_path, words, said):
+    """Before anything is made."""
     recipe = recipe_copy.make(tmp_path, "disentangle")
     done = sh(recipe, "./run.sh", *words)
-    assert done.returncode and said in done.stderr
-    assert not (recipe / "exp").exists()
+    sentence = done.stderr.strip().removeprefix("./run.sh: ")
+    assert done.returncode and said in sentence and len(sentence.splitlines()) == 1 and len(sentence) <= 160
+    assert not done.stdout.count("stage 1") and not any((recipe / name).exists() for name in ("exp", "exp_mini", "data_mini"))
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("./run_table5.sh", "--mini", "true", "--short", "true"), "--mini has small systems of its own; leave --short out"),
+    (("./run_table5.sh", "--frame-model", "gone.pt"), "there is no model 'gone.pt'; check --frame-model"),
+    (("./run_curve.sh", "--betas", "3 many"), "--betas takes numbers such as"),
+    (("./run_curve.sh", "--mini", "true", "--system", "x"), "there is no conf/mini/x.yaml")])
+def test_what_tables_and_curves_refuse(tmp_path, words, said):
+    recipe = recipe_copy.make(tmp_path, "disentangle")
+    done = sh(recipe, *words)
+    assert done.returncode and said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not any((recipe / name).exists() for name in ("exp", "exp_mini", "data_mini"))

@@ -34,10 +34,19 @@ help_message="usage: $0 [--systems 'A B ...'] [--seeds '0 1 2'] [--stage N] [--n
 . ./cmd.sh
 . utils/parse_options.sh
 . utils/stages.sh
+. utils/models.sh
 set -f   # a name with * or ? in it is no pattern
 die() { echo "$0: error: $*" >&2; exit 1; }
 [ $# -eq 0 ] || die "'$1' is no option; see $0 --help"
 [ -z "$cmd" ] || train_cmd=$cmd cuda_cmd=$cmd
+for option in voxceleb1 musan rirs phones; do
+  [ -z "${!option}" ] || [ -e "${!option}" ] || die "there is no '${!option:0:60}'; check --$option"
+done
+for option in frame_model judge; do
+  file=$(model_file "${!option}")
+  [ -z "$file" ] || [ -s "$file" ] || die "there is no model '${file:0:60}'; check --${option//_/-}"
+done
+[ ! -d "$phones" ] || [ -s "$phones/ali.json" ] || die "${phones:0:60} has no ali.json; --phones takes labels of frames, or a table"
 confs=conf
 if [ "$mini" = true ]; then
   : "${data:=data_mini}" "${exps:=exp_mini}" "${systems:=dsvae cdsvae_align}"
@@ -59,6 +68,7 @@ done
 jobs=(--cmd "$train_cmd" --nj "$nj") dev=$data/voxceleb1_dev test=$data/voxceleb1_test labels=$exps/labels list=veri_test2
 train=${dev}_packed   # what is trained on, labels and recogniser too
 wants() { [[ " $systems " = *" $1"* ]]; }   # NAME: whether a system begins with it
+[ "$stage" -gt 2 ] || [ -n "$frame_model" ] || ! wants cdsvae_frames || die "cdsvae_frames needs a model of frames; give --frame-model"
 
 if at_stage 0 "prepare"; then
   # shellcheck disable=SC2086  # --synth holds several words
@@ -77,9 +87,7 @@ if at_stage 1 "audio and log-mel"; then
   [ ! -d "$data/musan_noise" ] || steps/make_augment_lists.sh "${jobs[@]}" "$data" "$data/augment"
 fi
 
-if [ -z "$phones" ] && [ -f "$voxceleb1/phones/ali.scp" ]; then
-  phones=$voxceleb1/phones
-fi
+[ -n "$phones" ] || [ ! -f "$voxceleb1/phones/ali.scp" ] || phones=$voxceleb1/phones
 spoken=$phones test_spoken=$phones aligned=$train test_aligned=$test
 [ ! -f "$phones" ] || spoken=$labels/align test_spoken=$labels/align_test aligned=${dev}_aligned test_aligned=${test}_aligned
 if at_stage 2 "labels of frames"; then
@@ -93,7 +101,6 @@ if at_stage 2 "labels of frames"; then
     ! wants "cdsvae_$kind" || steps/make_frame_labels.sh "${jobs[@]}" --kind $kind --classes "$classes" "$train" "$labels/$kind"
   done
   if wants cdsvae_frames; then
-    [ -n "$frame_model" ] || die "--frame-model names no model, of whose frames cdsvae_frames takes the clusters; give a final.pt"
     steps/extract_frames.sh --cmd "$cuda_cmd" --nj "$nj" --ngpu "$ngpu" "$train" "$frame_model" "$labels/frames_of_model"
     steps/make_frame_labels.sh "${jobs[@]}" --kind frames --classes "$classes" "$labels/frames_of_model" "$labels/frames"
   fi

@@ -14,6 +14,7 @@ help_message="usage: $0 [--short true] [--mini true] [--frame-model MODEL] [--mp
 . utils/parse_options.sh
 set -f   # a name with * or ? in it is no pattern
 [ $# -eq 0 ] || { echo "$0: error: '$1' is no option; see $0 --help" >&2; exit 1; }
+[ "$mini" = false ] || [ "$short" = false ] || { echo "$0: error: --mini has small systems of its own; leave --short out" >&2; exit 1; }
 names=(dsvae cdsvae_bestrq cdsvae_mel cdsvae_align) suffix=
 [ "$short" = false ] || suffix=_short
 if [ -n "$frame_model" ]; then
