@@ -181,11 +181,36 @@ def speakers_told(encoder):
     return float((nearest == torch.arange(100) % 2).float().mean())
 
 
-def test_the_small_system_learns_who_speaks_and_what_is_said():
+@pytest.fixture(scope="module")
+def encoder():
+    return learnt()
+
+
+def test_the_small_system_learns_who_speaks_and_what_is_said(encoder):
     """Not how loud and through which channel. With the correlations of all frames taken out, z_c learns fewer phones."""
-    encoder = learnt()
     assert speakers_told(encoder) > 0.75
     assert phones_told(encoder) > 0.38 > 0.3 > phones_told(learnt("encoder.decorrelate=frames", "encoder.ridge=0.1"))
+
+
+def voice_of(frames):
+    """How much of the first speaker's formants is in the mean of frames (B, T, 16), level and tilt apart; below 0 for the second."""
+    bins = torch.linspace(-1, 1, 16)
+    apart = torch.stack([torch.ones(16), bins], 1)
+    formants = torch.cos(9 * bins)
+    formants = formants - apart @ torch.linalg.lstsq(apart, formants[:, None]).solution[:, 0]
+    return frames.mean(1) @ formants
+
+
+def test_content_decoded_with_another_s_z_s_has_that_voice(encoder):
+    """By the formants of what was decoded, and by its z_s."""
+    with torch.no_grad():
+        known, heard = encoder(recordings(16, 1)[0]), recordings(50, 2)[0]
+        voices, own, content = torch.stack([known[0::2].mean(0), known[1::2].mean(0)]), torch.arange(100) % 2, encoder.frames(heard)
+        kept, swapped = (encoder.standardise.undo(encoder.decoder(voices[who], content)) for who in (own, 1 - own))
+        towards_own = (voice_of(kept) - voice_of(swapped)) * (1 - 2 * own)
+        assert (towards_own > 0).float().mean() > 0.95 and (voice_of(swapped) * (1 - 2 * own) < 0).float().mean() > 0.9
+        for frames, who in ((kept, own), (swapped, 1 - own)):
+            assert (torch.cdist(encoder(frames), voices).argmin(1) == who).float().mean() > 0.9
 
 
 def test_an_empty_latent_is_told():

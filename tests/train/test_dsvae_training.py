@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from recipe_copy import ROOT, sh
 from test_loop import CPU, final_weights, same, train_here
 from test_resume_methods import LATENTS
 from tones import tiny
@@ -114,3 +115,33 @@ def test_a_conversion_is_the_content_in_the_target_s_mean_voice(trained, data, c
 def test_an_unknown_target_is_named(converting, pairs, said):
     with pytest.raises(InputError, match=said):
         converting(pairs)
+
+
+def convert_sh(*words):
+    return sh(ROOT, ROOT / "steps/convert.sh", "--iterations", "2", *words)
+
+
+def test_the_step_converts_one_recording(trained, data, tmp_path):
+    """--source and --target do what a table of one pair does, whose id is TARGET-SOURCE."""
+    one, same = tmp_path / "one", tmp_path / "same"
+    for _ in range(2):
+        done = convert_sh("--source", "s00-u00", "--target", "s02", data, trained[1], one)
+        assert done.returncode == 0, done.stderr
+    assert "up to date, skipped" in done.stdout
+    (tmp_path / "pairs").write_text("s02-s00-u00 s00-u00 s02\n")
+    assert convert_sh("--pairs", tmp_path / "pairs", data, trained[1], same).returncode == 0
+    read = [{utt: ark.load(spec) for utt, spec in table.read(out / "feats.scp").items()} for out in (one, same)]
+    assert read[0].keys() == read[1].keys() == {"s02-s00-u00"} and np.array_equal(*(found["s02-s00-u00"] for found in read))
+    assert table.read(one / "utt2spk") == {"s02-s00-u00": "s02"} and table.read(one / "utt2source") == {"s02-s00-u00": "s00-u00"}
+    done = convert_sh("--source", "s00-u00", "--target", "s03", data, trained[1], one)   # another target is another conversion
+    assert done.returncode == 0 and table.read(one / "utt2spk") == {"s03-s00-u00": "s03"}
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    ((), "give --source and --target, or --pairs FILE"), (("--source", "s00-u00"), "give --source and --target, or --pairs FILE"),
+    (("--source", "s00-u00", "--pairs", "x"), "--pairs stands for --source and --target; leave one out"),
+    (("--source", "s00-u00", "--target", "nobody"), "there is no target speaker nobody"),
+    (("--source", "nothing", "--target", "s02"), "there is no utterance nothing to convert")])
+def test_what_the_step_refuses(trained, data, tmp_path, words, said):
+    done = convert_sh(*words, data, trained[1], tmp_path / "out")
+    assert done.returncode and said in done.stderr + done.stdout and not (tmp_path / "out/wav.scp").exists()
