@@ -54,7 +54,7 @@ def test_scale_makes_directories_that_are_sound(program, tmp_path):
     from sslspk.io import datadir, quick
     program("scale").make(str(tmp_path / "data"), 400)
     found = quick.look(str(tmp_path / "data"))
-    assert (found.utterances, found.speakers) == (400, 3) and len(datadir.validate(str(tmp_path / "data"))["wav.scp"]) == 400
+    assert (len(found.utterances), len(found.speakers)) == (400, 3) and len(datadir.validate(str(tmp_path / "data"))["wav.scp"]) == 400
 
 
 def test_growth_prints_and_draws_every_curve(program, tmp_path, capsys):

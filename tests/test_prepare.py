@@ -195,6 +195,10 @@ def test_a_second_run_leaves_finished_work_alone(vox1, tmp_path):
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     good("voxceleb1", vox1, tmp_path / "data")
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    (folder / "utt2dur").unlink()   # as a kill of steps/make_feats.sh leaves it, which puts another one there
+    good("voxceleb1", vox1, tmp_path / "data")
+    after = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert after.pop("utt2dur") > before.pop("utt2dur") and after == before
     (vox1 / "test/wav/id10270/v-0_x/00005.wav").unlink()
     good("voxceleb1", vox1, tmp_path / "data")
     assert not (folder / "vad.scp").exists() and len(table.read(folder / "wav.scp")) == 19

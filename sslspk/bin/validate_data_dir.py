@@ -34,7 +34,7 @@ def _looked_at(args: argparse.Namespace, need: list[str]) -> tuple[Collection[st
         from sslspk.io import quick
         sound = quick.look(args.dir, args.ignore)
         if sound is not None and set(need) <= set(sound.names):
-            return sound.names, sound.utterances, sound.speakers, ""
+            return sound.names, len(sound.utterances), None if sound.speakers is None else len(sound.speakers), ""
     tables = datadir.validate(args.dir, need, allow_pipes=args.allow_pipes == "true", check_files=args.check_files, ignore=args.ignore)
     speakers = len(set(tables["utt2spk"].values())) if "utt2spk" in tables else None
     cut = " of " + counted(len(tables["wav.scp"]), "recording") if "segments" in tables and "wav.scp" in tables else ""

@@ -54,10 +54,10 @@ def split(folder: str, n: int, per_utt: bool = False, work: str | None = None) -
     per_utt: ignore speakers; the parts are folder/split{n}utt/{1..n}, as Kaldi names them.
     Raises InputError if there are fewer utterances than parts, or the directory cannot be written and there is no `work`.
     """
-    large = quick.look(folder, keep=True) if datadir.is_large(folder) else None
+    large = quick.look(folder, copied=True) if datadir.is_large(folder) else None
     tables = {} if large else datadir.read(folder)
     utts = [] if large else list(_utterances(folder, tables))
-    total = large.utterances if large else len(utts)
+    total = len(large.utterances) if large else len(utts)
     if not 1 <= n <= total:
         raise InputError(f"{folder} has {total} utterances, which cannot be split into {n} parts; give --nj between 1 and {total}.")
     bounds = [part * total // n for part in range(n + 1)]
@@ -187,7 +187,7 @@ def write_tables(out: str, tables: Tables, source: str, lists: Mapping[str, byte
 
 def _large_subset(folder: str, out: str, utts: list[str]) -> int | None:
     """`subset` of a large directory: the number of utterances, or None if anything is irregular."""
-    found = None if extras.any_there(folder) else quick.look(folder, keep=True)
+    found = None if extras.any_there(folder) else quick.look(folder, copied=True)
     rows = None if found is None else quick.rows_of(found, utts)
     if rows is None:
         return None

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sslspk.io import table
+from sslspk.errors import InputError
+from sslspk.io import files, table
 
 BLOCK = 1 << 22            # bytes, or cells of a matrix, processed together
+BLOCK_LINES = 1 << 16      # copied from the disk together
 LONGEST = 512              # bytes of a key
 PAD = 4096                 # zeros after the bytes of a table
 DIGITS = 15                # of a number
@@ -21,13 +23,15 @@ ZERO, NINE = ord("0"), ord("9")
 @dataclass(frozen=True)
 class Lines:
     """N lines of a table as bytes: data (S + PAD,) uint8; begin, blank, end (N,) int64, the offsets of each line's start, first blank and
-    LF; key (N,) fixed-width bytes."""
+    LF; key (N,) fixed-width bytes. version: of the file at `path`."""
 
     data: np.ndarray
     begin: np.ndarray
     blank: np.ndarray
     end: np.ndarray
     key: np.ndarray
+    path: str
+    version: str
     raw: bool   # whether these are the bytes of the file itself
 
     def __len__(self) -> int:
@@ -62,17 +66,39 @@ class Lines:
         at = np.flatnonzero(new)
         return [self.data[a:b].tobytes().decode() for a, b in zip(start[at].tolist(), stop[at].tolist(), strict=True)], at
 
-    def take(self, rows: np.ndarray) -> bytes:
-        """The lines with these numbers (n,), as bytes of a table."""
-        return joined(self.data, self.begin[rows], self.end[rows] + 1).tobytes()
+    def stored(self) -> "Stored":
+        """The same lines, left on the disk."""
+        return Stored(self.path, self.version, self.end.astype(np.int64 if len(self.data) >> 32 else np.uint32))
 
-    def cut(self, first: int, last: int) -> bytes:
-        """Lines first to last - 1."""
-        return self.data[self.begin[first]:self.end[last - 1] + 1].tobytes()
+
+@dataclass(frozen=True)
+class Stored:
+    """N lines of a table on the disk, by the offset of each LF, end (N,)."""
+
+    path: str
+    version: str
+    end: np.ndarray
+
+    def take(self, rows: np.ndarray) -> bytes:
+        """The lines with these numbers (n,), ascending, as bytes of a table. Raises InputError if the file has changed."""
+        begin, stop, parts = self._begin(rows), self.end[rows].astype(np.int64) + 1, []
+        with open(self.path, "rb") as file:
+            if files.version(self.path) != self.version:
+                raise InputError(f"{self.path} has changed while it was read; run the same command again.")
+            for i in range(0, len(rows), BLOCK_LINES):
+                start, size = begin[i], stop[i:i + BLOCK_LINES][-1] - begin[i]
+                file.seek(start)
+                data = np.frombuffer(file.read(size) + bytes(PAD), np.uint8)
+                parts.append(joined(data, begin[i:i + BLOCK_LINES] - start, stop[i:i + BLOCK_LINES] - start).tobytes())
+        return b"".join(parts)
+
+    def _begin(self, rows: np.ndarray) -> np.ndarray:
+        return np.where(rows > 0, self.end[np.maximum(rows, 1) - 1].astype(np.int64) + 1, 0)
 
 
 def read(path: str | os.PathLike) -> Lines | None:
     """The lines of a regular table; None for other tables. Raises InputError as `table.content` does."""
+    version = files.version(path)
     content = table.content(path)
     if not content.endswith(b"\n") or b"\t" in content or not content.isascii():
         return None   # `table` checks order and characters of other text
@@ -91,7 +117,8 @@ def read(path: str | os.PathLike) -> Lines | None:
         return None
     rows = range(0, len(begin), BLOCK // LONGEST)
     key = np.concatenate([fixed(data, begin[i:i + rows.step], blank[i:i + rows.step], longest) for i in rows])
-    return Lines(data, begin, blank, end, key, os.path.getsize(path) == size) if (key[:-1] < key[1:]).all() else None
+    raw = version.split()[0] == str(size)
+    return Lines(data, begin, blank, end, key, os.fspath(path), version, raw) if (key[:-1] < key[1:]).all() else None
 
 
 def places(data: np.ndarray, byte: int) -> np.ndarray:

@@ -134,6 +134,8 @@ def write(folder: str, pairs: Iterable[Pair], tables: Tables) -> None:
     del said["utt2dur"]   # steps/make_feats.sh writes it too, with other digits; utt2num_samples is exact
     if not _says(folder, said):
         datadir.write(folder, wav=wav, **content)
+    elif not os.path.exists(os.path.join(folder, "utt2dur")):   # steps/make_feats.sh was killed after it had taken the old table away
+        table.write(os.path.join(folder, "utt2dur"), content["utt2dur"])
     datadir.validate(folder, need=("wav.scp", *content))
 
 

@@ -14,25 +14,30 @@ from sslspk.errors import InputError
 from sslspk.io import commit, datadir, lines, segments
 from sslspk.io.datadir import SPEAKER, SPK2UTT, UTT2SPK, UTTERANCE
 
+KEYS = 1 << 16     # turned into text together
 MOST_DIGITS = 12   # of a length in seconds, with its dot
 
 
 class Sound(NamedTuple):
-    """names: of all tables. tables: the lines of those kept. utterances, speakers: their numbers; speakers is None without utt2spk.
+    """names: of all tables. utterances (N,), speakers (S,): their names, fixed-width bytes; speakers is None without utt2spk.
 
-    starts (speakers + 1,): where the utterances of each speaker begin. raw: whether writing the files would not change them.
+    tables: their lines on the disk, where that was asked for. starts (S + 1,): where the utterances of each speaker begin. raw: whether
+    writing the files would not change them.
     """
 
     names: list[str]
-    tables: dict[str, lines.Lines]
-    utterances: int
-    speakers: int | None
+    tables: dict[str, lines.Stored]
+    utterances: np.ndarray
+    speakers: np.ndarray | None
     starts: np.ndarray
     raw: bool
 
 
-def look(folder: str, ignore: Iterable[str] = (), keep: bool = False) -> Sound | None:
-    """The content of a sound directory of regular tables, None for others; keep: with the tables' lines."""
+def look(folder: str, ignore: Iterable[str] = (), copied: bool = False) -> Sound | None:
+    """The content of a sound directory of regular tables, None for others.
+
+    copied: lines of the tables are to be copied; None also for tables whose bytes are not those of the lines.
+    """
     names = [name for name in datadir.table_names(folder) if name not in set(ignore)]
     kinds = {name: datadir.keyed_by(name) for name in names}
     if segments.NAME in names or "text" in names or not set(kinds.values()) <= {UTTERANCE, SPEAKER}:
@@ -40,13 +45,13 @@ def look(folder: str, ignore: Iterable[str] = (), keep: bool = False) -> Sound |
     if UTTERANCE not in kinds.values() or (SPK2UTT in names) != (UTT2SPK in names):
         return None
     first, tables, starts, raw, spoken = None, {}, np.zeros(0, np.int64), True, None
-    for name in sorted(names, key=lambda name: (kinds[name] == SPEAKER, name)):
-        found = None   # frees the previous table
+    for name in sorted(names, key=lambda name: (kinds[name] == SPEAKER, -os.path.getsize(os.path.join(folder, name)))):
+        found = None   # frees the previous table, a larger one: the next one takes its place in memory
         try:
             found = lines.read(os.path.join(folder, name))
         except InputError:
             return None
-        if found is None or not _values_are_sound(name, found):
+        if found is None or (copied and not found.raw) or not _values_are_sound(name, found):
             return None
         first = found.key if first is None else first
         if name == UTT2SPK:
@@ -58,9 +63,9 @@ def look(folder: str, ignore: Iterable[str] = (), keep: bool = False) -> Sound |
         if expected is None or not np.array_equal(expected, found.key) or (name == SPK2UTT and not _is_inverse(found, first, starts)):
             return None
         raw = raw and found.raw
-        if keep:
-            tables[name] = found
-    return Sound(names, tables, len(first), None if spoken is None else len(spoken), starts, raw)
+        if copied:
+            tables[name] = found.stored()
+    return Sound(names, tables, first, spoken, starts, raw)
 
 
 def _values_are_sound(name: str, found: lines.Lines) -> bool:
@@ -99,12 +104,16 @@ def _is_inverse(spk2utt: lines.Lines, utts: np.ndarray, starts: np.ndarray) -> b
 def utterances(folder: str, name: str) -> list[str] | None:
     """The keys of a regular table; None for other tables."""
     found = lines.read(os.path.join(folder, name))
-    return None if found is None else [key.decode() for key in found.key.tolist()]
+    if found is None:
+        return None
+    keys = found.key
+    del found   # else the table would be in memory beside the list
+    return [key.decode() for block in range(0, len(keys), KEYS) for key in keys[block:block + KEYS].tolist()]
 
 
 def rows_of(found: Sound, utts: Iterable[str]) -> np.ndarray | None:
     """The lines of these utterances, int64 (n,), ascending; None if there are none, or one is unknown."""
-    keys = next(content.key for name, content in found.tables.items() if datadir.keyed_by(name) == UTTERANCE)
+    keys = found.utterances
     wanted = sorted({utt.encode("utf-8", "surrogateescape") for utt in utts})
     if not wanted or max(map(len, wanted)) > keys.dtype.itemsize or any(utt.endswith(b"\0") for utt in wanted):
         return None
@@ -117,10 +126,10 @@ def write(out: str, found: Sound, rows: np.ndarray, source: str) -> None:
     """Write a directory of the utterances on lines `rows` (n,), ascending; source: what the labels are, for `datadir.write_tables`."""
     contents = {name: content.take(rows) for name, content in found.tables.items() if datadir.keyed_by(name) == UTTERANCE}
     if found.speakers is not None:
-        counts = np.bincount(np.searchsorted(found.starts, rows, side="right") - 1, minlength=found.speakers)
+        counts = np.bincount(np.searchsorted(found.starts, rows, side="right") - 1, minlength=len(found.speakers))
         mine = np.flatnonzero(counts)
         contents |= {name: content.take(mine) for name, content in found.tables.items() if datadir.keyed_by(name) == SPEAKER}
-        utts, names = iter(found.tables[UTT2SPK].key[rows].tolist()), found.tables[SPK2UTT].key[mine].tolist()
+        utts, names = iter(found.utterances[rows].tolist()), found.speakers[mine].tolist()
         contents[SPK2UTT] = b"".join(b"%s %s\n" % (name, b" ".join(itertools.islice(utts, n)))
                                      for name, n in zip(names, counts[mine].tolist(), strict=True))
     os.makedirs(out, exist_ok=True)

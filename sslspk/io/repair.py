@@ -28,7 +28,7 @@ def fix(folder: str) -> Fixed:
         from sslspk.io import quick  # imports numpy
         sound = quick.look(folder)
         if sound is not None and sound.raw and not extras.any_there(folder):
-            return Fixed(sound.utterances, [])
+            return Fixed(len(sound.utterances), [])
     names = datadir.table_names(folder)
     reasons: Reasons = {}
     tables = {name: _loose(folder, name, reasons) for name in names if name != SPK2UTT}

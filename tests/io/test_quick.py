@@ -36,8 +36,9 @@ def large(monkeypatch):
 
 
 def test_a_sound_directory_is_seen_to_be_sound(data):
-    found = quick.look(str(data), keep=True)
-    assert found.utterances == len(UTTS) and found.speakers == 7 and found.raw and found.names == datadir.table_names(str(data))
+    found = quick.look(str(data), copied=True)
+    assert [name.decode() for name in found.utterances] == UTTS and len(found.speakers) == 7 and found.raw
+    assert found.names == datadir.table_names(str(data))
     assert found.starts.tolist() == [UTTS.index(next(u for u in UTTS if u[:2] == f"s{s}")) for s in range(7)] + [len(UTTS)]
 
 
@@ -133,17 +134,35 @@ def test_numbers_and_runs(tmp_path):
     found = lines.read(tmp_path / "x")
     assert found.numbers().tolist() == [7, 7, 123456789012345, 12]
     assert found.runs()[0] == ["7", "123456789012345", "0012"] and found.runs()[1].tolist() == [0, 2, 3]
-    assert found.take(np.array([1, 3])) == b"b 7\nd 0012\n"
+    assert found.stored().take(np.array([1, 3])) == b"b 7\nd 0012\n"
     for wrong in ("1234567890123456", "1x", "-1", "1.0"):
         table.write(tmp_path / "x", {**values, "a": wrong})
         assert lines.read(tmp_path / "x").numbers() is None
+
+
+@pytest.mark.parametrize("block", [1, 3, 1 << 16])
+def test_lines_are_copied_from_the_disk(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(lines, "BLOCK_LINES", block)
+    table.write(tmp_path / "x", {f"k{i:02d}": "v" * (1 + i % 5) for i in range(20)})
+    whole, found = (tmp_path / "x").read_bytes().splitlines(keepends=True), lines.read(tmp_path / "x").stored()
+    for rows in ([0], [19], [0, 1, 2], [3, 4, 5, 6, 11, 19], list(range(20))):
+        assert found.take(np.array(rows)) == b"".join(whole[row] for row in rows)
+    assert found.end.dtype == np.uint32
+
+
+def test_a_table_that_changes_while_it_is_copied_is_told(tmp_path):
+    table.write(tmp_path / "x", {"a": "1", "b": "2"})
+    found = lines.read(tmp_path / "x").stored()
+    table.write(tmp_path / "x", {"a": "12", "b": "2"})
+    with pytest.raises(InputError, match="x has changed while it was read; run the same command again"):
+        found.take(np.array([1]))
 
 
 def test_long_values_are_read_too(tmp_path):
     values = {f"k{i}": "y" * size for i, size in enumerate((1, lines.PAD, lines.PAD + 1, 3 * lines.PAD))}
     table.write(tmp_path / "x", values)
     found = lines.read(tmp_path / "x")
-    assert found.runs()[0] == list(values.values()) and found.take(np.arange(4)) == (tmp_path / "x").read_bytes()
+    assert found.runs()[0] == list(values.values()) and found.stored().take(np.arange(4)) == (tmp_path / "x").read_bytes()
 
 
 def same(one, other):
