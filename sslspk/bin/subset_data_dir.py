@@ -59,7 +59,7 @@ def choose(args: argparse.Namespace, source: str, count: int) -> list[str]:
         return utts[:count]
     if args.first or args.last:
         return utts[:count] if args.first else utts[-count:]
-    return spread(utts, count)
+    return [os.fsdecode(os.fsencode(utt)) for utt in spread(utts, count)]   # copies: the others can leave the memory
 
 
 def random_speakers(source: str, utt2spk: dict[str, str], count: int, seed: int) -> list[str]:

@@ -84,20 +84,22 @@ class UtteranceIndex:
         specs = lines.read(source)
         if specs is None or (source.name != "wav.scp" and (specs.data == ord("[")).any()):
             return False
+        located, key, strings = _located(specs), specs.key, Strings.of(*specs.key_bytes())
+        del specs   # the largest table, out of the memory before the next one is read
         found = []
         for path in (lengths, *named):
             more = lines.read(path)
-            if more is None or not np.array_equal(specs.key, more.key):
+            if more is None or not np.array_equal(key, more.key):
                 return False
             found.append(more.numbers() if path == lengths else _coded(more))
-        located = _located(specs)
+            del more
         if found[0] is None or located is None:
             return False
-        self.first, self.ranges, self.length, self.keys = None, None, found[0], Strings.of(*specs.key_bytes())
+        self.first, self.ranges, self.length, self.keys = None, None, found[0], strings
         self.path_of, self.offset, self.paths = located
-        self.label, self.classes = found[1] if labels else (np.full(len(specs), -1, np.int32), [])
+        self.label, self.classes = found[1] if labels else (np.full(len(key), -1, np.int32), [])
         self.same = found[-1][0] if self.same_table else None
-        self.members, self.unit_start = np.arange(len(specs), dtype=np.int32), np.arange(len(specs) + 1, dtype=np.int64)
+        self.members, self.unit_start = np.arange(len(key), dtype=np.int32), np.arange(len(key) + 1, dtype=np.int64)
         return True
 
     def _arrays(self) -> dict[str, np.ndarray]:
