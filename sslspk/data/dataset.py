@@ -230,8 +230,7 @@ class BatchDataset(torch.utils.data.Dataset):
 
     def _views(self, unit: int, turn: int, sizes: list[int], drawn: float, rng: np.random.Generator, augmented: bool,
                reading: list[int]) -> tuple[list, int]:
-        """The views of a recording at the speed that was drawn, and its first utterance. reading: gets the recordings that are read, as
-        each one's turn comes."""
+        """The views of a recording at the speed `drawn`, and its first utterance. reading: gets the recordings, as their turn comes."""
         out = []
         for c, (crop, size) in enumerate(zip(self.crops, sizes, strict=True)):
             factor = 1.0 if crop.own_speed else drawn
