@@ -118,8 +118,10 @@ done
 # shellcheck disable=SC2046
 if [ -n "$init_from" ] && { [ -n "$probes" ] || [ "$mmse" = true ]; } && at_stage 5 "probes"; then
   jobs=(--cmd "$train_cmd" --nj "$nj") emb=${probed}_emb
+  untrained=false
+  [ "$init" = true ] || untrained=true
   local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$init_from" --layer "$layer" \
-    --untrained "$([ "$init" = true ] && echo false || echo true)" "$root/adress_packed" "$emb"
+    --untrained "$untrained" "$root/adress_packed" "$emb"
   local/probe_folds.sh "${jobs[@]}" $(on train) --probes "$probes" "$emb" "$cut" "${probed}_cv$cv"
   local/probe_folds.sh "${jobs[@]}" $(on test) --labels "$root/adress_packed/utt2diagnosis" --tested "$root/adress_test/utt2diagnosis" \
     --probes "$probes" "$emb" "$final" "${probed}_test"

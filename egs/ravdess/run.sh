@@ -76,8 +76,10 @@ if [ "$ft" != none ] && at_stage 3 "fine-tune and score"; then
 fi
 
 if [ -n "$init_from" ] && [ -n "$probes" ] && at_stage 4 "probes"; then
+  untrained=false
+  [ "$init" = true ] || untrained=true
   local/embed.sh --cmd "$cuda_cmd" --ngpu "$ngpu" --nj "$nj" --model "$init_from" --layer "$layer" \
-    --untrained "$([ "$init" = true ] && echo false || echo true)" "${all}_packed" "$probed/emb"
+    --untrained "$untrained" "${all}_packed" "$probed/emb"
   local/probe_folds.sh --cmd "$train_cmd" --nj "$nj" --labels "$all/utt2emotion" --probes "$probes" "$probed/emb" "$cut" "$probed"
 fi
 

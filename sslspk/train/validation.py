@@ -76,8 +76,8 @@ class PretextLoss:
         size = max(count // max(-(-count // largest), 1), least)   # so that hardly a recording is left over
         size -= size % comm.world_size()
         if size > count:
-            raise InputError(f"{config.train.valid}: {count} of its recordings are long enough to judge the training by, which takes "
-                             f"{size}; add some.")
+            raise InputError(f"{config.train.valid}: too few of its recordings are long enough to judge the training by ({count}, and "
+                             f"{size} are needed); add some.")
         once = config.data.model_copy(update={"draws_per_epoch": 1, "balance": "none", "grow": None, "same": None, "batch_size": size,
                                               "archives_at_once": None,
                                               "batches": "length" if config.data.batches == "length" else "mixed"})

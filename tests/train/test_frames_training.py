@@ -294,8 +294,8 @@ def figures_of(exp):
 
 
 @pytest.mark.parametrize(("count", "changes", "sentence"), [
-    (1, {}, r"valid: 1 of its recordings are long enough to judge the training by, which takes 2; add some"),
-    (4, {"data.min_seconds": 0.85, "data.batch_size": 2}, r"valid: 1 of its .* takes 2;"),
+    (1, {}, r"valid: too few of its recordings are long enough to judge the training by .1, and 2 are needed.; add"),
+    (4, {"data.min_seconds": 0.85, "data.batch_size": 2}, r"valid: too few of its .*1, and 2 are needed"),
 ])
 def test_too_little_to_judge_by(tmp_path, count, changes, sentence):
     data, other = make_data(tmp_path / "data", count=40), make_data(tmp_path / "valid", count=count)
