@@ -64,6 +64,9 @@ launch "$cmd" JOB=1:"$jobs" "$out/log/align.$JOB.log" \
   OMP_NUM_THREADS=1 python3 -m sslspk.bin.align_phones align --parts "$jobs" --part "$JOB" ${files[@]+"${files[@]}"} "$out" "$used" "$data"
 launch "$cmd" "$out/log/join.log" python3 -m sslspk.bin.align_phones join --parts "$jobs" "$out" "$used"
 got=$(grep -c "" "$out/ali.scp")
-[ "$got" -eq "$total" ] || echo "$0: warning: $((total - got)) of $total utterances are too short for their transcript and have no labels"
+if [ "$got" -lt "$total" ]; then
+  grep -hm 5 '^warning: ' "$out"/log/align.*.log >&2 || [ $? -eq 1 ]
+  echo "$0: warning: $((total - got)) of $total utterances are too short for their transcript and have no labels"
+fi
 done_mark "$out" "$key" "${inputs[@]}"
 echo "$0: wrote $out/ali.scp, phones of $got utterances"
