@@ -17,7 +17,9 @@ def effective_rank(x: Tensor) -> Tensor:
     x = comm.gather(wide(x)).nan_to_num(0.0, 0.0, 0.0)  # the training loop reports a loss that is not finite
     x = x.double()   # for the squares; in float32 the last digits depend on where x lies in memory, and a resumed training would log others
     x = x - x.mean(0)
-    values = torch.linalg.eigvalsh(x @ x.T if len(x) < x.shape[1] else x.T @ x).clamp_min(0).sqrt()
+    values = torch.linalg.eigvalsh(x @ x.T if len(x) < x.shape[1] else x.T @ x)
+    noise = len(values) * torch.finfo(values.dtype).eps * values.max()   # a 0 is computed as anything up to this, and its root would count
+    values = values.where(values > noise, 0.0).sqrt()
     share = values / values.sum().clamp_min(1e-12)
     return torch.exp(-(share * torch.log(share.clamp_min(1e-12))).sum()).float()
 

@@ -36,6 +36,18 @@ def test_effective_rank_hand_worked():
     assert effective_rank(x + 7).item() == pytest.approx(wanted, rel=1e-5)
 
 
+def test_effective_rank_is_that_of_the_singular_values_in_every_bit():
+    """Centred embeddings have a singular value of 0. Its eigenvalue is a rounding error, which must not decide the last digits: a resumed
+    training has other ones."""
+    g = torch.Generator().manual_seed(0)
+    for rows in (8, 16, 40):
+        x = torch.randn(rows, 32, generator=g) * torch.rand(32, generator=g) ** 8
+        values = torch.linalg.svdvals(x.double() - x.double().mean(0))[:rows - 1]
+        share = values / values.sum()
+        wanted = torch.exp(torch.special.entr(share).sum()).float()
+        assert {effective_rank(x[torch.randperm(rows, generator=g)]).item() for _ in range(20)} == {wanted.item()}
+
+
 def test_alignment_and_uniformity_equal_the_slow_version():
     a, b = unit(9, 4), unit(9, 4, seed=1)
     wanted = sum(squared_distance(x, y) for x, y in zip(a.tolist(), b.tolist(), strict=True)) / 9
