@@ -74,6 +74,8 @@ class UtteranceIndex:
             self._from_tables(data / sources[0], data / sources[1], wave, labels)
         if len(self.keys) >= kept.LEAST:
             kept.save(place, stamp, self._arrays())
+            if (held := kept.load(place, stamp)) is not None:   # of which all ranks and workers share one copy
+                self._restore(held)
 
     def _from_lines(self, source: Path, lengths: Path, labels: bool) -> bool:
         """Read regular tables as arrays; False where one is of another kind, or they disagree, which `_from_tables` says."""

@@ -1,5 +1,6 @@
 """Reading ahead: order, errors, how much waits, and the end of the thread."""
 import threading
+import time
 
 import pytest
 import small_models
@@ -34,18 +35,28 @@ def test_the_next_items_are_read_while_the_caller_works_and_no_more_than_fit():
     drawn: list[int] = []
     items = ahead(counted(100, drawn), one, limit=5)
     assert next(items) == 0
-    wait_for(lambda: len(drawn) == 6)      # the one that was taken, and five that wait
+    wait_for(lambda: len(drawn) == 7)      # the one that was taken, five that wait, and one in the reader's hands
     assert next(items) == 1
-    wait_for(lambda: len(drawn) == 7)
+    wait_for(lambda: len(drawn) == 8)
     assert list(items) == list(range(2, 100))
 
 
 def test_an_item_above_the_limit_waits_alone():
     drawn: list[int] = []
     items = ahead(counted(4, drawn), lambda item: 100, limit=5)
-    assert next(items) == 0 and len(drawn) <= 2
-    wait_for(lambda: len(drawn) == 2)
+    assert next(items) == 0 and len(drawn) <= 3
+    wait_for(lambda: len(drawn) == 3)
     assert list(items) == [1, 2, 3]
+
+
+def test_long_recordings_after_a_short_one_do_not_fill_the_memory():
+    drawn: list[int] = []
+    items = ahead(counted(300, drawn), lambda item: 100 if item else 1, limit=500)
+    assert next(items) == 0
+    wait_for(lambda: len(drawn) == 7)      # the short one, five that wait, and one in the reader's hands
+    time.sleep(0.2)
+    assert len(drawn) == 7
+    items.close()
 
 
 def test_an_error_is_raised_where_the_item_would_have_come():
@@ -67,7 +78,7 @@ def test_a_caller_that_takes_no_more_ends_the_thread():
     items = ahead(counted(100, drawn), one, limit=2)
     next(items)
     items.close()
-    assert not readers() and len(drawn) <= 3
+    assert not readers() and len(drawn) <= 4
 
 
 def test_extraction_reads_the_next_utterance_meanwhile(tmp_path):
